@@ -1,0 +1,182 @@
+//! Which headers a handler gets. They are built from nothing: what the rules allow is added.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::model::action::{HeaderRules, ValuePiece};
+use crate::session::Session;
+
+/// Client headers that are not sent on unless the action has a list of its own: Hasura's
+/// `commonClientHeadersIgnored`.
+pub const IGNORED_BY_DEFAULT: [&str; 14] = [
+    "content-length",
+    "content-md5",
+    "user-agent",
+    "host",
+    "origin",
+    "referer",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "accept-datetime",
+    "cache-control",
+    "connection",
+    "dnt",
+    "content-type",
+];
+
+/// Client headers that are never sent on, whatever an action's list says: they speak of this connection or of the
+/// body, which is ours.
+const NEVER_FORWARDED: [&str; 14] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "expect",
+    "accept-encoding",
+];
+
+/// The prefix of the headers that are session variables.
+pub const SESSION_PREFIX: &str = "x-hasura-";
+
+/// Who wins when several sources name one header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Precedence {
+    /// Client, then session variables, then configuration: Hasura's default.
+    #[default]
+    ClientFirst,
+    /// Configuration, then session variables, then client.
+    ConfiguredFirst,
+}
+
+/// A header value that cannot travel. It names no value, for that may be a secret.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the value of the header \"{0}\" holds characters that a header cannot carry")]
+pub struct HeaderError(pub HeaderName);
+
+/// What we tell handlers about ourselves. Platforms refuse requests without it.
+pub const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));
+
+/// The headers of a webhook call, trace headers left out.
+///
+/// # Errors
+/// [`HeaderError`]; the call must then not be made.
+pub fn outgoing(
+    rules: &HeaderRules,
+    precedence: Precedence,
+    client: &HeaderMap,
+    session: &Session,
+    request_id: &str,
+) -> Result<HeaderMap, HeaderError> {
+    let forwarded = forwarded(rules, client);
+    let session_headers = if rules.forward_client_headers { session_headers(session)? } else { HeaderMap::new() };
+    let configured = configured(rules, session, request_id)?;
+    let sources = match precedence {
+        Precedence::ClientFirst => [forwarded, session_headers, configured],
+        Precedence::ConfiguredFirst => [configured, session_headers, forwarded],
+    };
+    let mut headers = HeaderMap::with_capacity(8);
+    for source in sources {
+        add_absent(&mut headers, source);
+    }
+    let ours = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
+    ];
+    add_absent(&mut headers, ours.into_iter().collect());
+    Ok(headers)
+}
+
+/// Adds the headers of `source` whose names are not taken yet, with all their values.
+fn add_absent(headers: &mut HeaderMap, source: HeaderMap) {
+    let taken: Vec<HeaderName> = source.keys().filter(|name| headers.contains_key(*name)).cloned().collect();
+    for name in source.keys().filter(|name| !taken.contains(name)) {
+        for value in source.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The client's headers as the handler gets them.
+fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !rules.forward_client_headers {
+        return headers;
+    }
+    for (name, value) in client {
+        if is_forwarded(rules, name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    for (name, forwarded_as) in [
+        (header::HOST, "x-forwarded-host"),
+        (header::USER_AGENT, "x-forwarded-user-agent"),
+        (header::ORIGIN, "x-forwarded-origin"),
+    ] {
+        if let Some(value) = client.get(name) {
+            headers.insert(HeaderName::from_static(forwarded_as), value.clone());
+        }
+    }
+    headers
+}
+
+fn is_forwarded(rules: &HeaderRules, name: &HeaderName) -> bool {
+    let text = name.as_str();
+    // An underscore is a dash to many servers behind us, so such a name must not stand in for a session variable.
+    let is_session = text.len() >= SESSION_PREFIX.len()
+        && text
+            .bytes()
+            .zip(SESSION_PREFIX.bytes())
+            .all(|(byte, wanted)| if byte == b'_' { wanted == b'-' } else { byte == wanted });
+    if is_session || NEVER_FORWARDED.contains(&text) || text == "host" || text == "user-agent" {
+        return false;
+    }
+    if let Some(only) = &rules.forwarded_client_headers
+        && !only.contains(name)
+    {
+        return false;
+    }
+    match &rules.ignored_client_headers {
+        Some(ignored) => !ignored.contains(name),
+        None => !IGNORED_BY_DEFAULT.contains(&text),
+    }
+}
+
+fn session_headers(session: &Session) -> Result<HeaderMap, HeaderError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in session.variables() {
+        // A session variable whose name cannot be a header's is still in the payload.
+        let Ok(name) = HeaderName::try_from(name) else { continue };
+        let value = HeaderValue::from_str(value).map_err(|_| HeaderError(name.clone()))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn configured(rules: &HeaderRules, session: &Session, request_id: &str) -> Result<HeaderMap, HeaderError> {
+    let mut headers = HeaderMap::new();
+    for configured in &rules.configured {
+        if headers.contains_key(&configured.name) {
+            continue;
+        }
+        let mut text = String::new();
+        for piece in &configured.value {
+            text.push_str(match piece {
+                ValuePiece::Text(secret) => secret.expose(),
+                ValuePiece::RequestId => request_id,
+                ValuePiece::SessionVariable(name) => session.variable(name).unwrap_or_default(),
+            });
+        }
+        let mut value = HeaderValue::from_str(&text).map_err(|_| HeaderError(configured.name.clone()))?;
+        value.set_sensitive(true);
+        headers.insert(configured.name.clone(), value);
+    }
+    Ok(headers)
+}

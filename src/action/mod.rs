@@ -1,0 +1,7 @@
+//! What a handler is given and what it must give back. All pure.
+
+pub mod answer;
+pub mod headers;
+pub mod payload;
+pub mod shape;
+pub mod template;

@@ -1,0 +1,36 @@
+//! The body of a webhook call, as Hasura documents it.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::session::Session;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    action: ActionName<'a>,
+    input: &'a Map<String, Value>,
+    session_variables: &'a Session,
+    request_query: &'a str,
+}
+
+#[derive(Serialize)]
+struct ActionName<'a> {
+    name: &'a str,
+}
+
+/// The JSON that a handler receives. `request_query` is the client's whole document, unchanged.
+///
+/// # Errors
+/// None that these types can cause; the signature is `serde_json`'s.
+pub fn body(
+    action_name: &str,
+    input: &Map<String, Value>,
+    session: &Session,
+    request_query: &str,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(256 + request_query.len());
+    let payload =
+        Payload { action: ActionName { name: action_name }, input, session_variables: session, request_query };
+    serde_json::to_writer(&mut json, &payload)?;
+    Ok(json)
+}

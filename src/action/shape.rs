@@ -1,0 +1,246 @@
+//! A handler's value, checked against the action's type and cut to what the client selected:
+//! [CompleteValue](https://spec.graphql.org/September2025/#CompleteValue()), in Hasura's words.
+
+use serde_json::Value;
+
+use crate::graphql::selection::Selected;
+use crate::model::response::{Dialect, PathSegment};
+use crate::model::types::{TypeKind, TypeRef, Types};
+
+/// A value that does not fit.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct ShapeError {
+    /// Hasura's words where it has some.
+    pub message: String,
+    /// Where in the answer, starting below the action's own field.
+    pub path: Vec<PathSegment>,
+}
+
+/// The shaped answer as JSON text.
+#[derive(Debug, PartialEq)]
+pub struct Shaped {
+    /// The text; `null` where the answer failed as a whole.
+    pub json: String,
+    /// What did not fit. In Hasura's dialect the first mistake fails the answer; in the standard one the nearest
+    /// nullable value around each becomes null.
+    pub errors: Vec<ShapeError>,
+    /// Did a mistake reach the top of a type that takes no null?
+    pub null_escapes: bool,
+}
+
+/// Shapes `value` as `ty`.
+#[must_use]
+pub fn shape(
+    types: &Types,
+    ty: &TypeRef,
+    value: &Value,
+    selected: &Selected,
+    dialect: Dialect,
+    list_elements_max: usize,
+) -> Shaped {
+    let mut shaper =
+        Shaper { types, dialect, list_elements_max, json: String::new(), path: Vec::new(), errors: Vec::new() };
+    let null_escapes = match shaper.complete(ty, Some(value), selected, Place::Answer) {
+        Ok(()) => false,
+        Err(Failed) => {
+            shaper.json = "null".into();
+            !ty.is_nullable()
+        }
+    };
+    Shaped { json: shaper.json, errors: shaper.errors, null_escapes }
+}
+
+/// Marks that an error has been noted and that null must travel up.
+struct Failed;
+
+/// What a value is part of, for Hasura's words.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Answer,
+    Field(&'a str),
+}
+
+struct Shaper<'a> {
+    types: &'a Types,
+    dialect: Dialect,
+    list_elements_max: usize,
+    json: String,
+    path: Vec<PathSegment>,
+    errors: Vec<ShapeError>,
+}
+
+impl Shaper<'_> {
+    /// Writes `value` as `ty`. The recursion is as deep as the client's selection or the type's lists are, both of
+    /// which are limited.
+    fn complete(
+        &mut self,
+        ty: &TypeRef,
+        value: Option<&Value>,
+        selected: &Selected,
+        place: Place<'_>,
+    ) -> Result<(), Failed> {
+        let start = self.json.len();
+        let depth = self.path.len();
+        let result = self.complete_inner(ty, value, selected, place);
+        if result.is_err() && ty.is_nullable() && self.dialect == Dialect::Standard {
+            self.json.truncate(start);
+            self.path.truncate(depth);
+            self.json.push_str("null");
+            return Ok(());
+        }
+        result
+    }
+
+    fn complete_inner(
+        &mut self,
+        ty: &TypeRef,
+        value: Option<&Value>,
+        selected: &Selected,
+        place: Place<'_>,
+    ) -> Result<(), Failed> {
+        match (ty, value) {
+            (TypeRef::NonNull(_), None | Some(Value::Null)) => self.refuse_null(place, value.is_none()),
+            // The null must travel through this level, so it is not caught here.
+            (TypeRef::NonNull(inner), value) => self.complete_inner(inner, value, selected, place),
+            (_, None | Some(Value::Null)) => {
+                self.json.push_str("null");
+                Ok(())
+            }
+            (TypeRef::List(inner), Some(Value::Array(items))) => self.complete_list(inner, items, selected),
+            // A scalar that takes anything takes it as a list's content, too.
+            (TypeRef::List(_), Some(_)) => self.refuse("expecting array for the action webhook response".into()),
+            (TypeRef::Named(name), Some(value)) => self.complete_named(name, value, selected),
+        }
+    }
+
+    fn refuse_null(&mut self, place: Place<'_>, is_missing: bool) -> Result<(), Failed> {
+        self.refuse(match place {
+            Place::Answer => "got null for the action webhook response".into(),
+            Place::Field(name) if is_missing => {
+                format!("field \"{name}\" expected in webhook response, but not found")
+            }
+            Place::Field(name) => format!("expecting not null value for field \"{name}\""),
+        })
+    }
+
+    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &Selected) -> Result<(), Failed> {
+        if items.len() > self.list_elements_max {
+            let message = format!("a list of the webhook response has more than {} elements", self.list_elements_max);
+            return self.refuse(message);
+        }
+        self.json.push('[');
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                self.json.push(',');
+            }
+            self.path.push(PathSegment::Index(index));
+            self.complete(inner, Some(item), selected, Place::Answer)?;
+            self.path.pop();
+        }
+        self.json.push(']');
+        Ok(())
+    }
+
+    fn complete_named(&mut self, name: &str, value: &Value, selected: &Selected) -> Result<(), Failed> {
+        match self.types.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::Object(_)) => match value {
+                Value::Object(object) => self.complete_object(name, object, selected),
+                other => self.refuse_kind(other, name),
+            },
+            Some(TypeKind::Enum(values)) => match value {
+                Value::String(text) if self.dialect == Dialect::Hasura || values.contains_key(text) => {
+                    self.write(value)
+                }
+                Value::String(_) => self.refuse(format!("got a value that enum {name} does not have")),
+                other => self.refuse_kind(other, name),
+            },
+            _ => self.complete_scalar(name, value),
+        }
+    }
+
+    fn complete_object(
+        &mut self,
+        type_name: &str,
+        object: &serde_json::Map<String, Value>,
+        selected: &Selected,
+    ) -> Result<(), Failed> {
+        let types = self.types;
+        let Some(fields) = types.object(type_name) else { return self.write(&Value::Null) };
+        if self.dialect == Dialect::Hasura {
+            // Hasura checks every field that must be there, selected or not.
+            for (name, _) in fields.iter().filter(|(_, field)| !field.ty.is_nullable()) {
+                let value = object.get(name);
+                if value.is_none_or(Value::is_null) {
+                    return self.refuse_null(Place::Field(name), value.is_none());
+                }
+            }
+        }
+        self.json.push('{');
+        for (index, field) in selected.0.iter().enumerate() {
+            if index > 0 {
+                self.json.push(',');
+            }
+            // A GraphQL name needs no escapes.
+            self.json.push('"');
+            self.json.push_str(&field.response_name);
+            self.json.push_str("\":");
+            if field.name == "__typename" {
+                self.json.push('"');
+                self.json.push_str(type_name);
+                self.json.push('"');
+                continue;
+            }
+            let Some(definition) = fields.get(&field.name) else { return self.write(&Value::Null) };
+            self.path.push(PathSegment::Field(field.response_name.clone()));
+            self.complete(&definition.ty, object.get(&field.name), &field.selected, Place::Field(&field.name))?;
+            self.path.pop();
+        }
+        self.json.push('}');
+        Ok(())
+    }
+
+    /// Built-in scalars take what their name says; all others take any JSON.
+    fn complete_scalar(&mut self, name: &str, value: &Value) -> Result<(), Failed> {
+        let standard = self.dialect == Dialect::Standard;
+        match (name, value) {
+            ("String" | "ID", Value::String(_)) | ("Boolean", Value::Bool(_)) | ("Float", Value::Number(_)) => {
+                self.write(value)
+            }
+            ("Int", Value::Number(number)) => {
+                let fits = number.as_i64().is_some_and(|integer| i32::try_from(integer).is_ok());
+                if standard && !fits {
+                    return self.refuse(format!("Int cannot represent {number}"));
+                }
+                self.write(value)
+            }
+            ("ID", Value::Number(number)) if standard && (number.is_i64() || number.is_u64()) => {
+                self.write(&Value::String(number.to_string()))
+            }
+            ("Int" | "Float" | "String" | "Boolean" | "ID", other) => self.refuse_kind(other, name),
+            _ => self.write(value),
+        }
+    }
+
+    fn refuse_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
+        let got = match value {
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::String(_) => "scalar String",
+            Value::Bool(_) => "scalar Boolean",
+            Value::Number(_) => "scalar Number",
+            Value::Null => "null",
+        };
+        self.refuse(format!("got {got} for the action webhook response, expecting {expecting}"))
+    }
+
+    fn refuse(&mut self, message: String) -> Result<(), Failed> {
+        self.errors.push(ShapeError { message, path: self.path.clone() });
+        Err(Failed)
+    }
+
+    fn write(&mut self, value: &Value) -> Result<(), Failed> {
+        self.json.push_str(&value.to_string());
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! Credentials become sessions. The only place that checks signatures and fetches keys.
+
+pub mod jwks;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+
+use crate::session::claims::JwtKey;
+use crate::session::credential::{self, AuthRules, Credential};
+use crate::session::{Session, SessionError, claims};
+use crate::telemetry::metrics::Metrics;
+use jwks::KeySet;
+use token::VerifyingKey;
+
+/// Checks who is asking.
+pub struct Authenticator {
+    rules: AuthRules,
+    /// One for each of [`AuthRules::jwt`].
+    keys: Vec<Keys>,
+}
+
+enum Keys {
+    Given(Box<VerifyingKey>),
+    Fetched(Arc<KeySet>),
+}
+
+impl Authenticator {
+    /// Prepares all keys; sets that have to be fetched are fetched by [`Authenticator::fetch_keys`].
+    ///
+    /// # Errors
+    /// What is wrong with a key; never the key.
+    pub fn new(rules: AuthRules, client: &reqwest::Client, metrics: &Arc<Metrics>) -> Result<Self, String> {
+        let keys = rules.jwt.iter().map(|rule| match &rule.key {
+            JwtKey::Given { algorithm, key } => {
+                VerifyingKey::from_text(*algorithm, key).map(|key| Keys::Given(Box::new(key)))
+            }
+            JwtKey::Url(url) => {
+                KeySet::new(url, client.clone(), Arc::clone(metrics)).map(|set| Keys::Fetched(Arc::new(set)))
+            }
+        });
+        let keys = keys.collect::<Result<_, _>>()?;
+        Ok(Self { rules, keys })
+    }
+
+    /// Key sets that have to be kept fresh.
+    pub fn key_sets(&self) -> Vec<Arc<KeySet>> {
+        self.keys
+            .iter()
+            .filter_map(|keys| match keys {
+                Keys::Fetched(set) => Some(Arc::clone(set)),
+                Keys::Given(_) => None,
+            })
+            .collect()
+    }
+
+    /// Who is asking, and in which role?
+    ///
+    /// # Errors
+    /// [`SessionError`]; a wrong credential is never a lesser role.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Session, SessionError> {
+        match credential::read(&self.rules, headers)? {
+            Credential::Session(session) => Ok(session),
+            Credential::Token { token, rules, requested_role } => {
+                self.check_token(&token, &rules, requested_role.as_deref()).await
+            }
+        }
+    }
+
+    async fn check_token(
+        &self,
+        token: &str,
+        rules: &[usize],
+        requested_role: Option<&str>,
+    ) -> Result<Session, SessionError> {
+        let token = token::Token::decode(token)?;
+        // Of several secrets, an issuer that differs from the token's says that this one is not meant.
+        let is_meant = |index: &&usize| {
+            let issuer = self.rules.jwt.get(**index).and_then(|rule| rule.issuer.as_deref());
+            issuer.is_none_or(|issuer| rules.len() == 1 || token.issuer() == Some(issuer))
+        };
+        let mut meant = rules.iter().filter(is_meant);
+        let (Some(index), None) = (meant.next(), meant.next()) else {
+            return Err(if rules.iter().any(|index| is_meant(&index)) {
+                SessionError::headers("Could not verify JWT: Multiple JWTs found")
+            } else {
+                SessionError::jwt("JWTNotInIssuer")
+            });
+        };
+        let (Some(rule), Some(keys)) = (self.rules.jwt.get(*index), self.keys.get(*index)) else {
+            return Err(SessionError::jwt("JWSError"));
+        };
+        match keys {
+            Keys::Given(key) => key.check(&token)?,
+            Keys::Fetched(set) => set.check(&token).await?,
+        }
+        claims::check_registered(rule, &token.claims, now())?;
+        claims::session(rule, &token.claims, requested_role)
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}

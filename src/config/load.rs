@@ -1,0 +1,123 @@
+//! The only place that opens configuration files and reads the environment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::metadata::{self, Metadata};
+use super::resolve::{Surroundings, resolve};
+use super::sdl::{self, Signatures};
+use super::settings::{Setting, Settings};
+use super::values::Values;
+use super::yaml;
+use crate::model::action::ActionSchema;
+use crate::model::source::{Diagnostic, Severity, Source};
+
+/// Everything that configuration files, flags and variables say.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Our own settings.
+    pub settings: Settings,
+    /// The actions.
+    pub schema: ActionSchema,
+    /// What is not wrong, but worth knowing.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads it all.
+///
+/// # Errors
+/// Every mistake that was found, warnings among them.
+pub fn load(
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut mistakes = Vec::new();
+    let source = config_file.and_then(|path| open(path, &mut mistakes));
+    let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
+    let values = Values::collect(flag, &environment, file.as_ref(), &mut mistakes);
+    let settings = Settings::read(&values, file.as_ref(), &mut mistakes);
+    let Some(settings) = settings else { return Err(mistakes) };
+    let schema = load_actions(&settings, &environment, &mut mistakes);
+    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+        return Err(mistakes);
+    }
+    Ok(Loaded { settings, schema, warnings: mistakes })
+}
+
+fn load_actions(
+    settings: &Settings,
+    environment: &dyn Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> ActionSchema {
+    let mut metadata = Metadata::default();
+    let mut signatures = Signatures::default();
+    if let Some(folder) = &settings.metadata {
+        for path in metadata_files(folder, mistakes) {
+            let Some(source) = open(&path, mistakes) else { continue };
+            if path.extension().is_some_and(|extension| extension == "graphql") {
+                sdl::read(&source, &mut signatures, mistakes);
+            } else {
+                match yaml::parse(&source) {
+                    Ok(node) => metadata::read(&node, &mut metadata, mistakes),
+                    Err(mistake) => mistakes.push(mistake),
+                }
+            }
+        }
+    }
+    let surroundings = Surroundings {
+        environment,
+        actions: &settings.actions,
+        precedence: settings.precedence,
+        calls_per_action_max: settings.limits.calls_per_action_max,
+    };
+    resolve(metadata, signatures, &surroundings, mistakes)
+}
+
+/// `actions.yaml`, `actions.graphql` and all files of `actions/`, in the folder itself or in its `metadata/`.
+fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    if !folder.is_dir() {
+        let message = format!("the metadata folder {} does not exist", folder.display());
+        mistakes.push(Diagnostic::error(None, message, "correct --metadata"));
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    for folder in [folder.to_path_buf(), folder.join("metadata")] {
+        let single = ["actions.yaml", "actions.yml", "actions.graphql"].map(|name| folder.join(name));
+        files.extend(single.into_iter().filter(|path| path.is_file()));
+        let Ok(entries) = fs::read_dir(folder.join("actions")) else { continue };
+        let mut split: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                matches!(extension, Some("yaml" | "yml" | "graphql")) && path.is_file()
+            })
+            .collect();
+        split.sort();
+        files.extend(split);
+    }
+    files
+}
+
+/// Bytes of one configuration file. Ten thousand actions take less.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+fn open(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
+    let name = path.display().to_string();
+    let mut refuse = |reason: String, remedy: &str| {
+        mistakes.push(Diagnostic::error(None, format!("{name}: {reason}"), remedy));
+        None
+    };
+    match fs::metadata(path) {
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            return refuse("the file is larger than 16 MiB".into(), "split it");
+        }
+        Ok(_) => {}
+        Err(error) => return refuse(format!("the file cannot be read: {error}"), "correct its path or its rights"),
+    }
+    match fs::read_to_string(path) {
+        Ok(text) => Some(Arc::new(Source { name, text })),
+        Err(error) => refuse(format!("the file cannot be read: {error}"), "it must be UTF-8 text"),
+    }
+}

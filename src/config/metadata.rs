@@ -1,0 +1,263 @@
+//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`super::resolve`] does that.
+
+use crate::model::source::{Diagnostic, Place};
+
+use super::yaml::{Data, Fields, Node};
+
+/// What all `actions.yaml` files together say.
+#[derive(Debug, Default)]
+pub struct Metadata {
+    /// The `actions` lists.
+    pub actions: Vec<ActionEntry>,
+    /// The `custom_types` lists.
+    pub types: Vec<TypeEntry>,
+}
+
+/// One element of `actions`.
+#[derive(Debug)]
+pub struct ActionEntry {
+    /// Where its name stands.
+    pub place: Place,
+    /// The action's name.
+    pub name: String,
+    /// `synchronous`, `asynchronous`, empty or absent.
+    pub kind: Option<(String, Place)>,
+    /// `query` or `mutation`; only JSON exports have it.
+    pub operation: Option<(String, Place)>,
+    /// Only JSON exports have them.
+    pub arguments: Vec<InputEntry>,
+    /// Only JSON exports have it.
+    pub output_type: Option<(String, Place)>,
+    /// The handler's address, a template.
+    pub handler: Option<(String, Place)>,
+    /// Configured headers, in order.
+    pub headers: Vec<HeaderEntry>,
+    /// See [`crate::model::action::HeaderRules`].
+    pub forward_client_headers: bool,
+    /// See [`crate::model::action::HeaderRules`].
+    pub ignored_client_headers: Option<Vec<(String, Place)>>,
+    /// Seconds.
+    pub timeout: Option<u64>,
+    /// Roles.
+    pub permissions: Vec<String>,
+    /// Its description.
+    pub comment: Option<String>,
+    /// Is there a request or response transform?
+    pub has_transform: bool,
+}
+
+/// A header with a value of either kind.
+#[derive(Debug)]
+pub struct HeaderEntry {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What its value is made of.
+    pub value: HeaderSource,
+}
+
+/// Where a header's value comes from.
+#[derive(Debug)]
+pub enum HeaderSource {
+    /// `value`, a template.
+    Value(String, Place),
+    /// `value_from_env`.
+    FromEnvironment(String, Place),
+}
+
+/// An argument or an input field in a JSON export.
+#[derive(Debug)]
+pub struct InputEntry {
+    /// Its name.
+    pub name: String,
+    /// Its type as text.
+    pub ty: (String, Place),
+    /// Its description.
+    pub description: Option<String>,
+}
+
+/// Which list of `custom_types` an entry stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeList {
+    /// `enums`
+    Enums,
+    /// `input_objects`
+    InputObjects,
+    /// `objects`
+    Objects,
+    /// `scalars`
+    Scalars,
+}
+
+impl TypeList {
+    /// The list's key.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Enums => "enums",
+            Self::InputObjects => "input_objects",
+            Self::Objects => "objects",
+            Self::Scalars => "scalars",
+        }
+    }
+}
+
+/// One element of a list of `custom_types`.
+#[derive(Debug)]
+pub struct TypeEntry {
+    /// The list it stands in.
+    pub list: TypeList,
+    /// Where its name stands.
+    pub place: Place,
+    /// The type's name.
+    pub name: String,
+    /// Replaces the SDL's.
+    pub description: Option<String>,
+    /// Fields, in JSON exports.
+    pub fields: Vec<InputEntry>,
+    /// Values of an enum with their descriptions, in JSON exports.
+    pub values: Vec<(String, Option<String>)>,
+    /// Names of relationships.
+    pub relationships: Vec<String>,
+}
+
+/// Reads one file's content into `metadata`.
+pub fn read(file: &Node, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>) {
+    let Some(fields) = Fields::of(file, "the file", mistakes) else { return };
+    for entry in fields.list("actions", mistakes) {
+        metadata.actions.extend(read_action(entry, mistakes));
+    }
+    if let Some(custom_types) = fields.get("custom_types")
+        && let Some(lists) = Fields::of(custom_types, "custom_types", mistakes)
+    {
+        for list in [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars] {
+            for entry in lists.list(list.key(), mistakes) {
+                metadata.types.extend(read_type(list, entry, mistakes));
+            }
+        }
+        lists.finish(mistakes);
+    }
+    fields.finish(mistakes);
+}
+
+fn placed_text(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, Place)> {
+    let place = fields.get(key)?.place.clone();
+    fields.text(key, mistakes).map(|text| (text, place))
+}
+
+fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEntry> {
+    let fields = Fields::of(entry, "an action", mistakes)?;
+    let name = fields.required_text("name", mistakes)?;
+    let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
+    let mut permissions = Vec::new();
+    for permission in fields.list("permissions", mistakes) {
+        let Some(fields) = Fields::of(permission, "a permission", mistakes) else { continue };
+        permissions.extend(fields.required_text("role", mistakes));
+        // Comments are for people, definitions a relic of old exports.
+        let _ = (fields.get("comment"), fields.get("definition"));
+        fields.finish(mistakes);
+    }
+    let comment = fields.text("comment", mistakes);
+    let nothing = Node { data: Data::Null, place: place.clone() };
+    let definition = fields.get("definition");
+    if definition.is_none() {
+        let message = format!("action '{name}' has no \"definition\"");
+        mistakes.push(Diagnostic::error(Some(place.clone()), message, "add a definition with a handler"));
+    }
+    fields.finish(mistakes);
+    let definition = Fields::of(definition.unwrap_or(&nothing), "a definition", mistakes)?;
+    let action = ActionEntry {
+        place,
+        name,
+        kind: placed_text(&definition, "kind", mistakes),
+        operation: placed_text(&definition, "type", mistakes),
+        arguments: read_inputs(definition.list("arguments", mistakes), "an argument", mistakes),
+        output_type: placed_text(&definition, "output_type", mistakes),
+        handler: placed_text(&definition, "handler", mistakes),
+        headers: definition.list("headers", mistakes).iter().filter_map(|node| read_header(node, mistakes)).collect(),
+        forward_client_headers: definition.bool("forward_client_headers", mistakes).unwrap_or(false),
+        ignored_client_headers: definition
+            .get("ignored_client_headers")
+            .map(|_| placed_texts(definition.list("ignored_client_headers", mistakes))),
+        timeout: definition.count("timeout", mistakes),
+        permissions,
+        comment,
+        has_transform: [definition.get("request_transform"), definition.get("response_transform")]
+            .iter()
+            .any(Option::is_some),
+    };
+    definition.finish(mistakes);
+    Some(action)
+}
+
+fn placed_texts(nodes: &[Node]) -> Vec<(String, Place)> {
+    nodes.iter().filter_map(|node| Some((node.scalar_text()?, node.place.clone()))).collect()
+}
+
+fn read_header(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<HeaderEntry> {
+    let fields = Fields::of(node, "a header", mistakes)?;
+    let name = fields.required_text("name", mistakes)?;
+    let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
+    let value = placed_text(&fields, "value", mistakes);
+    let from_environment = placed_text(&fields, "value_from_env", mistakes);
+    fields.finish(mistakes);
+    let value = match (value, from_environment) {
+        (Some((text, place)), None) => HeaderSource::Value(text, place),
+        (None, Some((name, place))) => HeaderSource::FromEnvironment(name, place),
+        _ => {
+            let message = format!("the header '{name}' needs either \"value\" or \"value_from_env\"");
+            mistakes.push(Diagnostic::error(Some(place), message, "give it exactly one of the two"));
+            return None;
+        }
+    };
+    Some(HeaderEntry { name, place, value })
+}
+
+fn read_inputs(nodes: &[Node], what: &'static str, mistakes: &mut Vec<Diagnostic>) -> Vec<InputEntry> {
+    let mut inputs = Vec::new();
+    for node in nodes {
+        let Some(fields) = Fields::of(node, what, mistakes) else { continue };
+        let name = fields.required_text("name", mistakes);
+        let ty = placed_text(&fields, "type", mistakes);
+        let description = fields.text("description", mistakes);
+        let _ = fields.get("arguments");
+        fields.finish(mistakes);
+        if let (Some(name), Some(ty)) = (name, ty) {
+            inputs.push(InputEntry { name, ty, description });
+        }
+    }
+    inputs
+}
+
+fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<TypeEntry> {
+    let fields = Fields::of(node, "a custom type", mistakes)?;
+    let name = fields.required_text("name", mistakes)?;
+    let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
+    let mut values = Vec::new();
+    for value in fields.list("values", mistakes) {
+        let Some(value_fields) = Fields::of(value, "an enum value", mistakes) else { continue };
+        let description = value_fields.text("description", mistakes);
+        let _ = value_fields.get("is_deprecated");
+        values.extend(value_fields.required_text("value", mistakes).map(|value| (value, description)));
+        value_fields.finish(mistakes);
+    }
+    let mut relationships = Vec::new();
+    for relationship in fields.list("relationships", mistakes) {
+        let Some(fields) = Fields::of(relationship, "a relationship", mistakes) else { continue };
+        relationships.extend(fields.required_text("name", mistakes));
+        let _ = ["type", "source", "remote_table", "field_mapping"].map(|key| fields.get(key));
+        fields.finish(mistakes);
+    }
+    let entry = TypeEntry {
+        list,
+        place,
+        name,
+        description: fields.text("description", mistakes),
+        fields: read_inputs(fields.list("fields", mistakes), "a field", mistakes),
+        values,
+        relationships,
+    };
+    fields.finish(mistakes);
+    Some(entry)
+}

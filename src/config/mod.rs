@@ -1,0 +1,11 @@
+//! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
+
+#[cfg(feature = "server")]
+pub mod load;
+pub mod metadata;
+pub mod resolve;
+pub mod sdl;
+pub mod settings;
+pub mod settings_doc;
+pub mod values;
+pub mod yaml;

@@ -1,0 +1,478 @@
+//! Signatures and metadata become actions: types, then actions, their permissions and templates. Every mistake is
+//! collected.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use indexmap::IndexMap;
+
+use super::metadata::{ActionEntry, HeaderSource, InputEntry, Metadata, TypeList};
+use super::sdl::{Signature, Signatures, parse_type};
+use super::settings::ActionSettings;
+use crate::action::headers::{Precedence, SESSION_PREFIX};
+use crate::action::template::{self, TemplateError};
+use crate::graphql::coerce::coerce_default;
+use crate::model::action::{Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, ValuePiece};
+use crate::model::secret::Secret;
+use crate::model::source::{Diagnostic, Place};
+use crate::model::types::{
+    BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef, Types,
+};
+
+/// What resolving needs beside the files.
+pub struct Surroundings<'s> {
+    /// The value of an environment variable.
+    pub environment: &'s dyn Fn(&str) -> Option<String>,
+    /// What `pillion.yaml` says about single actions.
+    pub actions: &'s IndexMap<String, ActionSettings>,
+    /// For the warning about secrets that a client can replace.
+    pub precedence: Precedence,
+    /// How often a document may call one action.
+    pub calls_per_action_max: usize,
+}
+
+/// Seconds that a handler has, where the action does not say.
+const TIMEOUT_SECONDS: u64 = 30;
+
+/// Makes the actions. If a mistake among `mistakes` is an error, the result must not be used.
+pub fn resolve(
+    metadata: Metadata,
+    signatures: Signatures,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> ActionSchema {
+    let mut resolver = Resolver { surroundings, mistakes };
+    let mut signatures = signatures;
+    resolver.exported_types(&metadata, &mut signatures);
+    let mut types = resolver.types(&metadata, &signatures);
+    let mut actions = IndexMap::new();
+    for entry in metadata.actions {
+        let name = entry.name.clone();
+        let place = entry.place.clone();
+        if actions.contains_key(&name) {
+            let message = format!("action '{name}' is defined twice");
+            resolver.error(&place, message, "remove one of the two");
+            continue;
+        }
+        let signature = signatures.actions.shift_remove(&name);
+        if let Some(action) = resolver.action(entry, signature, &mut types) {
+            actions.insert(name, Arc::new(action));
+        }
+    }
+    for (name, signature) in &signatures.actions {
+        let message = format!("action '{name}' has a signature, but no definition");
+        let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
+        resolver.error(&signature.place, message, remedy);
+    }
+    for name in surroundings.actions.keys().filter(|name| !actions.contains_key(*name)) {
+        let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
+        resolver.mistakes.push(Diagnostic::warning(None, message, "check its name, or remove the settings"));
+    }
+    ActionSchema { actions, types }
+}
+
+struct Resolver<'r, 's> {
+    surroundings: &'r Surroundings<'s>,
+    mistakes: &'r mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_, '_> {
+    fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+        self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+    }
+
+    fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+        self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
+    }
+
+    /// Types that the metadata defines whole, as JSON exports do.
+    fn exported_types(&mut self, metadata: &Metadata, signatures: &mut Signatures) {
+        for entry in &metadata.types {
+            if signatures.types.contains_key(&entry.name) {
+                continue;
+            }
+            let kind = match entry.list {
+                TypeList::Scalars => TypeKind::Scalar,
+                TypeList::Enums if !entry.values.is_empty() => TypeKind::Enum(entry.values.iter().cloned().collect()),
+                TypeList::InputObjects if !entry.fields.is_empty() => TypeKind::InputObject(self.inputs(&entry.fields)),
+                TypeList::Objects if !entry.fields.is_empty() => {
+                    let fields = self.inputs(&entry.fields).into_iter();
+                    let output =
+                        |field: InputValue| (field.name, OutputField { ty: field.ty, description: field.description });
+                    TypeKind::Object(fields.map(output).collect())
+                }
+                _ => {
+                    let message = format!("custom type {} is not present in actions.graphql", entry.name);
+                    self.error(&entry.place, message, "define it there, or remove it here");
+                    continue;
+                }
+            };
+            let definition = TypeDefinition { kind, description: entry.description.clone() };
+            signatures.types.insert(entry.name.clone(), (definition, entry.place.clone()));
+        }
+    }
+
+    fn inputs(&mut self, entries: &[InputEntry]) -> Vec<InputValue> {
+        let mut inputs = Vec::new();
+        for entry in entries {
+            let (text, place) = &entry.ty;
+            match parse_type(text) {
+                Some(ty) => inputs.push(InputValue {
+                    name: entry.name.clone(),
+                    ty,
+                    default: None,
+                    description: entry.description.clone(),
+                }),
+                None => self.error(place, format!("not a valid GraphQL type: {text}"), "write a type such as [Int!]!"),
+            }
+        }
+        inputs
+    }
+
+    /// All types, every name in them checked.
+    fn types(&mut self, metadata: &Metadata, signatures: &Signatures) -> Types {
+        let mut types = Types::default();
+        for scalar in BUILT_IN_SCALARS {
+            types.0.insert(scalar.to_owned(), TypeDefinition { kind: TypeKind::Scalar, description: None });
+        }
+        for (name, (definition, _)) in &signatures.types {
+            types.0.insert(name.clone(), definition.clone());
+        }
+        self.describe(metadata, &mut types);
+        for (name, (definition, place)) in &signatures.types {
+            match &definition.kind {
+                TypeKind::InputObject(fields) => {
+                    for field in fields {
+                        self.field_type(&mut types, name, &field.name, &field.ty, place, true);
+                    }
+                }
+                TypeKind::Object(fields) => {
+                    for (field, definition) in fields {
+                        self.field_type(&mut types, name, field, &definition.ty, place, false);
+                    }
+                }
+                TypeKind::Scalar | TypeKind::Enum(_) => {}
+            }
+        }
+        self.type_defaults(signatures, &mut types);
+        types
+    }
+
+    fn type_defaults(&mut self, signatures: &Signatures, types: &mut Types) {
+        for (name, (definition, place)) in &signatures.types {
+            let TypeKind::InputObject(fields) = &definition.kind else { continue };
+            let fields = self.defaults(types, fields.clone(), place);
+            if let Some(definition) = types.0.get_mut(name) {
+                definition.kind = TypeKind::InputObject(fields);
+            }
+        }
+    }
+
+    /// Makes every default a value of its type.
+    fn defaults(&mut self, types: &Types, mut inputs: Vec<InputValue>, place: &Place) -> Vec<InputValue> {
+        for input in &mut inputs {
+            let Some(default) = input.default.take() else { continue };
+            match coerce_default(types, input, default) {
+                Ok(default) => input.default = Some(default),
+                Err(error) => self.error(place, error.to_string(), "write a default of the right type"),
+            }
+        }
+        inputs
+    }
+
+    /// The metadata's descriptions win over the SDL's.
+    fn describe(&mut self, metadata: &Metadata, types: &mut Types) {
+        for entry in &metadata.types {
+            let Some(definition) = types.0.get_mut(&entry.name) else { continue };
+            let fits = matches!(
+                (entry.list, &definition.kind),
+                (TypeList::Scalars, TypeKind::Scalar)
+                    | (TypeList::Enums, TypeKind::Enum(_))
+                    | (TypeList::InputObjects, TypeKind::InputObject(_))
+                    | (TypeList::Objects, TypeKind::Object(_))
+            );
+            if let Some(description) = &entry.description {
+                definition.description = Some(description.clone());
+            }
+            if !fits {
+                let message = format!(
+                    "'{}' stands under {}, but is something else in actions.graphql",
+                    entry.name,
+                    entry.list.key()
+                );
+                self.error(&entry.place, message, "move it to the list of its kind");
+            }
+            if !entry.relationships.is_empty() {
+                let names = entry.relationships.join(", ");
+                let message = format!("the relationships of '{}' are not served yet: {names}", entry.name);
+                self.warning(&entry.place, message, "selecting them is an error until they are");
+            }
+        }
+    }
+
+    fn field_type(&mut self, types: &mut Types, owner: &str, field: &str, ty: &TypeRef, place: &Place, is_input: bool) {
+        let kind = if is_input { "input object type" } else { "object type" };
+        match self.kind_of(types, ty.named()) {
+            None => {
+                let message =
+                    format!("the type \"{}\" for field \"{field}\" in {kind} \"{owner}\" does not exist", ty.named());
+                self.error(place, message, "define it, or correct its name");
+            }
+            Some(TypeUse::Output) if is_input => {
+                let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());
+                self.error(place, message, "use an input object, an enum or a scalar");
+            }
+            Some(TypeUse::Input) if !is_input => {
+                let message =
+                    format!("field \"{field}\" of {kind} \"{owner}\" has the input object type \"{}\"", ty.named());
+                self.error(place, message, "use an object, an enum or a scalar");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.
+    fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
+        if types.get(name).is_none() && DATABASE_SCALARS.contains(&name) {
+            types.0.insert(name.to_owned(), TypeDefinition { kind: TypeKind::Scalar, description: None });
+        }
+        Some(match &types.get(name)?.kind {
+            TypeKind::Scalar | TypeKind::Enum(_) => TypeUse::Both,
+            TypeKind::InputObject(_) => TypeUse::Input,
+            TypeKind::Object(_) => TypeUse::Output,
+        })
+    }
+
+    fn action(&mut self, entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
+        let signature = match signature {
+            Some(signature) => signature,
+            None => self.exported_signature(&entry)?,
+        };
+        for argument in &signature.arguments {
+            if !matches!(self.kind_of(types, argument.ty.named()), Some(TypeUse::Both | TypeUse::Input)) {
+                let message = format!(
+                    "the type: \"{}\" is not defined in custom types or it is not a scalar/enum/input_object",
+                    argument.ty.named()
+                );
+                self.error(&signature.place, message, format!("correct the type of argument \"{}\"", argument.name));
+            }
+        }
+        let output = signature.output.named();
+        let output_is_enum = matches!(types.get(output).map(|found| &found.kind), Some(TypeKind::Enum(_)));
+        if output_is_enum || !matches!(self.kind_of(types, output), Some(TypeUse::Both | TypeUse::Output)) {
+            let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
+            self.error(&signature.place, message, format!("correct what action '{}' returns", entry.name));
+        }
+        let settings = self.surroundings.actions.get(&entry.name);
+        let handler = self.handler(&entry);
+        let headers = self.headers(&entry, settings);
+        let unsupported = self.unsupported(&entry, signature.kind);
+        Some(Action {
+            kind: signature.kind,
+            arguments: self.defaults(types, signature.arguments, &signature.place),
+            output: signature.output,
+            handler: handler?,
+            headers,
+            timeout: Duration::from_secs(entry.timeout.unwrap_or(TIMEOUT_SECONDS).max(1)),
+            roles: entry.permissions.into_iter().collect::<BTreeSet<_>>(),
+            comment: entry.comment.or(signature.description),
+            calls_per_document_max: settings
+                .and_then(|settings| settings.calls_per_document_max)
+                .unwrap_or(self.surroundings.calls_per_action_max),
+            idempotent: settings.is_some_and(|settings| settings.idempotent),
+            unsupported,
+            name: entry.name,
+        })
+    }
+
+    /// The signature that a JSON export carries in the definition itself.
+    fn exported_signature(&mut self, entry: &ActionEntry) -> Option<Signature> {
+        let Some((output, output_place)) = &entry.output_type else {
+            let message = format!("action {} is not present in actions.graphql", entry.name);
+            let remedy = format!("declare it there: type Mutation {{ {}(…): … }}", entry.name);
+            self.error(&entry.place, message, remedy);
+            return None;
+        };
+        let kind = match entry.operation.as_ref().map(|(text, place)| (text.as_str(), place)) {
+            None | Some(("mutation", _)) => OperationKind::Mutation,
+            Some(("query", _)) => OperationKind::Query,
+            Some((other, place)) => {
+                let message = format!("expected mutation or query, but found {other}");
+                self.error(place, message, "write \"query\" or \"mutation\"");
+                return None;
+            }
+        };
+        let Some(output) = parse_type(output) else {
+            self.error(output_place, format!("not a valid GraphQL type: {output}"), "write a type such as [Int!]!");
+            return None;
+        };
+        let arguments = self.inputs(&entry.arguments);
+        Some(Signature { place: entry.place.clone(), kind, arguments, output, description: None })
+    }
+
+    fn unsupported(&mut self, entry: &ActionEntry, operation: OperationKind) -> Option<&'static str> {
+        let mut reason = None;
+        if let Some((kind, place)) = &entry.kind {
+            match kind.as_str() {
+                "" | "synchronous" => {}
+                "asynchronous" if operation == OperationKind::Query => {
+                    let message = format!("query action '{}' cannot be asynchronous", entry.name);
+                    self.error(place, message, "remove \"kind\"");
+                }
+                "asynchronous" => reason = Some("asynchronous actions are not served yet"),
+                other => {
+                    let message = format!("\"{other}\" is not a kind of action");
+                    self.error(place, message, "write \"synchronous\" or \"asynchronous\"");
+                }
+            }
+        }
+        if entry.has_transform {
+            reason = Some("request and response transforms are not served yet");
+        }
+        if let Some(reason) = reason {
+            let message = format!("action '{}': {reason}", entry.name);
+            self.warning(&entry.place, message, "calling it is an error until they are");
+        }
+        reason
+    }
+
+    fn handler(&mut self, entry: &ActionEntry) -> Option<Handler> {
+        let Some((template, place)) = &entry.handler else {
+            let message = format!("action '{}' has no handler", entry.name);
+            self.error(&entry.place, message, "add \"handler\" to its definition");
+            return None;
+        };
+        let url = match template::compile(template, self.surroundings.environment) {
+            Err(error) => {
+                self.template_error(&entry.name, "the handler", place, &error);
+                return None;
+            }
+            Ok(pieces) => {
+                let fixed = pieces.iter().map(|piece| match piece {
+                    ValuePiece::Text(text) => Some(text.expose()),
+                    ValuePiece::RequestId | ValuePiece::SessionVariable(_) => None,
+                });
+                let Some(url) = fixed.collect::<Option<String>>() else {
+                    let message = format!("the handler of action '{}' can hold environment variables only", entry.name);
+                    self.error(place, message, "move the rest to a header");
+                    return None;
+                };
+                url
+            }
+        };
+        let is_http = url.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        if !is_http {
+            let message = format!("the handler of action '{}' is not an http or https address", entry.name);
+            self.error(place, message, "write http://host/path; check the variables in it");
+            return None;
+        }
+        Some(Handler { template: template.clone(), url: Secret::new(url) })
+    }
+
+    fn template_error(&mut self, action: &str, what: &str, place: &Place, error: &TemplateError) {
+        let place = Place { column: place.column + error.offset(), ..place.clone() };
+        let remedy = match error {
+            TemplateError::Missing { name, .. } => format!("set {name}, or remove it from the template"),
+            TemplateError::Unclosed { .. } | TemplateError::Unknown { .. } => "write {{NAME}}".to_owned(),
+        };
+        self.error(&place, format!("{what} of action '{action}': {error}"), remedy);
+    }
+
+    fn headers(&mut self, entry: &ActionEntry, settings: Option<&ActionSettings>) -> HeaderRules {
+        let mut configured: Vec<ConfiguredHeader> = Vec::new();
+        for header in &entry.headers {
+            let Ok(name) = HeaderName::try_from(&header.name) else {
+                let message = format!("\"{}\" cannot be the name of a header", header.name);
+                self.error(&header.place, message, "use letters, digits and dashes");
+                continue;
+            };
+            if configured.iter().any(|known| known.name == name) {
+                let message = format!("action '{}' has the header '{name}' twice", entry.name);
+                self.warning(&header.place, message, "remove one: the first counts");
+            }
+            if let Some(value) = self.header_value(entry, &header.value) {
+                self.warn_replaceable(entry, &header.place, &name, &header.value);
+                configured.push(ConfiguredHeader { name, value });
+            }
+        }
+        let ignored_client_headers = entry.ignored_client_headers.as_ref().map(|names| self.header_names(names));
+        HeaderRules {
+            forward_client_headers: entry.forward_client_headers,
+            ignored_client_headers,
+            forwarded_client_headers: settings.and_then(|settings| settings.forwarded_client_headers.clone()),
+            configured,
+        }
+    }
+
+    fn header_names(&mut self, names: &[(String, Place)]) -> Vec<HeaderName> {
+        let mut valid = Vec::with_capacity(names.len());
+        for (name, place) in names {
+            match HeaderName::try_from(name) {
+                Ok(name) => valid.push(name),
+                Err(_) => self.error(place, format!("\"{name}\" cannot be the name of a header"), "correct it"),
+            }
+        }
+        valid
+    }
+
+    fn header_value(&mut self, entry: &ActionEntry, source: &HeaderSource) -> Option<Vec<ValuePiece>> {
+        match source {
+            HeaderSource::Value(text, place) => {
+                let environment =
+                    |name: &str| (!name.starts_with(ENGINE_PREFIX)).then(|| (self.surroundings.environment)(name))?;
+                let compiled = template::compile(text, &environment);
+                compiled.map_err(|error| self.template_error(&entry.name, "a header", place, &error)).ok()
+            }
+            HeaderSource::FromEnvironment(name, place) if name.starts_with(ENGINE_PREFIX) => {
+                let message =
+                    "env variables start with \"HASURA_GRAPHQL_\" are not allowed for value_from_env".to_owned();
+                self.error(place, message, "they hold the engine's own secrets: use another variable");
+                None
+            }
+            HeaderSource::FromEnvironment(name, place) => {
+                let value = (self.surroundings.environment)(name);
+                if value.is_none() {
+                    let message =
+                        format!("a header of action '{}': the environment variable {name} is not set", entry.name);
+                    self.error(place, message, format!("set {name}, or remove the header"));
+                }
+                value.map(|value| vec![ValuePiece::Text(Secret::new(value))])
+            }
+        }
+    }
+
+    /// By default a client's header replaces the action's own, as in Hasura. For a secret that is a hole.
+    fn warn_replaceable(&mut self, entry: &ActionEntry, place: &Place, name: &HeaderName, source: &HeaderSource) {
+        let looks_secret = matches!(source, HeaderSource::FromEnvironment(..))
+            || ["key", "secret", "token", "auth", "password"].iter().any(|word| name.as_str().contains(word));
+        let replaceable = entry.forward_client_headers
+            && self.surroundings.precedence == Precedence::ClientFirst
+            && !name.as_str().starts_with(SESSION_PREFIX);
+        let ignored = entry.ignored_client_headers.as_ref();
+        let is_ignored = ignored
+            .is_some_and(|ignored| ignored.iter().any(|(ignored, _)| ignored.eq_ignore_ascii_case(name.as_str())));
+        if looks_secret && replaceable && !is_ignored {
+            let message = format!(
+                "a client can replace the header '{name}' of action '{}': forwarded headers come first",
+                entry.name
+            );
+            let remedy = "set configured_header_precedence, or name the header in ignored_client_headers";
+            self.warning(place, message, remedy);
+        }
+    }
+}
+
+/// Where a type may stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TypeUse {
+    Input,
+    Output,
+    Both,
+}
+
+/// Variables with this prefix hold the engine's own secrets.
+const ENGINE_PREFIX: &str = "HASURA_GRAPHQL_";

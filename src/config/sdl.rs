@@ -1,0 +1,221 @@
+//! `actions.graphql`: the actions' signatures and the types they use.
+//!
+//! Hasura's tools write one block for each action, so most real files define `Mutation` many times, and some define
+//! `scalar String`. The blocks are merged; no validating schema builder would take such a file.
+
+use std::sync::Arc;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{self, Definition, FieldDefinition, InputValueDefinition};
+use apollo_compiler::diagnostic::ToCliReport;
+use indexmap::IndexMap;
+
+use crate::graphql::coerce::{Variables, json_of, type_ref};
+use crate::model::action::OperationKind;
+use crate::model::source::{Diagnostic, Place, Source};
+use crate::model::types::{BUILT_IN_SCALARS, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef};
+
+/// What all `actions.graphql` files together say.
+#[derive(Debug, Default)]
+pub struct Signatures {
+    /// The fields of all `Query` and `Mutation` blocks, by name.
+    pub actions: IndexMap<String, Signature>,
+    /// All other types, by name.
+    pub types: IndexMap<String, (TypeDefinition, Place)>,
+}
+
+/// One action as the SDL declares it.
+#[derive(Debug)]
+pub struct Signature {
+    /// Where.
+    pub place: Place,
+    /// Of which block it is a field.
+    pub kind: OperationKind,
+    /// Its arguments.
+    pub arguments: Vec<InputValue>,
+    /// What it returns.
+    pub output: TypeRef,
+    /// Its description; the YAML's comment wins.
+    pub description: Option<String>,
+}
+
+/// Reads one file into `signatures`.
+pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Vec<Diagnostic>) {
+    // A file with nothing but comments is no document, and no mistake.
+    if source.text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return;
+    }
+    let document = match ast::Document::parse(source.text.as_str(), &source.name) {
+        Ok(document) => document,
+        Err(failed) => {
+            mistakes.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
+                let place = diagnostic.error.location().map(|span| Place::at_offset(source, span.offset()));
+                Diagnostic::error(place, diagnostic.error.to_string(), "correct the GraphQL")
+            }));
+            return;
+        }
+    };
+    let mut reader = Reader { source, signatures, mistakes };
+    for definition in &document.definitions {
+        reader.definition(definition);
+    }
+}
+
+/// Syntax errors of one file that are reported; the rest follow from the first ones.
+const MISTAKES_MAX: usize = 20;
+
+struct Reader<'r> {
+    source: &'r Arc<Source>,
+    signatures: &'r mut Signatures,
+    mistakes: &'r mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn place<T>(&self, node: &Node<T>) -> Place {
+        Place::at_offset(self.source, node.location().map_or(0, |span| span.offset()))
+    }
+
+    fn definition(&mut self, definition: &Definition) {
+        match definition {
+            Definition::ObjectTypeDefinition(object) => {
+                let place = self.place(object);
+                match root_kind(&object.name) {
+                    Some(kind) => self.actions(kind, &object.fields),
+                    None => self.object(&object.name, place, object.description.as_deref(), &object.fields),
+                }
+            }
+            Definition::ObjectTypeExtension(extension) => match root_kind(&extension.name) {
+                Some(kind) => self.actions(kind, &extension.fields),
+                None => self.refuse(extension, "an extension of another type than Query and Mutation"),
+            },
+            Definition::InputObjectTypeDefinition(input) => {
+                let fields = input.fields.iter().map(|field| self.input_value(field)).collect();
+                let kind = TypeKind::InputObject(fields);
+                self.add(&input.name, self.place(input), input.description.as_deref(), kind);
+            }
+            Definition::EnumTypeDefinition(enumeration) => {
+                let values = enumeration
+                    .values
+                    .iter()
+                    .map(|value| (value.value.to_string(), value.description.as_ref().map(ToString::to_string)))
+                    .collect();
+                let place = self.place(enumeration);
+                self.add(&enumeration.name, place, enumeration.description.as_deref(), TypeKind::Enum(values));
+            }
+            Definition::ScalarTypeDefinition(scalar) => self.scalar(scalar),
+            Definition::InterfaceTypeDefinition(interface) => {
+                self.refuse(interface, &format!("the interface '{}'", interface.name));
+            }
+            Definition::UnionTypeDefinition(union) => self.refuse(union, &format!("the union '{}'", union.name)),
+            other => {
+                let place = Place::at_offset(self.source, other.location().map_or(0, |span| span.offset()));
+                self.refuse_at(place, "this definition");
+            }
+        }
+    }
+
+    fn refuse<T>(&mut self, node: &Node<T>, what: &str) {
+        let place = self.place(node);
+        self.refuse_at(place, what);
+    }
+
+    fn refuse_at(&mut self, place: Place, what: &str) {
+        let message = format!("actions cannot use {what}");
+        let remedy =
+            "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
+        self.mistakes.push(Diagnostic::error(Some(place), message, remedy));
+    }
+
+    fn actions(&mut self, kind: OperationKind, fields: &[Node<FieldDefinition>]) {
+        for field in fields {
+            let name = field.name.to_string();
+            let place = self.place(field);
+            if let Some(known) = self.signatures.actions.get(&name) {
+                let message = format!(
+                    "action '{name}' is declared twice; the first time in {}:{}:{}",
+                    known.place.source.name, known.place.line, known.place.column
+                );
+                self.mistakes.push(Diagnostic::error(Some(place), message, "remove one of the two"));
+                continue;
+            }
+            let signature = Signature {
+                place,
+                kind,
+                arguments: field.arguments.iter().map(|argument| self.input_value(argument)).collect(),
+                output: type_ref(&field.ty),
+                description: field.description.as_ref().map(ToString::to_string),
+            };
+            self.signatures.actions.insert(name, signature);
+        }
+    }
+
+    fn object(&mut self, name: &str, place: Place, description: Option<&str>, fields: &[Node<FieldDefinition>]) {
+        let mut output = IndexMap::new();
+        for field in fields {
+            let field_place = self.place(field);
+            if !field.arguments.is_empty() {
+                let message = format!("the object \"{name}\" can't have arguments");
+                let remedy = format!("remove the arguments of \"{}\"", field.name);
+                self.mistakes.push(Diagnostic::error(Some(field_place.clone()), message, remedy));
+            }
+            let value = OutputField {
+                ty: type_ref(&field.ty),
+                description: field.description.as_ref().map(ToString::to_string),
+            };
+            if output.insert(field.name.to_string(), value).is_some() {
+                let message = format!("the object \"{name}\" has duplicate fields: \"{}\"", field.name);
+                self.mistakes.push(Diagnostic::error(Some(field_place), message, "remove one of them"));
+            }
+        }
+        self.add(name, place, description, TypeKind::Object(output));
+    }
+
+    fn scalar(&mut self, scalar: &Node<ast::ScalarTypeDefinition>) {
+        let place = self.place(scalar);
+        if BUILT_IN_SCALARS.contains(&scalar.name.as_str()) {
+            let message = format!("the scalar '{}' is built in", scalar.name);
+            self.mistakes.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));
+            return;
+        }
+        self.add(&scalar.name, place, scalar.description.as_deref(), TypeKind::Scalar);
+    }
+
+    fn add(&mut self, name: &str, place: Place, description: Option<&str>, kind: TypeKind) {
+        if self.signatures.types.contains_key(name) {
+            let message = format!("duplicate type names: \"{name}\"");
+            self.mistakes.push(Diagnostic::error(Some(place), message, "remove or rename one of them"));
+            return;
+        }
+        if BUILT_IN_SCALARS.contains(&name) {
+            let message = format!("the type name '{name}' is that of a built-in scalar");
+            self.mistakes.push(Diagnostic::error(Some(place), message, "choose another name"));
+            return;
+        }
+        let definition = TypeDefinition { kind, description: description.map(str::to_owned) };
+        self.signatures.types.insert(name.to_owned(), (definition, place));
+    }
+
+    fn input_value(&self, input: &Node<InputValueDefinition>) -> InputValue {
+        InputValue {
+            name: input.name.to_string(),
+            ty: type_ref(&input.ty),
+            default: input.default_value.as_ref().map(|value| json_of(value, &Variables::new())),
+            description: input.description.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Hasura reads these two names only; `Subscription` is an object type like any other.
+fn root_kind(name: &str) -> Option<OperationKind> {
+    match name {
+        "Query" => Some(OperationKind::Query),
+        "Mutation" => Some(OperationKind::Mutation),
+        _ => None,
+    }
+}
+
+/// A type written as text: `[Foo!]!`.
+#[must_use]
+pub fn parse_type(text: &str) -> Option<TypeRef> {
+    ast::Type::parse(text, "type").ok().map(|ty| type_ref(&ty))
+}

@@ -1,0 +1,119 @@
+//! What comes out of the table of settings for people and their editors.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::settings::{ACTION_KEYS, Kind, SETTINGS, Setting};
+
+/// `config/pillion.example.yaml`: every setting with its default and its reason.
+#[must_use]
+pub fn example_yaml() -> String {
+    let mut yaml = String::from(
+        "# yaml-language-server: $schema=./pillion.schema.json\n\
+         # Every setting of Pillion, with its default. A setting without a default is commented out.\n\
+         # A flag wins over an environment variable, that over this file, and this file over the default.\n",
+    );
+    let mut open_group = "";
+    for setting in SETTINGS {
+        let (group, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if group != open_group && !group.is_empty() {
+            let _ = write!(yaml, "\n{group}:");
+        }
+        open_group = group;
+        let indent = if group.is_empty() { "" } else { "  " };
+        yaml.push('\n');
+        for line in setting.doc.lines() {
+            let _ = writeln!(yaml, "{indent}# {line}");
+        }
+        let _ = writeln!(yaml, "{indent}# {}", origins(setting));
+        let _ = match (setting.default, setting.kind) {
+            (None, _) => writeln!(yaml, "{indent}# {name}:"),
+            (Some(default), Kind::Texts) => writeln!(yaml, "{indent}{name}: [{default}]"),
+            (Some(default), _) => writeln!(yaml, "{indent}{name}: {default}"),
+        };
+    }
+    yaml.push_str("\n# What Hasura's files have no place for, by action.\nactions: {}\n#  NAME:\n");
+    for (key, kind, doc) in ACTION_KEYS {
+        let sample = match kind {
+            "integer" => "1",
+            "boolean" => "false",
+            _ => "[authorization]",
+        };
+        let _ = writeln!(yaml, "#    # {doc}\n#    {key}: {sample}");
+    }
+    yaml
+}
+
+fn origins(setting: &Setting) -> String {
+    let flag = setting.flag.map(|flag| format!("--{flag}"));
+    let names: Vec<String> = flag.into_iter().chain(setting.env.iter().map(|name| (*name).to_owned())).collect();
+    format!("Also: {}", names.join(", "))
+}
+
+/// `config/pillion.schema.json`.
+#[must_use]
+pub fn json_schema() -> String {
+    let mut properties = Map::new();
+    for setting in SETTINGS {
+        let schema = schema_of(setting);
+        match setting.key.split_once('.') {
+            None => {
+                properties.insert(setting.key.to_owned(), schema);
+            }
+            Some((group, name)) => {
+                let group = properties
+                    .entry(group.to_owned())
+                    .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
+                if let Some(Value::Object(members)) = group.get_mut("properties") {
+                    members.insert(name.to_owned(), schema);
+                }
+            }
+        }
+    }
+    let action: Map<String, Value> = ACTION_KEYS
+        .iter()
+        .map(|(key, kind, doc)| ((*key).to_owned(), json!({ "type": kind, "description": doc })))
+        .collect();
+    properties.insert(
+        "actions".into(),
+        json!({
+            "type": "object",
+            "description": "What Hasura's files have no place for, by action.",
+            "additionalProperties": { "type": "object", "additionalProperties": false, "properties": action }
+        }),
+    );
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pillion.yaml",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties
+    });
+    format!("{schema:#}\n")
+}
+
+fn schema_of(setting: &Setting) -> Value {
+    let mut schema = match setting.kind {
+        Kind::Text | Kind::Secret => json!({ "type": "string" }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Bytes => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
+        Kind::Duration => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(ms|s|m|h)?$" }),
+        Kind::Choice(choices) => json!({ "enum": choices }),
+    };
+    if let Value::Object(object) = &mut schema {
+        object.insert("description".into(), setting.doc.replace('\n', " ").into());
+        if let Some(default) = setting.default {
+            let default = match setting.kind {
+                Kind::Bool => json!(default == "true"),
+                Kind::Count => default.parse::<u64>().map_or(Value::Null, Value::from),
+                Kind::Texts => json!([default]),
+                _ => json!(default),
+            };
+            object.insert("default".into(), default);
+        }
+    }
+    schema
+}

@@ -1,0 +1,224 @@
+//! The value of every setting and where it came from: a flag, the environment, the file or the default.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::settings::{Kind, SETTINGS, Setting};
+use super::yaml::{Data, Fields, Node};
+use crate::model::source::{Diagnostic, Place};
+
+/// Where a value was written.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// On the command line.
+    Flag(&'static str),
+    /// In this environment variable.
+    Environment(&'static str),
+    /// In `pillion.yaml`.
+    File(Place),
+    /// Nowhere.
+    Default,
+}
+
+/// A value as text; lists have several.
+#[derive(Clone, Debug)]
+struct Given {
+    texts: Vec<String>,
+    origin: Origin,
+}
+
+/// All settings by key.
+pub struct Values {
+    given: HashMap<&'static str, Given>,
+}
+
+impl Values {
+    /// Collects the values: flag over environment over file over default. An empty variable counts as unset.
+    pub fn collect(
+        flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+        environment: &dyn Fn(&str) -> Option<String>,
+        file: Option<&Node>,
+        mistakes: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let mut given = HashMap::new();
+        for setting in SETTINGS {
+            let default = setting.default.map(|text| vec![text.to_owned()]).unwrap_or_default();
+            given.insert(setting.key, Given { texts: default, origin: Origin::Default });
+        }
+        if let Some(file) = file {
+            read_group(file, "", &mut given, mistakes);
+        }
+        for setting in SETTINGS {
+            let found = setting.env.iter().find_map(|name| {
+                let text = environment(name).filter(|text| !text.is_empty())?;
+                let texts = match setting.kind {
+                    Kind::Texts => text.split(',').map(|item| item.trim().to_owned()).collect(),
+                    _ => vec![text],
+                };
+                Some(Given { texts, origin: Origin::Environment(name) })
+            });
+            let found = match (flag(setting), setting.flag) {
+                (Some(texts), Some(name)) => Some(Given { texts, origin: Origin::Flag(name) }),
+                _ => found,
+            };
+            if let Some(found) = found {
+                given.insert(setting.key, found);
+            }
+        }
+        Self { given }
+    }
+
+    /// Was it written anywhere?
+    #[must_use]
+    pub fn is_given(&self, key: &str) -> bool {
+        self.given.get(key).is_some_and(|given| !matches!(given.origin, Origin::Default))
+    }
+
+    /// All texts of a list.
+    #[must_use]
+    pub fn texts(&self, key: &str) -> Vec<String> {
+        self.given.get(key).map(|given| given.texts.clone()).unwrap_or_default()
+    }
+
+    /// The text, if there is one.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.given.get(key)?.texts.first().cloned()
+    }
+
+    /// Says that the value is no good.
+    pub fn refuse(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+        let origin = self.given.get(key).map_or(&Origin::Default, |given| &given.origin);
+        let (place, name) = match origin {
+            Origin::Flag(name) => (None, format!("--{name}")),
+            Origin::Environment(name) => (None, (*name).to_owned()),
+            Origin::File(place) => (Some(place.clone()), key.to_owned()),
+            Origin::Default => (None, key.to_owned()),
+        };
+        mistakes.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
+    }
+
+    /// Reads the text with `read`; what it does not take is a mistake.
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        mistakes: &mut Vec<Diagnostic>,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        let value = read(&text);
+        if value.is_none() {
+            self.refuse(key, &format!("\"{text}\" is not {wanted}"), &format!("write {wanted}"), mistakes);
+        }
+        value
+    }
+
+    /// `true` or `false`, in any of Hasura's spellings.
+    pub fn bool(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> bool {
+        self.parsed(key, "true or false", mistakes, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" => Some(true),
+            "false" | "f" | "no" | "n" => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+    }
+
+    /// A whole number of at least one. Zero is not "unlimited".
+    pub fn count(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
+        let wanted = "a whole number of at least 1";
+        self.parsed(key, wanted, mistakes, |text| text.parse().ok().filter(|count| *count > 0)).unwrap_or(1)
+    }
+
+    /// A number of bytes: `64KiB`, `10MiB`, `100`.
+    pub fn bytes(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
+        self.parsed(key, "a number of bytes such as 10MiB", mistakes, parse_bytes).unwrap_or(1)
+    }
+
+    /// A span of time: `500ms`, `30s`, `2m`; a bare number is seconds.
+    pub fn duration(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Duration {
+        self.parsed(key, "a time such as 500ms, 30s or 2m", mistakes, parse_duration).unwrap_or_default()
+    }
+}
+
+fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given>, mistakes: &mut Vec<Diagnostic>) {
+    let Some(fields) = Fields::of(node, "pillion.yaml", mistakes) else { return };
+    for (key, place, value) in fields.all() {
+        let key = format!("{prefix}{key}");
+        let group = format!("{key}.");
+        if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
+            let texts = match (&value.data, setting.kind) {
+                (Data::Null, _) => continue,
+                (Data::List(items), Kind::Texts) => items.iter().map(Node::scalar_text).collect::<Option<Vec<_>>>(),
+                _ => value.scalar_text().map(|text| vec![text]),
+            };
+            match texts {
+                Some(texts) => {
+                    given.insert(setting.key, Given { texts, origin: Origin::File(value.place.clone()) });
+                }
+                None => mistakes.push(Diagnostic::error(
+                    Some(value.place.clone()),
+                    format!("\"{key}\" must be {}, and is {}", setting.kind.wanted(), value.kind()),
+                    format!("write {}", setting.kind.wanted()),
+                )),
+            }
+        } else if SETTINGS.iter().any(|setting| setting.key.starts_with(&group)) {
+            read_group(value, &group, given, mistakes);
+        } else if key != "actions" {
+            mistakes.push(Diagnostic::warning(
+                Some(place.clone()),
+                format!("unknown key \"{key}\" in pillion.yaml"),
+                "check its spelling; config/pillion.example.yaml lists all keys",
+            ));
+        }
+    }
+}
+
+/// `64KiB`, `10MiB`, `1GiB`, `100`, `100B`; not zero.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..)? {
+        "" | "B" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        "GiB" => 1024 * 1024 * 1024,
+        _ => return None,
+    };
+    digits.trim().parse::<usize>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
+}
+
+/// `500ms`, `30s`, `2m`, `1h`, `30`; not zero, at most a day.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.trim().parse().ok()?;
+    let duration = match text.get(digits.len()..)? {
+        "ms" => Duration::from_millis(number),
+        "" | "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3600)?),
+        _ => return None,
+    };
+    (duration > Duration::ZERO && duration <= Duration::from_secs(86_400)).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units() {
+        assert_eq!(parse_bytes("64KiB"), Some(65_536));
+        assert_eq!(parse_bytes("100"), Some(100));
+        assert_eq!(parse_bytes("0"), None);
+        assert_eq!(parse_bytes("10MB"), None);
+        assert_eq!(parse_bytes("99999999999999999999GiB"), None);
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("30"), Some(Duration::from_secs(30)));
+        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_duration("0s"), None);
+        assert_eq!(parse_duration("-1s"), None);
+        assert_eq!(parse_duration("2d"), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! YAML with the place of every node, and readers that collect mistakes instead of stopping at the first.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_json::{Map, Value};
+
+use crate::model::source::{Diagnostic, Place, Source};
+
+/// A YAML value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The value.
+    pub data: Data,
+    /// Its first character.
+    pub place: Place,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// Nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// A string.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping; keys are strings.
+    Map(Vec<(String, Place, Node)>),
+}
+
+/// Reads a file that holds at most one YAML document; an empty one is null.
+///
+/// # Errors
+/// The one place where the file stops being YAML.
+pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
+    let remedy = "correct the YAML; quotes are needed around values that start with { or hold ': '";
+    let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {
+        let marker = error.marker();
+        let place = Place { source: Arc::clone(source), line: marker.line().max(1), column: marker.col() + 1 };
+        Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy)
+    })?;
+    let start = Place { source: Arc::clone(source), line: 1, column: 1 };
+    if documents.len() > 1 {
+        return Err(Diagnostic::error(Some(start), "the file holds several YAML documents", "split it into files"));
+    }
+    match documents.pop() {
+        None => Ok(Node { data: Data::Null, place: start }),
+        Some(document) => convert(source, &document, DEPTH_MAX),
+    }
+}
+
+/// Nesting of a configuration file. Nobody writes deeper, and the walk is recursive.
+const DEPTH_MAX: usize = 64;
+
+fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Result<Node, Diagnostic> {
+    let place =
+        Place { source: Arc::clone(source), line: node.span.start.line().max(1), column: node.span.start.col() + 1 };
+    if depth_left == 0 {
+        return Err(Diagnostic::error(Some(place), "this is nested too deeply", "flatten it"));
+    }
+    let data = match &node.data {
+        YamlData::Value(Scalar::Null) => Data::Null,
+        YamlData::Value(Scalar::Boolean(value)) => Data::Bool(*value),
+        YamlData::Value(Scalar::Integer(value)) => Data::Integer(*value),
+        YamlData::Value(Scalar::FloatingPoint(value)) => Data::Float(value.into_inner()),
+        YamlData::Value(Scalar::String(text)) => Data::Text(text.to_string()),
+        YamlData::Sequence(items) => {
+            let items = items.iter().map(|item| convert(source, item, depth_left - 1));
+            Data::List(items.collect::<Result<_, _>>()?)
+        }
+        YamlData::Mapping(entries) => {
+            let mut map = Vec::with_capacity(entries.len());
+            for (key, value) in entries {
+                let key = convert(source, key, depth_left - 1)?;
+                let Some(name) = key.scalar_text() else {
+                    return Err(Diagnostic::error(Some(key.place), "a key must be a string", "write a name"));
+                };
+                map.push((name, key.place, convert(source, value, depth_left - 1)?));
+            }
+            Data::Map(map)
+        }
+        YamlData::Tagged(_, inner) => return convert(source, inner, depth_left - 1),
+        YamlData::Representation(text, ..) => Data::Text(text.to_string()),
+        YamlData::Alias(_) | YamlData::BadValue => {
+            return Err(Diagnostic::error(Some(place), "this value cannot be read", "write it out"));
+        }
+    };
+    Ok(Node { data, place })
+}
+
+impl Node {
+    /// A scalar as the text a person would write; nothing for lists, maps and null.
+    #[must_use]
+    pub fn scalar_text(&self) -> Option<String> {
+        match &self.data {
+            Data::Bool(value) => Some(value.to_string()),
+            Data::Integer(value) => Some(value.to_string()),
+            Data::Float(value) => Some(value.to_string()),
+            Data::Text(text) => Some(text.clone()),
+            Data::Null | Data::List(_) | Data::Map(_) => None,
+        }
+    }
+
+    /// What it is, for a message.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Null => "nothing",
+            Data::Bool(_) => "true or false",
+            Data::Integer(_) | Data::Float(_) => "a number",
+            Data::Text(_) => "a string",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a mapping",
+        }
+    }
+
+    /// The same as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Integer(value) => Value::from(*value),
+            Data::Float(value) => Value::from(*value),
+            Data::Text(text) => Value::String(text.clone()),
+            Data::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Data::Map(entries) => Value::Object(
+                entries.iter().map(|(key, _, value)| (key.clone(), value.to_json())).collect::<Map<_, _>>(),
+            ),
+        }
+    }
+}
+
+/// Reads the keys of a mapping and remembers which were asked for.
+pub struct Fields<'n> {
+    what: &'static str,
+    place: Place,
+    entries: Vec<(&'n str, &'n Place, &'n Node, Cell<bool>)>,
+}
+
+impl<'n> Fields<'n> {
+    /// The keys of `node`, which is `what` for messages. Anything but a mapping is a mistake; null has no keys.
+    pub fn of(node: &'n Node, what: &'static str, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
+        let entries = match &node.data {
+            Data::Null => Vec::new(),
+            Data::Map(entries) => {
+                entries.iter().map(|(key, place, value)| (key.as_str(), place, value, Cell::new(false))).collect()
+            }
+            _ => {
+                mistakes.push(expected(node, what, "a mapping"));
+                return None;
+            }
+        };
+        Some(Self { what, place: node.place.clone(), entries })
+    }
+
+    /// Where the mapping starts.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The value of `key`, null and absent being the same.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        let (.., node, asked) = self.entries.iter().find(|(name, ..)| *name == key)?;
+        asked.set(true);
+        (!matches!(node.data, Data::Null)).then_some(*node)
+    }
+
+    /// All keys and values, every one of them counted as asked for.
+    pub fn all(&self) -> impl Iterator<Item = (&'n str, &'n Place, &'n Node)> {
+        self.entries.iter().map(|(key, place, node, asked)| {
+            asked.set(true);
+            (*key, *place, *node)
+        })
+    }
+
+    /// A string, or a scalar that can be taken for one.
+    pub fn text(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+        let node = self.get(key)?;
+        let text = node.scalar_text();
+        if text.is_none() {
+            mistakes.push(expected(node, key, "a string"));
+        }
+        text
+    }
+
+    /// A string that must be there.
+    pub fn required_text(&self, key: &'static str, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+        if self.get(key).is_none() {
+            let message = format!("{} has no \"{key}\"", self.what);
+            mistakes.push(Diagnostic::error(Some(self.place.clone()), message, format!("add \"{key}\"")));
+        }
+        self.text(key, mistakes)
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<bool> {
+        let node = self.get(key)?;
+        if let Data::Bool(value) = node.data {
+            return Some(value);
+        }
+        mistakes.push(expected(node, key, "true or false"));
+        None
+    }
+
+    /// A whole number that is not negative.
+    pub fn count(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<u64> {
+        let node = self.get(key)?;
+        if let Data::Integer(value) = node.data
+            && let Ok(value) = u64::try_from(value)
+        {
+            return Some(value);
+        }
+        mistakes.push(expected(node, key, "a whole number"));
+        None
+    }
+
+    /// A list; absent is empty.
+    pub fn list(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> &'n [Node] {
+        let Some(node) = self.get(key) else { return &[] };
+        if let Data::List(items) = &node.data {
+            return items;
+        }
+        mistakes.push(expected(node, key, "a list"));
+        &[]
+    }
+
+    /// Warns about keys that nobody asked for.
+    pub fn finish(self, mistakes: &mut Vec<Diagnostic>) {
+        for (key, place, ..) in self.entries.iter().filter(|(.., asked)| !asked.get()) {
+            mistakes.push(Diagnostic::warning(
+                Some((*place).clone()),
+                format!("unknown key \"{key}\" in {}", self.what),
+                "check its spelling, or remove it: it has no effect",
+            ));
+        }
+    }
+}
+
+fn expected(node: &Node, what: &str, wanted: &str) -> Diagnostic {
+    Diagnostic::error(
+        Some(node.place.clone()),
+        format!("\"{what}\" must be {wanted}, and is {}", node.kind()),
+        format!("write {wanted}"),
+    )
+}

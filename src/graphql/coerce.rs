@@ -1,0 +1,336 @@
+//! What a handler gets of what the client wrote: variables and arguments as values of their types.
+
+use std::collections::HashMap;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Argument, OperationDefinition, Type, Value as Literal};
+use serde_json::{Map, Value};
+
+use crate::model::json::{RawObject, parse_strict};
+use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
+
+/// The variables of an operation, coerced. A variable that was not given and has no default is absent.
+pub type Variables = HashMap<String, Value>;
+
+/// A value that its type does not take.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{message}")]
+pub struct CoerceError {
+    /// What is wrong, in the words of graphql-js.
+    pub message: String,
+    /// Hasura's path to it: `$.variableValues.input.id`.
+    pub path: String,
+    /// The byte of the document where the variable or the argument stands.
+    pub offset: Option<usize>,
+}
+
+/// [CoerceVariableValues](https://spec.graphql.org/September2025/#CoerceVariableValues()) for those variables of
+/// `operation` that are in `wanted`; the others are the engine's business and are not even parsed.
+///
+/// # Errors
+/// The first variable that does not fit its type.
+pub fn coerce_variable_values(
+    types: &Types,
+    operation: &OperationDefinition,
+    wanted: &[String],
+    given: &RawObject<'_>,
+) -> Result<Variables, CoerceError> {
+    let mut variables = Variables::new();
+    for definition in
+        operation.variables.iter().filter(|definition| wanted.iter().any(|name| definition.name == name.as_str()))
+    {
+        let name = definition.name.as_str();
+        let place =
+            Place { kind: "Variable", name, path: format!("$.variableValues.{name}"), offset: offset_of(definition) };
+        let ty = type_ref(&definition.ty);
+        if let Some(raw) = given.get(name) {
+            let value = parse_strict(raw.get().as_bytes()).map_err(|error| place.refuse(&error.to_string()))?;
+            variables.insert(name.to_owned(), coerce_value(types, &ty, value, &place)?);
+        } else if let Some(default) = &definition.default_value {
+            let value = coerce_literal(types, &ty, default, &Variables::new(), &place)?;
+            variables.extend(value.map(|value| (name.to_owned(), value)));
+        } else if !ty.is_nullable() {
+            let message = format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
+            return Err(CoerceError { message, path: place.path, offset: place.offset });
+        }
+    }
+    Ok(variables)
+}
+
+/// [CoerceArgumentValues](https://spec.graphql.org/September2025/#CoerceArgumentValues()), in the order of
+/// definition. Arguments that were not given and have no default are absent; explicit nulls stay.
+///
+/// # Errors
+/// The first argument that does not fit its type.
+pub fn coerce_argument_values(
+    types: &Types,
+    definitions: &[InputValue],
+    arguments: &[Node<Argument>],
+    variables: &Variables,
+) -> Result<Map<String, Value>, CoerceError> {
+    let mut values = Map::new();
+    for definition in definitions {
+        let given = arguments.iter().find(|argument| argument.name == definition.name.as_str());
+        let place = Place {
+            kind: "Argument",
+            name: &definition.name,
+            path: format!("$.args.{}", definition.name),
+            offset: given.and_then(offset_of),
+        };
+        let value = match given {
+            Some(argument) => coerce_literal(types, &definition.ty, &argument.value, variables, &place)?,
+            None => None,
+        };
+        if let Some(value) = or_default(definition, value, &place)? {
+            values.insert(definition.name.clone(), value);
+        }
+    }
+    Ok(values)
+}
+
+/// A default from a configuration file, as a value of its type.
+///
+/// # Errors
+/// When the type does not take it.
+pub fn coerce_default(types: &Types, input: &InputValue, default: Value) -> Result<Value, CoerceError> {
+    let place = Place { kind: "Default of", name: &input.name, path: "$".into(), offset: None };
+    coerce_value(types, &input.ty, default, &place)
+}
+
+/// Where a value stands, for errors.
+struct Place<'a> {
+    /// What has it.
+    kind: &'static str,
+    name: &'a str,
+    path: String,
+    offset: Option<usize>,
+}
+
+impl<'a> Place<'a> {
+    fn refuse(&self, reason: &str) -> CoerceError {
+        let message = format!("{} \"{}\" got an invalid value at \"{}\": {reason}", self.kind, self.name, self.path);
+        CoerceError { message, path: self.path.clone(), offset: self.offset }
+    }
+
+    fn field(&self, name: &str) -> Place<'a> {
+        Place { path: format!("{}.{name}", self.path), ..*self }
+    }
+
+    fn item(&self, index: usize) -> Place<'a> {
+        Place { path: format!("{}[{index}]", self.path), ..*self }
+    }
+}
+
+fn offset_of<T>(node: &Node<T>) -> Option<usize> {
+    node.location().map(|span| span.offset())
+}
+
+/// A type as the document's author wrote it, in our form.
+#[must_use]
+pub fn type_ref(ty: &Type) -> TypeRef {
+    match ty {
+        Type::Named(name) => TypeRef::Named(name.to_string()),
+        Type::NonNullNamed(name) => TypeRef::NonNull(Box::new(TypeRef::Named(name.to_string()))),
+        Type::List(inner) => TypeRef::List(Box::new(type_ref(inner))),
+        Type::NonNullList(inner) => TypeRef::NonNull(Box::new(TypeRef::List(Box::new(type_ref(inner))))),
+    }
+}
+
+fn or_default(definition: &InputValue, value: Option<Value>, place: &Place<'_>) -> Result<Option<Value>, CoerceError> {
+    match value.or_else(|| definition.default.clone()) {
+        None if !definition.ty.is_nullable() => {
+            Err(place.refuse(&format!("a value of type \"{}\" is required", definition.ty)))
+        }
+        value => Ok(value),
+    }
+}
+
+/// [Input coercion](https://spec.graphql.org/September2025/#sec-Scalars.Input-Coercion) of a JSON value. The nesting
+/// of the request's JSON has been limited, so the recursion is.
+fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
+    match (ty, value) {
+        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+        (TypeRef::NonNull(inner), value) => coerce_value(types, inner, value, place),
+        (_, Value::Null) => Ok(Value::Null),
+        (TypeRef::List(inner), Value::Array(items)) => {
+            let items = items.into_iter().enumerate();
+            items.map(|(index, item)| coerce_value(types, inner, item, &place.item(index))).collect()
+        }
+        (TypeRef::List(inner), single) => Ok(Value::Array(vec![coerce_value(types, inner, single, place)?])),
+        (TypeRef::Named(name), value) => match types.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::InputObject(fields)) => coerce_object(types, name, fields, value, place),
+            Some(TypeKind::Enum(values)) => match value {
+                Value::String(text) if values.contains_key(&text) => Ok(Value::String(text)),
+                other => Err(place.refuse(&format!("{} is not a value of enum \"{name}\"", brief(&other)))),
+            },
+            _ => coerce_scalar(name, value, place),
+        },
+    }
+}
+
+fn coerce_object(
+    types: &Types,
+    name: &str,
+    fields: &[InputValue],
+    value: Value,
+    place: &Place<'_>,
+) -> Result<Value, CoerceError> {
+    let Value::Object(mut given) = value else {
+        return Err(place.refuse(&format!("expected an object of type \"{name}\", found {}", brief(&value))));
+    };
+    let mut object = Map::new();
+    for field in fields {
+        let place = place.field(&field.name);
+        let value = match given.remove(&field.name) {
+            Some(value) => Some(coerce_value(types, &field.ty, value, &place)?),
+            None => None,
+        };
+        if let Some(value) = or_default(field, value, &place)? {
+            object.insert(field.name.clone(), value);
+        }
+    }
+    match given.keys().next() {
+        Some(unknown) => Err(place.refuse(&format!("field \"{unknown}\" is not defined by type \"{name}\""))),
+        None => Ok(Value::Object(object)),
+    }
+}
+
+/// The five built-in scalars take what the specification says; every other scalar takes any JSON.
+fn coerce_scalar(name: &str, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
+    let fits = match (name, &value) {
+        ("Int", Value::Number(number)) => {
+            let integer = number.as_i64().or_else(|| whole(number.as_f64()?));
+            integer.is_some_and(|integer| i32::try_from(integer).is_ok())
+        }
+        ("Float", Value::Number(number)) => number.as_f64().is_some_and(f64::is_finite),
+        ("ID", Value::Number(number)) => number.as_i64().is_some() || number.as_u64().is_some(),
+        ("String" | "ID", Value::String(_)) | ("Boolean", Value::Bool(_)) => true,
+        ("Int" | "Float" | "String" | "ID" | "Boolean", _) => false,
+        _ => true,
+    };
+    match value {
+        value if !fits => Err(place.refuse(&format!("{name} cannot represent {}", brief(&value)))),
+        // An ID is a string, whatever it was written as.
+        Value::Number(number) if name == "ID" => Ok(Value::String(number.to_string())),
+        value => Ok(value),
+    }
+}
+
+/// `1.0` and `1e3` are integers by the specification.
+fn whole(float: f64) -> Option<i64> {
+    let in_range = float.fract() == 0.0 && float.abs() <= f64::from(i32::MAX) + 1.0;
+    #[expect(clippy::cast_possible_truncation, reason = "the range has just been checked")]
+    in_range.then_some(float as i64)
+}
+
+/// A literal from the document. `None` is a variable that is absent.
+fn coerce_literal(
+    types: &Types,
+    ty: &TypeRef,
+    literal: &Literal,
+    variables: &Variables,
+    place: &Place<'_>,
+) -> Result<Option<Value>, CoerceError> {
+    match (ty, literal) {
+        (_, Literal::Variable(name)) => match variables.get(name.as_str()) {
+            // A nullable variable may stand where null is not allowed if a default could replace it.
+            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+            value => Ok(value.cloned()),
+        },
+        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+        (TypeRef::NonNull(inner), literal) => coerce_literal(types, inner, literal, variables, place),
+        (_, Literal::Null) => Ok(Some(Value::Null)),
+        (TypeRef::List(inner), Literal::List(items)) => {
+            let mut values = Vec::with_capacity(items.len());
+            for (index, item) in items.iter().enumerate() {
+                let place = place.item(index);
+                let value = coerce_literal(types, inner, item, variables, &place)?;
+                if value.is_none() && !inner.is_nullable() {
+                    return Err(place.refuse(&format!("a value of type \"{inner}\" is required")));
+                }
+                values.push(value.unwrap_or(Value::Null));
+            }
+            Ok(Some(Value::Array(values)))
+        }
+        (TypeRef::List(inner), single) => {
+            let value = coerce_literal(types, inner, single, variables, place)?;
+            Ok(value.map(|value| Value::Array(vec![value])))
+        }
+        (TypeRef::Named(name), literal) => match types.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::InputObject(fields)) => {
+                coerce_object_literal(types, name, fields, literal, variables, place).map(Some)
+            }
+            Some(TypeKind::Enum(values)) => match literal {
+                Literal::Enum(value) if values.contains_key(value.as_str()) => {
+                    Ok(Some(Value::String(value.to_string())))
+                }
+                _ => Err(place.refuse(&format!("this is not a value of enum \"{name}\""))),
+            },
+            _ => coerce_scalar(name, json_of(literal, variables), place).map(Some),
+        },
+    }
+}
+
+fn coerce_object_literal(
+    types: &Types,
+    name: &str,
+    fields: &[InputValue],
+    literal: &Literal,
+    variables: &Variables,
+    place: &Place<'_>,
+) -> Result<Value, CoerceError> {
+    let Literal::Object(given) = literal else {
+        return Err(place.refuse(&format!("expected an object of type \"{name}\"")));
+    };
+    let mut object = Map::new();
+    for field in fields {
+        let place = place.field(&field.name);
+        let value = match given.iter().find(|(name, _)| *name == field.name.as_str()) {
+            Some((_, value)) => coerce_literal(types, &field.ty, value, variables, &place)?,
+            None => None,
+        };
+        if let Some(value) = or_default(field, value, &place)? {
+            object.insert(field.name.clone(), value);
+        }
+    }
+    match given.iter().find(|(given, _)| fields.iter().all(|field| *given != field.name.as_str())) {
+        Some((unknown, _)) => Err(place.refuse(&format!("field \"{unknown}\" is not defined by type \"{name}\""))),
+        None => Ok(Value::Object(object)),
+    }
+}
+
+/// A literal as JSON, for scalars that take anything. The parser's limit bounds the recursion.
+#[must_use]
+pub fn json_of(literal: &Literal, variables: &Variables) -> Value {
+    match literal {
+        Literal::Null => Value::Null,
+        Literal::Boolean(value) => Value::Bool(*value),
+        Literal::String(text) => Value::String(text.clone()),
+        Literal::Enum(name) => Value::String(name.to_string()),
+        Literal::Int(number) => number_of(number.as_str()),
+        Literal::Float(number) => number_of(number.as_str()),
+        Literal::Variable(name) => variables.get(name.as_str()).cloned().unwrap_or(Value::Null),
+        Literal::List(items) => Value::Array(items.iter().map(|item| json_of(item, variables)).collect()),
+        Literal::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.to_string(), json_of(value, variables))).collect())
+        }
+    }
+}
+
+/// GraphQL's numbers are JSON's.
+fn number_of(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Number)
+}
+
+/// A value as it may stand in an error: short, and without its contents where they could be long or secret.
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) if number.to_string().len() <= 40 => number.to_string(),
+        Value::Number(_) => "that number".into(),
+        Value::String(_) => "a string".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}

@@ -1,0 +1,185 @@
+//! [CollectFields](https://spec.graphql.org/September2025/#CollectFields()) at the root of an operation.
+
+use std::collections::HashSet;
+
+use apollo_compiler::Name;
+use apollo_compiler::Node;
+use apollo_compiler::ast::{DirectiveList, Field, OperationDefinition, Selection, Value};
+use indexmap::IndexMap;
+
+use super::document::Document;
+
+/// The root fields of an operation by response name, in document order. The first occurrence names the field.
+pub type CollectedFields<'d> = IndexMap<&'d str, Vec<&'d Node<Field>>>;
+
+/// The value of a boolean variable.
+pub type Condition<'c> = &'c dyn Fn(&str) -> bool;
+
+/// Collects the root fields. A fragment on another type than `root_type` may apply all the same, when that type is
+/// an interface of the root; its fields are the engine's, and `opaque` says which occurrences those are.
+pub fn collect_root_fields<'d>(
+    document: &'d Document,
+    operation: &'d OperationDefinition,
+    root_type: &str,
+    condition: Condition<'_>,
+) -> (CollectedFields<'d>, HashSet<*const Field>) {
+    let mut collector = Collector {
+        document,
+        root_type,
+        condition,
+        fields: CollectedFields::new(),
+        opaque: HashSet::new(),
+        visited: HashSet::new(),
+    };
+    collector.collect(&operation.selection_set, false);
+    (collector.fields, collector.opaque)
+}
+
+struct Collector<'d, 'c> {
+    document: &'d Document,
+    root_type: &'c str,
+    condition: Condition<'c>,
+    fields: CollectedFields<'d>,
+    opaque: HashSet<*const Field>,
+    visited: HashSet<&'d str>,
+}
+
+impl<'d> Collector<'d, '_> {
+    fn collect(&mut self, selection_set: &'d [Selection], opaque: bool) {
+        for selection in selection_set {
+            if !is_included(directives_of(selection), self.condition) {
+                continue;
+            }
+            match selection {
+                Selection::Field(field) => {
+                    if opaque {
+                        self.opaque.insert(std::ptr::from_ref::<Field>(field));
+                    }
+                    self.fields.entry(field.response_name()).or_default().push(field);
+                }
+                Selection::InlineFragment(inline) => {
+                    let opaque = opaque || !is_on(inline.type_condition.as_ref(), self.root_type);
+                    self.collect(&inline.selection_set, opaque);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragment(&spread.fragment_name)
+                        && self.visited.insert(&spread.fragment_name)
+                    {
+                        let opaque = opaque || fragment.type_condition != self.root_type;
+                        self.collect(&fragment.selection_set, opaque);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Does a fragment with this type condition stand on `root_type` itself?
+#[must_use]
+pub fn is_on(type_condition: Option<&Name>, root_type: &str) -> bool {
+    type_condition.is_none_or(|name| name == root_type)
+}
+
+/// The directives on a selection of any kind.
+#[must_use]
+pub fn directives_of(selection: &Selection) -> &DirectiveList {
+    match selection {
+        Selection::Field(field) => &field.directives,
+        Selection::FragmentSpread(spread) => &spread.directives,
+        Selection::InlineFragment(inline) => &inline.directives,
+    }
+}
+
+/// `@skip` and `@include`: <https://spec.graphql.org/September2025/#sec-Type-System.Directives.Built-in-Directives>.
+#[must_use]
+pub fn is_included(directives: &DirectiveList, condition: Condition<'_>) -> bool {
+    let value_of = |directive: &str| {
+        let argument = directives.get(directive)?.specified_argument_by_name("if")?;
+        match argument.as_ref() {
+            Value::Boolean(value) => Some(*value),
+            Value::Variable(name) => Some(condition(name)),
+            // Anything else has been refused as a value of the wrong type.
+            _ => None,
+        }
+    };
+    value_of("skip") != Some(true) && value_of("include") != Some(false)
+}
+
+/// Every field that stands at the root of `operation`, whatever its directives say.
+#[must_use]
+pub fn root_fields<'d>(
+    document: &'d Document,
+    operation: &'d OperationDefinition,
+    root_type: &str,
+) -> Vec<&'d Node<Field>> {
+    let mut fields = Vec::new();
+    add_root_fields(document, &operation.selection_set, root_type, &mut HashSet::new(), &mut fields);
+    fields
+}
+
+fn add_root_fields<'d>(
+    document: &'d Document,
+    selection_set: &'d [Selection],
+    root_type: &str,
+    visited: &mut HashSet<&'d str>,
+    fields: &mut Vec<&'d Node<Field>>,
+) {
+    for selection in selection_set {
+        match selection {
+            Selection::Field(field) => fields.push(field),
+            Selection::InlineFragment(inline) if is_on(inline.type_condition.as_ref(), root_type) => {
+                add_root_fields(document, &inline.selection_set, root_type, visited, fields);
+            }
+            Selection::InlineFragment(_) => {}
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragment(&spread.fragment_name)
+                    && visited.insert(&spread.fragment_name)
+                    && fragment.type_condition == root_type
+                {
+                    add_root_fields(document, &fragment.selection_set, root_type, visited, fields);
+                }
+            }
+        }
+    }
+}
+
+/// The variables that decide which root fields there are, in order of appearance.
+#[must_use]
+pub fn condition_variables(document: &Document, operation: &OperationDefinition) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut visited = HashSet::new();
+    add_condition_variables(document, &operation.selection_set, &mut visited, &mut names);
+    names
+}
+
+fn add_condition_variables<'d>(
+    document: &'d Document,
+    selection_set: &'d [Selection],
+    visited: &mut HashSet<&'d str>,
+    names: &mut Vec<String>,
+) {
+    for selection in selection_set {
+        for directive in ["skip", "include"] {
+            let argument =
+                directives_of(selection).get(directive).and_then(|found| found.specified_argument_by_name("if"));
+            if let Some(Value::Variable(name)) = argument.map(AsRef::as_ref)
+                && !names.iter().any(|known| name == known.as_str())
+            {
+                names.push(name.to_string());
+            }
+        }
+        match selection {
+            Selection::Field(_) => {}
+            Selection::InlineFragment(inline) => {
+                add_condition_variables(document, &inline.selection_set, visited, names);
+            }
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragment(&spread.fragment_name)
+                    && visited.insert(&spread.fragment_name)
+                {
+                    add_condition_variables(document, &fragment.selection_set, visited, names);
+                }
+            }
+        }
+    }
+}

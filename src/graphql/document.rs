@@ -1,0 +1,297 @@
+//! A client's document: parsed within limits, its operation selected.
+
+use std::sync::Arc;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{self, Definition, FragmentDefinition, OperationDefinition, OperationType};
+use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
+use apollo_compiler::parser::{Parser, SourceSpan};
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList};
+use indexmap::IndexMap;
+
+use super::uses::Uses;
+use crate::model::action::OperationKind;
+use crate::model::limits::Limits;
+use crate::model::response::{Location, location_at};
+
+/// A parsed document that obeys every rule that can be checked without a schema.
+#[derive(Debug)]
+pub struct Document {
+    /// The client's text. Every range in the syntax tree is a range of its bytes.
+    pub text: Arc<str>,
+    operations: Vec<Node<OperationDefinition>>,
+    fragments: IndexMap<String, Node<FragmentDefinition>>,
+    definitions: Vec<Definition>,
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum DocumentError {
+    /// Its text is longer than allowed.
+    #[error("the document has {bytes} bytes; at most {max} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The parser stopped at a limit.
+    #[error("the document has more than {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// It breaks the grammar or a rule.
+    #[error("the document is not valid")]
+    Invalid {
+        /// Was it the grammar?
+        syntax: bool,
+        /// Each mistake; never more than the limit, never empty.
+        mistakes: Vec<Mistake>,
+        /// How many further mistakes there are.
+        more: usize,
+    },
+    /// It holds no operation of the wanted name.
+    #[error("no such operation found in the document: \"{0}\"")]
+    UnknownOperation(String),
+    /// An operation is named, but the document's only one has no name.
+    #[error("operationName cannot be used when an anonymous operation exists in the document")]
+    NameForAnonymous,
+    /// None or several operations, and no name says which.
+    #[error("exactly one operation has to be present in the document when operationName is not specified")]
+    NotOneOperation,
+}
+
+/// One mistake in a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
+    /// What is wrong, in the words of graphql-js where the parser knows them.
+    pub message: String,
+    /// Where.
+    pub location: Option<Location>,
+    /// The byte it starts at.
+    pub offset: Option<usize>,
+}
+
+/// Parses `text` and checks what can be checked without a schema: grammar, names used twice, fragments and
+/// variables that are missing or unused, cycles.
+///
+/// # Errors
+/// [`DocumentError`], with at most `limits.errors_max` mistakes.
+pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
+    if text.len() > limits.document_bytes_max {
+        return Err(DocumentError::TooLong { bytes: text.len(), max: limits.document_bytes_max });
+    }
+    let mut parser = Parser::new().recursion_limit(limits.recursion_max).token_limit(limits.tokens_max);
+    let parsed = parser.parse_ast(text, "document");
+    if parser.tokens_reached() > limits.tokens_max {
+        return Err(DocumentError::TooMany { what: "tokens", max: limits.tokens_max });
+    }
+    if parser.recursion_reached() > limits.recursion_max {
+        return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.recursion_max });
+    }
+    let ast = parsed.map_err(|failed| invalid(true, text, &failed.errors, limits.errors_max))?;
+    if let Err(errors) = ast.validate_standalone_executable() {
+        refuse_mistakes(text, &errors, limits.errors_max)?;
+    }
+    let document = collect(text, &ast);
+    refuse_undefined_variables(&document, limits.errors_max)?;
+    Ok(document)
+}
+
+/// A directive that only the engine knows is the engine's business.
+const LEFT_TO_ENGINE: &str = "UndefinedDirective";
+
+fn refuse_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
+    let ours =
+        |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(LEFT_TO_ENGINE);
+    let count = errors.iter().filter(ours).count();
+    let mistakes: Vec<Mistake> = errors.iter().filter(ours).take(max).map(|found| mistake(text, &found)).collect();
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(DocumentError::Invalid { syntax: false, more: count - mistakes.len(), mistakes })
+}
+
+/// [All Variable Uses Defined](https://spec.graphql.org/September2025/#sec-All-Variable-Uses-Defined), which the
+/// parser's own checks leave to those that know the schema.
+fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
+    let mut mistakes = Vec::new();
+    for operation in &document.operations {
+        let uses = Uses::of_operation(document, operation);
+        let defined = |name: &str| operation.variables.iter().any(|variable| variable.name == name);
+        let mut undefined: Vec<&str> = uses.variables.iter().copied().filter(|name| !defined(name)).collect();
+        undefined.sort_unstable();
+        mistakes.extend(undefined.into_iter().map(|name| Mistake {
+            message: format!("Variable \"${name}\" is not defined."),
+            location: document.location(operation),
+            offset: operation.location().map(|span| span.offset()),
+        }));
+    }
+    let more = mistakes.len().saturating_sub(max);
+    mistakes.truncate(max);
+    if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
+}
+
+fn collect(text: &str, ast: &ast::Document) -> Document {
+    let mut document = Document {
+        text: text.into(),
+        operations: Vec::new(),
+        fragments: IndexMap::new(),
+        definitions: ast.definitions.clone(),
+    };
+    for definition in &ast.definitions {
+        match definition {
+            Definition::OperationDefinition(operation) => document.operations.push(operation.clone()),
+            Definition::FragmentDefinition(fragment) => {
+                document.fragments.insert(fragment.name.to_string(), fragment.clone());
+            }
+            _ => {}
+        }
+    }
+    document
+}
+
+/// The mistakes in `errors`, cut to `max`: rendering thousands of them is itself an attack.
+pub(crate) fn mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Vec<Mistake> {
+    errors.iter().take(max).map(|diagnostic| mistake(text, &diagnostic)).collect()
+}
+
+fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
+    let offset = diagnostic.error.location().map(|span| span.offset());
+    Mistake {
+        message: diagnostic.error.unstable_compat_message().unwrap_or_else(|| diagnostic.error.to_string()),
+        location: offset.map(|offset| location_at(text, offset)),
+        offset,
+    }
+}
+
+fn invalid(syntax: bool, text: &str, errors: &DiagnosticList, max: usize) -> DocumentError {
+    let mistakes = mistakes(text, errors, max);
+    DocumentError::Invalid { syntax, more: errors.len().saturating_sub(mistakes.len()), mistakes }
+}
+
+impl Document {
+    /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name
+    /// counts as none.
+    ///
+    /// # Errors
+    /// When the choice is not clear.
+    pub fn operation(&self, name: Option<&str>) -> Result<&Node<OperationDefinition>, DocumentError> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return match self.operations.as_slice() {
+                [only] => Ok(only),
+                _ => Err(DocumentError::NotOneOperation),
+            };
+        };
+        if self.operations.iter().any(|operation| operation.name.is_none()) {
+            return Err(DocumentError::NameForAnonymous);
+        }
+        self.operations
+            .iter()
+            .find(|operation| operation.name.as_ref().is_some_and(|own| own == name))
+            .ok_or_else(|| DocumentError::UnknownOperation(name.to_owned()))
+    }
+
+    /// All operations, in order.
+    #[must_use]
+    pub fn operations(&self) -> &[Node<OperationDefinition>] {
+        &self.operations
+    }
+
+    /// The fragment of this name.
+    #[must_use]
+    pub fn fragment(&self, name: &str) -> Option<&Node<FragmentDefinition>> {
+        self.fragments.get(name)
+    }
+
+    /// Everything in the document, in order.
+    #[must_use]
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// Where a node starts, for the client.
+    #[must_use]
+    pub fn location<T>(&self, node: &Node<T>) -> Option<Location> {
+        node.location().map(|span: SourceSpan| location_at(&self.text, span.offset()))
+    }
+}
+
+/// The kind of an operation.
+#[must_use]
+pub fn kind_of(operation: &OperationDefinition) -> OperationKind {
+    match operation.operation_type {
+        OperationType::Query => OperationKind::Query,
+        OperationType::Mutation => OperationKind::Mutation,
+        OperationType::Subscription => OperationKind::Subscription,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> DocumentError {
+        parse(text, &Limits::default()).expect_err("the document should be refused")
+    }
+
+    #[test]
+    fn limits_stop_the_parser() {
+        assert!(matches!(error_of(&" ".repeat(300_000)), DocumentError::TooLong { .. }));
+        assert_eq!(
+            error_of(&format!("{{{}}}", "a ".repeat(20_000))),
+            DocumentError::TooMany { what: "tokens", max: 15_000 }
+        );
+        for nesting in [200, 3_000] {
+            let text = "{a".repeat(nesting) + &"}".repeat(nesting);
+            assert_eq!(error_of(&text), DocumentError::TooMany { what: "levels of nesting", max: 128 });
+            let value = format!("{{a(b:{}{})}}", "[".repeat(nesting), "]".repeat(nesting));
+            assert_eq!(error_of(&value), DocumentError::TooMany { what: "levels of nesting", max: 128 });
+        }
+    }
+
+    #[test]
+    fn rules_that_need_no_schema_are_checked() {
+        for text in [
+            "{ ...A } fragment A on Q { ...A }",
+            "{ ...Missing }",
+            "{ a } fragment Unused on Q { a }",
+            "query ($unused: Int) { a }",
+            "{ a(b: $undefined) }",
+            "query A { a } query A { b }",
+            "{ a } { b }",
+            "type T { a: Int }",
+            "",
+            "{ a(",
+        ] {
+            assert!(
+                matches!(error_of(text), DocumentError::Invalid { ref mistakes, .. } if !mistakes.is_empty()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_capped() {
+        let text = format!("{{ a {} }}", "@x ".repeat(2_000));
+        assert!(parse(&text, &Limits::default()).is_ok());
+        let text = format!("{{ {} }}", "...X ".repeat(2_000));
+        let DocumentError::Invalid { mistakes, more, .. } = error_of(&text) else { panic!("not invalid") };
+        assert_eq!(mistakes.len(), 20);
+        assert!(more > 0);
+    }
+
+    #[test]
+    fn the_operation_is_selected_by_name() {
+        let document = parse("query A { a } query B { b }", &Limits::default()).expect("valid");
+        assert!(document.operation(Some("B")).is_ok());
+        assert_eq!(document.operation(None).err(), Some(DocumentError::NotOneOperation));
+        assert_eq!(document.operation(Some("")).err(), Some(DocumentError::NotOneOperation));
+        assert_eq!(document.operation(Some("C")).err(), Some(DocumentError::UnknownOperation("C".into())));
+        let anonymous = parse("{ a }", &Limits::default()).expect("valid");
+        assert_eq!(anonymous.operation(Some("A")).err(), Some(DocumentError::NameForAnonymous));
+    }
+}

@@ -1,0 +1,176 @@
+//! Parts become one response: keys in the order of the document, the engine's bytes copied as they are.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+/// The answer to a root field, as JSON text; `None` where there is none and null must stand.
+pub type FieldValue<'a> = Option<Cow<'a, str>>;
+
+/// What the engine gave back for its part.
+#[derive(Debug, Default)]
+pub struct EngineAnswer<'a> {
+    /// Each of its root fields by response name.
+    pub data: HashMap<Cow<'a, str>, &'a RawValue>,
+    /// Was `data` there, and null? Then a field that may not be null failed.
+    pub data_is_null: bool,
+    /// Its errors, each untouched.
+    pub errors: Vec<&'a RawValue>,
+    /// Its extensions, untouched.
+    pub extensions: Option<&'a RawValue>,
+}
+
+/// Why bytes are no answer of a GraphQL server.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineAnswerError {
+    /// They are not JSON, or `data`, `errors` or `extensions` is not what it has to be.
+    #[error("the answer is not a GraphQL response: {0}")]
+    NotGraphql(#[from] serde_json::Error),
+    /// Neither `data` nor `errors` is in it.
+    #[error("the answer is not a GraphQL response: it has neither data nor errors")]
+    Empty,
+}
+
+/// Reads the answer of a GraphQL server. Nothing below the root fields is looked at.
+///
+/// # Errors
+/// [`EngineAnswerError`].
+pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerError> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow, default, deserialize_with = "present")]
+        data: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        errors: Option<Vec<&'a RawValue>>,
+        #[serde(borrow, default)]
+        extensions: Option<&'a RawValue>,
+    }
+    let envelope: Envelope<'_> = serde_json::from_slice(body)?;
+    if envelope.data.is_none() && envelope.errors.is_none() {
+        return Err(EngineAnswerError::Empty);
+    }
+    let data_is_null = envelope.data.is_some_and(|data| data.get() == "null");
+    let data = match envelope.data {
+        // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
+        Some(data) if !data_is_null => serde_json::from_str::<HashMap<BorrowedKey<'_>, &RawValue>>(data.get())?
+            .into_iter()
+            .map(|(key, value)| (key.0, value))
+            .collect(),
+        _ => HashMap::new(),
+    };
+    let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
+    Ok(EngineAnswer { data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
+}
+
+/// `Option` alone takes a null for absent.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[derive(serde::Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The pieces of a response, in the order in which they are written.
+#[derive(Debug, Default)]
+pub struct Merged<'a> {
+    /// Root fields in document order. `None` when the whole of `data` is null.
+    pub data: Option<Vec<(&'a str, FieldValue<'a>)>>,
+    /// Errors, each as JSON text.
+    pub errors: Vec<Cow<'a, str>>,
+    /// Extensions objects, each as JSON text; later ones add keys to earlier ones.
+    pub extensions: Vec<&'a RawValue>,
+}
+
+/// Writes a response: errors first, so that nobody overlooks them, as the specification suggests.
+#[must_use]
+pub fn write(merged: &Merged<'_>) -> Vec<u8> {
+    let mut json = String::with_capacity(256);
+    json.push('{');
+    if !merged.errors.is_empty() {
+        json.push_str("\"errors\":[");
+        push_separated(&mut json, merged.errors.iter().map(AsRef::as_ref));
+        json.push_str("],");
+    }
+    json.push_str("\"data\":");
+    match &merged.data {
+        None => json.push_str("null"),
+        Some(fields) => {
+            json.push('{');
+            for (index, (response_name, value)) in fields.iter().enumerate() {
+                if index > 0 {
+                    json.push(',');
+                }
+                // A GraphQL name needs no escapes.
+                json.push('"');
+                json.push_str(response_name);
+                json.push_str("\":");
+                json.push_str(value.as_deref().unwrap_or("null"));
+            }
+            json.push('}');
+        }
+    }
+    write_extensions(&mut json, &merged.extensions);
+    json.push('}');
+    json.into_bytes()
+}
+
+fn write_extensions(json: &mut String, extensions: &[&RawValue]) {
+    let mut keys: indexmap::IndexMap<Cow<'_, str>, &RawValue> = indexmap::IndexMap::new();
+    for object in extensions {
+        let entries = serde_json::from_str::<indexmap::IndexMap<BorrowedKey<'_>, &RawValue>>(object.get());
+        for (key, value) in entries.unwrap_or_default() {
+            keys.entry(key.0).or_insert(value);
+        }
+    }
+    if keys.is_empty() {
+        return;
+    }
+    json.push_str(",\"extensions\":{");
+    let entries = keys.iter().map(|(key, value)| format!("{}:{}", serde_json::Value::from(key.as_ref()), value.get()));
+    push_separated(json, entries);
+    json.push('}');
+}
+
+fn push_separated<T: AsRef<str>>(json: &mut String, items: impl Iterator<Item = T>) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        json.push_str(item.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_bytes_are_copied_and_keys_follow_the_document() {
+        let engine = r#" {"data" : {"b": 12345678901234567890.10 ,"a":{"x" : "\u00e9"}}, "extensions":{"t": 1.0}} "#;
+        let answer = read_engine_answer(engine.as_bytes()).expect("a GraphQL response");
+        let value = |name: &str| answer.data.get(name).map(|raw| Cow::Borrowed(raw.get()));
+        let merged = Merged {
+            data: Some(vec![("a", value("a")), ("act", Some("true".into())), ("b", value("b")), ("gone", None)]),
+            errors: Vec::new(),
+            extensions: answer.extensions.into_iter().collect(),
+        };
+        assert_eq!(
+            String::from_utf8_lossy(&write(&merged)),
+            r#"{"data":{"a":{"x" : "\u00e9"},"act":true,"b":12345678901234567890.10,"gone":null},"extensions":{"t":1.0}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_graphql_response_is_refused() {
+        for body in
+            ["", "<html>", "[]", "null", "{}", r#"{"data":[]}"#, r#"{"data":1}"#, r#"{"errors":{}}"#, "{\"data\":{"]
+        {
+            assert!(read_engine_answer(body.as_bytes()).is_err(), "{body} was taken");
+        }
+        let refused = read_engine_answer(br#"{"errors":[{"message":"no"}]}"#).expect("a request error");
+        assert!(!refused.data_is_null);
+        assert!(read_engine_answer(br#"{"data":null,"errors":[]}"#).expect("null").data_is_null);
+    }
+}

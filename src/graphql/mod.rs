@@ -1,0 +1,14 @@
+//! Documents: which of them concern us, what they ask of whom, and how the answers become one. All pure.
+
+pub mod coerce;
+pub mod collect_fields;
+pub mod document;
+pub mod mask;
+pub mod merge;
+pub mod plan;
+pub mod scan;
+pub mod schema;
+pub mod selection;
+pub mod size;
+pub mod uses;
+pub mod validate;

@@ -1,0 +1,348 @@
+//! Who answers which root field of an operation, and in which order.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Field, OperationDefinition};
+
+use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
+use super::document::{Document, Mistake, kind_of};
+use super::mask::{FragmentBelowRoot, Keep, mask};
+use super::selection::{Selected, is_conditional, select};
+use crate::model::action::{Action, ActionSchema, OperationKind};
+use crate::model::limits::Limits;
+use crate::model::response::{Location, location_at};
+
+/// The names of the engine's root types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootTypes {
+    /// The query root's name.
+    pub query: String,
+    /// The mutation root's name.
+    pub mutation: String,
+    /// The subscription root's name.
+    pub subscription: String,
+}
+
+impl RootTypes {
+    /// The name of the root that an operation of this kind starts from.
+    #[must_use]
+    pub fn of(&self, kind: OperationKind) -> &str {
+        match kind {
+            OperationKind::Query => &self.query,
+            OperationKind::Mutation => &self.mutation,
+            OperationKind::Subscription => &self.subscription,
+        }
+    }
+}
+
+/// What will be done for one operation. It holds nothing about the caller.
+#[derive(Debug)]
+pub struct Plan {
+    /// The operation's kind.
+    pub kind: OperationKind,
+    /// Every root field of the response, in its order.
+    pub fields: Vec<PlannedField>,
+    /// For a mutation: one after the other. For a query: all at once.
+    pub steps: Vec<Step>,
+    /// The webhook calls.
+    pub calls: Vec<PlannedCall>,
+    /// The requests to the engine.
+    pub parts: Vec<EnginePart>,
+    /// The document with nothing in it but action fields: what our own validation looks at.
+    pub own_text: Option<String>,
+    /// The variables that the action fields use.
+    pub own_variables: Vec<String>,
+}
+
+/// A root field of the response.
+#[derive(Debug, PartialEq)]
+pub struct PlannedField {
+    /// Its key in the response.
+    pub response_name: String,
+    /// Who answers it.
+    pub owner: Owner,
+}
+
+/// Who answers a root field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The engine, in this of [`Plan::parts`].
+    Engine(usize),
+    /// A handler, in this of [`Plan::calls`].
+    Action(usize),
+    /// We do: it is `__typename`.
+    TypeName,
+}
+
+/// A piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This of [`Plan::parts`].
+    Engine(usize),
+    /// This of [`Plan::calls`].
+    Action(usize),
+}
+
+/// A webhook call that a document causes.
+#[derive(Debug)]
+pub struct PlannedCall {
+    /// Whom to call.
+    pub action: Arc<Action>,
+    /// The key of its answer in the response.
+    pub response_name: String,
+    /// Every occurrence of the field; arguments are taken from the first.
+    pub fields: Vec<Node<Field>>,
+    /// Where the first occurrence stands.
+    pub location: Location,
+    /// What is selected of the answer, where no variable decides about it.
+    pub selection: Option<Arc<Selected>>,
+}
+
+/// What the engine is asked at one time.
+#[derive(Debug, PartialEq)]
+pub struct EnginePart {
+    /// The masked document, as a JSON string with its quotes.
+    pub query_json: String,
+    /// The variables it uses.
+    pub variables: Vec<String>,
+    /// Its root fields with their places.
+    pub fields: Vec<(String, Location)>,
+    /// Does the client's document reach the engine with nothing taken out of it?
+    pub is_whole: bool,
+}
+
+/// Why no plan can be made.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum PlanError {
+    /// More of something than one document may have.
+    #[error("the document has {count} {what}; at most {max} are allowed")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// How many.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The document breaks a rule at these places.
+    #[error("the document is not valid")]
+    Invalid(Vec<Mistake>),
+    /// A fragment cannot be cut.
+    #[error(transparent)]
+    Fragment(#[from] FragmentBelowRoot),
+}
+
+/// Plans `operation`. `condition` gives the value of the variables that decide about root fields.
+///
+/// # Errors
+/// [`PlanError`].
+pub fn plan(
+    document: &Document,
+    operation: &Node<OperationDefinition>,
+    schema: &ActionSchema,
+    roots: &RootTypes,
+    condition: Condition<'_>,
+    limits: &Limits,
+) -> Result<Plan, PlanError> {
+    let kind = kind_of(operation);
+    let root_type = roots.of(kind);
+    let (collected, opaque) = collect_root_fields(document, operation, root_type, condition);
+    refuse_beyond("root fields", collected.len(), limits.root_fields_max)?;
+    let planner = Planner { document, operation, schema, kind, root_type, opaque };
+    let mut plan = planner.assign(&collected)?;
+    check_calls(&plan, limits)?;
+    planner.mask_parts(&mut plan, &collected)?;
+    planner.mask_own(&mut plan)?;
+    Ok(plan)
+}
+
+/// Does any operation of the document, whatever its variables say, have an action among its root fields?
+#[must_use]
+pub fn names_action(document: &Document, schema: &ActionSchema, roots: &RootTypes) -> bool {
+    document.operations().iter().any(|operation| {
+        let kind = kind_of(operation);
+        let fields = root_fields(document, operation, roots.of(kind));
+        fields.iter().any(|field| schema.action(kind, &field.name).is_some())
+    })
+}
+
+fn refuse_beyond(what: impl Into<String>, count: usize, max: usize) -> Result<(), PlanError> {
+    if count > max { Err(PlanError::TooMany { what: what.into(), count, max }) } else { Ok(()) }
+}
+
+fn check_calls(plan: &Plan, limits: &Limits) -> Result<(), PlanError> {
+    refuse_beyond("action calls", plan.calls.len(), limits.action_calls_max)?;
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for call in &plan.calls {
+        let count = counts.entry(&call.action.name).or_default();
+        *count += 1;
+        refuse_beyond(format!("calls of action '{}'", call.action.name), *count, call.action.calls_per_document_max)?;
+    }
+    Ok(())
+}
+
+struct Planner<'d> {
+    document: &'d Document,
+    operation: &'d Node<OperationDefinition>,
+    schema: &'d ActionSchema,
+    kind: OperationKind,
+    root_type: &'d str,
+    opaque: HashSet<*const Field>,
+}
+
+impl Planner<'_> {
+    fn action_of(&self, field: &Node<Field>) -> Option<&Arc<Action>> {
+        let occurrence: *const Field = std::ptr::from_ref::<Field>(field);
+        if self.opaque.contains(&occurrence) {
+            return None;
+        }
+        self.schema.action(self.kind, &field.name)
+    }
+
+    /// Gives every root field its owner, and makes the steps.
+    fn assign(&self, collected: &CollectedFields<'_>) -> Result<Plan, PlanError> {
+        let mut plan = Plan {
+            kind: self.kind,
+            fields: Vec::with_capacity(collected.len()),
+            steps: Vec::new(),
+            calls: Vec::new(),
+            parts: Vec::new(),
+            own_text: None,
+            own_variables: Vec::new(),
+        };
+        for (response_name, fields) in collected {
+            let Some(first) = fields.first() else { continue };
+            let action = self.action_of(first);
+            if let Some(other) = fields.iter().find(|field| self.action_of(field).is_some() != action.is_some()) {
+                return Err(PlanError::Invalid(vec![self.conflict(response_name, first, other)]));
+            }
+            let owner = match action {
+                Some(action) => self.assign_call(&mut plan, action, response_name, fields),
+                None if first.name == "__typename" => Owner::TypeName,
+                None => self.assign_part(&mut plan, response_name, first),
+            };
+            plan.fields.push(PlannedField { response_name: (*response_name).to_owned(), owner });
+        }
+        self.leave_typename_to_engine(&mut plan, collected);
+        Ok(plan)
+    }
+
+    fn assign_call(
+        &self,
+        plan: &mut Plan,
+        action: &Arc<Action>,
+        response_name: &str,
+        fields: &[&Node<Field>],
+    ) -> Owner {
+        let index = plan.calls.len();
+        let selection = (!is_conditional(self.document, fields))
+            .then(|| Arc::new(select(self.document, &self.schema.types, action.output.named(), fields, &|_| true)));
+        plan.calls.push(PlannedCall {
+            action: Arc::clone(action),
+            response_name: response_name.to_owned(),
+            fields: fields.iter().map(|field| (*field).clone()).collect(),
+            location: fields.first().map_or(Location { line: 1, column: 1 }, |field| self.location(field)),
+            selection,
+        });
+        plan.steps.push(Step::Action(index));
+        Owner::Action(index)
+    }
+
+    /// A query has one part; in a mutation, neighbours share one, so that the engine keeps them in one transaction.
+    fn assign_part(&self, plan: &mut Plan, response_name: &str, field: &Node<Field>) -> Owner {
+        let open = match (self.kind, plan.steps.last()) {
+            (OperationKind::Mutation, Some(Step::Engine(index))) => Some(*index),
+            (OperationKind::Mutation, _) => None,
+            _ => (!plan.parts.is_empty()).then_some(0),
+        };
+        let index = open.unwrap_or_else(|| {
+            plan.parts.push(EnginePart {
+                query_json: String::new(),
+                variables: Vec::new(),
+                fields: Vec::new(),
+                is_whole: false,
+            });
+            plan.steps.push(Step::Engine(plan.parts.len() - 1));
+            plan.parts.len() - 1
+        });
+        if let Some(part) = plan.parts.get_mut(index) {
+            part.fields.push((response_name.to_owned(), self.location(field)));
+        }
+        Owner::Engine(index)
+    }
+
+    /// In a query that the engine has a part of, `__typename` stays in that part: it costs nothing there.
+    fn leave_typename_to_engine(&self, plan: &mut Plan, collected: &CollectedFields<'_>) {
+        if self.kind == OperationKind::Mutation || plan.parts.is_empty() {
+            return;
+        }
+        for field in plan.fields.iter_mut().filter(|field| field.owner == Owner::TypeName) {
+            field.owner = Owner::Engine(0);
+            let first = collected.get(field.response_name.as_str()).and_then(|fields| fields.first());
+            if let (Some(part), Some(first)) = (plan.parts.first_mut(), first) {
+                part.fields.push((field.response_name.clone(), self.location(first)));
+            }
+        }
+    }
+
+    fn mask_parts(&self, plan: &mut Plan, collected: &CollectedFields<'_>) -> Result<(), PlanError> {
+        for index in 0..plan.parts.len() {
+            let own: HashSet<&str> = collected
+                .keys()
+                .zip(&plan.fields)
+                .filter(|(_, field)| field.owner == Owner::Engine(index))
+                .map(|(response_name, _)| *response_name)
+                .collect();
+            let masked = mask(
+                self.document,
+                self.operation,
+                self.root_type,
+                &Keep {
+                    field: &|field| own.contains(field.response_name().as_str()),
+                    other_types: true,
+                    operation_directives: true,
+                },
+            )?;
+            if let Some(part) = plan.parts.get_mut(index) {
+                part.is_whole = masked.text == *self.document.text;
+                part.query_json = serde_json::Value::String(masked.text).to_string();
+                part.variables = masked.variables;
+            }
+        }
+        Ok(())
+    }
+
+    fn mask_own(&self, plan: &mut Plan) -> Result<(), PlanError> {
+        if plan.calls.is_empty() {
+            return Ok(());
+        }
+        let keep = Keep {
+            field: &|field| self.schema.action(self.kind, &field.name).is_some(),
+            other_types: false,
+            operation_directives: false,
+        };
+        let masked = mask(self.document, self.operation, self.root_type, &keep)?;
+        plan.own_text = Some(masked.text);
+        plan.own_variables = masked.variables;
+        Ok(())
+    }
+
+    fn location(&self, field: &Node<Field>) -> Location {
+        self.document.location(field).unwrap_or(Location { line: 1, column: 1 })
+    }
+
+    fn conflict(&self, response_name: &str, one: &Node<Field>, other: &Node<Field>) -> Mistake {
+        let offset = other.location().map(|span| span.offset());
+        Mistake {
+            message: format!(
+                "Fields \"{response_name}\" conflict because \"{}\" and \"{}\" are different fields. Use different \
+                 aliases on the fields to fetch both if this was intentional.",
+                one.name, other.name
+            ),
+            location: offset.map(|offset| location_at(&self.document.text, offset)),
+            offset,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a client selects of an action's answer, fragments put in place.
+
+use std::collections::HashSet;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Field, Selection};
+use indexmap::IndexMap;
+
+use super::collect_fields::{Condition, directives_of, is_included};
+use super::document::Document;
+use crate::model::types::Types;
+
+/// The selection on one object type; empty for scalars and enums.
+#[derive(Debug, Default, PartialEq)]
+pub struct Selected(pub Vec<SelectedField>);
+
+/// One selected field.
+#[derive(Debug, PartialEq)]
+pub struct SelectedField {
+    /// Its key in the response.
+    pub response_name: String,
+    /// Its name in the type, or `__typename`.
+    pub name: String,
+    /// What is selected of its value.
+    pub selected: Selected,
+}
+
+/// [CollectSubfields](https://spec.graphql.org/September2025/#CollectSubfields()) for the object type `type_name`,
+/// to the bottom. The size check has bounded what fragments can expand to.
+#[must_use]
+pub fn select(
+    document: &Document,
+    types: &Types,
+    type_name: &str,
+    fields: &[&Node<Field>],
+    condition: Condition<'_>,
+) -> Selected {
+    let Some(object) = types.object(type_name) else { return Selected::default() };
+    let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
+    let mut visited = HashSet::new();
+    for field in fields {
+        collect(document, type_name, &field.selection_set, condition, &mut visited, &mut groups);
+    }
+    let selected = groups.into_iter().filter_map(|(response_name, fields)| {
+        let name = fields.first()?.name.to_string();
+        let selected = match object.get(&name) {
+            Some(field) => select(document, types, field.ty.named(), &fields, condition),
+            None => Selected::default(),
+        };
+        Some(SelectedField { response_name: response_name.to_owned(), name, selected })
+    });
+    Selected(selected.collect())
+}
+
+fn collect<'d>(
+    document: &'d Document,
+    type_name: &str,
+    selection_set: &'d [Selection],
+    condition: Condition<'_>,
+    visited: &mut HashSet<&'d str>,
+    groups: &mut IndexMap<&'d str, Vec<&'d Node<Field>>>,
+) {
+    for selection in selection_set {
+        if !is_included(directives_of(selection), condition) {
+            continue;
+        }
+        match selection {
+            Selection::Field(field) => groups.entry(field.response_name()).or_default().push(field),
+            Selection::InlineFragment(inline) => {
+                if inline.type_condition.as_ref().is_none_or(|name| name == type_name) {
+                    collect(document, type_name, &inline.selection_set, condition, visited, groups);
+                }
+            }
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragment(&spread.fragment_name)
+                    && visited.insert(&spread.fragment_name)
+                    && fragment.type_condition == type_name
+                {
+                    collect(document, type_name, &fragment.selection_set, condition, visited, groups);
+                }
+            }
+        }
+    }
+}
+
+/// Does a directive anywhere below `fields` leave something out or in?
+#[must_use]
+pub fn is_conditional(document: &Document, fields: &[&Node<Field>]) -> bool {
+    let mut visited = HashSet::new();
+    fields.iter().any(|field| any_condition(document, &field.selection_set, &mut visited))
+}
+
+fn any_condition<'d>(document: &'d Document, selection_set: &'d [Selection], visited: &mut HashSet<&'d str>) -> bool {
+    selection_set.iter().any(|selection| {
+        let directives = directives_of(selection);
+        if directives.has("skip") || directives.has("include") {
+            return true;
+        }
+        match selection {
+            Selection::Field(field) => any_condition(document, &field.selection_set, visited),
+            Selection::InlineFragment(inline) => any_condition(document, &inline.selection_set, visited),
+            Selection::FragmentSpread(spread) => {
+                visited.insert(&spread.fragment_name)
+                    && document
+                        .fragment(&spread.fragment_name)
+                        .is_some_and(|fragment| any_condition(document, &fragment.selection_set, visited))
+            }
+        }
+    })
+}

@@ -1,0 +1,19 @@
+//! Pillion: a sidecar reverse proxy that adds actions to a GraphQL API. ARCHITECTURE.md tells the journey of a request.
+
+// The core: pure, always there.
+pub mod action;
+pub mod config;
+pub mod graphql;
+pub mod model;
+pub mod protocol;
+pub mod session;
+
+// The shell: everything that does input and output.
+#[cfg(feature = "server")]
+pub mod auth;
+#[cfg(feature = "server")]
+pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod upstream;
+#[cfg(feature = "server")]
+pub mod webhook;

@@ -1,0 +1,139 @@
+//! An action: a root field whose answer comes from a webhook.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use indexmap::IndexMap;
+
+use super::secret::Secret;
+use super::types::{InputValue, TypeRef, Types};
+
+/// The kinds of operation a GraphQL document can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// Reads; its root fields may run side by side.
+    Query,
+    /// Writes; its root fields run one after another.
+    Mutation,
+    /// Answers more than once.
+    Subscription,
+}
+
+impl OperationKind {
+    /// The keyword that introduces it.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
+/// One root field that a handler answers.
+#[derive(Debug)]
+pub struct Action {
+    /// The root field's name.
+    pub name: String,
+    /// On which root it stands: query or mutation.
+    pub kind: OperationKind,
+    /// Its arguments, in the order of their definition.
+    pub arguments: Vec<InputValue>,
+    /// The type of its answer.
+    pub output: TypeRef,
+    /// Whom to call.
+    pub handler: Handler,
+    /// What the handler's headers are made of.
+    pub headers: HeaderRules,
+    /// How long the whole exchange with the handler may take.
+    pub timeout: Duration,
+    /// The roles that may call it. `admin` always may.
+    pub roles: BTreeSet<String>,
+    /// For readers of the schema.
+    pub comment: Option<String>,
+    /// How often one document may call it.
+    pub calls_per_document_max: usize,
+    /// May a call whose fate is unknown be sent again?
+    pub idempotent: bool,
+    /// What of its definition this version cannot do; such an action answers an error instead of doing half.
+    pub unsupported: Option<&'static str>,
+}
+
+/// The role that may call everything.
+pub const ADMIN_ROLE: &str = "admin";
+
+impl Action {
+    /// May `role` call this action?
+    #[must_use]
+    pub fn allows(&self, role: &str) -> bool {
+        role == ADMIN_ROLE || self.roles.contains(role)
+    }
+}
+
+/// The address of a handler.
+#[derive(Clone)]
+pub struct Handler {
+    /// As its author wrote it, `{{VAR}}` and all. The only form that anyone is shown.
+    pub template: String,
+    /// With the variables filled in; they may be secrets.
+    pub url: Secret,
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Handler").field(&self.template).finish()
+    }
+}
+
+/// What the headers of a webhook call are made of.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderRules {
+    /// Are the client's headers sent on?
+    pub forward_client_headers: bool,
+    /// Replaces the default list of client headers that are not sent on.
+    pub ignored_client_headers: Option<Vec<HeaderName>>,
+    /// If given, only these client headers are sent on.
+    pub forwarded_client_headers: Option<Vec<HeaderName>>,
+    /// Headers of the action itself. Of two with one name the first counts.
+    pub configured: Vec<ConfiguredHeader>,
+}
+
+/// A header that the action's author has set.
+#[derive(Clone, Debug)]
+pub struct ConfiguredHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value, in pieces.
+    pub value: Vec<ValuePiece>,
+}
+
+/// A piece of a header's value.
+#[derive(Clone, Debug)]
+pub enum ValuePiece {
+    /// Text, environment variables already filled in.
+    Text(Secret),
+    /// The id of the request at hand.
+    RequestId,
+    /// A session variable, by its lower-case name; nothing if the session has none.
+    SessionVariable(String),
+}
+
+/// All actions and the types they use, as loaded.
+#[derive(Debug, Default)]
+pub struct ActionSchema {
+    /// By name.
+    pub actions: IndexMap<String, Arc<Action>>,
+    /// By name.
+    pub types: Types,
+}
+
+impl ActionSchema {
+    /// The action that answers the root field `name` of an operation of this kind.
+    #[must_use]
+    pub fn action(&self, kind: OperationKind, name: &str) -> Option<&Arc<Action>> {
+        self.actions.get(name).filter(|action| action.kind == kind)
+    }
+}

@@ -1,0 +1,206 @@
+//! JSON read strictly: no duplicate keys, no nesting without end, numbers kept to the letter.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
+
+/// A JSON object whose values stay the bytes they were.
+#[derive(Debug, Default)]
+pub struct RawObject<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> RawObject<'a> {
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RawObjectVisitor;
+        impl<'de> Visitor<'de> for RawObjectVisitor {
+            type Value = RawObject<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut seen = std::collections::HashSet::new();
+                let mut entries = Vec::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
+                    }
+                    entries.push((key, map.next_value()?));
+                }
+                Ok(RawObject(entries))
+            }
+        }
+        deserializer.deserialize_map(RawObjectVisitor)
+    }
+}
+
+/// A key that borrows where it can; `Cow` alone would always copy.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Reads exactly one JSON value. Refused: duplicate keys, lone surrogates, invalid UTF-8, anything after the value,
+/// nesting beyond what `serde_json` follows (128).
+///
+/// # Errors
+/// Says what is wrong and where, by line and column.
+pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = StrictValue.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// How `serde_json` hands over a number whose text it has kept.
+const NUMBER_TOKEN: &str = "$serde_json::private::Number";
+
+struct StrictValue;
+
+impl<'de> DeserializeSeed<'de> for StrictValue {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictValue {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(StrictValue)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if key == NUMBER_TOKEN && object.is_empty() {
+                let text: String = entries.next_value()?;
+                return text.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
+            }
+            let value = entries.next_value_seed(StrictValue)?;
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Is any value in `text` nested deeper than `depth_max` lists and objects? Looks only at brackets outside strings,
+/// so it costs one pass and no stack.
+#[must_use]
+pub fn is_deeper_than(text: &[u8], depth_max: usize) -> bool {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > depth_max {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        // `serde_json` writes an exponent's sign out (`1e400` comes back as `1e+400`); every digit stays.
+        for text in ["123456789012345678901234567890", "1e+400", "-0", "1.10", "0.1234567890123456789012345678901234"] {
+            let value = parse_strict(text.as_bytes()).map(|value| value.to_string());
+            assert_eq!(value.ok().as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_strict_value_is_refused() {
+        let cases: &[&[u8]] = &[
+            b"",
+            b"{",
+            b"{\"a\":1",
+            b"1 2",
+            b"NaN",
+            b"{\"a\":1,\"a\":2}",
+            b"{\"b\":{\"a\":1,\"a\":2}}",
+            br#""\ud800""#,
+            b"\"\xff\"",
+            b"\xef\xbb\xbf{}",
+            b"[1,]",
+        ];
+        for case in cases {
+            assert!(parse_strict(case).is_err(), "{:?} was taken", String::from_utf8_lossy(case));
+        }
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        assert!(parse_strict(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        assert!(!is_deeper_than(br#"{"a":["[[[[\"[["]}"#, 2));
+        assert!(is_deeper_than(br#"{"a":[[1]]}"#, 2));
+    }
+
+    #[test]
+    fn a_raw_object_borrows_and_refuses_twins() {
+        let object: RawObject<'_> = serde_json::from_str(r#"{"a": 1.0 ,"b":"x"}"#).unwrap_or_default();
+        assert_eq!(object.get("a").map(RawValue::get), Some("1.0"));
+        assert!(matches!(object.0.first(), Some((Cow::Borrowed("a"), _))));
+        assert!(serde_json::from_str::<RawObject<'_>>(r#"{"a":1,"a":2}"#).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! The nouns everything else speaks of. No behaviour but construction and look-up.
+
+pub mod action;
+pub mod json;
+pub mod limits;
+pub mod request;
+pub mod response;
+pub mod secret;
+pub mod source;
+pub mod types;

@@ -1,0 +1,33 @@
+//! What a client asks, and who is asking.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::json::RawObject;
+
+/// One GraphQL request, however it travelled. It borrows from the body it was read from.
+#[derive(Debug)]
+pub struct GraphqlRequest<'a> {
+    /// The document.
+    pub query: Cow<'a, str>,
+    /// Which of its operations to run.
+    pub operation_name: Option<Cow<'a, str>>,
+    /// The variables, their JSON untouched.
+    pub variables: RawObject<'a>,
+    /// Extensions, untouched.
+    pub extensions: Option<&'a RawValue>,
+}
+
+/// Whoever sent the request, as far as HTTP tells.
+#[derive(Debug)]
+pub struct Caller {
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The peer's address.
+    pub address: Option<IpAddr>,
+    /// The id of this request: the client's own if it is well-formed, else ours.
+    pub request_id: String,
+}

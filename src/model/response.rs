@@ -1,0 +1,113 @@
+//! What goes back to the client, before it is put into words.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Line and column in the client's document, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in UTF-16 code units, from 1, as graphql-js counts them.
+    pub column: usize,
+}
+
+/// A step on the way to a value in a response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PathSegment {
+    /// A response name.
+    Field(String),
+    /// A place in a list, from 0.
+    Index(usize),
+}
+
+/// How errors are told, and what they take down with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// One failed part fails the whole response; Hasura's words and `extensions`.
+    Hasura,
+    /// The GraphQL specification's partial results.
+    Standard,
+}
+
+/// One failed root field: <https://spec.graphql.org/September2025/#sec-Errors.Execution-Errors>.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutionError {
+    /// For the client.
+    pub message: String,
+    /// Where the field stands in the document.
+    pub locations: Vec<Location>,
+    /// Where the value is missing in the response.
+    pub path: Vec<PathSegment>,
+    /// Further detail that the client may see.
+    pub extensions: Map<String, Value>,
+}
+
+/// The whole request is refused: <https://spec.graphql.org/September2025/#sec-Errors.Request-Errors>.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestError {
+    /// Hasura's code, or ours where Hasura has none.
+    pub code: &'static str,
+    /// For the client.
+    pub message: String,
+    /// Hasura's path into the request: `$.selectionSet.x`.
+    pub path: String,
+    /// Where in the document.
+    pub locations: Vec<Location>,
+    /// The HTTP status where the dialect shows it.
+    pub status: u16,
+}
+
+impl RequestError {
+    /// An error about the request as a whole.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), path: "$".into(), locations: Vec::new(), status }
+    }
+
+    /// The same with places in the document.
+    #[must_use]
+    pub fn located(mut self, locations: Vec<Location>) -> Self {
+        self.locations = locations;
+        self
+    }
+
+    /// The same with Hasura's path.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+}
+
+/// The place of byte `offset` in a document.
+#[must_use]
+pub fn location_at(text: &str, offset: usize) -> Location {
+    let before = text.get(..offset).unwrap_or(text);
+    let mut line = 1;
+    let mut line_start = 0;
+    let bytes = before.as_bytes();
+    for (index, byte) in bytes.iter().enumerate() {
+        let ends_line = *byte == b'\n' || (*byte == b'\r' && bytes.get(index + 1) != Some(&b'\n'));
+        if ends_line {
+            line += 1;
+            line_start = index + 1;
+        }
+    }
+    let column = before.get(line_start..).unwrap_or_default().encode_utf16().count() + 1;
+    Location { line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_count_lines_of_every_kind_and_utf16_columns() {
+        let text = "a\r\nb\rc\n\u{1F600}é!";
+        assert_eq!(location_at(text, 0), Location { line: 1, column: 1 });
+        assert_eq!(location_at(text, 3), Location { line: 2, column: 1 });
+        assert_eq!(location_at(text, 5), Location { line: 3, column: 1 });
+        assert_eq!(location_at(text, text.len() - 1), Location { line: 4, column: 4 });
+    }
+}

@@ -1,0 +1,194 @@
+//! The types that actions take and give: <https://spec.graphql.org/September2025/#sec-Types>.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+/// A type as it is written where it is used: `[Foo!]!`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeRef {
+    /// A named type.
+    Named(String),
+    /// A list of the inner type.
+    List(Box<TypeRef>),
+    /// The inner type without null.
+    NonNull(Box<TypeRef>),
+}
+
+impl TypeRef {
+    /// The name inside all lists and non-nulls.
+    #[must_use]
+    pub fn named(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::List(inner) | Self::NonNull(inner) => inner.named(),
+        }
+    }
+
+    /// Does null belong to this type?
+    #[must_use]
+    pub fn is_nullable(&self) -> bool {
+        !matches!(self, Self::NonNull(_))
+    }
+
+    /// Is this a list, null or not?
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        match self {
+            Self::Named(_) => false,
+            Self::List(_) => true,
+            Self::NonNull(inner) => inner.is_list(),
+        }
+    }
+}
+
+impl fmt::Display for TypeRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => formatter.write_str(name),
+            Self::List(inner) => write!(formatter, "[{inner}]"),
+            Self::NonNull(inner) => write!(formatter, "{inner}!"),
+        }
+    }
+}
+
+/// A field of an input object, or an argument of an action.
+#[derive(Clone, Debug)]
+pub struct InputValue {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: TypeRef,
+    /// What it is when it is absent. Hasura's files have no place for this; the SDL has.
+    pub default: Option<Value>,
+    /// For readers of the schema.
+    pub description: Option<String>,
+}
+
+impl InputValue {
+    /// Must a caller give it?
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        !self.ty.is_nullable() && self.default.is_none()
+    }
+}
+
+/// A field of an output object.
+#[derive(Clone, Debug)]
+pub struct OutputField {
+    /// Its type.
+    pub ty: TypeRef,
+    /// For readers of the schema.
+    pub description: Option<String>,
+}
+
+/// What a type name stands for.
+#[derive(Clone, Debug)]
+pub enum TypeKind {
+    /// Any JSON, or one of the five built-in scalars.
+    Scalar,
+    /// One of these names.
+    Enum(IndexMap<String, Option<String>>),
+    /// An object that a client sends.
+    InputObject(Vec<InputValue>),
+    /// An object that a handler answers.
+    Object(IndexMap<String, OutputField>),
+}
+
+/// A type and what its author says of it.
+#[derive(Clone, Debug)]
+pub struct TypeDefinition {
+    /// What it is.
+    pub kind: TypeKind,
+    /// For readers of the schema.
+    pub description: Option<String>,
+}
+
+/// All types that actions use, by name, built-in scalars included.
+#[derive(Clone, Debug, Default)]
+pub struct Types(pub IndexMap<String, TypeDefinition>);
+
+/// The scalars that every GraphQL server has.
+pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+
+/// The names of PostgreSQL's types as Hasura shows them. A type that no file defines is one of these or a mistake.
+pub const DATABASE_SCALARS: &[&str] = &[
+    "bigint",
+    "bigserial",
+    "bit",
+    "bool",
+    "box",
+    "bpchar",
+    "bytea",
+    "char",
+    "cidr",
+    "circle",
+    "citext",
+    "date",
+    "daterange",
+    "float4",
+    "float8",
+    "geography",
+    "geometry",
+    "hstore",
+    "inet",
+    "int",
+    "int2",
+    "int4",
+    "int4range",
+    "int8",
+    "int8range",
+    "integer",
+    "interval",
+    "json",
+    "jsonb",
+    "jsonpath",
+    "line",
+    "lseg",
+    "ltree",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "name",
+    "numeric",
+    "numrange",
+    "oid",
+    "path",
+    "point",
+    "polygon",
+    "raster",
+    "real",
+    "serial",
+    "smallint",
+    "text",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "tsquery",
+    "tsrange",
+    "tstzrange",
+    "tsvector",
+    "uuid",
+    "varbit",
+    "varchar",
+    "xml",
+];
+
+impl Types {
+    /// The definition of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&TypeDefinition> {
+        self.0.get(name)
+    }
+
+    /// The fields of the object type `name`; none if it is anything else.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<&IndexMap<String, OutputField>> {
+        match &self.0.get(name)?.kind {
+            TypeKind::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+}

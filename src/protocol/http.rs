@@ -1,0 +1,269 @@
+//! GraphQL over HTTP, both ways: <https://graphql.github.io/graphql-over-http/draft/>.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
+
+use crate::model::json::{RawObject, is_deeper_than};
+use crate::model::limits::Limits;
+use crate::model::request::GraphqlRequest;
+
+/// Why a body or a query string is no GraphQL request. `Display` is for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Not JSON.
+    #[error("the body is not valid JSON: {0}")]
+    InvalidJson(String),
+    /// JSON, but no request.
+    #[error("{0}")]
+    Malformed(String),
+    /// More requests than one batch may have.
+    #[error("the batch has {count} requests; at most {max} are allowed")]
+    BatchTooLarge {
+        /// How many.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// One request.
+    One(Element<'a>),
+    /// Several, each to be answered on its own.
+    Batch(Vec<Element<'a>>),
+}
+
+/// One request of a body.
+#[derive(Debug)]
+pub struct Element<'a> {
+    /// The JSON it was written as.
+    pub json: &'a str,
+    /// The request; `None` if there is only the hash of a document that the engine may know.
+    pub request: Result<Option<GraphqlRequest<'a>>, HttpError>,
+}
+
+/// Reads a POST body of JSON. A byte-order mark is skipped.
+///
+/// # Errors
+/// [`HttpError`], when not even the elements can be told apart.
+pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| HttpError::InvalidJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    if is_deeper_than(bytes, limits.json_depth_max) {
+        return Err(HttpError::Malformed(format!("the body is nested deeper than {} levels", limits.json_depth_max)));
+    }
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
+    if !raw.get().starts_with('[') {
+        return Ok(Body::One(Element { json: raw.get(), request: read_request(raw.get()) }));
+    }
+    let elements: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
+    if elements.is_empty() {
+        return Err(HttpError::Malformed("the batch is empty; it must hold at least one request".into()));
+    }
+    if elements.len() > limits.batch_max {
+        return Err(HttpError::BatchTooLarge { count: elements.len(), max: limits.batch_max });
+    }
+    let elements = elements.into_iter().map(|raw| Element { json: raw.get(), request: read_request(raw.get()) });
+    Ok(Body::Batch(elements.collect()))
+}
+
+fn read_request(json: &str) -> Result<Option<GraphqlRequest<'_>>, HttpError> {
+    if !json.starts_with('{') {
+        return Err(HttpError::Malformed("a request must be a JSON object".into()));
+    }
+    let object: RawObject<'_> = serde_json::from_str(json).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    let extensions = object_of("extensions", object.get("extensions"))?;
+    let query = text_of("query", object.get("query"))?;
+    let operation_name = text_of("operationName", object.get("operationName"))?;
+    let variables = read_variables(object.get("variables"))?;
+    let Some(query) = query else {
+        // The engine may know the document by its hash. It knows nothing of ours: such a document never gets there.
+        let has_hash = extensions.is_some_and(|extensions| {
+            serde_json::from_str::<RawObject<'_>>(extensions.get())
+                .is_ok_and(|object| object.get("persistedQuery").is_some())
+        });
+        return if has_hash { Ok(None) } else { Err(missing_query()) };
+    };
+    Ok(Some(GraphqlRequest { query, operation_name, variables, extensions }))
+}
+
+fn missing_query() -> HttpError {
+    HttpError::Malformed("the key 'query' was not present".into())
+}
+
+/// A string; null and absent are the same.
+fn text_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, HttpError> {
+    #[derive(serde::Deserialize)]
+    #[serde(transparent)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    match raw.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(json) => serde_json::from_str::<Text<'_>>(json)
+            .map(|text| Some(text.0))
+            .map_err(|_| HttpError::Malformed(format!("the key '{key}' must be a string"))),
+    }
+}
+
+/// An object; null and absent are the same.
+fn object_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>, HttpError> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(json) if json.starts_with('{') => Ok(raw),
+        Some(_) => Err(HttpError::Malformed(format!("the key '{key}' must be an object"))),
+    }
+}
+
+fn read_variables(raw: Option<&RawValue>) -> Result<RawObject<'_>, HttpError> {
+    let Some(raw) = object_of("variables", raw)? else { return Ok(RawObject::default()) };
+    serde_json::from_str(raw.get()).map_err(|error| HttpError::Malformed(format!("the key 'variables': {error}")))
+}
+
+/// The parameters of a GET request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct QueryParameters {
+    /// The document.
+    pub query: Option<String>,
+    /// The operation's name.
+    pub operation_name: Option<String>,
+    /// JSON.
+    pub variables: Option<String>,
+    /// JSON.
+    pub extensions: Option<String>,
+}
+
+/// Reads a URL's query string. Unknown parameters are left out.
+///
+/// # Errors
+/// [`HttpError::Malformed`] for a parameter that is given twice or is not UTF-8 once decoded.
+pub fn read_query_string(query: &str) -> Result<QueryParameters, HttpError> {
+    let mut parameters = QueryParameters::default();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let slot = match decode(name)?.as_str() {
+            "query" => &mut parameters.query,
+            "operationName" => &mut parameters.operation_name,
+            "variables" => &mut parameters.variables,
+            "extensions" => &mut parameters.extensions,
+            _ => continue,
+        };
+        if slot.is_some() {
+            return Err(HttpError::Malformed(format!("the parameter '{name}' is given twice")));
+        }
+        *slot = Some(decode(value)?);
+    }
+    Ok(parameters)
+}
+
+/// Decodes [`application/x-www-form-urlencoded`](https://url.spec.whatwg.org/#urlencoded-parsing).
+///
+/// # Errors
+/// [`HttpError::Malformed`] when the decoded bytes are not UTF-8.
+pub fn decode(text: &str) -> Result<String, HttpError> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| HttpError::Malformed("the URL is not UTF-8 once decoded".into()))
+}
+
+/// The request that GET parameters make. It borrows from them.
+///
+/// # Errors
+/// [`HttpError::Malformed`].
+pub fn request_of(parameters: &QueryParameters) -> Result<GraphqlRequest<'_>, HttpError> {
+    fn raw<'a>(name: &str, text: Option<&'a String>) -> Result<Option<&'a RawValue>, HttpError> {
+        let wrong = |error| HttpError::Malformed(format!("the parameter '{name}' is not valid JSON: {error}"));
+        text.filter(|text| !text.is_empty()).map(|text| serde_json::from_str(text).map_err(wrong)).transpose()
+    }
+    Ok(GraphqlRequest {
+        query: Cow::Borrowed(parameters.query.as_deref().ok_or_else(missing_query)?),
+        operation_name: parameters.operation_name.as_deref().map(Cow::Borrowed),
+        variables: read_variables(raw("variables", parameters.variables.as_ref())?)?,
+        extensions: object_of("extensions", raw("extensions", parameters.extensions.as_ref())?)?,
+    })
+}
+
+/// The media types of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseType {
+    /// `application/json`: every well-formed request is answered with status 200.
+    Json,
+    /// `application/graphql-response+json`: the status tells whether the request was good.
+    GraphqlResponse,
+}
+
+impl ResponseType {
+    /// What the client's `Accept` asks for; `application/json` unless it prefers the other.
+    #[must_use]
+    pub fn negotiate(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut best = (0.0, Self::Json);
+        for range in values.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+            let response_type = match media_type.as_str() {
+                "application/graphql-response+json" => Self::GraphqlResponse,
+                "application/json" | "application/*" | "*/*" => Self::Json,
+                _ => continue,
+            };
+            if quality > best.0 {
+                best = (quality, response_type);
+            }
+        }
+        best.1
+    }
+
+    /// The `Content-Type` of an answer of this type.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+        }
+    }
+}
+
+/// What a POST says its body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// `application/json` in UTF-8.
+    Json,
+    /// A form whose bytes may be percent-encoded.
+    Form,
+    /// Anything else in UTF-8, or nothing at all: bytes can be searched as they are.
+    Other,
+    /// Another character set: bytes cannot be searched.
+    OtherCharset,
+}
+
+impl ContentType {
+    /// Reads the header.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Self::Other };
+        // Two of them, or one that cannot be read, can mean anything.
+        let (Ok(text), None) = (value.to_str(), values.next()) else { return Self::OtherCharset };
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let charset = parts.find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+        });
+        if charset.is_some_and(|charset| !matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii")) {
+            return Self::OtherCharset;
+        }
+        match media_type.as_str() {
+            "application/json" => Self::Json,
+            "application/x-www-form-urlencoded" => Self::Form,
+            _ => Self::Other,
+        }
+    }
+}

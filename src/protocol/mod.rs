@@ -1,0 +1,4 @@
+//! How GraphQL travels. All pure.
+
+pub mod http;
+pub mod trace;

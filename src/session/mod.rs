@@ -1,0 +1,86 @@
+//! Who is asking, and in which role. All pure: signatures are checked in `auth`, their outcome is judged here.
+
+pub mod claims;
+pub mod credential;
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+/// A role and the variables that come with it. Only this module makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    role: String,
+    /// By lower-case name, the role among them.
+    variables: BTreeMap<String, String>,
+}
+
+/// The variable that names the role.
+pub const ROLE: &str = "x-hasura-role";
+
+impl Session {
+    fn new(role: String, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut variables: BTreeMap<String, String> =
+            variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        variables.insert(ROLE.to_owned(), role.clone());
+        Self { role, variables }
+    }
+
+    /// The role it acts in.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// One variable, by its lower-case name.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// All variables, by lower-case name.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl Serialize for Session {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.variables)
+    }
+}
+
+/// Why nobody is let in. `Display` is for the client, in Hasura's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SessionError {
+    /// Hasura's code.
+    pub code: &'static str,
+    /// Hasura's words.
+    pub message: String,
+    /// The status that Hasura gives it where it shows statuses.
+    pub status: u16,
+}
+
+impl SessionError {
+    /// The caller may not.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self { code: "access-denied", message: message.into(), status: 401 }
+    }
+
+    /// The headers say nothing clear.
+    pub(crate) fn headers(message: impl Into<String>) -> Self {
+        Self { code: "invalid-headers", message: message.into(), status: 400 }
+    }
+
+    /// The token is not good.
+    #[must_use]
+    pub fn jwt(reason: &str) -> Self {
+        Self { code: "invalid-jwt", message: format!("Could not verify JWT: {reason}"), status: 400 }
+    }
+
+    /// The token's claims are not what they should be.
+    pub(crate) fn claims(message: impl Into<String>) -> Self {
+        Self { code: "jwt-invalid-claims", message: message.into(), status: 400 }
+    }
+}

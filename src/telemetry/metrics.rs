@@ -1,0 +1,144 @@
+//! The catalogue of metrics. No label value ever comes from a request: actions are named by the configuration, all
+//! other values are listed here.
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+/// Every metric.
+pub struct Metrics {
+    registry: Registry,
+    /// Requests that have ended, by kind.
+    pub requests: IntCounterVec,
+    /// Seconds from the request's header to the end of its answer, for requests with an action.
+    pub request_seconds: Histogram,
+    /// Requests that are being served.
+    pub requests_in_flight: IntGauge,
+    /// Requests that were refused before anything ran, by reason.
+    pub rejected: IntCounterVec,
+    /// Seconds by phase, for requests with an action.
+    pub phase_seconds: HistogramVec,
+    /// Handler calls that have ended, by action and outcome.
+    pub handler_calls: IntCounterVec,
+    /// Seconds of handler calls, by action.
+    pub handler_call_seconds: HistogramVec,
+    /// Handler calls under way.
+    pub handler_calls_in_flight: IntGauge,
+    /// The engine's parts of requests with actions, by outcome.
+    pub upstream_parts: IntCounterVec,
+    /// Is the engine there? 1 or 0.
+    pub upstream_up: IntGauge,
+    /// Look-ups in the plan cache, by outcome.
+    pub plan_cache: IntCounterVec,
+    /// Fetches of JWK sets, by outcome.
+    pub jwks_fetches: IntCounterVec,
+    /// Bytes of bodies and answers that are held.
+    pub buffered_bytes: IntGauge,
+    /// Request headers that were dropped because an underscore made them look like another, by nothing.
+    pub look_alike_headers: IntCounterVec,
+}
+
+/// Seconds; a webhook call in the same pod takes one of the first, a slow one may take its whole timeout.
+const SECONDS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+impl Metrics {
+    /// Registers them all.
+    ///
+    /// # Errors
+    /// When two have one name, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let gauge = |name: &str, help: &str| {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str]| {
+            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            let metric = HistogramVec::new(options, labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let request_seconds = Histogram::with_opts(
+            HistogramOpts::new("pillion_request_duration_seconds", "Requests with an action, from header to answer.")
+                .buckets(SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(request_seconds.clone()))?;
+        let build = Gauge::with_opts(
+            Opts::new("pillion_build_info", "Always 1; the version is in the label.")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        build.set(1.0);
+        registry.register(Box::new(build))?;
+        Ok(Self {
+            requests: counter("pillion_requests_total", "Requests that have ended.", &["kind"])?,
+            request_seconds,
+            requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
+            rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
+            phase_seconds: histograms(
+                "pillion_phase_duration_seconds",
+                "Phases of requests with an action.",
+                &["phase"],
+            )?,
+            handler_calls: counter(
+                "pillion_handler_calls_total",
+                "Handler calls that have ended.",
+                &["action", "outcome"],
+            )?,
+            handler_call_seconds: histograms(
+                "pillion_handler_call_duration_seconds",
+                "Handler calls, from connecting to the end of the answer.",
+                &["action"],
+            )?,
+            handler_calls_in_flight: gauge("pillion_handler_calls_in_flight", "Handler calls under way.")?,
+            upstream_parts: counter(
+                "pillion_upstream_parts_total",
+                "The engine's parts of requests with actions.",
+                &["outcome"],
+            )?,
+            upstream_up: gauge("pillion_upstream_up", "Whether the engine answered when it was last asked.")?,
+            plan_cache: counter("pillion_plan_cache_lookups_total", "Look-ups in the plan cache.", &["outcome"])?,
+            jwks_fetches: counter("pillion_jwks_fetches_total", "Fetches of JWK sets.", &["outcome"])?,
+            buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,
+            look_alike_headers: counter(
+                "pillion_look_alike_headers_total",
+                "Headers dropped because an underscore made them look like another.",
+                &[],
+            )?,
+            registry,
+        })
+    }
+
+    /// All of them in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory cannot fail, and a metric that cannot be encoded must not take the others with it.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn every_metric_registers_and_has_our_prefix() {
+        let metrics = Metrics::new().expect("no two metrics share a name");
+        metrics.requests.with_label_values(&["action"]).inc();
+        let text = String::from_utf8(metrics.render()).expect("text");
+        assert!(text.contains("pillion_requests_total{kind=\"action\"} 1"));
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("pillion_") || line.starts_with("process_"), "{line}");
+        }
+    }
+}

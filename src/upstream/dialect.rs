@@ -1,0 +1,70 @@
+//! What kind of engine this is, from its answer to one small question.
+
+use serde_json::Value;
+
+use crate::graphql::plan::RootTypes;
+use crate::model::response::Dialect;
+
+/// The question: the names of the root types. Every GraphQL server answers it unless it forbids introspection.
+pub const QUESTION: &str =
+    r#"{"query":"{__typename __schema{queryType{name} mutationType{name} subscriptionType{name}}}"}"#;
+
+/// What servers that forbid introspection still answer.
+pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
+
+/// What an answer tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// How it tells errors.
+    pub dialect: Dialect,
+    /// What its root types are called, as far as it says.
+    pub roots: RootTypes,
+}
+
+/// Reads the answer to either question. `None` if it tells nothing.
+#[must_use]
+pub fn read(body: &[u8]) -> Option<Engine> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let name = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let query = name("/data/__schema/queryType/name").or_else(|| name("/data/__typename"));
+    let Some(query) = query else {
+        // Without a credential Hasura says only this, but nobody else says it so.
+        let path = answer.pointer("/errors/0/extensions/path").and_then(Value::as_str);
+        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+        return (path.is_some_and(|path| path.starts_with('$')) && code.is_some())
+            .then(|| engine("query_root", None, None));
+    };
+    Some(engine(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name")))
+}
+
+fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
+    let is_hasura = query == "query_root";
+    let usual = |hasura: &str, standard: &str| if is_hasura { hasura.to_owned() } else { standard.to_owned() };
+    Engine {
+        dialect: if is_hasura { Dialect::Hasura } else { Dialect::Standard },
+        roots: RootTypes {
+            query: query.to_owned(),
+            mutation: mutation.unwrap_or_else(|| usual("mutation_root", "Mutation")),
+            subscription: subscription.unwrap_or_else(|| usual("subscription_root", "Subscription")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_told_apart() {
+        let read = |body: &str| read(body.as_bytes());
+        let hasura = read(r#"{"data":{"__typename":"query_root"}}"#).expect("an engine");
+        assert_eq!((hasura.dialect, hasura.roots.mutation.as_str()), (Dialect::Hasura, "mutation_root"));
+        let other = read(r#"{"data":{"__schema":{"queryType":{"name":"RootQuery"},"mutationType":{"name":"M"}}}}"#);
+        let other = other.expect("an engine");
+        assert_eq!((other.roots.query.as_str(), other.roots.mutation.as_str()), ("RootQuery", "M"));
+        let closed = r#"{"errors":[{"extensions":{"path":"$","code":"access-denied"},"message":"no"}]}"#;
+        assert_eq!(read(closed).map(|engine| engine.dialect), Some(Dialect::Hasura));
+        assert_eq!(read(r#"{"errors":[{"message":"no"}]}"#), None);
+        assert_eq!(read("<html>"), None);
+    }
+}
