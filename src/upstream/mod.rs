@@ -39,6 +39,12 @@ pub enum UpstreamError {
         /// The limit.
         max: usize,
     },
+    /// A GraphQL response without data.
+    #[error("the upstream refused its part of the document with status {status}")]
+    Refused {
+        /// Its status.
+        status: u16,
+    },
     /// An answer that is no GraphQL response.
     #[error("the upstream answered {status} with something that is not a GraphQL response")]
     NotGraphql {

@@ -1,0 +1,88 @@
+//! From planned calls to allowed ones: the proof that the session's role may make them, and their arguments.
+
+use std::sync::Arc;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::OperationDefinition;
+use serde_json::{Map, Value};
+
+use super::prepared::Prepared;
+use super::respond::Refusal;
+use super::snapshot::Snapshot;
+use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
+use crate::graphql::plan::{Plan, PlannedCall};
+use crate::graphql::selection::{Selected, select};
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::RawObject;
+use crate::session::Session;
+
+/// A webhook call that may be made. Only [`allow`] makes one.
+#[derive(Debug)]
+pub struct AllowedCall {
+    /// Whom to call.
+    action: Arc<Action>,
+    /// Its arguments, coerced.
+    input: Map<String, Value>,
+    /// What is selected of its answer.
+    selected: Arc<Selected>,
+}
+
+impl AllowedCall {
+    /// Whom to call.
+    #[must_use]
+    pub fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+
+    /// Its arguments, coerced.
+    #[must_use]
+    pub fn input(&self) -> &Map<String, Value> {
+        &self.input
+    }
+
+    /// What is selected of its answer.
+    #[must_use]
+    pub fn selected(&self) -> &Selected {
+        &self.selected
+    }
+}
+
+/// Allows all calls of a plan, or none.
+///
+/// # Errors
+/// A role without permission, or a value that its type does not take.
+pub fn allow(
+    snapshot: &Snapshot,
+    session: &Session,
+    prepared: &Prepared,
+    plan: &Plan,
+    operation: &Node<OperationDefinition>,
+    given: &RawObject<'_>,
+) -> Result<Vec<AllowedCall>, Refusal> {
+    let types = &snapshot.schema.types;
+    let located = |error: CoerceError| Refusal::of_value(error, &prepared.document.text);
+    let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
+    let allow_one = |call: &PlannedCall| {
+        // Validation has refused this already; the permission is checked again where the call is made possible.
+        if !call.action.allows(session.role()) {
+            return Err(Refusal::unknown_root_field(&call.action.name, snapshot.roots.of(plan.kind)));
+        }
+        let arguments = call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
+        let input = coerce_argument_values(types, &call.action.arguments, arguments, &variables).map_err(located)?;
+        let selected = call.selection.clone().unwrap_or_else(|| {
+            let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
+            let fields: Vec<_> = call.fields.iter().collect();
+            Arc::new(select(&prepared.document, types, call.action.output.named(), &fields, &condition))
+        });
+        Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
+    };
+    plan.calls.iter().map(allow_one).collect()
+}
+
+impl AllowedCall {
+    /// May the call be sent again when nobody knows what became of it?
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.action.kind == OperationKind::Query || self.action.idempotent
+    }
+}

@@ -1,0 +1,83 @@
+//! The engine's part of a document: what is sent, and what its answer means.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::run::Running;
+use crate::graphql::plan::EnginePart;
+use crate::model::action::OperationKind;
+use crate::model::json::RawObject;
+use crate::upstream::{EngineReply, Question, UpstreamError};
+
+/// Sends a part and waits for the answer, which may still be anything.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply, UpstreamError> {
+    let world = running.world;
+    let left = running.envelope.deadline.saturating_duration_since(Instant::now());
+    let question = Question {
+        path: running.envelope.path,
+        headers: &running.envelope.caller.headers,
+        request_id: &running.envelope.caller.request_id,
+        body: Bytes::from(body(running, part)),
+        may_repeat: running.plan.kind == OperationKind::Query,
+        answer_bytes_max: running.snapshot.limits.engine_answer_bytes_max,
+        timeout: world.engine.settings().timeout.min(left),
+    };
+    let reply = world.engine.ask(question).await;
+    let outcome = match &reply {
+        Ok(reply) if reply.status.is_success() => "success",
+        Ok(_) => "error_status",
+        Err(UpstreamError::TimedOut) => "timeout",
+        Err(_) => "failure",
+    };
+    world.metrics.upstream_parts.with_label_values(&[outcome]).inc();
+    reply
+}
+
+/// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
+fn body(running: &Running<'_>, part: &EnginePart) -> String {
+    let request = running.request;
+    let mut json = String::with_capacity(part.query_json.len() + 128);
+    json.push_str("{\"query\":");
+    json.push_str(&part.query_json);
+    if let Some(name) = &request.operation_name {
+        json.push_str(",\"operationName\":");
+        json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+    }
+    let used = |name: &str| part.variables.iter().any(|variable| variable == name);
+    push_object(&mut json, ",\"variables\":", &request.variables, used);
+    if let Some(extensions) = request.extensions
+        && let Ok(object) = serde_json::from_str::<RawObject<'_>>(extensions.get())
+    {
+        // The hash is that of another document.
+        push_object(&mut json, ",\"extensions\":", &object, |name| name != "persistedQuery");
+    }
+    json.push('}');
+    json
+}
+
+fn push_object(json: &mut String, key: &str, object: &RawObject<'_>, keep: impl Fn(&str) -> bool) {
+    let mut open = false;
+    for (name, value) in object.0.iter().filter(|(name, _)| keep(name)) {
+        json.push_str(if open { "," } else { key });
+        if !open {
+            json.push('{');
+            open = true;
+        }
+        push_entry(json, name, value);
+    }
+    if open {
+        json.push('}');
+    }
+}
+
+fn push_entry(json: &mut String, name: &Cow<'_, str>, value: &RawValue) {
+    json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+    json.push(':');
+    json.push_str(value.get());
+}

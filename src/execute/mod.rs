@@ -1,0 +1,198 @@
+//! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
+
+pub mod calls;
+pub mod engine_part;
+pub mod prepared;
+pub mod respond;
+pub mod run;
+pub mod snapshot;
+pub mod webhook_part;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::HeaderValue;
+
+use crate::auth::Authenticator;
+use crate::config::settings::Settings;
+use crate::graphql::document::DocumentError;
+use crate::graphql::plan::Plan;
+use crate::model::action::OperationKind;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::response::RequestError;
+use crate::protocol::http::{Element, ResponseType};
+use crate::protocol::trace::TraceContext;
+use crate::session::Session;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Engine;
+use prepared::Prepared;
+use respond::Refusal;
+use snapshot::{Snapshot, SnapshotCell};
+
+/// Everything that requests share.
+pub struct World {
+    /// What was loaded; swapped whole.
+    pub snapshot: SnapshotCell,
+    /// The settings it was loaded with.
+    pub settings: Settings,
+    /// The engine.
+    pub engine: Engine,
+    /// The client that calls handlers.
+    pub handlers: reqwest::Client,
+    /// Bounds the calls under way.
+    pub call_slots: Arc<tokio::sync::Semaphore>,
+    /// Bounds the planning of long documents, which would hold up everybody else.
+    pub planning_slots: Arc<tokio::sync::Semaphore>,
+    /// Checks who is asking.
+    pub authenticator: Authenticator,
+    /// What we count.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How a request came, as far as its answer depends on it.
+pub struct Envelope<'e> {
+    /// Who sent it.
+    pub caller: &'e Caller,
+    /// The trace it belongs to.
+    pub trace: TraceContext,
+    /// Path and query, for the engine's part.
+    pub path: &'e str,
+    /// GET may only read.
+    pub is_get: bool,
+    /// What the client takes.
+    pub response_type: ResponseType,
+    /// Does this path show real statuses in Hasura's dialect?
+    pub shows_status: bool,
+    /// When the whole request must be over.
+    pub deadline: Instant,
+}
+
+/// An answer, ready to be sent.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// Cookies of handlers and of the engine.
+    pub set_cookies: Vec<HeaderValue>,
+    /// For 405.
+    pub allow: Option<&'static str>,
+    /// For the log: what came of it.
+    pub outcome: &'static str,
+    /// For the log: the actions that were called.
+    pub actions: Vec<String>,
+}
+
+/// What is to become of a request.
+pub enum Verdict<'a> {
+    /// Nothing of ours is in it.
+    NotOurs,
+    /// It has an action, or cannot be understood although it could have one.
+    Ours(Ours<'a>),
+}
+
+/// A request that is answered here.
+pub struct Ours<'a> {
+    request: Option<GraphqlRequest<'a>>,
+    prepared: Result<Arc<Prepared>, Refusal>,
+}
+
+/// Decides whether a request has anything to do with actions. Nothing is known about the caller yet.
+pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Verdict<'a> {
+    match element.request {
+        Err(error) => Verdict::Ours(Ours { request: None, prepared: Err(error.into()) }),
+        Ok(None) => Verdict::NotOurs,
+        Ok(Some(request)) => {
+            let prepared = snapshot.prepare(world, &request.query).await;
+            if matches!(&prepared, Ok(prepared) if !prepared.names_action) {
+                return Verdict::NotOurs;
+            }
+            Verdict::Ours(Ours { request: Some(request), prepared: prepared.map_err(Refusal::from) })
+        }
+    }
+}
+
+/// Answers one request.
+pub async fn execute(world: &World, snapshot: &Arc<Snapshot>, envelope: &Envelope<'_>, ours: &Ours<'_>) -> Answer {
+    match journey(world, snapshot, envelope, ours).await {
+        Ok(answer) => answer,
+        Err(refusal) => respond::refuse(snapshot.dialect, envelope, &refusal),
+    }
+}
+
+async fn journey(
+    world: &World,
+    snapshot: &Arc<Snapshot>,
+    envelope: &Envelope<'_>,
+    ours: &Ours<'_>,
+) -> Result<Answer, Refusal> {
+    let timed = |phase: &str| world.metrics.phase_seconds.with_label_values(&[phase]).start_timer();
+    // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
+    let timer = timed("authenticate");
+    let session = world.authenticator.authenticate(&envelope.caller.headers).await?;
+    timer.observe_duration();
+    let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
+    let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
+    let timer = timed("plan");
+    let plan = plan(snapshot, envelope, prepared, request)?;
+    timer.observe_duration();
+    let timer = timed("validate");
+    let calls = validate(snapshot, &session, prepared, request, &plan)?;
+    timer.observe_duration();
+    let plan = &plan.plan;
+    let timer = timed("run");
+    let outcome = run::run(&run::Running { world, snapshot, envelope, session: &session, request, plan }, &calls).await;
+    timer.observe_duration();
+    let timer = timed("respond");
+    let root_type = snapshot.roots.of(plan.kind);
+    let answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
+    timer.observe_duration();
+    Ok(answer)
+}
+
+/// The plan for the operation that the client chose and for its variables.
+fn plan(
+    snapshot: &Snapshot,
+    envelope: &Envelope<'_>,
+    prepared: &Prepared,
+    request: &GraphqlRequest<'_>,
+) -> Result<Arc<prepared::CachedPlan>, Refusal> {
+    let operation = prepared.operation(request.operation_name.as_deref())?;
+    if envelope.is_get && operation.kind != OperationKind::Query {
+        return Err(Refusal::get_must_read(operation.kind));
+    }
+    if operation.kind == OperationKind::Subscription {
+        return Err(Refusal::subscription());
+    }
+    prepared.plan(snapshot, operation, &request.variables)
+}
+
+/// Checks our part of the document against what the session's role may call, and makes the calls' arguments. Nothing
+/// has run yet when this fails.
+fn validate(
+    snapshot: &Snapshot,
+    session: &Session,
+    prepared: &Prepared,
+    request: &GraphqlRequest<'_>,
+    plan: &prepared::CachedPlan,
+) -> Result<Vec<calls::AllowedCall>, Refusal> {
+    plan.validate(snapshot, session.role())?;
+    calls::allow(snapshot, session, prepared, &plan.plan, plan.operation(prepared)?, &request.variables)
+}
+
+/// The words for a request that is not even read, because the credential comes first.
+pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
+    let refusal = match world.authenticator.authenticate(&envelope.caller.headers).await {
+        Ok(_) => refusal,
+        Err(error) => Refusal::from(error),
+    };
+    respond::refuse(snapshot.dialect, envelope, &refusal)
+}
+
+/// Does any of a plan's calls ask for something this version cannot do?
+fn unsupported(plan: &Plan) -> Option<RequestError> {
+    let (action, reason) = plan.calls.iter().find_map(|call| Some((&call.action, call.action.unsupported?)))?;
+    let message = format!("action '{}' cannot be called: {reason}", action.name);
+    Some(RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.name)))
+}

@@ -1,0 +1,436 @@
+//! The one place where results and errors become what a client reads, in both dialects.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::run::{Outcome, PartOutcome, StepOutcome};
+use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
+use super::{Answer, Envelope};
+use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
+use crate::graphql::coerce::CoerceError;
+use crate::graphql::document::{DocumentError, Mistake};
+use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
+use crate::graphql::plan::{EnginePart, Owner, Plan, PlanError, PlannedCall, Step};
+use crate::model::action::OperationKind;
+use crate::model::response::{Dialect, ExecutionError, Location, PathSegment, RequestError, location_at};
+use crate::protocol::http::{HttpError, ResponseType};
+use crate::session::SessionError;
+use crate::upstream::UpstreamError;
+
+/// Why a request is refused as a whole.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The document breaks rules.
+    Invalid {
+        /// Each mistake, up to the limit.
+        mistakes: Vec<Mistake>,
+        /// How many more there are.
+        more: usize,
+        /// Is it the grammar?
+        syntax: bool,
+        /// The first field that does not exist, in Hasura's words: path and message.
+        unknown: Option<(String, String)>,
+    },
+    /// Anything else.
+    Request(RequestError),
+}
+
+const VALIDATION_FAILED: &str = "validation-failed";
+
+impl Refusal {
+    /// A document that cannot be planned.
+    #[must_use]
+    pub fn of_plan(error: PlanError, text: &str) -> Self {
+        match error {
+            PlanError::Invalid(mistakes) => Self::Invalid { mistakes, more: 0, syntax: false, unknown: None },
+            PlanError::TooMany { .. } => Self::limit(error.to_string()),
+            PlanError::Fragment(ref fragment) => {
+                let location = location_at(text, fragment.offset);
+                Self::Request(RequestError::new(400, VALIDATION_FAILED, error.to_string()).located(vec![location]))
+            }
+        }
+    }
+
+    /// A value that its type does not take.
+    #[must_use]
+    pub fn of_value(error: CoerceError, text: &str) -> Self {
+        let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
+        let refusal = RequestError::new(400, VALIDATION_FAILED, error.message).at(error.path);
+        Self::Request(refusal.located(locations))
+    }
+
+    /// A variable of `@skip` or `@include` that has no boolean.
+    #[must_use]
+    pub fn condition(name: &str) -> Self {
+        let message = format!("Variable \"${name}\" decides about a field and must be a Boolean.");
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.variableValues.{name}")))
+    }
+
+    /// A root field that is not there for this role.
+    #[must_use]
+    pub fn unknown_root_field(name: &str, root: &str) -> Self {
+        let message = format!("field '{name}' not found in type: '{root}'");
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.selectionSet.{name}")))
+    }
+
+    /// GET for something that writes.
+    #[must_use]
+    pub fn get_must_read(kind: OperationKind) -> Self {
+        let message = format!("a {} cannot be sent by GET; send it by POST", kind.keyword());
+        Self::Request(RequestError::new(405, "method-not-allowed", message))
+    }
+
+    /// A subscription over HTTP.
+    #[must_use]
+    pub fn subscription() -> Self {
+        let message = "subscriptions are not supported over HTTP, use websockets instead";
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
+    }
+
+    /// A defect of ours. The words go to the log, not to the client.
+    #[must_use]
+    pub fn internal(reason: &str) -> Self {
+        tracing::error!(reason, "a request failed by a defect of Pillion");
+        Self::Request(RequestError::new(500, UNEXPECTED, "internal error"))
+    }
+
+    fn limit(message: String) -> Self {
+        Self::Request(RequestError::new(400, "query-limit-exceeded", message))
+    }
+}
+
+impl From<HttpError> for Refusal {
+    fn from(error: HttpError) -> Self {
+        let code = match &error {
+            HttpError::InvalidJson(_) => "invalid-json",
+            HttpError::Malformed(_) => "parse-failed",
+            HttpError::BatchTooLarge { .. } => "batch-limit-exceeded",
+        };
+        Self::Request(RequestError::new(400, code, error.to_string()))
+    }
+}
+
+impl From<DocumentError> for Refusal {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Invalid { syntax, mistakes, more } => {
+                Self::Invalid { mistakes, more, syntax, unknown: None }
+            }
+            DocumentError::TooLong { .. } | DocumentError::TooMany { .. } => Self::limit(error.to_string()),
+            DocumentError::UnknownOperation(_) | DocumentError::NameForAnonymous | DocumentError::NotOneOperation => {
+                Self::Request(RequestError::new(400, VALIDATION_FAILED, error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        Self::Request(RequestError::new(error.status, error.code, error.message))
+    }
+}
+
+/// A plan that was carried out.
+pub struct Finished<'f> {
+    /// The plan.
+    pub plan: &'f Plan,
+    /// The name of the root type.
+    pub root_type: &'f str,
+    /// What came of each step that ran.
+    pub outcome: &'f Outcome,
+}
+
+/// The answer to a plan that was carried out.
+#[must_use]
+pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
+    let response = Response::of(dialect, finished);
+    let outcome = if response.errors.is_empty() { "success" } else { "errors" };
+    let body = match dialect {
+        Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
+        _ => write(&response.into_merged()),
+    };
+    Answer {
+        status: 200,
+        body,
+        set_cookies: cookies(finished.outcome),
+        allow: None,
+        outcome,
+        actions: called(finished),
+    }
+}
+
+/// The answer to a request that is refused.
+#[must_use]
+pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> Answer {
+    let errors = request_errors(dialect, refusal);
+    let first = errors.first();
+    let code = first.map_or(UNEXPECTED, |error| error.code);
+    let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
+    let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
+    Answer {
+        status,
+        body: error_body(errors.iter().map(AsRef::as_ref)),
+        set_cookies: Vec::new(),
+        allow: (status == 405).then_some("POST"),
+        outcome: code,
+        actions: Vec::new(),
+    }
+}
+
+fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
+    let (mistakes, more, syntax, unknown) = match refusal {
+        Refusal::Request(error) => return vec![error.clone()],
+        Refusal::Invalid { mistakes, more, syntax, unknown } => (mistakes, *more, *syntax, unknown),
+    };
+    let mut errors: Vec<RequestError> = mistakes
+        .iter()
+        .map(|mistake| {
+            let locations = mistake.location.into_iter().collect();
+            RequestError::new(400, VALIDATION_FAILED, mistake.message.clone()).at("$.query").located(locations)
+        })
+        .collect();
+    if dialect == Dialect::Hasura {
+        let first = match (unknown, errors.into_iter().next()) {
+            (Some((path, message)), _) => RequestError::new(400, VALIDATION_FAILED, message.clone()).at(path.clone()),
+            (None, Some(mut first)) if syntax => {
+                first.message = format!("not a valid graphql query: {}", first.message);
+                first
+            }
+            (None, first) => first.unwrap_or_else(|| RequestError::new(400, VALIDATION_FAILED, "not valid")),
+        };
+        return vec![first];
+    }
+    if more > 0 {
+        errors.push(RequestError::new(400, VALIDATION_FAILED, format!("… and {more} more errors")));
+    }
+    errors
+}
+
+/// Which HTTP status a client sees. What is wrong with HTTP itself always shows.
+fn shown_status(dialect: Dialect, envelope: &Envelope<'_>, error: &RequestError) -> u16 {
+    let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
+    let is_about_document = matches!(error.code, VALIDATION_FAILED | "query-limit-exceeded" | "not-supported");
+    match dialect {
+        _ if is_about_http => error.status,
+        Dialect::Hasura if envelope.shows_status => error.status,
+        Dialect::Hasura => 200,
+        // https://graphql.github.io/graphql-over-http/draft/#sec-application-json
+        Dialect::Standard if is_about_document && envelope.response_type == ResponseType::Json => 200,
+        Dialect::Standard => error.status,
+    }
+}
+
+/// `{"errors":[…]}`.
+pub fn error_body<'a>(errors: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    format!("{{\"errors\":[{}]}}", errors.collect::<Vec<_>>().join(",")).into_bytes()
+}
+
+/// A request error as JSON.
+#[must_use]
+pub fn render_request_error(dialect: Dialect, error: &RequestError) -> String {
+    let extensions = match dialect {
+        Dialect::Hasura => json!({ "path": error.path, "code": error.code }),
+        Dialect::Standard => json!({ "code": error.code }),
+    };
+    render(&error.message, &error.locations, None, &extensions)
+}
+
+fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, extensions: &Value) -> String {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        message: &'a str,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        locations: &'a [Location],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<&'a [PathSegment]>,
+        extensions: &'a Value,
+    }
+    // Nothing in it can fail to be JSON.
+    serde_json::to_string(&Error { message, locations, path, extensions }).unwrap_or_else(|_| "{}".into())
+}
+
+fn cookies(outcome: &Outcome) -> Vec<http::HeaderValue> {
+    let of_step = |step: &StepOutcome| match step {
+        StepOutcome::Part(Ok(reply)) => reply.set_cookies.clone(),
+        StepOutcome::Part(Err(_)) => Vec::new(),
+        StepOutcome::Call(call) => call.set_cookies.clone(),
+    };
+    outcome.iter().flat_map(|(_, step)| of_step(step)).collect()
+}
+
+fn called(finished: &Finished<'_>) -> Vec<String> {
+    let name = |(step, _): &(Step, StepOutcome)| match step {
+        Step::Action(index) => finished.plan.calls.get(*index).map(|call| call.action.name.clone()),
+        Step::Engine(_) => None,
+    };
+    finished.outcome.iter().filter_map(name).collect()
+}
+
+/// The response as it is put together.
+struct Response<'f> {
+    dialect: Dialect,
+    plan: &'f Plan,
+    /// `None` once null has taken all of it.
+    data: Option<HashMap<&'f str, Cow<'f, str>>>,
+    errors: Vec<Cow<'f, str>>,
+    extensions: Vec<&'f serde_json::value::RawValue>,
+    /// Response names of what succeeded, for the error of a part after which nobody knows what happened.
+    completed: Vec<&'f str>,
+}
+
+impl<'f> Response<'f> {
+    fn of(dialect: Dialect, finished: &'f Finished<'_>) -> Self {
+        let plan = finished.plan;
+        let mut response = Self {
+            dialect,
+            plan,
+            data: Some(HashMap::new()),
+            errors: Vec::new(),
+            extensions: Vec::new(),
+            completed: Vec::new(),
+        };
+        for field in plan.fields.iter().filter(|field| field.owner == Owner::TypeName) {
+            response.set(&field.response_name, Cow::Owned(Value::from(finished.root_type).to_string()));
+        }
+        for (step, outcome) in finished.outcome {
+            match (step, outcome) {
+                (Step::Engine(index), StepOutcome::Part(outcome)) => {
+                    plan.parts.get(*index).into_iter().for_each(|part| response.add_part(part, outcome));
+                }
+                (Step::Action(index), StepOutcome::Call(outcome)) => {
+                    plan.calls.get(*index).into_iter().for_each(|call| response.add_call(call, outcome));
+                }
+                _ => {}
+            }
+            // The first failed part is all that Hasura tells.
+            if dialect == Dialect::Hasura && !response.errors.is_empty() {
+                break;
+            }
+        }
+        response
+    }
+
+    fn set(&mut self, response_name: &'f str, json: Cow<'f, str>) {
+        if let Some(data) = &mut self.data {
+            data.insert(response_name, json);
+        }
+    }
+
+    fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f CallOutcome) {
+        for error in &outcome.errors {
+            let error = execution_error(call, error);
+            self.push_error(&error);
+        }
+        if outcome.null_escapes {
+            self.data = None;
+        }
+        if outcome.errors.is_empty() {
+            self.completed.push(&call.response_name);
+        }
+        self.set(&call.response_name, Cow::Borrowed(&outcome.json));
+    }
+
+    fn add_part(&mut self, part: &'f EnginePart, outcome: &'f PartOutcome) {
+        match outcome {
+            Err(error) => self.fail_part(part, error),
+            Ok(reply) => match read_engine_answer(&reply.body) {
+                Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
+                Ok(answer) => self.add_answer(part, answer, reply.status.as_u16()),
+            },
+        }
+    }
+
+    fn add_answer(&mut self, part: &'f EnginePart, answer: EngineAnswer<'f>, status: u16) {
+        self.errors.extend(answer.errors.iter().map(|error| Cow::Borrowed(error.get())));
+        self.extensions.extend(answer.extensions);
+        if answer.data_is_null {
+            self.data = None;
+            return;
+        }
+        if answer.data.is_empty() && !answer.errors.is_empty() {
+            // A request error: the engine has run nothing of its part.
+            if self.dialect == Dialect::Standard {
+                self.fail_part(part, &UpstreamError::Refused { status });
+            }
+            return;
+        }
+        if answer.errors.is_empty() {
+            self.completed.extend(part.fields.iter().map(|(name, _)| name.as_str()));
+        }
+        for (name, _) in &part.fields {
+            if let Some(value) = answer.data.get(name.as_str()) {
+                self.set(name, Cow::Borrowed(value.get()));
+            }
+        }
+    }
+
+    /// An error on each field of a part that the engine did not answer.
+    fn fail_part(&mut self, part: &'f EnginePart, error: &UpstreamError) {
+        let mut extensions = match self.dialect {
+            Dialect::Hasura => default_extensions(code_of(error)),
+            Dialect::Standard => Map::from_iter([("code".to_owned(), Value::from(code_of(error)))]),
+        };
+        if self.plan.kind == OperationKind::Mutation && !self.completed.is_empty() {
+            extensions.insert("completed".into(), self.completed.clone().into());
+        }
+        for (name, location) in &part.fields {
+            self.push_error(&ExecutionError {
+                message: error.to_string(),
+                locations: vec![*location],
+                path: vec![PathSegment::Field(name.clone())],
+                extensions: extensions.clone(),
+            });
+            if self.dialect == Dialect::Hasura {
+                return;
+            }
+        }
+    }
+
+    fn push_error(&mut self, error: &ExecutionError) {
+        if self.dialect == Dialect::Hasura && !self.errors.is_empty() {
+            return;
+        }
+        let extensions = Value::Object(error.extensions.clone());
+        self.errors.push(Cow::Owned(match self.dialect {
+            Dialect::Hasura => render(&error.message, &[], None, &extensions),
+            Dialect::Standard => render(&error.message, &error.locations, Some(&error.path), &extensions),
+        }));
+    }
+
+    fn into_merged(mut self) -> Merged<'f> {
+        let plan = self.plan;
+        let data = self.data.take().map(|mut values| {
+            let fields = plan.fields.iter();
+            fields.map(|field| (field.response_name.as_str(), values.remove(field.response_name.as_str()))).collect()
+        });
+        Merged { data, errors: self.errors, extensions: self.extensions }
+    }
+}
+
+/// The code of a part that the engine did not answer.
+#[must_use]
+pub fn code_of(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::TimedOut => "upstream-timeout",
+        _ => "upstream-error",
+    }
+}
+
+fn execution_error(call: &PlannedCall, error: &CallError) -> ExecutionError {
+    let mut path = vec![PathSegment::Field(call.response_name.clone())];
+    let (message, mut extensions) = match &error.cause {
+        CallErrorCause::Shape(shape) => {
+            path.extend(shape.path.iter().cloned());
+            (shape.message.clone(), default_extensions(UNEXPECTED))
+        }
+        CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
+        CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
+    };
+    if let Some(internal) = &error.internal {
+        extensions.insert("internal".into(), internal.clone());
+    }
+    ExecutionError { message, locations: vec![call.location], path, extensions }
+}

@@ -1,0 +1,101 @@
+//! The plan is carried out: a query's steps side by side, a mutation's one after the other.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::calls::AllowedCall;
+use super::snapshot::Snapshot;
+use super::webhook_part::{self, CallOutcome};
+use super::{Envelope, World, engine_part};
+use crate::graphql::merge::read_engine_answer;
+use crate::graphql::plan::{Plan, Step};
+use crate::model::action::OperationKind;
+use crate::model::request::GraphqlRequest;
+use crate::model::response::Dialect;
+use crate::session::Session;
+use crate::upstream::{EngineReply, UpstreamError};
+
+/// What a running request has at hand.
+pub struct Running<'r> {
+    /// What requests share.
+    pub world: &'r World,
+    /// The generation it began with.
+    pub snapshot: &'r Arc<Snapshot>,
+    /// How it came.
+    pub envelope: &'r Envelope<'r>,
+    /// Who is asking.
+    pub session: &'r Session,
+    /// What is asked.
+    pub request: &'r GraphqlRequest<'r>,
+    /// What is to be done.
+    pub plan: &'r Plan,
+}
+
+/// What came of a part of the engine.
+pub type PartOutcome = Result<EngineReply, UpstreamError>;
+
+/// What came of one step.
+#[derive(Debug)]
+pub enum StepOutcome {
+    /// A part of the engine.
+    Part(PartOutcome),
+    /// A webhook call.
+    Call(CallOutcome),
+}
+
+/// What came of a plan: the steps that ran, in order.
+pub type Outcome = Vec<(Step, StepOutcome)>;
+
+/// Carries out the plan.
+pub async fn run(running: &Running<'_>, calls: &[AllowedCall]) -> Outcome {
+    if running.plan.kind == OperationKind::Mutation {
+        return run_in_order(running, calls).await;
+    }
+    let steps = running.plan.steps.iter();
+    let outcomes = join_all(steps.map(|step| run_step(running, calls, *step))).await;
+    running.plan.steps.iter().copied().zip(outcomes).collect()
+}
+
+async fn run_in_order(running: &Running<'_>, calls: &[AllowedCall]) -> Outcome {
+    let mut outcome = Vec::with_capacity(running.plan.steps.len());
+    for step in &running.plan.steps {
+        let result = run_step(running, calls, *step).await;
+        let is_last = stops(running.snapshot.dialect, &result);
+        outcome.push((*step, result));
+        if is_last {
+            break;
+        }
+    }
+    outcome
+}
+
+async fn run_step(running: &Running<'_>, calls: &[AllowedCall], step: Step) -> StepOutcome {
+    match step {
+        Step::Engine(index) => StepOutcome::Part(match running.plan.parts.get(index) {
+            Some(part) => engine_part::ask(running, part).await,
+            None => Err(UpstreamError::Broken),
+        }),
+        Step::Action(index) => StepOutcome::Call(match calls.get(index) {
+            Some(allowed) => webhook_part::run(running, allowed).await,
+            None => CallOutcome::not_made(),
+        }),
+    }
+}
+
+/// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one
+/// only a null that takes all of the data with it.
+fn stops(dialect: Dialect, outcome: &StepOutcome) -> bool {
+    match (dialect, outcome) {
+        (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
+        (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
+        (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {
+            read_engine_answer(&reply.body).map_or(true, |answer| !answer.errors.is_empty())
+        }
+        (Dialect::Hasura, StepOutcome::Part(Err(_))) => true,
+        (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
+            read_engine_answer(&reply.body).is_ok_and(|answer| answer.data_is_null)
+        }
+        (Dialect::Standard, StepOutcome::Part(Err(_))) => false,
+    }
+}

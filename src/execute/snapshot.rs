@@ -1,0 +1,134 @@
+//! All that was loaded, immutable, swapped whole. A request keeps the generation it began with.
+
+use std::sync::Arc;
+
+use apollo_compiler::Schema;
+use apollo_compiler::validation::Valid;
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::World;
+use super::prepared::Prepared;
+use crate::graphql::document::DocumentError;
+use crate::graphql::plan::RootTypes;
+use crate::graphql::scan::Scanner;
+use crate::graphql::schema;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::limits::Limits;
+use crate::model::response::Dialect;
+
+/// The current snapshot.
+pub type SnapshotCell = ArcSwap<Snapshot>;
+
+/// One generation of what was loaded and learned.
+pub struct Snapshot {
+    /// The actions and their types.
+    pub schema: Arc<ActionSchema>,
+    /// Finds their names in raw bytes.
+    pub scanner: Arc<Scanner>,
+    /// The names of the engine's root types.
+    pub roots: RootTypes,
+    /// How errors are told.
+    pub dialect: Dialect,
+    /// What a document may cost.
+    pub limits: Limits,
+    /// Documents that were seen before, by their text.
+    documents: Cache<Arc<str>, Arc<Prepared>, ByBytes>,
+    /// What each kind of role sees. The kinds are those of the configuration, so there are few.
+    role_schemas: DashMap<String, Arc<Valid<Schema>>>,
+}
+
+/// The kind of all roles that no action names.
+const NO_PERMISSIONS: &str = "";
+
+/// Documents up to this length are planned where they arrive; longer ones have a place of their own.
+const INLINE_PLANNING_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Arc<str>, Arc<Prepared>> for ByBytes {
+    fn weight(&self, text: &Arc<str>, _: &Arc<Prepared>) -> u64 {
+        // Syntax tree, plans and masked texts were seen to take 20 to 30 times the text.
+        1024 + 32 * text.len() as u64
+    }
+}
+
+impl Snapshot {
+    /// A generation with empty caches.
+    #[must_use]
+    pub fn new(
+        schema: Arc<ActionSchema>,
+        scanner: Arc<Scanner>,
+        roots: RootTypes,
+        dialect: Dialect,
+        limits: Limits,
+    ) -> Self {
+        let bytes_max = limits.plan_cache_bytes_max as u64;
+        let entries = limits.plan_cache_bytes_max / (4 * 1024);
+        Self {
+            schema,
+            scanner,
+            roots,
+            dialect,
+            documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
+            limits,
+            role_schemas: DashMap::new(),
+        }
+    }
+
+    /// The same actions for an engine that turned out to be another than was thought.
+    #[must_use]
+    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect) -> Self {
+        Self::new(Arc::clone(&self.schema), Arc::clone(&self.scanner), roots, dialect, self.limits.clone())
+    }
+
+    /// The document of this text, parsed now or before.
+    ///
+    /// # Errors
+    /// [`DocumentError`].
+    pub async fn prepare(self: &Arc<Self>, world: &World, text: &str) -> Result<Arc<Prepared>, DocumentError> {
+        if let Some(prepared) = self.documents.get(text) {
+            world.metrics.plan_cache.with_label_values(&["hit"]).inc();
+            return Ok(prepared);
+        }
+        world.metrics.plan_cache.with_label_values(&["miss"]).inc();
+        let prepared = Arc::new(self.parse(world, text).await?);
+        self.documents.insert(Arc::from(text), Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    async fn parse(self: &Arc<Self>, world: &World, text: &str) -> Result<Prepared, DocumentError> {
+        if text.len() <= INLINE_PLANNING_BYTES_MAX || text.len() > self.limits.document_bytes_max {
+            return Prepared::new(self, text);
+        }
+        // Only the number of threads is bounded by this; who waits here holds nothing but his own text.
+        let _slot = world.planning_slots.acquire().await;
+        let (snapshot, text) = (Arc::clone(self), text.to_owned());
+        let parsed = tokio::task::spawn_blocking(move || Prepared::new(&snapshot, &text)).await;
+        parsed.unwrap_or(Err(DocumentError::NotOneOperation))
+    }
+
+    /// What this role sees of the actions.
+    ///
+    /// # Errors
+    /// The validator's words; see [`schema::build`].
+    pub fn schema_of(&self, role: &str) -> Result<Arc<Valid<Schema>>, String> {
+        let kind = self.kind_of_role(role);
+        if let Some(schema) = self.role_schemas.get(kind) {
+            return Ok(Arc::clone(&schema));
+        }
+        let built = Arc::new(schema::build(&self.schema, &self.roots, |action| action.allows(kind))?);
+        self.role_schemas.insert(kind.to_owned(), Arc::clone(&built));
+        Ok(built)
+    }
+
+    /// Roles that no action names see the same: nothing. A token can hold any name, a cache cannot.
+    #[must_use]
+    pub fn kind_of_role<'r>(&self, role: &'r str) -> &'r str {
+        let is_named = role == ADMIN_ROLE || self.schema.actions.values().any(|action| action.roles.contains(role));
+        if is_named { role } else { NO_PERMISSIONS }
+    }
+}
