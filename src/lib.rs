@@ -10,12 +10,25 @@ pub mod session;
 
 // The shell: everything that does input and output.
 #[cfg(feature = "server")]
+pub mod admin;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
 pub mod execute;
+#[cfg(feature = "server")]
+pub mod proxy;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod upstream;
 #[cfg(feature = "server")]
 pub mod webhook;
+
+/// Chooses the cryptography behind every TLS connection of the process. Further calls have no effect.
+#[cfg(feature = "server")]
+pub fn install_tls_provider() {
+    // It fails only when one has been installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

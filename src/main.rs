@@ -1,1 +1,11 @@
-fn main() {}
+//! The program: arguments to command to exit status.
+
+use std::process::ExitCode;
+
+/// Spreads the small, short-lived pieces of requests better over threads than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    pillion::cli::main()
+}

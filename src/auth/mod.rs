@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 
+use crate::model::secret::Secret;
 use crate::session::claims::JwtKey;
 use crate::session::credential::{self, AuthRules, Credential};
 use crate::session::{Session, SessionError, claims};
@@ -28,7 +29,7 @@ enum Keys {
 }
 
 impl Authenticator {
-    /// Prepares all keys; sets that have to be fetched are fetched by [`Authenticator::fetch_keys`].
+    /// Prepares all keys; sets that have to be fetched are fetched by [`Authenticator::keep_keys_fresh`].
     ///
     /// # Errors
     /// What is wrong with a key; never the key.
@@ -45,8 +46,7 @@ impl Authenticator {
         Ok(Self { rules, keys })
     }
 
-    /// Key sets that have to be kept fresh.
-    pub fn key_sets(&self) -> Vec<Arc<KeySet>> {
+    fn key_sets(&self) -> Vec<Arc<KeySet>> {
         self.keys
             .iter()
             .filter_map(|keys| match keys {
@@ -54,6 +54,32 @@ impl Authenticator {
                 Keys::Given(_) => None,
             })
             .collect()
+    }
+
+    /// The secret that makes an admin, for our own questions to the engine.
+    #[must_use]
+    pub fn admin_secret(&self) -> Option<&Secret> {
+        self.rules.admin_secrets.first()
+    }
+
+    /// Is everybody admin, because nobody has set a lock?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.rules.admin_secrets.is_empty() && self.rules.jwt.is_empty()
+    }
+
+    /// Keeps the sets of keys fresh. Never returns.
+    pub async fn keep_keys_fresh(&self) {
+        let refresh = |set: Arc<KeySet>| async move {
+            loop {
+                let interval = set.refresh().await.unwrap_or_else(|reason| {
+                    tracing::warn!(reason, "keys for tokens could not be fetched; the last good ones stay");
+                    KeySet::retry_interval()
+                });
+                tokio::time::sleep(interval).await;
+            }
+        };
+        futures_util::future::join_all(self.key_sets().into_iter().map(refresh)).await;
     }
 
     /// Who is asking, and in which role?

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::run::Running;
+use super::snapshot::Snapshot;
+use super::{Envelope, World};
 use crate::graphql::plan::EnginePart;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
@@ -17,15 +19,30 @@ use crate::upstream::{EngineReply, Question, UpstreamError};
 /// # Errors
 /// [`UpstreamError`].
 pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply, UpstreamError> {
-    let world = running.world;
-    let left = running.envelope.deadline.saturating_duration_since(Instant::now());
+    let may_repeat = running.plan.kind == OperationKind::Query;
+    let body = Bytes::from(body(running, part));
+    send(running.world, running.snapshot, running.envelope, body, may_repeat).await
+}
+
+/// Sends a request's JSON to the engine as the caller.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn send(
+    world: &World,
+    snapshot: &Snapshot,
+    envelope: &Envelope<'_>,
+    body: Bytes,
+    may_repeat: bool,
+) -> Result<EngineReply, UpstreamError> {
+    let left = envelope.deadline.saturating_duration_since(Instant::now());
     let question = Question {
-        path: running.envelope.path,
-        headers: &running.envelope.caller.headers,
-        request_id: &running.envelope.caller.request_id,
-        body: Bytes::from(body(running, part)),
-        may_repeat: running.plan.kind == OperationKind::Query,
-        answer_bytes_max: running.snapshot.limits.engine_answer_bytes_max,
+        path: envelope.path,
+        headers: &envelope.caller.headers,
+        request_id: &envelope.caller.request_id,
+        body,
+        may_repeat,
+        answer_bytes_max: snapshot.limits.engine_answer_bytes_max,
         timeout: world.engine.settings().timeout.min(left),
     };
     let reply = world.engine.ask(question).await;

@@ -2,19 +2,19 @@
 
 pub mod calls;
 pub mod engine_part;
+pub mod engine_watch;
 pub mod prepared;
 pub mod respond;
 pub mod run;
 pub mod snapshot;
 pub mod webhook_part;
+pub mod world;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HeaderValue;
 
-use crate::auth::Authenticator;
-use crate::config::settings::Settings;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::Plan;
 use crate::model::action::OperationKind;
@@ -23,31 +23,10 @@ use crate::model::response::RequestError;
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::Engine;
 use prepared::Prepared;
 use respond::Refusal;
-use snapshot::{Snapshot, SnapshotCell};
-
-/// Everything that requests share.
-pub struct World {
-    /// What was loaded; swapped whole.
-    pub snapshot: SnapshotCell,
-    /// The settings it was loaded with.
-    pub settings: Settings,
-    /// The engine.
-    pub engine: Engine,
-    /// The client that calls handlers.
-    pub handlers: reqwest::Client,
-    /// Bounds the calls under way.
-    pub call_slots: Arc<tokio::sync::Semaphore>,
-    /// Bounds the planning of long documents, which would hold up everybody else.
-    pub planning_slots: Arc<tokio::sync::Semaphore>,
-    /// Checks who is asking.
-    pub authenticator: Authenticator,
-    /// What we count.
-    pub metrics: Arc<Metrics>,
-}
+use snapshot::Snapshot;
+pub use world::World;
 
 /// How a request came, as far as its answer depends on it.
 pub struct Envelope<'e> {
@@ -82,6 +61,14 @@ pub struct Answer {
     pub outcome: &'static str,
     /// For the log: the actions that were called.
     pub actions: Vec<String>,
+    /// For the log: the role they were called in.
+    pub role: Option<String>,
+}
+
+impl Answer {
+    fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
+        Self { status, body, set_cookies: Vec::new(), allow: None, outcome, actions: Vec::new(), role: None }
+    }
 }
 
 /// What is to become of a request.
@@ -98,10 +85,24 @@ pub struct Ours<'a> {
     prepared: Result<Arc<Prepared>, Refusal>,
 }
 
+impl Ours<'_> {
+    /// A request that is refused, whatever its document says.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        Self { request: None, prepared: Err(refusal) }
+    }
+
+    /// Is an action really in it? If not, the engine may well understand what we do not.
+    #[must_use]
+    pub fn names_action(&self) -> bool {
+        self.prepared.as_ref().is_ok_and(|prepared| prepared.names_action)
+    }
+}
+
 /// Decides whether a request has anything to do with actions. Nothing is known about the caller yet.
 pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Verdict<'a> {
     match element.request {
-        Err(error) => Verdict::Ours(Ours { request: None, prepared: Err(error.into()) }),
+        Err(error) => Verdict::Ours(Ours::refused(error.into())),
         Ok(None) => Verdict::NotOurs,
         Ok(Some(request)) => {
             let prepared = snapshot.prepare(world, &request.query).await;
@@ -146,8 +147,9 @@ async fn journey(
     timer.observe_duration();
     let timer = timed("respond");
     let root_type = snapshot.roots.of(plan.kind);
-    let answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
+    let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
     timer.observe_duration();
+    answer.role = Some(session.role().to_owned());
     Ok(answer)
 }
 
@@ -181,13 +183,12 @@ fn validate(
     calls::allow(snapshot, session, prepared, &plan.plan, plan.operation(prepared)?, &request.variables)
 }
 
-/// The words for a request that is not even read, because the credential comes first.
-pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
-    let refusal = match world.authenticator.authenticate(&envelope.caller.headers).await {
-        Ok(_) => refusal,
-        Err(error) => Refusal::from(error),
-    };
-    respond::refuse(snapshot.dialect, envelope, &refusal)
+/// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
+pub async fn ask_engine(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, json: &str) -> Answer {
+    match engine_part::send(world, snapshot, envelope, json.to_owned().into(), false).await {
+        Ok(reply) => respond::element(snapshot.dialect, envelope, &reply),
+        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error)),
+    }
 }
 
 /// Does any of a plan's calls ask for something this version cannot do?

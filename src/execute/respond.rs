@@ -18,7 +18,7 @@ use crate::model::action::OperationKind;
 use crate::model::response::{Dialect, ExecutionError, Location, PathSegment, RequestError, location_at};
 use crate::protocol::http::{HttpError, ResponseType};
 use crate::session::SessionError;
-use crate::upstream::UpstreamError;
+use crate::upstream::{EngineReply, UpstreamError};
 
 /// Why a request is refused as a whole.
 #[derive(Clone, Debug)]
@@ -90,6 +90,13 @@ impl Refusal {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
     }
 
+    /// The engine could not be asked.
+    #[must_use]
+    pub fn upstream(error: &UpstreamError) -> Self {
+        let status = if *error == UpstreamError::TimedOut { 504 } else { 502 };
+        Self::Request(RequestError::new(status, code_of(error), error.to_string()))
+    }
+
     /// A defect of ours. The words go to the log, not to the client.
     #[must_use]
     pub fn internal(reason: &str) -> Self {
@@ -152,14 +159,7 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
         Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
         _ => write(&response.into_merged()),
     };
-    Answer {
-        status: 200,
-        body,
-        set_cookies: cookies(finished.outcome),
-        allow: None,
-        outcome,
-        actions: called(finished),
-    }
+    Answer { set_cookies: cookies(finished.outcome), actions: called(finished), ..Answer::new(200, body, outcome) }
 }
 
 /// The answer to a request that is refused.
@@ -170,14 +170,35 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
     let code = first.map_or(UNEXPECTED, |error| error.code);
     let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
     let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
-    Answer {
-        status,
-        body: error_body(errors.iter().map(AsRef::as_ref)),
-        set_cookies: Vec::new(),
-        allow: (status == 405).then_some("POST"),
-        outcome: code,
-        actions: Vec::new(),
+    let body = error_body(errors.iter().map(AsRef::as_ref));
+    Answer { allow: (status == 405).then_some("POST"), ..Answer::new(status, body, code) }
+}
+
+/// The answer to an element of a batch that only the engine has seen.
+#[must_use]
+pub fn element(dialect: Dialect, envelope: &Envelope<'_>, reply: &EngineReply) -> Answer {
+    if read_engine_answer(&reply.body).is_err() {
+        let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
+        return refuse(dialect, envelope, &Refusal::upstream(&error));
     }
+    Answer::new(200, reply.body.to_vec(), "success")
+}
+
+/// The answer to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
+#[must_use]
+pub fn batch(answers: Vec<Answer>) -> Answer {
+    let mut body = vec![b'['];
+    for (index, answer) in answers.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&answer.body);
+    }
+    body.push(b']');
+    let outcome = answers.iter().map(|answer| answer.outcome).find(|outcome| *outcome != "success");
+    let role = answers.iter().find_map(|answer| answer.role.clone());
+    let actions = answers.into_iter().flat_map(|answer| answer.actions).collect();
+    Answer { actions, role, ..Answer::new(200, body, outcome.unwrap_or("success")) }
 }
 
 fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {

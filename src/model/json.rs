@@ -86,6 +86,15 @@ impl<'de> Visitor<'de> for StrictValue {
         Ok(Value::Bool(value))
     }
 
+    // Small integers come as such; everything else comes with its text.
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(Value::String(value.to_owned()))
     }
@@ -162,7 +171,16 @@ mod tests {
     #[test]
     fn numbers_keep_their_digits() {
         // `serde_json` writes an exponent's sign out (`1e400` comes back as `1e+400`); every digit stays.
-        for text in ["123456789012345678901234567890", "1e+400", "-0", "1.10", "0.1234567890123456789012345678901234"] {
+        for text in [
+            "2",
+            "-7",
+            "{\"a\":[1,18446744073709551615]}",
+            "123456789012345678901234567890",
+            "1e+400",
+            "-0",
+            "1.10",
+            "0.1234567890123456789012345678901234",
+        ] {
             let value = parse_strict(text.as_bytes()).map(|value| value.to_string());
             assert_eq!(value.ok().as_deref(), Some(text));
         }

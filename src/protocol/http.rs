@@ -237,6 +237,8 @@ pub enum ContentType {
     Json,
     /// A form whose bytes may be percent-encoded.
     Form,
+    /// Several bodies in one, as for uploads: the text among them can be searched as it is, files are bytes.
+    Multipart,
     /// Anything else in UTF-8, or nothing at all: bytes can be searched as they are.
     Other,
     /// Another character set: bytes cannot be searched.
@@ -263,6 +265,7 @@ impl ContentType {
         match media_type.as_str() {
             "application/json" => Self::Json,
             "application/x-www-form-urlencoded" => Self::Form,
+            multipart if multipart.starts_with("multipart/") => Self::Multipart,
             _ => Self::Other,
         }
     }

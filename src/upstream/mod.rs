@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use pingora::connectors::ConnectorOptions;
@@ -20,6 +20,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 
 use crate::config::settings::Upstream;
+use crate::model::chunks::{Chunks, TooLong};
 
 /// Why the engine gave no answer. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -167,16 +168,18 @@ impl Engine {
         let mut repeated = false;
         loop {
             let mut line = self.connect().await?;
-            let reused = line.reused;
-            match exchange(&mut line.session, header.clone(), question).await {
-                Ok(reply) => {
-                    self.release(line).await;
-                    return Ok(reply);
+            match line.send(header.clone(), question.body.clone()).await {
+                Ok(()) => {}
+                Err(NoAnswer::Broken) if line.reused && question.may_repeat && !repeated => {
+                    repeated = true;
+                    continue;
                 }
-                Err(Failure::BeforeAnswer) if reused && question.may_repeat && !repeated => repeated = true,
-                Err(Failure::BeforeAnswer | Failure::Broken) => return Err(UpstreamError::Broken),
-                Err(Failure::TooLarge) => return Err(UpstreamError::TooLarge { max: question.answer_bytes_max }),
+                Err(NoAnswer::Broken) => return Err(UpstreamError::Broken),
+                Err(NoAnswer::TimedOut) => return Err(UpstreamError::TimedOut),
             }
+            let reply = read_reply(&mut line.session, question.answer_bytes_max).await?;
+            self.release(line).await;
+            return Ok(reply);
         }
     }
 
@@ -197,7 +200,8 @@ impl Engine {
         self.connector.release_http_session(line.session, &*line.peer, idle).await;
     }
 
-    /// The `Host` that the engine is addressed by, if it must be another than the client's.
+    /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS chooses
+    /// certificate and site by it.
     #[must_use]
     pub fn host_header(&self) -> Option<String> {
         self.settings.is_tls.then(|| format!("{}:{}", self.settings.host, self.settings.port))
@@ -246,6 +250,60 @@ pub struct Line {
     peer: Arc<HttpPeer>,
 }
 
+impl Line {
+    /// Sends a request and reads the head of its answer, which is not informational.
+    ///
+    /// # Errors
+    /// [`NoAnswer`], and no byte of an answer came.
+    pub async fn send(&mut self, mut header: Box<RequestHeader>, body: Bytes) -> Result<(), NoAnswer> {
+        if matches!(self.session, HttpSession::H2(_)) {
+            address_http2(&mut header, self.peer.is_tls());
+        }
+        self.session.write_request_header(header).await.map_err(no_answer)?;
+        self.session.write_request_body(body, true).await.map_err(no_answer)?;
+        self.session.finish_request_body().await.map_err(no_answer)?;
+        for _ in 0..INFORMATIONAL_MAX {
+            self.session.read_response_header().await.map_err(no_answer)?;
+            let is_final = self.session.response_header().is_some_and(|head| !head.status.is_informational());
+            if is_final {
+                return Ok(());
+            }
+        }
+        Err(NoAnswer::Broken)
+    }
+}
+
+/// Why not even the head of an answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Not in time.
+    TimedOut,
+    /// The connection ended, or what came was not HTTP.
+    Broken,
+}
+
+fn no_answer(error: Box<pingora::Error>) -> NoAnswer {
+    match error.etype() {
+        pingora::ErrorType::ReadTimedout | pingora::ErrorType::WriteTimedout => NoAnswer::TimedOut,
+        _ => NoAnswer::Broken,
+    }
+}
+
+/// Informational answers before the real one.
+const INFORMATIONAL_MAX: usize = 10;
+
+/// HTTP/2 names scheme and host with the path, not in a header of its own.
+fn address_http2(header: &mut RequestHeader, is_tls: bool) {
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = header.remove_header(&header::HOST);
+    let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let path = String::from_utf8_lossy(header.raw_path()).into_owned();
+    if let Ok(uri) = format!("{scheme}://{host}{path}").parse() {
+        header.set_uri(uri);
+    }
+    header.set_version(http::Version::HTTP_2);
+}
+
 fn peer(address: SocketAddr, settings: &Upstream) -> HttpPeer {
     let mut peer = HttpPeer::new(address, settings.is_tls, settings.host.clone());
     peer.options.connection_timeout = Some(settings.connect_timeout);
@@ -261,46 +319,13 @@ fn peer(address: SocketAddr, settings: &Upstream) -> HttpPeer {
     peer
 }
 
-enum Failure {
-    /// No byte of an answer came.
-    BeforeAnswer,
-    /// The answer broke off.
-    Broken,
-    TooLarge,
-}
-
-async fn exchange(
-    session: &mut HttpSession,
-    header: Box<RequestHeader>,
-    question: &Question<'_>,
-) -> Result<EngineReply, Failure> {
-    session.write_request_header(header).await.map_err(|_| Failure::BeforeAnswer)?;
-    session.write_request_body(question.body.clone(), true).await.map_err(|_| Failure::BeforeAnswer)?;
-    session.finish_request_body().await.map_err(|_| Failure::BeforeAnswer)?;
-    session.read_response_header().await.map_err(|_| Failure::BeforeAnswer)?;
-    let response = session.response_header().ok_or(Failure::Broken)?;
+async fn read_reply(session: &mut HttpSession, bytes_max: usize) -> Result<EngineReply, UpstreamError> {
+    let response = session.response_header().ok_or(UpstreamError::Broken)?;
     let status = response.status;
     let set_cookies = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-    let body = read_body(session, question.answer_bytes_max).await?;
-    Ok(EngineReply { status, body, set_cookies })
-}
-
-async fn read_body(session: &mut HttpSession, bytes_max: usize) -> Result<Bytes, Failure> {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(chunk) = session.read_response_body().await.map_err(|_| Failure::Broken)? {
-        if first.len() + all.len() + chunk.len() > bytes_max {
-            return Err(Failure::TooLarge);
-        }
-        // Most answers come in one piece, which then needs no copy.
-        if first.is_empty() && all.is_empty() {
-            first = chunk;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&chunk);
-        }
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = session.read_response_body().await.map_err(|_| UpstreamError::Broken)? {
+        chunks.push(chunk).map_err(|TooLong| UpstreamError::TooLarge { max: bytes_max })?;
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(EngineReply { status, body: chunks.finish(), set_cookies })
 }

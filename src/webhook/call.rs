@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 
 use crate::action::answer::CallFault;
+use crate::model::chunks::{Chunks, TooLong};
 
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
@@ -71,24 +72,11 @@ async fn call_untimed(client: &reqwest::Client, call: WebhookCall) -> Result<Web
 }
 
 async fn read_body(mut response: reqwest::Response, bytes_max: usize) -> Result<Bytes, CallFault> {
-    let too_large = CallFault::TooLarge { max: bytes_max };
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
-        if first.len() + all.len() + chunk.len() > bytes_max {
-            return Err(too_large);
-        }
-        // Most answers come in one piece, which then needs no copy.
-        if first.is_empty() && all.is_empty() {
-            first = chunk;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&chunk);
-        }
+        chunks.push(chunk).map_err(|TooLong| CallFault::TooLarge { max: bytes_max })?;
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(chunks.finish())
 }
 
 /// The library's own words hold the address, so only the kind of fault is taken from them.

@@ -1,0 +1,58 @@
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use crate::execute::World;
+
+/// Answers on the admin listener.
+pub struct Admin {
+    world: Arc<World>,
+}
+
+impl Admin {
+    /// For the world it tells about.
+    #[must_use]
+    pub fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec());
+        }
+        match path {
+            "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
+            "/readyz" => match self.world.readiness.check() {
+                Ok(()) => (StatusCode::OK, TEXT, b"ready\n".to_vec()),
+                Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n").into_bytes()),
+            },
+            "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz and /metrics\n".to_vec()),
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let (status, content_type, body) = self.answer(&head.method, head.uri.path());
+        let length = body.len();
+        let body = if head.method == Method::HEAD { Vec::new() } else { body };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+        headers.insert(header::CONTENT_LENGTH, length.into());
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}

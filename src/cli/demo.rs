@@ -1,0 +1,144 @@
+//! `pillion demo`: a sample engine, a sample handler and Pillion between them, all in this process.
+
+mod engine;
+mod handler;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::config::load::load;
+use crate::config::settings::Setting;
+use crate::proxy::server::small_service;
+
+/// `demo` for the command line.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("demo").about("Shows the main job with a sample engine and handler inside. Ctrl-C ends it.")
+}
+
+const ACTIONS_YAML: &str = include_str!("../../demo/metadata/actions.yaml");
+const ACTIONS_GRAPHQL: &str = include_str!("../../demo/metadata/actions.graphql");
+const QUERY: &str = include_str!("../../demo/query.graphql");
+const MUTATION: &str = include_str!("../../demo/mutation.graphql");
+
+struct Ports {
+    engine: SocketAddr,
+    handler: SocketAddr,
+    clients: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Runs until Ctrl-C.
+///
+/// # Errors
+/// When there are no free ports or no place for the metadata.
+pub fn run(_: &ArgMatches) -> Result<(), String> {
+    let ports = free_ports().map_err(|error| format!("error: no free port on loopback: {error}"))?;
+    let metadata = Metadata::write(ports.handler)?;
+    let flag = |setting: &Setting| {
+        let value = match setting.key {
+            "upstream.url" => format!("http://{}", ports.engine),
+            "listen" => ports.clients.to_string(),
+            "admin_listen" => ports.admin.to_string(),
+            "metadata" => metadata.0.display().to_string(),
+            "log.level" => "error".into(),
+            _ => return None,
+        };
+        Some(vec![value])
+    };
+    let loaded = load(None, &flag).map_err(|mistakes| super::serve::report(&mistakes))?;
+    println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
+    println!("and actions from {}.", metadata.0.display());
+    let beside = vec![
+        small_service("engine", ports.engine, engine::Engine::new()).into(),
+        small_service("handler", ports.handler, handler::Handler).into(),
+    ];
+    show_in_background(ports.clients, metadata.0.clone());
+    super::serve::serve(loaded, beside)
+}
+
+fn free_ports() -> std::io::Result<Ports> {
+    // All are held until all are known, so that they differ.
+    let sockets: Vec<TcpListener> =
+        (0..4).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+    let mut addresses = sockets.iter().map(TcpListener::local_addr);
+    let mut next = || addresses.next().unwrap_or_else(|| Err(std::io::ErrorKind::AddrNotAvailable.into()));
+    Ok(Ports { engine: next()?, handler: next()?, clients: next()?, admin: next()? })
+}
+
+/// The demo's metadata folder; gone when the demo ends.
+struct Metadata(PathBuf);
+
+impl Metadata {
+    fn write(handler: SocketAddr) -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(format!("pillion-demo-{}", std::process::id()));
+        let write = |folder: &Path| {
+            std::fs::create_dir_all(folder)?;
+            let yaml = ACTIONS_YAML.replace("{{HANDLER_URL}}", &format!("http://{handler}"));
+            std::fs::write(folder.join("actions.yaml"), yaml)?;
+            std::fs::write(folder.join("actions.graphql"), ACTIONS_GRAPHQL)
+        };
+        write(&folder).map_err(|error| format!("error: {}: {error}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        // What is left in a temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Sends the sample requests once Pillion answers, while it serves on this thread's parent.
+fn show_in_background(clients: SocketAddr, metadata: PathBuf) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime
+            && let Err(error) = runtime.block_on(show(clients, &metadata))
+        {
+            eprintln!("the demo failed: {error}");
+        }
+    });
+}
+
+async fn show(clients: SocketAddr, metadata: &Path) -> Result<(), reqwest::Error> {
+    let url = format!("http://{clients}/graphql");
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    wait_for(clients).await;
+    let order = json!({ "order": { "productId": 2, "amount": 2, "note": "as a present" } });
+    for (document, variables) in [(QUERY, json!({})), (MUTATION, order)] {
+        println!("\n{document}");
+        if variables.as_object().is_some_and(|variables| !variables.is_empty()) {
+            println!("variables: {variables}\n");
+        }
+        let body = json!({ "query": document, "variables": variables }).to_string();
+        let request = client.post(&url).header("content-type", "application/json").body(body);
+        let answer = request.send().await?.text().await?;
+        println!("→ {}", pretty(&answer));
+    }
+    println!("\nTry more:\n  curl {url} -H 'content-type: application/json' \\");
+    println!("    -d '{{\"query\":\"{{ products {{ id name price }} quote(productId: 2) {{ total }} }}\"}}'");
+    println!("The actions are in {}. Ctrl-C ends all of it.", metadata.display());
+    Ok(())
+}
+
+fn pretty(json: &str) -> String {
+    let value: Option<Value> = serde_json::from_str(json).ok();
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
+}
+
+/// Until a connection can be made and the watch on the engine has had its first look.
+async fn wait_for(address: SocketAddr) {
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

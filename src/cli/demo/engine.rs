@@ -1,0 +1,113 @@
+//! The sample engine: a real GraphQL server over a list in memory, with the names that PostGraphile would give it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::{Context, EmptySubscription, InputObject, Object, Request, Schema, SimpleObject};
+use async_trait::async_trait;
+use http::{Response, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use super::handler::read_body;
+
+#[derive(Clone, SimpleObject)]
+struct Product {
+    id: i32,
+    name: String,
+    price: String,
+}
+
+type Products = Arc<Mutex<Vec<Product>>>;
+
+fn products<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Products> {
+    context.data::<Products>()
+}
+
+struct Query;
+
+#[Object]
+impl Query {
+    async fn products(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Product>> {
+        Ok(products(context)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn product_by_id(&self, context: &Context<'_>, id: i32) -> async_graphql::Result<Option<Product>> {
+        let products = products(context)?.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(products.iter().find(|product| product.id == id).cloned())
+    }
+}
+
+#[derive(InputObject)]
+struct NewProduct {
+    name: String,
+    price: String,
+}
+
+#[derive(InputObject)]
+struct CreateProductInput {
+    product: NewProduct,
+}
+
+#[derive(SimpleObject)]
+struct CreateProductPayload {
+    product: Product,
+}
+
+struct Mutation;
+
+/// Products that the sample holds at most.
+const PRODUCTS_MAX: usize = 1000;
+
+#[Object]
+impl Mutation {
+    async fn create_product(
+        &self,
+        context: &Context<'_>,
+        input: CreateProductInput,
+    ) -> async_graphql::Result<CreateProductPayload> {
+        let mut products = products(context)?.lock().unwrap_or_else(PoisonError::into_inner);
+        if products.len() >= PRODUCTS_MAX {
+            return Err("the shop is full".into());
+        }
+        let id = i32::try_from(products.len() + 1)?;
+        let product = Product { id, name: input.product.name, price: input.product.price };
+        products.push(product.clone());
+        Ok(CreateProductPayload { product })
+    }
+}
+
+/// The engine as a service.
+pub struct Engine(Schema<Query, Mutation, EmptySubscription>);
+
+impl Engine {
+    /// A shop with three products.
+    pub fn new() -> Self {
+        let products = [("City bicycle", "890.00"), ("Helmet", "75.90"), ("Lock", "59.00")];
+        let products =
+            (1..).zip(products).map(|(id, (name, price))| Product { id, name: name.into(), price: price.into() });
+        let products: Products = Arc::new(Mutex::new(products.collect()));
+        Self(Schema::build(Query, Mutation, EmptySubscription).data(products).finish())
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Engine {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let body = read_body(session).await;
+        let body = match serde_json::from_slice::<Request>(&body) {
+            Ok(request) => serde_json::to_vec(&self.0.execute(request).await).unwrap_or_default(),
+            Err(error) => serde_json::json!({ "errors": [{ "message": error.to_string() }] }).to_string().into_bytes(),
+        };
+        json_response(200, body)
+    }
+}
+
+/// An answer of JSON.
+pub fn json_response(status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
+    let length = body.len();
+    let mut response = Response::new(body);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    response
+}

@@ -1,0 +1,67 @@
+//! The sample handler: what a webhook gets and answers, in a few lines.
+
+use async_trait::async_trait;
+use http::Response;
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde_json::{Value, json};
+
+use super::engine::json_response;
+
+/// The handler as a service.
+pub struct Handler;
+
+#[async_trait]
+impl ServeHttp for Handler {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let path = session.req_header().uri.path().to_owned();
+        let payload: Value = serde_json::from_slice(&read_body(session).await).unwrap_or_default();
+        let (status, answer) = match path.as_str() {
+            "/quote" => quote(&payload),
+            "/place-order" => place_order(&payload),
+            _ => (404, json!({ "message": "there is no such action here" })),
+        };
+        json_response(status, answer.to_string().into_bytes())
+    }
+}
+
+const PRICES: [f64; 3] = [890.0, 75.9, 59.0];
+
+fn total(input: &Value) -> Option<f64> {
+    let number = |name: &str| input.get(name).and_then(Value::as_u64);
+    let price = PRICES.get(usize::try_from(number("productId")?.checked_sub(1)?).ok()?)?;
+    let amount = u32::try_from(number("amount")?).ok()?;
+    Some((price * f64::from(amount) * 100.0).round() / 100.0)
+}
+
+fn quote(payload: &Value) -> (u16, Value) {
+    let Some(input) = payload.get("input") else { return no_product() };
+    total(input).map_or_else(no_product, |total| {
+        let (product_id, amount) = (input.get("productId"), input.get("amount"));
+        (200, json!({ "productId": product_id, "amount": amount, "total": total, "currency": "CHF" }))
+    })
+}
+
+fn place_order(payload: &Value) -> (u16, Value) {
+    let total = payload.pointer("/input/order").and_then(total);
+    total.map_or_else(no_product, |total| (200, json!({ "id": "4711", "status": "accepted", "total": total })))
+}
+
+fn no_product() -> (u16, Value) {
+    (400, json!({ "message": "no such product", "extensions": { "code": "no-product" } }))
+}
+
+/// Bytes of a request that the samples read.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads a request's body; what is longer is cut, and then it is no JSON any more.
+pub async fn read_body(session: &mut ServerSession) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = session.read_request_body().await {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    body
+}

@@ -1,0 +1,94 @@
+//! Keeps an eye on the engine: is it there, what are its root types called, how does it tell errors?
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::HeaderValue;
+
+use super::world::World;
+use crate::graphql::merge::read_engine_answer;
+use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
+use crate::upstream::{Question, UpstreamError};
+
+/// Bytes of an answer to one of our questions.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Looks at the engine again and again. Never returns.
+pub async fn watch(world: &World) {
+    loop {
+        look(world).await;
+        tokio::time::sleep(world.settings.upstream.probe_interval).await;
+    }
+}
+
+/// Looks at the engine once.
+pub async fn look(world: &World) {
+    world.engine.resolve().await;
+    let found = ask_all_paths(world).await;
+    world.metrics.upstream_up.set(i64::from(found.is_ok()));
+    if let Ok(Some(engine)) = &found {
+        learn(world, engine);
+    }
+    world.readiness.set_engine(found.map(drop).map_err(|error| error.to_string()));
+}
+
+/// The first path that answers as GraphQL decides. `None` if it does, and tells nothing about itself.
+async fn ask_all_paths(world: &World) -> Result<Option<dialect::Engine>, UpstreamError> {
+    let configured = world.settings.upstream.graphql_path.as_ref();
+    let paths = configured.map_or(world.settings.graphql_paths.as_slice(), std::slice::from_ref);
+    let mut failure = UpstreamError::Unreachable;
+    for path in paths {
+        match ask(world, path, QUESTION).await {
+            Ok(Some(engine)) => return Ok(Some(engine)),
+            Ok(None) => return ask(world, path, SMALL_QUESTION).await,
+            // Another path will not find it either.
+            Err(error @ (UpstreamError::Unreachable | UpstreamError::TimedOut)) => return Err(error),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option<dialect::Engine>, UpstreamError> {
+    let question = Question {
+        path,
+        headers: &credentials(world),
+        request_id: "pillion-probe",
+        body: Bytes::from_static(question.as_bytes()),
+        may_repeat: true,
+        answer_bytes_max: ANSWER_BYTES_MAX,
+        timeout: world.settings.upstream.timeout,
+    };
+    let reply = world.engine.ask(question).await?;
+    match read_engine_answer(&reply.body) {
+        Ok(_) => Ok(dialect::read(&reply.body)),
+        Err(_) => Err(UpstreamError::NotGraphql { status: reply.status.as_u16() }),
+    }
+}
+
+/// Hasura answers introspection only to somebody.
+fn credentials(world: &World) -> HeaderMap {
+    let secret = world.authenticator.admin_secret();
+    let value = secret.and_then(|secret| HeaderValue::from_str(secret.expose()).ok());
+    value
+        .map(|mut value| {
+            value.set_sensitive(true);
+            HeaderMap::from_iter([(http::HeaderName::from_static("x-hasura-admin-secret"), value)])
+        })
+        .unwrap_or_default()
+}
+
+/// Plans are made for root types of certain names, so other names make another generation.
+fn learn(world: &World, engine: &dialect::Engine) {
+    let dialect = world.settings.dialect.unwrap_or(engine.dialect);
+    let mut roots = engine.roots.clone();
+    let configured = &world.settings.upstream;
+    roots.query = configured.query_root.clone().unwrap_or(roots.query);
+    roots.mutation = configured.mutation_root.clone().unwrap_or(roots.mutation);
+    let current = world.snapshot.load();
+    if current.roots != roots || current.dialect != dialect {
+        tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
+        world.snapshot.store(Arc::new(current.for_engine(roots, dialect)));
+    }
+}

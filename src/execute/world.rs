@@ -1,0 +1,109 @@
+//! Everything that requests share, made once at start.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Semaphore;
+
+use super::snapshot::{Snapshot, SnapshotCell};
+use crate::auth::Authenticator;
+use crate::config::load::Loaded;
+use crate::config::settings::Settings;
+use crate::graphql::scan::Scanner;
+use crate::model::response::Dialect;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Engine;
+use crate::webhook;
+
+/// Everything that requests share.
+pub struct World {
+    /// What was loaded; swapped whole.
+    pub snapshot: SnapshotCell,
+    /// The settings it was loaded with.
+    pub settings: Settings,
+    /// The engine.
+    pub engine: Engine,
+    /// The client that calls handlers.
+    pub handlers: reqwest::Client,
+    /// Bounds the calls under way.
+    pub call_slots: Semaphore,
+    /// Bounds the planning of long documents, which would hold up everybody else.
+    pub planning_slots: Semaphore,
+    /// Checks who is asking.
+    pub authenticator: Authenticator,
+    /// What we count.
+    pub metrics: Arc<Metrics>,
+    /// Can requests be served?
+    pub readiness: Readiness,
+}
+
+impl World {
+    /// Puts together what was loaded. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// What cannot be used: a file of authorities, a key.
+    pub fn new(loaded: Loaded, make_engine: impl FnOnce(&Settings) -> Engine) -> Result<Self, String> {
+        let Loaded { mut settings, schema, .. } = loaded;
+        let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+        let handlers = webhook::client(&settings.handlers)?;
+        let authenticator = Authenticator::new(std::mem::take(&mut settings.auth), &handlers, &metrics)?;
+        let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
+        let dialect = settings.dialect.unwrap_or(Dialect::Standard);
+        let roots = settings.root_types(dialect);
+        let limits = settings.limits.clone();
+        let snapshot = Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, limits);
+        let planners = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            snapshot: SnapshotCell::from_pointee(snapshot),
+            engine: make_engine(&settings),
+            handlers,
+            call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
+            planning_slots: Semaphore::new(planners),
+            authenticator,
+            metrics,
+            readiness: Readiness::default(),
+            settings,
+        })
+    }
+}
+
+/// Can requests be served? Until somebody has seen the engine answer, they cannot.
+pub struct Readiness {
+    draining: AtomicBool,
+    engine: RwLock<Result<(), String>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self { draining: AtomicBool::new(false), engine: RwLock::new(Err("the upstream has not answered yet".into())) }
+    }
+}
+
+impl Readiness {
+    /// From now on nothing new is wanted.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Is the end near?
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the engine answers.
+    pub fn set_engine(&self, state: Result<(), String>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_draining() {
+            return Err("shutting down".into());
+        }
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

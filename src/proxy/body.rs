@@ -1,0 +1,95 @@
+//! A request's body, held while we look into it. Everything held counts against one budget.
+
+use bytes::Bytes;
+use http::header;
+use pingora::protocols::http::ServerSession;
+use prometheus::IntGauge;
+
+use super::decode::too_large;
+use crate::model::chunks::{Chunks, TooLong};
+use crate::model::response::RequestError;
+
+/// Why a body could not be read.
+#[derive(Debug)]
+pub enum BodyError {
+    /// It is refused; whatever is still coming must not be taken for the next request.
+    Refused(RequestError),
+    /// The client broke the connection or the framing.
+    Broken(Box<pingora::Error>),
+}
+
+impl From<RequestError> for BodyError {
+    fn from(error: RequestError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The bytes that all requests together may hold.
+#[derive(Clone)]
+pub struct Budget {
+    held: IntGauge,
+    bytes_max: i64,
+}
+
+impl Budget {
+    /// A budget of `bytes_max` bytes, shown by `gauge`.
+    #[must_use]
+    pub fn new(gauge: &IntGauge, bytes_max: usize) -> Self {
+        Self { held: gauge.clone(), bytes_max: i64::try_from(bytes_max).unwrap_or(i64::MAX) }
+    }
+
+    /// Nothing yet.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share { budget: self.clone(), bytes: 0 }
+    }
+}
+
+/// What one request holds; given back when it is dropped.
+pub struct Share {
+    budget: Budget,
+    bytes: i64,
+}
+
+impl Share {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// 503 when the budget is used up.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), RequestError> {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.budget.held.add(bytes);
+        self.bytes += bytes;
+        if self.budget.held.get() > self.budget.bytes_max {
+            return Err(RequestError::new(503, "busy", "too many large requests at one time; try again later"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.held.sub(self.bytes);
+    }
+}
+
+/// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read(session: &mut ServerSession, bytes_max: usize, share: &mut Share) -> Result<Bytes, BodyError> {
+    let announced = session.get_header(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: usize| announced > bytes_max) {
+        return Err(too_large(bytes_max).into());
+    }
+    if session.get_header(header::EXPECT).is_some() {
+        session.write_continue_response().await.map_err(BodyError::Broken)?;
+    }
+    session.enable_retry_buffering();
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = session.read_request_body().await.map_err(BodyError::Broken)? {
+        share.grow(chunk.len())?;
+        chunks.push(chunk).map_err(|TooLong| too_large(bytes_max))?;
+    }
+    Ok(chunks.finish())
+}

@@ -1,0 +1,10 @@
+//! Where clients connect. Only this folder and `upstream/` know pingora.
+
+pub mod answer;
+pub mod body;
+pub mod decode;
+pub mod forward;
+pub mod guard;
+pub mod phases;
+pub mod screen;
+pub mod server;

@@ -1,0 +1,173 @@
+//! What pingora asks us about a request, in the order in which it asks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::http::RequestHeader;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use super::body::Budget;
+use super::{guard, screen};
+use crate::execute::World;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::UpstreamError;
+
+/// The proxy in front of the engine.
+pub struct Gate {
+    /// What requests share.
+    pub world: Arc<World>,
+    /// What they may hold together.
+    pub budget: Budget,
+}
+
+/// What is known about one request.
+pub struct Context {
+    /// Counts it as under way until it is dropped.
+    _in_flight: InFlight,
+    /// When its head had been read.
+    pub started: Instant,
+    /// Is it on a GraphQL path?
+    pub is_graphql: bool,
+    /// Has its whole body been read already?
+    pub body_was_read: bool,
+    /// What became of it, for the metric.
+    pub kind: &'static str,
+}
+
+struct InFlight(Arc<Metrics>);
+
+impl InFlight {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.requests_in_flight.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.requests_in_flight.dec();
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            _in_flight: InFlight::new(&self.world.metrics),
+            started: Instant::now(),
+            is_graphql: false,
+            body_was_read: false,
+            kind: "pass_through",
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+        let settings = &self.world.settings;
+        let is_draining = self.world.readiness.is_draining();
+        session.set_keepalive((!is_draining).then_some(settings.keepalive_timeout.as_secs()));
+        session.set_read_timeout(Some(settings.body_timeout));
+        session.set_write_timeout(Some(settings.body_timeout));
+        ctx.is_graphql = guard::is_graphql_path(session.req_header().uri.path(), &settings.graphql_paths);
+        screen::screen(self, session.as_downstream_mut(), ctx).await
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        let peer = self.world.engine.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
+        Ok(Box::new(HttpPeer::clone(&peer)))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        upstream_request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        if ctx.body_was_read {
+            // We have told the client to go on.
+            upstream_request.remove_header(&header::EXPECT);
+        }
+        if let Some(host) = self.world.engine.host_header() {
+            upstream_request.insert_header(header::HOST, host)?;
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("peer {peer}"));
+        if may_repeat(session, ctx) {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        let failed = |error_code| FailToProxy { error_code, can_reuse_downstream: false };
+        if session.response_written().is_some() {
+            return failed(0);
+        }
+        let fault = match (error.etype(), error.esource()) {
+            (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed, ErrorSource::Downstream) => {
+                // Nobody is there to be told.
+                return failed(0);
+            }
+            (ErrorType::ReadTimedout, ErrorSource::Downstream) => {
+                return failed(respond_plainly(session, 408).await);
+            }
+            (ErrorType::HTTPStatus(status), _) => return failed(respond_plainly(session, *status).await),
+            (_, ErrorSource::Downstream) => return failed(respond_plainly(session, 400).await),
+            (ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout, _) => {
+                UpstreamError::TimedOut
+            }
+            (_, ErrorSource::Upstream) => UpstreamError::Unreachable,
+            _ => UpstreamError::Broken,
+        };
+        failed(screen::tell_upstream_error(self, session.as_downstream_mut(), ctx, &fault).await)
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        let metrics = &self.world.metrics;
+        metrics.requests.with_label_values(&[ctx.kind]).inc();
+        if let Some(error) = error {
+            let path = session.req_header().uri.path();
+            tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
+        }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        // Its words hold headers and addresses; `logging` has ours.
+        true
+    }
+}
+
+async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
+    // Fails only when the client is gone.
+    let _ = session.as_downstream_mut().respond_error_with_body(status, Bytes::new()).await;
+    status
+}
+
+/// May the request be sent once more after an old connection has turned out to be dead? A document that could write
+/// never is: the engine may have run it.
+fn may_repeat(session: &Session, ctx: &Context) -> bool {
+    let request = session.req_header();
+    if request.method.is_idempotent() {
+        return !session.as_downstream().retry_buffer_truncated();
+    }
+    let is_readable = ctx.body_was_read && !request.headers.contains_key(header::CONTENT_ENCODING);
+    is_readable && session.as_downstream().get_retry_buffer().is_some_and(|body| screen::only_reads(&body))
+}

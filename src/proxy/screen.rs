@@ -1,0 +1,405 @@
+//! Which requests concern us: the way from a request's head to "pass it on" or to an answer of ours.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use pingora::protocols::http::ServerSession;
+use uuid::Uuid;
+
+use super::body::{self, BodyError};
+use super::decode::Encoding;
+use super::forward::{Forwarded, forward};
+use super::phases::{Context, Gate};
+use super::{answer, guard};
+use crate::execute::respond::{self, Refusal};
+use crate::execute::snapshot::Snapshot;
+use crate::execute::{self, Answer, Envelope, Ours, Verdict};
+use crate::model::request::Caller;
+use crate::model::response::RequestError;
+use crate::protocol::http::{
+    Body, ContentType, Element, ResponseType, decode, read_body, read_query_string, request_of,
+};
+use crate::protocol::trace::{self, TraceContext};
+use crate::telemetry::logs;
+use crate::upstream::UpstreamError;
+
+/// Answers a request, or lets it pass (`false`).
+///
+/// # Errors
+/// When the connection to the client broke.
+pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+    let limits = &gate.world.settings.limits;
+    if let Err(error) = guard::check(session.req_header(), limits, ctx.is_graphql) {
+        return turn_away(gate, session, ctx, error).await;
+    }
+    cleanse(gate, session);
+    let snapshot = gate.world.snapshot.load_full();
+    if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&session.req_header().headers) {
+        return Ok(false);
+    }
+    match session.req_header().method {
+        Method::POST => screen_post(gate, &snapshot, session, ctx).await,
+        Method::GET => screen_get(gate, &snapshot, session, ctx).await,
+        _ => Ok(false),
+    }
+}
+
+/// Takes out what others would misunderstand.
+fn cleanse(gate: &Gate, session: &mut ServerSession) {
+    let headers = &session.req_header().headers;
+    let look_alikes = guard::look_alikes(headers);
+    let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !guard::wants_websocket(headers);
+    if look_alikes.is_empty() && !strip_upgrade {
+        return;
+    }
+    let dropped = gate.world.metrics.look_alike_headers.with_label_values::<&str>(&[]);
+    let head = session.req_header_mut();
+    for name in look_alikes {
+        dropped.inc();
+        head.remove_header(&name);
+    }
+    if strip_upgrade {
+        head.remove_header(&http::header::UPGRADE);
+        head.remove_header(&http::header::CONNECTION);
+    }
+}
+
+async fn screen_get(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+) -> pingora::Result<bool> {
+    let Some(query) = session.req_header().uri.query().map(str::to_owned) else { return Ok(false) };
+    if !may_name_action(snapshot, &query) {
+        return Ok(false);
+    }
+    let parameters = match read_query_string(&query) {
+        Ok(parameters) => parameters,
+        Err(error) => return refuse(gate, snapshot, session, ctx, error.into()).await,
+    };
+    let request = request_of(&parameters).map(Some);
+    let element = Element { json: "", request };
+    let visit = Visit::of(gate, session);
+    match execute::understand(&gate.world, snapshot, element).await {
+        Verdict::NotOurs => Ok(false),
+        Verdict::Ours(_) if has_other_content_type(&session.req_header().headers) => {
+            refuse(gate, snapshot, session, ctx, wrong_content_type()).await
+        }
+        Verdict::Ours(ours) => {
+            let answer = execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await;
+            send(session, ctx, &visit, answer).await
+        }
+    }
+}
+
+/// A form can send GET and some content types without asking first; no page needs to.
+fn has_other_content_type(headers: &HeaderMap) -> bool {
+    headers.contains_key(http::header::CONTENT_TYPE) && ContentType::of(headers) != ContentType::Json
+}
+
+/// May a URL's query string name an action, once it is decoded?
+fn may_name_action(snapshot: &Snapshot, query: &str) -> bool {
+    // What is not UTF-8 once decoded is the engine's to refuse; it could only be read byte by byte.
+    decode(query).map_or_else(
+        |_| snapshot.scanner.may_name_action(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
+        |decoded| snapshot.scanner.may_name_action(decoded.as_bytes()),
+    )
+}
+
+async fn screen_post(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+) -> pingora::Result<bool> {
+    let mut share = gate.budget.share();
+    let looked_at = match look_at_body(gate, snapshot, session, ctx, &mut share).await {
+        Ok(looked_at) => looked_at,
+        Err(BodyError::Broken(error)) => return Err(error),
+        Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
+    };
+    if !looked_at.may_be_ours {
+        return pass(gate, session, ctx, looked_at.wire).await;
+    }
+    if ContentType::of(&session.req_header().headers) != ContentType::Json {
+        return refuse(gate, snapshot, session, ctx, wrong_content_type()).await;
+    }
+    match read_body(looked_at.text(), &gate.world.settings.limits) {
+        Err(error) => refuse(gate, snapshot, session, ctx, error.into()).await,
+        Ok(Body::One(element)) => {
+            let visit = Visit::of(gate, session);
+            match execute::understand(&gate.world, snapshot, element).await {
+                Verdict::NotOurs => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                Verdict::Ours(ours) => {
+                    let answer =
+                        execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await;
+                    send(session, ctx, &visit, answer).await
+                }
+            }
+        }
+        Ok(Body::Batch(elements)) => {
+            let visit = Visit::of(gate, session);
+            match answer_batch(gate, snapshot, ctx, &visit, elements).await {
+                None => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                Some(answer) => send(session, ctx, &visit, answer).await,
+            }
+        }
+    }
+}
+
+fn wrong_content_type() -> Refusal {
+    let message = "a document with an action in it must be sent as application/json";
+    Refusal::Request(RequestError::new(415, "unsupported-media-type", message))
+}
+
+/// A body that has been read and searched.
+struct LookedAt {
+    /// As it came.
+    wire: Bytes,
+    /// As it is meant, if it was compressed.
+    decoded: Option<Vec<u8>>,
+    may_be_ours: bool,
+}
+
+impl LookedAt {
+    fn text(&self) -> &[u8] {
+        self.decoded.as_deref().unwrap_or(&self.wire)
+    }
+}
+
+async fn look_at_body(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    share: &mut body::Share,
+) -> Result<LookedAt, BodyError> {
+    let bytes_max = gate.world.settings.limits.body_bytes_max;
+    let headers = &session.req_header().headers;
+    let encoding = Encoding::of(headers)?;
+    let content_type = ContentType::of(headers);
+    if content_type == ContentType::OtherCharset {
+        let message = "the body's character set is not understood here; send UTF-8";
+        return Err(RequestError::new(415, "unsupported-media-type", message).into());
+    }
+    let query = session.req_header().uri.query();
+    if query.is_some_and(|query| may_name_action(snapshot, query)) {
+        let message = "a document with an action in it must be in the body of a POST, not in its URL";
+        return Err(RequestError::new(400, guard::BAD_REQUEST, message).into());
+    }
+    let wire = body::read(session, bytes_max, share).await?;
+    ctx.body_was_read = true;
+    let decoded = match encoding {
+        Encoding::Identity => None,
+        encoding => {
+            let decoded = encoding.decode(&wire, bytes_max)?;
+            share.grow(decoded.len())?;
+            Some(decoded)
+        }
+    };
+    let mut looked_at = LookedAt { wire, decoded, may_be_ours: false };
+    looked_at.may_be_ours = may_be_ours(snapshot, content_type, looked_at.text())?;
+    Ok(looked_at)
+}
+
+fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> Result<bool, RequestError> {
+    // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
+    if content_type != ContentType::Multipart && text.contains(&0) {
+        return Err(RequestError::new(400, "invalid-json", "the body is not UTF-8 text"));
+    }
+    if content_type == ContentType::Form {
+        let decoded: Vec<u8> = percent_encoding::percent_decode(text).collect();
+        return Ok(snapshot.scanner.may_name_action(&decoded));
+    }
+    Ok(snapshot.scanner.may_name_action(text))
+}
+
+/// Lets a request pass whose body has been read.
+async fn pass(gate: &Gate, session: &mut ServerSession, ctx: &mut Context, body: Bytes) -> pingora::Result<bool> {
+    if !session.retry_buffer_truncated() {
+        return Ok(false);
+    }
+    let is_plain = !session.req_header().headers.contains_key(http::header::CONTENT_ENCODING);
+    let may_repeat = is_plain && only_reads(&body);
+    match forward(&gate.world.engine, session, body, may_repeat).await {
+        Forwarded::Done => {}
+        Forwarded::Cut => session.shutdown().await,
+        Forwarded::Failed(error) => drop(tell_upstream_error(gate, session, ctx, &error).await),
+    }
+    Ok(true)
+}
+
+/// Is it certain that this body asks for nothing to be written?
+#[must_use]
+pub fn only_reads(body: &[u8]) -> bool {
+    const WORD: &[u8] = b"mutation";
+    !body.windows(WORD.len()).any(|window| window == WORD) && !body.windows(2).any(|window| window == br"\u")
+}
+
+/// Every element on its own, in order. `None` if none of them concerns us.
+async fn answer_batch(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    ctx: &Context,
+    visit: &Visit,
+    elements: Vec<Element<'_>>,
+) -> Option<Answer> {
+    let mut verdicts: Vec<(&str, Verdict<'_>)> = Vec::with_capacity(elements.len());
+    for element in elements {
+        let json = element.json;
+        verdicts.push((json, execute::understand(&gate.world, snapshot, element).await));
+    }
+    let names_action = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Ours(ours) if ours.names_action());
+    if !verdicts.iter().any(|(_, verdict)| names_action(verdict)) {
+        return None;
+    }
+    let envelope = visit.envelope(gate, ctx, false);
+    let mut answers = Vec::with_capacity(verdicts.len());
+    for (json, verdict) in &verdicts {
+        answers.push(match verdict {
+            Verdict::Ours(ours) => execute::execute(&gate.world, snapshot, &envelope, ours).await,
+            Verdict::NotOurs => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
+        });
+    }
+    Some(respond::batch(answers))
+}
+
+/// What is remembered of a request while it is answered.
+struct Visit {
+    caller: Caller,
+    trace: TraceContext,
+    /// The path alone, which may be logged.
+    path: String,
+    engine_path: String,
+    response_type: ResponseType,
+}
+
+impl Visit {
+    fn of(gate: &Gate, session: &ServerSession) -> Self {
+        let head = session.req_header();
+        let random = Uuid::new_v4();
+        let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
+        let mut headers = head.headers.clone();
+        if let (false, Some(authority)) = (headers.contains_key(http::header::HOST), head.uri.authority())
+            && let Ok(host) = authority.as_str().parse()
+        {
+            // HTTP/2 names the host elsewhere.
+            headers.insert(http::header::HOST, host);
+        }
+        let path = head.uri.path().to_owned();
+        let engine_path = match &gate.world.settings.upstream.graphql_path {
+            Some(configured) if head.method == Method::GET => configured.clone(),
+            // The engine is asked by POST, so a document must not stand in the URL as well.
+            _ if head.method == Method::GET => path.clone(),
+            _ => head.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string),
+        };
+        Self {
+            response_type: ResponseType::negotiate(&headers),
+            trace: TraceContext::read(&headers, random.as_u128()),
+            caller: Caller {
+                headers,
+                address: session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip()),
+                request_id,
+            },
+            path,
+            engine_path,
+        }
+    }
+
+    fn envelope(&self, gate: &Gate, ctx: &Context, is_get: bool) -> Envelope<'_> {
+        Envelope {
+            caller: &self.caller,
+            trace: self.trace.clone(),
+            path: &self.engine_path,
+            is_get,
+            response_type: self.response_type,
+            shows_status: self.path.ends_with("/v1alpha1/graphql"),
+            deadline: ctx.started + gate.world.settings.limits.request_timeout,
+        }
+    }
+}
+
+/// Sends the answer to a request that concerned us, and writes the line about it.
+async fn send(session: &mut ServerSession, ctx: &mut Context, visit: &Visit, answer: Answer) -> pingora::Result<bool> {
+    ctx.kind = "action";
+    let line = logs::RequestLine {
+        request_id: &visit.caller.request_id,
+        trace_id: &visit.trace.trace_id,
+        path: &visit.path,
+        client: visit.caller.address,
+        role: answer.role.as_deref(),
+        actions: answer.actions.join(","),
+        status: answer.status,
+        outcome: answer.outcome,
+        duration: ctx.started.elapsed(),
+    };
+    line.write();
+    answer::write(session, answer, visit.response_type, &visit.caller.request_id, false).await?;
+    Ok(true)
+}
+
+/// Refuses a request that concerns us before it is understood. The credential is checked first all the same.
+async fn refuse(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    refusal: Refusal,
+) -> pingora::Result<bool> {
+    let visit = Visit::of(gate, session);
+    let ours = Ours::refused(refusal);
+    let answer = execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await;
+    count_rejected(gate, answer.outcome);
+    send(session, ctx, &visit, answer).await
+}
+
+/// Refuses a request for what is wrong with its HTTP, and ends the connection.
+async fn turn_away(
+    gate: &Gate,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    error: RequestError,
+) -> pingora::Result<bool> {
+    ctx.kind = "refused";
+    count_rejected(gate, error.code);
+    tell(gate, session, ctx, error, true).await?;
+    Ok(true)
+}
+
+fn count_rejected(gate: &Gate, reason: &str) {
+    gate.world.metrics.rejected.with_label_values(&[reason]).inc();
+}
+
+/// Tells a client that the engine could not be asked. Gives the status.
+pub async fn tell_upstream_error(
+    gate: &Gate,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    fault: &UpstreamError,
+) -> u16 {
+    ctx.kind = "upstream_failed";
+    let status = if *fault == UpstreamError::TimedOut { 504 } else { 502 };
+    let error = RequestError::new(status, respond::code_of(fault), fault.to_string());
+    // Fails only when the client is gone.
+    let _ = tell(gate, session, ctx, error, true).await;
+    status
+}
+
+async fn tell(
+    gate: &Gate,
+    session: &mut ServerSession,
+    ctx: &Context,
+    error: RequestError,
+    close: bool,
+) -> pingora::Result<()> {
+    let snapshot = gate.world.snapshot.load();
+    let visit = Visit::of(gate, session);
+    let mut envelope = visit.envelope(gate, ctx, false);
+    envelope.shows_status = true;
+    let status = error.status;
+    let mut answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
+    answer.status = status;
+    answer::write(session, answer, visit.response_type, &visit.caller.request_id, close).await
+}

@@ -1,0 +1,224 @@
+//! Listeners, what runs beside them, and an end in good order.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora::apps::HttpServerOptions;
+use pingora::apps::http_app::ServeHttp;
+use pingora::listeners::tls::TlsSettings;
+use pingora::proxy::ProxyServiceBuilder;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::services::ServiceWithDependents;
+use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::listening::Service;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::body::Budget;
+use super::phases::Gate;
+use crate::admin::Admin;
+use crate::config::load::Loaded;
+use crate::config::settings::{Settings, TlsListener};
+use crate::execute::{World, engine_watch};
+use crate::upstream::Engine;
+
+/// A service that runs in the same process.
+pub struct Beside(Box<dyn ServiceWithDependents>);
+
+impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
+    fn from(service: Service<S>) -> Self {
+        Self(Box::new(service))
+    }
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Why it cannot start: an address that is taken, a file that cannot be used.
+pub fn serve(loaded: Loaded, beside: Vec<Beside>) -> Result<(), String> {
+    check_listeners(&loaded.settings)?;
+    let conf = server_conf(&loaded.settings)?;
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let conf = Arc::clone(&server.configuration);
+    let world = Arc::new(World::new(loaded, |settings| Engine::new(&settings.upstream, &conf))?);
+    let settings = &world.settings;
+
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
+    let gate = Gate { world: Arc::clone(&world), budget };
+    let mut proxy = ProxyServiceBuilder::new(&conf, gate).name("proxy").server_options(options).build();
+    proxy.add_tcp(&settings.listen.to_string());
+    if let Some(tls) = &settings.tls {
+        add_tls(&mut proxy, tls)?;
+    }
+    server.add_service(proxy);
+    server.add_service(small_service("admin", settings.admin_listen, Admin::new(Arc::clone(&world))));
+    for Beside(service) in beside {
+        server.add_boxed_service(service);
+    }
+    server.add_service(background_service("watch", Background(Arc::clone(&world))));
+    announce(Arc::clone(&world));
+    server.run(RunArgs { shutdown_signal: Box::new(Drain(world)) });
+    Ok(())
+}
+
+/// A listener of one thread for something small.
+pub fn small_service<S: ServeHttp + Send + Sync + 'static>(name: &str, listen: SocketAddr, app: S) -> Service<S> {
+    let mut service = Service::new(name.to_owned(), app);
+    service.add_tcp(&listen.to_string());
+    service.threads = Some(1);
+    service
+}
+
+fn server_conf(settings: &Settings) -> Result<ServerConf, String> {
+    if let Some(path) = &settings.upstream.tls_ca_file {
+        check_pem(path, "upstream.tls_ca_file")?;
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(ServerConf {
+        threads: settings.threads.unwrap_or(processors),
+        ca_file: settings.upstream.tls_ca_file.clone(),
+        upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
+        // We wait for what is in flight ourselves.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    })
+}
+
+/// Unused connections to the engine that are kept.
+const UPSTREAM_POOL_SIZE: usize = 256;
+
+/// pingora panics at a file that it cannot use, so it is looked at first.
+fn check_pem(path: &str, setting: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{setting}: {path}: {error}"))?;
+    if text.contains("-----BEGIN ") { Ok(()) } else { Err(format!("{setting}: {path}: this is not PEM")) }
+}
+
+fn add_tls<S>(service: &mut Service<S>, tls: &TlsListener) -> Result<(), String> {
+    check_pem(&tls.cert_file, "tls.cert_file")?;
+    check_pem(&tls.key_file, "tls.key_file")?;
+    check_pair(tls)?;
+    let mut settings = TlsSettings::intermediate(&tls.cert_file, &tls.key_file).map_err(|error| error.to_string())?;
+    settings.enable_h2();
+    service.add_tls_with_settings(&tls.listen.to_string(), None, settings);
+    Ok(())
+}
+
+fn check_pair(tls: &TlsListener) -> Result<(), String> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let wrong = |path: &str, what: &str| format!("{path}: there is no {what} in it that can be used");
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&tls.cert_file).and_then(std::iter::Iterator::collect);
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| wrong(&tls.cert_file, "certificate"))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|_| wrong(&tls.key_file, "key"))?;
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    config.map(drop).map_err(|error| format!("{} does not go with {}: {error}", tls.key_file, tls.cert_file))
+}
+
+/// pingora ends the process without a word when an address is taken.
+fn check_listeners(settings: &Settings) -> Result<(), String> {
+    let tls = settings.tls.as_ref().map(|tls| tls.listen);
+    for address in [settings.listen, settings.admin_listen].into_iter().chain(tls) {
+        if address.port() == 0 {
+            return Err(format!("{address}: port 0 cannot be listened on; choose a port"));
+        }
+        TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Prints one line once clients can connect.
+fn announce(world: Arc<World>) {
+    let wait = move || {
+        let started = Instant::now();
+        let mut address = world.settings.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        while started.elapsed() < Duration::from_secs(10) {
+            if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
+                print_ready(&world);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    std::thread::spawn(wait);
+}
+
+fn print_ready(world: &World) {
+    let settings = &world.settings;
+    let count = world.snapshot.load().schema.actions.len();
+    let scheme = if settings.upstream.is_tls { "https" } else { "http" };
+    println!(
+        "pillion is ready: clients on {}, admin on {}, upstream {scheme}://{}:{}, {count} action{}",
+        settings.listen,
+        settings.admin_listen,
+        settings.upstream.host,
+        settings.upstream.port,
+        if count == 1 { "" } else { "s" }
+    );
+}
+
+/// What runs beside the listeners.
+struct Background(Arc<World>);
+
+#[async_trait]
+impl BackgroundService for Background {
+    async fn start(&self, _: ShutdownWatch) {
+        tokio::join!(engine_watch::watch(&self.0), self.0.authenticator.keep_keys_fresh());
+    }
+}
+
+/// Waits for SIGTERM or SIGINT, and then for what is in flight. A second signal ends the wait.
+struct Drain(Arc<World>);
+
+/// How often to look whether requests are still in flight.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+
+#[async_trait]
+impl ShutdownSignalWatch for Drain {
+    async fn recv(&self) -> ShutdownSignal {
+        wait_for_signal().await;
+        self.0.readiness.drain();
+        tracing::info!(in_flight = self.0.metrics.requests_in_flight.get(), "shutting down");
+        tokio::select! {
+            () = self.wait_for_requests() => {}
+            () = wait_for_signal() => {}
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Drain {
+    async fn wait_for_requests(&self) {
+        let deadline = Instant::now() + self.0.settings.shutdown_timeout;
+        let mut quiet = 0;
+        // Twice quiet, so that a request whose connection had just been made is not cut.
+        while quiet < 2 && Instant::now() < deadline {
+            quiet = if self.0.metrics.requests_in_flight.get() == 0 { quiet + 1 } else { 0 };
+            tokio::time::sleep(DRAIN_INTERVAL).await;
+        }
+    }
+}
+
+async fn wait_for_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without handlers the system's own rules end the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
