@@ -1,0 +1,382 @@
+//! `make bench`: nginx as a plain proxy, a plain pingora proxy and Pillion, one after the other in every round, before
+//! the same upstream and handler (nginx with files). The proxy has one processor, load and upstream have the other.
+//! Everything is given as a ratio to the plain pingora proxy in the same round, because machines are noisy.
+
+mod plain_proxy;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Fallible<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, command, listen, upstream] = arguments.as_slice()
+        && command == "plain-proxy"
+    {
+        plain_proxy::run(listen, upstream);
+    }
+    let bench = Bench::new()?;
+    let report = bench.run()?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.md");
+    fs::write(&path, &report)?;
+    println!("\n{report}\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// One kind of load.
+struct Scenario {
+    name: &'static str,
+    path: &'static str,
+    document: &'static str,
+    /// Without it only Pillion can answer.
+    is_plain: bool,
+}
+
+const SCENARIOS: [Scenario; 4] = [
+    Scenario { name: "no action, 1 KB", path: "/graphql", document: "{ items { id } }", is_plain: true },
+    Scenario { name: "no action, 100 KB", path: "/large/graphql", document: "{ items { id } }", is_plain: true },
+    Scenario { name: "one action", path: "/graphql", document: "{ act { ok } }", is_plain: false },
+    Scenario { name: "mixed", path: "/graphql", document: "{ items { id } act { ok } }", is_plain: false },
+];
+
+/// A process that is ended when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It is ours and it may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A proxy under test.
+struct Proxy {
+    name: &'static str,
+    port: u16,
+    process: Process,
+    is_pillion: bool,
+}
+
+struct Bench {
+    folder: PathBuf,
+    _upstream: Process,
+    proxies: Vec<Proxy>,
+    start: Duration,
+    idle_kib: u64,
+    rounds: usize,
+    seconds: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Measured {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    cpu_us: f64,
+}
+
+/// The proxy's processor, and that of everything else.
+const PROXY_CPU: &str = "0";
+const OTHER_CPU: &str = "1";
+
+impl Bench {
+    fn new() -> Fallible<Self> {
+        let folder = std::env::temp_dir().join(format!("pillion-bench-{}", std::process::id()));
+        write_site(&folder)?;
+        let upstream_port = free_port()?;
+        let upstream = format!("127.0.0.1:{upstream_port}");
+        let upstream_process = start_nginx(&folder, "upstream", OTHER_CPU, &upstream_conf(&folder, upstream_port))?;
+        wait_for(upstream_port)?;
+
+        let mut proxies = Vec::new();
+        let port = free_port()?;
+        let process = start_nginx(&folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?;
+        proxies.push(Proxy { name: "nginx", port, process, is_pillion: false });
+        let port = free_port()?;
+        let plain = std::env::current_exe()?;
+        let arguments = ["plain-proxy".to_owned(), format!("127.0.0.1:{port}"), upstream.clone()];
+        let process = start_pinned(PROXY_CPU, &plain, &arguments)?;
+        proxies.push(Proxy { name: "plain pingora", port, process, is_pillion: false });
+        wait_for(port)?;
+        let mut start = Duration::ZERO;
+        let mut idle_kib = 0;
+        for (name, actions) in [("pillion, 1 action", 1), ("pillion, 1000 actions", 1000)] {
+            let (port, admin) = (free_port()?, free_port()?);
+            let metadata = write_metadata(&folder, actions, &upstream)?;
+            let started = Instant::now();
+            let process = start_pillion(&metadata, port, admin, &upstream)?;
+            wait_for(port)?;
+            start = started.elapsed();
+            std::thread::sleep(Duration::from_secs(1));
+            idle_kib = memory_kib(&process, "VmRSS")?;
+            proxies.push(Proxy { name, port, process, is_pillion: true });
+        }
+        let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+        Ok(Self {
+            folder,
+            _upstream: upstream_process,
+            proxies,
+            start,
+            idle_kib,
+            rounds: usize::try_from(number("BENCH_ROUNDS", 5))?,
+            seconds: number("BENCH_SECONDS", 3),
+        })
+    }
+
+    fn run(&self) -> Fallible<String> {
+        let mut report = String::from("# Proxies before the same upstream and handler\n\n");
+        let cpu = fs::read_to_string("/proc/cpuinfo")?;
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
+        writeln!(report, "{model}; {} rounds of {} s, 32 connections; medians.", self.rounds, self.seconds)?;
+        writeln!(report, "Ratios are to the plain pingora proxy without actions, 1 KB (100 KB for 100 KB), same round.\n")?;
+        writeln!(report, "| load | proxy | requests/s | ratio | p50 ms | p99 ms | CPU µs/request | CPU ratio |")?;
+        writeln!(report, "|---|---|--:|--:|--:|--:|--:|--:|")?;
+        let results = self.measure_all()?;
+        for (index, scenario) in SCENARIOS.iter().enumerate() {
+            let base = usize::from(index == 1);
+            for (position, proxy) in self.proxies.iter().enumerate() {
+                if !scenario.is_plain && !proxy.is_pillion {
+                    continue;
+                }
+                let row = &results[index][position];
+                let of = |value: fn(&Measured) -> f64| median(row.iter().map(value));
+                let ratio = |value: fn(&Measured) -> f64| {
+                    median(row.iter().zip(&results[base][1]).map(|(own, plain)| value(own) / value(plain)))
+                };
+                writeln!(
+                    report,
+                    "| {} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} |",
+                    scenario.name,
+                    proxy.name,
+                    of(|m| m.per_second),
+                    ratio(|m| m.per_second),
+                    of(|m| m.p50_ms),
+                    of(|m| m.p99_ms),
+                    of(|m| m.cpu_us),
+                    ratio(|m| m.cpu_us),
+                )?;
+            }
+        }
+        self.write_memory(&mut report)?;
+        Ok(report)
+    }
+
+    /// By scenario, proxy and round.
+    fn measure_all(&self) -> Fallible<Vec<Vec<Vec<Measured>>>> {
+        let mut results = vec![vec![Vec::new(); self.proxies.len()]; SCENARIOS.len()];
+        for round in 0..self.rounds {
+            for (scenario, results) in SCENARIOS.iter().zip(&mut results) {
+                for (proxy, results) in self.proxies.iter().zip(results) {
+                    if scenario.is_plain || proxy.is_pillion {
+                        let measured = self.measure(scenario, proxy)?;
+                        println!("round {} · {} · {}: {:.0}/s", round + 1, scenario.name, proxy.name, measured.per_second);
+                        results.push(measured);
+                    }
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    fn measure(&self, scenario: &Scenario, proxy: &Proxy) -> Fallible<Measured> {
+        let script = self.folder.join("post.lua");
+        let body = format!("{{\\\"query\\\":\\\"{}\\\"}}", scenario.document);
+        fs::write(
+            &script,
+            format!(
+                "wrk.method = \"POST\"\nwrk.body = \"{body}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\n"
+            ),
+        )?;
+        let url = format!("http://127.0.0.1:{}{}", proxy.port, scenario.path);
+        let before = cpu_ticks(&proxy.process)?;
+        let duration = format!("{}s", self.seconds);
+        let output = Command::new("taskset")
+            .args(["--cpu-list", OTHER_CPU, "wrk", "--threads", "1", "--connections", "32", "--latency"])
+            .args(["--duration", &duration, "--script"])
+            .arg(&script)
+            .arg(&url)
+            .output()?;
+        let ticks = cpu_ticks(&proxy.process)? - before;
+        read_wrk(&String::from_utf8(output.stdout)?, ticks)
+    }
+
+    fn write_memory(&self, report: &mut String) -> Fallible<()> {
+        let Some(pillion) = self.proxies.last() else { return Ok(()) };
+        let peak = memory_kib(&pillion.process, "VmHWM")?;
+        let connections: Vec<TcpStream> =
+            (0..1000).map(|_| TcpStream::connect(("127.0.0.1", pillion.port))).collect::<Result<_, _>>()?;
+        for mut connection in &connections {
+            use std::io::{Read, Write};
+            let body = r#"{"query":"{ items { id } act { ok } }"}"#;
+            write!(
+                connection,
+                "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )?;
+            connection.read_exact(&mut [0; 200])?;
+        }
+        let crowded = memory_kib(&pillion.process, "VmRSS")?;
+        let mib = |kib: u64| kib / 1024;
+        writeln!(report, "\nPillion with 1,000 actions: started in {} ms; resident memory {} MiB idle, {} MiB with 1,000 \
+            open connections that have each made a mixed request, {} MiB at the peak of the load above.",
+            self.start.as_millis(), mib(self.idle_kib), mib(crowded), mib(peak))?;
+        Ok(())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn free_port() -> Fallible<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn wait_for(port: u16) -> Fallible<()> {
+    let started = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if started.elapsed() > Duration::from_secs(10) {
+            return Err(format!("nothing listens on port {port}").into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", cpu]).arg(program).args(arguments);
+    Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+}
+
+fn start_pillion(metadata: &Path, port: u16, admin: u16, upstream: &str) -> Fallible<Process> {
+    let arguments = [
+        "serve".to_owned(),
+        format!("--upstream=http://{upstream}"),
+        format!("--metadata={}", metadata.display()),
+        format!("--listen=127.0.0.1:{port}"),
+        format!("--admin-listen=127.0.0.1:{admin}"),
+        "--threads=1".to_owned(),
+        // The others write no line for each request either.
+        "--log-level=warn".to_owned(),
+        "--config".to_owned(),
+        metadata.join("pillion.yaml").display().to_string(),
+    ];
+    start_pinned(PROXY_CPU, Path::new(env!("CARGO_BIN_EXE_pillion")), &arguments)
+}
+
+fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {
+    let conf = folder.join(format!("{name}.conf"));
+    let text = format!(
+        "daemon off; master_process off; worker_processes 1; pid {0}/{name}.pid; error_log {0}/{name}.log crit;\n\
+         events {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_requests 100000000;\n\
+         client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
+         uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n{http}\n}}\n",
+        folder.display()
+    );
+    fs::write(&conf, text)?;
+    start_pinned(cpu, Path::new("nginx"), &["-c".to_owned(), conf.display().to_string()])
+}
+
+fn write_site(folder: &Path) -> Fallible<()> {
+    fs::create_dir_all(folder.join("site/large"))?;
+    let items = |count: usize| {
+        let item = r#"{"id":1,"name":"a name of usual length"}"#;
+        format!(r#"{{"data":{{"items":[{}]}}}}"#, vec![item; count].join(","))
+    };
+    fs::write(folder.join("site/graphql"), items(24))?;
+    fs::write(folder.join("site/large/graphql"), items(2440))?;
+    fs::write(folder.join("site/handler"), r#"{"ok":true}"#)?;
+    Ok(())
+}
+
+fn upstream_conf(folder: &Path, port: u16) -> String {
+    let site = folder.join("site");
+    format!(
+        "default_type application/json; open_file_cache max=10;\n\
+         server {{ listen 127.0.0.1:{port}; root {}; error_page 405 =200 $uri; }}",
+        site.display()
+    )
+}
+
+fn proxy_conf(port: u16, upstream: &str) -> String {
+    format!(
+        "upstream engine {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
+    )
+}
+
+fn write_metadata(folder: &Path, actions: usize, upstream: &str) -> Fallible<PathBuf> {
+    let folder = folder.join(format!("metadata-{actions}"));
+    fs::create_dir_all(&folder)?;
+    let mut yaml = String::from("actions:\n");
+    let mut graphql = String::from("type Done { ok: Boolean! }\ntype Query {\n");
+    let names = std::iter::once("act".to_owned()).chain((1..actions).map(|index| format!("another_{index}")));
+    for name in names {
+        writeln!(graphql, "  {name}: Done!")?;
+        writeln!(yaml, "  - name: {name}\n    definition:\n      kind: synchronous\n      type: query")?;
+        writeln!(yaml, "      handler: http://{upstream}/handler")?;
+    }
+    fs::write(folder.join("actions.yaml"), yaml)?;
+    fs::write(folder.join("actions.graphql"), graphql + "}\n")?;
+    fs::write(folder.join("pillion.yaml"), "graphql_paths: [/graphql, /large/graphql]\ndialect: standard\n")?;
+    Ok(folder)
+}
+
+/// Processor time of a process with all its threads, in ticks of 10 ms.
+fn cpu_ticks(process: &Process) -> Fallible<f64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0.id()))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+    Ok(ticks(11) + ticks(12))
+}
+
+fn memory_kib(process: &Process, field: &str) -> Fallible<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.0.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn read_wrk(output: &str, ticks: f64) -> Fallible<Measured> {
+    if let Some(bad) = output.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors")) {
+        return Err(format!("the load met errors: {}", bad.trim()).into());
+    }
+    let after = |prefix: &str| {
+        let line = output.lines().find_map(|line| line.trim().strip_prefix(prefix));
+        line.map(str::trim).ok_or_else(|| format!("wrk printed no {prefix}: {output}"))
+    };
+    let requests: f64 = output
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
+        .ok_or("wrk printed no number of requests")?;
+    Ok(Measured {
+        per_second: after("Requests/sec:")?.parse()?,
+        p50_ms: milliseconds(after("50%")?)?,
+        p99_ms: milliseconds(after("99%")?)?,
+        cpu_us: ticks * 10_000.0 / requests,
+    })
+}
+
+fn milliseconds(text: &str) -> Fallible<f64> {
+    for (unit, factor) in [("us", 0.001), ("ms", 1.0), ("s", 1000.0)] {
+        if let Some(number) = text.strip_suffix(unit) {
+            return Ok(number.parse::<f64>()? * factor);
+        }
+    }
+    Err(format!("wrk printed the time {text}").into())
+}
