@@ -117,7 +117,8 @@ impl Bench {
             idle_kib = memory_kib(&process, "VmRSS")?;
             proxies.push(Proxy { name, port, process, is_pillion: true });
         }
-        let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+        let number =
+            |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
         Ok(Self {
             folder,
             _upstream: upstream_process,
@@ -134,7 +135,10 @@ impl Bench {
         let cpu = fs::read_to_string("/proc/cpuinfo")?;
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
         writeln!(report, "{model}; {} rounds of {} s, 32 connections; medians.", self.rounds, self.seconds)?;
-        writeln!(report, "Ratios are to the plain pingora proxy without actions, 1 KB (100 KB for 100 KB), same round.\n")?;
+        writeln!(
+            report,
+            "Ratios are to the plain pingora proxy without actions, 1 KB (100 KB for 100 KB), same round.\n"
+        )?;
         writeln!(report, "| load | proxy | requests/s | ratio | p50 ms | p99 ms | CPU µs/request | CPU ratio |")?;
         writeln!(report, "|---|---|--:|--:|--:|--:|--:|--:|")?;
         let results = self.measure_all()?;
@@ -175,7 +179,13 @@ impl Bench {
                 for (proxy, results) in self.proxies.iter().zip(results) {
                     if scenario.is_plain || proxy.is_pillion {
                         let measured = self.measure(scenario, proxy)?;
-                        println!("round {} · {} · {}: {:.0}/s", round + 1, scenario.name, proxy.name, measured.per_second);
+                        println!(
+                            "round {} · {} · {}: {:.0}/s",
+                            round + 1,
+                            scenario.name,
+                            proxy.name,
+                            measured.per_second
+                        );
                         results.push(measured);
                     }
                 }
@@ -223,9 +233,15 @@ impl Bench {
         }
         let crowded = memory_kib(&pillion.process, "VmRSS")?;
         let mib = |kib: u64| kib / 1024;
-        writeln!(report, "\nPillion with 1,000 actions: started in {} ms; resident memory {} MiB idle, {} MiB with 1,000 \
+        writeln!(
+            report,
+            "\nPillion with 1,000 actions: started in {} ms; resident memory {} MiB idle, {} MiB with 1,000 \
             open connections that have each made a mixed request, {} MiB at the peak of the load above.",
-            self.start.as_millis(), mib(self.idle_kib), mib(crowded), mib(peak))?;
+            self.start.as_millis(),
+            mib(self.idle_kib),
+            mib(crowded),
+            mib(peak)
+        )?;
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use indexmap::IndexMap;
 use super::metadata::{ActionEntry, HeaderSource, InputEntry, Metadata, TypeList};
 use super::sdl::{Signature, Signatures, parse_type};
 use super::settings::ActionSettings;
+use url::Url;
+
 use crate::action::headers::{Precedence, SESSION_PREFIX};
 use crate::action::template::{self, TemplateError};
 use crate::graphql::coerce::coerce_default;
@@ -362,15 +364,13 @@ impl Resolver<'_, '_> {
                 url
             }
         };
-        let is_http = url.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        if !is_http {
+        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        let Some(url) = Url::parse(&url).ok().filter(is_http) else {
             let message = format!("the handler of action '{}' is not an http or https address", entry.name);
             self.error(place, message, "write http://host/path; check the variables in it");
             return None;
-        }
-        Some(Handler { template: template.clone(), url: Secret::new(url) })
+        };
+        Some(Handler { template: template.clone(), url })
     }
 
     fn template_error(&mut self, action: &str, what: &str, place: &Place, error: &TemplateError) {

@@ -23,6 +23,7 @@ use crate::model::response::RequestError;
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
+use crate::telemetry::metrics::PhaseClock;
 use prepared::Prepared;
 use respond::Refusal;
 use snapshot::Snapshot;
@@ -128,27 +129,23 @@ async fn journey(
     envelope: &Envelope<'_>,
     ours: &Ours<'_>,
 ) -> Result<Answer, Refusal> {
-    let timed = |phase: &str| world.metrics.phase_seconds.with_label_values(&[phase]).start_timer();
+    let phases = &world.metrics.phases;
+    let mut clock = PhaseClock::start();
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
-    let timer = timed("authenticate");
     let session = world.authenticator.authenticate(&envelope.caller.headers).await?;
-    timer.observe_duration();
+    clock.ended(&phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
-    let timer = timed("plan");
     let plan = plan(snapshot, envelope, prepared, request)?;
-    timer.observe_duration();
-    let timer = timed("validate");
+    clock.ended(&phases.plan);
     let calls = validate(snapshot, &session, prepared, request, &plan)?;
-    timer.observe_duration();
+    clock.ended(&phases.validate);
     let plan = &plan.plan;
-    let timer = timed("run");
     let outcome = run::run(&run::Running { world, snapshot, envelope, session: &session, request, plan }, &calls).await;
-    timer.observe_duration();
-    let timer = timed("respond");
+    clock.ended(&phases.run);
     let root_type = snapshot.roots.of(plan.kind);
     let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
-    timer.observe_duration();
+    clock.ended(&phases.respond);
     answer.role = Some(session.role().to_owned());
     Ok(answer)
 }

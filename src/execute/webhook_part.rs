@@ -154,14 +154,17 @@ fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange
     exchange.body = Bytes::from(body.map_err(|_| CallFault::Broken)?);
     let precedence = running.world.settings.precedence;
     let caller = envelope.caller;
-    exchange.headers =
+    let mut headers =
         headers::outgoing(&action.headers, precedence, &caller.headers, running.session, &caller.request_id)
             .map_err(|error| CallFault::Header(error.to_string()))?;
-    envelope.trace.write(&mut exchange.headers);
+    envelope.trace.write(&mut headers);
+    if shows_internal(running) {
+        exchange.headers = headers.clone();
+    }
     let left = envelope.deadline.saturating_duration_since(Instant::now());
     Ok(WebhookCall {
-        url: action.handler.url.expose().parse().map_err(|_| CallFault::Connect)?,
-        headers: exchange.headers.clone(),
+        url: action.handler.url.clone(),
+        headers,
         body: exchange.body.clone(),
         timeout: action.timeout.min(left),
         answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
@@ -188,6 +191,11 @@ const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// What stands for every header value: the configured ones are secrets, and the forwarded ones may be.
 const HIDDEN: &str = "***";
 
+fn shows_internal(running: &Running<'_>) -> bool {
+    let settings = &running.world.settings;
+    settings.dev_mode || settings.admin_internal_errors && running.session.role() == ADMIN_ROLE
+}
+
 /// The exchange with the handler in Hasura's form, if the caller may see it.
 fn internal(
     running: &Running<'_>,
@@ -196,9 +204,7 @@ fn internal(
     answer: Option<&WebhookAnswer>,
     error: &Value,
 ) -> Option<Value> {
-    let settings = &running.world.settings;
-    let is_admin = running.session.role() == ADMIN_ROLE && settings.admin_internal_errors;
-    if !is_admin && !settings.dev_mode {
+    if !shows_internal(running) {
         return None;
     }
     let mut internal = Map::new();

@@ -39,8 +39,9 @@ pub enum EngineAnswerError {
 pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerError> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
+        // `Some(None)` is a null, `None` is absent.
         #[serde(borrow, default, deserialize_with = "present")]
-        data: Option<&'a RawValue>,
+        data: Option<Option<HashMap<BorrowedKey<'a>, &'a RawValue>>>,
         #[serde(borrow, default)]
         errors: Option<Vec<&'a RawValue>>,
         #[serde(borrow, default)]
@@ -50,22 +51,20 @@ pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerE
     if envelope.data.is_none() && envelope.errors.is_none() {
         return Err(EngineAnswerError::Empty);
     }
-    let data_is_null = envelope.data.is_some_and(|data| data.get() == "null");
-    let data = match envelope.data {
-        // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
-        Some(data) if !data_is_null => serde_json::from_str::<HashMap<BorrowedKey<'_>, &RawValue>>(data.get())?
-            .into_iter()
-            .map(|(key, value)| (key.0, value))
-            .collect(),
-        _ => HashMap::new(),
-    };
+    // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
+    let data_is_null = matches!(envelope.data, Some(None));
+    let data = envelope.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
     let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
     Ok(EngineAnswer { data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
 }
 
 /// `Option` alone takes a null for absent.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    serde::Deserialize::deserialize(deserializer).map(Some)
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(serde::Deserialize, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use indexmap::IndexMap;
+use url::Url;
 
 use super::secret::Secret;
 use super::types::{InputValue, TypeRef, Types};
@@ -79,7 +80,7 @@ pub struct Handler {
     /// As its author wrote it, `{{VAR}}` and all. The only form that anyone is shown.
     pub template: String,
     /// With the variables filled in; they may be secrets.
-    pub url: Secret,
+    pub url: Url,
 }
 
 impl std::fmt::Debug for Handler {

@@ -37,7 +37,7 @@ fn head(
     request_id: &str,
 ) -> pingora::Result<ResponseHeader> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut head = ResponseHeader::build(status, Some(8))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, response_type.content_type())?;
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     head.insert_header(HeaderName::from_static("x-request-id"), request_id)?;

@@ -209,7 +209,8 @@ impl Engine {
 
     fn request_header(&self, question: &Question<'_>) -> Result<Box<RequestHeader>, UpstreamError> {
         let broken = |_| UpstreamError::Broken;
-        let mut header = RequestHeader::build(Method::POST, question.path.as_bytes(), Some(24)).map_err(broken)?;
+        let mut header =
+            RequestHeader::build_no_case(Method::POST, question.path.as_bytes(), Some(24)).map_err(broken)?;
         for (name, value) in question.headers {
             if !NOT_PASSED_ON.contains(&name.as_str()) {
                 header.append_header(name.clone(), value.clone()).map_err(broken)?;

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
+use http::{HeaderMap, Method};
+use reqwest::Request;
 
 use crate::action::answer::CallFault;
 use crate::model::chunks::{Chunks, TooLong};
@@ -59,10 +60,13 @@ pub async fn call(client: &reqwest::Client, call: WebhookCall) -> Result<Webhook
 }
 
 async fn call_untimed(client: &reqwest::Client, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
-    let send = || client.post(call.url.clone()).headers(call.headers.clone()).body(call.body.clone()).send();
-    let mut response = match send().await {
-        Err(error) if call.may_repeat && !error.is_connect() => send().await,
-        first => first,
+    let mut request = Request::new(Method::POST, call.url);
+    *request.headers_mut() = call.headers;
+    *request.body_mut() = Some(call.body.into());
+    let again = call.may_repeat.then(|| request.try_clone()).flatten();
+    let mut response = match (client.execute(request).await, again) {
+        (Err(error), Some(again)) if !error.is_connect() => client.execute(again).await,
+        (first, _) => first,
     }
     .map_err(|error| fault_of(&error))?;
     let status = response.status().as_u16();
