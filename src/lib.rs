@@ -16,6 +16,8 @@ pub mod auth;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
+pub mod client;
+#[cfg(feature = "server")]
 pub mod execute;
 #[cfg(feature = "server")]
 pub mod proxy;

@@ -12,8 +12,9 @@ use super::run::Running;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
 use crate::action::{headers, payload};
+use crate::client::{Answer, Post};
 use crate::model::action::{ADMIN_ROLE, Action};
-use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
+use crate::webhook::call;
 
 /// What came of a webhook call.
 #[derive(Debug)]
@@ -92,11 +93,11 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
     let action = allowed.action();
     let mut exchange = Exchange::default();
     let answer = match prepare(running, allowed, &mut exchange) {
-        Ok(call) => make(running, call).await,
+        Ok(post) => make(running, action, post).await,
         Err(fault) => Err(fault),
     };
     let value = match &answer {
-        Ok(answer) => answer::read(answer.status, &answer.body),
+        Ok(answer) => answer::read(answer.status.as_u16(), &answer.body),
         Err(fault) => Err(AnswerError::NoAnswer(fault.clone())),
     };
     let answer = answer.ok();
@@ -117,7 +118,7 @@ fn shaped(
     running: &Running<'_>,
     allowed: &AllowedCall,
     exchange: &Exchange,
-    answer: Option<&WebhookAnswer>,
+    answer: Option<&Answer>,
     value: &Value,
 ) -> CallOutcome {
     let snapshot = running.snapshot;
@@ -136,8 +137,8 @@ fn shaped(
     }
 }
 
-fn cookies(answer: Option<&WebhookAnswer>) -> Vec<HeaderValue> {
-    answer.map(|answer| answer.set_cookies().cloned().collect()).unwrap_or_default()
+fn cookies(answer: Option<&Answer>) -> Vec<HeaderValue> {
+    answer.map(|answer| call::set_cookies(&answer.headers).cloned().collect()).unwrap_or_default()
 }
 
 /// What was sent, as far as it got made.
@@ -147,7 +148,7 @@ struct Exchange {
     body: Bytes,
 }
 
-fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange) -> Result<WebhookCall, CallFault> {
+fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange) -> Result<Post, CallFault> {
     let action = allowed.action();
     let envelope = running.envelope;
     let body = payload::body(&action.name, allowed.input(), running.session, &running.request.query);
@@ -161,21 +162,15 @@ fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange
     if shows_internal(running) {
         exchange.headers = headers.clone();
     }
-    let left = envelope.deadline.saturating_duration_since(Instant::now());
-    Ok(WebhookCall {
-        url: action.handler.url.clone(),
-        headers,
-        body: exchange.body.clone(),
-        timeout: action.timeout.min(left),
-        answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
-        may_repeat: allowed.may_repeat(),
-    })
+    Ok(Post { url: action.handler.url.clone(), headers, body: exchange.body.clone(), may_repeat: allowed.may_repeat() })
 }
 
-async fn make(running: &Running<'_>, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
+async fn make(running: &Running<'_>, action: &Action, post: Post) -> Result<Answer, CallFault> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
-    call::call(&running.world.handlers, call).await
+    let left = running.envelope.deadline.saturating_duration_since(Instant::now());
+    let answer_bytes_max = running.snapshot.limits.handler_answer_bytes_max;
+    call::call(&running.world.handlers, post, answer_bytes_max, action.timeout.min(left)).await
 }
 
 fn error_text(error: &AnswerError) -> Value {
@@ -201,7 +196,7 @@ fn internal(
     running: &Running<'_>,
     action: &Action,
     exchange: &Exchange,
-    answer: Option<&WebhookAnswer>,
+    answer: Option<&Answer>,
     error: &Value,
 ) -> Option<Value> {
     if !shows_internal(running) {
@@ -218,7 +213,7 @@ fn internal(
     internal.insert("request".into(), request);
     if let Some(answer) = answer {
         let response = json!({
-            "status": answer.status,
+            "status": answer.status.as_u16(),
             "headers": header_list(&answer.headers, |name| name == SET_COOKIE.as_str()),
             "body": body_value(&answer.body),
         });

@@ -42,7 +42,7 @@ impl World {
     ///
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
-    pub fn new(loaded: Loaded, make_engine: impl FnOnce(&Settings) -> Engine) -> Result<Self, String> {
+    pub fn new(loaded: Loaded) -> Result<Self, String> {
         let Loaded { mut settings, schema, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
         let handlers = webhook::client(&settings.handlers)?;
@@ -55,7 +55,7 @@ impl World {
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
-            engine: make_engine(&settings),
+            engine: Engine::new(&settings.upstream)?,
             handlers,
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),

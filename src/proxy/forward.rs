@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{StatusCode, Version};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use reqwest::Response;
 
-use crate::upstream::{Engine, Line, NoAnswer, UpstreamError};
+use crate::upstream::{Engine, UpstreamError};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -22,41 +23,17 @@ pub enum Forwarded {
     Cut,
 }
 
-/// Sends the request on and streams the answer back.
+/// Sends a POST on and streams the answer back.
 pub async fn forward(engine: &Engine, session: &mut ServerSession, body: Bytes, may_repeat: bool) -> Forwarded {
-    let Some(header) = request_header(engine, session, body.len()) else {
-        return Forwarded::Failed(UpstreamError::Broken);
-    };
-    let mut line = match send(engine, header, body, may_repeat).await {
-        Ok(line) => line,
-        Err(error) => return Forwarded::Failed(error),
-    };
-    match stream_back(&mut line, session, engine.settings().idle_timeout).await {
-        Ok(()) => {
-            engine.release(line).await;
-            Forwarded::Done
-        }
-        Err(Cut) => Forwarded::Cut,
-    }
-}
-
-async fn send(
-    engine: &Engine,
-    header: Box<RequestHeader>,
-    body: Bytes,
-    may_repeat: bool,
-) -> Result<Line, UpstreamError> {
-    let mut repeated = false;
-    loop {
-        let mut line = engine.connect().await?;
-        line.session.set_read_timeout(Some(engine.settings().timeout));
-        line.session.set_write_timeout(Some(engine.settings().timeout));
-        match line.send(header.clone(), body.clone()).await {
-            Ok(()) => return Ok(line),
-            Err(NoAnswer::Broken) if line.reused && may_repeat && !repeated => repeated = true,
-            Err(NoAnswer::Broken) => return Err(UpstreamError::Broken),
-            Err(NoAnswer::TimedOut) => return Err(UpstreamError::TimedOut),
-        }
+    let head = session.req_header();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let response = engine.forward(&path, request_headers(engine, session), body, may_repeat).await;
+    match response {
+        Err(error) => Forwarded::Failed(error),
+        Ok(response) => match stream_back(response, session, engine.settings().idle_timeout).await {
+            Ok(()) => Forwarded::Done,
+            Err(Cut) => Forwarded::Cut,
+        },
     }
 }
 
@@ -72,21 +49,12 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-fn request_header(engine: &Engine, session: &ServerSession, length: usize) -> Option<Box<RequestHeader>> {
-    let mut header = session.req_header().clone();
-    let authority = header.uri.authority().map(ToString::to_string);
-    for name in nominated(&header.headers).into_iter().chain(HOP_BY_HOP).chain([header::EXPECT]) {
-        header.remove_header(&name);
+fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in nominated(&headers).into_iter().chain(HOP_BY_HOP) {
+        headers.remove(name);
     }
-    header.insert_header(header::CONTENT_LENGTH, length).ok()?;
-    let own_host = header.headers.contains_key(header::HOST);
-    if let Some(host) = engine.host_header().or_else(|| authority.filter(|_| !own_host)) {
-        header.insert_header(header::HOST, host).ok()?;
-    }
-    let path = header.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    header.set_uri(path.parse().ok()?);
-    header.set_version(Version::HTTP_11);
-    Some(Box::new(header))
+    headers
 }
 
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -94,31 +62,46 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
 }
 
+fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
+    let head = session.req_header();
+    let mut headers = without_hop_by_hop(&head.headers);
+    headers.remove(header::EXPECT);
+    headers.remove(header::CONTENT_LENGTH);
+    if engine.settings().is_tls {
+        headers.remove(header::HOST);
+    } else if let (false, Some(authority)) = (headers.contains_key(header::HOST), head.uri.authority())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+    headers
+}
+
 struct Cut;
 
-async fn stream_back(line: &mut Line, session: &mut ServerSession, idle: Duration) -> Result<(), Cut> {
-    let head = line.session.response_header().ok_or(Cut)?;
-    let head = response_header(head, session.req_header().version, &session.req_header().method);
+async fn stream_back(mut response: Response, session: &mut ServerSession, idle: Duration) -> Result<(), Cut> {
+    let head = response_head(response.status(), response.headers(), session.req_header().version).ok_or(Cut)?;
     session.write_response_header(Box::new(head)).await.map_err(|_| Cut)?;
-    line.session.set_read_timeout(Some(idle));
-    while let Some(chunk) = line.session.read_response_body().await.map_err(|_| Cut)? {
+    loop {
+        let chunk = tokio::time::timeout(idle, response.chunk()).await.map_err(|_| Cut)?;
+        let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
         session.write_response_body(chunk, false).await.map_err(|_| Cut)?;
     }
     session.write_response_body(Bytes::new(), true).await.map_err(|_| Cut)?;
     session.finish_body().await.map_err(|_| Cut)
 }
 
-fn response_header(head: &ResponseHeader, version: Version, method: &Method) -> ResponseHeader {
-    let mut head = head.clone();
-    for name in nominated(&head.headers).into_iter().chain(HOP_BY_HOP) {
-        head.remove_header(&name);
+fn response_head(status: StatusCode, headers: &HeaderMap, version: Version) -> Option<ResponseHeader> {
+    let headers = without_hop_by_hop(headers);
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 1)).ok()?;
+    for (name, value) in &headers {
+        head.append_header(name.clone(), value.clone()).ok()?;
     }
-    head.set_version(version);
-    let has_length = head.headers.contains_key(header::CONTENT_LENGTH);
-    let has_body = *method != Method::HEAD && !matches!(head.status.as_u16(), 204 | 304);
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
+    let has_body = !matches!(status.as_u16(), 204 | 304);
     if version == Version::HTTP_11 && !has_length && has_body {
         // It was chunked, or ended with the connection; either way its length is not known yet.
-        let _ = head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        head.insert_header(header::TRANSFER_ENCODING, "chunked").ok()?;
     }
-    head
+    Some(head)
 }

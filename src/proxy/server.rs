@@ -22,7 +22,6 @@ use crate::admin::Admin;
 use crate::config::load::Loaded;
 use crate::config::settings::{Settings, TlsListener};
 use crate::execute::{World, engine_watch};
-use crate::upstream::Engine;
 
 /// A service that runs in the same process.
 pub struct Beside(Box<dyn ServiceWithDependents>);
@@ -43,7 +42,7 @@ pub fn serve(loaded: Loaded, beside: Vec<Beside>) -> Result<(), String> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
-    let world = Arc::new(World::new(loaded, |settings| Engine::new(&settings.upstream, &conf))?);
+    let world = Arc::new(World::new(loaded)?);
     let settings = &world.settings;
 
     let mut options = HttpServerOptions::default();
@@ -83,6 +82,7 @@ fn server_conf(settings: &Settings) -> Result<ServerConf, String> {
         threads: settings.threads.unwrap_or(processors),
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
+        work_stealing: false,
         // We wait for what is in flight ourselves.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),

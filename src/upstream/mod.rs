@@ -1,5 +1,4 @@
-//! The engine: its part of a document goes out, its answer comes back. On pingora's own connectors, so that a call
-//! costs no hop between tasks and uses the same kind of connection as what streams through.
+//! The engine: its part of a document goes out, its answer comes back.
 
 pub mod dialect;
 
@@ -9,18 +8,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
-use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
-use pingora::protocols::http::client::HttpSession;
-use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
+use reqwest::{Response, Url};
 
+use crate::client::{self, Fault, Post};
 use crate::config::settings::Upstream;
-use crate::model::chunks::{Chunks, TooLong};
 
 /// Why the engine gave no answer. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -65,9 +60,12 @@ pub struct EngineReply {
     pub set_cookies: Vec<HeaderValue>,
 }
 
-/// The connection to the engine.
+/// The engine and how it is reached.
 pub struct Engine {
-    connector: Connector,
+    /// Asks for the engine's parts. What streams through goes over `peer`.
+    client: reqwest::Client,
+    /// Scheme, host and port.
+    origin: Url,
     /// `None` while the engine's name has no address.
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
@@ -113,14 +111,18 @@ const NOT_PASSED_ON: [&str; 16] = [
 
 impl Engine {
     /// Prepares the connection; nothing is connected or looked up yet, unless the address is a number.
-    #[must_use]
-    pub fn new(settings: &Upstream, conf: &ServerConf) -> Self {
+    ///
+    /// # Errors
+    /// When the file of authorities is no good, or TLS cannot be set up.
+    pub fn new(settings: &Upstream) -> Result<Self, String> {
         let literal = settings.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, settings.port));
-        Self {
-            connector: Connector::new(Some(ConnectorOptions::from_server_conf(conf))),
+        let origin = origin(settings);
+        Ok(Self {
+            client: client(settings)?,
+            origin: origin.parse().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
-        }
+        })
     }
 
     /// Looks the engine's name up again, so that a new address is used for new connections.
@@ -157,47 +159,33 @@ impl Engine {
     /// # Errors
     /// [`UpstreamError`].
     pub async fn ask(&self, question: Question<'_>) -> Result<EngineReply, UpstreamError> {
-        // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
-        tokio::time::timeout(question.timeout, self.ask_untimed(&question))
-            .await
-            .unwrap_or(Err(UpstreamError::TimedOut))
+        let post = Post {
+            url: self.url(question.path),
+            headers: self.headers(&question),
+            body: question.body,
+            may_repeat: question.may_repeat,
+        };
+        let max = question.answer_bytes_max;
+        let answer = client::exchange(&self.client, post, max, question.timeout).await;
+        let answer = answer.map_err(|fault| error_of(fault, max))?;
+        let set_cookies = answer.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+        Ok(EngineReply { status: answer.status, body: answer.body, set_cookies })
     }
 
-    async fn ask_untimed(&self, question: &Question<'_>) -> Result<EngineReply, UpstreamError> {
-        let header = self.request_header(question)?;
-        let mut repeated = false;
-        loop {
-            let mut line = self.connect().await?;
-            match line.send(header.clone(), question.body.clone()).await {
-                Ok(()) => {}
-                Err(NoAnswer::Broken) if line.reused && question.may_repeat && !repeated => {
-                    repeated = true;
-                    continue;
-                }
-                Err(NoAnswer::Broken) => return Err(UpstreamError::Broken),
-                Err(NoAnswer::TimedOut) => return Err(UpstreamError::TimedOut),
-            }
-            let reply = read_reply(&mut line.session, question.answer_bytes_max).await?;
-            self.release(line).await;
-            return Ok(reply);
-        }
-    }
-
-    /// A connection, new or used.
+    /// Sends a request of a client as it is, and waits for the head of the answer.
     ///
     /// # Errors
-    /// [`UpstreamError::Unreachable`].
-    pub async fn connect(&self) -> Result<Line, UpstreamError> {
-        let peer = self.peer().ok_or(UpstreamError::Unreachable)?;
-        let got = self.connector.get_http_session(&*peer).await;
-        let (session, reused) = got.map_err(|_| UpstreamError::Unreachable)?;
-        Ok(Line { session, reused, peer })
-    }
-
-    /// Gives a connection whose answer has been read to its end back for others to use.
-    pub async fn release(&self, line: Line) {
-        let idle = Some(self.settings.pool_idle_timeout);
-        self.connector.release_http_session(line.session, &*line.peer, idle).await;
+    /// [`UpstreamError`].
+    pub async fn forward(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        may_repeat: bool,
+    ) -> Result<Response, UpstreamError> {
+        let post = Post { url: self.url(path), headers, body, may_repeat };
+        let answer = tokio::time::timeout(self.settings.timeout, client::send(&self.client, post)).await;
+        answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }
 
     /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS chooses
@@ -207,102 +195,62 @@ impl Engine {
         self.settings.is_tls.then(|| format!("{}:{}", self.settings.host, self.settings.port))
     }
 
-    fn request_header(&self, question: &Question<'_>) -> Result<Box<RequestHeader>, UpstreamError> {
-        let broken = |_| UpstreamError::Broken;
-        let mut header =
-            RequestHeader::build_no_case(Method::POST, question.path.as_bytes(), Some(24)).map_err(broken)?;
+    /// The client chooses path and query, never the host: `//elsewhere/` is a path here.
+    fn url(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.origin.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
+    fn headers(&self, question: &Question<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(question.headers.len() + 4);
         for (name, value) in question.headers {
             if !NOT_PASSED_ON.contains(&name.as_str()) {
-                header.append_header(name.clone(), value.clone()).map_err(broken)?;
+                headers.append(name.clone(), value.clone());
             }
         }
-        if let Some(host) = self.host_header().or_else(|| self.own_host(question)) {
-            header.insert_header(header::HOST, host).map_err(broken)?;
+        if self.settings.is_tls {
+            headers.remove(header::HOST);
         }
-        let fixed: [(HeaderName, HeaderValue); 4] = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (header::ACCEPT, HeaderValue::from_static("application/json")),
-            (header::CONTENT_LENGTH, HeaderValue::from(question.body.len())),
-            (HeaderName::from_static("x-request-id"), request_id_value(question.request_id)),
-        ];
-        for (name, value) in fixed {
-            header.insert_header(name, value).map_err(broken)?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Ok(id) = HeaderValue::from_str(question.request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        Ok(Box::new(header))
-    }
-
-    /// HTTP/2 clients name the host elsewhere, and our own questions have no client.
-    fn own_host(&self, question: &Question<'_>) -> Option<String> {
-        let absent = !question.headers.contains_key(header::HOST);
-        absent.then(|| format!("{}:{}", self.settings.host, self.settings.port))
+        headers
     }
 }
 
-fn request_id_value(id: &str) -> HeaderValue {
-    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+fn origin(settings: &Upstream) -> String {
+    let scheme = if settings.is_tls { "https" } else { "http" };
+    let host = if settings.host.contains(':') { format!("[{}]", settings.host) } else { settings.host.clone() };
+    format!("{scheme}://{host}:{}/", settings.port)
 }
 
-/// A connection to the engine.
-pub struct Line {
-    /// What is said on it.
-    pub session: HttpSession,
-    /// Has it carried a request before?
-    pub reused: bool,
-    peer: Arc<HttpPeer>,
-}
-
-impl Line {
-    /// Sends a request and reads the head of its answer, which is not informational.
-    ///
-    /// # Errors
-    /// [`NoAnswer`], and no byte of an answer came.
-    pub async fn send(&mut self, mut header: Box<RequestHeader>, body: Bytes) -> Result<(), NoAnswer> {
-        if matches!(self.session, HttpSession::H2(_)) {
-            address_http2(&mut header, self.peer.is_tls());
-        }
-        self.session.write_request_header(header).await.map_err(no_answer)?;
-        self.session.write_request_body(body, true).await.map_err(no_answer)?;
-        self.session.finish_request_body().await.map_err(no_answer)?;
-        for _ in 0..INFORMATIONAL_MAX {
-            self.session.read_response_header().await.map_err(no_answer)?;
-            let is_final = self.session.response_header().is_some_and(|head| !head.status.is_informational());
-            if is_final {
-                return Ok(());
-            }
-        }
-        Err(NoAnswer::Broken)
+fn client(settings: &Upstream) -> Result<reqwest::Client, String> {
+    let builder = client::builder(settings.connect_timeout, settings.pool_idle_timeout);
+    // Answers are wanted as they are: some are passed on, and the others come from the same machine.
+    let mut builder = builder.no_proxy().no_gzip().no_brotli();
+    builder = match (settings.http2, settings.is_tls) {
+        (false, _) => builder.http1_only(),
+        (true, true) => builder,
+        (true, false) => builder.http2_prior_knowledge(),
+    };
+    if let Some(path) = &settings.tls_ca_file {
+        builder = builder.tls_certs_only(client::certificates(path)?);
     }
+    builder.build().map_err(|error| format!("TLS for the upstream cannot be set up: {error}"))
 }
 
-/// Why not even the head of an answer came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// Not in time.
-    TimedOut,
-    /// The connection ended, or what came was not HTTP.
-    Broken,
-}
-
-fn no_answer(error: Box<pingora::Error>) -> NoAnswer {
-    match error.etype() {
-        pingora::ErrorType::ReadTimedout | pingora::ErrorType::WriteTimedout => NoAnswer::TimedOut,
-        _ => NoAnswer::Broken,
+fn error_of(fault: Fault, max: usize) -> UpstreamError {
+    match fault {
+        Fault::Connect => UpstreamError::Unreachable,
+        Fault::Timeout => UpstreamError::TimedOut,
+        Fault::Broken => UpstreamError::Broken,
+        Fault::TooLarge => UpstreamError::TooLarge { max },
     }
-}
-
-/// Informational answers before the real one.
-const INFORMATIONAL_MAX: usize = 10;
-
-/// HTTP/2 names scheme and host with the path, not in a header of its own.
-fn address_http2(header: &mut RequestHeader, is_tls: bool) {
-    let scheme = if is_tls { "https" } else { "http" };
-    let host = header.remove_header(&header::HOST);
-    let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let path = String::from_utf8_lossy(header.raw_path()).into_owned();
-    if let Ok(uri) = format!("{scheme}://{host}{path}").parse() {
-        header.set_uri(uri);
-    }
-    header.set_version(http::Version::HTTP_2);
 }
 
 fn peer(address: SocketAddr, settings: &Upstream) -> HttpPeer {
@@ -320,13 +268,42 @@ fn peer(address: SocketAddr, settings: &Upstream) -> HttpPeer {
     peer
 }
 
-async fn read_reply(session: &mut HttpSession, bytes_max: usize) -> Result<EngineReply, UpstreamError> {
-    let response = session.response_header().ok_or(UpstreamError::Broken)?;
-    let status = response.status;
-    let set_cookies = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-    let mut chunks = Chunks::new(bytes_max);
-    while let Some(chunk) = session.read_response_body().await.map_err(|_| UpstreamError::Broken)? {
-        chunks.push(chunk).map_err(|TooLong| UpstreamError::TooLarge { max: bytes_max })?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::limits::Limits;
+
+    fn settings(host: &str) -> Upstream {
+        let second = Limits::default().request_timeout;
+        Upstream {
+            is_tls: false,
+            host: host.into(),
+            port: 8080,
+            graphql_path: None,
+            connect_timeout: second,
+            timeout: second,
+            idle_timeout: second,
+            pool_idle_timeout: second,
+            http2: false,
+            tls_ca_file: None,
+            query_root: None,
+            mutation_root: None,
+            probe_interval: second,
+        }
     }
-    Ok(EngineReply { status, body: chunks.finish(), set_cookies })
+
+    #[test]
+    fn a_path_never_chooses_the_host() {
+        crate::install_tls_provider();
+        let engine = Engine::new(&settings("::1")).expect("an engine");
+        for (path, wanted) in [
+            ("/v1/graphql", "http://[::1]:8080/v1/graphql"),
+            ("//elsewhere/graphql", "http://[::1]:8080//elsewhere/graphql"),
+            ("/graphql?a=b&c=http://x", "http://[::1]:8080/graphql?a=b&c=http://x"),
+            ("http://elsewhere/graphql", "http://[::1]:8080/http://elsewhere/graphql"),
+            ("/\\elsewhere/x", "http://[::1]:8080//elsewhere/x"),
+        ] {
+            assert_eq!(engine.url(path).as_str(), wanted);
+        }
+    }
 }

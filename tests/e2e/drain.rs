@@ -1,0 +1,54 @@
+//! SIGTERM: what is in flight is finished, what is new is told to go elsewhere.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::harness::engines::Engines;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+
+pub const TESTS: &[super::Test] = &[
+    ("a_request_in_flight_is_finished", a_request_in_flight_is_finished),
+    ("the_wait_has_an_end", the_wait_has_an_end),
+];
+
+fn terminate(pillion: &Pillion) {
+    let status = Command::new("kill").arg("-TERM").arg(pillion.process.0.id().to_string()).status();
+    assert!(status.is_ok_and(|status| status.success()));
+}
+
+fn wait_for_end(pillion: &mut Pillion) {
+    wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+}
+
+fn a_request_in_flight_is_finished(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/search", Reply::Late(Duration::from_millis(700), Box::new(Reply::json("[]"))));
+    let mut pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    let mut client = pillion.client();
+    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"query\":\"{ search { title } }\"}"[..].as_ref());
+    wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
+    terminate(&pillion);
+    wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
+    let late = pillion.client().ask("{ productById(id: 1) { name } }");
+    assert_eq!((late.status(), late.header("connection")), (200, Some("close")));
+    let answer = client.answer().expect("the answer");
+    assert_eq!(answer.text(), r#"{"data":{"search":[]}}"#);
+    wait_for_end(&mut pillion);
+    let status = pillion.process.0.wait().expect("a status");
+    assert!(status.success(), "{status}");
+}
+
+fn the_wait_has_an_end(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/search", Reply::Hang);
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).config("shutdown_timeout: 500ms\n");
+    let mut pillion = setup.start().wait_until_ready();
+    let mut client = pillion.client();
+    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"query\":\"{ search { title } }\"}"[..].as_ref());
+    wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
+    terminate(&pillion);
+    wait_for_end(&mut pillion);
+    assert!(client.answer().is_none());
+}

@@ -1,0 +1,134 @@
+//! An engine that is down, slow, or breaks off; handlers that close connections.
+
+use std::time::Duration;
+
+use super::harness::engines::Engines;
+use super::harness::pillion::Setup;
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::{free_port, wait_until};
+
+pub const TESTS: &[super::Test] = &[
+    ("the_engine_is_down_and_comes_back", the_engine_is_down_and_comes_back),
+    ("the_engine_is_slow", the_engine_is_slow),
+    ("half_an_answer_is_never_a_whole_one", half_an_answer_is_never_a_whole_one),
+    ("mutations_are_never_sent_twice", mutations_are_never_sent_twice),
+    ("a_handler_that_closes_connections", a_handler_that_closes_connections),
+    ("connections_are_used_again", connections_are_used_again),
+];
+
+fn the_engine_is_down_and_comes_back(_: &Engines) {
+    let port = free_port();
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let setup = Setup::before(port).with_shop(handlers.port).config("upstream: {probe_interval: 100ms}\n");
+    let pillion = setup.start();
+    wait_until("the first look", || pillion.admin("/readyz").1.contains("cannot be reached"));
+    assert_eq!(pillion.admin("/healthz").0, 200);
+
+    let mut client = pillion.client();
+    let answer = client.ask("{ productById(id: 1) { name } }");
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "upstream-error");
+    let headers = [("Content-Type", "application/json"), ("Accept", "application/graphql-response+json")];
+    let answer = pillion.client().request("POST", "/graphql", &headers, br#"{"query":"{a}"}"#);
+    assert_eq!(answer.header("content-type"), Some("application/graphql-response+json; charset=utf-8"));
+    let long = format!(r#"{{"query":"{{a}}","x":"{}"}}"#, "x".repeat(100_000));
+    assert_eq!(pillion.client().post(&long).status(), 502);
+
+    // Actions need no engine, and in a mixed document they are not hidden by its absence.
+    assert_eq!(pillion.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
+    let mixed = pillion.client().ask("{ count a b }").json();
+    assert_eq!(mixed["data"], serde_json::json!({ "count": 1, "a": null, "b": null }));
+    assert_eq!(mixed["errors"].as_array().map(Vec::len), Some(2));
+    assert_eq!(mixed["errors"][0]["path"], serde_json::json!(["a"]));
+
+    let engine = Scripted::start_on(port);
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    let pillion = pillion.wait_until_ready();
+    assert_eq!(pillion.client().ask("{ __typename }").status(), 200);
+}
+
+fn the_engine_is_slow(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::Hang);
+    handlers.on_path("/count", Reply::json("1"));
+    let config = "upstream: {timeout: 300ms, idle_timeout: 300ms}\n";
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).config(config).start();
+    let answer = pillion.client().ask("{ a }");
+    assert_eq!((answer.status(), &answer.json()["errors"][0]["extensions"]["code"]), (504, &"upstream-timeout".into()));
+    let long = format!(r#"{{"query":"{{a}}","x":"{}"}}"#, "x".repeat(100_000));
+    assert_eq!(pillion.client().post(&long).status(), 504);
+    let mixed = pillion.client().ask("{ a count }").json();
+    assert_eq!(mixed["data"], serde_json::json!({ "a": null, "count": 1 }));
+    assert_eq!(mixed["errors"][0]["extensions"]["code"], "upstream-timeout");
+}
+
+fn half_an_answer_is_never_a_whole_one(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).start();
+    let whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"data\":{\"a\":12}}";
+    handlers.on_path("/count", Reply::json("1"));
+    for cut in (0..whole.len()).step_by(3) {
+        engine.on_path("/graphql", Reply::Raw(whole[..cut].to_vec()));
+        let mixed = pillion.client().ask("{ a count }").json();
+        assert_eq!(mixed["data"], serde_json::json!({ "a": null, "count": 1 }), "cut at {cut}");
+    }
+    engine.on_path("/graphql", Reply::Raw(whole.to_vec()));
+    assert_eq!(pillion.client().ask("{ a count }").text(), r#"{"data":{"a":12,"count":1}}"#);
+
+    let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n7";
+    for cut in 0..whole.len() {
+        handlers.on_path("/count", Reply::Raw(whole[..cut].to_vec()));
+        let answer = pillion.client().ask("{ count }").json();
+        assert_eq!(answer["errors"][0]["message"], "http exception when calling webhook", "cut at {cut}");
+    }
+}
+
+fn mutations_are_never_sent_twice(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).start();
+    handlers.on_path("/sendCode", Reply::json("true"));
+    for document in [r#"mutation { pay }"#, r#"mutation { sendCode(phone: "1") pay }"#] {
+        engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Mutation"}}"#));
+        // A connection that has been used, so that a repetition would be possible.
+        pillion.client().ask("{ __typename }");
+        engine.take_seen();
+        engine.on_path("/graphql", Reply::Close);
+        let answer = pillion.client().ask(document).text();
+        assert!(answer.contains("upstream-error"), "{answer}");
+        let seen = engine.take_seen().into_iter().filter(|seen| seen.text().contains("pay")).count();
+        assert_eq!(seen, 1, "{document}");
+        if document.contains("sendCode") {
+            assert!(answer.contains(r#""completed":["sendCode"]"#), "{answer}");
+        }
+    }
+}
+
+fn a_handler_that_closes_connections(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    handlers.on_path("/sendCode", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue".to_vec()));
+    let mut client = pillion.client();
+    for _ in 0..50 {
+        let answer = client.ask(r#"mutation { sendCode(phone: "1") }"#);
+        assert_eq!(answer.text(), r#"{"data":{"sendCode":true}}"#);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(handlers.take_seen().len(), 50);
+}
+
+fn connections_are_used_again(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"a":1}}"#));
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).flag("--threads=1").start().wait_until_ready();
+    let mut client = pillion.client();
+    for _ in 0..20 {
+        client.ask("{ a }");
+        client.ask("{ a count }");
+    }
+    // One for each of: what streams through, the engine's parts, and our own look at the engine.
+    assert!(engine.connections() <= 4, "{} connections to the engine", engine.connections());
+    assert!(handlers.connections() <= 2, "{} connections to the handlers", handlers.connections());
+}

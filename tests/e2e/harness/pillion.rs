@@ -1,0 +1,168 @@
+//! The program itself, as users start it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::client::Client;
+use super::engines::Process;
+use super::{free_port, wait_until};
+
+/// How to start it.
+pub struct Setup {
+    /// The engine's address.
+    pub upstream: String,
+    /// The metadata folder, if any.
+    pub metadata: Option<PathBuf>,
+    /// What `pillion.yaml` says.
+    pub config: String,
+    /// More flags.
+    pub flags: Vec<String>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Before the engine on `port`.
+    pub fn before(port: u16) -> Self {
+        Self {
+            upstream: format!("http://127.0.0.1:{port}"),
+            metadata: None,
+            config: String::new(),
+            flags: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// With the sample actions, called on `port`.
+    pub fn with_shop(mut self, handlers: u16) -> Self {
+        self.metadata = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata/shop"));
+        self.env("HANDLERS", &format!("http://127.0.0.1:{handlers}"))
+    }
+
+    /// With an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a flag.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// With a configuration file.
+    pub fn config(mut self, yaml: &str) -> Self {
+        self.config.push_str(yaml);
+        self
+    }
+
+    fn command(&self, port: u16, admin: u16) -> (Command, Option<PathBuf>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command.arg("serve").arg(format!("--upstream={}", self.upstream));
+        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
+        if let Some(metadata) = &self.metadata {
+            command.arg("--metadata").arg(metadata);
+        }
+        let config = (!self.config.is_empty()).then(|| {
+            let path = std::env::temp_dir().join(format!("pillion-e2e-{}-{port}.yaml", std::process::id()));
+            std::fs::write(&path, &self.config).expect("a file");
+            command.arg("--config").arg(&path);
+            path
+        });
+        command.args(&self.flags).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        (command, config)
+    }
+
+    /// Starts it and waits for its line.
+    pub fn start(self) -> Pillion {
+        let (port, admin) = (free_port(), free_port());
+        let (mut command, config) = self.command(port, admin);
+        let mut process = Process(command.spawn().expect("pillion starts"));
+        let stdout = process.0.stdout.take().expect("its output");
+        let log = Arc::new(Mutex::new(String::new()));
+        if let Some(stderr) = process.0.stderr.take() {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            });
+        }
+        let mut ready = String::new();
+        BufReader::new(stdout).read_line(&mut ready).expect("its line");
+        let pillion = Pillion { port, admin, ready, process, log, config };
+        assert!(pillion.ready.contains("is ready"), "{}", pillion.log());
+        pillion
+    }
+
+    /// Starts it, for it to fail. Gives its status and what it says.
+    pub fn start_in_vain(self) -> (ExitStatus, String) {
+        let (mut command, config) = self.command(free_port(), free_port());
+        let mut process = Process(command.spawn().expect("pillion starts"));
+        wait_until("the end of pillion", || process.0.try_wait().is_ok_and(|status| status.is_some()));
+        let mut said = String::new();
+        process.0.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
+        config.map(std::fs::remove_file);
+        (process.0.wait().expect("its status"), said)
+    }
+}
+
+/// The running program. It ends when it is dropped.
+pub struct Pillion {
+    /// Where clients connect.
+    pub port: u16,
+    /// Where the admin listener is.
+    pub admin: u16,
+    /// The line it has printed.
+    pub ready: String,
+    /// Its process.
+    pub process: Process,
+    log: Arc<Mutex<String>>,
+    config: Option<PathBuf>,
+}
+
+impl Pillion {
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A connection to it.
+    pub fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// GET on the admin listener: status and text.
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let answer = Client::connect(self.admin).request("GET", path, &[], b"");
+        (answer.status(), answer.text())
+    }
+
+    /// Waits until `/readyz` says so.
+    pub fn wait_until_ready(self) -> Self {
+        wait_until("readiness", || self.admin("/readyz").0 == 200);
+        self
+    }
+
+    /// A metric's value by its line in `/metrics`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.admin("/metrics").1;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_default()
+    }
+}
+
+impl Drop for Pillion {
+    fn drop(&mut self) {
+        if let Some(config) = &self.config {
+            let _ = std::fs::remove_file(config);
+        }
+    }
+}

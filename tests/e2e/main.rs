@@ -1,0 +1,67 @@
+//! End to end: the real program before real engines. `tests/fixtures/http` are the cases a reader learns the product
+//! from; the modules here are what cannot be told in a table.
+
+mod harness;
+#[path = "../yaml.rs"]
+mod yaml;
+
+mod admin;
+mod drain;
+mod faults;
+mod keys;
+mod protocols;
+mod raw_http;
+mod startup;
+mod streaming;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use harness::engines::Engines;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Something to test.
+type Test = (&'static str, fn(&Engines));
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    let engines = Arc::new(Engines::start());
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(&engines)));
+    // Only now is nobody else using them, and they end with their last user.
+    drop(engines);
+    conclusion.exit_code()
+}
+
+fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
+    let families = harness::fixture::families().into_iter().map(|family| {
+        let engines = engines.cloned();
+        Trial::test(format!("fixtures::{}", family.name), move || {
+            engines.map_or(Ok(()), |engines| family.run(&engines)).map_err(Failed::from)
+        })
+    });
+    let modules = [
+        ("admin", admin::TESTS),
+        ("drain", drain::TESTS),
+        ("faults", faults::TESTS),
+        ("keys", keys::TESTS),
+        ("protocols", protocols::TESTS),
+        ("raw_http", raw_http::TESTS),
+        ("startup", startup::TESTS),
+        ("streaming", streaming::TESTS),
+    ];
+    let written = modules.into_iter().flat_map(|(module, tests)| {
+        tests.iter().map(move |(name, test)| {
+            let engines = engines.cloned();
+            Trial::test(format!("{module}::{name}"), move || {
+                if let Some(engines) = engines {
+                    test(&engines);
+                }
+                Ok(())
+            })
+        })
+    });
+    families.chain(written).collect()
+}

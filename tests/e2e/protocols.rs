@@ -1,0 +1,170 @@
+//! HTTP/2 in clear text and with TLS, TLS and HTTP/2 to the engine, WebSockets passing through.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::harness::engines::Engines;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::{free_port, wait_for_port, wait_until};
+
+pub const TESTS: &[super::Test] = &[
+    ("http2_in_clear_text", http2_in_clear_text),
+    ("tls_from_clients_and_to_the_engine", tls_from_clients_and_to_the_engine),
+    ("http2_to_the_engine", http2_to_the_engine),
+    ("websockets_pass_through", websockets_pass_through),
+];
+
+const MIXED: &str = r#"{"query":"{ productById(id: 1) { name } count }"}"#;
+const ANSWER: &str = r#"{"data":{"productById":{"name":"City bicycle"},"count":1}}"#;
+
+/// Posts with a real client and gives version and text.
+fn post(builder: reqwest::ClientBuilder, url: &str, body: &str) -> (reqwest::Version, u16, String) {
+    pillion::install_tls_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let client = builder.no_proxy().build().expect("a client");
+        let request = client.post(url).header("content-type", "application/json").body(body.to_owned());
+        let answer = request.send().await.expect("an answer");
+        (answer.version(), answer.status().as_u16(), answer.text().await.expect("a text"))
+    })
+}
+
+fn shop(engine: u16) -> (Scripted, Setup) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let setup = Setup::before(engine).with_shop(handlers.port);
+    (handlers, setup)
+}
+
+fn http2_in_clear_text(engines: &Engines) {
+    let (_handlers, setup) = shop(engines.postgraphile);
+    let pillion = setup.start().wait_until_ready();
+    let url = format!("http://127.0.0.1:{}/graphql", pillion.port);
+    let client = || reqwest::Client::builder().http2_prior_knowledge();
+    assert_eq!(post(client(), &url, MIXED), (reqwest::Version::HTTP_2, 200, ANSWER.to_owned()));
+    let plain = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+    let answer = r#"{"data":{"productById":{"name":"City bicycle"}}}"#;
+    assert_eq!(post(client(), &url, plain), (reqwest::Version::HTTP_2, 200, answer.to_owned()));
+    // Longer than the buffer for repetitions, so it goes another way.
+    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(200_000));
+    assert_eq!(post(client(), &url, &long), (reqwest::Version::HTTP_2, 200, answer.to_owned()));
+}
+
+/// A certificate for `localhost` that signs itself.
+fn certificate() -> (PathBuf, PathBuf) {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-tls-{}-{}", std::process::id(), free_port()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let status = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output();
+    assert!(status.is_ok_and(|output| output.status.success()), "openssl failed");
+    (cert, key)
+}
+
+/// A Pillion with TLS in front of `engine`, to play an engine with TLS.
+fn with_tls(engine: u16) -> (Pillion, u16, PathBuf) {
+    let (cert, key) = certificate();
+    let port = free_port();
+    let config = format!(
+        "tls: {{listen: '127.0.0.1:{port}', cert_file: '{}', key_file: '{}'}}\n",
+        cert.display(),
+        key.display()
+    );
+    let pillion = Setup::before(engine).config(&config).start();
+    wait_for_port(port);
+    (pillion, port, cert)
+}
+
+fn tls_from_clients_and_to_the_engine(engines: &Engines) {
+    let (_inner, tls_port, authority) = with_tls(engines.postgraphile);
+    let pem = std::fs::read(&authority).expect("the certificate");
+    let trusting = || {
+        let certificate = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+        reqwest::Client::builder().tls_certs_only([certificate])
+    };
+    let url = format!("https://localhost:{tls_port}/graphql");
+    let plain = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+    let (version, status, text) = post(trusting(), &url, plain);
+    assert_eq!((version, status), (reqwest::Version::HTTP_2, 200), "{text}");
+    assert_eq!(post(trusting().http1_only(), &url, plain).0, reqwest::Version::HTTP_11);
+
+    // Every way to the engine with TLS: streaming, our own parts, and long bodies.
+    let (_handlers, setup) = shop(1);
+    let config = format!("upstream: {{tls_ca_file: '{}'}}\n", authority.display());
+    let mut setup = setup.config(&config);
+    setup.upstream = format!("https://localhost:{tls_port}");
+    let pillion = setup.start().wait_until_ready();
+    let mut client = pillion.client();
+    assert_eq!(client.post(MIXED).text(), ANSWER);
+    assert_eq!(client.post(plain).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
+    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(200_000));
+    assert_eq!(client.post(&long).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
+
+    // An authority that we do not know is no engine.
+    let (other, _) = certificate();
+    let (_handlers, setup) = shop(1);
+    let mut setup = setup.config(&format!("upstream: {{tls_ca_file: '{}'}}\n", other.display()));
+    setup.upstream = format!("https://localhost:{tls_port}");
+    let pillion = setup.start();
+    wait_until("the first look", || pillion.admin("/readyz").1.contains("cannot be reached"));
+    assert_eq!(pillion.client().post(plain).status(), 502);
+}
+
+fn http2_to_the_engine(engines: &Engines) {
+    // Another Pillion plays an engine that speaks HTTP/2.
+    let inner = Setup::before(engines.postgraphile).start().wait_until_ready();
+    let (_handlers, setup) = shop(inner.port);
+    let pillion = setup.config("upstream: {http2: true}\n").start().wait_until_ready();
+    let mut client = pillion.client();
+    assert_eq!(client.post(MIXED).text(), ANSWER);
+    let plain = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+    assert_eq!(client.post(plain).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
+}
+
+fn websockets_pass_through(_: &Engines) {
+    // An engine that echoes whatever comes after its 101.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            std::thread::spawn(move || echo(stream));
+        }
+    });
+    let (_handlers, setup) = shop(port);
+    let pillion = setup.start();
+    let mut client = pillion.client();
+    client.send(
+        b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n",
+    );
+    let head = client.answer().expect("a head");
+    assert_eq!((head.status(), head.header("upgrade")), (101, Some("websocket")));
+    client.send(b"frames { count } of any kind");
+    let mut echoed = [0; 28];
+    client.stream().read_exact(&mut echoed).expect("the echo");
+    assert_eq!(&echoed, b"frames { count } of any kind");
+}
+
+fn echo(mut stream: TcpStream) {
+    let head = super::harness::message::read_head(&mut stream);
+    if !head.is_ok_and(|head| head.is_some_and(|head| head.header("upgrade").is_some())) {
+        return;
+    }
+    let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    let mut buffer = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        if stream.write_all(&buffer[..length]).is_err() {
+            return;
+        }
+    }
+}

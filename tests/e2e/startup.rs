@@ -1,0 +1,138 @@
+//! What stops the start, what is only warned about, and what is said.
+
+use std::path::PathBuf;
+
+use super::harness::engines::Engines;
+use super::harness::pillion::Setup;
+use super::harness::{free_port, wait_until};
+
+pub const TESTS: &[super::Test] = &[
+    ("four_flags_are_enough", four_flags_are_enough),
+    ("all_mistakes_are_told_with_their_places", all_mistakes_are_told_with_their_places),
+    ("flag_over_environment_over_file", flag_over_environment_over_file),
+    ("a_whole_exported_folder_is_read", a_whole_exported_folder_is_read),
+    ("a_port_that_is_taken", a_port_that_is_taken),
+    ("secrets_that_let_everybody_in", secrets_that_let_everybody_in),
+    ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
+];
+
+fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-{}-{name}", std::process::id()));
+    for (path, text) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+fn four_flags_are_enough(engines: &Engines) {
+    let folder = folder("empty", &[("version.yaml", "version: 3\n")]);
+    let mut setup = Setup::before(engines.postgraphile);
+    setup.metadata = Some(folder.clone());
+    let pillion = setup.start().wait_until_ready();
+    assert_eq!(pillion.ready.lines().count(), 1);
+    assert!(pillion.ready.contains(&format!("clients on 127.0.0.1:{}", pillion.port)), "{}", pillion.ready);
+    assert!(pillion.ready.contains("0 actions"), "{}", pillion.ready);
+    assert!(pillion.log().contains("every client may call every action"), "{}", pillion.log());
+    assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn all_mistakes_are_told_with_their_places(_: &Engines) {
+    let files = [
+        ("actions.graphql", "type Query {\n  one(a: Nowhere): Int!\n  two: Int!\n}\n"),
+        (
+            "actions.yaml",
+            "actions:\n  - name: one\n    definition:\n      handler: '{{NO_SUCH_VARIABLE}}/one'\n  - name: two\n    definition:\n      handler: not-an-address\n      colour: red\n  - name: three\n    definition:\n      handler: http://a.example\n",
+        ),
+    ];
+    let folder = folder("mistakes", &files);
+    let mut setup = Setup::before(1).config("limits: {depth: many}\n");
+    setup.metadata = Some(folder.clone());
+    let (status, said) = setup.start_in_vain();
+    assert!(!status.success());
+    for wanted in [
+        "Nowhere",
+        "NO_SUCH_VARIABLE",
+        "actions.yaml:4:",
+        "actions.yaml:7:",
+        "actions.graphql:2:",
+        "three",
+        "help: ",
+        "many",
+        "depth",
+        "unknown key \"colour\"",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn flag_over_environment_over_file(_: &Engines) {
+    let setup = || Setup::before(1).config("log: {format: text}\ndialect: wrong-in-file\n");
+    let (_, said) = setup().start_in_vain();
+    assert!(said.contains("wrong-in-file"), "{said}");
+    let (_, said) = setup().env("PILLION_DIALECT", "wrong-in-environment").start_in_vain();
+    assert!(said.contains("wrong-in-environment"), "{said}");
+    let (_, said) = setup().env("PILLION_DIALECT", "hasura").flag("--dialect=wrong-in-flag").start_in_vain();
+    assert!(said.contains("wrong-in-flag"), "{said}");
+}
+
+fn a_whole_exported_folder_is_read(engines: &Engines) {
+    let files = [
+        ("config.yaml", "version: 3\nmetadata_directory: metadata\n"),
+        ("metadata/version.yaml", "version: 3\n"),
+        ("metadata/databases/databases.yaml", "[]\n"),
+        ("metadata/actions/b.graphql", "type Mutation { two: Int }\n"),
+        ("metadata/actions/b.yaml", "actions:\n  - name: two\n    definition: {handler: 'http://127.0.0.1:1'}\n"),
+        ("metadata/actions.graphql", "extend type Query {\n  \"\"\"One.\"\"\"\n  one: Int\n}\n"),
+        (
+            "metadata/actions.yaml",
+            "actions:\n  - name: one\n    comment: The first.\n    definition: {kind: '', type: query, handler: 'http://127.0.0.1:1'}\ncustom_types: {enums: [], input_objects: [], objects: [], scalars: []}\n",
+        ),
+    ];
+    let folder = folder("exported", &files);
+    let mut setup = Setup::before(engines.postgraphile);
+    setup.metadata = Some(folder.clone());
+    let pillion = setup.start();
+    assert!(pillion.ready.contains("2 actions"), "{}", pillion.ready);
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn a_port_that_is_taken(_: &Engines) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let (status, said) = Setup::before(1)
+        .flag(&format!("--tls-listen={address}"))
+        .config("tls: {cert_file: a, key_file: b}\n")
+        .start_in_vain();
+    assert!(!status.success());
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+}
+
+fn secrets_that_let_everybody_in(_: &Engines) {
+    let start = |name: &str, value: &str| Setup::before(1).env(name, value).start_in_vain().1;
+    assert!(start("HASURA_GRAPHQL_ADMIN_SECRET", " ").contains("empty admin secret"));
+    assert!(
+        start("HASURA_GRAPHQL_JWT_SECRET", r#"{"type":"HS256","key":"0123456789abcdef0123456789abcdef"}"#)
+            .contains("requires --admin-secret")
+    );
+    assert!(start("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "guest").contains("everybody is admin"));
+    let said = start("HASURA_GRAPHQL_JWT_SECRET", r#"{"type":"HS256","key":"too-short-and-secret"}"#);
+    assert!(!said.contains("too-short-and-secret"), "{said}");
+}
+
+fn tls_files_that_cannot_be_used(_: &Engines) {
+    let folder = folder("pem", &[("rubbish.pem", "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")]);
+    let rubbish = folder.join("rubbish.pem").display().to_string();
+    let tls =
+        |file: &str| format!("tls: {{listen: '127.0.0.1:{}', cert_file: {file}, key_file: {file}}}\n", free_port());
+    let (_, said) = Setup::before(1).config(&tls("nowhere.pem")).start_in_vain();
+    assert!(said.contains("nowhere.pem"), "{said}");
+    let (_, said) = Setup::before(1).config(&tls(&rubbish)).start_in_vain();
+    assert!(said.contains("rubbish.pem"), "{said}");
+    let (_, said) = Setup::before(1).config("upstream: {tls_ca_file: nowhere.pem}\n").start_in_vain();
+    assert!(said.contains("nowhere.pem"), "{said}");
+    wait_until("the folder to go", || std::fs::remove_dir_all(&folder).is_ok());
+}
