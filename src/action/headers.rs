@@ -110,8 +110,9 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     if !rules.forward_client_headers {
         return headers;
     }
+    let for_us_only = nominated(client);
     for (name, value) in client {
-        if is_forwarded(rules, name) {
+        if is_forwarded(rules, name) && !for_us_only.contains(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -125,6 +126,13 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The headers that `Connection` says are about this connection: <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>.
+#[must_use]
+pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
 }
 
 fn is_forwarded(rules: &HeaderRules, name: &HeaderName) -> bool {

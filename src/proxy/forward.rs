@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use reqwest::Response;
 
+use crate::action::headers::nominated;
 use crate::upstream::{Engine, UpstreamError};
 
 /// How a forwarded request ended.
@@ -57,17 +58,12 @@ fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
-}
-
 fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
     let head = session.req_header();
     let mut headers = without_hop_by_hop(&head.headers);
     headers.remove(header::EXPECT);
     headers.remove(header::CONTENT_LENGTH);
-    if engine.settings().is_tls {
+    if engine.names_host_itself() {
         headers.remove(header::HOST);
     } else if let (false, Some(authority)) = (headers.contains_key(header::HOST), head.uri.authority())
         && let Ok(host) = HeaderValue::from_str(authority.as_str())

@@ -4,7 +4,7 @@
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Version, request};
 
-use crate::action::headers::SESSION_PREFIX;
+use crate::action::headers::{SESSION_PREFIX, nominated};
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 
@@ -21,12 +21,14 @@ pub fn check(head: &request::Parts, limits: &Limits, is_graphql: bool) -> Result
     if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
         return bad("the header Host is missing");
     }
-    let lengths = head.headers.get_all(header::CONTENT_LENGTH).iter().count();
-    let is_list = head.headers.get(header::CONTENT_LENGTH).is_some_and(|value| value.as_bytes().contains(&b','));
-    if lengths > 1 || is_list {
-        return bad("the header Content-Length may be given only once");
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        let mut values = head.headers.get_all(&name).iter();
+        let is_list = values.next().is_some_and(|value| value.as_bytes().contains(&b','));
+        if is_list || values.next().is_some() {
+            return bad("Content-Length and Transfer-Encoding may be given only once, each with one value");
+        }
     }
-    if nominated(&head.headers).any(|name| is_protected(&name)) {
+    if nominated(&head.headers).iter().any(|name| is_protected(name.as_str())) {
         return bad("the header Connection names a header that must reach its addressee");
     }
     if let Some(name) = repeated_credential(&head.headers) {
@@ -60,12 +62,6 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), RequestError> 
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
-}
-
-/// The headers that `Connection` says are only for us.
-fn nominated(headers: &HeaderMap) -> impl Iterator<Item = String> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase())
 }
 
 /// Headers whose meaning nobody on the way may change.
@@ -108,7 +104,7 @@ pub fn look_alikes(headers: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && nominated(headers).any(|name| name == "upgrade")
+        && nominated(headers).contains(&header::UPGRADE)
 }
 
 /// Is `path` one of `paths`, however it is spelled? A spelling that only the engine understood would go round us.

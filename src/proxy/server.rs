@@ -1,6 +1,6 @@
 //! Listeners, what runs beside them, and an end in good order.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,8 +122,7 @@ fn check_pair(tls: &TlsListener) -> Result<(), String> {
 
 /// pingora ends the process without a word when an address is taken.
 fn check_listeners(settings: &Settings) -> Result<(), String> {
-    let tls = settings.tls.as_ref().map(|tls| tls.listen);
-    for address in [settings.listen, settings.admin_listen].into_iter().chain(tls) {
+    for address in listen_addresses(settings) {
         if address.port() == 0 {
             return Err(format!("{address}: port 0 cannot be listened on; choose a port"));
         }
@@ -132,27 +131,33 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// Prints one line once clients can connect.
+/// Prints one line once every listener takes connections.
 fn announce(world: Arc<World>) {
-    let wait = move || {
+    let addresses: Vec<SocketAddr> = listen_addresses(&world.settings).map(reachable).collect();
+    std::thread::spawn(move || {
         let started = Instant::now();
-        let mut address = world.settings.listen;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
-        }
+        let is_open = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(100)).is_ok();
         while started.elapsed() < Duration::from_secs(10) {
-            if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
+            if addresses.iter().all(is_open) {
                 print_ready(&world);
                 return;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-    };
-    std::thread::spawn(wait);
+    });
+}
+
+fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
+    let tls = settings.tls.as_ref().map(|tls| tls.listen);
+    [settings.listen, settings.admin_listen].into_iter().chain(tls)
+}
+
+/// Who listens everywhere can be reached on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }
 
 fn print_ready(world: &World) {

@@ -195,6 +195,12 @@ impl Engine {
         self.settings.is_tls.then(|| format!("{}:{}", self.settings.host, self.settings.port))
     }
 
+    /// Is the engine's own name part of each request's address, so that a `Host` beside it would contradict it?
+    #[must_use]
+    pub fn names_host_itself(&self) -> bool {
+        self.settings.is_tls || self.settings.http2
+    }
+
     /// The client chooses path and query, never the host: `//elsewhere/` is a path here.
     fn url(&self, path: &str) -> Url {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -211,7 +217,7 @@ impl Engine {
                 headers.append(name.clone(), value.clone());
             }
         }
-        if self.settings.is_tls {
+        if self.names_host_itself() {
             headers.remove(header::HOST);
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

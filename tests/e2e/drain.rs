@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::harness::client::Client;
 use super::harness::engines::Engines;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
@@ -12,6 +13,13 @@ pub const TESTS: &[super::Test] = &[
     ("a_request_in_flight_is_finished", a_request_in_flight_is_finished),
     ("the_wait_has_an_end", the_wait_has_an_end),
 ];
+
+/// Sends a request without waiting for its answer.
+fn ask_later(client: &mut Client) {
+    let body = r#"{"query":"{ search { title } }"}"#;
+    let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+}
 
 fn terminate(pillion: &Pillion) {
     let status = Command::new("kill").arg("-TERM").arg(pillion.process.0.id().to_string()).status();
@@ -27,7 +35,7 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
     handlers.on_path("/search", Reply::Late(Duration::from_millis(700), Box::new(Reply::json("[]"))));
     let mut pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
     let mut client = pillion.client();
-    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"query\":\"{ search { title } }\"}"[..].as_ref());
+    ask_later(&mut client);
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
     terminate(&pillion);
     wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
@@ -46,7 +54,7 @@ fn the_wait_has_an_end(engines: &Engines) {
     let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).config("shutdown_timeout: 500ms\n");
     let mut pillion = setup.start().wait_until_ready();
     let mut client = pillion.client();
-    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"query\":\"{ search { title } }\"}"[..].as_ref());
+    ask_later(&mut client);
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
     terminate(&pillion);
     wait_for_end(&mut pillion);

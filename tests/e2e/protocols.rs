@@ -49,7 +49,7 @@ fn http2_in_clear_text(engines: &Engines) {
     let answer = r#"{"data":{"productById":{"name":"City bicycle"}}}"#;
     assert_eq!(post(client(), &url, plain), (reqwest::Version::HTTP_2, 200, answer.to_owned()));
     // Longer than the buffer for repetitions, so it goes another way.
-    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(200_000));
+    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(90_000));
     assert_eq!(post(client(), &url, &long), (reqwest::Version::HTTP_2, 200, answer.to_owned()));
 }
 
@@ -107,7 +107,7 @@ fn tls_from_clients_and_to_the_engine(engines: &Engines) {
     let mut client = pillion.client();
     assert_eq!(client.post(MIXED).text(), ANSWER);
     assert_eq!(client.post(plain).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
-    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(200_000));
+    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(90_000));
     assert_eq!(client.post(&long).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
 
     // An authority that we do not know is no engine.

@@ -35,7 +35,7 @@ const FRAMING: &[(&str, &str, u16)] = &[
     ("a coding in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ("a space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
     ("a folded header", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),
-    ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
+    ("no host", "GET / HTTP/1.1\r\nAccept: */*\r\n\r\n", 400),
     ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     ("a zero byte", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
     ("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),

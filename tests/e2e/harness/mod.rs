@@ -8,11 +8,19 @@ pub mod pillion;
 pub mod scripted;
 
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A port of loopback that nobody listens on.
+/// A port of loopback that nobody listens on. Each is given out once, and none is one that the system gives out.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + u16::try_from(std::process::id() % 200).unwrap_or_default() * 100;
+    loop {
+        let port = start.saturating_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until `is_so` holds.
