@@ -117,7 +117,7 @@ async fn screen_post(
     let mut share = gate.budget.share();
     let looked_at = match look_at_body(gate, snapshot, session, ctx, &mut share).await {
         Ok(looked_at) => looked_at,
-        Err(BodyError::Broken(error)) => return Err(error),
+        Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
     };
     if !looked_at.may_be_ours {
