@@ -92,7 +92,10 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     if parser.recursion_reached() > limits.recursion_max {
         return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.recursion_max });
     }
-    let ast = parsed.map_err(|failed| invalid(true, text, &failed.errors, limits.errors_max))?;
+    let ast = parsed.map_err(|failed| {
+        let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "");
+        DocumentError::Invalid { syntax: true, mistakes, more }
+    })?;
     if let Err(errors) = ast.validate_standalone_executable() {
         refuse_mistakes(text, &errors, limits.errors_max)?;
     }
@@ -105,14 +108,8 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
 const LEFT_TO_ENGINE: &str = "UndefinedDirective";
 
 fn refuse_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
-    let ours =
-        |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(LEFT_TO_ENGINE);
-    let count = errors.iter().filter(ours).count();
-    let mistakes: Vec<Mistake> = errors.iter().filter(ours).take(max).map(|found| mistake(text, &found)).collect();
-    if mistakes.is_empty() {
-        return Ok(());
-    }
-    Err(DocumentError::Invalid { syntax: false, more: count - mistakes.len(), mistakes })
+    let (mistakes, more) = mistakes(text, errors, max, LEFT_TO_ENGINE);
+    if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
 }
 
 /// [All Variable Uses Defined](https://spec.graphql.org/September2025/#sec-All-Variable-Uses-Defined), which the
@@ -154,9 +151,15 @@ fn collect(text: &str, ast: &ast::Document) -> Document {
     document
 }
 
-/// The mistakes in `errors`, cut to `max`: rendering thousands of them is itself an attack.
-pub(crate) fn mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Vec<Mistake> {
-    errors.iter().take(max).map(|diagnostic| mistake(text, &diagnostic)).collect()
+/// The mistakes in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
+/// is itself an attack.
+pub(crate) fn mistakes(text: &str, errors: &DiagnosticList, max: usize, kind_left_out: &str) -> (Vec<Mistake>, usize) {
+    let is_told =
+        |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(kind_left_out);
+    let count = errors.iter().filter(is_told).count();
+    let mistakes: Vec<Mistake> = errors.iter().filter(is_told).take(max).map(|found| mistake(text, &found)).collect();
+    let more = count - mistakes.len();
+    (mistakes, more)
 }
 
 fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
@@ -166,11 +169,6 @@ fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
         location: offset.map(|offset| location_at(text, offset)),
         offset,
     }
-}
-
-fn invalid(syntax: bool, text: &str, errors: &DiagnosticList, max: usize) -> DocumentError {
-    let mistakes = mistakes(text, errors, max);
-    DocumentError::Invalid { syntax, more: errors.len().saturating_sub(mistakes.len()), mistakes }
 }
 
 impl Document {

@@ -20,9 +20,10 @@ pub fn validate(schema: &Valid<Schema>, own_text: &str, errors_max: usize) -> Re
             Err(failed) => failed.errors,
         },
     };
-    let found = mistakes(own_text, &failed, errors_max);
-    let more = failed.len().saturating_sub(found.len());
-    Err((found, more))
+    let has_unknown_field = failed.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
+    // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
+    let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
+    Err(mistakes(own_text, &failed, errors_max, kind_left_out))
 }
 
 /// The first field that its type does not have, as Hasura names it: path and message.

@@ -1,6 +1,8 @@
 //! End to end: the real program before real engines. `tests/fixtures/http` are the cases a reader learns the product
 //! from; the modules here are what cannot be told in a table.
 
+#[path = "../generator.rs"]
+mod generator;
 mod harness;
 #[path = "../yaml.rs"]
 mod yaml;
@@ -9,6 +11,7 @@ mod admin;
 mod drain;
 mod faults;
 mod keys;
+mod properties;
 mod protocols;
 mod raw_http;
 mod startup;
@@ -47,6 +50,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("drain", drain::TESTS),
         ("faults", faults::TESTS),
         ("keys", keys::TESTS),
+        ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),
         ("startup", startup::TESTS),

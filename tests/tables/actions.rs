@@ -1,0 +1,60 @@
+//! Actions from a few lines of SDL, as the loader would make them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use pillion::action::headers::Precedence;
+use pillion::config::metadata::{self, Metadata};
+use pillion::config::resolve::{Surroundings, resolve};
+use pillion::config::sdl::{self, Signatures};
+use pillion::config::yaml;
+use pillion::model::action::ActionSchema;
+use pillion::model::source::{Diagnostic, Source};
+
+/// Every root field of `text` as an action, whose handler is `http://handlers/NAME` and which everybody may call.
+pub fn from_sdl(text: &str) -> ActionSchema {
+    let mut yaml = String::from("actions:\n");
+    for name in root_fields(text) {
+        let _ = writeln!(yaml, "  - name: {name}\n    definition: {{handler: 'http://handlers/{name}'}}");
+    }
+    let (schema, mistakes) = load(text, &yaml, &[]);
+    let errors: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    assert!(errors.iter().all(|error| error.contains("warning:")), "{errors:?}");
+    schema
+}
+
+fn root_fields(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside =
+            inside && !line.starts_with('}') || line.starts_with("type Query") || line.starts_with("type Mutation");
+        let name: String = line.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if inside && line.starts_with("  ") && !name.is_empty() {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What the loader makes of both files.
+pub fn load(graphql: &str, actions: &str, environment: &[(&str, &str)]) -> (ActionSchema, Vec<Diagnostic>) {
+    let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
+    let (mut metadata, mut signatures, mut mistakes) = (Metadata::default(), Signatures::default(), Vec::new());
+    sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut mistakes);
+    match yaml::parse(&source("actions.yaml", actions)) {
+        Ok(node) => metadata::read(&node, &mut metadata, &mut mistakes),
+        Err(mistake) => mistakes.push(mistake),
+    }
+    let environment =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let surroundings = Surroundings {
+        environment: &environment,
+        actions: &IndexMap::new(),
+        precedence: Precedence::ClientFirst,
+        calls_per_action_max: 20,
+    };
+    let schema = resolve(metadata, signatures, &surroundings, &mut mistakes);
+    (schema, mistakes)
+}

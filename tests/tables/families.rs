@@ -1,0 +1,284 @@
+//! How each family's cases are run.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pillion::action::answer::{self, AnswerError};
+use pillion::action::headers::{self, Precedence};
+use pillion::action::shape::shape;
+use pillion::action::template;
+use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use pillion::graphql::document::{self, Document, DocumentError};
+use pillion::graphql::merge::{Merged, read_engine_answer, write};
+use pillion::graphql::plan::{Owner, Plan, PlanError, RootTypes, Step, plan};
+use pillion::graphql::selection::select;
+use pillion::graphql::{schema, validate};
+use pillion::model::action::{ConfiguredHeader, HeaderRules};
+use pillion::model::json::{RawObject, parse_strict};
+use pillion::model::limits::Limits;
+use pillion::model::response::Dialect;
+use pillion::session::claims::{JwtRules, check_registered, session};
+use pillion::session::credential::{AuthRules, Credential, read};
+use pillion::session::{Session, SessionError};
+use serde_json::{Value, json};
+
+use super::{Family, actions};
+
+pub const FAMILIES: &[Family] = &[
+    ("answers", run_answer),
+    ("coercion", run_coercion),
+    ("configuration", run_configuration),
+    ("headers", run_headers),
+    ("masks", run_mask),
+    ("merging", run_merge),
+    ("plans", run_plan),
+    ("shapes", run_shape),
+    ("tokens", run_token),
+    ("validation", run_validation),
+];
+
+fn text<'c>(case: &'c Value, key: &str) -> &'c str {
+    case[key].as_str().unwrap_or_else(|| panic!("{}: \"{key}\" is missing", case["name"]))
+}
+
+fn roots() -> RootTypes {
+    RootTypes { query: "Query".into(), mutation: "Mutation".into(), subscription: "Subscription".into() }
+}
+
+fn parse(case: &Value) -> Result<Document, String> {
+    document::parse(text(case, "document"), &Limits::default()).map_err(|error| match error {
+        DocumentError::Invalid { mistakes, .. } => {
+            mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    })
+}
+
+fn make_plan(case: &Value) -> Result<Plan, String> {
+    let schema = actions::from_sdl(text(case, "actions"));
+    let document = parse(case)?;
+    let operation = document.operation(case["operation"].as_str()).map_err(|error| error.to_string())?;
+    let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
+    plan(&document, operation, &schema, &roots(), &condition, &Limits::default()).map_err(|error| match error {
+        PlanError::Invalid(mistakes) => {
+            mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    })
+}
+
+/// Fields with their owners, then the steps.
+fn run_plan(case: &Value) -> String {
+    let plan = match make_plan(case) {
+        Ok(plan) => plan,
+        Err(error) => return format!("error: {error}"),
+    };
+    let owner = |owner: Owner| match owner {
+        Owner::Engine(index) => format!("engine {index}"),
+        Owner::Action(index) => format!("action {index}"),
+        Owner::TypeName => "us".to_owned(),
+    };
+    let fields: Vec<String> =
+        plan.fields.iter().map(|field| format!("{}: {}", field.response_name, owner(field.owner))).collect();
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Engine(index) => format!("engine {index}"),
+            Step::Action(index) => format!("action {index}"),
+        })
+        .collect();
+    format!("{}; steps: {}", fields.join(", "), steps.join(", "))
+}
+
+/// What the engine is sent, with its variables, and our own part.
+fn run_mask(case: &Value) -> String {
+    let plan = match make_plan(case) {
+        Ok(plan) => plan,
+        Err(error) => return format!("error: {error}"),
+    };
+    let mut lines = Vec::new();
+    let assert_columns = |masked: &str| assert_eq!(columns(masked), columns(text(case, "document")), "{masked}");
+    for part in &plan.parts {
+        let query: String = serde_json::from_str(&part.query_json).expect("a JSON string");
+        assert_columns(&query);
+        lines.push(json!({ "engine": query, "variables": part.variables }).to_string());
+    }
+    if let Some(own) = &plan.own_text {
+        assert_columns(own);
+        lines.push(json!({ "own": own, "variables": plan.own_variables }).to_string());
+    }
+    lines.join("\n")
+}
+
+/// How many columns each line has, as engines count them.
+fn columns(text: &str) -> Vec<usize> {
+    text.split(['\n', '\r']).map(|line| line.encode_utf16().count()).collect()
+}
+
+/// The input of the document's only action call.
+fn run_coercion(case: &Value) -> String {
+    let schema = actions::from_sdl(text(case, "actions"));
+    let document = parse(case).expect("a valid document");
+    let operation = document.operation(None).expect("one operation");
+    let given = case["variables"].as_str().unwrap_or("{}");
+    let given: RawObject<'_> = serde_json::from_str(given).expect("variables are JSON");
+    let plan = plan(&document, operation, &schema, &roots(), &|_| true, &Limits::default()).expect("a plan");
+    let call = plan.calls.first().expect("an action call");
+    let input = coerce_variable_values(&schema.types, operation, &plan.own_variables, &given).and_then(|variables| {
+        let arguments = &call.fields.first().expect("a field").arguments;
+        coerce_argument_values(&schema.types, &call.action.arguments, arguments, &variables)
+    });
+    input.map_or_else(|error| format!("{} at {}", error.message, error.path), |input| Value::Object(input).to_string())
+}
+
+/// The mistakes in our part, each with its place.
+fn run_validation(case: &Value) -> String {
+    let schema = actions::from_sdl(text(case, "actions"));
+    let plan = match make_plan(case) {
+        Ok(plan) => plan,
+        Err(error) => return format!("error: {error}"),
+    };
+    let visible = schema::build(&schema, &roots(), |action| action.name != "hidden").expect("a schema");
+    let own = plan.own_text.unwrap_or_default();
+    match validate::validate(&visible, &own, 20) {
+        Ok(()) => "valid".into(),
+        Err((mistakes, _)) => {
+            let place = |mistake: &document::Mistake| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
+            mistakes
+                .iter()
+                .map(|mistake| place(mistake).unwrap_or_default() + &mistake.message)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+    }
+}
+
+/// A handler's value, cut to the selection, and what is wrong with it.
+fn run_shape(case: &Value) -> String {
+    let schema = actions::from_sdl(text(case, "actions"));
+    let document = parse(case).expect("a valid document");
+    let operation = document.operation(None).expect("one operation");
+    let plan = plan(&document, operation, &schema, &roots(), &|_| true, &Limits::default()).expect("a plan");
+    let call = plan.calls.first().expect("an action call");
+    let fields: Vec<_> = call.fields.iter().collect();
+    let selected = select(&document, &schema.types, call.action.output.named(), &fields, &|_| true);
+    let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
+    let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
+    let shaped = shape(&schema.types, &call.action.output, &value, &selected, dialect, 1000);
+    let mut lines = vec![shaped.json];
+    for error in &shaped.errors {
+        lines.push(format!("{} at {}", error.message, json!(error.path)));
+    }
+    if shaped.null_escapes {
+        lines.push("null travels on".into());
+    }
+    lines.join("\n")
+}
+
+/// A status and a body, as a value or as an error.
+fn run_answer(case: &Value) -> String {
+    let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
+    match answer::read(status, text(case, "body").as_bytes()) {
+        Ok(value) => value.to_string(),
+        Err(AnswerError::Rejected { message, extensions }) => {
+            json!({ "message": message, "extensions": extensions }).to_string()
+        }
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+fn header_map(value: &Value) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let name = HeaderName::try_from(name.as_str()).expect("a header's name");
+        headers
+            .append(name, HeaderValue::from_str(value.as_str().expect("a header's value")).expect("a header's value"));
+    }
+    headers
+}
+
+fn session_of(variables: &Value) -> Session {
+    match read(&AuthRules::default(), &header_map(variables)) {
+        Ok(Credential::Session(session)) => session,
+        other => panic!("no session: {other:?}"),
+    }
+}
+
+fn names(value: &Value) -> Option<Vec<HeaderName>> {
+    let names = value.as_array()?.iter();
+    Some(names.map(|name| HeaderName::try_from(name.as_str().expect("a name")).expect("a name")).collect())
+}
+
+/// The headers that a handler gets, sorted by name.
+fn run_headers(case: &Value) -> String {
+    let configured = case["configured"].as_object().into_iter().flatten().map(|(name, value)| ConfiguredHeader {
+        name: HeaderName::try_from(name.as_str()).expect("a name"),
+        value: template::compile(value.as_str().expect("a template"), &|_| None).expect("a template"),
+    });
+    let rules = HeaderRules {
+        forward_client_headers: case["forward"].as_bool().unwrap_or(false),
+        ignored_client_headers: names(&case["ignored"]),
+        forwarded_client_headers: names(&case["only"]),
+        configured: configured.collect(),
+    };
+    let precedence =
+        if case["configured_first"] == true { Precedence::ConfiguredFirst } else { Precedence::ClientFirst };
+    let made =
+        headers::outgoing(&rules, precedence, &header_map(&case["client"]), &session_of(&case["session"]), "the-id");
+    match made {
+        Err(error) => format!("error: {error}"),
+        Ok(headers) => {
+            let mut lines: Vec<String> =
+                headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+            lines.sort();
+            lines.retain(|line| !line.starts_with("content-type: ") && !line.starts_with("user-agent: "));
+            lines.join("\n")
+        }
+    }
+}
+
+/// The response made of an engine's answer and what actions gave.
+fn run_merge(case: &Value) -> String {
+    let body = text(case, "engine");
+    let answer = match read_engine_answer(body.as_bytes()) {
+        Ok(answer) => answer,
+        Err(_) => return "not a GraphQL response".into(),
+    };
+    let fields = case["fields"].as_array().expect("fields").iter().map(|name| name.as_str().expect("a name"));
+    let value = |name: &str| match case["actions"][name].as_str() {
+        Some(json) => Some(json.to_owned().into()),
+        None => answer.data.get(name).map(|raw| raw.get().into()),
+    };
+    let merged = Merged {
+        data: (!answer.data_is_null).then(|| fields.map(|name| (name, value(name))).collect()),
+        errors: answer.errors.iter().map(|error| error.get().into()).collect(),
+        extensions: answer.extensions.into_iter().collect(),
+    };
+    String::from_utf8(write(&merged)).expect("text")
+}
+
+/// The session that a token's claims make.
+fn run_token(case: &Value) -> String {
+    let rules = match JwtRules::parse(text(case, "secret")) {
+        Ok(rules) => rules,
+        Err(error) => return format!("refused: {error}"),
+    };
+    let Ok(Value::Object(claims)) = parse_strict(text(case, "claims").as_bytes()) else {
+        panic!("claims are no object")
+    };
+    let now = case["now"].as_i64().unwrap_or(1000);
+    let made = check_registered(&rules, &claims, now).and_then(|()| session(&rules, &claims, case["role"].as_str()));
+    made.map_or_else(
+        |SessionError { code, message, .. }| format!("{code}: {message}"),
+        |session| json!(session).to_string(),
+    )
+}
+
+/// What the loader says about both files, first lines only; `fine` if nothing.
+fn run_configuration(case: &Value) -> String {
+    let graphql = case["graphql"].as_str().unwrap_or_default();
+    let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
+    let (_, mistakes) = actions::load(graphql, text(case, "yaml"), &environment);
+    let lines: Vec<String> =
+        mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned()).collect();
+    if lines.is_empty() { "fine".into() } else { lines.join("\n") }
+}

@@ -1,0 +1,56 @@
+//! Every family of `tests/fixtures/*.yaml` through the pure functions: no sockets, no clocks, no mocks.
+
+#[path = "../generator.rs"]
+mod generator;
+#[path = "../yaml.rs"]
+mod yaml;
+
+mod actions;
+mod families;
+mod properties;
+
+use std::path::Path;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// What a case comes out as, as text.
+type Family = (&'static str, fn(&Value) -> String);
+
+fn main() -> std::process::ExitCode {
+    let families = families::FAMILIES
+        .iter()
+        .map(|(name, run)| Trial::test(format!("fixtures::{name}"), || check(name, *run).map_err(Failed::from)));
+    let properties: [(&str, fn() -> Result<(), String>); 2] = [
+        ("without_actions_nothing_is_ours", properties::without_actions_nothing_is_ours),
+        ("parts_are_sound_and_keys_are_right", properties::parts_are_sound_and_keys_are_right),
+    ];
+    let properties = properties
+        .into_iter()
+        .map(|(name, check)| Trial::test(format!("properties::{name}"), move || check().map_err(Failed::from)));
+    libtest_mimic::run(&Arguments::from_args(), families.chain(properties).collect()).exit_code()
+}
+
+fn check(name: &str, run: fn(&Value) -> String) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.yaml"));
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = yaml::read(&text)?;
+    let defaults = &file["defaults"];
+    let mut failures = Vec::new();
+    for case in file["cases"].as_array().expect("a list of cases") {
+        let case = with_defaults(case, defaults);
+        let wanted =
+            case["expect"].as_str().map_or_else(|| case["expect"].to_string(), |text| text.trim_end().to_owned());
+        let got = run(&case);
+        if got.trim_end() != wanted {
+            failures.push(format!("{}\n  wanted: {wanted}\n  got:    {got}", case["name"]));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
+}
+
+fn with_defaults(case: &Value, defaults: &Value) -> Value {
+    let mut whole = defaults.as_object().cloned().unwrap_or_default();
+    whole.extend(case.as_object().cloned().unwrap_or_default());
+    Value::Object(whole)
+}
