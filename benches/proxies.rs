@@ -2,6 +2,8 @@
 //! the same upstream and handler (nginx with files). The proxy has one processor, load and upstream have the other.
 //! Everything is given as a ratio to the plain pingora proxy in the same round, because machines are noisy.
 
+#![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
+
 mod plain_proxy;
 
 use std::fmt::Write as _;

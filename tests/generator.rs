@@ -167,10 +167,8 @@ impl Sample {
     fn collect(&self, nodes: &[Node], visited: &mut HashSet<usize>, keys: &mut Vec<&'static str>) {
         for node in nodes {
             match node {
-                Node::Field(index, condition) if self.is_included(condition) => {
-                    if !keys.contains(&FIELDS[*index].key) {
-                        keys.push(FIELDS[*index].key);
-                    }
+                Node::Field(index, condition) if self.is_included(condition) && !keys.contains(&FIELDS[*index].key) => {
+                    keys.push(FIELDS[*index].key);
                 }
                 Node::Inline(_, condition, nodes) if self.is_included(condition) => self.collect(nodes, visited, keys),
                 Node::Spread(index, condition) if self.is_included(condition) && visited.insert(*index) => {

@@ -84,18 +84,18 @@ pub fn outgoing(
     };
     let mut headers = HeaderMap::with_capacity(8);
     for source in sources {
-        add_absent(&mut headers, source);
+        add_absent(&mut headers, &source);
     }
     let ours = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
     ];
-    add_absent(&mut headers, ours.into_iter().collect());
+    add_absent(&mut headers, &ours.into_iter().collect());
     Ok(headers)
 }
 
 /// Adds the headers of `source` whose names are not taken yet, with all their values.
-fn add_absent(headers: &mut HeaderMap, source: HeaderMap) {
+fn add_absent(headers: &mut HeaderMap, source: &HeaderMap) {
     let taken: Vec<HeaderName> = source.keys().filter(|name| headers.contains_key(*name)).cloned().collect();
     for name in source.keys().filter(|name| !taken.contains(name)) {
         for value in source.get_all(name) {

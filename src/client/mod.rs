@@ -24,7 +24,6 @@ pub enum Fault {
 }
 
 /// A client without redirects and cookies. Unused connections are kept for `pool_idle_timeout`.
-#[must_use]
 pub fn builder(connect_timeout: Duration, pool_idle_timeout: Duration) -> ClientBuilder {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -118,7 +117,7 @@ pub fn fault_of(error: &reqwest::Error) -> Fault {
     if error.is_timeout() && !error.is_connect() {
         return Fault::Timeout;
     }
-    if error.is_connect() || error.source().is_some_and(|source| source.is::<std::io::Error>()) {
+    if error.is_connect() || error.source().is_some_and(<dyn pingora::ErrorTrait + 'static>::is::<std::io::Error>) {
         return Fault::Connect;
     }
     Fault::Broken

@@ -71,7 +71,7 @@ fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Re
         YamlData::Value(Scalar::Boolean(value)) => Data::Bool(*value),
         YamlData::Value(Scalar::Integer(value)) => Data::Integer(*value),
         YamlData::Value(Scalar::FloatingPoint(value)) => Data::Float(value.into_inner()),
-        YamlData::Value(Scalar::String(text)) => Data::Text(text.to_string()),
+        YamlData::Value(Scalar::String(text)) | YamlData::Representation(text, ..) => Data::Text(text.to_string()),
         YamlData::Sequence(items) => {
             let items = items.iter().map(|item| convert(source, item, depth_left - 1));
             Data::List(items.collect::<Result<_, _>>()?)
@@ -88,7 +88,6 @@ fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Re
             Data::Map(map)
         }
         YamlData::Tagged(_, inner) => return convert(source, inner, depth_left - 1),
-        YamlData::Representation(text, ..) => Data::Text(text.to_string()),
         YamlData::Alias(_) | YamlData::BadValue => {
             return Err(Diagnostic::error(Some(place), "this value cannot be read", "write it out"));
         }

@@ -1,6 +1,5 @@
 //! The engine's part of a document: what is sent, and what its answer means.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -93,8 +92,8 @@ fn push_object(json: &mut String, key: &str, object: &RawObject<'_>, keep: impl 
     }
 }
 
-fn push_entry(json: &mut String, name: &Cow<'_, str>, value: &RawValue) {
-    json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+fn push_entry(json: &mut String, name: &str, value: &RawValue) {
+    json.push_str(&serde_json::Value::from(name).to_string());
     json.push(':');
     json.push_str(value.get());
 }

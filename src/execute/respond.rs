@@ -359,12 +359,12 @@ impl<'f> Response<'f> {
             Err(error) => self.fail_part(part, error),
             Ok(reply) => match read_engine_answer(&reply.body) {
                 Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
-                Ok(answer) => self.add_answer(part, answer, reply.status.as_u16()),
+                Ok(answer) => self.add_answer(part, &answer, reply.status.as_u16()),
             },
         }
     }
 
-    fn add_answer(&mut self, part: &'f EnginePart, answer: EngineAnswer<'f>, status: u16) {
+    fn add_answer(&mut self, part: &'f EnginePart, answer: &EngineAnswer<'f>, status: u16) {
         self.errors.extend(answer.errors.iter().map(|error| Cow::Borrowed(error.get())));
         self.extensions.extend(answer.extensions);
         if answer.data_is_null {

@@ -201,7 +201,7 @@ fn parenthesised(text: &str, operation: &OperationDefinition) -> Option<Range<us
     let last = operation.variables.last().and_then(range_of)?;
     // Between the name and the parenthesis there may be comments, and a comment may hold a parenthesis of its own.
     // So look from the front: the definition's own start is not known here, but its name's is.
-    let from = operation.name.as_ref().and_then(|name| name.location()).map(|span| span.end_offset());
+    let from = operation.name.as_ref().and_then(apollo_compiler::Name::location).map(|span| span.end_offset());
     let start = match from {
         Some(from) => skip_ignored(text, from),
         None => text.get(..first.start)?.rfind('(')?,

@@ -70,7 +70,7 @@ impl<'d> Uses<'d> {
 
     /// Adds what directives use.
     pub fn directives(&mut self, directives: &'d DirectiveList) {
-        for directive in directives.iter() {
+        for directive in directives {
             self.arguments(&directive.arguments);
         }
     }

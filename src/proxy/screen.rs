@@ -300,7 +300,7 @@ impl Visit {
             trace: TraceContext::read(&headers, random.as_u128()),
             caller: Caller {
                 headers,
-                address: session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip()),
+                address: session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip),
                 request_id,
             },
             path,

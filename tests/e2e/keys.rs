@@ -64,8 +64,9 @@ fn keys_are_fetched_once_and_rotate(engines: &Engines) {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                (0..25)
-                    .for_each(|_| assert_eq!(ask(&pillion, &unknown)["errors"][0]["extensions"]["code"], "invalid-jwt"))
+                (0..25).for_each(|_| {
+                    assert_eq!(ask(&pillion, &unknown)["errors"][0]["extensions"]["code"], "invalid-jwt");
+                });
             });
         }
     });

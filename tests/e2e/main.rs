@@ -1,6 +1,18 @@
 //! End to end: the real program before real engines. `tests/fixtures/http` are the cases a reader learns the product
 //! from; the modules here are what cannot be told in a table.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that fails says so by a panic"
+)]
+
 #[path = "../generator.rs"]
 mod generator;
 mod harness;

@@ -239,10 +239,7 @@ fn run_headers(case: &Value) -> String {
 /// The response made of an engine's answer and what actions gave.
 fn run_merge(case: &Value) -> String {
     let body = text(case, "engine");
-    let answer = match read_engine_answer(body.as_bytes()) {
-        Ok(answer) => answer,
-        Err(_) => return "not a GraphQL response".into(),
-    };
+    let Ok(answer) = read_engine_answer(body.as_bytes()) else { return "not a GraphQL response".into() };
     let fields = case["fields"].as_array().expect("fields").iter().map(|name| name.as_str().expect("a name"));
     let value = |name: &str| match case["actions"][name].as_str() {
         Some(json) => Some(json.to_owned().into()),

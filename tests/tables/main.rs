@@ -1,5 +1,17 @@
 //! Every family of `tests/fixtures/*.yaml` through the pure functions: no sockets, no clocks, no mocks.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that fails says so by a panic"
+)]
+
 #[path = "../generator.rs"]
 mod generator;
 #[path = "../yaml.rs"]
@@ -14,6 +26,9 @@ use std::path::Path;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
+/// What holds for every document.
+type Property = (&'static str, fn() -> Result<(), String>);
+
 /// What a case comes out as, as text.
 type Family = (&'static str, fn(&Value) -> String);
 
@@ -21,7 +36,7 @@ fn main() -> std::process::ExitCode {
     let families = families::FAMILIES
         .iter()
         .map(|(name, run)| Trial::test(format!("fixtures::{name}"), || check(name, *run).map_err(Failed::from)));
-    let properties: [(&str, fn() -> Result<(), String>); 2] = [
+    let properties: [Property; 2] = [
         ("without_actions_nothing_is_ours", properties::without_actions_nothing_is_ours),
         ("parts_are_sound_and_keys_are_right", properties::parts_are_sound_and_keys_are_right),
     ];

@@ -153,7 +153,7 @@ fn send(case: &Value, stage: &Stage) -> Message {
     for (name, value) in object(&case["headers"]) {
         match value {
             Value::Array(values) => {
-                headers.extend(values.iter().filter_map(|value| Some((name.as_str(), value.as_str()?))))
+                headers.extend(values.iter().filter_map(|value| Some((name.as_str(), value.as_str()?))));
             }
             value => headers.extend(value.as_str().map(|value| (name.as_str(), value))),
         }

@@ -90,7 +90,7 @@ impl Scripted {
                         let path = request.path().split('?').next().unwrap_or_default().to_owned();
                         lock(&state.seen).push(request);
                         Some(lock(&state.replies).get(&path).cloned().unwrap_or_else(|| Reply::status(404, "{}")))
-                    })
+                    });
                 });
             }
         });
