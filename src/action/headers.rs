@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::action::{HeaderRules, ValuePiece};
-use crate::session::Session;
+use crate::session::{SESSION_PREFIX, Session};
 
 /// Client headers that are not sent on unless the action has a list of its own: Hasura's
 /// `commonClientHeadersIgnored`.
@@ -42,9 +42,6 @@ const NEVER_FORWARDED: [&str; 14] = [
     "expect",
     "accept-encoding",
 ];
-
-/// The prefix of the headers that are session variables.
-pub const SESSION_PREFIX: &str = "x-hasura-";
 
 /// Who wins when several sources name one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -1,13 +1,16 @@
 //! `pillion serve`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 
+use crate::admin::Admin;
 use crate::config::load::{Loaded, load};
 use crate::config::settings::Setting;
+use crate::execute::World;
 use crate::model::source::Diagnostic;
-use crate::proxy::server;
+use crate::proxy::server::{self, Beside};
 use crate::telemetry::logs;
 
 /// Loads the configuration and serves.
@@ -28,7 +31,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn serve(loaded: Loaded, beside: Vec<server::Beside>) -> Result<(), String> {
+pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
     crate::install_tls_provider();
     logs::start(loaded.settings.log_json, &loaded.settings.log_level);
     for warning in &loaded.warnings {
@@ -40,7 +43,11 @@ pub fn serve(loaded: Loaded, beside: Vec<server::Beside>) -> Result<(), String> 
              set HASURA_GRAPHQL_ADMIN_SECRET unless this is development"
         );
     }
-    server::serve(loaded, beside).map_err(|reason| format!("error: {reason}"))
+    let failed = |reason: String| format!("error: {reason}");
+    let world = Arc::new(World::new(loaded).map_err(failed)?);
+    let admin = Admin::new(Arc::clone(&world));
+    beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
+    server::serve(world, beside).map_err(failed)
 }
 
 /// All mistakes, for a person.

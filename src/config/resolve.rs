@@ -13,7 +13,7 @@ use super::sdl::{Signature, Signatures, parse_type};
 use super::settings::ActionSettings;
 use url::Url;
 
-use crate::action::headers::{Precedence, SESSION_PREFIX};
+use crate::action::headers::Precedence;
 use crate::action::template::{self, TemplateError};
 use crate::graphql::coerce::coerce_default;
 use crate::model::action::{Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, ValuePiece};
@@ -22,6 +22,7 @@ use crate::model::source::{Diagnostic, Place};
 use crate::model::types::{
     BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef, Types,
 };
+use crate::session::SESSION_PREFIX;
 
 /// What resolving needs beside the files.
 pub struct Surroundings<'s> {

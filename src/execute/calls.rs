@@ -7,7 +7,7 @@ use apollo_compiler::ast::OperationDefinition;
 use serde_json::{Map, Value};
 
 use super::prepared::Prepared;
-use super::respond::Refusal;
+use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
 use crate::graphql::plan::{Plan, PlannedCall};

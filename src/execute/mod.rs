@@ -4,6 +4,7 @@ pub mod calls;
 pub mod engine_part;
 pub mod engine_watch;
 pub mod prepared;
+pub mod refusal;
 pub mod respond;
 pub mod run;
 pub mod snapshot;
@@ -25,7 +26,7 @@ use crate::protocol::trace::TraceContext;
 use crate::session::Session;
 use crate::telemetry::metrics::PhaseClock;
 use prepared::Prepared;
-use respond::Refusal;
+use refusal::Refusal;
 use snapshot::Snapshot;
 pub use world::World;
 

@@ -8,7 +8,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal};
 use serde_json::value::RawValue;
 
-use super::respond::Refusal;
+use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use super::unsupported;
 use crate::graphql::collect_fields::condition_variables;

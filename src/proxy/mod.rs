@@ -8,3 +8,4 @@ pub mod guard;
 pub mod phases;
 pub mod screen;
 pub mod server;
+pub mod visit;

@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::Budget;
-use super::{guard, screen};
+use super::{guard, screen, visit};
 use crate::execute::World;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::UpstreamError;
@@ -137,7 +137,7 @@ impl ProxyHttp for Gate {
             (_, ErrorSource::Upstream) => UpstreamError::Unreachable,
             _ => UpstreamError::Broken,
         };
-        failed(screen::tell_upstream_error(self, session.as_downstream_mut(), ctx, &fault).await)
+        failed(visit::tell_upstream_error(self, session.as_downstream_mut(), ctx, &fault).await)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {

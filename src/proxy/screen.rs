@@ -5,24 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
-use uuid::Uuid;
 
 use super::body::{self, BodyError};
 use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
+use super::guard;
 use super::phases::{Context, Gate};
-use super::{answer, guard};
-use crate::execute::respond::{self, Refusal};
+use super::visit::{Visit, send, tell, tell_upstream_error};
+use crate::execute::refusal::Refusal;
+use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{self, Answer, Envelope, Ours, Verdict};
-use crate::model::request::Caller;
+use crate::execute::{self, Answer, Ours, Verdict};
 use crate::model::response::RequestError;
-use crate::protocol::http::{
-    Body, ContentType, Element, ResponseType, decode, read_body, read_query_string, request_of,
-};
-use crate::protocol::trace::{self, TraceContext};
-use crate::telemetry::logs;
-use crate::upstream::UpstreamError;
+use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
 
 /// Answers a request, or lets it pass (`false`).
 ///
@@ -266,80 +261,6 @@ async fn answer_batch(
     Some(respond::batch(answers))
 }
 
-/// What is remembered of a request while it is answered.
-struct Visit {
-    caller: Caller,
-    trace: TraceContext,
-    /// The path alone, which may be logged.
-    path: String,
-    engine_path: String,
-    response_type: ResponseType,
-}
-
-impl Visit {
-    fn of(gate: &Gate, session: &ServerSession) -> Self {
-        let head = session.req_header();
-        let random = Uuid::new_v4();
-        let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
-        let mut headers = head.headers.clone();
-        if let (false, Some(authority)) = (headers.contains_key(http::header::HOST), head.uri.authority())
-            && let Ok(host) = authority.as_str().parse()
-        {
-            // HTTP/2 names the host elsewhere.
-            headers.insert(http::header::HOST, host);
-        }
-        let path = head.uri.path().to_owned();
-        let engine_path = match &gate.world.settings.upstream.graphql_path {
-            Some(configured) if head.method == Method::GET => configured.clone(),
-            // The engine is asked by POST, so a document must not stand in the URL as well.
-            _ if head.method == Method::GET => path.clone(),
-            _ => head.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string),
-        };
-        Self {
-            response_type: ResponseType::negotiate(&headers),
-            trace: TraceContext::read(&headers, random.as_u128()),
-            caller: Caller {
-                headers,
-                address: session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip),
-                request_id,
-            },
-            path,
-            engine_path,
-        }
-    }
-
-    fn envelope(&self, gate: &Gate, ctx: &Context, is_get: bool) -> Envelope<'_> {
-        Envelope {
-            caller: &self.caller,
-            trace: self.trace.clone(),
-            path: &self.engine_path,
-            is_get,
-            response_type: self.response_type,
-            shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started + gate.world.settings.limits.request_timeout,
-        }
-    }
-}
-
-/// Sends the answer to a request that concerned us, and writes the line about it.
-async fn send(session: &mut ServerSession, ctx: &mut Context, visit: &Visit, answer: Answer) -> pingora::Result<bool> {
-    ctx.kind = "action";
-    let line = logs::RequestLine {
-        request_id: &visit.caller.request_id,
-        trace_id: &visit.trace.trace_id,
-        path: &visit.path,
-        client: visit.caller.address,
-        role: answer.role.as_deref(),
-        actions: answer.actions.join(","),
-        status: answer.status,
-        outcome: answer.outcome,
-        duration: ctx.started.elapsed(),
-    };
-    line.write();
-    answer::write(session, answer, visit.response_type, &visit.caller.request_id, false).await?;
-    Ok(true)
-}
-
 /// Refuses a request that concerns us before it is understood. The credential is checked first all the same.
 async fn refuse(
     gate: &Gate,
@@ -370,36 +291,4 @@ async fn turn_away(
 
 fn count_rejected(gate: &Gate, reason: &str) {
     gate.world.metrics.rejected.with_label_values(&[reason]).inc();
-}
-
-/// Tells a client that the engine could not be asked. Gives the status.
-pub async fn tell_upstream_error(
-    gate: &Gate,
-    session: &mut ServerSession,
-    ctx: &mut Context,
-    fault: &UpstreamError,
-) -> u16 {
-    ctx.kind = "upstream_failed";
-    let status = if *fault == UpstreamError::TimedOut { 504 } else { 502 };
-    let error = RequestError::new(status, respond::code_of(fault), fault.to_string());
-    // Fails only when the client is gone.
-    let _ = tell(gate, session, ctx, error, true).await;
-    status
-}
-
-async fn tell(
-    gate: &Gate,
-    session: &mut ServerSession,
-    ctx: &Context,
-    error: RequestError,
-    close: bool,
-) -> pingora::Result<()> {
-    let snapshot = gate.world.snapshot.load();
-    let visit = Visit::of(gate, session);
-    let mut envelope = visit.envelope(gate, ctx, false);
-    envelope.shows_status = true;
-    let status = error.status;
-    let mut answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
-    answer.status = status;
-    answer::write(session, answer, visit.response_type, &visit.caller.request_id, close).await
 }

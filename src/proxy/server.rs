@@ -18,8 +18,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::body::Budget;
 use super::phases::Gate;
-use crate::admin::Admin;
-use crate::config::load::Loaded;
 use crate::config::settings::{Settings, TlsListener};
 use crate::execute::{World, engine_watch};
 
@@ -36,14 +34,13 @@ impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
-pub fn serve(loaded: Loaded, beside: Vec<Beside>) -> Result<(), String> {
-    check_listeners(&loaded.settings)?;
-    let conf = server_conf(&loaded.settings)?;
+pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
+    let settings = &world.settings;
+    check_listeners(settings)?;
+    let conf = server_conf(settings)?;
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
-    let world = Arc::new(World::new(loaded)?);
-    let settings = &world.settings;
 
     let mut options = HttpServerOptions::default();
     options.h2c = true;
@@ -55,7 +52,6 @@ pub fn serve(loaded: Loaded, beside: Vec<Beside>) -> Result<(), String> {
         add_tls(&mut proxy, tls)?;
     }
     server.add_service(proxy);
-    server.add_service(small_service("admin", settings.admin_listen, Admin::new(Arc::clone(&world))));
     for Beside(service) in beside {
         server.add_boxed_service(service);
     }

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
-use super::{Session, SessionError};
-use crate::action::headers::SESSION_PREFIX;
+use super::{SESSION_PREFIX, Session, SessionError};
 use crate::model::json::parse_strict;
 use crate::model::secret::Secret;
 

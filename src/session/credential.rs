@@ -4,8 +4,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use super::claims::{JwtRules, TokenPlace};
-use super::{ROLE, Session, SessionError};
-use crate::action::headers::SESSION_PREFIX;
+use super::{ROLE, SESSION_PREFIX, Session, SessionError};
 use crate::model::action::ADMIN_ROLE;
 use crate::model::secret::Secret;
 

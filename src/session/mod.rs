@@ -15,6 +15,9 @@ pub struct Session {
     variables: BTreeMap<String, String>,
 }
 
+/// The prefix of the headers that are session variables.
+pub const SESSION_PREFIX: &str = "x-hasura-";
+
 /// The variable that names the role.
 pub const ROLE: &str = "x-hasura-role";
 

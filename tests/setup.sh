@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs what is missing for the demo, the tests and (with "bench") the benchmark: Debian packages and the real
+# engines' Node packages. Says what it does; does nothing twice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need cmake cmake
+need cc build-essential
+need curl curl
+need openssl openssl
+need npm npm
+need psql postgresql-client
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
+if [ "${1:-}" = bench ]; then
+  need nginx nginx-light
+  need wrk wrk
+  need taskset util-linux
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}"
+  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "setup: Rust is missing; install it as https://rustup.rs says, then call make again" >&2
+  exit 1
+fi
+if [ ! -x tests/engines/node_modules/.bin/postgraphile ]; then
+  echo "setup: installing PostGraphile and GraphQL Yoga"
+  npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
+fi
