@@ -18,7 +18,7 @@ lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version '^0.18'
-	cargo deny --locked check
+	cargo deny --locked check bans licenses sources
 
 setup:
 	@tests/setup.sh

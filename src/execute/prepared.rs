@@ -57,6 +57,12 @@ impl Prepared {
     /// [`DocumentError`].
     pub fn new(snapshot: &Snapshot, text: &str) -> Result<Self, DocumentError> {
         let document = document::parse(text, &snapshot.limits)?;
+        let names_action = plan::names_action(&document, &snapshot.schema, &snapshot.roots);
+        // Whether a document without actions is valid is the engine's to say; it may be less strict.
+        if !names_action {
+            return Ok(Self { document, names_action, operations: Vec::new() });
+        }
+        document.check(&snapshot.limits)?;
         for operation in document.operations() {
             size::check(&document, operation, &snapshot.limits)?;
         }
@@ -68,7 +74,6 @@ impl Prepared {
             plans: Mutex::default(),
         });
         let operations = operations.collect();
-        let names_action = plan::names_action(&document, &snapshot.schema, &snapshot.roots);
         Ok(Self { document, names_action, operations })
     }
 

@@ -14,6 +14,7 @@ use crate::action::shape::{ShapeError, shape};
 use crate::action::{headers, payload};
 use crate::client::{Answer, Post};
 use crate::model::action::{ADMIN_ROLE, Action};
+use crate::telemetry::metrics::Held;
 use crate::webhook::call;
 
 /// What came of a webhook call.
@@ -65,9 +66,9 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
     let metrics = &running.world.metrics;
     let name = &allowed.action().name;
     let timer = metrics.handler_call_seconds.with_label_values(&[name]).start_timer();
-    metrics.handler_calls_in_flight.inc();
+    let in_flight = Held::new(&metrics.handler_calls_in_flight);
     let outcome = exchange_and_shape(running, allowed).await;
-    metrics.handler_calls_in_flight.dec();
+    drop(in_flight);
     timer.observe_duration();
     metrics.handler_calls.with_label_values(&[name.as_str(), label(&outcome)]).inc();
     outcome

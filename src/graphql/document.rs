@@ -14,14 +14,14 @@ use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
 use crate::model::response::{Location, location_at};
 
-/// A parsed document that obeys every rule that can be checked without a schema.
+/// A parsed document. [`Document::check`] tells whether it obeys the rules that can be checked without a schema.
 #[derive(Debug)]
 pub struct Document {
     /// The client's text. Every range in the syntax tree is a range of its bytes.
     pub text: Arc<str>,
     operations: Vec<Node<OperationDefinition>>,
     fragments: IndexMap<String, Node<FragmentDefinition>>,
-    definitions: Vec<Definition>,
+    ast: ast::Document,
 }
 
 /// Why a document cannot be used.
@@ -75,11 +75,10 @@ pub struct Mistake {
     pub offset: Option<usize>,
 }
 
-/// Parses `text` and checks what can be checked without a schema: grammar, names used twice, fragments and
-/// variables that are missing or unused, cycles.
+/// Parses `text`.
 ///
 /// # Errors
-/// [`DocumentError`], with at most `limits.errors_max` mistakes.
+/// [`DocumentError`], with at most `limits.errors_max` mistakes in its grammar.
 pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     if text.len() > limits.document_bytes_max {
         return Err(DocumentError::TooLong { bytes: text.len(), max: limits.document_bytes_max });
@@ -96,12 +95,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
         let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "");
         DocumentError::Invalid { syntax: true, mistakes, more }
     })?;
-    if let Err(errors) = ast.validate_standalone_executable() {
-        refuse_mistakes(text, &errors, limits.errors_max)?;
-    }
-    let document = collect(text, &ast);
-    refuse_undefined_variables(&document, limits.errors_max)?;
-    Ok(document)
+    Ok(collect(text, ast))
 }
 
 /// A directive that only the engine knows is the engine's business.
@@ -132,23 +126,19 @@ fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), Doc
     if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
 }
 
-fn collect(text: &str, ast: &ast::Document) -> Document {
-    let mut document = Document {
-        text: text.into(),
-        operations: Vec::new(),
-        fragments: IndexMap::new(),
-        definitions: ast.definitions.clone(),
-    };
+fn collect(text: &str, ast: ast::Document) -> Document {
+    let mut operations = Vec::new();
+    let mut fragments = IndexMap::new();
     for definition in &ast.definitions {
         match definition {
-            Definition::OperationDefinition(operation) => document.operations.push(operation.clone()),
+            Definition::OperationDefinition(operation) => operations.push(operation.clone()),
             Definition::FragmentDefinition(fragment) => {
-                document.fragments.insert(fragment.name.to_string(), fragment.clone());
+                fragments.insert(fragment.name.to_string(), fragment.clone());
             }
             _ => {}
         }
     }
-    document
+    Document { text: text.into(), operations, fragments, ast }
 }
 
 /// The mistakes in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
@@ -172,6 +162,18 @@ fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
 }
 
 impl Document {
+    /// Checks what can be checked without a schema: names used twice, fragments and variables that are missing or
+    /// unused, cycles.
+    ///
+    /// # Errors
+    /// [`DocumentError::Invalid`], with at most `limits.errors_max` mistakes.
+    pub fn check(&self, limits: &Limits) -> Result<(), DocumentError> {
+        if let Err(errors) = self.ast.validate_standalone_executable() {
+            refuse_mistakes(&self.text, &errors, limits.errors_max)?;
+        }
+        refuse_undefined_variables(self, limits.errors_max)
+    }
+
     /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name
     /// counts as none.
     ///
@@ -208,7 +210,7 @@ impl Document {
     /// Everything in the document, in order.
     #[must_use]
     pub fn definitions(&self) -> &[Definition] {
-        &self.definitions
+        &self.ast.definitions
     }
 
     /// Where a node starts, for the client.
@@ -233,7 +235,8 @@ mod tests {
     use super::*;
 
     fn error_of(text: &str) -> DocumentError {
-        parse(text, &Limits::default()).expect_err("the document should be refused")
+        let limits = Limits::default();
+        parse(text, &limits).and_then(|document| document.check(&limits)).expect_err("the document should be refused")
     }
 
     #[test]
@@ -275,7 +278,7 @@ mod tests {
     #[test]
     fn mistakes_are_capped() {
         let text = format!("{{ a {} }}", "@x ".repeat(2_000));
-        assert!(parse(&text, &Limits::default()).is_ok());
+        assert!(parse(&text, &Limits::default()).is_ok_and(|document| document.check(&Limits::default()).is_ok()));
         let text = format!("{{ {} }}", "...X ".repeat(2_000));
         let DocumentError::Invalid { mistakes, more, .. } = error_of(&text) else { panic!("not invalid") };
         assert_eq!(mistakes.len(), 20);

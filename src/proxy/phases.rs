@@ -14,7 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::body::Budget;
 use super::{guard, screen, visit};
 use crate::execute::World;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
 
 /// The proxy in front of the engine.
@@ -28,7 +28,7 @@ pub struct Gate {
 /// What is known about one request.
 pub struct Context {
     /// Counts it as under way until it is dropped.
-    _in_flight: InFlight,
+    _in_flight: Held,
     /// When its head had been read.
     pub started: Instant,
     /// Is it on a GraphQL path?
@@ -39,28 +39,13 @@ pub struct Context {
     pub kind: &'static str,
 }
 
-struct InFlight(Arc<Metrics>);
-
-impl InFlight {
-    fn new(metrics: &Arc<Metrics>) -> Self {
-        metrics.requests_in_flight.inc();
-        Self(Arc::clone(metrics))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.requests_in_flight.dec();
-    }
-}
-
 #[async_trait]
 impl ProxyHttp for Gate {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
         Context {
-            _in_flight: InFlight::new(&self.world.metrics),
+            _in_flight: Held::new(&self.world.metrics.requests_in_flight),
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,

@@ -64,6 +64,24 @@ impl Phases {
     }
 }
 
+/// One more in a gauge, until it is dropped, whatever the reason.
+pub struct Held(IntGauge);
+
+impl Held {
+    /// One more.
+    #[must_use]
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Measures phases that follow one another.
 pub struct PhaseClock(Instant);
 

@@ -44,7 +44,9 @@ fn roots() -> RootTypes {
 }
 
 fn parse(case: &Value) -> Result<Document, String> {
-    document::parse(text(case, "document"), &Limits::default()).map_err(|error| match error {
+    let limits = Limits::default();
+    let parsed = document::parse(text(case, "document"), &limits);
+    parsed.and_then(|document| document.check(&limits).map(|()| document)).map_err(|error| match error {
         DocumentError::Invalid { mistakes, .. } => {
             mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
         }
