@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, ClientBuilder, Request, Response, Url};
+use thread_local::ThreadLocal;
 
 use crate::model::chunks::{Chunks, TooLong};
 
@@ -21,6 +22,31 @@ pub enum Fault {
     Broken,
     /// More than is held.
     TooLarge,
+}
+
+/// One client for each thread that asks for one. A connection lives on the thread that made it, and a request that had
+/// to go through another thread's connection would wait for that thread twice.
+pub struct Clients {
+    build: Box<dyn Fn() -> Result<Client, String> + Send + Sync>,
+    first: Client,
+    own: ThreadLocal<Client>,
+}
+
+impl Clients {
+    /// Clients that `build` makes.
+    ///
+    /// # Errors
+    /// Why the first one cannot be made.
+    pub fn new(build: impl Fn() -> Result<Client, String> + Send + Sync + 'static) -> Result<Self, String> {
+        let first = build()?;
+        Ok(Self { build: Box::new(build), first, own: ThreadLocal::new() })
+    }
+
+    /// This thread's client.
+    pub fn here(&self) -> &Client {
+        // What could be made once can be made again; if not, a shared connection is better than none.
+        self.own.get_or(|| (self.build)().unwrap_or_else(|_| self.first.clone()))
+    }
 }
 
 /// A client without redirects and cookies. Unused connections are kept for `pool_idle_timeout`.

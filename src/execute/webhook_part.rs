@@ -171,7 +171,7 @@ async fn make(running: &Running<'_>, action: &Action, post: Post) -> Result<Answ
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let left = running.envelope.deadline.saturating_duration_since(Instant::now());
     let answer_bytes_max = running.snapshot.limits.handler_answer_bytes_max;
-    call::call(&running.world.handlers, post, answer_bytes_max, action.timeout.min(left)).await
+    call::call(running.world.handlers.here(), post, answer_bytes_max, action.timeout.min(left)).await
 }
 
 fn error_text(error: &AnswerError) -> Value {

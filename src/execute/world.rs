@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::snapshot::{Snapshot, SnapshotCell};
 use crate::auth::Authenticator;
+use crate::client::Clients;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
@@ -23,8 +24,8 @@ pub struct World {
     pub settings: Settings,
     /// The engine.
     pub engine: Engine,
-    /// The client that calls handlers.
-    pub handlers: reqwest::Client,
+    /// The clients that call handlers.
+    pub handlers: Clients,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
@@ -45,8 +46,8 @@ impl World {
     pub fn new(loaded: Loaded) -> Result<Self, String> {
         let Loaded { mut settings, schema, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-        let handlers = webhook::client(&settings.handlers)?;
-        let authenticator = Authenticator::new(std::mem::take(&mut settings.auth), &handlers, &metrics)?;
+        let handlers = webhook::clients(&settings.handlers)?;
+        let authenticator = Authenticator::new(std::mem::take(&mut settings.auth), handlers.here(), &metrics)?;
         let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);

@@ -14,7 +14,7 @@ use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use reqwest::{Response, Url};
 
-use crate::client::{self, Fault, Post};
+use crate::client::{self, Clients, Fault, Post};
 use crate::config::settings::Upstream;
 
 /// Why the engine gave no answer. `Display` is for clients.
@@ -62,8 +62,8 @@ pub struct EngineReply {
 
 /// The engine and how it is reached.
 pub struct Engine {
-    /// Asks for the engine's parts. What streams through goes over `peer`.
-    client: reqwest::Client,
+    /// Ask for the engine's parts. What streams through goes over `peer`.
+    clients: Clients,
     /// Scheme, host and port.
     origin: Url,
     /// `None` while the engine's name has no address.
@@ -117,8 +117,9 @@ impl Engine {
     pub fn new(settings: &Upstream) -> Result<Self, String> {
         let literal = settings.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, settings.port));
         let origin = origin(settings);
+        let for_clients = settings.clone();
         Ok(Self {
-            client: client(settings)?,
+            clients: Clients::new(move || client(&for_clients))?,
             origin: origin.parse().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
@@ -166,7 +167,7 @@ impl Engine {
             may_repeat: question.may_repeat,
         };
         let max = question.answer_bytes_max;
-        let answer = client::exchange(&self.client, post, max, question.timeout).await;
+        let answer = client::exchange(self.clients.here(), post, max, question.timeout).await;
         let answer = answer.map_err(|fault| error_of(fault, max))?;
         let set_cookies = answer.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         Ok(EngineReply { status: answer.status, body: answer.body, set_cookies })
@@ -184,7 +185,7 @@ impl Engine {
         may_repeat: bool,
     ) -> Result<Response, UpstreamError> {
         let post = Post { url: self.url(path), headers, body, may_repeat };
-        let answer = tokio::time::timeout(self.settings.timeout, client::send(&self.client, post)).await;
+        let answer = tokio::time::timeout(self.settings.timeout, client::send(self.clients.here(), post)).await;
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }
 

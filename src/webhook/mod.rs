@@ -2,14 +2,19 @@
 
 pub mod call;
 
-use crate::client;
+use crate::client::{self, Clients};
 use crate::config::settings::Handlers;
 
-/// The client that calls handlers, without a proxy unless the settings say so.
+/// The clients that call handlers, without a proxy unless the settings say so.
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
-pub fn client(settings: &Handlers) -> Result<reqwest::Client, String> {
+pub fn clients(settings: &Handlers) -> Result<Clients, String> {
+    let settings = settings.clone();
+    Clients::new(move || client(&settings))
+}
+
+fn client(settings: &Handlers) -> Result<reqwest::Client, String> {
     let mut builder = client::builder(settings.connect_timeout, settings.pool_idle_timeout);
     if !settings.use_environment_proxy {
         builder = builder.no_proxy();
