@@ -12,10 +12,9 @@ use super::run::Running;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
 use crate::action::{headers, payload};
-use crate::client::{Answer, Post};
 use crate::model::action::{ADMIN_ROLE, Action};
 use crate::telemetry::metrics::Held;
-use crate::webhook::call;
+use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 
 /// What came of a webhook call.
 #[derive(Debug)]
@@ -94,7 +93,7 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
     let action = allowed.action();
     let mut exchange = Exchange::default();
     let answer = match prepare(running, allowed, &mut exchange) {
-        Ok(post) => make(running, action, post).await,
+        Ok(call) => make(running, call).await,
         Err(fault) => Err(fault),
     };
     let value = match &answer {
@@ -119,7 +118,7 @@ fn shaped(
     running: &Running<'_>,
     allowed: &AllowedCall,
     exchange: &Exchange,
-    answer: Option<&Answer>,
+    answer: Option<&WebhookAnswer>,
     value: &Value,
 ) -> CallOutcome {
     let snapshot = running.snapshot;
@@ -138,8 +137,8 @@ fn shaped(
     }
 }
 
-fn cookies(answer: Option<&Answer>) -> Vec<HeaderValue> {
-    answer.map(|answer| call::set_cookies(&answer.headers).cloned().collect()).unwrap_or_default()
+fn cookies(answer: Option<&WebhookAnswer>) -> Vec<HeaderValue> {
+    answer.map(|answer| answer.set_cookies().cloned().collect()).unwrap_or_default()
 }
 
 /// What was sent, as far as it got made.
@@ -149,7 +148,7 @@ struct Exchange {
     body: Bytes,
 }
 
-fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange) -> Result<Post, CallFault> {
+fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange) -> Result<WebhookCall, CallFault> {
     let action = allowed.action();
     let envelope = running.envelope;
     let body = payload::body(&action.name, allowed.input(), running.session, &running.request.query);
@@ -163,15 +162,21 @@ fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange
     if shows_internal(running) {
         exchange.headers = headers.clone();
     }
-    Ok(Post { url: action.handler.url.clone(), headers, body: exchange.body.clone(), may_repeat: allowed.may_repeat() })
+    let left = envelope.deadline.saturating_duration_since(Instant::now());
+    Ok(WebhookCall {
+        url: action.handler.url.clone(),
+        headers,
+        body: exchange.body.clone(),
+        timeout: action.timeout.min(left),
+        answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
+        may_repeat: allowed.may_repeat(),
+    })
 }
 
-async fn make(running: &Running<'_>, action: &Action, post: Post) -> Result<Answer, CallFault> {
+async fn make(running: &Running<'_>, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
-    let left = running.envelope.deadline.saturating_duration_since(Instant::now());
-    let answer_bytes_max = running.snapshot.limits.handler_answer_bytes_max;
-    call::call(running.world.handlers.here(), post, answer_bytes_max, action.timeout.min(left)).await
+    call::call(running.world.handlers.here(), call).await
 }
 
 fn error_text(error: &AnswerError) -> Value {
@@ -197,7 +202,7 @@ fn internal(
     running: &Running<'_>,
     action: &Action,
     exchange: &Exchange,
-    answer: Option<&Answer>,
+    answer: Option<&WebhookAnswer>,
     error: &Value,
 ) -> Option<Value> {
     if !shows_internal(running) {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::snapshot::{Snapshot, SnapshotCell};
 use crate::auth::Authenticator;
-use crate::client::Clients;
+use crate::client::PerThread;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
@@ -25,7 +25,7 @@ pub struct World {
     /// The engine.
     pub engine: Engine,
     /// The clients that call handlers.
-    pub handlers: Clients,
+    pub handlers: PerThread<reqwest::Client>,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{StatusCode, Version};
+use http::{Response, StatusCode, Version};
+use hyper::body::Incoming;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
-use reqwest::Response;
 
 use crate::action::headers::nominated;
+use crate::upstream::client::next_chunk;
 use crate::upstream::{Engine, UpstreamError};
 
 /// How a forwarded request ended.
@@ -75,11 +76,12 @@ fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
 
 struct Cut;
 
-async fn stream_back(mut response: Response, session: &mut ServerSession, idle: Duration) -> Result<(), Cut> {
-    let head = response_head(response.status(), response.headers(), session.req_header().version).ok_or(Cut)?;
+async fn stream_back(response: Response<Incoming>, session: &mut ServerSession, idle: Duration) -> Result<(), Cut> {
+    let (head, mut body) = response.into_parts();
+    let head = response_head(head.status, &head.headers, session.req_header().version).ok_or(Cut)?;
     session.write_response_header(Box::new(head)).await.map_err(|_| Cut)?;
     loop {
-        let chunk = tokio::time::timeout(idle, response.chunk()).await.map_err(|_| Cut)?;
+        let chunk = tokio::time::timeout(idle, next_chunk(&mut body)).await.map_err(|_| Cut)?;
         let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
         session.write_response_body(chunk, false).await.map_err(|_| Cut)?;
     }

@@ -136,7 +136,7 @@ async fn screen_post(
         }
         Ok(Body::Batch(elements)) => {
             let visit = Visit::of(gate, session);
-            match answer_batch(gate, snapshot, ctx, &visit, elements).await {
+            match Box::pin(answer_batch(gate, snapshot, ctx, &visit, elements)).await {
                 None => pass(gate, session, ctx, looked_at.wire.clone()).await,
                 Some(answer) => send(session, ctx, &visit, answer).await,
             }
@@ -218,7 +218,8 @@ async fn pass(gate: &Gate, session: &mut ServerSession, ctx: &mut Context, body:
     }
     let is_plain = !session.req_header().headers.contains_key(http::header::CONTENT_ENCODING);
     let may_repeat = is_plain && only_reads(&body);
-    match forward(&gate.world.engine, session, body, may_repeat).await {
+    // In a box of its own: it is rare, and every request carries the room for what its future may become.
+    match Box::pin(forward(&gate.world.engine, session, body, may_repeat)).await {
         Forwarded::Done => {}
         Forwarded::Cut => session.shutdown().await,
         Forwarded::Failed(error) => drop(tell_upstream_error(gate, session, ctx, &error).await),

@@ -34,7 +34,9 @@ pub fn read(body: &[u8]) -> Option<Engine> {
         return (path.is_some_and(|path| path.starts_with('$')) && code.is_some())
             .then(|| engine("query_root", None, None));
     };
-    Some(engine(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name")))
+    let engine = engine(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name"));
+    // One type cannot be both; who says so is no engine to learn from.
+    (engine.roots.query != engine.roots.mutation).then_some(engine)
 }
 
 fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
@@ -65,6 +67,7 @@ mod tests {
         let closed = r#"{"errors":[{"extensions":{"path":"$","code":"access-denied"},"message":"no"}]}"#;
         assert_eq!(read(closed).map(|engine| engine.dialect), Some(Dialect::Hasura));
         assert_eq!(read(r#"{"errors":[{"message":"no"}]}"#), None);
+        assert_eq!(read(r#"{"data":{"__typename":"Mutation"}}"#), None);
         assert_eq!(read("<html>"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The engine: its part of a document goes out, its answer comes back.
 
+pub mod client;
 pub mod dialect;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,13 +9,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Response, StatusCode, Uri};
+use hyper::body::Incoming;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
-use reqwest::{Response, Url};
 
-use crate::client::{self, Clients, Fault, Post};
+use client::{Client, Post};
+
+use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
 
 /// Why the engine gave no answer. `Display` is for clients.
@@ -63,9 +67,9 @@ pub struct EngineReply {
 /// The engine and how it is reached.
 pub struct Engine {
     /// Ask for the engine's parts. What streams through goes over `peer`.
-    clients: Clients,
+    clients: PerThread<Client>,
     /// Scheme, host and port.
-    origin: Url,
+    origin: Uri,
     /// `None` while the engine's name has no address.
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
@@ -119,8 +123,8 @@ impl Engine {
         let origin = origin(settings);
         let for_clients = settings.clone();
         Ok(Self {
-            clients: Clients::new(move || client(&for_clients))?,
-            origin: origin.parse().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
+            clients: PerThread::new(move || client::client(&for_clients))?,
+            origin: origin.parse::<Uri>().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
         })
@@ -160,17 +164,23 @@ impl Engine {
     /// # Errors
     /// [`UpstreamError`].
     pub async fn ask(&self, question: Question<'_>) -> Result<EngineReply, UpstreamError> {
+        let max = question.answer_bytes_max;
+        // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
+        let reply = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
+        reply.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, max))
+    }
+
+    async fn exchange(&self, question: &Question<'_>) -> Result<EngineReply, Fault> {
         let post = Post {
-            url: self.url(question.path),
-            headers: self.headers(&question),
-            body: question.body,
+            uri: self.uri(question.path)?,
+            headers: self.headers(question),
+            body: question.body.clone(),
             may_repeat: question.may_repeat,
         };
-        let max = question.answer_bytes_max;
-        let answer = client::exchange(self.clients.here(), post, max, question.timeout).await;
-        let answer = answer.map_err(|fault| error_of(fault, max))?;
-        let set_cookies = answer.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-        Ok(EngineReply { status: answer.status, body: answer.body, set_cookies })
+        let (head, body) = client::send(self.clients.here(), &post).await?.into_parts();
+        let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+        let body = client::read_body(body, question.answer_bytes_max).await?;
+        Ok(EngineReply { status: head.status, body, set_cookies })
     }
 
     /// Sends a request of a client as it is, and waits for the head of the answer.
@@ -183,9 +193,10 @@ impl Engine {
         headers: HeaderMap,
         body: Bytes,
         may_repeat: bool,
-    ) -> Result<Response, UpstreamError> {
-        let post = Post { url: self.url(path), headers, body, may_repeat };
-        let answer = tokio::time::timeout(self.settings.timeout, client::send(self.clients.here(), post)).await;
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let uri = self.uri(path).map_err(|fault| error_of(fault, 0))?;
+        let post = Post { uri, headers, body, may_repeat };
+        let answer = tokio::time::timeout(self.settings.timeout, client::send(self.clients.here(), &post)).await;
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }
 
@@ -203,12 +214,11 @@ impl Engine {
     }
 
     /// The client chooses path and query, never the host: `//elsewhere/` is a path here.
-    fn url(&self, path: &str) -> Url {
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let mut url = self.origin.clone();
-        url.set_path(path);
-        url.set_query(query);
-        url
+    fn uri(&self, path: &str) -> Result<Uri, Fault> {
+        let path = PathAndQuery::try_from(path).map_err(|_| Fault::Broken)?;
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| Fault::Broken)
     }
 
     fn headers(&self, question: &Question<'_>) -> HeaderMap {
@@ -234,21 +244,6 @@ fn origin(settings: &Upstream) -> String {
     let scheme = if settings.is_tls { "https" } else { "http" };
     let host = if settings.host.contains(':') { format!("[{}]", settings.host) } else { settings.host.clone() };
     format!("{scheme}://{host}:{}/", settings.port)
-}
-
-fn client(settings: &Upstream) -> Result<reqwest::Client, String> {
-    let builder = client::builder(settings.connect_timeout, settings.pool_idle_timeout);
-    // Answers are wanted as they are: some are passed on, and the others come from the same machine.
-    let mut builder = builder.no_proxy().no_gzip().no_brotli();
-    builder = match (settings.http2, settings.is_tls) {
-        (false, _) => builder.http1_only(),
-        (true, true) => builder,
-        (true, false) => builder.http2_prior_knowledge(),
-    };
-    if let Some(path) = &settings.tls_ca_file {
-        builder = builder.tls_certs_only(client::certificates(path)?);
-    }
-    builder.build().map_err(|error| format!("TLS for the upstream cannot be set up: {error}"))
 }
 
 fn error_of(fault: Fault, max: usize) -> UpstreamError {
@@ -307,10 +302,10 @@ mod tests {
             ("/v1/graphql", "http://[::1]:8080/v1/graphql"),
             ("//elsewhere/graphql", "http://[::1]:8080//elsewhere/graphql"),
             ("/graphql?a=b&c=http://x", "http://[::1]:8080/graphql?a=b&c=http://x"),
-            ("http://elsewhere/graphql", "http://[::1]:8080/http://elsewhere/graphql"),
-            ("/\\elsewhere/x", "http://[::1]:8080//elsewhere/x"),
+            ("/@elsewhere/x", "http://[::1]:8080/@elsewhere/x"),
         ] {
-            assert_eq!(engine.url(path).as_str(), wanted);
+            assert_eq!(engine.uri(path).map(|uri| uri.to_string()).as_deref(), Ok(wanted));
         }
+        assert_eq!(engine.uri("@elsewhere/graphql"), Err(Fault::Broken));
     }
 }

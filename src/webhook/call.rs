@@ -1,35 +1,102 @@
 //! One webhook call, from the request to the last byte of the answer, within one deadline.
 
+use std::error::Error;
 use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
 use http::header::{HeaderValue, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::{Client, Request, Response, Url};
 
 use crate::action::answer::CallFault;
-use crate::client::{self, Answer, Fault, Post};
+use crate::client::Fault;
+use crate::model::chunks::{Chunks, TooLong};
+
+/// A call that has been allowed and whose request is ready.
+#[derive(Debug)]
+pub struct WebhookCall {
+    /// The handler's address, variables filled in.
+    pub url: Url,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// JSON.
+    pub body: Bytes,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+    /// Bytes of the decoded answer that are held.
+    pub answer_bytes_max: usize,
+    /// May it be sent again if the connection ends before any answer?
+    pub may_repeat: bool,
+}
+
+/// What a handler answered.
+#[derive(Debug)]
+pub struct WebhookAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, decoded.
+    pub body: Bytes,
+}
 
 /// Cookies of one answer that go on to the client.
 const COOKIES_MAX: usize = 50;
 
-/// The handler's cookies for the client, in order.
-pub fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX)
+impl WebhookAnswer {
+    /// The cookies for the client, in order.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX)
+    }
 }
 
 /// Makes the call.
 ///
 /// # Errors
 /// [`CallFault`], when no whole answer came. The request may have reached the handler all the same.
-pub async fn call(
-    client: &reqwest::Client,
-    post: Post,
-    answer_bytes_max: usize,
-    timeout: Duration,
-) -> Result<Answer, CallFault> {
-    client::exchange(client, post, answer_bytes_max, timeout).await.map_err(|fault| match fault {
+pub async fn call(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
+    let (timeout, max) = (call.timeout, call.answer_bytes_max);
+    // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
+    let answer = tokio::time::timeout(timeout, exchange(client, call)).await.unwrap_or(Err(Fault::Timeout));
+    answer.map_err(|fault| match fault {
         Fault::Connect => CallFault::Connect,
         Fault::Timeout => CallFault::Timeout,
         Fault::Broken => CallFault::Broken,
-        Fault::TooLarge => CallFault::TooLarge { max: answer_bytes_max },
+        Fault::TooLarge => CallFault::TooLarge { max },
     })
+}
+
+async fn exchange(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+    let mut request = Request::new(Method::POST, call.url);
+    *request.headers_mut() = call.headers;
+    *request.body_mut() = Some(call.body.into());
+    let again = call.may_repeat.then(|| request.try_clone()).flatten();
+    let mut response = match (client.execute(request).await, again) {
+        (Err(error), Some(again)) if fault_of(&error) == Fault::Broken => client.execute(again).await,
+        (first, _) => first,
+    }
+    .map_err(|error| fault_of(&error))?;
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let body = read_body(response, call.answer_bytes_max).await?;
+    Ok(WebhookAnswer { status, headers, body })
+}
+
+async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
+    }
+    Ok(chunks.finish())
+}
+
+/// The library's own words hold the address, so only the kind of fault is taken from them.
+fn fault_of(error: &reqwest::Error) -> Fault {
+    if error.is_timeout() && !error.is_connect() {
+        return Fault::Timeout;
+    }
+    if error.is_connect() || error.source().is_some_and(|source| source.is::<std::io::Error>()) {
+        return Fault::Connect;
+    }
+    Fault::Broken
 }

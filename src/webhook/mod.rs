@@ -2,25 +2,43 @@
 
 pub mod call;
 
-use crate::client::{self, Clients};
+use reqwest::{Certificate, Client};
+
+use crate::client::PerThread;
 use crate::config::settings::Handlers;
 
-/// The clients that call handlers, without a proxy unless the settings say so.
+/// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
-pub fn clients(settings: &Handlers) -> Result<Clients, String> {
+pub fn clients(settings: &Handlers) -> Result<PerThread<Client>, String> {
     let settings = settings.clone();
-    Clients::new(move || client(&settings))
+    PerThread::new(move || client(&settings))
 }
 
-fn client(settings: &Handlers) -> Result<reqwest::Client, String> {
-    let mut builder = client::builder(settings.connect_timeout, settings.pool_idle_timeout);
+fn client(settings: &Handlers) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(settings.pool_idle_timeout)
+        .tcp_nodelay(true)
+        // Nothing is sent again behind our back; see `call`.
+        .retry(reqwest::retry::never());
     if !settings.use_environment_proxy {
         builder = builder.no_proxy();
     }
     if let Some(path) = &settings.tls_ca_file {
-        builder = builder.tls_certs_merge(client::certificates(path)?);
+        builder = builder.tls_certs_merge(certificates(path)?);
     }
     builder.build().map_err(|error| format!("TLS for handlers cannot be set up: {error}"))
+}
+
+fn certificates(path: &str) -> Result<Vec<Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("handlers.tls_ca_file: {path}: {error}"))?;
+    let certificates =
+        Certificate::from_pem_bundle(&pem).map_err(|_| format!("handlers.tls_ca_file: {path}: this is not PEM"))?;
+    if certificates.is_empty() {
+        return Err(format!("handlers.tls_ca_file: {path}: there is no certificate in it"));
+    }
+    Ok(certificates)
 }

@@ -1,0 +1,119 @@
+//! The HTTP client for the engine's part of a request, on hyper: every request with an action waits for it, and a
+//! general client's redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::ConfigVerifierExt;
+
+use crate::client::Fault;
+use crate::config::settings::Upstream;
+use crate::model::chunks::{Chunks, TooLong};
+
+/// A pool of connections to the engine.
+pub type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A POST to the engine.
+#[derive(Debug)]
+pub struct Post {
+    /// Where to.
+    pub uri: Uri,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// May it be sent again if the connection ends before any answer?
+    pub may_repeat: bool,
+}
+
+/// Makes a client.
+///
+/// # Errors
+/// When the file of authorities is no good, or TLS cannot be set up.
+pub fn client(settings: &Upstream) -> Result<Client, String> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(settings.connect_timeout));
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls(settings)?).https_or_http();
+    let connector = if settings.http2 && settings.is_tls {
+        connector.enable_all_versions().wrap_connector(tcp)
+    } else {
+        connector.enable_http1().wrap_connector(tcp)
+    };
+    let mut builder = HyperClient::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(settings.pool_idle_timeout);
+    builder.http2_only(settings.http2 && !settings.is_tls);
+    Ok(builder.build(connector))
+}
+
+fn tls(settings: &Upstream) -> Result<ClientConfig, String> {
+    let Some(path) = &settings.tls_ca_file else {
+        return ClientConfig::with_platform_verifier().map_err(|error| format!("TLS cannot be set up: {error}"));
+    };
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let wrong = || format!("upstream.tls_ca_file: {path}: there is no certificate in it that can be used");
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|_| wrong())? {
+        roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
+    }
+    if roots.is_empty() {
+        return Err(wrong());
+    }
+    Ok(ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth())
+}
+
+/// Sends a request and reads the head of its answer.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn send(client: &Client, post: &Post) -> Result<Response<Incoming>, Fault> {
+    match client.request(request(post)).await {
+        Err(error) if post.may_repeat && !error.is_connect() => client.request(request(post)).await,
+        first => first,
+    }
+    .map_err(|error| if error.is_connect() { Fault::Connect } else { Fault::Broken })
+}
+
+fn request(post: &Post) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(post.body.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = post.uri.clone();
+    *request.headers_mut() = post.headers.clone();
+    request
+}
+
+/// The next piece of an answer; `None` at its end.
+///
+/// # Errors
+/// When it breaks off.
+pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+    while let Some(frame) = body.frame().await {
+        // What is no data are trailers, which end here.
+        if let Ok(data) = frame.map_err(|_| Fault::Broken)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// The whole answer, at most `bytes_max` bytes.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
+    }
+    Ok(chunks.finish())
+}
