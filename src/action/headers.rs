@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::action::{HeaderRules, ValuePiece};
+use crate::protocol::hop_by_hop::end_to_end;
 use crate::session::{SESSION_PREFIX, Session};
 
 /// Client headers that are not sent on unless the action has a list of its own: Hasura's
@@ -24,23 +25,16 @@ pub const IGNORED_BY_DEFAULT: [&str; 14] = [
     "content-type",
 ];
 
-/// Client headers that are never sent on, whatever an action's list says: they speak of this connection or of the
-/// body, which is ours.
-const NEVER_FORWARDED: [&str; 14] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "expect",
-    "accept-encoding",
+/// Client headers that are never sent on, whatever an action's list says: they speak of the body, which is ours, or of
+/// what the client expects of us. Those of one connection are not sent on either.
+const NEVER_FORWARDED: [HeaderName; 7] = [
+    header::HOST,
+    header::USER_AGENT,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::EXPECT,
+    header::ACCEPT_ENCODING,
 ];
 
 /// Who wins when several sources name one header.
@@ -107,9 +101,8 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     if !rules.forward_client_headers {
         return headers;
     }
-    let for_us_only = nominated(client);
-    for (name, value) in client {
-        if is_forwarded(rules, name) && !for_us_only.contains(name) {
+    for (name, value) in end_to_end(client) {
+        if is_forwarded(rules, name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -125,13 +118,6 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The headers that `Connection` says are about this connection: <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>.
-#[must_use]
-pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
-}
-
 fn is_forwarded(rules: &HeaderRules, name: &HeaderName) -> bool {
     let text = name.as_str();
     // An underscore is a dash to many servers behind us, so such a name must not stand in for a session variable.
@@ -140,7 +126,7 @@ fn is_forwarded(rules: &HeaderRules, name: &HeaderName) -> bool {
             .bytes()
             .zip(SESSION_PREFIX.bytes())
             .all(|(byte, wanted)| if byte == b'_' { wanted == b'-' } else { byte == wanted });
-    if is_session || NEVER_FORWARDED.contains(&text) || text == "host" || text == "user-agent" {
+    if is_session || NEVER_FORWARDED.contains(name) {
         return false;
     }
     if let Some(only) = &rules.forwarded_client_headers

@@ -1,4 +1,5 @@
 //! How GraphQL travels. All pure.
 
+pub mod hop_by_hop;
 pub mod http;
 pub mod trace;

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
 use hyper::body::Incoming;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
-use crate::action::headers::nominated;
+use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::client::next_chunk;
 use crate::upstream::{Engine, UpstreamError};
 
@@ -39,29 +39,12 @@ pub async fn forward(engine: &Engine, session: &mut ServerSession, body: Bytes, 
     }
 }
 
-/// Headers that are about one connection only.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
-fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    for name in nominated(&headers).into_iter().chain(HOP_BY_HOP) {
-        headers.remove(name);
-    }
-    headers
-}
-
 fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
     let head = session.req_header();
-    let mut headers = without_hop_by_hop(&head.headers);
+    let mut headers = HeaderMap::with_capacity(head.headers.len());
+    for (name, value) in end_to_end(&head.headers) {
+        headers.append(name.clone(), value.clone());
+    }
     headers.remove(header::EXPECT);
     headers.remove(header::CONTENT_LENGTH);
     if engine.names_host_itself() {
@@ -90,9 +73,8 @@ async fn stream_back(response: Response<Incoming>, session: &mut ServerSession, 
 }
 
 fn response_head(status: StatusCode, headers: &HeaderMap, version: Version) -> Option<ResponseHeader> {
-    let headers = without_hop_by_hop(headers);
     let mut head = ResponseHeader::build(status, Some(headers.len() + 1)).ok()?;
-    for (name, value) in &headers {
+    for (name, value) in end_to_end(headers) {
         head.append_header(name.clone(), value.clone()).ok()?;
     }
     let has_length = headers.contains_key(header::CONTENT_LENGTH);

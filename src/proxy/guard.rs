@@ -4,9 +4,9 @@
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Version, request};
 
-use crate::action::headers::nominated;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
+use crate::protocol::hop_by_hop::nominated;
 use crate::session::SESSION_PREFIX;
 
 /// Refuses a head that two servers could understand differently, or that is too large.

@@ -20,6 +20,7 @@ use client::{Client, Post};
 
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
+use crate::protocol::hop_by_hop::end_to_end;
 
 /// Why the engine gave no answer. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -93,24 +94,14 @@ pub struct Question<'q> {
     pub timeout: Duration,
 }
 
-/// Headers that speak of the client's connection or body, not of the client.
-const NOT_PASSED_ON: [&str; 16] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-    "content-encoding",
-    "content-type",
-    "accept-encoding",
-    "expect",
-    "accept",
-    "x-request-id",
+/// Headers that speak of the client's body or of what it takes, not of the client.
+const NOT_PASSED_ON: [HeaderName; 6] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_TYPE,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    header::ACCEPT,
 ];
 
 impl Engine {
@@ -223,8 +214,8 @@ impl Engine {
 
     fn headers(&self, question: &Question<'_>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(question.headers.len() + 4);
-        for (name, value) in question.headers {
-            if !NOT_PASSED_ON.contains(&name.as_str()) {
+        for (name, value) in end_to_end(question.headers) {
+            if !NOT_PASSED_ON.contains(name) {
                 headers.append(name.clone(), value.clone());
             }
         }

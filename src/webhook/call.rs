@@ -95,8 +95,9 @@ fn fault_of(error: &reqwest::Error) -> Fault {
     if error.is_timeout() && !error.is_connect() {
         return Fault::Timeout;
     }
-    if error.is_connect() || error.source().is_some_and(|source| source.is::<std::io::Error>()) {
-        return Fault::Connect;
+    match error.source() {
+        _ if error.is_connect() => Fault::Connect,
+        Some(source) if source.is::<std::io::Error>() => Fault::Connect,
+        _ => Fault::Broken,
     }
-    Fault::Broken
 }

@@ -1,0 +1,44 @@
+//! Headers that are about one connection, and end where it ends.
+
+use http::header::{self, HeaderMap, HeaderName};
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>, and those that older software puts there.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// The headers that `Connection` names beside itself.
+#[must_use]
+pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
+}
+
+/// The headers of a message that may travel on, with all their values.
+pub fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &http::HeaderValue)> {
+    let nominated = nominated(headers);
+    headers.iter().filter(move |(name, _)| !HOP_BY_HOP.contains(name) && !nominated.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_ends_here() {
+        let headers: HeaderMap = [("connection", "close, X-One"), ("x-one", "1"), ("te", "trailers"), ("x-two", "2")]
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
+            .collect();
+        let names: Vec<&str> = end_to_end(&headers).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-two"]);
+    }
+}
