@@ -77,11 +77,8 @@ pub fn outgoing(
     for source in sources {
         add_absent(&mut headers, &source);
     }
-    let ours = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
-    ];
-    add_absent(&mut headers, &ours.into_iter().collect());
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     Ok(headers)
 }
 

@@ -43,6 +43,11 @@ pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
              set HASURA_GRAPHQL_ADMIN_SECRET unless this is development"
         );
     }
+    if loaded.settings.auth.unauthorized_variables {
+        tracing::warn!(
+            "auth.unauthorized_variables is on: a client without a credential can claim to be anybody but a role"
+        );
+    }
     let failed = |reason: String| format!("error: {reason}");
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     let admin = Admin::new(Arc::clone(&world));

@@ -60,6 +60,9 @@ fn load_actions(
                 sdl::read(&source, &mut signatures, mistakes);
             } else {
                 match yaml::parse(&source) {
+                    Ok(node) if path.ends_with(INHERITED_ROLES) => {
+                        metadata::read_inherited_roles(&node, &mut metadata, mistakes);
+                    }
                     Ok(node) => metadata::read(&node, &mut metadata, mistakes),
                     Err(mistake) => mistakes.push(mistake),
                 }
@@ -75,7 +78,10 @@ fn load_actions(
     resolve(metadata, signatures, &surroundings, mistakes)
 }
 
-/// `actions.yaml`, `actions.graphql` and all files of `actions/`, in the folder itself or in its `metadata/`.
+/// Where an exported folder says which roles are made of others.
+const INHERITED_ROLES: &str = "inherited_roles.yaml";
+
+/// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in its `metadata/`.
 fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());
@@ -84,7 +90,7 @@ fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf>
     }
     let mut files = Vec::new();
     for folder in [folder.to_path_buf(), folder.join("metadata")] {
-        let single = ["actions.yaml", "actions.yml", "actions.graphql"].map(|name| folder.join(name));
+        let single = ["actions.yaml", "actions.yml", "actions.graphql", INHERITED_ROLES].map(|name| folder.join(name));
         files.extend(single.into_iter().filter(|path| path.is_file()));
         let Ok(entries) = fs::read_dir(folder.join("actions")) else { continue };
         let mut split: Vec<PathBuf> = entries

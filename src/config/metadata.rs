@@ -11,6 +11,8 @@ pub struct Metadata {
     pub actions: Vec<ActionEntry>,
     /// The `custom_types` lists.
     pub types: Vec<TypeEntry>,
+    /// What `inherited_roles.yaml` says: each role with those it is made of.
+    pub inherited_roles: Vec<(String, Vec<String>)>,
 }
 
 /// One element of `actions`.
@@ -139,6 +141,22 @@ pub fn read(file: &Node, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>
         lists.finish(mistakes);
     }
     fields.finish(mistakes);
+}
+
+/// Reads `inherited_roles.yaml`: `[{role_name, role_set}]`.
+pub fn read_inherited_roles(file: &Node, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>) {
+    let Data::List(entries) = &file.data else {
+        let message = format!("the file must hold a list of inherited roles, not {}", file.kind());
+        mistakes.push(Diagnostic::error(Some(file.place.clone()), message, "write - role_name: … and role_set: […]"));
+        return;
+    };
+    for entry in entries {
+        let Some(fields) = Fields::of(entry, "an inherited role", mistakes) else { continue };
+        let name = fields.required_text("role_name", mistakes);
+        let members = fields.list("role_set", mistakes).iter().filter_map(Node::scalar_text).collect();
+        metadata.inherited_roles.extend(name.map(|name| (name, members)));
+        fields.finish(mistakes);
+    }
 }
 
 fn placed_text(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, Place)> {

@@ -51,7 +51,8 @@ pub fn resolve(
     resolver.exported_types(&metadata, &mut signatures);
     let mut types = resolver.types(&metadata, &signatures);
     let mut actions = IndexMap::new();
-    for entry in metadata.actions {
+    for mut entry in metadata.actions {
+        add_inherited_roles(&mut entry.permissions, &metadata.inherited_roles);
         let name = entry.name.clone();
         let place = entry.place.clone();
         if actions.contains_key(&name) {
@@ -74,6 +75,19 @@ pub fn resolve(
         resolver.mistakes.push(Diagnostic::warning(None, message, "check its name, or remove the settings"));
     }
     ActionSchema { actions, types }
+}
+
+/// A role that is made of others may call what any of them may, and it may itself be part of another.
+fn add_inherited_roles(roles: &mut Vec<String>, inherited: &[(String, Vec<String>)]) {
+    let gains = |roles: &[String]| {
+        let gains = |(name, members): &&(String, Vec<String>)| {
+            !roles.contains(name) && members.iter().any(|member| roles.contains(member))
+        };
+        inherited.iter().find(gains).map(|(name, _)| name.clone())
+    };
+    while let Some(name) = gains(roles) {
+        roles.push(name);
+    }
 }
 
 struct Resolver<'r, 's> {

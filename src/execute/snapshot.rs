@@ -91,10 +91,10 @@ impl Snapshot {
     /// [`DocumentError`].
     pub async fn prepare(self: &Arc<Self>, world: &World, text: &str) -> Result<Arc<Prepared>, DocumentError> {
         if let Some(prepared) = self.documents.get(text) {
-            world.metrics.plan_cache.with_label_values(&["hit"]).inc();
+            world.metrics.plan_cache_hits.inc();
             return Ok(prepared);
         }
-        world.metrics.plan_cache.with_label_values(&["miss"]).inc();
+        world.metrics.plan_cache_misses.inc();
         let prepared = Arc::new(self.parse(world, text).await?);
         self.documents.insert(Arc::from(text), Arc::clone(&prepared));
         Ok(prepared)

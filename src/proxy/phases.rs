@@ -93,11 +93,10 @@ impl ProxyHttp for Gate {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer {peer}"));
-        if may_repeat(session, ctx) {
-            error.retry.decide_reuse(client_reused);
-        } else {
-            error.set_retry(false);
-        }
+        let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+        // An old connection that turns out to be dead shows in many ways; that nothing was answered on it is what counts.
+        let is_stale = client_reused && !is_timeout && session.response_written().is_none();
+        error.set_retry(is_stale && may_repeat(session, ctx));
         error
     }
 

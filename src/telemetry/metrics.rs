@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// Every metric.
@@ -30,8 +31,10 @@ pub struct Metrics {
     pub upstream_parts: IntCounterVec,
     /// Is the engine there? 1 or 0.
     pub upstream_up: IntGauge,
-    /// Look-ups in the plan cache, by outcome.
-    pub plan_cache: IntCounterVec,
+    /// Look-ups in the plan cache that found a document.
+    pub plan_cache_hits: IntCounter,
+    /// Look-ups in the plan cache that found none.
+    pub plan_cache_misses: IntCounter,
     /// Fetches of JWK sets, by outcome.
     pub jwks_fetches: IntCounterVec,
     /// Bytes of bodies and answers that are held.
@@ -140,6 +143,7 @@ impl Metrics {
         )?;
         build.set(1.0);
         registry.register(Box::new(build))?;
+        let plan_cache = counter("pillion_plan_cache_lookups_total", "Look-ups in the plan cache.", &["outcome"])?;
         Ok(Self {
             requests: counter("pillion_requests_total", "Requests that have ended.", &["kind"])?,
             request_seconds,
@@ -167,7 +171,8 @@ impl Metrics {
                 &["outcome"],
             )?,
             upstream_up: gauge("pillion_upstream_up", "Whether the engine answered when it was last asked.")?,
-            plan_cache: counter("pillion_plan_cache_lookups_total", "Look-ups in the plan cache.", &["outcome"])?,
+            plan_cache_hits: plan_cache.with_label_values(&["hit"]),
+            plan_cache_misses: plan_cache.with_label_values(&["miss"]),
             jwks_fetches: counter("pillion_jwks_fetches_total", "Fetches of JWK sets.", &["outcome"])?,
             buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,
             look_alike_headers: counter(

@@ -14,6 +14,8 @@ pub const TESTS: &[super::Test] = &[
     ("mutations_are_never_sent_twice", mutations_are_never_sent_twice),
     ("a_handler_that_closes_connections", a_handler_that_closes_connections),
     ("connections_are_used_again", connections_are_used_again),
+    ("compressed_answers_of_handlers", compressed_answers_of_handlers),
+    ("an_engine_that_restarts_again_and_again", an_engine_that_restarts_again_and_again),
 ];
 
 fn the_engine_is_down_and_comes_back(_: &Engines) {
@@ -131,4 +133,47 @@ fn connections_are_used_again(_: &Engines) {
     // One for each of: what streams through, the engine's parts, and our own look at the engine.
     assert!(engine.connections() <= 4, "{} connections to the engine", engine.connections());
     assert!(handlers.connections() <= 2, "{} connections to the handlers", handlers.connections());
+}
+
+fn compressed_answers_of_handlers(engines: &Engines) {
+    let handlers = Scripted::start();
+    let config = "limits: {handler_answer_bytes: 100KiB}\n";
+    let pillion =
+        Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
+    let answer = |encoding: &str, body: Vec<u8>| {
+        let headers = vec![("Content-Encoding".to_owned(), encoding.to_owned())];
+        handlers.on_path("/count", Reply::Answer { status: 200, headers, body });
+        pillion.client().ask("{ count }").text()
+    };
+    let good = r#"{"data":{"count":42}}"#;
+    assert_eq!(answer("gzip", gzip(b"42")), good);
+    let mut brotlied = Vec::new();
+    std::io::Write::write_all(&mut brotli::CompressorWriter::new(&mut brotlied, 4096, 5, 20), b"42").expect("memory");
+    assert_eq!(answer("br", brotlied), good);
+    let bomb = gzip(&vec![b' '; 50_000_000]);
+    assert!(answer("gzip", bomb).contains("http exception when calling webhook"));
+    assert!(answer("gzip", b"not gzip".to_vec()).contains("http exception when calling webhook"));
+    assert!(answer("zstd", b"42?".to_vec()).contains("not a valid json response from webhook"));
+}
+
+fn an_engine_that_restarts_again_and_again(_: &Engines) {
+    let port = free_port();
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = Setup::before(port).with_shop(handlers.port).start();
+    for round in 0..20 {
+        let engine = Scripted::start_on(port);
+        engine.on_path("/graphql", Reply::json(r#"{"data":{"a":1}}"#));
+        // Connections of the engine before are dead by now; nobody may be given one of them.
+        for document in ["{ a }", "{ a count }", "{ a }"] {
+            let answer = pillion.client().ask(document);
+            assert!(answer.text().starts_with(r#"{"data":{"a":1"#), "round {round}: {}", answer.text());
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, bytes).expect("memory");
+    encoder.finish().expect("memory")
 }

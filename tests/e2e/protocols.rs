@@ -14,6 +14,8 @@ pub const TESTS: &[super::Test] = &[
     ("http2_in_clear_text", http2_in_clear_text),
     ("tls_from_clients_and_to_the_engine", tls_from_clients_and_to_the_engine),
     ("http2_to_the_engine", http2_to_the_engine),
+    ("handlers_with_tls", handlers_with_tls),
+    ("handlers_behind_a_proxy", handlers_behind_a_proxy),
     ("websockets_pass_through", websockets_pass_through),
 ];
 
@@ -118,6 +120,41 @@ fn tls_from_clients_and_to_the_engine(engines: &Engines) {
     let pillion = setup.start();
     wait_until("the first look", || pillion.admin("/readyz").1.contains("cannot be reached"));
     assert_eq!(pillion.client().post(plain).status(), 502);
+}
+
+fn handlers_with_tls(engines: &Engines) {
+    // A Pillion with TLS plays the handler's server; it speaks HTTP/2 as well, and so the call does.
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let (_front, tls_port, authority) = with_tls(handlers.port);
+    let start = |config: &str| {
+        let setup = Setup::before(engines.postgraphile).with_shop(1).config(config);
+        setup.env("HANDLERS", &format!("https://localhost:{tls_port}")).start().wait_until_ready()
+    };
+    let trusting = start(&format!("handlers: {{tls_ca_file: '{}'}}\n", authority.display()));
+    assert_eq!(trusting.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
+    let strict = start("dialect: standard\n");
+    let answer = strict.client().ask("{ count }").json();
+    assert_eq!(answer["errors"][0]["message"], "http exception when calling webhook");
+    assert_eq!(strict.metric("pillion_handler_calls_total{action=\"count\",outcome=\"unreachable\"}"), 1.0);
+    // The one in front asks questions of its own.
+    assert_eq!(handlers.take_seen().iter().filter(|seen| seen.path() == "/count").count(), 1);
+}
+
+fn handlers_behind_a_proxy(engines: &Engines) {
+    let proxy = Scripted::start();
+    proxy.on_path("http://handlers.example/count", Reply::json("1"));
+    let start = |config: &str| {
+        let setup = Setup::before(engines.postgraphile).with_shop(1).config(config);
+        let setup = setup.env("HANDLERS", "http://handlers.example");
+        setup.env("HTTP_PROXY", &format!("http://127.0.0.1:{}", proxy.port)).start().wait_until_ready()
+    };
+    let through = start("handlers: {use_environment_proxy: true}\n");
+    assert_eq!(through.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
+    proxy.take_seen();
+    let direct = start("handlers: {use_environment_proxy: false}\n");
+    assert!(direct.client().ask("{ count }").text().contains("http exception"));
+    assert!(proxy.take_seen().is_empty());
 }
 
 fn http2_to_the_engine(engines: &Engines) {

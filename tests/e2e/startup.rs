@@ -84,6 +84,10 @@ fn a_whole_exported_folder_is_read(engines: &Engines) {
     let files = [
         ("config.yaml", "version: 3\nmetadata_directory: metadata\n"),
         ("metadata/version.yaml", "version: 3\n"),
+        (
+            "metadata/inherited_roles.yaml",
+            "- role_name: chief\n  role_set: [boss]\n- role_name: boss\n  role_set: [clerk, nobody]\n",
+        ),
         ("metadata/databases/databases.yaml", "[]\n"),
         ("metadata/actions/b.graphql", "type Mutation { two: Int }\n"),
         ("metadata/actions/b.yaml", "actions:\n  - name: two\n    definition: {handler: 'http://127.0.0.1:1'}\n"),

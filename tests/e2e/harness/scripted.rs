@@ -6,6 +6,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::message::{Message, read_body, read_head};
@@ -56,6 +57,7 @@ pub struct Scripted {
     /// Where it listens.
     pub port: u16,
     state: Arc<State>,
+    listener: Option<JoinHandle<()>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,7 +79,7 @@ impl Scripted {
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 // `drop` connects once more to say that it is over.
                 let (Ok(stream), true) = (stream, Arc::strong_count(&shared) > 1) else { return };
@@ -94,7 +96,7 @@ impl Scripted {
                 });
             }
         });
-        Self { port, state }
+        Self { port, state, listener: Some(listener) }
     }
 
     /// Says how requests to `path` are answered from now on.
@@ -120,6 +122,8 @@ impl Drop for Scripted {
         }
         self.state = Arc::default();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
+        // The port is free again when this returns.
+        let _ = self.listener.take().map(JoinHandle::join);
     }
 }
 
