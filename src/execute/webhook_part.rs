@@ -12,7 +12,7 @@ use super::run::Running;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
 use crate::action::{headers, payload};
-use crate::model::action::{ADMIN_ROLE, Action};
+use crate::model::action::ADMIN_ROLE;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 
@@ -90,12 +90,7 @@ fn label(outcome: &CallOutcome) -> &'static str {
 }
 
 async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
-    let action = allowed.action();
-    let mut exchange = Exchange::default();
-    let answer = match prepare(running, allowed, &mut exchange) {
-        Ok(call) => make(running, call).await,
-        Err(fault) => Err(fault),
-    };
+    let answer = exchange(running, allowed).await;
     let value = match &answer {
         Ok(answer) => answer::read(answer.status.as_u16(), &answer.body),
         Err(fault) => Err(AnswerError::NoAnswer(fault.clone())),
@@ -103,30 +98,24 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
     let answer = answer.ok();
     match value {
         Err(error) => {
-            let internal = internal(running, action, &exchange, answer.as_ref(), &error_text(&error));
+            let internal = internal(running, allowed, answer.as_ref(), &error_text(&error));
             // A refusal is the handler's own word; there is nothing to explain about it.
             let internal = internal.filter(|_| !matches!(error, AnswerError::Rejected { .. }));
-            let mut outcome = CallOutcome::failed(error, internal, !action.output.is_nullable());
+            let mut outcome = CallOutcome::failed(error, internal, !allowed.action().output.is_nullable());
             outcome.set_cookies = cookies(answer.as_ref());
             outcome
         }
-        Ok(value) => shaped(running, allowed, &exchange, answer.as_ref(), &value),
+        Ok(value) => shaped(running, allowed, answer.as_ref(), &value),
     }
 }
 
-fn shaped(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
-    exchange: &Exchange,
-    answer: Option<&WebhookAnswer>,
-    value: &Value,
-) -> CallOutcome {
+fn shaped(running: &Running<'_>, allowed: &AllowedCall, answer: Option<&WebhookAnswer>, value: &Value) -> CallOutcome {
     let snapshot = running.snapshot;
-    let action = allowed.action();
     let list_max = snapshot.limits.list_elements_max;
-    let shaped = shape(&snapshot.schema.types, &action.output, value, allowed.selected(), snapshot.dialect, list_max);
+    let shaped =
+        shape(&snapshot.schema.types, &allowed.action().output, value, allowed.selected(), snapshot.dialect, list_max);
     let errors = shaped.errors.into_iter().take(snapshot.limits.errors_max).map(|error| CallError {
-        internal: internal(running, action, exchange, answer, &Value::from(error.message.as_str())),
+        internal: internal(running, allowed, answer, &Value::from(error.message.as_str())),
         cause: CallErrorCause::Shape(error),
     });
     CallOutcome {
@@ -141,42 +130,44 @@ fn cookies(answer: Option<&WebhookAnswer>) -> Vec<HeaderValue> {
     answer.map(|answer| answer.set_cookies().cloned().collect()).unwrap_or_default()
 }
 
-/// What was sent, as far as it got made.
-#[derive(Default)]
-struct Exchange {
-    headers: HeaderMap,
-    body: Bytes,
+async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, CallFault> {
+    // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
+    let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
+    let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
+    let client = running.world.handlers.here();
+    match call::call(client, prepare(running, allowed, deadline)?).await {
+        // Made anew rather than kept: it is rarely needed.
+        Err(CallFault::Broken) if allowed.may_repeat() => {
+            call::call(client, prepare(running, allowed, deadline)?).await
+        }
+        first => first,
+    }
 }
 
-fn prepare(running: &Running<'_>, allowed: &AllowedCall, exchange: &mut Exchange) -> Result<WebhookCall, CallFault> {
-    let action = allowed.action();
-    let envelope = running.envelope;
-    let body = payload::body(&action.name, allowed.input(), running.session, &running.request.query);
-    exchange.body = Bytes::from(body.map_err(|_| CallFault::Broken)?);
-    let precedence = running.world.settings.precedence;
-    let caller = envelope.caller;
-    let mut headers =
-        headers::outgoing(&action.headers, precedence, &caller.headers, running.session, &caller.request_id)
-            .map_err(|error| CallFault::Header(error.to_string()))?;
-    envelope.trace.write(&mut headers);
-    if shows_internal(running) {
-        exchange.headers = headers.clone();
-    }
-    let left = envelope.deadline.saturating_duration_since(Instant::now());
+fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> Result<WebhookCall, CallFault> {
     Ok(WebhookCall {
-        url: action.handler.url.clone(),
-        headers,
-        body: exchange.body.clone(),
-        timeout: action.timeout.min(left),
+        url: allowed.action().handler.url.clone(),
+        headers: headers(running, allowed)?,
+        body: body(running, allowed)?,
+        timeout: deadline.saturating_duration_since(Instant::now()),
         answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
-        may_repeat: allowed.may_repeat(),
     })
 }
 
-async fn make(running: &Running<'_>, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
-    // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
-    let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
-    call::call(running.world.handlers.here(), call).await
+fn headers(running: &Running<'_>, allowed: &AllowedCall) -> Result<HeaderMap, CallFault> {
+    let rules = &allowed.action().headers;
+    let precedence = running.world.settings.precedence;
+    let caller = running.envelope.caller;
+    let headers = headers::outgoing(rules, precedence, &caller.headers, running.session, &caller.request_id);
+    let mut headers = headers.map_err(|error| CallFault::Header(error.to_string()))?;
+    running.envelope.trace.write(&mut headers);
+    Ok(headers)
+}
+
+fn body(running: &Running<'_>, allowed: &AllowedCall) -> Result<Bytes, CallFault> {
+    let name = &allowed.action().name;
+    let body = payload::body(name, allowed.input(), running.session, &running.request.query);
+    body.map(Bytes::from).map_err(|_| CallFault::Broken)
 }
 
 fn error_text(error: &AnswerError) -> Value {
@@ -197,11 +188,11 @@ fn shows_internal(running: &Running<'_>) -> bool {
     settings.dev_mode || settings.admin_internal_errors && running.session.role() == ADMIN_ROLE
 }
 
-/// The exchange with the handler in Hasura's form, if the caller may see it.
+/// The exchange with the handler in Hasura's form, if the caller may see it. What was sent is made anew for it: calls
+/// that fail are rare.
 fn internal(
     running: &Running<'_>,
-    action: &Action,
-    exchange: &Exchange,
+    allowed: &AllowedCall,
     answer: Option<&WebhookAnswer>,
     error: &Value,
 ) -> Option<Value> {
@@ -211,9 +202,9 @@ fn internal(
     let mut internal = Map::new();
     internal.insert("error".into(), error.clone());
     let request = json!({
-        "url": action.handler.template,
-        "headers": header_list(&exchange.headers, |_| true),
-        "body": body_value(&exchange.body),
+        "url": allowed.action().handler.template,
+        "headers": header_list(&headers(running, allowed).unwrap_or_default(), |_| true),
+        "body": body_value(&body(running, allowed).unwrap_or_default()),
         "transformed_request": null,
     });
     internal.insert("request".into(), request);

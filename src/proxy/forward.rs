@@ -29,7 +29,7 @@ pub enum Forwarded {
 pub async fn forward(engine: &Engine, session: &mut ServerSession, body: Bytes, may_repeat: bool) -> Forwarded {
     let head = session.req_header();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let response = engine.forward(&path, request_headers(engine, session), body, may_repeat).await;
+    let response = engine.forward(&path, &request_headers(engine, session), body, may_repeat).await;
     match response {
         Err(error) => Forwarded::Failed(error),
         Ok(response) => match stream_back(response, session, engine.settings().idle_timeout).await {

@@ -21,19 +21,6 @@ use crate::model::chunks::{Chunks, TooLong};
 /// A pool of connections to the engine.
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A POST to the engine.
-#[derive(Debug)]
-pub struct Post {
-    /// Where to.
-    pub uri: Uri,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-    /// May it be sent again if the connection ends before any answer?
-    pub may_repeat: bool,
-}
-
 /// Makes a client.
 ///
 /// # Errors
@@ -72,24 +59,30 @@ fn tls(settings: &Upstream) -> Result<ClientConfig, String> {
     Ok(ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth())
 }
 
-/// Sends a request and reads the head of its answer.
+/// Sends a POST and reads the head of its answer. With `may_repeat`, it is made and sent once more if an old connection
+/// ends before any answer.
 ///
 /// # Errors
 /// [`Fault`].
-pub async fn send(client: &Client, post: &Post) -> Result<Response<Incoming>, Fault> {
-    match client.request(request(post)).await {
-        Err(error) if post.may_repeat && !error.is_connect() => client.request(request(post)).await,
+pub async fn send(
+    client: &Client,
+    uri: Uri,
+    headers: impl Fn() -> HeaderMap,
+    body: Bytes,
+    may_repeat: bool,
+) -> Result<Response<Incoming>, Fault> {
+    let request = || {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers();
+        request
+    };
+    match client.request(request()).await {
+        Err(error) if may_repeat && !error.is_connect() => client.request(request()).await,
         first => first,
     }
     .map_err(|error| if error.is_connect() { Fault::Connect } else { Fault::Broken })
-}
-
-fn request(post: &Post) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(post.body.clone()));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = post.uri.clone();
-    *request.headers_mut() = post.headers.clone();
-    request
 }
 
 /// The next piece of an answer; `None` at its end.

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 
-use client::{Client, Post};
+use client::Client;
 
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
@@ -162,13 +162,10 @@ impl Engine {
     }
 
     async fn exchange(&self, question: &Question<'_>) -> Result<EngineReply, Fault> {
-        let post = Post {
-            uri: self.uri(question.path)?,
-            headers: self.headers(question),
-            body: question.body.clone(),
-            may_repeat: question.may_repeat,
-        };
-        let (head, body) = client::send(self.clients.here(), &post).await?.into_parts();
+        let (uri, body) = (self.uri(question.path)?, question.body.clone());
+        let headers = || self.headers(question);
+        let answer = client::send(self.clients.here(), uri, headers, body, question.may_repeat).await?;
+        let (head, body) = answer.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         let body = client::read_body(body, question.answer_bytes_max).await?;
         Ok(EngineReply { status: head.status, body, set_cookies })
@@ -181,13 +178,13 @@ impl Engine {
     pub async fn forward(
         &self,
         path: &str,
-        headers: HeaderMap,
+        headers: &HeaderMap,
         body: Bytes,
         may_repeat: bool,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let uri = self.uri(path).map_err(|fault| error_of(fault, 0))?;
-        let post = Post { uri, headers, body, may_repeat };
-        let answer = tokio::time::timeout(self.settings.timeout, client::send(self.clients.here(), &post)).await;
+        let answer = client::send(self.clients.here(), uri, || headers.clone(), body, may_repeat);
+        let answer = tokio::time::timeout(self.settings.timeout, answer).await;
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }
 

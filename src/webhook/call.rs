@@ -25,8 +25,6 @@ pub struct WebhookCall {
     pub timeout: Duration,
     /// Bytes of the decoded answer that are held.
     pub answer_bytes_max: usize,
-    /// May it be sent again if the connection ends before any answer?
-    pub may_repeat: bool,
 }
 
 /// What a handler answered.
@@ -70,12 +68,7 @@ async fn exchange(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, F
     let mut request = Request::new(Method::POST, call.url);
     *request.headers_mut() = call.headers;
     *request.body_mut() = Some(call.body.into());
-    let again = call.may_repeat.then(|| request.try_clone()).flatten();
-    let mut response = match (client.execute(request).await, again) {
-        (Err(error), Some(again)) if fault_of(&error) == Fault::Broken => client.execute(again).await,
-        (first, _) => first,
-    }
-    .map_err(|error| fault_of(&error))?;
+    let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let body = read_body(response, call.answer_bytes_max).await?;
