@@ -302,8 +302,12 @@ impl<'f> Response<'f> {
     fn into_merged(mut self) -> Merged<'f> {
         let plan = self.plan;
         let data = self.data.take().map(|mut values| {
-            let fields = plan.fields.iter();
-            fields.map(|field| (field.response_name.as_str(), values.remove(field.response_name.as_str()))).collect()
+            let fields = plan.fields.iter().map(|field| {
+                let name = field.response_name.as_str();
+                (name, values.remove(name), field.may_be_absent)
+            });
+            let fields = fields.filter(|(_, value, may_be_absent)| value.is_some() || !may_be_absent);
+            fields.map(|(name, value, _)| (name, value)).collect()
         });
         Merged { data, errors: self.errors, extensions: self.extensions }
     }

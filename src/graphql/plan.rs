@@ -63,6 +63,9 @@ pub struct PlannedField {
     pub response_name: String,
     /// Who answers it.
     pub owner: Owner,
+    /// Does it stand only in fragments on other types than the root's, so that the engine alone knows whether it is
+    /// part of the response?
+    pub may_be_absent: bool,
 }
 
 /// Who answers a root field.
@@ -194,11 +197,15 @@ struct Planner<'d> {
 
 impl Planner<'_> {
     fn action_of(&self, field: &Node<Field>) -> Option<&Arc<Action>> {
-        let occurrence: *const Field = std::ptr::from_ref::<Field>(field);
-        if self.opaque.contains(&occurrence) {
+        if self.is_opaque(field) {
             return None;
         }
         self.schema.action(self.kind, &field.name)
+    }
+
+    fn is_opaque(&self, field: &Node<Field>) -> bool {
+        let occurrence: *const Field = std::ptr::from_ref::<Field>(field);
+        self.opaque.contains(&occurrence)
     }
 
     /// Gives every root field its owner, and makes the steps.
@@ -223,7 +230,8 @@ impl Planner<'_> {
                 None if first.name == "__typename" => Owner::TypeName,
                 None => self.assign_part(&mut plan, response_name, first),
             };
-            plan.fields.push(PlannedField { response_name: (*response_name).to_owned(), owner });
+            let may_be_absent = fields.iter().all(|field| self.is_opaque(field));
+            plan.fields.push(PlannedField { response_name: (*response_name).to_owned(), owner, may_be_absent });
         }
         self.leave_typename_to_engine(&mut plan, collected);
         Ok(plan)
