@@ -11,7 +11,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
 use crate::config::load::load;
-use crate::config::settings::Setting;
+use crate::config::settings_table::Setting;
 use crate::proxy::server::small_service;
 
 /// `demo` for the command line.

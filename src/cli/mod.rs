@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::config::settings::{Kind, SETTINGS, Setting};
+use crate::config::settings_table::{Kind, SETTINGS, Setting};
 
 /// Runs the command that the arguments name.
 #[must_use]

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use crate::admin::Admin;
 use crate::config::load::{Loaded, load};
-use crate::config::settings::Setting;
+use crate::config::settings_table::Setting;
 use crate::execute::World;
 use crate::model::source::Diagnostic;
 use crate::proxy::server::{self, Beside};

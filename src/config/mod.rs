@@ -7,5 +7,6 @@ pub mod resolve;
 pub mod sdl;
 pub mod settings;
 pub mod settings_doc;
+pub mod settings_table;
 pub mod values;
 pub mod yaml;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::settings::{ACTION_KEYS, Kind, SETTINGS, Setting};
+use super::settings_table::{ACTION_KEYS, Kind, SETTINGS, Setting};
 
 /// `config/pillion.example.yaml`: every setting with its default and its reason.
 #[must_use]

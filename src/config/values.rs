@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::settings::{Kind, SETTINGS, Setting};
+use super::settings_table::{Kind, SETTINGS, Setting};
 use super::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, Place};
 

@@ -1,0 +1,203 @@
+//! One table of all settings. Flags, variables, `config/pillion.example.yaml` and the JSON Schema come out of it.
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A text that nobody may see.
+    Secret,
+    /// Several texts; in a variable, with commas between.
+    Texts,
+    /// True or false.
+    Bool,
+    /// A whole number of at least one.
+    Count,
+    /// A number of bytes.
+    Bytes,
+    /// A span of time.
+    Duration,
+    /// One of these.
+    Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// What to write, for a message.
+    #[must_use]
+    pub fn wanted(self) -> &'static str {
+        match self {
+            Self::Text | Self::Secret | Self::Choice(_) => "a string",
+            Self::Texts => "a list of strings",
+            Self::Bool => "true or false",
+            Self::Count => "a whole number of at least 1",
+            Self::Bytes => "a number of bytes such as 10MiB",
+            Self::Duration => "a time such as 30s",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in `pillion.yaml`, groups separated by dots.
+    pub key: &'static str,
+    /// Its flag, without the dashes. Secrets have none: a command line is no secret.
+    pub flag: Option<&'static str>,
+    /// Its environment variables; the first one that is set counts.
+    pub env: &'static [&'static str],
+    /// What it takes.
+    pub kind: Kind,
+    /// What it is when nobody says.
+    pub default: Option<&'static str>,
+    /// What it does and why it is as it is.
+    pub doc: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    flag: Option<&'static str>,
+    env: &'static [&'static str],
+    kind: Kind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, flag, env, kind, default, doc }
+}
+
+/// All settings, in the order of the example file.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", Some("listen"), &["PILLION_LISTEN"], Kind::Text, Some("0.0.0.0:8000"),
+        "Where clients connect: HTTP/1.1, and HTTP/2 with prior knowledge."),
+    setting("admin_listen", Some("admin-listen"), &["PILLION_ADMIN_LISTEN"], Kind::Text, Some("127.0.0.1:8001"),
+        "Where /healthz, /readyz and /metrics are. Keep it away from clients."),
+    setting("tls.listen", Some("tls-listen"), &["PILLION_TLS_LISTEN"], Kind::Text, None,
+        "Where clients connect with TLS: HTTP/1.1 and HTTP/2. Needs the two files below."),
+    setting("tls.cert_file", Some("tls-cert-file"), &["PILLION_TLS_CERT_FILE"], Kind::Text, None,
+        "The certificate chain, PEM."),
+    setting("tls.key_file", Some("tls-key-file"), &["PILLION_TLS_KEY_FILE"], Kind::Text, None,
+        "Its private key, PEM."),
+    setting("metadata", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
+        "The folder with actions.yaml and actions.graphql, or a whole metadata folder exported from Hasura."),
+    setting("dialect", Some("dialect"), &["PILLION_DIALECT"], Kind::Choice(&["auto", "hasura", "standard"]), Some("auto"),
+        "How errors are told. hasura: one failed part fails the response. standard: partial results, as the GraphQL\nspecification says. auto asks the engine: a query root named query_root is Hasura."),
+    setting("configured_header_precedence", Some("configured-header-precedence"),
+        &["PILLION_CONFIGURED_HEADER_PRECEDENCE", "HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE"], Kind::Bool, Some("false"),
+        "Which header wins when several sources name it. false: client, session variables, configuration.\ntrue: configuration, session variables, client."),
+    setting("dev_mode", Some("dev-mode"), &["PILLION_DEV_MODE", "HASURA_GRAPHQL_DEV_MODE"], Kind::Bool, Some("false"),
+        "Show extensions.internal of failed webhook calls to every role."),
+    setting("admin_internal_errors", None, &["PILLION_ADMIN_INTERNAL_ERRORS", "HASURA_GRAPHQL_ADMIN_INTERNAL_ERRORS"], Kind::Bool, Some("true"),
+        "Show extensions.internal of failed webhook calls to the role admin."),
+    setting("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
+        "Threads that serve requests. Default: as many as there are processors."),
+    setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::Duration, Some("60s"),
+        "How long requests in flight may take after SIGTERM."),
+
+    setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
+        "The engine: http://host:port or https://host:port. Paths of requests are passed on as they are."),
+    setting("upstream.graphql_path", None, &["PILLION_UPSTREAM_GRAPHQL_PATH"], Kind::Text, None,
+        "The engine's GraphQL path for our own questions to it. Default: the first of graphql_paths that answers."),
+    setting("upstream.connect_timeout", None, &["PILLION_UPSTREAM_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
+        "How long a connection to the engine may take to make."),
+    setting("upstream.timeout", None, &["PILLION_UPSTREAM_TIMEOUT"], Kind::Duration, Some("60s"),
+        "How long the engine may take for its part of a request with actions, and to begin any other answer."),
+    setting("upstream.idle_timeout", None, &["PILLION_UPSTREAM_IDLE_TIMEOUT"], Kind::Duration, Some("60s"),
+        "How long an answer that streams through may pause."),
+    setting("upstream.pool_idle_timeout", None, &["PILLION_UPSTREAM_POOL_IDLE_TIMEOUT"], Kind::Duration, Some("4s"),
+        "How long an unused connection is kept. Less than the engine's own, or requests are lost: Node closes after 5 s."),
+    setting("upstream.http2", None, &["PILLION_UPSTREAM_HTTP2"], Kind::Bool, Some("false"),
+        "Speak HTTP/2 to the engine, with prior knowledge or, with TLS, where it agrees."),
+    setting("upstream.tls_ca_file", None, &["PILLION_UPSTREAM_TLS_CA_FILE"], Kind::Text, None,
+        "The authorities whose certificates the engine may have, PEM. Default: the system's."),
+    setting("upstream.query_root", None, &["PILLION_UPSTREAM_QUERY_ROOT"], Kind::Text, None,
+        "The name of the engine's query type. Default: the engine is asked."),
+    setting("upstream.mutation_root", None, &["PILLION_UPSTREAM_MUTATION_ROOT"], Kind::Text, None,
+        "The name of the engine's mutation type. Default: the engine is asked."),
+    setting("upstream.probe_interval", None, &["PILLION_UPSTREAM_PROBE_INTERVAL"], Kind::Duration, Some("5s"),
+        "How often the engine is asked whether it is there, for /readyz."),
+
+    setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
+        "Paths that speak GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well."),
+
+    setting("auth.admin_secret", None, &["PILLION_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ACCESS_KEY"], Kind::Secret, None,
+        "Whoever sends this as X-Hasura-Admin-Secret is admin. Set the variable rather than this key."),
+    setting("auth.admin_secrets", None, &["PILLION_ADMIN_SECRETS", "HASURA_GRAPHQL_ADMIN_SECRETS"], Kind::Secret, None,
+        "Several of them, as a JSON list in a string; the single one is then ignored."),
+    setting("auth.jwt_secret", None, &["PILLION_JWT_SECRET", "HASURA_GRAPHQL_JWT_SECRET"], Kind::Secret, None,
+        "How tokens are checked: a JSON object in a string, with Hasura's keys."),
+    setting("auth.jwt_secrets", None, &["PILLION_JWT_SECRETS", "HASURA_GRAPHQL_JWT_SECRETS"], Kind::Secret, None,
+        "Several of them, as a JSON list in a string; the single one is then ignored."),
+    setting("auth.unauthorized_role", None, &["PILLION_UNAUTHORIZED_ROLE", "HASURA_GRAPHQL_UNAUTHORIZED_ROLE"], Kind::Text, None,
+        "The role of callers without any credential. A wrong credential is always an error."),
+    setting("auth.unauthorized_variables", None, &["PILLION_UNAUTHORIZED_VARIABLES"], Kind::Bool, Some("false"),
+        "Do the x-hasura-* headers of those callers become session variables? They do in Hasura, and then\nanybody can claim to be anybody."),
+
+    setting("handlers.connect_timeout", None, &["PILLION_HANDLERS_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
+        "How long a connection to a handler may take to make. An action's own timeout covers the whole call."),
+    setting("handlers.pool_idle_timeout", None, &["PILLION_HANDLERS_POOL_IDLE_TIMEOUT"], Kind::Duration, Some("4s"),
+        "How long an unused connection is kept. Less than the handlers' own, or calls are lost."),
+    setting("handlers.tls_ca_file", None, &["PILLION_HANDLERS_TLS_CA_FILE"], Kind::Text, None,
+        "Authorities whose certificates handlers may have beside the system's, PEM."),
+    setting("handlers.use_environment_proxy", None, &["PILLION_HANDLERS_USE_ENVIRONMENT_PROXY"], Kind::Bool, Some("false"),
+        "Call handlers through HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
+
+    setting("clients.keepalive_timeout", None, &["PILLION_CLIENTS_KEEPALIVE_TIMEOUT"], Kind::Duration, Some("60s"),
+        "How long a client's unused connection is kept."),
+    setting("clients.body_timeout", None, &["PILLION_CLIENTS_BODY_TIMEOUT"], Kind::Duration, Some("60s"),
+        "How long a client may pause while it sends a body or takes an answer."),
+
+    setting("limits.body_bytes", None, &["PILLION_LIMITS_BODY_BYTES"], Kind::Bytes, Some("10MiB"),
+        "A request body on a GraphQL path, on the wire and decoded. Other paths have no limit."),
+    setting("limits.document_bytes", None, &["PILLION_LIMITS_DOCUMENT_BYTES"], Kind::Bytes, Some("256KiB"),
+        "A document with an action in it. Its text goes into every webhook call."),
+    setting("limits.tokens", None, &["PILLION_LIMITS_TOKENS"], Kind::Count, Some("15000"),
+        "Tokens of a document."),
+    setting("limits.depth", None, &["PILLION_LIMITS_DEPTH"], Kind::Count, Some("64"),
+        "Nesting of selection sets, fragments included."),
+    setting("limits.aliases", None, &["PILLION_LIMITS_ALIASES"], Kind::Count, Some("500"),
+        "Aliases of a document, fragments counted as often as they are used."),
+    setting("limits.directives", None, &["PILLION_LIMITS_DIRECTIVES"], Kind::Count, Some("500"),
+        "Directives of a document, counted likewise."),
+    setting("limits.selections", None, &["PILLION_LIMITS_SELECTIONS"], Kind::Count, Some("50000"),
+        "Selections of a document, counted likewise."),
+    setting("limits.root_fields", None, &["PILLION_LIMITS_ROOT_FIELDS"], Kind::Count, Some("100"),
+        "Root fields of an operation."),
+    setting("limits.action_calls", None, &["PILLION_LIMITS_ACTION_CALLS"], Kind::Count, Some("20"),
+        "Webhook calls that one document may cause."),
+    setting("limits.calls_per_action", None, &["PILLION_LIMITS_CALLS_PER_ACTION"], Kind::Count, Some("20"),
+        "Calls of one action that one document may cause. See actions.NAME.calls_per_document below."),
+    setting("limits.batch", None, &["PILLION_LIMITS_BATCH"], Kind::Count, Some("10"),
+        "Requests in a batch with an action in it."),
+    setting("limits.json_depth", None, &["PILLION_LIMITS_JSON_DEPTH"], Kind::Count, Some("64"),
+        "Nesting of JSON in a request with an action in it."),
+    setting("limits.handler_answer_bytes", None, &["PILLION_LIMITS_HANDLER_ANSWER_BYTES"], Kind::Bytes, Some("8MiB"),
+        "A handler's answer, decoded."),
+    setting("limits.engine_answer_bytes", None, &["PILLION_LIMITS_ENGINE_ANSWER_BYTES"], Kind::Bytes, Some("64MiB"),
+        "The engine's answer to its part of a request with actions. Others stream without a limit."),
+    setting("limits.list_elements", None, &["PILLION_LIMITS_LIST_ELEMENTS"], Kind::Count, Some("100000"),
+        "Elements of a list in a handler's answer."),
+    setting("limits.buffered_bytes", None, &["PILLION_LIMITS_BUFFERED_BYTES"], Kind::Bytes, Some("128MiB"),
+        "Bodies of all requests that are held at one time; beyond it a request is answered 503."),
+    setting("limits.concurrent_calls", None, &["PILLION_LIMITS_CONCURRENT_CALLS"], Kind::Count, Some("4096"),
+        "Webhook calls at one time."),
+    setting("limits.header_bytes", None, &["PILLION_LIMITS_HEADER_BYTES"], Kind::Bytes, Some("32KiB"),
+        "All headers of a request together."),
+    setting("limits.headers", None, &["PILLION_LIMITS_HEADERS"], Kind::Count, Some("100"),
+        "Headers of a request."),
+    setting("limits.plan_cache_bytes", None, &["PILLION_LIMITS_PLAN_CACHE_BYTES"], Kind::Bytes, Some("16MiB"),
+        "Memory for plans of documents that were seen before."),
+    setting("limits.request_timeout", None, &["PILLION_LIMITS_REQUEST_TIMEOUT"], Kind::Duration, Some("70s"),
+        "How long a request with an action may take as a whole."),
+
+    setting("log.format", Some("log-format"), &["PILLION_LOG_FORMAT"], Kind::Choice(&["json", "text"]), Some("json"),
+        "One JSON object a line, or text for people."),
+    setting("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
+        "How much is logged. info has one line for each request with an action."),
+];
+
+/// Keys of one action under `actions`, with their documentation.
+pub const ACTION_KEYS: [(&str, &str, &str); 3] = [
+    ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
+    ("idempotent", "boolean", "A call whose fate is unknown may be sent again."),
+    ("forwarded_client_headers", "array", "Of the client's headers, only these are sent on to the handler."),
+];
