@@ -62,12 +62,6 @@ impl Authenticator {
         self.rules.admin_secrets.first()
     }
 
-    /// Is everybody admin, because nobody has set a lock?
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.rules.admin_secrets.is_empty() && self.rules.jwt.is_empty()
-    }
-
     /// Keeps the sets of keys fresh. Never returns.
     pub async fn keep_keys_fresh(&self) {
         let refresh = |set: Arc<KeySet>| async move {

@@ -37,7 +37,7 @@ pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if loaded.settings.auth.admin_secrets.is_empty() && loaded.settings.auth.jwt.is_empty() {
+    if loaded.settings.auth.is_open() {
         tracing::warn!(
             "neither an admin secret nor a JWT secret is set: every client may call every action in any role; \
              set HASURA_GRAPHQL_ADMIN_SECRET unless this is development"

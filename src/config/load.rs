@@ -82,7 +82,8 @@ fn load_actions(
 /// Where an exported folder says which roles are made of others.
 const INHERITED_ROLES: &str = "inherited_roles.yaml";
 
-/// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in its `metadata/`.
+/// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in
+/// its `metadata/`.
 fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());

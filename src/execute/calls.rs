@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::Node;
-use apollo_compiler::ast::OperationDefinition;
 use serde_json::{Map, Value};
 
-use super::prepared::Prepared;
+use super::prepared::{CachedPlan, Prepared};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
-use crate::graphql::plan::{Plan, PlannedCall};
+use crate::graphql::plan::PlannedCall;
 use crate::graphql::selection::{Selected, select};
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
@@ -45,6 +43,12 @@ impl AllowedCall {
     pub fn selected(&self) -> &Selected {
         &self.selected
     }
+
+    /// May the call be sent again when nobody knows what became of it?
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.action.kind == OperationKind::Query || self.action.idempotent
+    }
 }
 
 /// Allows all calls of a plan, or none.
@@ -55,11 +59,11 @@ pub fn allow(
     snapshot: &Snapshot,
     session: &Session,
     prepared: &Prepared,
-    plan: &Plan,
-    operation: &Node<OperationDefinition>,
+    plan: &CachedPlan,
     given: &RawObject<'_>,
 ) -> Result<Vec<AllowedCall>, Refusal> {
     let types = &snapshot.schema.types;
+    let CachedPlan { plan, operation, .. } = plan;
     let located = |error: CoerceError| Refusal::of_value(error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let allow_one = |call: &PlannedCall| {
@@ -77,12 +81,4 @@ pub fn allow(
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };
     plan.calls.iter().map(allow_one).collect()
-}
-
-impl AllowedCall {
-    /// May the call be sent again when nobody knows what became of it?
-    #[must_use]
-    pub fn may_repeat(&self) -> bool {
-        self.action.kind == OperationKind::Query || self.action.idempotent
-    }
 }

@@ -17,10 +17,8 @@ use std::time::Instant;
 use http::header::HeaderValue;
 
 use crate::graphql::document::DocumentError;
-use crate::graphql::plan::Plan;
 use crate::model::action::OperationKind;
 use crate::model::request::{Caller, GraphqlRequest};
-use crate::model::response::RequestError;
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
@@ -35,7 +33,7 @@ pub struct Envelope<'e> {
     /// Who sent it.
     pub caller: &'e Caller,
     /// The trace it belongs to.
-    pub trace: TraceContext,
+    pub trace: &'e TraceContext,
     /// Path and query, for the engine's part.
     pub path: &'e str,
     /// GET may only read.
@@ -159,10 +157,11 @@ fn plan(
     request: &GraphqlRequest<'_>,
 ) -> Result<Arc<prepared::CachedPlan>, Refusal> {
     let operation = prepared.operation(request.operation_name.as_deref())?;
-    if envelope.is_get && operation.kind != OperationKind::Query {
-        return Err(Refusal::get_must_read(operation.kind));
+    let kind = operation.kind();
+    if envelope.is_get && kind != OperationKind::Query {
+        return Err(Refusal::get_must_read(kind));
     }
-    if operation.kind == OperationKind::Subscription {
+    if kind == OperationKind::Subscription {
         return Err(Refusal::subscription());
     }
     prepared.plan(snapshot, operation, &request.variables)
@@ -178,7 +177,7 @@ fn validate(
     plan: &prepared::CachedPlan,
 ) -> Result<Vec<calls::AllowedCall>, Refusal> {
     plan.validate(snapshot, session.role())?;
-    calls::allow(snapshot, session, prepared, &plan.plan, plan.operation(prepared)?, &request.variables)
+    calls::allow(snapshot, session, prepared, plan, &request.variables)
 }
 
 /// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
@@ -187,11 +186,4 @@ pub async fn ask_engine(world: &World, snapshot: &Snapshot, envelope: &Envelope<
         Ok(reply) => respond::element(snapshot.dialect, envelope, &reply),
         Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error)),
     }
-}
-
-/// Does any of a plan's calls ask for something this version cannot do?
-fn unsupported(plan: &Plan) -> Option<RequestError> {
-    let (action, reason) = plan.calls.iter().find_map(|call| Some((&call.action, call.action.unsupported?)))?;
-    let message = format!("action '{}' cannot be called: {reason}", action.name);
-    Some(RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.name)))
 }

@@ -10,10 +10,9 @@ use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use super::unsupported;
 use crate::graphql::collect_fields::condition_variables;
 use crate::graphql::document::{self, Document, DocumentError, kind_of};
-use crate::graphql::plan::{self, Plan, PlanError};
+use crate::graphql::plan::{self, Plan};
 use crate::graphql::size;
 use crate::graphql::validate;
 use crate::model::action::OperationKind;
@@ -30,9 +29,7 @@ pub struct Prepared {
 
 /// An operation of it.
 pub struct PreparedOperation {
-    /// Its kind.
-    pub kind: OperationKind,
-    index: usize,
+    operation: Node<OperationDefinition>,
     /// Variables that decide which root fields there are.
     conditions: Vec<String>,
     /// By the values of these variables.
@@ -43,7 +40,8 @@ pub struct PreparedOperation {
 pub struct CachedPlan {
     /// The plan.
     pub plan: Plan,
-    operation: usize,
+    /// The operation it plans.
+    pub operation: Node<OperationDefinition>,
     by_role: Mutex<HashMap<String, Result<(), Refusal>>>,
 }
 
@@ -66,10 +64,8 @@ impl Prepared {
         for operation in document.operations() {
             size::check(&document, operation, &snapshot.limits)?;
         }
-        let operations = document.operations().iter().enumerate();
-        let operations = operations.map(|(index, operation)| PreparedOperation {
-            kind: kind_of(operation),
-            index,
+        let operations = document.operations().iter().map(|operation| PreparedOperation {
+            operation: operation.clone(),
             conditions: condition_variables(&document, operation),
             plans: Mutex::default(),
         });
@@ -83,23 +79,21 @@ impl Prepared {
     /// When the choice is not clear.
     pub fn operation(&self, name: Option<&str>) -> Result<&PreparedOperation, DocumentError> {
         let chosen = self.document.operation(name)?;
-        let found = self.document.operations().iter().position(|operation| Node::ptr_eq(operation, chosen));
-        found.and_then(|index| self.operations.get(index)).ok_or(DocumentError::NotOneOperation)
+        let found = self.operations.iter().find(|prepared| Node::ptr_eq(&prepared.operation, chosen));
+        found.ok_or(DocumentError::NotOneOperation)
     }
 
     /// The operation's plan for these variables.
     ///
     /// # Errors
-    /// [`PlanError`], or a variable in `@skip` or `@include` that is no boolean.
+    /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
     pub fn plan(
         &self,
         snapshot: &Snapshot,
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
     ) -> Result<Arc<CachedPlan>, Refusal> {
-        let Some(operation) = self.document.operations().get(prepared.index) else {
-            return Err(DocumentError::NotOneOperation.into());
-        };
+        let operation = &prepared.operation;
         let values = prepared
             .conditions
             .iter()
@@ -116,17 +110,21 @@ impl Prepared {
         };
         let plan =
             plan::plan(&self.document, operation, &snapshot.schema, &snapshot.roots, &condition, &snapshot.limits)
-                .map_err(|error| self.refusal_of(error))?;
-        let plan = Arc::new(CachedPlan { plan, operation: prepared.index, by_role: Mutex::default() });
+                .map_err(|error| Refusal::of_plan(error, &self.document.text))?;
+        let plan = Arc::new(CachedPlan { plan, operation: operation.clone(), by_role: Mutex::default() });
         let mut plans = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() < PLANS_MAX {
             plans.insert(values, Arc::clone(&plan));
         }
         Ok(plan)
     }
+}
 
-    fn refusal_of(&self, error: PlanError) -> Refusal {
-        Refusal::of_plan(error, &self.document.text)
+impl PreparedOperation {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        kind_of(&self.operation)
     }
 }
 
@@ -170,14 +168,6 @@ impl CachedPlan {
             let unknown = validate::first_unknown_field(&schema, own_text, root);
             return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
         }
-        unsupported(&self.plan).map_or(Ok(()), |error| Err(Refusal::Request(error)))
-    }
-
-    /// The operation it plans.
-    ///
-    /// # Errors
-    /// Never for the document it was made from.
-    pub fn operation<'p>(&self, prepared: &'p Prepared) -> Result<&'p Node<OperationDefinition>, Refusal> {
-        prepared.document.operations().get(self.operation).ok_or_else(|| DocumentError::NotOneOperation.into())
+        Refusal::of_unsupported(&self.plan).map_or(Ok(()), Err)
     }
 }

@@ -3,7 +3,7 @@
 use crate::action::answer::UNEXPECTED;
 use crate::graphql::coerce::CoerceError;
 use crate::graphql::document::{DocumentError, Mistake};
-use crate::graphql::plan::PlanError;
+use crate::graphql::plan::{Plan, PlanError};
 use crate::model::action::OperationKind;
 use crate::model::response::{RequestError, location_at};
 use crate::protocol::http::HttpError;
@@ -84,8 +84,16 @@ impl Refusal {
     /// The engine could not be asked.
     #[must_use]
     pub fn upstream(error: &UpstreamError) -> Self {
-        let status = if *error == UpstreamError::TimedOut { 504 } else { 502 };
-        Self::Request(RequestError::new(status, code_of(error), error.to_string()))
+        Self::Request(upstream_error(error))
+    }
+
+    /// The first of a plan's calls that asks for something this version cannot do.
+    #[must_use]
+    pub fn of_unsupported(plan: &Plan) -> Option<Self> {
+        let (action, reason) = plan.calls.iter().find_map(|call| Some((&call.action, call.action.unsupported?)))?;
+        let message = format!("action '{}' cannot be called: {reason}", action.name);
+        let error = RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.name));
+        Some(Self::Request(error))
     }
 
     /// A defect of ours. The words go to the log, not to the client.
@@ -129,6 +137,13 @@ impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {
         Self::Request(RequestError::new(error.status, error.code, error.message))
     }
+}
+
+/// A request that the engine could not be asked about.
+#[must_use]
+pub fn upstream_error(error: &UpstreamError) -> RequestError {
+    let status = if *error == UpstreamError::TimedOut { 504 } else { 502 };
+    RequestError::new(status, code_of(error), error.to_string())
 }
 
 /// The code of a part that the engine did not answer.

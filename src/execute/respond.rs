@@ -123,13 +123,12 @@ fn shown_status(dialect: Dialect, envelope: &Envelope<'_>, error: &RequestError)
 }
 
 /// `{"errors":[…]}`.
-pub fn error_body<'a>(errors: impl Iterator<Item = &'a str>) -> Vec<u8> {
+fn error_body<'a>(errors: impl Iterator<Item = &'a str>) -> Vec<u8> {
     format!("{{\"errors\":[{}]}}", errors.collect::<Vec<_>>().join(",")).into_bytes()
 }
 
 /// A request error as JSON.
-#[must_use]
-pub fn render_request_error(dialect: Dialect, error: &RequestError) -> String {
+fn render_request_error(dialect: Dialect, error: &RequestError) -> String {
     let extensions = match dialect {
         Dialect::Hasura => json!({ "path": error.path, "code": error.code }),
         Dialect::Standard => json!({ "code": error.code }),

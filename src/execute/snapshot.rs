@@ -1,5 +1,6 @@
 //! All that was loaded, immutable, swapped whole. A request keeps the generation it began with.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use apollo_compiler::Schema;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Documents that were seen before, by their text.
     documents: Cache<Arc<str>, Arc<Prepared>, ByBytes>,
+    /// Every role that an action names.
+    named_roles: HashSet<String>,
     /// What each kind of role sees. The kinds are those of the configuration, so there are few.
     role_schemas: DashMap<String, Arc<Valid<Schema>>>,
 }
@@ -68,7 +71,9 @@ impl Snapshot {
     ) -> Self {
         let bytes_max = limits.plan_cache_bytes_max as u64;
         let entries = limits.plan_cache_bytes_max / (4 * 1024);
+        let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
         Self {
+            named_roles,
             schema,
             scanner,
             roots,
@@ -128,7 +133,6 @@ impl Snapshot {
     /// Roles that no action names see the same: nothing. A token can hold any name, a cache cannot.
     #[must_use]
     pub fn kind_of_role<'r>(&self, role: &'r str) -> &'r str {
-        let is_named = role == ADMIN_ROLE || self.schema.actions.values().any(|action| action.roles.contains(role));
-        if is_named { role } else { NO_PERMISSIONS }
+        if role == ADMIN_ROLE || self.named_roles.contains(role) { role } else { NO_PERMISSIONS }
     }
 }

@@ -66,14 +66,6 @@ pub struct InputValue {
     pub description: Option<String>,
 }
 
-impl InputValue {
-    /// Must a caller give it?
-    #[must_use]
-    pub fn is_required(&self) -> bool {
-        !self.ty.is_nullable() && self.default.is_none()
-    }
-}
-
 /// A field of an output object.
 #[derive(Clone, Debug)]
 pub struct OutputField {

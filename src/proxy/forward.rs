@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap};
 use http::{Response, StatusCode, Version};
 use hyper::body::Incoming;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::visit::add_host;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::client::next_chunk;
 use crate::upstream::{Engine, UpstreamError};
@@ -49,10 +50,8 @@ fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
     headers.remove(header::CONTENT_LENGTH);
     if engine.names_host_itself() {
         headers.remove(header::HOST);
-    } else if let (false, Some(authority)) = (headers.contains_key(header::HOST), head.uri.authority())
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        headers.insert(header::HOST, host);
+    } else {
+        add_host(&mut headers, &head.uri);
     }
     headers
 }

@@ -95,7 +95,7 @@ impl ProxyHttp for Gate {
         let mut error = error.more_context(format!("peer {peer}"));
         let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
         let is_upstreams = *error.esource() == ErrorSource::Upstream;
-        // An old connection that turns out to be dead shows in many ways; that nothing was answered on it is what counts.
+        // An old connection that turns out to be dead shows in many ways; that nothing was answered on it counts.
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
         error.set_retry(is_stale && may_repeat(session, ctx));
         error

@@ -118,7 +118,7 @@ async fn screen_post(
     if !looked_at.may_be_ours {
         return pass(gate, session, ctx, looked_at.wire).await;
     }
-    if ContentType::of(&session.req_header().headers) != ContentType::Json {
+    if looked_at.content_type != ContentType::Json {
         return refuse(gate, snapshot, session, ctx, wrong_content_type()).await;
     }
     match read_body(looked_at.text(), &gate.world.settings.limits) {
@@ -155,6 +155,7 @@ struct LookedAt {
     wire: Bytes,
     /// As it is meant, if it was compressed.
     decoded: Option<Vec<u8>>,
+    content_type: ContentType,
     may_be_ours: bool,
 }
 
@@ -194,9 +195,8 @@ async fn look_at_body(
             Some(decoded)
         }
     };
-    let mut looked_at = LookedAt { wire, decoded, may_be_ours: false };
-    looked_at.may_be_ours = may_be_ours(snapshot, content_type, looked_at.text())?;
-    Ok(looked_at)
+    let may_be_ours = may_be_ours(snapshot, content_type, decoded.as_deref().unwrap_or(&wire))?;
+    Ok(LookedAt { wire, decoded, content_type, may_be_ours })
 }
 
 fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> Result<bool, RequestError> {
@@ -286,7 +286,7 @@ async fn turn_away(
 ) -> pingora::Result<bool> {
     ctx.kind = "refused";
     count_rejected(gate, error.code);
-    tell(gate, session, ctx, error, true).await?;
+    tell(gate, session, ctx, error).await?;
     Ok(true)
 }
 

@@ -38,7 +38,7 @@ impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
 pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     let settings = &world.settings;
     check_listeners(settings)?;
-    let conf = server_conf(settings)?;
+    let conf = server_conf(settings);
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
@@ -70,13 +70,11 @@ pub fn small_service<S: ServeHttp + Send + Sync + 'static>(name: &str, listen: S
     service
 }
 
-fn server_conf(settings: &Settings) -> Result<ServerConf, String> {
-    if let Some(path) = &settings.upstream.tls_ca_file {
-        check_pem(path, "upstream.tls_ca_file")?;
-    }
+fn server_conf(settings: &Settings) -> ServerConf {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(ServerConf {
+    ServerConf {
         threads: settings.threads.unwrap_or(processors),
+        // `Engine::new` has made sure that it can be used; pingora would panic.
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
         work_stealing: false,
@@ -84,7 +82,7 @@ fn server_conf(settings: &Settings) -> Result<ServerConf, String> {
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()
-    })
+    }
 }
 
 /// Unused connections to the engine that are kept.

@@ -1,12 +1,13 @@
 //! A request that is answered here: what is remembered of it, and how its answer goes out.
 
-use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Uri};
 use pingora::protocols::http::ServerSession;
 use uuid::Uuid;
 
 use super::answer;
 use super::phases::{Context, Gate};
-use crate::execute::refusal::{self, Refusal};
+use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
 use crate::execute::{Answer, Envelope};
 use crate::model::request::Caller;
@@ -15,6 +16,15 @@ use crate::protocol::http::ResponseType;
 use crate::protocol::trace::{self, TraceContext};
 use crate::telemetry::logs;
 use crate::upstream::UpstreamError;
+
+/// HTTP/2 names the host beside the path, and not among the headers.
+pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
+    if let (false, Some(authority)) = (headers.contains_key(header::HOST), uri.authority())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+}
 
 /// What is remembered of a request while it is answered.
 pub struct Visit {
@@ -33,12 +43,7 @@ impl Visit {
         let random = Uuid::new_v4();
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
-        if let (false, Some(authority)) = (headers.contains_key(http::header::HOST), head.uri.authority())
-            && let Ok(host) = authority.as_str().parse()
-        {
-            // HTTP/2 names the host elsewhere.
-            headers.insert(http::header::HOST, host);
-        }
+        add_host(&mut headers, &head.uri);
         let path = head.uri.path().to_owned();
         let engine_path = match &gate.world.settings.upstream.graphql_path {
             Some(configured) if head.method == Method::GET => configured.clone(),
@@ -63,7 +68,7 @@ impl Visit {
     pub fn envelope(&self, gate: &Gate, ctx: &Context, is_get: bool) -> Envelope<'_> {
         Envelope {
             caller: &self.caller,
-            trace: self.trace.clone(),
+            trace: &self.trace,
             path: &self.engine_path,
             is_get,
             response_type: self.response_type,
@@ -108,30 +113,22 @@ pub async fn tell_upstream_error(
     fault: &UpstreamError,
 ) -> u16 {
     ctx.kind = "upstream_failed";
-    let status = if *fault == UpstreamError::TimedOut { 504 } else { 502 };
-    let error = RequestError::new(status, refusal::code_of(fault), fault.to_string());
+    let error = upstream_error(fault);
+    let status = error.status;
     // Fails only when the client is gone.
-    let _ = tell(gate, session, ctx, error, true).await;
+    let _ = tell(gate, session, ctx, error).await;
     status
 }
 
-/// Refuses a request without asking who sent it.
+/// Refuses a request without asking who sent it, with its real status, and ends the connection.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn tell(
-    gate: &Gate,
-    session: &mut ServerSession,
-    ctx: &Context,
-    error: RequestError,
-    close: bool,
-) -> pingora::Result<()> {
+pub async fn tell(gate: &Gate, session: &mut ServerSession, ctx: &Context, error: RequestError) -> pingora::Result<()> {
     let snapshot = gate.world.snapshot.load();
     let visit = Visit::of(gate, session);
     let mut envelope = visit.envelope(gate, ctx, false);
     envelope.shows_status = true;
-    let status = error.status;
-    let mut answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
-    answer.status = status;
-    answer::write(session, answer, visit.response_type, &visit.caller.request_id, close).await
+    let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
+    answer::write(session, answer, visit.response_type, &visit.caller.request_id, true).await
 }

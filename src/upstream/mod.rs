@@ -188,8 +188,8 @@ impl Engine {
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }
 
-    /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS chooses
-    /// certificate and site by it.
+    /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS
+    /// chooses certificate and site by it.
     #[must_use]
     pub fn host_header(&self) -> Option<String> {
         self.settings.is_tls.then(|| format!("{}:{}", self.settings.host, self.settings.port))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_until};
+use super::harness::{free_port, gzip, wait_until};
 
 pub const TESTS: &[super::Test] = &[
     ("the_engine_is_down_and_comes_back", the_engine_is_down_and_comes_back),
@@ -170,10 +170,4 @@ fn an_engine_that_restarts_again_and_again(_: &Engines) {
             assert!(answer.text().starts_with(r#"{"data":{"a":1"#), "round {round}: {}", answer.text());
         }
     }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut encoder, bytes).expect("memory");
-    encoder.finish().expect("memory")
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::harness::engines::Engines;
+use super::harness::gzip;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
@@ -127,12 +128,6 @@ fn every_method_and_path(_: &Engines) {
     for method in ["OPTIONS", "PUT", "DELETE"] {
         assert_eq!(pillion.client().request(method, "/graphql", &[], b"").status(), 200, "{method}");
     }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
 }
 
 fn compressed_bodies_are_looked_into(_: &Engines) {

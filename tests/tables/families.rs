@@ -39,7 +39,8 @@ fn text<'c>(case: &'c Value, key: &str) -> &'c str {
     case[key].as_str().unwrap_or_else(|| panic!("{}: \"{key}\" is missing", case["name"]))
 }
 
-fn roots() -> RootTypes {
+/// What most engines call their root types.
+pub fn roots() -> RootTypes {
     RootTypes { query: "Query".into(), mutation: "Mutation".into(), subscription: "Subscription".into() }
 }
 
@@ -112,7 +113,7 @@ fn run_mask(case: &Value) -> String {
 }
 
 /// How many columns each line has, as engines count them.
-fn columns(text: &str) -> Vec<usize> {
+pub fn columns(text: &str) -> Vec<usize> {
     text.split(['\n', '\r']).map(|line| line.encode_utf16().count()).collect()
 }
 

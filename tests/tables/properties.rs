@@ -1,12 +1,13 @@
 //! What holds for every document.
 
 use pillion::graphql::document;
-use pillion::graphql::plan::{Owner, RootTypes, names_action, plan};
+use pillion::graphql::plan::{Owner, names_action, plan};
 use pillion::graphql::scan::Scanner;
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
 
 use super::actions;
+use super::families::{columns, roots};
 use super::generator::{Sample, for_each};
 
 const ACTIONS: &str = "
@@ -19,10 +20,6 @@ type Quote { total: Float! amount: Int! }
 ";
 
 const CASES: u32 = 600;
-
-fn roots() -> RootTypes {
-    RootTypes { query: "Query".into(), mutation: "Mutation".into(), subscription: "Subscription".into() }
-}
 
 /// (a) Where the bytes name no action, no parser finds one; such a document is not touched.
 pub fn without_actions_nothing_is_ours() -> Result<(), String> {
@@ -82,8 +79,4 @@ fn check_plan(schema: &ActionSchema, sample: &Sample) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn columns(text: &str) -> Vec<usize> {
-    text.split(['\n', '\r']).map(|line| line.encode_utf16().count()).collect()
 }

@@ -7,6 +7,7 @@ pub mod message;
 pub mod pillion;
 pub mod scripted;
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -35,4 +36,11 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Waits until somebody listens on `port`.
 pub fn wait_for_port(port: u16) {
     wait_until(&format!("a server on port {port}"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+/// `bytes` as RFC 1952 compresses them.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
 }
