@@ -75,6 +75,7 @@ fn load_actions(
         actions: &settings.actions,
         precedence: settings.precedence,
         calls_per_action_max: settings.limits.calls_per_action_max,
+        prefixes: &settings.prefixes,
     };
     resolve(metadata, signatures, &surroundings, mistakes)
 }

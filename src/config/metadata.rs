@@ -1,6 +1,9 @@
 //! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`super::resolve`] does that.
 
+use indexmap::IndexMap;
+
 use crate::model::source::{Diagnostic, Place};
+use crate::model::types::{Relationship, Table};
 
 use super::yaml::{Data, Fields, Node};
 
@@ -120,8 +123,8 @@ pub struct TypeEntry {
     pub fields: Vec<InputEntry>,
     /// Values of an enum with their descriptions, in JSON exports.
     pub values: Vec<(String, Option<String>)>,
-    /// Names of relationships.
-    pub relationships: Vec<String>,
+    /// Rows of the engine that belong to an object, each with its place.
+    pub relationships: Vec<(Relationship, Place)>,
 }
 
 /// Reads one file's content into `metadata`.
@@ -260,13 +263,7 @@ fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Opt
         values.extend(value_fields.required_text("value", mistakes).map(|value| (value, description)));
         value_fields.finish(mistakes);
     }
-    let mut relationships = Vec::new();
-    for relationship in fields.list("relationships", mistakes) {
-        let Some(fields) = Fields::of(relationship, "a relationship", mistakes) else { continue };
-        relationships.extend(fields.required_text("name", mistakes));
-        let _ = ["type", "source", "remote_table", "field_mapping"].map(|key| fields.get(key));
-        fields.finish(mistakes);
-    }
+    let relationships = fields.list("relationships", mistakes);
     let entry = TypeEntry {
         list,
         place,
@@ -274,8 +271,51 @@ fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Opt
         description: fields.text("description", mistakes),
         fields: read_inputs(fields.list("fields", mistakes), "a field", mistakes),
         values,
-        relationships,
+        relationships: relationships.iter().filter_map(|node| read_relationship(node, mistakes)).collect(),
     };
     fields.finish(mistakes);
     Some(entry)
+}
+
+fn read_relationship(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<(Relationship, Place)> {
+    let fields = Fields::of(node, "a relationship", mistakes)?;
+    let name = fields.required_text("name", mistakes);
+    let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
+    let mut refuse = |place: &Place, message: String, remedy: &str| {
+        mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+    };
+    let is_array = match fields.get("type").and_then(Node::scalar_text).as_deref() {
+        Some("object") => false,
+        Some("array") => true,
+        _ => {
+            refuse(fields.place(), "a relationship needs a \"type\"".into(), "write type: object or type: array");
+            false
+        }
+    };
+    let table = fields.get("remote_table").and_then(read_table);
+    if table.is_none() {
+        let remedy = "write remote_table: {schema: public, name: …}, or the table's name alone";
+        refuse(fields.place(), "a relationship needs a \"remote_table\"".into(), remedy);
+    }
+    // Which of the engine's databases it is, the engine knows by the table's root field.
+    let _ = fields.get("source");
+    let mut field_mapping = IndexMap::new();
+    if let Some(node) = fields.get("field_mapping")
+        && let Some(entries) = Fields::of(node, "a field mapping", mistakes)
+    {
+        let columns = entries.all().filter_map(|(field, _, column)| Some((field.to_owned(), column.scalar_text()?)));
+        field_mapping.extend(columns);
+    }
+    fields.finish(mistakes);
+    Some((Relationship { name: name?, is_array, table: table?, field_mapping }, place))
+}
+
+/// `name`, or `{schema, name}`.
+fn read_table(node: &Node) -> Option<Table> {
+    if let Some(name) = node.scalar_text() {
+        return Some(Table { schema: "public".into(), name });
+    }
+    let Data::Map(entries) = &node.data else { return None };
+    let text = |key: &str| entries.iter().find(|(name, ..)| name == key).and_then(|(.., node)| node.scalar_text());
+    Some(Table { schema: text("schema").unwrap_or_else(|| "public".into()), name: text("name")? })
 }

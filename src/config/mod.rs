@@ -3,7 +3,9 @@
 #[cfg(feature = "server")]
 pub mod load;
 pub mod metadata;
+pub mod prefix;
 pub mod resolve;
+mod resolve_types;
 pub mod sdl;
 pub mod settings;
 pub mod settings_doc;

@@ -8,20 +8,24 @@ use std::time::Duration;
 use http::header::HeaderName;
 use indexmap::IndexMap;
 
-use super::metadata::{ActionEntry, HeaderSource, InputEntry, Metadata, TypeList};
+use super::metadata::{ActionEntry, HeaderSource, Metadata};
+use super::prefix::{self, Prefixes};
+use super::resolve_types::TypeUse;
 use super::sdl::{Signature, Signatures, parse_type};
 use super::settings::ActionSettings;
 use url::Url;
 
 use crate::action::headers::Precedence;
 use crate::action::template::{self, TemplateError};
-use crate::graphql::coerce::coerce_default;
-use crate::model::action::{Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, ValuePiece};
-use crate::model::secret::Secret;
-use crate::model::source::{Diagnostic, Place};
-use crate::model::types::{
-    BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef, Types,
+use crate::graphql::plan::RootTypes;
+use crate::graphql::schema;
+use crate::model::action::{
+    ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, ValuePiece,
 };
+use crate::model::response::Dialect;
+use crate::model::secret::Secret;
+use crate::model::source::{Diagnostic, Place, Severity};
+use crate::model::types::{TypeKind, Types};
 use crate::session::SESSION_PREFIX;
 
 /// What resolving needs beside the files.
@@ -34,6 +38,8 @@ pub struct Surroundings<'s> {
     pub precedence: Precedence,
     /// How often a document may call one action.
     pub calls_per_action_max: usize,
+    /// What keeps the actions' names apart from the engine's.
+    pub prefixes: &'s Prefixes,
 }
 
 /// Seconds that a handler has, where the action does not say.
@@ -51,6 +57,8 @@ pub fn resolve(
     resolver.exported_types(&metadata, &mut signatures);
     let mut types = resolver.types(&metadata, &signatures);
     let mut actions = IndexMap::new();
+    let mut places = Places::default();
+    places.types.extend(signatures.types.iter().map(|(name, (_, place))| (name.clone(), place.clone())));
     for mut entry in metadata.actions {
         add_inherited_roles(&mut entry.permissions, &metadata.inherited_roles);
         let name = entry.name.clone();
@@ -61,6 +69,8 @@ pub fn resolve(
             continue;
         }
         let signature = signatures.actions.shift_remove(&name);
+        let place = signature.as_ref().map_or(place, |signature| signature.place.clone());
+        places.actions.insert(name.clone(), place);
         if let Some(action) = resolver.action(entry, signature, &mut types) {
             actions.insert(name, Arc::new(action));
         }
@@ -74,7 +84,20 @@ pub fn resolve(
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
         resolver.mistakes.push(Diagnostic::warning(None, message, "check its name, or remove the settings"));
     }
-    ActionSchema { actions, types }
+    let schema = prefix::apply(ActionSchema { actions, types, places }, surroundings.prefixes);
+    refuse_invalid(&schema, mistakes);
+    schema
+}
+
+/// Whatever has not been found by name so far: an empty type, an argument that stands twice.
+fn refuse_invalid(schema: &ActionSchema, mistakes: &mut Vec<Diagnostic>) {
+    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+        return;
+    }
+    if let Err(reason) = schema::of_actions(schema, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE) {
+        let message = format!("the actions and their types do not make a valid schema: {reason}");
+        mistakes.push(Diagnostic::error(None, message, "correct actions.graphql"));
+    }
 }
 
 /// A role that is made of others may call what any of them may, and it may itself be part of another.
@@ -90,176 +113,18 @@ fn add_inherited_roles(roles: &mut Vec<String>, inherited: &[(String, Vec<String
     }
 }
 
-struct Resolver<'r, 's> {
+pub(super) struct Resolver<'r, 's> {
     surroundings: &'r Surroundings<'s>,
     mistakes: &'r mut Vec<Diagnostic>,
 }
 
 impl Resolver<'_, '_> {
-    fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
     }
 
-    fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
-    }
-
-    /// Types that the metadata defines whole, as JSON exports do.
-    fn exported_types(&mut self, metadata: &Metadata, signatures: &mut Signatures) {
-        for entry in &metadata.types {
-            if signatures.types.contains_key(&entry.name) {
-                continue;
-            }
-            let kind = match entry.list {
-                TypeList::Scalars => TypeKind::Scalar,
-                TypeList::Enums if !entry.values.is_empty() => TypeKind::Enum(entry.values.iter().cloned().collect()),
-                TypeList::InputObjects if !entry.fields.is_empty() => TypeKind::InputObject(self.inputs(&entry.fields)),
-                TypeList::Objects if !entry.fields.is_empty() => {
-                    let fields = self.inputs(&entry.fields).into_iter();
-                    let output =
-                        |field: InputValue| (field.name, OutputField { ty: field.ty, description: field.description });
-                    TypeKind::Object(fields.map(output).collect())
-                }
-                _ => {
-                    let message = format!("custom type {} is not present in actions.graphql", entry.name);
-                    self.error(&entry.place, message, "define it there, or remove it here");
-                    continue;
-                }
-            };
-            let definition = TypeDefinition { kind, description: entry.description.clone() };
-            signatures.types.insert(entry.name.clone(), (definition, entry.place.clone()));
-        }
-    }
-
-    fn inputs(&mut self, entries: &[InputEntry]) -> Vec<InputValue> {
-        let mut inputs = Vec::new();
-        for entry in entries {
-            let (text, place) = &entry.ty;
-            match parse_type(text) {
-                Some(ty) => inputs.push(InputValue {
-                    name: entry.name.clone(),
-                    ty,
-                    default: None,
-                    description: entry.description.clone(),
-                }),
-                None => self.error(place, format!("not a valid GraphQL type: {text}"), "write a type such as [Int!]!"),
-            }
-        }
-        inputs
-    }
-
-    /// All types, every name in them checked.
-    fn types(&mut self, metadata: &Metadata, signatures: &Signatures) -> Types {
-        let mut types = Types::default();
-        for scalar in BUILT_IN_SCALARS {
-            types.0.insert(scalar.to_owned(), TypeDefinition { kind: TypeKind::Scalar, description: None });
-        }
-        for (name, (definition, _)) in &signatures.types {
-            types.0.insert(name.clone(), definition.clone());
-        }
-        self.describe(metadata, &mut types);
-        for (name, (definition, place)) in &signatures.types {
-            match &definition.kind {
-                TypeKind::InputObject(fields) => {
-                    for field in fields {
-                        self.field_type(&mut types, name, &field.name, &field.ty, place, true);
-                    }
-                }
-                TypeKind::Object(fields) => {
-                    for (field, definition) in fields {
-                        self.field_type(&mut types, name, field, &definition.ty, place, false);
-                    }
-                }
-                TypeKind::Scalar | TypeKind::Enum(_) => {}
-            }
-        }
-        self.type_defaults(signatures, &mut types);
-        types
-    }
-
-    fn type_defaults(&mut self, signatures: &Signatures, types: &mut Types) {
-        for (name, (definition, place)) in &signatures.types {
-            let TypeKind::InputObject(fields) = &definition.kind else { continue };
-            let fields = self.defaults(types, fields.clone(), place);
-            if let Some(definition) = types.0.get_mut(name) {
-                definition.kind = TypeKind::InputObject(fields);
-            }
-        }
-    }
-
-    /// Makes every default a value of its type.
-    fn defaults(&mut self, types: &Types, mut inputs: Vec<InputValue>, place: &Place) -> Vec<InputValue> {
-        for input in &mut inputs {
-            let Some(default) = input.default.take() else { continue };
-            match coerce_default(types, input, default) {
-                Ok(default) => input.default = Some(default),
-                Err(error) => self.error(place, error.to_string(), "write a default of the right type"),
-            }
-        }
-        inputs
-    }
-
-    /// The metadata's descriptions win over the SDL's.
-    fn describe(&mut self, metadata: &Metadata, types: &mut Types) {
-        for entry in &metadata.types {
-            let Some(definition) = types.0.get_mut(&entry.name) else { continue };
-            let fits = matches!(
-                (entry.list, &definition.kind),
-                (TypeList::Scalars, TypeKind::Scalar)
-                    | (TypeList::Enums, TypeKind::Enum(_))
-                    | (TypeList::InputObjects, TypeKind::InputObject(_))
-                    | (TypeList::Objects, TypeKind::Object(_))
-            );
-            if let Some(description) = &entry.description {
-                definition.description = Some(description.clone());
-            }
-            if !fits {
-                let message = format!(
-                    "'{}' stands under {}, but is something else in actions.graphql",
-                    entry.name,
-                    entry.list.key()
-                );
-                self.error(&entry.place, message, "move it to the list of its kind");
-            }
-            if !entry.relationships.is_empty() {
-                let names = entry.relationships.join(", ");
-                let message = format!("the relationships of '{}' are not served yet: {names}", entry.name);
-                self.warning(&entry.place, message, "selecting them is an error until they are");
-            }
-        }
-    }
-
-    fn field_type(&mut self, types: &mut Types, owner: &str, field: &str, ty: &TypeRef, place: &Place, is_input: bool) {
-        let kind = if is_input { "input object type" } else { "object type" };
-        match self.kind_of(types, ty.named()) {
-            None => {
-                let message =
-                    format!("the type \"{}\" for field \"{field}\" in {kind} \"{owner}\" does not exist", ty.named());
-                self.error(place, message, "define it, or correct its name");
-            }
-            Some(TypeUse::Output) if is_input => {
-                let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());
-                self.error(place, message, "use an input object, an enum or a scalar");
-            }
-            Some(TypeUse::Input) if !is_input => {
-                let message =
-                    format!("field \"{field}\" of {kind} \"{owner}\" has the input object type \"{}\"", ty.named());
-                self.error(place, message, "use an object, an enum or a scalar");
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.
-    fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
-        if types.get(name).is_none() && DATABASE_SCALARS.contains(&name) {
-            types.0.insert(name.to_owned(), TypeDefinition { kind: TypeKind::Scalar, description: None });
-        }
-        Some(match &types.get(name)?.kind {
-            TypeKind::Scalar | TypeKind::Enum(_) => TypeUse::Both,
-            TypeKind::InputObject(_) => TypeUse::Input,
-            TypeKind::Object(_) => TypeUse::Output,
-        })
     }
 
     fn action(&mut self, entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
@@ -282,12 +147,31 @@ impl Resolver<'_, '_> {
             let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
             self.error(&signature.place, message, format!("correct what action '{}' returns", entry.name));
         }
+        self.refuse_reserved(&signature.place, "action", &entry.name);
+        for argument in &signature.arguments {
+            self.refuse_reserved(&signature.place, "argument", &argument.name);
+        }
+        let is_async = entry.kind.as_ref().is_some_and(|(kind, _)| kind == "asynchronous");
+        if is_async {
+            // What its root fields are made of.
+            for scalar in schema::ASYNC_SCALARS {
+                self.kind_of(types, scalar);
+            }
+            if types.get(&entry.name).is_some() {
+                let message = format!("duplicate type names: \"{}\"", entry.name);
+                let remedy =
+                    "rename the type or the action: the result of an asynchronous action has a type of its name";
+                self.error(&signature.place, message, remedy);
+            }
+        }
         let settings = self.surroundings.actions.get(&entry.name);
         let handler = self.handler(&entry);
         let headers = self.headers(&entry, settings);
         let unsupported = self.unsupported(&entry, signature.kind);
         Some(Action {
+            field: entry.name.clone(),
             kind: signature.kind,
+            is_async,
             arguments: self.defaults(types, signature.arguments, &signature.place),
             output: signature.output,
             handler: handler?,
@@ -479,14 +363,6 @@ impl Resolver<'_, '_> {
             self.warning(place, message, remedy);
         }
     }
-}
-
-/// Where a type may stand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TypeUse {
-    Input,
-    Output,
-    Both,
 }
 
 /// Variables with this prefix hold the engine's own secrets.

@@ -191,7 +191,7 @@ impl Reader<'_> {
             self.mistakes.push(Diagnostic::error(Some(place), message, "choose another name"));
             return;
         }
-        let definition = TypeDefinition { kind, description: description.map(str::to_owned) };
+        let definition = TypeDefinition::new(kind, description.map(str::to_owned));
         self.signatures.types.insert(name.to_owned(), (definition, place));
     }
 

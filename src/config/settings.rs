@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::prefix::Prefixes;
 use super::settings_table::{Kind, SETTINGS};
 use super::values::Values;
 use super::yaml::{Fields, Node};
@@ -33,6 +34,8 @@ pub struct Settings {
     /// `None` asks the engine.
     pub dialect: Option<Dialect>,
     pub precedence: Precedence,
+    pub prefixes: Prefixes,
+    pub introspection: Introspection,
     pub dev_mode: bool,
     pub admin_internal_errors: bool,
     pub threads: Option<usize>,
@@ -47,6 +50,14 @@ pub struct Settings {
     pub log_json: bool,
     pub log_level: String,
     pub actions: IndexMap<String, ActionSettings>,
+}
+
+/// How introspection is answered.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "see the table of settings")]
+pub struct Introspection {
+    pub merges: bool,
+    pub varies_by: Vec<HeaderName>,
 }
 
 /// A listener with TLS.
@@ -127,6 +138,8 @@ impl Settings {
             metadata: values.text("metadata").map(PathBuf::from),
             dialect,
             precedence,
+            prefixes: read_prefixes(values, mistakes),
+            introspection: read_introspection(values, mistakes),
             dev_mode: values.bool("dev_mode", mistakes),
             admin_internal_errors: values.bool("admin_internal_errors", mistakes),
             threads: values.is_given("threads").then(|| values.count("threads", mistakes)),
@@ -154,16 +167,40 @@ impl Settings {
     /// The names of the root types as far as the settings know them.
     #[must_use]
     pub fn root_types(&self, dialect: Dialect) -> RootTypes {
-        let (query, mutation, subscription) = match dialect {
-            Dialect::Hasura => ("query_root", "mutation_root", "subscription_root"),
-            Dialect::Standard => ("Query", "Mutation", "Subscription"),
-        };
+        let usual = RootTypes::usual(dialect);
         RootTypes {
-            query: self.upstream.query_root.clone().unwrap_or_else(|| query.into()),
-            mutation: self.upstream.mutation_root.clone().unwrap_or_else(|| mutation.into()),
-            subscription: subscription.into(),
+            query: self.upstream.query_root.clone().unwrap_or(usual.query),
+            mutation: self.upstream.mutation_root.clone().unwrap_or(usual.mutation),
+            ..usual
         }
     }
+}
+
+fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {
+    let mut prefix = |key: &str| {
+        let text = values.text(key).unwrap_or_default();
+        let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name || text.starts_with(|first: char| first.is_ascii_digit()) || text.starts_with("__") {
+            let message = "a name in GraphQL cannot start with this";
+            values.refuse(key, message, "use letters, digits and single underscores", mistakes);
+        }
+        text
+    };
+    Prefixes { types: prefix("names.type_prefix"), fields: prefix("names.field_prefix") }
+}
+
+fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
+    let mut varies_by = Vec::new();
+    for name in values.texts("upstream.schema_varies_by") {
+        match HeaderName::try_from(&name) {
+            Ok(name) => varies_by.push(name),
+            Err(_) => {
+                let message = format!("\"{name}\" cannot be the name of a header");
+                values.refuse("upstream.schema_varies_by", &message, "correct it", mistakes);
+            }
+        }
+    }
+    Introspection { merges: values.text("introspection").as_deref() != Some("engine"), varies_by }
 }
 
 fn check_choices(values: &Values, mistakes: &mut Vec<Diagnostic>) {
@@ -310,6 +347,8 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         header_bytes_max: values.bytes("limits.header_bytes", mistakes),
         headers_max: values.count("limits.headers", mistakes),
         plan_cache_bytes_max: values.bytes("limits.plan_cache_bytes", mistakes),
+        introspection_bytes_max: values.bytes("limits.introspection_bytes", mistakes),
+        schema_cache_bytes_max: values.bytes("limits.schema_cache_bytes", mistakes),
         request_timeout: values.duration("limits.request_timeout", mistakes),
         // These two bound our own recursion and our own answers; there is nothing to choose.
         recursion_max: fixed.recursion_max,

@@ -8,6 +8,7 @@ use super::prepared::{CachedPlan, Prepared};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
+use crate::graphql::introspect::{Introspection, compile};
 use crate::graphql::plan::PlannedCall;
 use crate::graphql::selection::{Selected, select};
 use crate::model::action::{Action, OperationKind};
@@ -51,17 +52,26 @@ impl AllowedCall {
     }
 }
 
-/// Allows all calls of a plan, or none.
+/// What of a plan may be done here.
+#[derive(Debug)]
+pub struct Allowed {
+    /// One for each of [`crate::graphql::plan::Plan::calls`].
+    pub calls: Vec<AllowedCall>,
+    /// One for each of [`crate::graphql::plan::Plan::introspections`].
+    pub introspections: Vec<Arc<Introspection>>,
+}
+
+/// Allows all calls of a plan, or none, and makes its introspection ready.
 ///
 /// # Errors
-/// A role without permission, or a value that its type does not take.
+/// A role without permission, a value that its type does not take, introspection that asks for too much.
 pub fn allow(
     snapshot: &Snapshot,
     session: &Session,
     prepared: &Prepared,
     plan: &CachedPlan,
     given: &RawObject<'_>,
-) -> Result<Vec<AllowedCall>, Refusal> {
+) -> Result<Allowed, Refusal> {
     let types = &snapshot.schema.types;
     let CachedPlan { plan, operation, .. } = plan;
     let located = |error: CoerceError| Refusal::of_value(error, &prepared.document.text);
@@ -69,7 +79,7 @@ pub fn allow(
     let allow_one = |call: &PlannedCall| {
         // Validation has refused this already; the permission is checked again where the call is made possible.
         if !call.action.allows(session.role()) {
-            return Err(Refusal::unknown_root_field(&call.action.name, snapshot.roots.of(plan.kind)));
+            return Err(Refusal::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
         }
         let arguments = call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
         let input = coerce_argument_values(types, &call.action.arguments, arguments, &variables).map_err(located)?;
@@ -80,5 +90,8 @@ pub fn allow(
         });
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };
-    plan.calls.iter().map(allow_one).collect()
+    let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
+    let compiled = plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables));
+    let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
+    Ok(Allowed { calls, introspections })
 }

@@ -1,13 +1,18 @@
 //! Keeps an eye on the engine: is it there, what are its root types called, how does it tell errors?
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
+use super::engine_schema::{self, Asker, SchemaError};
+use super::snapshot::Snapshot;
 use super::world::World;
 use crate::graphql::merge::read_engine_answer;
+use crate::graphql::merge_schema::{Conflict, MergeError};
+use crate::model::action::ADMIN_ROLE;
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
 use crate::upstream::{Question, UpstreamError};
 
@@ -27,21 +32,24 @@ pub async fn look(world: &World) {
     world.engine.resolve().await;
     let found = ask_all_paths(world).await;
     world.metrics.upstream_up.set(i64::from(found.is_ok()));
-    if let Ok(Some(engine)) = &found {
-        learn(world, engine);
+    if let Ok((path, engine)) = &found {
+        if let Some(engine) = engine {
+            learn(world, engine);
+        }
+        learn_schema(world, path).await;
     }
     world.readiness.set_engine(found.map(drop).map_err(|error| error.to_string()));
 }
 
-/// The first path that answers as GraphQL decides. `None` if it does, and tells nothing about itself.
-async fn ask_all_paths(world: &World) -> Result<Option<dialect::Engine>, UpstreamError> {
+/// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
+async fn ask_all_paths(world: &World) -> Result<(&str, Option<dialect::Engine>), UpstreamError> {
     let configured = world.settings.upstream.graphql_path.as_ref();
     let paths = configured.map_or(world.settings.graphql_paths.as_slice(), std::slice::from_ref);
     let mut failure = UpstreamError::Unreachable;
     for path in paths {
         match ask(world, path, QUESTION).await {
-            Ok(Some(engine)) => return Ok(Some(engine)),
-            Ok(None) => return ask(world, path, SMALL_QUESTION).await,
+            Ok(Some(engine)) => return Ok((path, Some(engine))),
+            Ok(None) => return ask(world, path, SMALL_QUESTION).await.map(|engine| (path.as_str(), engine)),
             // Another path will not find it either.
             Err(error @ (UpstreamError::Unreachable | UpstreamError::TimedOut)) => return Err(error),
             Err(error) => failure = error,
@@ -54,7 +62,7 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
     let question = Question {
         path,
         headers: &credentials(world),
-        request_id: "pillion-probe",
+        request_id: REQUEST_ID,
         body: Bytes::from_static(question.as_bytes()),
         may_repeat: true,
         answer_bytes_max: ANSWER_BYTES_MAX,
@@ -64,6 +72,51 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
     match read_engine_answer(&reply.body) {
         Ok(_) => Ok(dialect::read(&reply.body)),
         Err(_) => Err(UpstreamError::NotGraphql { status: reply.status.as_u16() }),
+    }
+}
+
+/// By which our own questions are known in the engine's logs.
+const REQUEST_ID: &str = "pillion-probe";
+
+/// Learns the engine's schema as an admin sees it, until it is known. If its names and ours exclude one another the
+/// first time that both are seen, nothing can be served.
+async fn learn_schema(world: &World, path: &str) {
+    let snapshot = world.snapshot.load_full();
+    let headers = credentials(world);
+    if !snapshot.merges_introspection
+        || snapshot.scanner.is_empty()
+        || snapshot.engine_schemas.known(&snapshot, ADMIN_ROLE, &headers).is_some()
+        || !snapshot.engine_schemas.is_worth_asking(ADMIN_ROLE, &headers)
+    {
+        return;
+    }
+    let asker = Asker {
+        path: path.to_owned(),
+        headers,
+        request_id: REQUEST_ID.into(),
+        role: ADMIN_ROLE.into(),
+        timeout: world.settings.upstream.timeout,
+    };
+    match engine_schema::ask(world, &snapshot, &asker).await {
+        Ok(_) => world.schema_was_good.store(true, Ordering::Relaxed),
+        Err(SchemaError::Merge(error)) => {
+            if let MergeError::Conflicts(conflicts) = error.as_ref() {
+                report(world, &snapshot, conflicts);
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {
+    let diagnostics: Vec<String> =
+        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.schema.places).to_string()).collect();
+    if !world.schema_was_good.load(Ordering::Relaxed) {
+        world.fatal.set(diagnostics.join("\n\n"));
+        return;
+    }
+    for diagnostic in diagnostics {
+        tracing::error!("{diagnostic}");
     }
 }
 
@@ -89,6 +142,6 @@ fn learn(world: &World, engine: &dialect::Engine) {
     let current = world.snapshot.load();
     if current.roots != roots || current.dialect != dialect {
         tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
-        world.snapshot.store(Arc::new(current.for_engine(roots, dialect)));
+        world.snapshot.store(Arc::new(current.for_engine(roots, dialect, &world.settings.introspection)));
     }
 }

@@ -2,12 +2,15 @@
 
 pub mod calls;
 pub mod engine_part;
+pub mod engine_schema;
 pub mod engine_watch;
+pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;
 pub mod respond;
 pub mod run;
 pub mod snapshot;
+pub mod validation;
 pub mod webhook_part;
 pub mod world;
 
@@ -17,13 +20,14 @@ use std::time::Instant;
 use http::header::HeaderValue;
 
 use crate::graphql::document::DocumentError;
+use crate::graphql::plan::Concern;
 use crate::model::action::OperationKind;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
-use crate::session::Session;
 use crate::telemetry::metrics::PhaseClock;
-use prepared::Prepared;
+use engine_schema::Asker;
+use prepared::{Prepared, PreparedOperation};
 use refusal::Refusal;
 use snapshot::Snapshot;
 pub use world::World;
@@ -63,11 +67,25 @@ pub struct Answer {
     pub actions: Vec<String>,
     /// For the log: the role they were called in.
     pub role: Option<String>,
+    /// For the metric: with an action, or with introspection alone.
+    pub kind: &'static str,
+    /// Has the engine refused a part as a whole, as if it were not valid?
+    pub engine_rejected: bool,
 }
 
 impl Answer {
     fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
-        Self { status, body, set_cookies: Vec::new(), allow: None, outcome, actions: Vec::new(), role: None }
+        Self {
+            status,
+            body,
+            set_cookies: Vec::new(),
+            allow: None,
+            outcome,
+            actions: Vec::new(),
+            role: None,
+            kind: "action",
+            engine_rejected: false,
+        }
     }
 }
 
@@ -79,34 +97,42 @@ pub enum Verdict<'a> {
     Ours(Ours<'a>),
 }
 
-/// A request that is answered here.
+/// A request that is answered here, as far as can be seen so far.
 pub struct Ours<'a> {
     request: Option<GraphqlRequest<'a>>,
     prepared: Result<Arc<Prepared>, Refusal>,
 }
 
 impl Ours<'_> {
-    /// A request that is refused, whatever its document says.
+    /// What of ours is really in it? If nothing is, the engine may well understand what we do not.
     #[must_use]
-    pub fn refused(refusal: Refusal) -> Self {
-        Self { request: None, prepared: Err(refusal) }
+    pub fn concern(&self) -> Concern {
+        self.prepared.as_ref().map_or_else(|_| Concern::default(), |prepared| prepared.concern)
     }
 
-    /// Is an action really in it? If not, the engine may well understand what we do not.
+    /// Is introspection all that is ours in it?
     #[must_use]
-    pub fn names_action(&self) -> bool {
-        self.prepared.as_ref().is_ok_and(|prepared| prepared.names_action)
+    pub fn is_introspection_only(&self) -> bool {
+        self.concern() == Concern { action: false, introspection: true }
     }
 }
 
-/// Decides whether a request has anything to do with actions. Nothing is known about the caller yet.
+/// What became of a request that seemed to be ours.
+pub enum Executed {
+    /// It is answered.
+    Answer(Answer),
+    /// The engine alone can answer it: introspection that cannot be merged.
+    LeftToEngine,
+}
+
+/// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
 pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Verdict<'a> {
     match element.request {
-        Err(error) => Verdict::Ours(Ours::refused(error.into())),
+        Err(error) => Verdict::Ours(Ours { request: None, prepared: Err(error.into()) }),
         Ok(None) => Verdict::NotOurs,
         Ok(Some(request)) => {
             let prepared = snapshot.prepare(world, &request.query).await;
-            if matches!(&prepared, Ok(prepared) if !prepared.names_action) {
+            if matches!(&prepared, Ok(prepared) if !prepared.concern.any()) {
                 return Verdict::NotOurs;
             }
             Verdict::Ours(Ours { request: Some(request), prepared: prepared.map_err(Refusal::from) })
@@ -115,19 +141,31 @@ pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: El
 }
 
 /// Answers one request.
-pub async fn execute(world: &World, snapshot: &Arc<Snapshot>, envelope: &Envelope<'_>, ours: &Ours<'_>) -> Answer {
-    match journey(world, snapshot, envelope, ours).await {
-        Ok(answer) => answer,
-        Err(refusal) => respond::refuse(snapshot.dialect, envelope, &refusal),
-    }
-}
-
-async fn journey(
-    world: &World,
+pub async fn execute(
+    world: &Arc<World>,
     snapshot: &Arc<Snapshot>,
     envelope: &Envelope<'_>,
     ours: &Ours<'_>,
-) -> Result<Answer, Refusal> {
+) -> Executed {
+    match journey(world, snapshot, envelope, ours).await {
+        Ok(executed) => executed,
+        Err(refusal) => Executed::Answer(respond::refuse(snapshot.dialect, envelope, &refusal)),
+    }
+}
+
+/// Refuses a request, whatever its document says, unless its credential has to be refused first.
+pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
+    let authenticated = world.authenticator.authenticate(&envelope.caller.headers).await;
+    let refusal = authenticated.map_or_else(Refusal::from, |_| refusal);
+    respond::refuse(snapshot.dialect, envelope, &refusal)
+}
+
+async fn journey(
+    world: &Arc<World>,
+    snapshot: &Arc<Snapshot>,
+    envelope: &Envelope<'_>,
+    ours: &Ours<'_>,
+) -> Result<Executed, Refusal> {
     let phases = &world.metrics.phases;
     let mut clock = PhaseClock::start();
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
@@ -135,27 +173,47 @@ async fn journey(
     clock.ended(&phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
-    let plan = plan(snapshot, envelope, prepared, request)?;
+    let operation = operation(envelope, prepared, request)?;
+    let mut merged = None;
+    if operation.concern.introspection {
+        let asker = Asker::of(world, envelope, &session);
+        merged = engine_schema::ask(world, snapshot, &asker).await.ok();
+        clock.ended(&phases.introspect);
+        if merged.is_none() && !prepared.concern.action {
+            return Ok(Executed::LeftToEngine);
+        }
+    }
+    let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
     clock.ended(&phases.plan);
-    let calls = validate(snapshot, &session, prepared, request, &plan)?;
+    let subject = validation::Subject { world, snapshot, envelope, session: &session, prepared, plan: &plan };
+    match validation::validate(&subject, merged.as_deref()).await {
+        // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
+        Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),
+        outcome => outcome?,
+    }
+    let allowed = calls::allow(snapshot, &session, prepared, &plan, &request.variables)?;
     clock.ended(&phases.validate);
     let plan = &plan.plan;
-    let outcome = run::run(&run::Running { world, snapshot, envelope, session: &session, request, plan }, &calls).await;
+    let running = run::Running { world, snapshot, envelope, session: &session, request, plan, merged: merged.as_ref() };
+    let outcome = run::run(&running, &allowed).await;
     clock.ended(&phases.run);
     let root_type = snapshot.roots.of(plan.kind);
     let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
+    if answer.engine_rejected {
+        validation::doubt(world, snapshot, envelope, &session);
+    }
     clock.ended(&phases.respond);
     answer.role = Some(session.role().to_owned());
-    Ok(answer)
+    answer.kind = if prepared.concern.action { "action" } else { "introspection" };
+    Ok(Executed::Answer(answer))
 }
 
-/// The plan for the operation that the client chose and for its variables.
-fn plan(
-    snapshot: &Snapshot,
+/// The operation that the client chose, if it may be sent in this way.
+fn operation<'p>(
     envelope: &Envelope<'_>,
-    prepared: &Prepared,
+    prepared: &'p Prepared,
     request: &GraphqlRequest<'_>,
-) -> Result<Arc<prepared::CachedPlan>, Refusal> {
+) -> Result<&'p PreparedOperation, Refusal> {
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if envelope.is_get && kind != OperationKind::Query {
@@ -164,20 +222,7 @@ fn plan(
     if kind == OperationKind::Subscription {
         return Err(Refusal::subscription());
     }
-    prepared.plan(snapshot, operation, &request.variables)
-}
-
-/// Checks our part of the document against what the session's role may call, and makes the calls' arguments. Nothing
-/// has run yet when this fails.
-fn validate(
-    snapshot: &Snapshot,
-    session: &Session,
-    prepared: &Prepared,
-    request: &GraphqlRequest<'_>,
-    plan: &prepared::CachedPlan,
-) -> Result<Vec<calls::AllowedCall>, Refusal> {
-    plan.validate(snapshot, session.role())?;
-    calls::allow(snapshot, session, prepared, plan, &request.variables)
+    Ok(operation)
 }
 
 /// Asks the engine for an element of a batch that does not concern us, exactly as it was written.

@@ -8,42 +8,55 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal};
 use serde_json::value::RawValue;
 
+use super::engine_schema::MergedSchema;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::graphql::collect_fields::condition_variables;
 use crate::graphql::document::{self, Document, DocumentError, kind_of};
-use crate::graphql::plan::{self, Plan};
+use crate::graphql::plan::{self, Concern, Plan, Surroundings};
 use crate::graphql::size;
 use crate::graphql::validate;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
+use crate::model::limits::Limits;
 
 /// A parsed document.
 pub struct Prepared {
     /// The document.
     pub document: Document,
-    /// Does any operation of it have an action?
-    pub names_action: bool,
+    /// What of it concerns us, in any of its operations.
+    pub concern: Concern,
     operations: Vec<PreparedOperation>,
 }
 
 /// An operation of it.
 pub struct PreparedOperation {
     operation: Node<OperationDefinition>,
+    /// What of it concerns us.
+    pub concern: Concern,
     /// Variables that decide which root fields there are.
     conditions: Vec<String>,
-    /// By the values of these variables.
-    plans: Mutex<HashMap<Vec<bool>, Arc<CachedPlan>>>,
+    plans: Mutex<HashMap<PlanKey, Arc<CachedPlan>>>,
 }
 
-/// A plan, and for which roles our part of it is good.
+/// What an operation's plan depends on: the values of the variables that decide about its root fields, and whether
+/// introspection is answered here.
+type PlanKey = (Vec<bool>, bool);
+
+/// A plan, and for whom it is good.
 pub struct CachedPlan {
     /// The plan.
     pub plan: Plan,
     /// The operation it plans.
     pub operation: Node<OperationDefinition>,
+    /// Our part, for each kind of role.
     by_role: Mutex<HashMap<String, Result<(), Refusal>>>,
+    /// All of it, by the id of the merged schema.
+    by_schema: Mutex<HashMap<u64, Result<(), Refusal>>>,
 }
+
+/// Merged schemas whose verdict on one plan is kept.
+const VERDICTS_MAX: usize = 64;
 
 /// Plans of one operation that are kept; more would need five variables that decide about root fields.
 const PLANS_MAX: usize = 32;
@@ -55,22 +68,19 @@ impl Prepared {
     /// [`DocumentError`].
     pub fn new(snapshot: &Snapshot, text: &str) -> Result<Self, DocumentError> {
         let document = document::parse(text, &snapshot.limits)?;
-        let names_action = plan::names_action(&document, &snapshot.schema, &snapshot.roots);
-        // Whether a document without actions is valid is the engine's to say; it may be less strict.
-        if !names_action {
-            return Ok(Self { document, names_action, operations: Vec::new() });
+        let operations: Vec<PreparedOperation> =
+            document.operations().iter().map(|operation| prepare(snapshot, &document, operation)).collect();
+        let mut concern = operations.iter().map(|operation| operation.concern).fold(Concern::default(), Concern::or);
+        if concern.any()
+            && let Err(error) = check(&document, &snapshot.limits)
+        {
+            if concern.action {
+                return Err(error);
+            }
+            // Whether a document without actions is valid is the engine's to say; it may be less strict.
+            concern = Concern::default();
         }
-        document.check(&snapshot.limits)?;
-        for operation in document.operations() {
-            size::check(&document, operation, &snapshot.limits)?;
-        }
-        let operations = document.operations().iter().map(|operation| PreparedOperation {
-            operation: operation.clone(),
-            conditions: condition_variables(&document, operation),
-            plans: Mutex::default(),
-        });
-        let operations = operations.collect();
-        Ok(Self { document, names_action, operations })
+        Ok(Self { document, concern, operations })
     }
 
     /// The operation that the client chose.
@@ -83,7 +93,7 @@ impl Prepared {
         found.ok_or(DocumentError::NotOneOperation)
     }
 
-    /// The operation's plan for these variables.
+    /// The operation's plan for these variables. Introspection is answered here, or left to the engine.
     ///
     /// # Errors
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
@@ -92,6 +102,7 @@ impl Prepared {
         snapshot: &Snapshot,
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
+        answers_introspection: bool,
     ) -> Result<Arc<CachedPlan>, Refusal> {
         let operation = &prepared.operation;
         let values = prepared
@@ -99,24 +110,51 @@ impl Prepared {
             .iter()
             .map(|name| condition_value(operation, name, variables.get(name)))
             .collect::<Result<Vec<bool>, Refusal>>()?;
+        let key = (values, answers_introspection);
         // A panic while the lock was held cannot have left half a plan in the map.
-        let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&values).cloned();
+        let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(plan) = known {
             return Ok(plan);
         }
         let condition = |name: &str| {
             let position = prepared.conditions.iter().position(|known| known == name);
-            position.and_then(|position| values.get(position)).copied().unwrap_or(true)
+            position.and_then(|position| key.0.get(position)).copied().unwrap_or(true)
         };
-        let plan =
-            plan::plan(&self.document, operation, &snapshot.schema, &snapshot.roots, &condition, &snapshot.limits)
-                .map_err(|error| Refusal::of_plan(error, &self.document.text))?;
-        let plan = Arc::new(CachedPlan { plan, operation: operation.clone(), by_role: Mutex::default() });
+        let surroundings = Surroundings {
+            schema: &snapshot.schema,
+            roots: &snapshot.roots,
+            limits: &snapshot.limits,
+            answers_introspection,
+        };
+        let plan = plan::plan(&self.document, operation, &surroundings, &condition)
+            .map_err(|error| Refusal::of_plan(error, &self.document.text))?;
+        let plan = Arc::new(CachedPlan {
+            plan,
+            operation: operation.clone(),
+            by_role: Mutex::default(),
+            by_schema: Mutex::default(),
+        });
         let mut plans = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() < PLANS_MAX {
-            plans.insert(values, Arc::clone(&plan));
+            plans.insert(key, Arc::clone(&plan));
         }
         Ok(plan)
+    }
+}
+
+fn check(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
+    document.check(limits)?;
+    document.operations().iter().try_for_each(|operation| size::check(document, operation, limits))
+}
+
+fn prepare(snapshot: &Snapshot, document: &Document, operation: &Node<OperationDefinition>) -> PreparedOperation {
+    let mut concern = plan::concern(document, operation, &snapshot.schema, &snapshot.roots);
+    concern.introspection &= snapshot.merges_introspection;
+    PreparedOperation {
+        operation: operation.clone(),
+        concern,
+        conditions: condition_variables(document, operation),
+        plans: Mutex::default(),
     }
 }
 
@@ -162,12 +200,52 @@ impl CachedPlan {
 
     fn validate_now(&self, snapshot: &Snapshot, kind: &str) -> Result<(), Refusal> {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
-        let schema = snapshot.schema_of(kind).map_err(|reason| Refusal::internal(&reason))?;
-        if let Err((mistakes, more)) = validate::validate(&schema, own_text, snapshot.limits.errors_max) {
+        let own = snapshot.schema_of(kind).map_err(|reason| Refusal::internal(&reason))?;
+        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, snapshot.limits.errors_max) {
             let root = snapshot.roots.of(self.plan.kind);
-            let unknown = validate::first_unknown_field(&schema, own_text, root);
+            let unknown = validate::first_unknown_field(&own.schema, own_text, root);
             return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
         }
         Refusal::of_unsupported(&self.plan).map_or(Ok(()), Err)
+    }
+
+    /// Is the whole operation good by this merged schema? Asked once for each.
+    ///
+    /// # Errors
+    /// The mistakes in it.
+    pub fn validate_whole(
+        &self,
+        snapshot: &Snapshot,
+        document: &Document,
+        merged: &MergedSchema,
+    ) -> Result<(), Refusal> {
+        let mut by_schema = self.by_schema.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_schema.get(&merged.id) {
+            return known.clone();
+        }
+        let result = self.validate_whole_now(snapshot, document, merged);
+        if by_schema.len() >= VERDICTS_MAX {
+            by_schema.clear();
+        }
+        by_schema.insert(merged.id, result.clone());
+        result
+    }
+
+    fn validate_whole_now(
+        &self,
+        snapshot: &Snapshot,
+        document: &Document,
+        merged: &MergedSchema,
+    ) -> Result<(), Refusal> {
+        let schema = &merged.role_schema.schema;
+        let own = (snapshot.schema.as_ref(), &snapshot.roots);
+        validate::validate_operation(schema, document, &self.operation, own, snapshot.limits.errors_max).map_err(
+            |(mistakes, more)| Refusal::Invalid {
+                mistakes,
+                more,
+                syntax: false,
+                unknown: validate::first_unknown_field_of_operation(schema, document, &self.operation, &snapshot.roots),
+            },
+        )
     }
 }

@@ -3,6 +3,7 @@
 use crate::action::answer::UNEXPECTED;
 use crate::graphql::coerce::CoerceError;
 use crate::graphql::document::{DocumentError, Mistake};
+use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::{Plan, PlanError};
 use crate::model::action::OperationKind;
 use crate::model::response::{RequestError, location_at};
@@ -30,6 +31,9 @@ pub enum Refusal {
 
 /// Hasura's code for documents that break a rule.
 pub const VALIDATION_FAILED: &str = "validation-failed";
+
+/// The code of what costs more than is allowed.
+pub const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
 impl Refusal {
     /// A document that cannot be planned.
@@ -92,7 +96,7 @@ impl Refusal {
     pub fn of_unsupported(plan: &Plan) -> Option<Self> {
         let (action, reason) = plan.calls.iter().find_map(|call| Some((&call.action, call.action.unsupported?)))?;
         let message = format!("action '{}' cannot be called: {reason}", action.name);
-        let error = RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.name));
+        let error = RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.field));
         Some(Self::Request(error))
     }
 
@@ -104,7 +108,13 @@ impl Refusal {
     }
 
     fn limit(message: String) -> Self {
-        Self::Request(RequestError::new(400, "query-limit-exceeded", message))
+        Self::Request(RequestError::new(400, LIMIT_EXCEEDED, message))
+    }
+}
+
+impl From<IntrospectionError> for Refusal {
+    fn from(error: IntrospectionError) -> Self {
+        Self::limit(error.to_string())
     }
 }
 

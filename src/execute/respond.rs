@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::refusal::{Refusal, VALIDATION_FAILED, code_of};
+use super::refusal::{LIMIT_EXCEEDED, Refusal, VALIDATION_FAILED, code_of};
 use super::run::{Outcome, PartOutcome, StepOutcome};
 use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
 use super::{Answer, Envelope};
 use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
+use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
-use crate::graphql::plan::{EnginePart, Owner, Plan, PlannedCall, Step};
+use crate::graphql::plan::{EnginePart, Owner, Plan, PlannedCall, PlannedIntrospection, Step};
 use crate::model::action::OperationKind;
 use crate::model::response::{Dialect, ExecutionError, Location, PathSegment, RequestError};
 use crate::protocol::http::ResponseType;
@@ -33,11 +35,13 @@ pub struct Finished<'f> {
 pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
     let response = Response::of(dialect, finished);
     let outcome = if response.errors.is_empty() { "success" } else { "errors" };
+    let engine_rejected = response.engine_rejected;
     let body = match dialect {
         Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
         _ => write(&response.into_merged()),
     };
-    Answer { set_cookies: cookies(finished.outcome), actions: called(finished), ..Answer::new(200, body, outcome) }
+    let (set_cookies, actions) = (cookies(finished.outcome), called(finished));
+    Answer { set_cookies, actions, engine_rejected, ..Answer::new(200, body, outcome) }
 }
 
 /// The answer to a request that is refused.
@@ -111,7 +115,7 @@ fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
 /// Which HTTP status a client sees. What is wrong with HTTP itself always shows.
 fn shown_status(dialect: Dialect, envelope: &Envelope<'_>, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
-    let is_about_document = matches!(error.code, VALIDATION_FAILED | "query-limit-exceeded" | "not-supported");
+    let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
     match dialect {
         _ if is_about_http => error.status,
         Dialect::Hasura if envelope.shows_status => error.status,
@@ -153,7 +157,7 @@ fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, e
 fn cookies(outcome: &Outcome) -> Vec<http::HeaderValue> {
     let of_step = |step: &StepOutcome| match step {
         StepOutcome::Part(Ok(reply)) => reply.set_cookies.clone(),
-        StepOutcome::Part(Err(_)) => Vec::new(),
+        StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => Vec::new(),
         StepOutcome::Call(call) => call.set_cookies.clone(),
     };
     outcome.iter().flat_map(|(_, step)| of_step(step)).collect()
@@ -162,7 +166,7 @@ fn cookies(outcome: &Outcome) -> Vec<http::HeaderValue> {
 fn called(finished: &Finished<'_>) -> Vec<String> {
     let name = |(step, _): &(Step, StepOutcome)| match step {
         Step::Action(index) => finished.plan.calls.get(*index).map(|call| call.action.name.clone()),
-        Step::Engine(_) => None,
+        Step::Engine(_) | Step::Introspection(_) => None,
     };
     finished.outcome.iter().filter_map(name).collect()
 }
@@ -174,7 +178,9 @@ struct Response<'f> {
     /// `None` once null has taken all of it.
     data: Option<HashMap<&'f str, Cow<'f, str>>>,
     errors: Vec<Cow<'f, str>>,
-    extensions: Vec<&'f serde_json::value::RawValue>,
+    extensions: Vec<&'f RawValue>,
+    /// Has the engine refused a part as not valid?
+    engine_rejected: bool,
     /// Response names of what succeeded, for the error of a part after which nobody knows what happened.
     completed: Vec<&'f str>,
 }
@@ -188,6 +194,7 @@ impl<'f> Response<'f> {
             data: Some(HashMap::new()),
             errors: Vec::new(),
             extensions: Vec::new(),
+            engine_rejected: false,
             completed: Vec::new(),
         };
         for field in plan.fields.iter().filter(|field| field.owner == Owner::TypeName) {
@@ -197,6 +204,10 @@ impl<'f> Response<'f> {
             match (step, outcome) {
                 (Step::Engine(index), StepOutcome::Part(outcome)) => {
                     plan.parts.get(*index).into_iter().for_each(|part| response.add_part(part, outcome));
+                }
+                (Step::Introspection(index), StepOutcome::Introspection(outcome)) => {
+                    let planned = plan.introspections.get(*index);
+                    planned.into_iter().for_each(|planned| response.add_introspection(planned, outcome));
                 }
                 (Step::Action(index), StepOutcome::Call(outcome)) => {
                     plan.calls.get(*index).into_iter().for_each(|call| response.add_call(call, outcome));
@@ -231,6 +242,30 @@ impl<'f> Response<'f> {
         self.set(&call.response_name, Cow::Borrowed(&outcome.json));
     }
 
+    fn add_introspection(
+        &mut self,
+        planned: &'f PlannedIntrospection,
+        outcome: &'f Result<String, IntrospectionError>,
+    ) {
+        match outcome {
+            Ok(json) => self.set(&planned.response_name, Cow::Borrowed(json)),
+            Err(error) => {
+                // `__schema` may not be null, so nothing is left.
+                self.data = None;
+                let code = ("code".to_owned(), Value::from(LIMIT_EXCEEDED));
+                self.push_error(&ExecutionError {
+                    message: error.to_string(),
+                    locations: vec![planned.location],
+                    path: vec![PathSegment::Field(planned.response_name.clone())],
+                    extensions: match self.dialect {
+                        Dialect::Hasura => default_extensions(LIMIT_EXCEEDED),
+                        Dialect::Standard => Map::from_iter([code]),
+                    },
+                });
+            }
+        }
+    }
+
     fn add_part(&mut self, part: &'f EnginePart, outcome: &'f PartOutcome) {
         match outcome {
             Err(error) => self.fail_part(part, error),
@@ -250,6 +285,7 @@ impl<'f> Response<'f> {
         }
         if answer.data.is_empty() && !answer.errors.is_empty() {
             // A request error: the engine has run nothing of its part.
+            self.engine_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
             if self.dialect == Dialect::Standard {
                 self.fail_part(part, &UpstreamError::Refused { status });
             }
@@ -309,6 +345,29 @@ impl<'f> Response<'f> {
             fields.map(|(name, value, _)| (name, value)).collect()
         });
         Merged { data, errors: self.errors, extensions: self.extensions }
+    }
+}
+
+/// Does the engine say that a part is not valid? Hasura names it so; for others an error that has no path comes from
+/// before anything ran.
+fn is_about_validity(error: &RawValue) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        path: Option<&'a RawValue>,
+        #[serde(borrow)]
+        extensions: Option<Extensions<'a>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Extensions<'a> {
+        #[serde(borrow)]
+        path: Option<&'a RawValue>,
+        code: Option<Value>,
+    }
+    let Ok(error) = serde_json::from_str::<Error<'_>>(error.get()) else { return false };
+    match error.extensions {
+        Some(Extensions { path: Some(_), code: Some(code) }) => code == VALIDATION_FAILED,
+        _ => error.path.is_none(),
     }
 }
 

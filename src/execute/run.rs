@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
 
-use super::calls::AllowedCall;
+use super::calls::Allowed;
+use super::engine_schema::MergedSchema;
 use super::snapshot::Snapshot;
 use super::webhook_part::{self, CallOutcome};
-use super::{Envelope, World, engine_part};
+use super::{Envelope, World, engine_part, introspection_part};
+use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::read_engine_answer;
 use crate::graphql::plan::{Plan, Step};
 use crate::model::action::OperationKind;
@@ -30,6 +32,8 @@ pub struct Running<'r> {
     pub request: &'r GraphqlRequest<'r>,
     /// What is to be done.
     pub plan: &'r Plan,
+    /// The merged schema, if introspection is answered from it.
+    pub merged: Option<&'r Arc<MergedSchema>>,
 }
 
 /// What came of a part of the engine.
@@ -42,34 +46,36 @@ pub enum StepOutcome {
     Part(PartOutcome),
     /// A webhook call.
     Call(CallOutcome),
+    /// A field of introspection.
+    Introspection(Result<String, IntrospectionError>),
 }
 
 /// What came of a plan: the steps that ran, in order.
 pub type Outcome = Vec<(Step, StepOutcome)>;
 
 /// Carries out the plan.
-pub async fn run(running: &Running<'_>, calls: &[AllowedCall]) -> Outcome {
+pub async fn run(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     if running.plan.kind == OperationKind::Mutation {
-        return run_in_order(running, calls).await;
+        return run_in_order(running, allowed).await;
     }
     match running.plan.steps.as_slice() {
         // Most documents have one or two steps; these futures are large, and here they stay where they are.
-        [only] => vec![(*only, run_step(running, calls, *only).await)],
+        [only] => vec![(*only, run_step(running, allowed, *only).await)],
         [one, other] => {
-            let (first, second) = join(run_step(running, calls, *one), run_step(running, calls, *other)).await;
+            let (first, second) = join(run_step(running, allowed, *one), run_step(running, allowed, *other)).await;
             vec![(*one, first), (*other, second)]
         }
         steps => {
-            let outcomes = join_all(steps.iter().map(|step| run_step(running, calls, *step))).await;
+            let outcomes = join_all(steps.iter().map(|step| run_step(running, allowed, *step))).await;
             steps.iter().copied().zip(outcomes).collect()
         }
     }
 }
 
-async fn run_in_order(running: &Running<'_>, calls: &[AllowedCall]) -> Outcome {
+async fn run_in_order(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     let mut outcome = Vec::with_capacity(running.plan.steps.len());
     for step in &running.plan.steps {
-        let result = run_step(running, calls, *step).await;
+        let result = run_step(running, allowed, *step).await;
         let is_last = stops(running.snapshot.dialect, &result);
         outcome.push((*step, result));
         if is_last {
@@ -79,15 +85,20 @@ async fn run_in_order(running: &Running<'_>, calls: &[AllowedCall]) -> Outcome {
     outcome
 }
 
-async fn run_step(running: &Running<'_>, calls: &[AllowedCall], step: Step) -> StepOutcome {
+async fn run_step(running: &Running<'_>, allowed: &Allowed, step: Step) -> StepOutcome {
     match step {
         Step::Engine(index) => StepOutcome::Part(match running.plan.parts.get(index) {
             Some(part) => engine_part::ask(running, part).await,
             None => Err(UpstreamError::Broken),
         }),
-        Step::Action(index) => StepOutcome::Call(match calls.get(index) {
-            Some(allowed) => webhook_part::run(running, allowed).await,
+        Step::Action(index) => StepOutcome::Call(match allowed.calls.get(index) {
+            Some(call) => webhook_part::run(running, call).await,
             None => CallOutcome::not_made(),
+        }),
+        Step::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
+            // In a box of its own: it is rare, and every step carries the room for what its future may become.
+            Some(introspection) => Box::pin(introspection_part::run(running, introspection)).await,
+            None => Ok("null".into()),
         }),
     }
 }
@@ -105,6 +116,7 @@ fn stops(dialect: Dialect, outcome: &StepOutcome) -> bool {
         (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
             read_engine_answer(&reply.body).is_ok_and(|answer| answer.data_is_null)
         }
-        (Dialect::Standard, StepOutcome::Part(Err(_))) => false,
+        // A mutation has no introspection.
+        (Dialect::Standard, StepOutcome::Part(Err(_))) | (_, StepOutcome::Introspection(_)) => false,
     }
 }

@@ -3,19 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use apollo_compiler::Schema;
-use apollo_compiler::validation::Valid;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::World;
+use super::engine_schema::EngineSchemas;
 use super::prepared::Prepared;
+use crate::config::settings::Introspection;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::RootTypes;
-use crate::graphql::scan::Scanner;
-use crate::graphql::schema;
+use crate::graphql::scan::{Scanner, Sighting};
+use crate::graphql::schema::{self, RoleSchema};
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
@@ -40,7 +40,11 @@ pub struct Snapshot {
     /// Every role that an action names.
     named_roles: HashSet<String>,
     /// What each kind of role sees. The kinds are those of the configuration, so there are few.
-    role_schemas: DashMap<String, Arc<Valid<Schema>>>,
+    role_schemas: DashMap<String, Arc<RoleSchema>>,
+    /// Is introspection answered here?
+    pub merges_introspection: bool,
+    /// What is known of the engine's schema.
+    pub engine_schemas: EngineSchemas,
 }
 
 /// The kind of all roles that no action names.
@@ -68,6 +72,7 @@ impl Snapshot {
         roots: RootTypes,
         dialect: Dialect,
         limits: Limits,
+        introspection: &Introspection,
     ) -> Self {
         let bytes_max = limits.plan_cache_bytes_max as u64;
         let entries = limits.plan_cache_bytes_max / (4 * 1024);
@@ -79,15 +84,18 @@ impl Snapshot {
             roots,
             dialect,
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
-            limits,
             role_schemas: DashMap::new(),
+            merges_introspection: introspection.merges,
+            engine_schemas: EngineSchemas::new(limits.schema_cache_bytes_max, introspection.varies_by.clone()),
+            limits,
         }
     }
 
     /// The same actions for an engine that turned out to be another than was thought.
     #[must_use]
-    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect) -> Self {
-        Self::new(Arc::clone(&self.schema), Arc::clone(&self.scanner), roots, dialect, self.limits.clone())
+    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect, introspection: &Introspection) -> Self {
+        let (schema, scanner) = (Arc::clone(&self.schema), Arc::clone(&self.scanner));
+        Self::new(schema, scanner, roots, dialect, self.limits.clone(), introspection)
     }
 
     /// The document of this text, parsed now or before.
@@ -116,16 +124,32 @@ impl Snapshot {
         parsed.unwrap_or(Err(DocumentError::NotOneOperation))
     }
 
+    /// May these bytes name an action, or introspection that is answered here?
+    #[must_use]
+    pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
+        match self.scanner.look(bytes) {
+            Sighting::Nothing => false,
+            Sighting::Introspection => self.merges_introspection,
+            Sighting::Action => true,
+        }
+    }
+
+    /// May these bytes name an action?
+    #[must_use]
+    pub fn may_name_action(&self, bytes: &[u8]) -> bool {
+        self.scanner.look(bytes) == Sighting::Action
+    }
+
     /// What this role sees of the actions.
     ///
     /// # Errors
-    /// The validator's words; see [`schema::build`].
-    pub fn schema_of(&self, role: &str) -> Result<Arc<Valid<Schema>>, String> {
+    /// The validator's words; see [`schema::of_actions`].
+    pub fn schema_of(&self, role: &str) -> Result<Arc<RoleSchema>, String> {
         let kind = self.kind_of_role(role);
         if let Some(schema) = self.role_schemas.get(kind) {
             return Ok(Arc::clone(&schema));
         }
-        let built = Arc::new(schema::build(&self.schema, &self.roots, |action| action.allows(kind))?);
+        let built = Arc::new(schema::of_actions(&self.schema, &self.roots, kind)?);
         self.role_schemas.insert(kind.to_owned(), Arc::clone(&built));
         Ok(built)
     }

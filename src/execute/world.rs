@@ -1,9 +1,9 @@
 //! Everything that requests share, made once at start.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::snapshot::{Snapshot, SnapshotCell};
 use crate::auth::Authenticator;
@@ -36,6 +36,39 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// Can requests be served?
     pub readiness: Readiness,
+    /// The newest edition of the introspection query that the engine is believed to take.
+    pub introspection_edition: AtomicUsize,
+    /// Has the engine's schema ever been merged with the actions?
+    pub schema_was_good: AtomicBool,
+    /// Why the program must end, if it must.
+    pub fatal: Fatal,
+}
+
+/// Something that makes it pointless to go on.
+#[derive(Default)]
+pub struct Fatal {
+    reason: OnceLock<String>,
+    told: Notify,
+}
+
+impl Fatal {
+    /// The program must end for this reason. The first one counts.
+    pub fn set(&self, reason: String) {
+        // A second reason adds nothing.
+        let _ = self.reason.set(reason);
+        self.told.notify_one();
+    }
+
+    /// Waits until there is a reason.
+    pub async fn wait(&self) {
+        self.told.notified().await;
+    }
+
+    /// The reason, if there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
 }
 
 impl World {
@@ -52,7 +85,8 @@ impl World {
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
         let limits = settings.limits.clone();
-        let snapshot = Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, limits);
+        let snapshot =
+            Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, limits, &settings.introspection);
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
@@ -63,6 +97,9 @@ impl World {
             authenticator,
             metrics,
             readiness: Readiness::default(),
+            introspection_edition: AtomicUsize::new(0),
+            schema_was_good: AtomicBool::new(false),
+            fatal: Fatal::default(),
             settings,
         })
     }
@@ -71,12 +108,17 @@ impl World {
 /// Can requests be served? Until somebody has seen the engine answer, they cannot.
 pub struct Readiness {
     draining: AtomicBool,
+    has_looked: AtomicBool,
     engine: RwLock<Result<(), String>>,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { draining: AtomicBool::new(false), engine: RwLock::new(Err("the upstream has not answered yet".into())) }
+        Self {
+            draining: AtomicBool::new(false),
+            has_looked: AtomicBool::new(false),
+            engine: RwLock::new(Err("the upstream has not answered yet".into())),
+        }
     }
 }
 
@@ -95,6 +137,13 @@ impl Readiness {
     /// Notes whether the engine answers.
     pub fn set_engine(&self, state: Result<(), String>) {
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.has_looked.store(true, Ordering::Release);
+    }
+
+    /// Has anybody looked for the engine yet?
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        self.has_looked.load(Ordering::Acquire)
     }
 
     /// Whether requests can be served.

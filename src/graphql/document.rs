@@ -213,6 +213,12 @@ impl Document {
         &self.ast.definitions
     }
 
+    /// The document as it was parsed.
+    #[must_use]
+    pub fn syntax_tree(&self) -> &ast::Document {
+        &self.ast
+    }
+
     /// Where a node starts, for the client.
     #[must_use]
     pub fn location<T>(&self, node: &Node<T>) -> Option<Location> {

@@ -1,10 +1,14 @@
 //! Documents: which of them concern us, what they ask of whom, and how the answers become one. All pure.
 
+pub mod client_schema;
 pub mod coerce;
 pub mod collect_fields;
 pub mod document;
+pub mod introspect;
+pub mod literal;
 pub mod mask;
 pub mod merge;
+pub mod merge_schema;
 pub mod plan;
 pub mod scan;
 pub mod schema;

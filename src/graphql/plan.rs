@@ -12,7 +12,7 @@ use super::mask::{FragmentBelowRoot, Keep, mask};
 use super::selection::{Selected, is_conditional, select};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
-use crate::model::response::{Location, location_at};
+use crate::model::response::{Dialect, Location, location_at};
 
 /// The names of the engine's root types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ pub struct RootTypes {
 }
 
 impl RootTypes {
+    /// What engines of this dialect call them.
+    #[must_use]
+    pub fn usual(dialect: Dialect) -> Self {
+        let (query, mutation, subscription) = match dialect {
+            Dialect::Hasura => ("query_root", "mutation_root", "subscription_root"),
+            Dialect::Standard => ("Query", "Mutation", "Subscription"),
+        };
+        Self { query: query.into(), mutation: mutation.into(), subscription: subscription.into() }
+    }
+
     /// The name of the root that an operation of this kind starts from.
     #[must_use]
     pub fn of(&self, kind: OperationKind) -> &str {
@@ -50,9 +60,11 @@ pub struct Plan {
     pub calls: Vec<PlannedCall>,
     /// The requests to the engine.
     pub parts: Vec<EnginePart>,
-    /// The document with nothing in it but action fields: what our own validation looks at.
+    /// The fields of introspection that are answered here.
+    pub introspections: Vec<PlannedIntrospection>,
+    /// The document with nothing in it but fields that are answered here: what our own validation looks at.
     pub own_text: Option<String>,
-    /// The variables that the action fields use.
+    /// The variables that those fields use.
     pub own_variables: Vec<String>,
 }
 
@@ -75,6 +87,8 @@ pub enum Owner {
     Engine(usize),
     /// A handler, in this of [`Plan::calls`].
     Action(usize),
+    /// We do: this of [`Plan::introspections`].
+    Introspection(usize),
     /// We do: it is `__typename`.
     TypeName,
 }
@@ -86,6 +100,19 @@ pub enum Step {
     Engine(usize),
     /// This of [`Plan::calls`].
     Action(usize),
+    /// This of [`Plan::introspections`].
+    Introspection(usize),
+}
+
+/// `__schema` or `__type`, answered from the merged schema.
+#[derive(Debug)]
+pub struct PlannedIntrospection {
+    /// The key of its answer in the response.
+    pub response_name: String,
+    /// Every occurrence of the field.
+    pub fields: Vec<Node<Field>>,
+    /// Where the first occurrence stands.
+    pub location: Location,
 }
 
 /// A webhook call that a document causes.
@@ -137,6 +164,21 @@ pub enum PlanError {
     Fragment(#[from] FragmentBelowRoot),
 }
 
+/// Fields of introspection in one operation. Tools ask for one.
+pub const INTROSPECTIONS_MAX: usize = 5;
+
+/// What plans are made for.
+pub struct Surroundings<'s> {
+    /// The actions.
+    pub schema: &'s ActionSchema,
+    /// The names of the engine's root types.
+    pub roots: &'s RootTypes,
+    /// What a document may cost.
+    pub limits: &'s Limits,
+    /// Is introspection answered here? Otherwise it is part of what the engine is asked.
+    pub answers_introspection: bool,
+}
+
 /// Plans `operation`. `condition` gives the value of the variables that decide about root fields.
 ///
 /// # Errors
@@ -144,31 +186,65 @@ pub enum PlanError {
 pub fn plan(
     document: &Document,
     operation: &Node<OperationDefinition>,
-    schema: &ActionSchema,
-    roots: &RootTypes,
+    surroundings: &Surroundings<'_>,
     condition: Condition<'_>,
-    limits: &Limits,
 ) -> Result<Plan, PlanError> {
     let kind = kind_of(operation);
-    let root_type = roots.of(kind);
+    let root_type = surroundings.roots.of(kind);
     let (collected, opaque) = collect_root_fields(document, operation, root_type, condition);
-    refuse_beyond("root fields", collected.len(), limits.root_fields_max)?;
-    let planner = Planner { document, operation, schema, kind, root_type, opaque };
+    refuse_beyond("root fields", collected.len(), surroundings.limits.root_fields_max)?;
+    let planner = Planner { document, operation, surroundings, kind, root_type, opaque };
     let mut plan = planner.assign(&collected)?;
-    check_calls(&plan, limits)?;
+    check_calls(&plan, surroundings.limits)?;
+    refuse_beyond("introspection fields", plan.introspections.len(), INTROSPECTIONS_MAX)?;
     planner.mask_parts(&mut plan, &collected)?;
     planner.mask_own(&mut plan)?;
     Ok(plan)
 }
 
-/// Does any operation of the document, whatever its variables say, have an action among its root fields?
+/// What of an operation, or of a whole document, concerns us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concern {
+    /// Is an action among the root fields?
+    pub action: bool,
+    /// Is `__schema` or `__type` among them?
+    pub introspection: bool,
+}
+
+impl Concern {
+    /// Anything at all?
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.action || self.introspection
+    }
+
+    /// Either of the two, or both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { action: self.action || other.action, introspection: self.introspection || other.introspection }
+    }
+}
+
+/// What of the operation concerns us, whatever its variables say.
 #[must_use]
-pub fn names_action(document: &Document, schema: &ActionSchema, roots: &RootTypes) -> bool {
-    document.operations().iter().any(|operation| {
-        let kind = kind_of(operation);
-        let fields = root_fields(document, operation, roots.of(kind));
-        fields.iter().any(|field| schema.action(kind, &field.name).is_some())
-    })
+pub fn concern(
+    document: &Document,
+    operation: &OperationDefinition,
+    schema: &ActionSchema,
+    roots: &RootTypes,
+) -> Concern {
+    let kind = kind_of(operation);
+    let fields = root_fields(document, operation, roots.of(kind));
+    let of_field = |field: &Node<Field>| Concern {
+        action: schema.action(kind, &field.name).is_some(),
+        introspection: is_introspection(kind, &field.name),
+    };
+    fields.into_iter().map(of_field).fold(Concern::default(), Concern::or)
+}
+
+/// <https://spec.graphql.org/September2025/#sec-Schema-Introspection>
+fn is_introspection(kind: OperationKind, name: &str) -> bool {
+    kind == OperationKind::Query && matches!(name, "__schema" | "__type")
 }
 
 fn refuse_beyond(what: impl Into<String>, count: usize, max: usize) -> Result<(), PlanError> {
@@ -189,18 +265,21 @@ fn check_calls(plan: &Plan, limits: &Limits) -> Result<(), PlanError> {
 struct Planner<'d> {
     document: &'d Document,
     operation: &'d Node<OperationDefinition>,
-    schema: &'d ActionSchema,
+    surroundings: &'d Surroundings<'d>,
     kind: OperationKind,
     root_type: &'d str,
     opaque: HashSet<*const Field>,
 }
 
 impl Planner<'_> {
-    fn action_of(&self, field: &Node<Field>) -> Option<&Arc<Action>> {
+    fn concern(&self, field: &Node<Field>) -> Concern {
         if self.is_opaque(field) {
-            return None;
+            return Concern::default();
         }
-        self.schema.action(self.kind, &field.name)
+        Concern {
+            action: self.surroundings.schema.action(self.kind, &field.name).is_some(),
+            introspection: self.surroundings.answers_introspection && is_introspection(self.kind, &field.name),
+        }
     }
 
     fn is_opaque(&self, field: &Node<Field>) -> bool {
@@ -216,17 +295,20 @@ impl Planner<'_> {
             steps: Vec::new(),
             calls: Vec::new(),
             parts: Vec::new(),
+            introspections: Vec::new(),
             own_text: None,
             own_variables: Vec::new(),
         };
         for (response_name, fields) in collected {
             let Some(first) = fields.first() else { continue };
-            let action = self.action_of(first);
-            if let Some(other) = fields.iter().find(|field| self.action_of(field).is_some() != action.is_some()) {
+            let concern = self.concern(first);
+            if let Some(other) = fields.iter().find(|field| self.concern(field) != concern) {
                 return Err(PlanError::Invalid(vec![self.conflict(response_name, first, other)]));
             }
+            let action = self.surroundings.schema.action(self.kind, &first.name).filter(|_| concern.action);
             let owner = match action {
                 Some(action) => self.assign_call(&mut plan, action, response_name, fields),
+                None if concern.introspection => self.assign_introspection(&mut plan, response_name, fields),
                 None if first.name == "__typename" => Owner::TypeName,
                 None => self.assign_part(&mut plan, response_name, first),
             };
@@ -246,16 +328,27 @@ impl Planner<'_> {
     ) -> Owner {
         let index = plan.calls.len();
         let selection = (!is_conditional(self.document, fields))
-            .then(|| Arc::new(select(self.document, &self.schema.types, action.output.named(), fields, &|_| true)));
+            .then(|| select(self.document, &self.surroundings.schema.types, action.output.named(), fields, &|_| true));
         plan.calls.push(PlannedCall {
             action: Arc::clone(action),
             response_name: response_name.to_owned(),
             fields: fields.iter().map(|field| (*field).clone()).collect(),
-            location: fields.first().map_or(Location { line: 1, column: 1 }, |field| self.location(field)),
-            selection,
+            location: self.first_location(fields),
+            selection: selection.map(Arc::new),
         });
         plan.steps.push(Step::Action(index));
         Owner::Action(index)
+    }
+
+    fn assign_introspection(&self, plan: &mut Plan, response_name: &str, fields: &[&Node<Field>]) -> Owner {
+        let index = plan.introspections.len();
+        plan.introspections.push(PlannedIntrospection {
+            response_name: response_name.to_owned(),
+            fields: fields.iter().map(|field| (*field).clone()).collect(),
+            location: self.first_location(fields),
+        });
+        plan.steps.push(Step::Introspection(index));
+        Owner::Introspection(index)
     }
 
     /// A query has one part; in a mutation, neighbours share one, so that the engine keeps them in one transaction.
@@ -323,11 +416,14 @@ impl Planner<'_> {
     }
 
     fn mask_own(&self, plan: &mut Plan) -> Result<(), PlanError> {
-        if plan.calls.is_empty() {
+        if plan.calls.is_empty() && plan.introspections.is_empty() {
             return Ok(());
         }
         let keep = Keep {
-            field: &|field| self.schema.action(self.kind, &field.name).is_some(),
+            field: &|field| {
+                self.surroundings.schema.action(self.kind, &field.name).is_some()
+                    || self.surroundings.answers_introspection && is_introspection(self.kind, &field.name)
+            },
             other_types: false,
             operation_directives: false,
         };
@@ -335,6 +431,10 @@ impl Planner<'_> {
         plan.own_text = Some(masked.text);
         plan.own_variables = masked.variables;
         Ok(())
+    }
+
+    fn first_location(&self, fields: &[&Node<Field>]) -> Location {
+        fields.first().map_or(Location { line: 1, column: 1 }, |field| self.location(field))
     }
 
     fn location(&self, field: &Node<Field>) -> Location {

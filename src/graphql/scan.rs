@@ -1,13 +1,40 @@
 //! Could these bytes name anything of ours? The answer "no" is a proof; "yes" only means that it is worth parsing.
 
-use aho_corasick::{AhoCorasick, Match};
+use aho_corasick::{AhoCorasick, MatchKind, PatternID};
 
-/// Looks for the names of actions in raw bytes.
+/// Looks for the names of actions, and for introspection, in raw bytes.
 #[derive(Debug)]
-pub struct Scanner(Option<AhoCorasick>);
+pub struct Scanner {
+    automaton: Option<AhoCorasick>,
+    /// The number of actions; their names are the first patterns.
+    actions: usize,
+}
+
+/// What may be in a document, the strongest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sighting {
+    /// Nothing of ours is.
+    Nothing,
+    /// `__schema` or `__type` may be.
+    Introspection,
+    /// An action may be.
+    Action,
+}
 
 /// How a JSON string spells any character by its number.
 const ESCAPE: &[u8] = br"\u";
+
+/// The patterns after the actions' names. The last is there so that it is not taken for `__type`: most documents have
+/// it.
+const OTHERS: [&[u8]; 4] = [ESCAPE, b"__schema", b"__type", b"__typename"];
+
+/// What a pattern is.
+enum Found {
+    Action,
+    Escape,
+    Introspection,
+    TypeName,
+}
 
 impl Scanner {
     /// A scanner for these names.
@@ -16,35 +43,55 @@ impl Scanner {
     /// When there are too many names for one automaton (billions of bytes).
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, aho_corasick::BuildError> {
         let mut patterns: Vec<&[u8]> = names.into_iter().map(str::as_bytes).collect();
+        let actions = patterns.len();
         if patterns.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self { automaton: None, actions });
         }
-        patterns.push(ESCAPE);
-        AhoCorasick::new(patterns).map(|automaton| Self(Some(automaton)))
+        patterns.extend(OTHERS);
+        // A name that begins within another match is not a name there, so what overlaps need not be found.
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns)?;
+        Ok(Self { automaton: Some(automaton), actions })
     }
 
     /// Is there nothing to look for?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.automaton.is_none()
     }
 
-    /// May `bytes`, taken as UTF-8 JSON or as plain text, name an action?
+    /// What may `bytes`, taken as UTF-8 JSON or as plain text, hold?
     #[must_use]
-    pub fn may_name_action(&self, bytes: &[u8]) -> bool {
-        let Some(automaton) = &self.0 else { return false };
-        let is_escape = |found: Match| bytes.get(found.range()) == Some(ESCAPE);
-        let mut escaped = false;
-        for found in automaton.find_iter(bytes) {
-            if !is_escape(found) {
-                return true;
-            }
-            escaped = true;
+    pub fn look(&self, bytes: &[u8]) -> Sighting {
+        let Some(automaton) = &self.automaton else { return Sighting::Nothing };
+        let (sighting, escaped) = self.look_literally(automaton, bytes);
+        if !escaped || sighting == Sighting::Action {
+            return sighting;
         }
         // Text in other scripts is full of escapes; what they spell decides.
-        escaped && {
-            let spelled = spell_out(bytes);
-            automaton.find_iter(&spelled).any(|found| spelled.get(found.range()) != Some(ESCAPE))
+        self.look_literally(automaton, &spell_out(bytes)).0.max(sighting)
+    }
+
+    /// What is found as it is written, and whether anything is escaped.
+    fn look_literally(&self, automaton: &AhoCorasick, bytes: &[u8]) -> (Sighting, bool) {
+        let mut sighting = Sighting::Nothing;
+        let mut escaped = false;
+        for found in automaton.find_iter(bytes) {
+            match self.what(found.pattern()) {
+                Found::Action => return (Sighting::Action, escaped),
+                Found::Introspection => sighting = Sighting::Introspection,
+                Found::Escape => escaped = true,
+                Found::TypeName => {}
+            }
+        }
+        (sighting, escaped)
+    }
+
+    fn what(&self, pattern: PatternID) -> Found {
+        match pattern.as_usize().checked_sub(self.actions) {
+            None => Found::Action,
+            Some(0) => Found::Escape,
+            Some(1 | 2) => Found::Introspection,
+            Some(_) => Found::TypeName,
         }
     }
 }
@@ -70,17 +117,26 @@ fn ascii(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Scanner;
+    use super::{Scanner, Sighting};
 
     #[test]
     fn finds_names_and_escapes() -> Result<(), aho_corasick::BuildError> {
         let scanner = Scanner::new(["login", "pay"])?;
-        assert!(scanner.may_name_action(br#"{"query":"{login{id}}"}"#));
-        assert!(scanner.may_name_action(br#"{"query":"{\u006cogin{id}}"}"#));
-        assert!(scanner.may_name_action(br#"{"query":"{lo\u0067i\u006E}"}"#));
-        assert!(!scanner.may_name_action(br#"{"query":"{users(name:\"J\u00f6rg \uD83D\uDE00 \u12"}"#));
-        assert!(!scanner.may_name_action(br#"{"query":"{users{id}}"}"#));
-        assert!(!Scanner::new([])?.may_name_action(b"login"));
+        for (text, wanted) in [
+            (r#"{"query":"{login{id}}"}"#, Sighting::Action),
+            (r#"{"query":"{\u006cogin{id}}"}"#, Sighting::Action),
+            (r#"{"query":"{lo\u0067i\u006E}"}"#, Sighting::Action),
+            (r#"{"query":"{users(name:\"J\u00f6rg \uD83D\uDE00 \u12"}"#, Sighting::Nothing),
+            (r#"{"query":"{users{id}}"}"#, Sighting::Nothing),
+            (r#"{"query":"{users{id __typename}}"}"#, Sighting::Nothing),
+            (r#"{"query":"{__typename __type(name:1){name}}"}"#, Sighting::Introspection),
+            (r#"{"query":"{__schem\u0061{description}}"}"#, Sighting::Introspection),
+            (r#"{"query":"{__schema{description} __typename pay}"}"#, Sighting::Action),
+            (r#"{"query":"{__schema{description} p\u0061y}"}"#, Sighting::Action),
+        ] {
+            assert_eq!(scanner.look(text.as_bytes()), wanted, "{text}");
+        }
+        assert_eq!(Scanner::new([])?.look(b"login __schema"), Sighting::Nothing);
         Ok(())
     }
 }

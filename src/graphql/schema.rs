@@ -1,112 +1,284 @@
-//! The schema that a role sees of our actions, in the form that the validator wants.
+//! What a role sees: the actions that it may call, alone or as part of the engine's schema.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
-use apollo_compiler::Schema;
+use apollo_compiler::ast::{DirectiveList, Type};
+use apollo_compiler::collections::{HashMap, IndexMap, IndexSet};
+use apollo_compiler::schema::{
+    Component, ComponentName, EnumType, EnumValueDefinition, ExtendedType, FieldDefinition, Implementers,
+    InputObjectType, InputValueDefinition, ObjectType, ScalarType,
+};
 use apollo_compiler::validation::Valid;
+use apollo_compiler::{Name, Node, Schema, name, schema};
 
+use super::client_schema::{built_in, parse_value};
+use super::literal::literal_text;
 use super::plan::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
-use crate::model::types::{BUILT_IN_SCALARS, InputValue, TypeKind, TypeRef, Types};
+use crate::model::types::{BUILT_IN_SCALARS, InputValue, OutputField, TypeKind, TypeRef, Types};
+
+/// A schema as one role sees it.
+pub struct RoleSchema {
+    /// The schema.
+    pub schema: Valid<Schema>,
+    /// Which types implement which interface.
+    pub implementers: HashMap<Name, Implementers>,
+    /// Directives that introspection does not show: nobody but us has named them.
+    pub unlisted_directives: Vec<Name>,
+}
+
+impl RoleSchema {
+    pub(super) fn new(schema: Schema, unlisted_directives: Vec<Name>) -> Result<Self, String> {
+        let schema = schema.validate().map_err(|failed| {
+            failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
+        })?;
+        Ok(Self { implementers: schema.implementers_map(), schema, unlisted_directives })
+    }
+}
 
 /// A field that lets a root without actions be a legal type. Nobody can select it: a selection of a field that is not
 /// an action never gets here.
-const PLACEHOLDER: &str = "pillion_has_no_action_here";
+pub(super) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
 
-/// Builds the schema of the actions that `visible` lets through, with only the types that those reach.
+/// The schema of the actions that `role` may call, with only the types that those reach.
 ///
 /// # Errors
-/// The validator's words. Loading has checked all that we know of, so this is a defect of ours or of its.
-pub fn build(
-    schema: &ActionSchema,
-    roots: &RootTypes,
-    visible: impl Fn(&Action) -> bool,
-) -> Result<Valid<Schema>, String> {
-    let actions: Vec<&Action> = schema.actions.values().map(AsRef::as_ref).filter(|action| visible(action)).collect();
-    let mut sdl = format!("schema {{ query: {} mutation: {} }}\n", roots.query, roots.mutation);
-    write_root(&mut sdl, &roots.query, &actions, OperationKind::Query);
-    write_root(&mut sdl, &roots.mutation, &actions, OperationKind::Mutation);
-    for name in reachable_types(&schema.types, &actions) {
-        write_type(&mut sdl, &schema.types, name);
+/// The validator's words. Loading has checked this for all actions.
+pub fn of_actions(actions: &ActionSchema, roots: &RootTypes, role: &str) -> Result<RoleSchema, String> {
+    let mut schema = built_in().clone();
+    let mut builder = Builder { schema: &mut schema, types: &actions.types };
+    let visible: Vec<&Action> =
+        actions.actions.values().map(AsRef::as_ref).filter(|action| action.allows(role)).collect();
+    builder.root(&roots.query, visible.iter().copied().filter_map(query_field))?;
+    builder.root(&roots.mutation, visible.iter().copied().filter_map(mutation_field))?;
+    let has_subscription = visible.iter().any(|action| action.is_async);
+    if has_subscription {
+        builder.root(&roots.subscription, visible.iter().copied().filter_map(result_field))?;
     }
-    Schema::parse_and_validate(sdl, "actions").map_err(|failed| {
-        failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
+    for name in reachable_types(&actions.types, &visible) {
+        builder.definition(name)?;
+    }
+    for action in visible.iter().filter(|action| action.is_async) {
+        builder.result_type(action)?;
+    }
+    let definition = schema.schema_definition.make_mut();
+    definition.query = Some(component_name(&roots.query)?);
+    definition.mutation = Some(component_name(&roots.mutation)?);
+    definition.subscription = has_subscription.then(|| component_name(&roots.subscription)).transpose()?;
+    RoleSchema::new(schema, Vec::new())
+}
+
+/// A field of a root type.
+struct RootField<'a> {
+    action: &'a Action,
+    ty: TypeRef,
+    /// `None` for those of the action itself.
+    arguments: Option<Vec<InputValue>>,
+    description: Option<String>,
+}
+
+fn query_field(action: &Action) -> Option<RootField<'_>> {
+    if action.is_async { result_field(action) } else { own_field(action, OperationKind::Query) }
+}
+
+fn mutation_field(action: &Action) -> Option<RootField<'_>> {
+    let field = own_field(action, OperationKind::Mutation)?;
+    // An asynchronous action answers an id at once.
+    Some(if action.is_async { RootField { ty: non_null("uuid"), ..field } } else { field })
+}
+
+fn own_field(action: &Action, kind: OperationKind) -> Option<RootField<'_>> {
+    (action.kind == kind).then(|| RootField {
+        action,
+        ty: action.output.clone(),
+        arguments: None,
+        description: action.comment.clone(),
     })
 }
 
-fn write_root(sdl: &mut String, name: &str, actions: &[&Action], kind: OperationKind) {
-    let _ = writeln!(sdl, "type {name} {{");
-    let mut any = false;
-    for action in actions.iter().filter(|action| action.kind == kind) {
-        any = true;
-        let _ = write!(sdl, "  {}", action.name);
-        write_arguments(sdl, &action.arguments);
-        let _ = writeln!(sdl, ": {}", action.output);
-    }
-    if !any {
-        let _ = writeln!(sdl, "  {PLACEHOLDER}: Boolean");
-    }
-    sdl.push_str("}\n");
+/// The field under which the result of an asynchronous action is asked for.
+fn result_field(action: &Action) -> Option<RootField<'_>> {
+    action.is_async.then(|| RootField {
+        action,
+        ty: TypeRef::Named(action.result_type()),
+        arguments: Some(vec![InputValue {
+            name: "id".into(),
+            ty: non_null("uuid"),
+            default: None,
+            description: Some(format!("the unique id of an action of \"{}\"", action.name)),
+        }]),
+        description: action.comment.clone(),
+    })
 }
 
-fn write_arguments(sdl: &mut String, arguments: &[InputValue]) {
-    if arguments.is_empty() {
-        return;
-    }
-    sdl.push('(');
-    for argument in arguments {
-        write_input(sdl, argument);
-        sdl.push(' ');
-    }
-    sdl.push(')');
+fn non_null(name: &str) -> TypeRef {
+    TypeRef::NonNull(Box::new(TypeRef::Named(name.into())))
 }
 
-fn write_input(sdl: &mut String, input: &InputValue) {
-    // The validator needs to know only that there is a default. A null for a type without null is refused by
-    // coercion, which comes before anything runs as well.
-    let _ = match (&input.default, &input.ty) {
-        (None, ty) => write!(sdl, "{}: {ty}", input.name),
-        (Some(_), TypeRef::NonNull(ty)) => write!(sdl, "{}: {ty} = null", input.name),
-        (Some(_), ty) => write!(sdl, "{}: {ty} = null", input.name),
-    };
+struct Builder<'b> {
+    schema: &'b mut Schema,
+    types: &'b Types,
 }
 
-fn write_type(sdl: &mut String, types: &Types, name: &str) {
-    let Some(definition) = types.get(name) else { return };
-    match &definition.kind {
-        TypeKind::Scalar if BUILT_IN_SCALARS.contains(&name) => {}
-        TypeKind::Scalar => {
-            let _ = writeln!(sdl, "scalar {name}");
+type Built<T> = Result<T, String>;
+
+impl Builder<'_> {
+    fn root<'a>(&mut self, root: &str, fields: impl Iterator<Item = RootField<'a>>) -> Built<()> {
+        let mut definitions = IndexMap::default();
+        for field in fields {
+            let arguments = self.inputs(field.arguments.as_ref().unwrap_or(&field.action.arguments))?;
+            let definition = FieldDefinition {
+                description: field.description.as_deref().map(Node::new_str),
+                name: new_name(&field.action.field)?,
+                arguments,
+                ty: type_of(&field.ty)?,
+                directives: DirectiveList::new(),
+            };
+            definitions.insert(definition.name.clone(), Component::new(definition));
         }
-        TypeKind::Enum(values) => {
-            let values: Vec<&str> = values.keys().map(String::as_str).collect();
-            let _ = writeln!(sdl, "enum {name} {{ {} }}", values.join(" "));
+        if definitions.is_empty() {
+            let ty = Type::Named(name!("Boolean"));
+            let definition = FieldDefinition {
+                description: None,
+                name: PLACEHOLDER,
+                arguments: Vec::new(),
+                ty,
+                directives: DirectiveList::new(),
+            };
+            definitions.insert(PLACEHOLDER, Component::new(definition));
         }
-        TypeKind::InputObject(fields) => {
-            let _ = writeln!(sdl, "input {name} {{");
-            for field in fields {
-                write_input(sdl, field);
-                sdl.push('\n');
+        self.object(root, None, definitions)
+    }
+
+    fn object(
+        &mut self,
+        name: &str,
+        description: Option<&str>,
+        fields: IndexMap<Name, Component<FieldDefinition>>,
+    ) -> Built<()> {
+        let name = new_name(name)?;
+        let object = ObjectType {
+            description: description.map(Node::new_str),
+            name: name.clone(),
+            implements_interfaces: IndexSet::default(),
+            directives: schema::DirectiveList::default(),
+            fields,
+        };
+        self.schema.types.insert(name, object.into());
+        Ok(())
+    }
+
+    /// What can be asked of a call of an asynchronous action.
+    fn result_type(&mut self, action: &Action) -> Built<()> {
+        let name = action.result_type();
+        let mut fields = IndexMap::default();
+        for (field, ty, description) in [
+            ("created_at", non_null("timestamptz"), "the time at which this action was created"),
+            ("errors", TypeRef::Named("json".into()), "errors related to the invocation"),
+            ("id", non_null("uuid"), "the unique id of an action"),
+            ("output", action.output.clone(), "the output fields of this action"),
+        ] {
+            let field = self.field(field, &OutputField { ty, description: Some(description.into()) })?;
+            fields.insert(field.name.clone(), Component::new(field));
+        }
+        self.object(&name, Some(&format!("fields of action: \"{}\"", action.name)), fields)
+    }
+
+    fn definition(&mut self, type_name: &str) -> Built<()> {
+        let Some(definition) = self.types.get(type_name) else { return Ok(()) };
+        let name = new_name(type_name)?;
+        let description = definition.description.as_deref();
+        let described = description.map(Node::new_str);
+        let directives = schema::DirectiveList::default;
+        let built: ExtendedType = match &definition.kind {
+            TypeKind::Scalar if BUILT_IN_SCALARS.contains(&type_name) => return Ok(()),
+            TypeKind::Scalar => {
+                ScalarType { description: described, name: name.clone(), directives: directives() }.into()
             }
-            sdl.push_str("}\n");
-        }
-        TypeKind::Object(fields) => {
-            let _ = writeln!(sdl, "type {name} {{");
-            for (field_name, field) in fields {
-                let _ = writeln!(sdl, "  {field_name}: {}", field.ty);
+            TypeKind::Enum(values) => {
+                let values = values.iter().map(|(value, description)| {
+                    let value = new_name(value)?;
+                    let description = description.as_deref().map(Node::new_str);
+                    let definition =
+                        EnumValueDefinition { description, value: value.clone(), directives: DirectiveList::new() };
+                    Ok((value, Component::new(definition)))
+                });
+                let values = values.collect::<Built<_>>()?;
+                EnumType { description: described, name: name.clone(), directives: directives(), values }.into()
             }
-            sdl.push_str("}\n");
-        }
+            TypeKind::InputObject(fields) => {
+                let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into())).collect();
+                InputObjectType { description: described, name: name.clone(), directives: directives(), fields }.into()
+            }
+            TypeKind::Object(fields) => {
+                let fields = fields.iter().map(|(field_name, field)| {
+                    let field = self.field(field_name, field)?;
+                    Ok((field.name.clone(), Component::new(field)))
+                });
+                let fields = fields.collect::<Built<_>>()?;
+                return self.object(type_name, description, fields);
+            }
+        };
+        self.schema.types.insert(name, built);
+        Ok(())
     }
+
+    fn field(&self, field_name: &str, field: &OutputField) -> Built<FieldDefinition> {
+        Ok(FieldDefinition {
+            description: field.description.as_deref().map(Node::new_str),
+            name: new_name(field_name)?,
+            arguments: Vec::new(),
+            ty: type_of(&field.ty)?,
+            directives: DirectiveList::new(),
+        })
+    }
+
+    fn inputs(&self, inputs: &[InputValue]) -> Built<Vec<Node<InputValueDefinition>>> {
+        let inputs = inputs.iter().map(|input| {
+            let default = input.default.as_ref().map(|value| {
+                let text = literal_text(self.types, &input.ty, value);
+                parse_value(&text).ok_or_else(|| format!("the default of \"{}\" is no GraphQL value", input.name))
+            });
+            Ok(Node::new(InputValueDefinition {
+                description: input.description.as_deref().map(Node::new_str),
+                name: new_name(&input.name)?,
+                ty: Node::new(type_of(&input.ty)?),
+                default_value: default.transpose()?,
+                directives: DirectiveList::new(),
+            }))
+        });
+        inputs.collect()
+    }
+}
+
+fn new_name(text: &str) -> Built<Name> {
+    Name::new(text).map_err(|error| error.to_string())
+}
+
+fn component_name(text: &str) -> Built<ComponentName> {
+    new_name(text).map(ComponentName::from)
+}
+
+fn type_of(ty: &TypeRef) -> Built<Type> {
+    Ok(match ty {
+        TypeRef::Named(name) => Type::Named(new_name(name)?),
+        TypeRef::List(inner) => type_of(inner)?.list(),
+        TypeRef::NonNull(inner) => type_of(inner)?.non_null(),
+    })
 }
 
 /// Every type that an argument or an answer of these actions can hold.
-fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action]) -> Vec<&'s str> {
-    let mut waiting: Vec<&str> = actions
-        .iter()
-        .flat_map(|action| action.arguments.iter().map(|argument| argument.ty.named()).chain([action.output.named()]))
-        .collect();
+pub(crate) fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action]) -> Vec<&'s str> {
+    let mut waiting: Vec<&str> = Vec::new();
+    for action in actions {
+        waiting.extend(action.arguments.iter().map(|argument| argument.ty.named()));
+        waiting.push(action.output.named());
+        if action.is_async {
+            waiting.extend(ASYNC_SCALARS);
+        }
+    }
+    // Depth first, in the order in which the types were named.
+    waiting.reverse();
     let mut seen = HashSet::new();
     let mut reached = Vec::new();
     while let Some(name) = waiting.pop() {
@@ -115,10 +287,13 @@ fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action]) -> Vec<&'s str>
         }
         reached.push(name);
         match types.get(name).map(|definition| &definition.kind) {
-            Some(TypeKind::InputObject(fields)) => waiting.extend(fields.iter().map(|field| field.ty.named())),
-            Some(TypeKind::Object(fields)) => waiting.extend(fields.values().map(|field| field.ty.named())),
+            Some(TypeKind::InputObject(fields)) => waiting.extend(fields.iter().rev().map(|field| field.ty.named())),
+            Some(TypeKind::Object(fields)) => waiting.extend(fields.values().rev().map(|field| field.ty.named())),
             _ => {}
         }
     }
     reached
 }
+
+/// What the root fields of asynchronous actions are made of.
+pub const ASYNC_SCALARS: [&str; 3] = ["uuid", "timestamptz", "json"];

@@ -52,7 +52,7 @@ pub fn select(
     Selected(selected.collect())
 }
 
-fn collect<'d>(
+pub(super) fn collect<'d>(
     document: &'d Document,
     type_name: &str,
     selection_set: &'d [Selection],

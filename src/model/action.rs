@@ -1,6 +1,6 @@
 //! An action: a root field whose answer comes from a webhook.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use url::Url;
 
 use super::secret::Secret;
+use super::source::Place;
 use super::types::{InputValue, TypeRef, Types};
 
 /// The kinds of operation a GraphQL document can hold.
@@ -35,15 +36,19 @@ impl OperationKind {
 }
 
 /// One root field that a handler answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Action {
-    /// The root field's name.
+    /// Its name in the metadata; what handlers, logs and metrics are told.
     pub name: String,
+    /// The root field's name: the action's, with the prefix for fields if one is configured.
+    pub field: String,
     /// On which root it stands: query or mutation.
     pub kind: OperationKind,
+    /// Does its root field answer an id at once, under which the result can be asked for later?
+    pub is_async: bool,
     /// Its arguments, in the order of their definition.
     pub arguments: Vec<InputValue>,
-    /// The type of its answer.
+    /// The type of the handler's answer.
     pub output: TypeRef,
     /// Whom to call.
     pub handler: Handler,
@@ -67,6 +72,12 @@ pub struct Action {
 pub const ADMIN_ROLE: &str = "admin";
 
 impl Action {
+    /// The name of the type under which the result of an asynchronous action is shown.
+    #[must_use]
+    pub fn result_type(&self) -> String {
+        self.field.clone()
+    }
+
     /// May `role` call this action?
     #[must_use]
     pub fn allows(&self, role: &str) -> bool {
@@ -125,16 +136,30 @@ pub enum ValuePiece {
 /// All actions and the types they use, as loaded.
 #[derive(Debug, Default)]
 pub struct ActionSchema {
-    /// By name.
+    /// By the name of their root field.
     pub actions: IndexMap<String, Arc<Action>>,
     /// By name.
     pub types: Types,
+    /// Where each action and each type was written, for diagnostics.
+    pub places: Places,
+}
+
+/// Where things were written.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Actions, by the name of their root field.
+    pub actions: HashMap<String, Place>,
+    /// Types, by name.
+    pub types: HashMap<String, Place>,
 }
 
 impl ActionSchema {
-    /// The action that answers the root field `name` of an operation of this kind.
+    /// The action that answers the root field `name` of an operation of this kind. The result of an asynchronous one
+    /// is asked for, or subscribed to, under its own name.
     #[must_use]
     pub fn action(&self, kind: OperationKind, name: &str) -> Option<&Arc<Action>> {
-        self.actions.get(name).filter(|action| action.kind == kind)
+        let is_on_root =
+            |action: &Arc<Action>| action.kind == kind || action.is_async && kind != OperationKind::Mutation;
+        self.actions.get(name).filter(|action| is_on_root(action))
     }
 }

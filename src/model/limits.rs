@@ -49,6 +49,11 @@ pub struct Limits {
     pub headers_max: usize,
     /// Bytes of documents that the plan cache keeps.
     pub plan_cache_bytes_max: usize,
+    /// Bytes of an answer to introspection: the engine's to us, and ours to a client.
+    pub introspection_bytes_max: usize,
+    /// Bytes that the schemas of the engine take, as different callers see it. Beyond it those that have not been used
+    /// for the longest time are forgotten.
+    pub schema_cache_bytes_max: usize,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
 }
@@ -80,6 +85,8 @@ impl Default for Limits {
             header_bytes_max: 32 * 1024,
             headers_max: 100,
             plan_cache_bytes_max: 16 * MIB,
+            introspection_bytes_max: 32 * MIB,
+            schema_cache_bytes_max: 128 * MIB,
             request_timeout: Duration::from_secs(70),
         }
     }

@@ -95,6 +95,57 @@ pub struct TypeDefinition {
     pub kind: TypeKind,
     /// For readers of the schema.
     pub description: Option<String>,
+    /// For an object: the engine's rows that belong to it.
+    pub relationships: Vec<Relationship>,
+}
+
+/// Rows of the engine that belong to an object of ours.
+#[derive(Clone, Debug)]
+pub struct Relationship {
+    /// The name of its field.
+    pub name: String,
+    /// Many rows, or at most one?
+    pub is_array: bool,
+    /// Whose rows.
+    pub table: Table,
+    /// Which field of the object equals which column of the table.
+    pub field_mapping: IndexMap<String, String>,
+}
+
+/// A table of the engine's database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Table {
+    /// The root field under which Hasura shows the table's rows.
+    #[must_use]
+    pub fn root_field(&self) -> String {
+        if self.schema == "public" { self.name.clone() } else { format!("{}_{}", self.schema, self.name) }
+    }
+}
+
+impl TypeDefinition {
+    /// A type without relationships.
+    #[must_use]
+    pub fn new(kind: TypeKind, description: Option<String>) -> Self {
+        Self { kind, description, relationships: Vec::new() }
+    }
+
+    /// In the words of the specification.
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        match self.kind {
+            TypeKind::Scalar => "scalar",
+            TypeKind::Enum(_) => "enum",
+            TypeKind::InputObject(_) => "input object",
+            TypeKind::Object(_) => "object type",
+        }
+    }
 }
 
 /// All types that actions use, by name, built-in scalars included.

@@ -15,7 +15,7 @@ use super::visit::{Visit, send, tell, tell_upstream_error};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{self, Answer, Ours, Verdict};
+use crate::execute::{self, Answer, Executed, Verdict};
 use crate::model::response::RequestError;
 use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
 
@@ -67,7 +67,7 @@ async fn screen_get(
     ctx: &mut Context,
 ) -> pingora::Result<bool> {
     let Some(query) = session.req_header().uri.query().map(str::to_owned) else { return Ok(false) };
-    if !may_name_action(snapshot, &query) {
+    if !look_at_query(&query, |text| snapshot.may_concern_us(text)) {
         return Ok(false);
     }
     let parameters = match read_query_string(&query) {
@@ -79,12 +79,18 @@ async fn screen_get(
     let visit = Visit::of(gate, session);
     match execute::understand(&gate.world, snapshot, element).await {
         Verdict::NotOurs => Ok(false),
-        Verdict::Ours(_) if has_other_content_type(&session.req_header().headers) => {
+        Verdict::Ours(ours) if has_other_content_type(&session.req_header().headers) => {
+            // Introspection alone is the engine's to answer, however it is asked for.
+            if ours.is_introspection_only() {
+                return Ok(false);
+            }
             refuse(gate, snapshot, session, ctx, wrong_content_type()).await
         }
         Verdict::Ours(ours) => {
-            let answer = execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await;
-            send(session, ctx, &visit, answer).await
+            match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await {
+                Executed::Answer(answer) => send(session, ctx, &visit, answer).await,
+                Executed::LeftToEngine => Ok(false),
+            }
         }
     }
 }
@@ -94,12 +100,12 @@ fn has_other_content_type(headers: &HeaderMap) -> bool {
     headers.contains_key(http::header::CONTENT_TYPE) && ContentType::of(headers) != ContentType::Json
 }
 
-/// May a URL's query string name an action, once it is decoded?
-fn may_name_action(snapshot: &Snapshot, query: &str) -> bool {
+/// Looks at a URL's query string, once it is decoded.
+fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
     // What is not UTF-8 once decoded is the engine's to refuse; it could only be read byte by byte.
     decode(query).map_or_else(
-        |_| snapshot.scanner.may_name_action(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
-        |decoded| snapshot.scanner.may_name_action(decoded.as_bytes()),
+        |_| look(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
+        |decoded| look(decoded.as_bytes()),
     )
 }
 
@@ -128,9 +134,10 @@ async fn screen_post(
             match execute::understand(&gate.world, snapshot, element).await {
                 Verdict::NotOurs => pass(gate, session, ctx, looked_at.wire.clone()).await,
                 Verdict::Ours(ours) => {
-                    let answer =
-                        execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await;
-                    send(session, ctx, &visit, answer).await
+                    match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await {
+                        Executed::Answer(answer) => send(session, ctx, &visit, answer).await,
+                        Executed::LeftToEngine => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                    }
                 }
             }
         }
@@ -181,7 +188,7 @@ async fn look_at_body(
         return Err(RequestError::new(415, "unsupported-media-type", message).into());
     }
     let query = session.req_header().uri.query();
-    if query.is_some_and(|query| may_name_action(snapshot, query)) {
+    if query.is_some_and(|query| look_at_query(query, |text| snapshot.may_name_action(text))) {
         let message = "a document with an action in it must be in the body of a POST, not in its URL";
         return Err(RequestError::new(400, guard::BAD_REQUEST, message).into());
     }
@@ -206,9 +213,11 @@ fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> R
     }
     if content_type == ContentType::Form {
         let decoded: Vec<u8> = percent_encoding::percent_decode(text).collect();
-        return Ok(snapshot.scanner.may_name_action(&decoded));
+        return Ok(snapshot.may_name_action(&decoded));
     }
-    Ok(snapshot.scanner.may_name_action(text))
+    // Introspection in another form than JSON is the engine's to answer.
+    let is_json = content_type == ContentType::Json;
+    Ok(if is_json { snapshot.may_concern_us(text) } else { snapshot.may_name_action(text) })
 }
 
 /// Lets a request pass whose body has been read.
@@ -247,16 +256,20 @@ async fn answer_batch(
         let json = element.json;
         verdicts.push((json, execute::understand(&gate.world, snapshot, element).await));
     }
-    let names_action = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Ours(ours) if ours.names_action());
-    if !verdicts.iter().any(|(_, verdict)| names_action(verdict)) {
+    let concerns_us = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Ours(ours) if ours.concern().any());
+    if !verdicts.iter().any(|(_, verdict)| concerns_us(verdict)) {
         return None;
     }
     let envelope = visit.envelope(gate, ctx, false);
     let mut answers = Vec::with_capacity(verdicts.len());
     for (json, verdict) in &verdicts {
-        answers.push(match verdict {
+        let executed = match verdict {
             Verdict::Ours(ours) => execute::execute(&gate.world, snapshot, &envelope, ours).await,
-            Verdict::NotOurs => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
+            Verdict::NotOurs => Executed::LeftToEngine,
+        };
+        answers.push(match executed {
+            Executed::Answer(answer) => answer,
+            Executed::LeftToEngine => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
         });
     }
     Some(respond::batch(answers))
@@ -271,8 +284,8 @@ async fn refuse(
     refusal: Refusal,
 ) -> pingora::Result<bool> {
     let visit = Visit::of(gate, session);
-    let ours = Ours::refused(refusal);
-    let answer = execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await;
+    let envelope = visit.envelope(gate, ctx, false);
+    let answer = execute::refuse(&gate.world, snapshot, &envelope, refusal).await;
     count_rejected(gate, answer.outcome);
     send(session, ctx, &visit, answer).await
 }

@@ -58,7 +58,7 @@ pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     }
     server.add_service(background_service("watch", Background(Arc::clone(&world))));
     announce(Arc::clone(&world));
-    server.run(RunArgs { shutdown_signal: Box::new(Drain(world)) });
+    server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(&world))) });
     Ok(())
 }
 
@@ -134,6 +134,9 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// How long the line waits for the first look at the engine, which may show that nothing can be served.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
 /// Prints one line once every listener takes connections.
 fn announce(world: Arc<World>) {
     let addresses: Vec<SocketAddr> = listen_addresses(&world.settings).map(reachable).collect();
@@ -141,8 +144,11 @@ fn announce(world: Arc<World>) {
         let started = Instant::now();
         let is_open = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(100)).is_ok();
         while started.elapsed() < Duration::from_secs(10) {
-            if addresses.iter().all(is_open) {
-                print_ready(&world);
+            let has_looked = world.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
+            if has_looked && addresses.iter().all(is_open) {
+                if world.fatal.reason().is_none() {
+                    print_ready(&world);
+                }
                 return;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -196,7 +202,10 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 #[async_trait]
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
-        wait_for_signal().await;
+        tokio::select! {
+            () = wait_for_signal() => {}
+            () = self.0.fatal.wait() => return ShutdownSignal::FastShutdown,
+        }
         self.0.readiness.drain();
         tracing::info!(in_flight = self.0.metrics.requests_in_flight.get(), "shutting down");
         tokio::select! {

@@ -88,7 +88,7 @@ pub async fn send(
     visit: &Visit,
     answer: Answer,
 ) -> pingora::Result<bool> {
-    ctx.kind = "action";
+    ctx.kind = answer.kind;
     let line = logs::RequestLine {
         request_id: &visit.caller.request_id,
         trace_id: &visit.trace.trace_id,

@@ -29,6 +29,12 @@ pub struct Metrics {
     pub handler_calls_in_flight: IntGauge,
     /// The engine's parts of requests with actions, by outcome.
     pub upstream_parts: IntCounterVec,
+    /// Questions to the engine for its schema, by outcome.
+    pub introspections: IntCounterVec,
+    /// The engine's parts of documents that were checked before anything ran, or could not be, by outcome.
+    pub engine_part_validations: IntCounterVec,
+    /// Names that the actions and the engine both define.
+    pub schema_conflicts: IntGauge,
     /// Is the engine there? 1 or 0.
     pub upstream_up: IntGauge,
     /// Look-ups in the plan cache that found a document.
@@ -47,6 +53,7 @@ pub struct Metrics {
 #[expect(missing_docs, reason = "they are the names of the phases")]
 pub struct Phases {
     pub authenticate: Histogram,
+    pub introspect: Histogram,
     pub plan: Histogram,
     pub validate: Histogram,
     pub run: Histogram,
@@ -59,6 +66,7 @@ impl Phases {
         let phase = |name| by_name.with_label_values(&[name]);
         Self {
             authenticate: phase("authenticate"),
+            introspect: phase("introspect"),
             plan: phase("plan"),
             validate: phase("validate"),
             run: phase("run"),
@@ -170,6 +178,17 @@ impl Metrics {
                 "The engine's parts of requests with actions.",
                 &["outcome"],
             )?,
+            introspections: counter(
+                "pillion_upstream_introspections_total",
+                "Questions to the engine for its schema.",
+                &["outcome"],
+            )?,
+            engine_part_validations: counter(
+                "pillion_engine_part_validations_total",
+                "The engine's parts of documents with actions: valid, invalid, or left to it because its schema is not known.",
+                &["outcome"],
+            )?,
+            schema_conflicts: gauge("pillion_schema_conflicts", "Names that the actions and the engine both define.")?,
             upstream_up: gauge("pillion_upstream_up", "Whether the engine answered when it was last asked.")?,
             plan_cache_hits: plan_cache.with_label_values(&["hit"]),
             plan_cache_misses: plan_cache.with_label_values(&["miss"]),

@@ -40,14 +40,14 @@ pub fn read(body: &[u8]) -> Option<Engine> {
 }
 
 fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
-    let is_hasura = query == "query_root";
-    let usual = |hasura: &str, standard: &str| if is_hasura { hasura.to_owned() } else { standard.to_owned() };
+    let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };
+    let usual = RootTypes::usual(dialect);
     Engine {
-        dialect: if is_hasura { Dialect::Hasura } else { Dialect::Standard },
+        dialect,
         roots: RootTypes {
             query: query.to_owned(),
-            mutation: mutation.unwrap_or_else(|| usual("mutation_root", "Mutation")),
-            subscription: subscription.unwrap_or_else(|| usual("subscription_root", "Subscription")),
+            mutation: mutation.unwrap_or(usual.mutation),
+            subscription: subscription.unwrap_or(usual.subscription),
         },
     }
 }

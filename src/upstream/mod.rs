@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod dialect;
+pub mod introspect;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use pillion::action::headers::Precedence;
 use pillion::config::metadata::{self, Metadata};
+use pillion::config::prefix::Prefixes;
 use pillion::config::resolve::{Surroundings, resolve};
 use pillion::config::sdl::{self, Signatures};
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
 use pillion::model::source::{Diagnostic, Source};
 
-/// Every root field of `text` as an action, whose handler is `http://handlers/NAME` and which everybody may call.
+/// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but
+/// `hidden`.
 pub fn from_sdl(text: &str) -> ActionSchema {
     let mut yaml = String::from("actions:\n");
     for name in root_fields(text) {
         let _ = writeln!(yaml, "  - name: {name}\n    definition: {{handler: 'http://handlers/{name}'}}");
+        if name != "hidden" {
+            yaml.push_str("    permissions: [{role: user}]\n");
+        }
     }
     let (schema, mistakes) = load(text, &yaml, &[]);
     let errors: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
@@ -54,6 +59,7 @@ pub fn load(graphql: &str, actions: &str, environment: &[(&str, &str)]) -> (Acti
         actions: &IndexMap::new(),
         precedence: Precedence::ClientFirst,
         calls_per_action_max: 20,
+        prefixes: &Prefixes::default(),
     };
     let schema = resolve(metadata, signatures, &surroundings, &mut mistakes);
     (schema, mistakes)

@@ -1,17 +1,20 @@
 //! How each family's cases are run.
 
+use apollo_compiler::Node;
+use apollo_compiler::ast::OperationDefinition;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pillion::action::answer::{self, AnswerError};
 use pillion::action::headers::{self, Precedence};
 use pillion::action::shape::shape;
 use pillion::action::template;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
-use pillion::graphql::plan::{Owner, Plan, PlanError, RootTypes, Step, plan};
+use pillion::graphql::plan::{self, Owner, Plan, PlanError, RootTypes, Step, Surroundings};
 use pillion::graphql::selection::select;
 use pillion::graphql::{schema, validate};
-use pillion::model::action::{ConfiguredHeader, HeaderRules};
+use pillion::model::action::{ActionSchema, ConfiguredHeader, HeaderRules};
 use pillion::model::json::{RawObject, parse_strict};
 use pillion::model::limits::Limits;
 use pillion::model::response::Dialect;
@@ -41,7 +44,19 @@ fn text<'c>(case: &'c Value, key: &str) -> &'c str {
 
 /// What most engines call their root types.
 pub fn roots() -> RootTypes {
-    RootTypes { query: "Query".into(), mutation: "Mutation".into(), subscription: "Subscription".into() }
+    RootTypes::usual(Dialect::Standard)
+}
+
+/// Plans an operation of a document, introspection included.
+pub fn plan(
+    document: &Document,
+    operation: &Node<OperationDefinition>,
+    schema: &ActionSchema,
+    condition: Condition<'_>,
+) -> Result<Plan, PlanError> {
+    let (roots, limits) = (roots(), Limits::default());
+    let surroundings = Surroundings { schema, roots: &roots, limits: &limits, answers_introspection: true };
+    plan::plan(document, operation, &surroundings, condition)
 }
 
 fn parse(case: &Value) -> Result<Document, String> {
@@ -60,7 +75,7 @@ fn make_plan(case: &Value) -> Result<Plan, String> {
     let document = parse(case)?;
     let operation = document.operation(case["operation"].as_str()).map_err(|error| error.to_string())?;
     let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
-    plan(&document, operation, &schema, &roots(), &condition, &Limits::default()).map_err(|error| match error {
+    plan(&document, operation, &schema, &condition).map_err(|error| match error {
         PlanError::Invalid(mistakes) => {
             mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
         }
@@ -77,6 +92,7 @@ fn run_plan(case: &Value) -> String {
     let owner = |owner: Owner| match owner {
         Owner::Engine(index) => format!("engine {index}"),
         Owner::Action(index) => format!("action {index}"),
+        Owner::Introspection(index) => format!("introspection {index}"),
         Owner::TypeName => "us".to_owned(),
     };
     let fields: Vec<String> =
@@ -87,6 +103,7 @@ fn run_plan(case: &Value) -> String {
         .map(|step| match step {
             Step::Engine(index) => format!("engine {index}"),
             Step::Action(index) => format!("action {index}"),
+            Step::Introspection(index) => format!("introspection {index}"),
         })
         .collect();
     format!("{}; steps: {}", fields.join(", "), steps.join(", "))
@@ -124,7 +141,7 @@ fn run_coercion(case: &Value) -> String {
     let operation = document.operation(None).expect("one operation");
     let given = case["variables"].as_str().unwrap_or("{}");
     let given: RawObject<'_> = serde_json::from_str(given).expect("variables are JSON");
-    let plan = plan(&document, operation, &schema, &roots(), &|_| true, &Limits::default()).expect("a plan");
+    let plan = plan(&document, operation, &schema, &|_| true).expect("a plan");
     let call = plan.calls.first().expect("an action call");
     let input = coerce_variable_values(&schema.types, operation, &plan.own_variables, &given).and_then(|variables| {
         let arguments = &call.fields.first().expect("a field").arguments;
@@ -140,9 +157,9 @@ fn run_validation(case: &Value) -> String {
         Ok(plan) => plan,
         Err(error) => return format!("error: {error}"),
     };
-    let visible = schema::build(&schema, &roots(), |action| action.name != "hidden").expect("a schema");
+    let visible = schema::of_actions(&schema, &roots(), "user").expect("a schema");
     let own = plan.own_text.unwrap_or_default();
-    match validate::validate(&visible, &own, 20) {
+    match validate::validate(&visible.schema, &own, 20) {
         Ok(()) => "valid".into(),
         Err((mistakes, _)) => {
             let place = |mistake: &document::Mistake| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
@@ -160,7 +177,7 @@ fn run_shape(case: &Value) -> String {
     let schema = actions::from_sdl(text(case, "actions"));
     let document = parse(case).expect("a valid document");
     let operation = document.operation(None).expect("one operation");
-    let plan = plan(&document, operation, &schema, &roots(), &|_| true, &Limits::default()).expect("a plan");
+    let plan = plan(&document, operation, &schema, &|_| true).expect("a plan");
     let call = plan.calls.first().expect("an action call");
     let fields: Vec<_> = call.fields.iter().collect();
     let selected = select(&document, &schema.types, call.action.output.named(), &fields, &|_| true);

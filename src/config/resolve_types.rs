@@ -1,0 +1,222 @@
+//! The types of `actions.graphql` and `custom_types`, every name in them checked.
+
+use super::metadata::{InputEntry, Metadata, TypeList};
+use super::resolve::Resolver;
+use super::sdl::{Signatures, parse_type};
+use crate::graphql::coerce::coerce_default;
+use crate::model::source::Place;
+use crate::model::types::{
+    BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, OutputField, Relationship, TypeDefinition, TypeKind, TypeRef, Types,
+};
+
+impl Resolver<'_, '_> {
+    /// Types that the metadata defines whole, as JSON exports do.
+    pub(super) fn exported_types(&mut self, metadata: &Metadata, signatures: &mut Signatures) {
+        for entry in &metadata.types {
+            if signatures.types.contains_key(&entry.name) {
+                continue;
+            }
+            let kind = match entry.list {
+                TypeList::Scalars => TypeKind::Scalar,
+                TypeList::Enums if !entry.values.is_empty() => TypeKind::Enum(entry.values.iter().cloned().collect()),
+                TypeList::InputObjects if !entry.fields.is_empty() => TypeKind::InputObject(self.inputs(&entry.fields)),
+                TypeList::Objects if !entry.fields.is_empty() => {
+                    let fields = self.inputs(&entry.fields).into_iter();
+                    let output =
+                        |field: InputValue| (field.name, OutputField { ty: field.ty, description: field.description });
+                    TypeKind::Object(fields.map(output).collect())
+                }
+                _ => {
+                    let message = format!("custom type {} is not present in actions.graphql", entry.name);
+                    self.error(&entry.place, message, "define it there, or remove it here");
+                    continue;
+                }
+            };
+            let definition = TypeDefinition::new(kind, entry.description.clone());
+            signatures.types.insert(entry.name.clone(), (definition, entry.place.clone()));
+        }
+    }
+
+    pub(super) fn inputs(&mut self, entries: &[InputEntry]) -> Vec<InputValue> {
+        let mut inputs = Vec::new();
+        for entry in entries {
+            let (text, place) = &entry.ty;
+            match parse_type(text) {
+                Some(ty) => inputs.push(InputValue {
+                    name: entry.name.clone(),
+                    ty,
+                    default: None,
+                    description: entry.description.clone(),
+                }),
+                None => self.error(place, format!("not a valid GraphQL type: {text}"), "write a type such as [Int!]!"),
+            }
+        }
+        inputs
+    }
+
+    /// All types, every name in them checked.
+    pub(super) fn types(&mut self, metadata: &Metadata, signatures: &Signatures) -> Types {
+        let mut types = Types::default();
+        for scalar in BUILT_IN_SCALARS {
+            types.0.insert(scalar.to_owned(), TypeDefinition::new(TypeKind::Scalar, None));
+        }
+        for (name, (definition, _)) in &signatures.types {
+            types.0.insert(name.clone(), definition.clone());
+        }
+        self.describe(metadata, &mut types);
+        self.relationships(metadata, &mut types);
+        for (name, (definition, place)) in &signatures.types {
+            self.refuse_reserved(place, "type", name);
+            match &definition.kind {
+                TypeKind::InputObject(fields) => {
+                    for field in fields {
+                        self.field_type(&mut types, name, &field.name, &field.ty, place, true);
+                    }
+                }
+                TypeKind::Object(fields) => {
+                    for (field, definition) in fields {
+                        self.field_type(&mut types, name, field, &definition.ty, place, false);
+                    }
+                }
+                TypeKind::Scalar | TypeKind::Enum(_) => {}
+            }
+        }
+        self.type_defaults(signatures, &mut types);
+        types
+    }
+
+    fn type_defaults(&mut self, signatures: &Signatures, types: &mut Types) {
+        for (name, (definition, place)) in &signatures.types {
+            let TypeKind::InputObject(fields) = &definition.kind else { continue };
+            let fields = self.defaults(types, fields.clone(), place);
+            if let Some(definition) = types.0.get_mut(name) {
+                definition.kind = TypeKind::InputObject(fields);
+            }
+        }
+    }
+
+    /// Makes every default a value of its type.
+    pub(super) fn defaults(&mut self, types: &Types, mut inputs: Vec<InputValue>, place: &Place) -> Vec<InputValue> {
+        for input in &mut inputs {
+            let Some(default) = input.default.take() else { continue };
+            match coerce_default(types, input, default) {
+                Ok(default) => input.default = Some(default),
+                Err(error) => self.error(place, error.to_string(), "write a default of the right type"),
+            }
+        }
+        inputs
+    }
+
+    /// The metadata's descriptions win over the SDL's.
+    fn describe(&mut self, metadata: &Metadata, types: &mut Types) {
+        for entry in &metadata.types {
+            let Some(definition) = types.0.get_mut(&entry.name) else { continue };
+            let fits = matches!(
+                (entry.list, &definition.kind),
+                (TypeList::Scalars, TypeKind::Scalar)
+                    | (TypeList::Enums, TypeKind::Enum(_))
+                    | (TypeList::InputObjects, TypeKind::InputObject(_))
+                    | (TypeList::Objects, TypeKind::Object(_))
+            );
+            if let Some(description) = &entry.description {
+                definition.description = Some(description.clone());
+            }
+            if !fits {
+                let message = format!(
+                    "'{}' stands under {}, but is something else in actions.graphql",
+                    entry.name,
+                    entry.list.key()
+                );
+                self.error(&entry.place, message, "move it to the list of its kind");
+            }
+        }
+    }
+
+    /// The checks that Hasura's server makes, in its words where it has any.
+    fn relationships(&mut self, metadata: &Metadata, types: &mut Types) {
+        for entry in metadata.types.iter().filter(|entry| !entry.relationships.is_empty()) {
+            let Some(fields) = types.object(&entry.name).cloned() else { continue };
+            let mut relationships: Vec<Relationship> = Vec::new();
+            for (relationship, place) in &entry.relationships {
+                let name = &relationship.name;
+                self.refuse_reserved(place, "relationship", name);
+                if fields.contains_key(name) || relationships.iter().any(|known| known.name == *name) {
+                    let message = format!("the object \"{}\" has duplicate fields: \"{name}\"", entry.name);
+                    self.error(place, message, "rename the relationship");
+                }
+                for field in relationship.field_mapping.keys() {
+                    let owner = format!("for relationship \"{name}\" in object type \"{}\"", entry.name);
+                    match fields.get(field) {
+                        None => self.error(
+                            place,
+                            format!("the field \"{field}\" {owner} does not exist"),
+                            "map a field that the object has",
+                        ),
+                        Some(found) if found.ty.is_list() => self.error(
+                            place,
+                            format!("the type of the field \"{field}\" {owner} is a list type"),
+                            "map a field with a single value",
+                        ),
+                        Some(_) => {}
+                    }
+                }
+                relationships.push(relationship.clone());
+            }
+            let names: Vec<&str> = relationships.iter().map(|relationship| relationship.name.as_str()).collect();
+            let message = format!("the relationships of '{}' are not served yet: {}", entry.name, names.join(", "));
+            self.warning(&entry.place, message, "selecting them is an error until they are");
+            if let Some(definition) = types.0.get_mut(&entry.name) {
+                definition.relationships = relationships;
+            }
+        }
+    }
+
+    /// <https://spec.graphql.org/September2025/#sec-Names.Reserved-Names>
+    pub(super) fn refuse_reserved(&mut self, place: &Place, what: &str, name: &str) {
+        if name.starts_with("__") {
+            let message = format!("the {what} '{name}' has a name that is reserved for introspection");
+            self.error(place, message, "choose a name without the two underscores");
+        }
+    }
+
+    fn field_type(&mut self, types: &mut Types, owner: &str, field: &str, ty: &TypeRef, place: &Place, is_input: bool) {
+        let kind = if is_input { "input object type" } else { "object type" };
+        match self.kind_of(types, ty.named()) {
+            None => {
+                let message =
+                    format!("the type \"{}\" for field \"{field}\" in {kind} \"{owner}\" does not exist", ty.named());
+                self.error(place, message, "define it, or correct its name");
+            }
+            Some(TypeUse::Output) if is_input => {
+                let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());
+                self.error(place, message, "use an input object, an enum or a scalar");
+            }
+            Some(TypeUse::Input) if !is_input => {
+                let message =
+                    format!("field \"{field}\" of {kind} \"{owner}\" has the input object type \"{}\"", ty.named());
+                self.error(place, message, "use an object, an enum or a scalar");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.
+    pub(super) fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
+        if types.get(name).is_none() && DATABASE_SCALARS.contains(&name) {
+            types.0.insert(name.to_owned(), TypeDefinition::new(TypeKind::Scalar, None));
+        }
+        Some(match &types.get(name)?.kind {
+            TypeKind::Scalar | TypeKind::Enum(_) => TypeUse::Both,
+            TypeKind::InputObject(_) => TypeUse::Input,
+            TypeKind::Object(_) => TypeUse::Output,
+        })
+    }
+}
+
+/// Where a type may stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TypeUse {
+    Input,
+    Output,
+    Both,
+}

@@ -1,0 +1,126 @@
+//! Nothing runs before all of a document has been checked: our part always, the engine's as far as its schema is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine_schema::{self, Asker, MergedSchema};
+use super::prepared::{CachedPlan, Prepared};
+use super::refusal::Refusal;
+use super::snapshot::Snapshot;
+use super::{Envelope, World};
+use crate::graphql::plan::Plan;
+use crate::model::action::OperationKind;
+use crate::session::Session;
+
+/// What is checked, for whom.
+pub struct Subject<'s> {
+    /// What requests share.
+    pub world: &'s Arc<World>,
+    /// The generation the request began with.
+    pub snapshot: &'s Arc<Snapshot>,
+    /// How it came.
+    pub envelope: &'s Envelope<'s>,
+    /// Who is asking.
+    pub session: &'s Session,
+    /// The document.
+    pub prepared: &'s Prepared,
+    /// The plan for its operation.
+    pub plan: &'s CachedPlan,
+}
+
+/// How long a mutation with side effects of ours waits until the engine's schema is known. The question goes on.
+const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
+
+/// Checks it. `asked` is the merged schema if the engine has just been asked for this very caller.
+///
+/// # Errors
+/// The mistakes in it.
+pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Result<(), Refusal> {
+    subject.plan.validate(subject.snapshot, subject.session.role())?;
+    if subject.plan.plan.parts.is_empty() || !subject.snapshot.merges_introspection {
+        return Ok(());
+    }
+    let outcome = match asked {
+        Some(merged) => subject.by(merged).map(|()| "valid"),
+        None => Box::pin(subject.by_what_is_known()).await,
+    };
+    let label = outcome.as_ref().map_or("invalid", |label| label);
+    subject.world.metrics.engine_part_validations.with_label_values(&[label]).inc();
+    outcome.map(drop)
+}
+
+/// An engine has rejected a part that was believed to be valid: its schema must have changed.
+pub fn doubt(world: &Arc<World>, snapshot: &Arc<Snapshot>, envelope: &Envelope<'_>, session: &Session) {
+    if snapshot.merges_introspection {
+        drop(ask_in_background(world, snapshot, Asker::of(world, envelope, session)));
+    }
+}
+
+fn ask_in_background(world: &Arc<World>, snapshot: &Arc<Snapshot>, asker: Asker) -> tokio::task::JoinHandle<()> {
+    let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
+    tokio::spawn(async move {
+        // What comes of it is logged there, and kept for all who ask later.
+        let _ = engine_schema::refresh(&world, &snapshot, &asker).await;
+    })
+}
+
+impl Subject<'_> {
+    fn by(&self, merged: &MergedSchema) -> Result<(), Refusal> {
+        if self.asks_for_what_is_not_shown(merged) {
+            return Ok(());
+        }
+        self.plan.validate_whole(self.snapshot, &self.prepared.document, merged)
+    }
+
+    async fn by_what_is_known(&self) -> Result<&'static str, Refusal> {
+        let Some(known) = self.learn().await else { return Ok("schema_unknown") };
+        let Err(refusal) = self.by(&known) else { return Ok("valid") };
+        // The engine may have changed, or show more to this caller than to others of his role.
+        let fresh = engine_schema::refresh(self.world, self.snapshot, &self.asker()).await;
+        match fresh {
+            Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
+            Ok(_) => Err(refusal),
+            Err(_) => Ok("schema_unknown"),
+        }
+    }
+
+    fn known(&self) -> Option<Arc<MergedSchema>> {
+        let schemas = &self.snapshot.engine_schemas;
+        schemas.known(self.snapshot, self.session.role(), &self.envelope.caller.headers)
+    }
+
+    /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer.
+    async fn learn(&self) -> Option<Arc<MergedSchema>> {
+        if let Some(known) = self.known() {
+            return Some(known);
+        }
+        let schemas = &self.snapshot.engine_schemas;
+        if !schemas.is_worth_asking(self.session.role(), &self.envelope.caller.headers) {
+            return None;
+        }
+        let asked = ask_in_background(self.world, self.snapshot, self.asker());
+        if has_side_effects(&self.plan.plan) {
+            // When the time is up the engine is left to judge its part itself.
+            let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
+        }
+        self.known()
+    }
+
+    fn asker(&self) -> Asker {
+        Asker::of(self.world, self.envelope, self.session)
+    }
+
+    /// Federation's root fields are served, and shown by some engines only.
+    fn asks_for_what_is_not_shown(&self, merged: &MergedSchema) -> bool {
+        let schema = &merged.role_schema.schema;
+        let shown = schema.schema_definition.query.as_ref().and_then(|query| schema.get_object(query));
+        let selected = self.plan.operation.selection_set.iter().filter_map(|selection| selection.as_field());
+        selected
+            .filter(|field| matches!(field.name.as_str(), "_service" | "_entities"))
+            .any(|field| shown.is_none_or(|query| !query.fields.contains_key(&field.name)))
+    }
+}
+
+fn has_side_effects(plan: &Plan) -> bool {
+    plan.kind == OperationKind::Mutation && !plan.calls.is_empty()
+}

@@ -1,0 +1,489 @@
+//! The engine's schema, built from its answer to the introspection query, as graphql-js's `buildClientSchema` does.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use apollo_compiler::ast::{self, Directive, DirectiveDefinition, DirectiveLocation, Type, Value};
+use apollo_compiler::collections::{IndexMap, IndexSet};
+use apollo_compiler::schema::{
+    Component, ComponentName, DirectiveList, EnumType, EnumValueDefinition, ExtendedType, FieldDefinition,
+    InputObjectType, InputValueDefinition, InterfaceType, ObjectType, ScalarType, SchemaDefinition, UnionType,
+};
+use apollo_compiler::{Name, Node, Schema, name};
+use serde::Deserialize;
+
+/// The engine's schema as one caller sees it.
+#[derive(Clone)]
+pub struct EngineSchema {
+    /// Valid, but without the proof: it is a part of what is validated later.
+    pub schema: Schema,
+    /// Directives that we need to express what the engine said, and that it did not list itself.
+    pub unlisted_directives: Vec<Name>,
+}
+
+/// Why an answer gives no schema.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientSchemaError {
+    /// It is not JSON, or not in the shape of an introspection result.
+    #[error("the answer is not an introspection result: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The engine answered errors instead.
+    #[error("the engine answered: {0}")]
+    Refused(String),
+    /// A part that has to be there is not.
+    #[error("the schema is incomplete: {0}")]
+    Incomplete(String),
+    /// The schema breaks a rule of GraphQL.
+    #[error("the schema is not valid: {0}")]
+    Invalid(String),
+}
+
+/// What every schema has: the introspection types with `__Type.isOneOf`, the scalars and directives of the
+/// specification.
+pub fn built_in() -> &'static Schema {
+    static BUILT_IN: LazyLock<Schema> = LazyLock::new(|| {
+        let mut schema = Schema::new();
+        if let Some(ExtendedType::Object(meta_type)) = schema.types.get_mut("__Type") {
+            let name = name!("isOneOf");
+            let ty = Type::Named(name!("Boolean"));
+            let field = FieldDefinition {
+                description: None,
+                name: name.clone(),
+                arguments: vec![],
+                ty,
+                directives: ast::DirectiveList::new(),
+            };
+            meta_type.make_mut().fields.insert(name, Component::new(field));
+        }
+        schema
+    });
+    &BUILT_IN
+}
+
+/// Builds the schema out of the bytes that the engine answered.
+///
+/// # Errors
+/// [`ClientSchemaError`].
+pub fn build_client_schema(answer: &[u8]) -> Result<EngineSchema, ClientSchemaError> {
+    let answer: Answer<'_> = serde_json::from_slice(answer)?;
+    let Some(introspected) = answer.data.and_then(|data| data.schema) else {
+        let first = answer.errors.and_then(|errors| errors.into_iter().next());
+        let message =
+            first.and_then(|error| error.message).map_or_else(|| "no data".into(), |text| text.0.into_owned());
+        return Err(ClientSchemaError::Refused(message));
+    };
+    let schema = Builder::default().schema(&introspected)?;
+    schema.schema.clone().validate().map_err(|failed| {
+        let first = failed.errors.iter().next().map(|diagnostic| diagnostic.error.to_string());
+        ClientSchemaError::Invalid(first.unwrap_or_default())
+    })?;
+    Ok(schema)
+}
+
+/// Text that is borrowed where it can be; inside an `Option`, `Cow` alone would always copy.
+#[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
+    #[serde(borrow)]
+    errors: Option<Vec<AnswerError<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct AnswerError<'a> {
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow, rename = "__schema")]
+    schema: Option<IntrospectionSchema<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionSchema<'a> {
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    query_type: NamedRef<'a>,
+    mutation_type: Option<NamedRef<'a>>,
+    subscription_type: Option<NamedRef<'a>>,
+    types: Vec<IntrospectionType<'a>>,
+    directives: Vec<IntrospectionDirective<'a>>,
+}
+
+#[derive(Deserialize)]
+struct NamedRef<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Kind {
+    Scalar,
+    Object,
+    Interface,
+    Union,
+    Enum,
+    InputObject,
+    List,
+    NonNull,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionType<'a> {
+    kind: Kind,
+    #[serde(borrow)]
+    name: Text<'a>,
+    description: Option<Text<'a>>,
+    #[serde(rename = "specifiedByURL")]
+    specified_by_url: Option<Text<'a>>,
+    is_one_of: Option<bool>,
+    fields: Option<Vec<IntrospectionField<'a>>>,
+    input_fields: Option<Vec<IntrospectionInput<'a>>>,
+    interfaces: Option<Vec<NamedRef<'a>>>,
+    enum_values: Option<Vec<IntrospectionEnumValue<'a>>>,
+    possible_types: Option<Vec<NamedRef<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionField<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    description: Option<Text<'a>>,
+    args: Vec<IntrospectionInput<'a>>,
+    #[serde(rename = "type")]
+    ty: IntrospectionTypeRef<'a>,
+    #[serde(default)]
+    is_deprecated: bool,
+    deprecation_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionInput<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    description: Option<Text<'a>>,
+    #[serde(rename = "type")]
+    ty: IntrospectionTypeRef<'a>,
+    default_value: Option<Text<'a>>,
+    #[serde(default)]
+    is_deprecated: bool,
+    deprecation_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionEnumValue<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    description: Option<Text<'a>>,
+    #[serde(default)]
+    is_deprecated: bool,
+    deprecation_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionDirective<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    description: Option<Text<'a>>,
+    #[serde(default)]
+    is_repeatable: bool,
+    locations: Vec<Text<'a>>,
+    args: Vec<IntrospectionInput<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntrospectionTypeRef<'a> {
+    kind: Kind,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    of_type: Option<Box<IntrospectionTypeRef<'a>>>,
+}
+
+type Built<T> = Result<T, ClientSchemaError>;
+
+/// Names and default values stand in a schema again and again; each is made once.
+#[derive(Default)]
+struct Builder<'a> {
+    names: HashMap<&'a str, Name>,
+    values: HashMap<&'a str, Node<Value>>,
+}
+
+impl<'a> Builder<'a> {
+    fn schema(mut self, from: &'a IntrospectionSchema<'a>) -> Built<EngineSchema> {
+        let built_in = built_in();
+        let mut schema = Schema { types: IndexMap::default(), ..built_in.clone() };
+        schema.schema_definition = Node::new(SchemaDefinition {
+            description: node_str(from.description.as_ref()),
+            directives: DirectiveList::default(),
+            query: Some(self.component_name(&from.query_type.name)?),
+            mutation: from.mutation_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
+            subscription: from.subscription_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
+        });
+        for definition in &from.types {
+            let name = self.name(&definition.name)?;
+            // Introspection is answered here, so its types are ours.
+            let ours = built_in.types.get(&name).filter(|_| name.starts_with("__"));
+            let built = match ours {
+                Some(ours) => ours.clone(),
+                None => self.definition(definition)?,
+            };
+            schema.types.insert(name, built);
+        }
+        for (name, ours) in &built_in.types {
+            if name.starts_with("__") {
+                schema.types.entry(name.clone()).or_insert_with(|| ours.clone());
+            }
+        }
+        let unlisted_directives = self.directives(&mut schema, &from.directives)?;
+        Ok(EngineSchema { schema, unlisted_directives })
+    }
+
+    fn directives(&mut self, schema: &mut Schema, from: &'a [IntrospectionDirective<'a>]) -> Built<Vec<Name>> {
+        let mut definitions = IndexMap::default();
+        for directive in from {
+            let name = self.name(&directive.name)?;
+            let definition = DirectiveDefinition {
+                description: node_str(directive.description.as_ref()),
+                name: name.clone(),
+                arguments: self.inputs(&directive.args)?,
+                repeatable: directive.is_repeatable,
+                locations: directive.locations.iter().filter_map(location).collect(),
+            };
+            definitions.insert(name, Node::new(definition));
+        }
+        let mut unlisted = Vec::new();
+        let one_of = one_of_definition();
+        for (name, definition) in schema.directive_definitions.iter().chain([(&one_of.name, &one_of)]) {
+            if !definitions.contains_key(name) {
+                unlisted.push(name.clone());
+                definitions.insert(name.clone(), definition.clone());
+            }
+        }
+        schema.directive_definitions = definitions;
+        Ok(unlisted)
+    }
+
+    fn definition(&mut self, from: &'a IntrospectionType<'a>) -> Built<ExtendedType> {
+        let name = self.name(&from.name)?;
+        let description = node_str(from.description.as_ref());
+        let directives = DirectiveList::default();
+        Ok(match from.kind {
+            Kind::Scalar => {
+                let url = from.specified_by_url.as_ref().map(|url| specified_by(&url.0));
+                ScalarType { description, name, directives: url.into_iter().map(Component::from).collect() }.into()
+            }
+            Kind::Object => ObjectType {
+                description,
+                implements_interfaces: self.component_names(from.interfaces.as_deref())?,
+                directives,
+                fields: self.fields(&name, from.fields.as_deref())?,
+                name,
+            }
+            .into(),
+            Kind::Interface => InterfaceType {
+                description,
+                implements_interfaces: self.component_names(from.interfaces.as_deref())?,
+                directives,
+                fields: self.fields(&name, from.fields.as_deref())?,
+                name,
+            }
+            .into(),
+            Kind::Union => {
+                let members = self.component_names(from.possible_types.as_deref())?;
+                UnionType { description, name, directives, members }.into()
+            }
+            Kind::Enum => {
+                let values = from.enum_values.as_deref().ok_or_else(|| missing("enumValues", &name))?;
+                EnumType { description, values: self.enum_values(values)?, name, directives }.into()
+            }
+            Kind::InputObject => {
+                let fields = from.input_fields.as_deref().ok_or_else(|| missing("inputFields", &name))?;
+                let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into()));
+                let one_of = (from.is_one_of == Some(true)).then(|| Directive::new(ONE_OF));
+                let directives = one_of.into_iter().map(Component::from).collect();
+                InputObjectType { description, fields: fields.collect(), name, directives }.into()
+            }
+            Kind::List | Kind::NonNull => {
+                return Err(ClientSchemaError::Incomplete(format!("the type {name} is of no kind that has a name")));
+            }
+        })
+    }
+
+    fn fields(
+        &mut self,
+        owner: &Name,
+        from: Option<&'a [IntrospectionField<'a>]>,
+    ) -> Built<IndexMap<Name, Component<FieldDefinition>>> {
+        let from = from.ok_or_else(|| missing("fields", owner))?;
+        let fields = from.iter().map(|field| {
+            let name = self.name(&field.name)?;
+            let definition = FieldDefinition {
+                description: node_str(field.description.as_ref()),
+                name: name.clone(),
+                arguments: self.inputs(&field.args)?,
+                ty: self.type_ref(&field.ty)?,
+                directives: deprecated(field.is_deprecated, field.deprecation_reason.as_ref()),
+            };
+            Ok((name, Component::new(definition)))
+        });
+        fields.collect()
+    }
+
+    fn inputs(&mut self, from: &'a [IntrospectionInput<'a>]) -> Built<Vec<Node<InputValueDefinition>>> {
+        let inputs = from.iter().map(|input| {
+            Ok(Node::new(InputValueDefinition {
+                description: node_str(input.description.as_ref()),
+                name: self.name(&input.name)?,
+                ty: Node::new(self.type_ref(&input.ty)?),
+                default_value: input.default_value.as_ref().map(|text| self.value(&text.0)),
+                directives: deprecated(input.is_deprecated, input.deprecation_reason.as_ref()),
+            }))
+        });
+        inputs.collect()
+    }
+
+    fn enum_values(
+        &mut self,
+        from: &'a [IntrospectionEnumValue<'a>],
+    ) -> Built<IndexMap<Name, Component<EnumValueDefinition>>> {
+        let values = from.iter().map(|value| {
+            let name = self.name(&value.name)?;
+            let definition = EnumValueDefinition {
+                description: node_str(value.description.as_ref()),
+                value: name.clone(),
+                directives: deprecated(value.is_deprecated, value.deprecation_reason.as_ref()),
+            };
+            Ok((name, Component::new(definition)))
+        });
+        values.collect()
+    }
+
+    fn type_ref(&mut self, from: &'a IntrospectionTypeRef<'a>) -> Built<Type> {
+        let inner = || from.of_type.as_deref().ok_or_else(|| ClientSchemaError::Incomplete("a type is cut off".into()));
+        Ok(match from.kind {
+            Kind::List => self.type_ref(inner()?)?.list(),
+            Kind::NonNull => self.type_ref(inner()?)?.non_null(),
+            _ => {
+                let name = from.name.as_ref();
+                let name = name.ok_or_else(|| ClientSchemaError::Incomplete("a type has no name".into()))?;
+                Type::Named(self.name(name)?)
+            }
+        })
+    }
+
+    fn name(&mut self, text: &'a Text<'a>) -> Built<Name> {
+        if let Some(known) = self.names.get(text.0.as_ref()) {
+            return Ok(known.clone());
+        }
+        let name = Name::new(&text.0).map_err(|error| ClientSchemaError::Invalid(error.to_string()))?;
+        self.names.insert(&text.0, name.clone());
+        Ok(name)
+    }
+
+    fn component_name(&mut self, text: &'a Text<'a>) -> Built<ComponentName> {
+        self.name(text).map(ComponentName::from)
+    }
+
+    fn component_names(&mut self, from: Option<&'a [NamedRef<'a>]>) -> Built<IndexSet<ComponentName>> {
+        from.unwrap_or_default().iter().map(|named| self.component_name(&named.name)).collect()
+    }
+
+    /// A default that is no GraphQL value counts as null: that there is one is all that validation asks.
+    fn value(&mut self, text: &'a str) -> Node<Value> {
+        let value = self.values.entry(text).or_insert_with(|| parse_value(text).unwrap_or_else(|| Value::Null.into()));
+        value.clone()
+    }
+}
+
+fn missing(what: &str, owner: &str) -> ClientSchemaError {
+    ClientSchemaError::Incomplete(format!("the type {owner} has no {what}"))
+}
+
+fn node_str(text: Option<&Text<'_>>) -> Option<Node<str>> {
+    text.map(|text| Node::new_str(&text.0))
+}
+
+const ONE_OF: Name = name!("oneOf");
+
+fn one_of_definition() -> Node<DirectiveDefinition> {
+    Node::new(DirectiveDefinition {
+        description: None,
+        name: ONE_OF,
+        arguments: Vec::new(),
+        repeatable: false,
+        locations: vec![DirectiveLocation::InputObject],
+    })
+}
+
+fn with_argument(directive: Name, argument: Name, value: Value) -> Directive {
+    let mut directive = Directive::new(directive);
+    directive.arguments.push(Node::new(ast::Argument { name: argument, value: Node::new(value) }));
+    directive
+}
+
+fn specified_by(url: &str) -> Directive {
+    let (directive, argument) = (name!("specifiedBy"), name!("url"));
+    with_argument(directive, argument, Value::String(url.to_owned()))
+}
+
+fn deprecated(is_deprecated: bool, reason: Option<&Text<'_>>) -> ast::DirectiveList {
+    let reason = match reason {
+        Some(reason) => Value::String(reason.0.clone().into_owned()),
+        None if is_deprecated => Value::Null,
+        None => return ast::DirectiveList::new(),
+    };
+    let directive = with_argument(name!("deprecated"), name!("reason"), reason);
+    [Node::new(directive)].into_iter().collect()
+}
+
+/// A GraphQL value as text.
+#[must_use]
+pub fn parse_value(text: &str) -> Option<Node<Value>> {
+    let document = ast::Document::parse(format!("{{a(b:{text}\n)}}"), "value").ok()?;
+    let [ast::Definition::OperationDefinition(operation)] = document.definitions.as_slice() else { return None };
+    let [ast::Selection::Field(field)] = operation.selection_set.as_slice() else { return None };
+    let [argument] = field.arguments.as_slice() else { return None };
+    Some(argument.value.clone())
+}
+
+/// Every place where a directive may stand; the specification may know more one day.
+const LOCATIONS: [DirectiveLocation; 19] = [
+    DirectiveLocation::Query,
+    DirectiveLocation::Mutation,
+    DirectiveLocation::Subscription,
+    DirectiveLocation::Field,
+    DirectiveLocation::FragmentDefinition,
+    DirectiveLocation::FragmentSpread,
+    DirectiveLocation::InlineFragment,
+    DirectiveLocation::VariableDefinition,
+    DirectiveLocation::Schema,
+    DirectiveLocation::Scalar,
+    DirectiveLocation::Object,
+    DirectiveLocation::FieldDefinition,
+    DirectiveLocation::ArgumentDefinition,
+    DirectiveLocation::Interface,
+    DirectiveLocation::Union,
+    DirectiveLocation::Enum,
+    DirectiveLocation::EnumValue,
+    DirectiveLocation::InputObject,
+    DirectiveLocation::InputFieldDefinition,
+];
+
+fn location(text: &Text<'_>) -> Option<DirectiveLocation> {
+    LOCATIONS.into_iter().find(|location| location.name() == text.0)
+}

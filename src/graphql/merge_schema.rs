@@ -1,0 +1,248 @@
+//! The engine's schema and a role's actions become one schema.
+
+use apollo_compiler::ast::{DirectiveList, Type};
+use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition, ObjectType, SchemaDefinition};
+use apollo_compiler::{Name, Node, Schema};
+
+use super::client_schema::{EngineSchema, built_in};
+use super::plan::RootTypes;
+use super::schema::{PLACEHOLDER, RoleSchema};
+use crate::model::action::{OperationKind, Places};
+use crate::model::source::Diagnostic;
+use crate::model::types::{Relationship, Types};
+
+/// A name that the actions and the engine both define.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// A type's, or a root field's.
+    pub name: String,
+    /// On which root, if it is a field.
+    pub root: Option<String>,
+    /// What the actions define, as SDL.
+    pub ours: String,
+    /// What the engine defines, as SDL.
+    pub engines: String,
+}
+
+impl Conflict {
+    /// What a person is told about it.
+    #[must_use]
+    pub fn diagnostic(&self, places: &Places) -> Diagnostic {
+        let (what, place, setting) = match &self.root {
+            Some(root) => (format!("field \"{}\" of {root}", self.name), places.actions.get(&self.name), "field"),
+            None => (format!("type \"{}\"", self.name), places.types.get(&self.name), "type"),
+        };
+        let message = format!(
+            "the actions and the engine both define the {what}\n  the actions': {}\n  the engine's: {}",
+            indented(&self.ours),
+            indented(&self.engines)
+        );
+        let remedy = format!("rename it here, or set names.{setting}_prefix");
+        Diagnostic::error(place.cloned(), message, remedy)
+    }
+}
+
+/// Lines of a definition that a person is shown; a table's type may have hundreds.
+const LINES_MAX: usize = 12;
+
+fn indented(sdl: &str) -> String {
+    let mut lines: Vec<&str> = sdl.trim().lines().take(LINES_MAX).collect();
+    if sdl.trim().lines().count() > LINES_MAX {
+        lines.push("  …");
+    }
+    lines.join("\n    ")
+}
+
+/// Why there is no merged schema.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// Both sides define these names.
+    #[error("both the actions and the engine define {}", names(.0))]
+    Conflicts(Vec<Conflict>),
+    /// The engine's root type has another name than the plans were made for.
+    #[error("the engine's {kind} type is called {found} here, and {known} elsewhere")]
+    OtherRoot {
+        /// Which root.
+        kind: &'static str,
+        /// What this schema calls it.
+        found: String,
+        /// What the engine was known to call it.
+        known: String,
+    },
+    /// The validator's words.
+    #[error("the merged schema is not valid: {0}")]
+    Invalid(String),
+}
+
+fn names(conflicts: &[Conflict]) -> String {
+    let name = |conflict: &Conflict| match &conflict.root {
+        Some(root) => format!("the field \"{}\" of {root}", conflict.name),
+        None => format!("the type \"{}\"", conflict.name),
+    };
+    conflicts.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];
+
+/// Merges `own`, the schema of a role's actions, into what the engine shows to that role.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn merge(
+    engine: &EngineSchema,
+    own: &RoleSchema,
+    types: &Types,
+    roots: &RootTypes,
+) -> Result<RoleSchema, MergeError> {
+    check_roots(&engine.schema, roots)?;
+    let conflicts = conflicts(&engine.schema, &own.schema, roots);
+    if !conflicts.is_empty() {
+        return Err(MergeError::Conflicts(conflicts));
+    }
+    let mut merged = engine.schema.clone();
+    for kind in KINDS {
+        add_root_fields(&mut merged, &own.schema, kind);
+    }
+    for (name, definition) in own_types(&own.schema) {
+        merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&engine.schema, definition, types));
+    }
+    RoleSchema::new(merged, engine.unlisted_directives.clone()).map_err(MergeError::Invalid)
+}
+
+fn check_roots(engine: &Schema, roots: &RootTypes) -> Result<(), MergeError> {
+    for kind in KINDS {
+        let known = roots.of(kind);
+        match root_of(&engine.schema_definition, kind) {
+            Some(found) if found != known => {
+                return Err(MergeError::OtherRoot {
+                    kind: kind.keyword(),
+                    found: found.to_string(),
+                    known: known.to_owned(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn root_of(definition: &SchemaDefinition, kind: OperationKind) -> Option<&Name> {
+    let root = match kind {
+        OperationKind::Query => &definition.query,
+        OperationKind::Mutation => &definition.mutation,
+        OperationKind::Subscription => &definition.subscription,
+    };
+    root.as_ref().map(|component| &component.name)
+}
+
+/// Every name that both sides define, types first. Scalars that both know are one and the same.
+#[must_use]
+pub fn conflicts(engine: &Schema, own: &Schema, roots: &RootTypes) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for (name, ours) in own_types(own) {
+        let Some(engines) = engine.types.get(name) else { continue };
+        if !(engines.is_scalar() && ours.is_scalar()) {
+            conflicts.push(conflict(name, None, ours.to_string(), engines.to_string()));
+        }
+    }
+    for kind in KINDS {
+        let root = roots.of(kind);
+        let Some(ours) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else { continue };
+        let engine_root = root_of(&engine.schema_definition, kind);
+        if engine_root.is_none()
+            && has_fields(ours)
+            && let Some(engines) = engine.types.get(root)
+        {
+            conflicts.push(conflict(root, None, format!("the {} type", kind.keyword()), engines.to_string()));
+        }
+        let Some(engines) = engine_root.and_then(|name| engine.get_object(name)) else { continue };
+        for (name, field) in own_fields(ours) {
+            if let Some(engines) = engines.fields.get(name) {
+                conflicts.push(conflict(name, Some(root), field.to_string(), engines.to_string()));
+            }
+        }
+    }
+    conflicts
+}
+
+fn conflict(name: &str, root: Option<&str>, ours: String, engines: String) -> Conflict {
+    Conflict { name: name.to_owned(), root: root.map(str::to_owned), ours, engines }
+}
+
+/// The types that come with the actions, root types left out.
+fn own_types(own: &Schema) -> impl Iterator<Item = (&Name, &ExtendedType)> {
+    let is_root = |name: &Name| KINDS.iter().any(|kind| root_of(&own.schema_definition, *kind) == Some(name));
+    own.types.iter().filter(move |(name, _)| !built_in().types.contains_key(*name) && !is_root(name))
+}
+
+fn own_fields(root: &ObjectType) -> impl Iterator<Item = (&Name, &Component<FieldDefinition>)> {
+    root.fields.iter().filter(|(name, _)| **name != PLACEHOLDER)
+}
+
+fn has_fields(root: &ObjectType) -> bool {
+    own_fields(root).next().is_some()
+}
+
+/// Adds to a root of the engine, or makes the root that the engine does not have.
+fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) {
+    let ours = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
+    let Some(ours) = ours.filter(|ours| has_fields(ours)) else { return };
+    match root_of(&merged.schema_definition, kind).cloned() {
+        Some(root) => {
+            if let Some(ExtendedType::Object(object)) = merged.types.get_mut(&root) {
+                let fields = own_fields(ours).map(|(name, field)| (name.clone(), field.clone()));
+                object.make_mut().fields.extend(fields);
+            }
+        }
+        None => {
+            merged.types.insert(ours.name.clone(), ExtendedType::Object(ours.clone()));
+            let definition = merged.schema_definition.make_mut();
+            let root = Some((&ours.name).into());
+            match kind {
+                OperationKind::Query => definition.query = root,
+                OperationKind::Mutation => definition.mutation = root,
+                OperationKind::Subscription => definition.subscription = root,
+            }
+        }
+    }
+}
+
+/// An object of the actions with the fields of its relationships, as far as the engine shows their rows to this role.
+fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types) -> ExtendedType {
+    let relationships = types.get(definition.name()).map(|found| found.relationships.as_slice()).unwrap_or_default();
+    let ExtendedType::Object(object) = definition else { return definition.clone() };
+    let mut object = object.clone();
+    for relationship in relationships {
+        let fields = relationship_fields(engine, relationship);
+        object.make_mut().fields.extend(fields.map(|field| (field.name.clone(), Component::new(field))));
+    }
+    ExtendedType::Object(object)
+}
+
+/// One row, or the root field of the table with its arguments; beside many rows stands what sums them up.
+fn relationship_fields(engine: &Schema, relationship: &Relationship) -> impl Iterator<Item = FieldDefinition> {
+    let root_field = relationship.table.root_field();
+    let query = engine.schema_definition.query.as_ref().and_then(|query| engine.get_object(query));
+    let found = |name: &str| query.and_then(|query| query.fields.get(name));
+    let field = |name: &str, ty: Type, arguments: &[_]| {
+        Some(FieldDefinition {
+            description: None,
+            name: Name::new(name).ok()?,
+            arguments: arguments.to_vec(),
+            ty,
+            directives: DirectiveList::new(),
+        })
+    };
+    let rows = found(&root_field).and_then(|rows| {
+        if relationship.is_array {
+            field(&relationship.name, rows.ty.clone(), &rows.arguments)
+        } else {
+            field(&relationship.name, Type::Named(rows.ty.inner_named_type().clone()), &[])
+        }
+    });
+    let sums = found(&format!("{root_field}_aggregate")).filter(|_| relationship.is_array);
+    let sums = sums.and_then(|sums| {
+        field(&format!("{}_aggregate", relationship.name), sums.ty.clone(), &sums.arguments as &[Node<_>])
+    });
+    rows.into_iter().chain(sums)
+}

@@ -1,0 +1,85 @@
+//! The introspection query, for engines of every age.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+/// The name of our operation, by which it is known in the engine's logs.
+pub const OPERATION_NAME: &str = "PillionIntrospection";
+
+/// Editions of the introspection types, the newest first. An engine that rejects one is asked in the next.
+pub const EDITIONS: usize = 4;
+
+/// What came when; an engine may know any prefix of these.
+struct Edition {
+    /// `__Type.isOneOf`: September 2025.
+    one_of: bool,
+    /// `isDeprecated` of arguments and input fields.
+    input_deprecation: bool,
+    /// `specifiedByURL`, `isRepeatable` and the schema's description: October 2021.
+    year_2021: bool,
+}
+
+/// The question in this edition, as the JSON of a request.
+#[must_use]
+pub fn question(edition: usize) -> Bytes {
+    static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
+        [(true, true, true), (false, true, true), (false, false, true), (false, false, false)].map(
+            |(one_of, input_deprecation, year_2021)| Edition { one_of, input_deprecation, year_2021 }.question().into(),
+        )
+    });
+    QUESTIONS.get(edition).unwrap_or(&QUESTIONS[EDITIONS - 1]).clone()
+}
+
+impl Edition {
+    fn question(&self) -> String {
+        let when = |is_known: bool, text: &'static str| if is_known { text } else { "" };
+        let description = when(self.year_2021, "description ");
+        let specified_by = when(self.year_2021, "specifiedByURL ");
+        let repeatable = when(self.year_2021, "isRepeatable ");
+        let one_of = when(self.one_of, "isOneOf ");
+        let deprecated = when(self.input_deprecation, "(includeDeprecated: true)");
+        let deprecation = when(self.input_deprecation, " isDeprecated deprecationReason");
+        let document = format!(
+            "query {OPERATION_NAME} {{ __schema {{ {description}\
+             queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }} types {{ ...T }} \
+             directives {{ name description {repeatable}locations args{deprecated} {{ ...I }} }} }} }} \
+             fragment T on __Type {{ kind name description {specified_by}{one_of}\
+             fields(includeDeprecated: true) {{ name description args{deprecated} {{ ...I }} type {{ ...R }} \
+             isDeprecated deprecationReason }} \
+             inputFields{deprecated} {{ ...I }} interfaces {{ name }} \
+             enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} \
+             possibleTypes {{ name }} }} \
+             fragment I on __InputValue {{ name description type {{ ...R }} defaultValue{deprecation} }} \
+             fragment R on __Type {{ {} }}",
+            wrapped_type(WRAPPERS_MAX)
+        );
+        serde_json::json!({ "query": document, "operationName": OPERATION_NAME }).to_string()
+    }
+}
+
+/// Lists and non-nulls around a type: four lists, none of them null.
+const WRAPPERS_MAX: usize = 9;
+
+fn wrapped_type(wrappers: usize) -> String {
+    match wrappers.checked_sub(1) {
+        None => "kind name".into(),
+        Some(inner) => format!("kind name ofType {{ {} }}", wrapped_type(inner)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::document::parse;
+    use crate::model::limits::Limits;
+
+    #[test]
+    fn every_edition_is_a_document() {
+        for edition in 0..EDITIONS {
+            let question: serde_json::Value = serde_json::from_slice(&question(edition)).expect("JSON");
+            let document = parse(question["query"].as_str().expect("a document"), &Limits::default()).expect("GraphQL");
+            assert_eq!(document.check(&Limits::default()), Ok(()), "edition {edition}");
+        }
+    }
+}
