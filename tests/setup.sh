@@ -28,7 +28,7 @@ if ! command -v cargo >/dev/null 2>&1; then
   echo "setup: Rust is missing; install it as https://rustup.rs says, then call make again" >&2
   exit 1
 fi
-if [ ! -x tests/engines/node_modules/.bin/postgraphile ]; then
-  echo "setup: installing PostGraphile and GraphQL Yoga"
+if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-lock.json ]; then
+  echo "setup: installing PostGraphile, GraphQL Yoga and what reads schemas"
   npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
 fi

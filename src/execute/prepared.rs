@@ -204,6 +204,10 @@ impl CachedPlan {
         if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, snapshot.limits.errors_max) {
             let root = snapshot.roots.of(self.plan.kind);
             let unknown = validate::first_unknown_field(&own.schema, own_text, root);
+            if let Some(refusal) = unknown.as_ref().and_then(|field| Refusal::of_relationship(&snapshot.schema, field))
+            {
+                return Err(refusal);
+            }
             return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
         }
         Refusal::of_unsupported(&self.plan).map_or(Ok(()), Err)

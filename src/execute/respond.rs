@@ -97,7 +97,7 @@ fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
         .collect();
     if dialect == Dialect::Hasura {
         let first = match (unknown, errors.into_iter().next()) {
-            (Some((path, message)), _) => RequestError::new(400, VALIDATION_FAILED, message.clone()).at(path.clone()),
+            (Some(field), _) => RequestError::new(400, VALIDATION_FAILED, field.message()).at(&field.path),
             (None, Some(mut first)) if syntax => {
                 first.message = format!("not a valid graphql query: {}", first.message);
                 first

@@ -18,8 +18,22 @@ use serde::Deserialize;
 pub struct EngineSchema {
     /// Valid, but without the proof: it is a part of what is validated later.
     pub schema: Schema,
-    /// Directives that we need to express what the engine said, and that it did not list itself.
-    pub unlisted_directives: Vec<Name>,
+    /// The directives as the engine lists them; the schema has more of them, because we need them to say what the
+    /// engine said in other words.
+    pub directives: Vec<ListedDirective>,
+}
+
+/// What introspection shows of a directive beside its definition.
+#[derive(Clone, Debug)]
+pub struct ListedDirective {
+    /// Its name.
+    pub name: Name,
+    /// Where it may stand, in the engine's words: there may be places that the library does not know.
+    pub locations: Vec<String>,
+    /// Is it deprecated?
+    pub is_deprecated: bool,
+    /// Why.
+    pub deprecation_reason: Option<String>,
 }
 
 /// Why an answer gives no schema.
@@ -39,26 +53,36 @@ pub enum ClientSchemaError {
     Invalid(String),
 }
 
-/// What every schema has: the introspection types with `__Type.isOneOf`, the scalars and directives of the
-/// specification.
+/// What every schema has: the introspection types, and the scalars and directives of the specification.
 pub fn built_in() -> &'static Schema {
     static BUILT_IN: LazyLock<Schema> = LazyLock::new(|| {
         let mut schema = Schema::new();
-        if let Some(ExtendedType::Object(meta_type)) = schema.types.get_mut("__Type") {
-            let name = name!("isOneOf");
-            let ty = Type::Named(name!("Boolean"));
-            let field = FieldDefinition {
-                description: None,
-                name: name.clone(),
-                arguments: vec![],
-                ty,
-                directives: ast::DirectiveList::new(),
-            };
-            meta_type.make_mut().fields.insert(name, Component::new(field));
+        let newer = ast::Document::parse(include_str!("introspection_types.graphql"), "introspection");
+        for definition in newer.iter().flat_map(|document| &document.definitions) {
+            replace(&mut schema, definition);
         }
         schema
     });
     &BUILT_IN
+}
+
+/// The library's definitions stay where they are, for its validator knows them by that.
+fn replace(schema: &mut Schema, newer: &ast::Definition) {
+    match newer {
+        ast::Definition::ObjectTypeDefinition(object) => {
+            if let Some(ExtendedType::Object(known)) = schema.types.get_mut(&object.name) {
+                let fields = object.fields.iter().map(|field| (field.name.clone(), field.clone().into()));
+                known.make_mut().fields = fields.collect();
+            }
+        }
+        ast::Definition::EnumTypeExtension(extension) => {
+            if let Some(ExtendedType::Enum(known)) = schema.types.get_mut(&extension.name) {
+                let values = extension.values.iter().map(|value| (value.value.clone(), value.clone().into()));
+                known.make_mut().values.extend(values);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Builds the schema out of the bytes that the engine answered.
@@ -203,6 +227,9 @@ struct IntrospectionDirective<'a> {
     is_repeatable: bool,
     locations: Vec<Text<'a>>,
     args: Vec<IntrospectionInput<'a>>,
+    #[serde(default)]
+    is_deprecated: bool,
+    deprecation_reason: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -235,26 +262,28 @@ impl<'a> Builder<'a> {
             subscription: from.subscription_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
         });
         for definition in &from.types {
-            let name = self.name(&definition.name)?;
-            // Introspection is answered here, so its types are ours.
-            let ours = built_in.types.get(&name).filter(|_| name.starts_with("__"));
-            let built = match ours {
-                Some(ours) => ours.clone(),
-                None => self.definition(definition)?,
+            match built_in.types.get_key_value(definition.name.0.as_ref()) {
+                // The validator knows these by where they come from.
+                Some((name, ours)) => schema.types.insert(name.clone(), described(ours, definition)),
+                None => schema.types.insert(self.name(&definition.name)?, self.definition(definition)?),
             };
-            schema.types.insert(name, built);
         }
         for (name, ours) in &built_in.types {
             if name.starts_with("__") {
                 schema.types.entry(name.clone()).or_insert_with(|| ours.clone());
             }
         }
-        let unlisted_directives = self.directives(&mut schema, &from.directives)?;
-        Ok(EngineSchema { schema, unlisted_directives })
+        let directives = self.directives(&mut schema, &from.directives)?;
+        Ok(EngineSchema { schema, directives })
     }
 
-    fn directives(&mut self, schema: &mut Schema, from: &'a [IntrospectionDirective<'a>]) -> Built<Vec<Name>> {
+    fn directives(
+        &mut self,
+        schema: &mut Schema,
+        from: &'a [IntrospectionDirective<'a>],
+    ) -> Built<Vec<ListedDirective>> {
         let mut definitions = IndexMap::default();
+        let mut listed = Vec::with_capacity(from.len());
         for directive in from {
             let name = self.name(&directive.name)?;
             let definition = DirectiveDefinition {
@@ -264,18 +293,20 @@ impl<'a> Builder<'a> {
                 repeatable: directive.is_repeatable,
                 locations: directive.locations.iter().filter_map(location).collect(),
             };
+            listed.push(ListedDirective {
+                name: name.clone(),
+                locations: directive.locations.iter().map(|text| text.0.clone().into_owned()).collect(),
+                is_deprecated: directive.is_deprecated,
+                deprecation_reason: directive.deprecation_reason.as_ref().map(|text| text.0.clone().into_owned()),
+            });
             definitions.insert(name, Node::new(definition));
         }
-        let mut unlisted = Vec::new();
         let one_of = one_of_definition();
         for (name, definition) in schema.directive_definitions.iter().chain([(&one_of.name, &one_of)]) {
-            if !definitions.contains_key(name) {
-                unlisted.push(name.clone());
-                definitions.insert(name.clone(), definition.clone());
-            }
+            definitions.entry(name.clone()).or_insert_with(|| definition.clone());
         }
         schema.directive_definitions = definitions;
-        Ok(unlisted)
+        Ok(listed)
     }
 
     fn definition(&mut self, from: &'a IntrospectionType<'a>) -> Built<ExtendedType> {
@@ -408,6 +439,15 @@ impl<'a> Builder<'a> {
         let value = self.values.entry(text).or_insert_with(|| parse_value(text).unwrap_or_else(|| Value::Null.into()));
         value.clone()
     }
+}
+
+/// A type that every schema has. Introspection is answered here, so its types are ours; a scalar is told in the
+/// engine's words.
+fn described(ours: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
+    let ExtendedType::Scalar(scalar) = ours else { return ours.clone() };
+    let mut scalar = scalar.clone();
+    scalar.make_mut().description = node_str(from.description.as_ref());
+    ExtendedType::Scalar(scalar)
 }
 
 fn missing(what: &str, owner: &str) -> ClientSchemaError {

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use std::collections::HashSet;
 
+use super::client_schema::ListedDirective;
 use super::coerce::Variables;
 use super::collect_fields::Condition;
 use super::document::Document;
@@ -132,9 +133,15 @@ impl MetaType {
             Self::EnumValue => {
                 &[("name", None), ("description", None), ("isDeprecated", None), ("deprecationReason", None)]
             }
-            Self::Directive => {
-                &[("name", None), ("description", None), ("isRepeatable", None), ("locations", None), ("args", INPUTS)]
-            }
+            Self::Directive => &[
+                ("name", None),
+                ("description", None),
+                ("isRepeatable", None),
+                ("locations", None),
+                ("args", INPUTS),
+                ("isDeprecated", None),
+                ("deprecationReason", None),
+            ],
         }
     }
 }
@@ -299,7 +306,7 @@ impl Writer<'_> {
             let root = match field.name {
                 "description" => return writer.optional(definition.description.as_deref()),
                 "types" => return writer.list(schema.types.values(), |writer, ty| writer.definition(ty, inner)),
-                "directives" => return writer.directives(inner),
+                "directives" => return writer.directives(field),
                 "queryType" => &definition.query,
                 "mutationType" => &definition.mutation,
                 "subscriptionType" => &definition.subscription,
@@ -312,20 +319,22 @@ impl Writer<'_> {
         });
     }
 
-    fn directives(&mut self, selected: &[Selected]) {
-        let (role, schema) = (self.role, self.schema);
-        let listed = schema.directive_definitions.values();
-        let listed = listed.filter(|directive| !role.unlisted_directives.contains(&directive.name));
-        self.list(listed, |writer, directive| writer.directive(directive, selected));
+    fn directives(&mut self, field: &Selected) {
+        let (role, definitions) = (self.role, &self.schema.directive_definitions);
+        let shown = role.directives.iter().filter(|listed| field.include_deprecated || !listed.is_deprecated);
+        let defined = shown.filter_map(|listed| Some((listed, definitions.get(&listed.name)?)));
+        self.list(defined, |writer, (listed, directive)| writer.directive(listed, directive, &field.selected));
     }
 
-    fn directive(&mut self, directive: &DirectiveDefinition, selected: &[Selected]) {
+    fn directive(&mut self, listed: &ListedDirective, directive: &DirectiveDefinition, selected: &[Selected]) {
         self.object(selected, |writer, field| match field.name {
             "name" => writer.string(&directive.name),
             "description" => writer.optional(directive.description.as_deref()),
             "isRepeatable" => writer.boolean(directive.repeatable),
-            "locations" => writer.list(&directive.locations, |writer, location| writer.string(location.name())),
+            "locations" => writer.list(&listed.locations, |writer, location| writer.string(location)),
             "args" => writer.inputs(directive.arguments.iter(), field),
+            "isDeprecated" => writer.boolean(listed.is_deprecated),
+            "deprecationReason" => writer.optional(listed.deprecation_reason.as_deref()),
             _ => writer.string(MetaType::Directive.name()),
         });
     }

@@ -32,25 +32,23 @@ impl Conflict {
             Some(root) => (format!("field \"{}\" of {root}", self.name), places.actions.get(&self.name), "field"),
             None => (format!("type \"{}\"", self.name), places.types.get(&self.name), "type"),
         };
-        let message = format!(
-            "the actions and the engine both define the {what}\n  the actions': {}\n  the engine's: {}",
-            indented(&self.ours),
-            indented(&self.engines)
-        );
+        let message = format!("the actions and the engine both define the {what}");
         let remedy = format!("rename it here, or set names.{setting}_prefix");
-        Diagnostic::error(place.cloned(), message, remedy)
+        let notes =
+            [("actions", &self.ours), ("engine", &self.engines)].map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
+        Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, remedy) }
     }
 }
 
 /// Lines of a definition that a person is shown; a table's type may have hundreds.
 const LINES_MAX: usize = 12;
 
-fn indented(sdl: &str) -> String {
+fn shortened(sdl: &str) -> String {
     let mut lines: Vec<&str> = sdl.trim().lines().take(LINES_MAX).collect();
     if sdl.trim().lines().count() > LINES_MAX {
         lines.push("  …");
     }
-    lines.join("\n    ")
+    lines.join("\n")
 }
 
 /// Why there is no merged schema.
@@ -106,7 +104,7 @@ pub fn merge(
     for (name, definition) in own_types(&own.schema) {
         merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&engine.schema, definition, types));
     }
-    RoleSchema::new(merged, engine.unlisted_directives.clone()).map_err(MergeError::Invalid)
+    RoleSchema::new(merged, engine.directives.clone()).map_err(MergeError::Invalid)
 }
 
 fn check_roots(engine: &Schema, roots: &RootTypes) -> Result<(), MergeError> {

@@ -11,7 +11,7 @@ use apollo_compiler::schema::{
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node, Schema, name, schema};
 
-use super::client_schema::{built_in, parse_value};
+use super::client_schema::{ListedDirective, built_in, parse_value};
 use super::literal::literal_text;
 use super::plan::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
@@ -23,16 +23,16 @@ pub struct RoleSchema {
     pub schema: Valid<Schema>,
     /// Which types implement which interface.
     pub implementers: HashMap<Name, Implementers>,
-    /// Directives that introspection does not show: nobody but us has named them.
-    pub unlisted_directives: Vec<Name>,
+    /// The directives that introspection shows: the engine's.
+    pub directives: Vec<ListedDirective>,
 }
 
 impl RoleSchema {
-    pub(super) fn new(schema: Schema, unlisted_directives: Vec<Name>) -> Result<Self, String> {
+    pub(super) fn new(schema: Schema, directives: Vec<ListedDirective>) -> Result<Self, String> {
         let schema = schema.validate().map_err(|failed| {
             failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
         })?;
-        Ok(Self { implementers: schema.implementers_map(), schema, unlisted_directives })
+        Ok(Self { implementers: schema.implementers_map(), schema, directives })
     }
 }
 

@@ -143,9 +143,28 @@ impl<'v> BelowRoot<'v> {
     }
 }
 
-/// The first field that its type does not have, as Hasura names it: path and message.
+/// A field that its type does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Hasura's path to it.
+    pub path: String,
+    /// The type.
+    pub type_name: String,
+    /// The field's name.
+    pub name: String,
+}
+
+impl UnknownField {
+    /// In Hasura's words.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("field '{}' not found in type: '{}'", self.name, self.type_name)
+    }
+}
+
+/// The first field that its type does not have.
 #[must_use]
-pub fn first_unknown_field(schema: &Valid<Schema>, own_text: &str, root: &str) -> Option<(String, String)> {
+pub fn first_unknown_field(schema: &Valid<Schema>, own_text: &str, root: &str) -> Option<UnknownField> {
     first_unknown_field_of(schema, &ast::Document::parse(own_text, "document").ok()?, root)
 }
 
@@ -156,11 +175,11 @@ pub fn first_unknown_field_of_operation(
     document: &Document,
     operation: &Node<OperationDefinition>,
     roots: &RootTypes,
-) -> Option<(String, String)> {
+) -> Option<UnknownField> {
     first_unknown_field_of(schema, &alone(document, operation), roots.of(kind_of(operation)))
 }
 
-fn first_unknown_field_of(schema: &Schema, document: &ast::Document, root: &str) -> Option<(String, String)> {
+fn first_unknown_field_of(schema: &Schema, document: &ast::Document, root: &str) -> Option<UnknownField> {
     let selection_set = document.definitions.iter().find_map(|definition| match definition {
         Definition::OperationDefinition(operation) => Some(&operation.selection_set),
         _ => None,
@@ -184,7 +203,7 @@ impl Search<'_> {
         selection_set: &[ast::Selection],
         path: &str,
         depth_left: usize,
-    ) -> Option<(String, String)> {
+    ) -> Option<UnknownField> {
         let depth_left = depth_left.checked_sub(1)?;
         selection_set.iter().find_map(|selection| match selection {
             ast::Selection::Field(field) => self.field(type_name, field, path, depth_left),
@@ -202,7 +221,7 @@ impl Search<'_> {
         })
     }
 
-    fn field(&self, type_name: &str, field: &ast::Field, path: &str, depth_left: usize) -> Option<(String, String)> {
+    fn field(&self, type_name: &str, field: &ast::Field, path: &str, depth_left: usize) -> Option<UnknownField> {
         if field.name == "__typename" {
             return None;
         }
@@ -211,9 +230,12 @@ impl Search<'_> {
         match self.schema.type_field(type_name, &field.name).ok() {
             None if self.schema.types.get(type_name).is_none() => None,
             None => {
-                let message = format!("field '{}' not found in type: '{type_name}'", field.name);
-                let own_path = format!("{}.{}", path.rsplit_once('.').map_or("$", |(parent, _)| parent), field.name);
-                Some((own_path, message))
+                let parent = path.rsplit_once('.').map_or("$", |(parent, _)| parent);
+                Some(UnknownField {
+                    path: format!("{parent}.{}", field.name),
+                    type_name: type_name.to_owned(),
+                    name: field.name.to_string(),
+                })
             }
             Some(definition) => {
                 let inner = definition.ty.inner_named_type();

@@ -55,6 +55,8 @@ pub struct Diagnostic {
     pub message: String,
     /// Where. Absent for things that are written nowhere, such as a flag.
     pub place: Option<Place>,
+    /// What else helps to understand it; each may have several lines.
+    pub notes: Vec<String>,
     /// What to do about it.
     pub remedy: String,
 }
@@ -62,16 +64,16 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake that stops the start.
     pub fn error(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), place, remedy: remedy.into() }
+        Self { severity: Severity::Error, message: message.into(), place, notes: Vec::new(), remedy: remedy.into() }
     }
 
     /// Something to be told, which stops nothing.
     pub fn warning(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, message: message.into(), place, remedy: remedy.into() }
+        Self { severity: Severity::Warning, message: message.into(), place, notes: Vec::new(), remedy: remedy.into() }
     }
 }
 
-/// Three lines for a person: the place and the message, the offending line, a caret and the remedy.
+/// For a person: the place and the message, the offending line, a caret, notes and the remedy.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -89,6 +91,9 @@ impl fmt::Display for Diagnostic {
             let indent: String =
                 line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(formatter, "\n  {number} | {line}\n  {:width$} | {indent}^", "", width = number.len())?;
+        }
+        for note in &self.notes {
+            write!(formatter, "\n  {}", note.replace('\n', "\n  "))?;
         }
         if !self.remedy.is_empty() {
             write!(formatter, "\n  help: {}", self.remedy)?;

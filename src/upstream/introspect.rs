@@ -8,10 +8,12 @@ use bytes::Bytes;
 pub const OPERATION_NAME: &str = "PillionIntrospection";
 
 /// Editions of the introspection types, the newest first. An engine that rejects one is asked in the next.
-pub const EDITIONS: usize = 4;
+pub const EDITIONS: usize = 5;
 
 /// What came when; an engine may know any prefix of these.
 struct Edition {
+    /// `isDeprecated` of directives: after September 2025.
+    directive_deprecation: bool,
     /// `__Type.isOneOf`: September 2025.
     one_of: bool,
     /// `isDeprecated` of arguments and input fields.
@@ -24,9 +26,15 @@ struct Edition {
 #[must_use]
 pub fn question(edition: usize) -> Bytes {
     static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
-        [(true, true, true), (false, true, true), (false, false, true), (false, false, false)].map(
-            |(one_of, input_deprecation, year_2021)| Edition { one_of, input_deprecation, year_2021 }.question().into(),
-        )
+        std::array::from_fn(|edition| {
+            let edition = Edition {
+                directive_deprecation: edition < 1,
+                one_of: edition < 2,
+                input_deprecation: edition < 3,
+                year_2021: edition < 4,
+            };
+            edition.question().into()
+        })
     });
     QUESTIONS.get(edition).unwrap_or(&QUESTIONS[EDITIONS - 1]).clone()
 }
@@ -40,10 +48,13 @@ impl Edition {
         let one_of = when(self.one_of, "isOneOf ");
         let deprecated = when(self.input_deprecation, "(includeDeprecated: true)");
         let deprecation = when(self.input_deprecation, " isDeprecated deprecationReason");
+        let all_directives = when(self.directive_deprecation, "(includeDeprecated: true)");
+        let directive_deprecation = when(self.directive_deprecation, " isDeprecated deprecationReason");
         let document = format!(
             "query {OPERATION_NAME} {{ __schema {{ {description}\
              queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }} types {{ ...T }} \
-             directives {{ name description {repeatable}locations args{deprecated} {{ ...I }} }} }} }} \
+             directives{all_directives} {{ name description {repeatable}locations args{deprecated} {{ ...I }}\
+             {directive_deprecation} }} }} }} \
              fragment T on __Type {{ kind name description {specified_by}{one_of}\
              fields(includeDeprecated: true) {{ name description args{deprecated} {{ ...I }} type {{ ...R }} \
              isDeprecated deprecationReason }} \

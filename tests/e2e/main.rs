@@ -22,6 +22,7 @@ mod yaml;
 mod admin;
 mod drain;
 mod faults;
+mod introspection;
 mod keys;
 mod properties;
 mod protocols;
@@ -61,6 +62,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("admin", admin::TESTS),
         ("drain", drain::TESTS),
         ("faults", faults::TESTS),
+        ("introspection", introspection::TESTS),
         ("keys", keys::TESTS),
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),

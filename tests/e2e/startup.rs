@@ -17,7 +17,7 @@ pub const TESTS: &[super::Test] = &[
     ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
 ];
 
-fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
+pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-{}-{name}", std::process::id()));
     for (path, text) in files {
         let path = folder.join(path);

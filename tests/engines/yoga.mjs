@@ -1,4 +1,5 @@
-// A second engine, strict in other ways: GraphQL Yoga on graphql-js, with a root type of another name.
+// A second engine, strict in other ways: GraphQL Yoga on graphql-js, with root types of other names, no subscriptions,
+// and every kind of type that introspection can show.
 import { createServer } from "node:http";
 import { createSchema, createYoga } from "graphql-yoga";
 
@@ -10,10 +11,36 @@ const yoga = createYoga({
   landingPage: false,
   schema: createSchema({
     typeDefs: /* GraphQL */ `
+      "Marks what may be kept."
+      directive @keep(seconds: Int = 60, tags: [String!] @deprecated(reason: "use names"), names: [String!] = ["a", "b\\n\\"c\\""]) repeatable on FIELD | QUERY
+      "All of it."
       schema { query: RootQuery mutation: RootMutation }
-      type RootQuery { books(first: Int = 10): [Book!]! book(id: ID!): Book required: Book! echo(text: String!): String! }
+      type RootQuery {
+        books(first: Int = 10): [Book!]!
+        book(id: ID!): Book
+        required: Book!
+        echo(text: String!): String!
+        exhibits(filter: Filter = { size: { width: 2.50, height: 1 }, periods: [MODERN], id: 7 }, by: Finder): [[Exhibit!]!]
+        "Whatever is found."
+        find(old: Int @deprecated): Found @deprecated(reason: "ask for \\"exhibits\\"")
+      }
       type RootMutation { addBook(title: String!, pages: Int): Book! failing: Book! }
-      type Book { id: ID! title: String! pages: Int broken: String! }
+      type Book implements Thing { id: ID! title: String! pages: Int broken: String! isbn: ISBN }
+      """
+      A thing.
+      It has an id.
+      """
+      interface Thing { id: ID! }
+      interface Exhibit implements Thing { id: ID! period: Period }
+      type Painting implements Exhibit & Thing { id: ID! period: Period size: Float @deprecated }
+      type Statue implements Thing & Exhibit { id: ID! period: Period weight: Float! }
+      union Found = Book | Painting
+      enum Period { "Long ago." ANTIQUE MODERN FUTURE @deprecated(reason: "not yet") }
+      input Filter { id: ID = "007", periods: [Period!]! = [ANTIQUE, MODERN], size: Size, note: String = "", on: Boolean = true }
+      input Size { width: Float! = 1.5e3, height: Float @deprecated(reason: "guess") }
+      "Exactly one of them."
+      input Finder @oneOf { id: ID, name: String }
+      scalar ISBN @specifiedBy(url: "https://www.isbn-international.org")
     `,
     resolvers: {
       RootQuery: {
@@ -33,6 +60,9 @@ const yoga = createYoga({
           throw new Error("this field always fails");
         },
       },
+      Thing: { __resolveType: () => "Book" },
+      Exhibit: { __resolveType: () => "Statue" },
+      Found: { __resolveType: () => "Book" },
     },
   }),
 });

@@ -1,5 +1,6 @@
 //! The real engines: PostGraphile over PostgreSQL, and GraphQL Yoga. Started once, ended by id when dropped.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -21,6 +22,8 @@ pub struct Engines {
     pub postgraphile: u16,
     /// Yoga's port.
     pub yoga: u16,
+    /// The port of an engine whose schema depends on the role.
+    pub roles: u16,
     _servers: Vec<Process>,
     _postgres: Postgres,
 }
@@ -60,21 +63,62 @@ impl Drop for Postgres {
 impl Engines {
     /// Starts them all and waits until they answer.
     pub fn start() -> Self {
-        let (database, postgraphile, yoga) = (free_port(), free_port(), free_port());
+        let (database, postgraphile, yoga, roles) = (free_port(), free_port(), free_port(), free_port());
         let postgres = Postgres::start(database);
         let url = format!("postgres://shop@127.0.0.1:{database}/postgres");
         let servers = vec![
             start_node(&["node_modules/.bin/postgraphile", "--config", "graphile.config.mjs"], postgraphile, &url),
             start_node(&["yoga.mjs"], yoga, &url),
+            start_node(&["roles.mjs"], roles, &url),
         ];
-        for port in [postgraphile, yoga] {
-            wait_until("an engine that answers", || {
-                std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-                    && Client::connect(port).ask("{ __typename }").status() == 200
-            });
-        }
-        Self { postgraphile, yoga, _servers: servers, _postgres: postgres }
+        [postgraphile, yoga, roles].into_iter().for_each(wait_for_engine);
+        Self { postgraphile, yoga, roles, _servers: servers, _postgres: postgres }
     }
+}
+
+fn wait_for_engine(port: u16) {
+    wait_until("an engine that answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+            && Client::connect(port).ask("{ __typename }").status() == 200
+    });
+}
+
+/// An engine of one's own whose schema depends on the role, and which can be told to behave in other ways.
+pub struct RolesEngine {
+    /// Where it listens.
+    pub port: u16,
+    _process: Process,
+}
+
+impl RolesEngine {
+    /// Starts one.
+    pub fn start() -> Self {
+        let port = free_port();
+        let process = start_node(&["roles.mjs"], port, "");
+        wait_for_engine(port);
+        Self { port, _process: process }
+    }
+
+    /// Tells it how to behave from now on: see `tests/engines/roles.mjs`.
+    pub fn control(&self, json: &str) {
+        assert_eq!(Client::connect(self.port).request("POST", "/control", &[], json.as_bytes()).status(), 200);
+    }
+}
+
+/// Runs a script of `tests/engines` on this input and gives its output.
+pub fn run_node(script: &str, arguments: &[&str], input: &str) -> String {
+    let folder = engines_folder();
+    let mut command = Command::new(folder.join("node.sh"));
+    command.current_dir(folder).arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("node starts");
+    let mut stdin = process.stdin.take().expect("its input");
+    let input = input.to_owned();
+    // Beside reading, so that neither side waits for the other with a full pipe.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = process.wait_with_output().expect("its output");
+    writer.join().expect("the writer").expect("all input is taken");
+    assert!(output.status.success(), "{script} failed");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {

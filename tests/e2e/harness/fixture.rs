@@ -61,13 +61,15 @@ impl Family {
         let engine = match self.file["engine"].as_str() {
             None | Some("postgraphile") => engines.postgraphile,
             Some("yoga") => engines.yoga,
+            Some("roles") => engines.roles,
             Some("stand-in") => stand_in.port,
             Some(other) => panic!("unknown engine {other}"),
         };
         if let Some(answer) = self.file["probe"].as_str() {
             stand_in.on_path("/graphql", Reply::json(answer));
         }
-        let mut setup = Setup::before(engine).with_shop(handlers.port);
+        let actions = self.file["actions"].as_str().unwrap_or("shop");
+        let mut setup = Setup::before(engine).with_actions(actions, handlers.port);
         for (name, value) in object(&self.file["environment"]) {
             setup = setup.env(name, value.as_str().expect("a variable is a string"));
         }

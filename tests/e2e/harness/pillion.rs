@@ -36,8 +36,13 @@ impl Setup {
     }
 
     /// With the sample actions, called on `port`.
-    pub fn with_shop(mut self, handlers: u16) -> Self {
-        self.metadata = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata/shop"));
+    pub fn with_shop(self, handlers: u16) -> Self {
+        self.with_actions("shop", handlers)
+    }
+
+    /// With the actions of a folder in `tests/fixtures/metadata`, called on `port`.
+    pub fn with_actions(mut self, folder: &str, handlers: u16) -> Self {
+        self.metadata = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata").join(folder));
         self.env("HANDLERS", &format!("http://127.0.0.1:{handlers}"))
     }
 

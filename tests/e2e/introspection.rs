@@ -1,0 +1,594 @@
+//! One schema: what graphql-js, the reference, makes of it, and what each role sees of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use super::harness::engines::{Engines, RolesEngine, run_node};
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+
+pub const TESTS: &[super::Test] = &[
+    ("tools_get_what_the_reference_says", tools_get_what_the_reference_says),
+    ("any_selection_gets_what_the_reference_says", any_selection_gets_what_the_reference_says),
+    ("a_role_never_sees_what_it_may_not_call", a_role_never_sees_what_it_may_not_call),
+    ("code_is_generated_for_mixed_documents", code_is_generated_for_mixed_documents),
+    ("engines_that_keep_their_schema_to_themselves", engines_that_keep_their_schema_to_themselves),
+    ("engines_that_answer_rubbish", engines_that_answer_rubbish),
+    ("older_engines_are_asked_in_older_words", older_engines_are_asked_in_older_words),
+    ("a_schema_that_changes", a_schema_that_changes),
+    ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
+    ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
+    ("prefixes_settle_it", prefixes_settle_it),
+    ("introspection_can_be_left_to_the_engine", introspection_can_be_left_to_the_engine),
+    ("tenants_have_schemas_of_their_own", tenants_have_schemas_of_their_own),
+];
+
+const ADMIN: &str = "s3cret";
+
+/// Before an engine, with actions and an admin secret.
+fn setup(engine: u16, actions: &str) -> Setup {
+    Setup::before(engine).with_actions(actions, 1).env("HASURA_GRAPHQL_ADMIN_SECRET", ADMIN)
+}
+
+/// Asks in a role.
+fn ask(pillion: &Pillion, role: &str, query: &str, variables: &Value) -> Value {
+    let headers = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", ADMIN), ("X-Hasura-Role", role)];
+    let body = json!({ "query": query, "variables": variables }).to_string();
+    let answer = pillion.client().request("POST", "/graphql", &headers, body.as_bytes());
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("no JSON: {}", answer.text()))
+}
+
+/// The introspection queries of tools that are built on graphql-js, the fullest first.
+fn tool_queries() -> Vec<String> {
+    let lines = run_node("graphql-js.mjs", &["queries"], "");
+    lines.lines().map(|line| serde_json::from_str(line).expect("a query")).collect()
+}
+
+/// What graphql-js answers to these requests on the schema that `full` describes; first what it thinks of the schema.
+fn reference(full: &Value, requests: &[(String, Value)]) -> (Value, Vec<Value>) {
+    let mut input = format!("{full}\n");
+    for (query, variables) in requests {
+        input.push_str(&format!("{}\n", json!({ "query": query, "variables": variables })));
+    }
+    let output = run_node("graphql-js.mjs", &[], &input);
+    let mut lines = output.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let verdict = lines.next().expect("a verdict");
+    (verdict, lines.collect())
+}
+
+/// Every engine with the actions that suit it, and the roles of those.
+fn stages(engines: &Engines) -> [(&'static str, Pillion, &'static [&'static str]); 4] {
+    let start = |engine, actions| setup(engine, actions).start().wait_until_ready();
+    let shop: &[&str] = &["admin", "customer", "guest", "boss", "nobody"];
+    let supplies: &[&str] = &["admin", "clerk", "customer", "nobody"];
+    [
+        ("postgraphile", start(engines.postgraphile, "shop"), shop),
+        ("postgraphile", start(engines.postgraphile, "supplies"), supplies),
+        ("yoga", start(engines.yoga, "shop"), shop),
+        ("roles", start(engines.roles, "supplies"), supplies),
+    ]
+}
+
+fn tools_get_what_the_reference_says(engines: &Engines) {
+    let queries = tool_queries();
+    for (engine, pillion, roles) in stages(engines) {
+        for role in roles {
+            let full = ask(&pillion, role, &queries[0], &Value::Null);
+            let requests: Vec<(String, Value)> = queries.iter().map(|query| (query.clone(), Value::Null)).collect();
+            let (verdict, wanted) = reference(&full, &requests);
+            assert_eq!(verdict["errors"], json!([]), "{engine}, {role}: {verdict}");
+            for ((query, _), wanted) in requests.iter().zip(wanted) {
+                assert_same(&wanted, &ask(&pillion, role, query, &Value::Null), &format!("{engine}, {role}: {query}"));
+            }
+        }
+    }
+}
+
+/// Keys in their order, too.
+fn assert_same(wanted: &Value, got: &Value, what: &str) {
+    let (wanted, got) = (wanted.to_string(), got.to_string());
+    if wanted != got {
+        let at = wanted.bytes().zip(got.bytes()).take_while(|(one, other)| one == other).count();
+        let around = |text: &str| text.chars().skip(at.saturating_sub(200)).take(400).collect::<String>();
+        panic!("{what}\nwanted …{}…\ngot    …{}…", around(&wanted), around(&got));
+    }
+}
+
+/// Fields of the introspection types: name, the type of what is below, whether it takes `includeDeprecated`.
+type MetaField = (&'static str, Option<&'static str>, bool);
+
+fn meta_fields(meta_type: &str) -> &'static [MetaField] {
+    match meta_type {
+        "__Schema" => &[
+            ("description", None, false),
+            ("queryType", Some("__Type"), false),
+            ("mutationType", Some("__Type"), false),
+            ("subscriptionType", Some("__Type"), false),
+            ("types", Some("__Type"), false),
+            ("directives", Some("__Directive"), true),
+        ],
+        "__Type" => &[
+            ("kind", None, false),
+            ("name", None, false),
+            ("description", None, false),
+            ("specifiedByURL", None, false),
+            ("isOneOf", None, false),
+            ("fields", Some("__Field"), true),
+            ("interfaces", Some("__Type"), false),
+            ("possibleTypes", Some("__Type"), false),
+            ("enumValues", Some("__EnumValue"), true),
+            ("inputFields", Some("__InputValue"), true),
+            ("ofType", Some("__Type"), false),
+        ],
+        "__Field" => &[
+            ("name", None, false),
+            ("description", None, false),
+            ("args", Some("__InputValue"), true),
+            ("type", Some("__Type"), false),
+            ("isDeprecated", None, false),
+            ("deprecationReason", None, false),
+        ],
+        "__InputValue" => &[
+            ("name", None, false),
+            ("description", None, false),
+            ("type", Some("__Type"), false),
+            ("defaultValue", None, false),
+            ("isDeprecated", None, false),
+            ("deprecationReason", None, false),
+        ],
+        "__EnumValue" => &[
+            ("name", None, false),
+            ("description", None, false),
+            ("isDeprecated", None, false),
+            ("deprecationReason", None, false),
+        ],
+        _ => &[
+            ("name", None, false),
+            ("description", None, false),
+            ("isRepeatable", None, false),
+            ("locations", None, false),
+            ("args", Some("__InputValue"), true),
+            ("isDeprecated", None, false),
+            ("deprecationReason", None, false),
+        ],
+    }
+}
+
+/// A selection on an introspection type, at most `depth` deep.
+fn selections(meta_type: &'static str, depth: u32) -> BoxedStrategy<String> {
+    let usable: Vec<MetaField> =
+        meta_fields(meta_type).iter().copied().filter(|(_, inner, _)| depth > 0 || inner.is_none()).collect();
+    let field = proptest::sample::select(usable).prop_flat_map(move |(name, inner, deprecated)| {
+        let below = inner.map_or_else(
+            || Just(String::new()).boxed(),
+            |inner| selections(inner, depth.saturating_sub(1)).prop_map(|text| format!(" {{ {text} }}")).boxed(),
+        );
+        let argument = if deprecated {
+            prop_oneof![Just(""), Just("(includeDeprecated: true)"), Just("(includeDeprecated: $deprecated)")].boxed()
+        } else {
+            Just("").boxed()
+        };
+        let directive = prop_oneof![8 => Just(""), 1 => Just(" @skip(if: $skip)"), 1 => Just(" @include(if: true)")];
+        // A key of its own for each way to ask, so that nothing has to be merged that cannot be.
+        (below, argument, directive, any::<bool>(), 0..1_000_000_u32).prop_map(
+            move |(below, argument, directive, inline, number)| {
+                let field = format!("k{number}: {name}{argument}{directive}{below}");
+                if inline { format!("... on {meta_type} {{ {field} }}") } else { field }
+            },
+        )
+    });
+    let type_name = Just("__typename".to_owned());
+    let shared = match (meta_type, depth) {
+        ("__Type", 0) | ("__Schema", _) => Just("__typename".to_owned()).boxed(),
+        ("__Type", _) => Just("...Shared".to_owned()).boxed(),
+        _ => Just("n: name".to_owned()).boxed(),
+    };
+    proptest::collection::vec(prop_oneof![6 => field, 1 => type_name, 1 => shared], 1..4)
+        .prop_map(|fields| fields.join(" "))
+        .boxed()
+}
+
+fn documents() -> impl Strategy<Value = String> {
+    let types = ["Query", "RootQuery", "Filter", "Found", "Exhibit", "Period", "ISBN", "Quote", "Stock", "nothing"];
+    let schema = selections("__Schema", 4).prop_map(|text| format!("s: __schema {{ {text} }}"));
+    let one = (selections("__Type", 3), proptest::sample::select(types.to_vec()))
+        .prop_map(|(text, name)| format!("t: __type(name: \"{name}\") {{ {text} }}"));
+    let by_variable = selections("__Type", 3).prop_map(|text| format!("v: __type(name: $name) {{ {text} }}"));
+    (prop_oneof![schema, one, by_variable], any::<bool>()).prop_map(|(field, deprecated)| {
+        // Every variable is used, so that strict servers take it.
+        format!(
+            "query ($name: String! = \"Book\", $deprecated: Boolean! = {deprecated}, $skip: Boolean!) \
+             {{ {field} u: __type(name: $name) {{ n: name fields(includeDeprecated: $deprecated) {{ name \
+             isDeprecated @skip(if: $skip) }} ...Shared }} }} \
+             fragment Shared on __Type {{ kind ofType {{ name ...Deep }} }} \
+             fragment Deep on __Type {{ description __typename }}"
+        )
+    })
+}
+
+const DOCUMENTS: usize = 300;
+
+fn any_selection_gets_what_the_reference_says(engines: &Engines) {
+    let full_query = &tool_queries()[0];
+    for (engine, pillion, _) in stages(engines) {
+        let mut runner = TestRunner::new_with_rng(
+            Config::default(),
+            proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+        );
+        let requests: Vec<(String, Value)> = (0..DOCUMENTS)
+            .map(|number| {
+                let document = documents().new_tree(&mut runner).expect("a document").current();
+                let name = ["Book", "Order", "Product", "products", "RootMutation"][number % 5];
+                let skip = number % 2 == 0;
+                let variables =
+                    if number % 3 == 0 { json!({ "skip": skip }) } else { json!({ "skip": skip, "name": name }) };
+                (document, variables)
+            })
+            .collect();
+        let full = ask(&pillion, "admin", full_query, &Value::Null);
+        let (_, wanted) = reference(&full, &requests);
+        let valid = wanted.iter().filter(|answer| answer.get("data").is_some()).count();
+        assert!(valid > DOCUMENTS * 9 / 10, "only {valid} documents are valid");
+        for ((query, variables), wanted) in requests.iter().zip(wanted) {
+            assert_same(&wanted, &ask(&pillion, "admin", query, variables), &format!("{engine}: {query} {variables}"));
+        }
+    }
+}
+
+/// Every name, description and default in an introspection result.
+fn words(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => drop(found.insert(text.clone())),
+        Value::Array(items) => items.iter().for_each(|item| words(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| words(field, found)),
+        _ => {}
+    }
+}
+
+/// What belongs to actions that only some may call, and those who may: written down here, so that the program does not
+/// check itself.
+fn secrets(actions: &str) -> BTreeMap<&'static str, &'static [&'static str]> {
+    let shop: &[(&str, &[&str])] = &[
+        ("secretReport", &["admin"]),
+        ("Report", &["admin"]),
+        ("rows", &["admin"]),
+        ("search", &["admin", "customer"]),
+        ("SearchInput", &["admin", "customer"]),
+        ("Colour", &["admin", "customer"]),
+        ("GREEN", &["admin", "customer"]),
+        ("Hit", &["admin", "customer"]),
+        ("json", &["admin", "customer"]),
+        ("placeOrder", &["admin", "customer"]),
+        ("Orders a product.", &["admin", "customer"]),
+        ("OrderInput", &["admin", "customer"]),
+        ("quote", &["admin", "customer", "guest", "boss"]),
+        ("What a number of pieces costs.", &["admin", "customer", "guest", "boss"]),
+    ];
+    let supplies: &[(&str, &[&str])] = &[
+        ("advice", &["admin", "clerk", "customer"]),
+        ("What to take.", &["admin", "clerk", "customer"]),
+        ("In the house.", &["admin", "clerk", "customer"]),
+        ("How long is a unit?", &["admin", "clerk", "customer"]),
+        ("stock", &["admin", "clerk"]),
+        ("reserve", &["admin", "customer"]),
+        ("Stock", &["admin", "clerk", "customer"]),
+        ("restock", &["admin", "clerk"]),
+        ("Orders what is missing.", &["admin", "clerk"]),
+        ("RestockItem", &["admin", "clerk"]),
+        ("Rejected", &["admin", "clerk"]),
+        ("bigint", &["admin", "clerk"]),
+        ("fields of action: \"restock\"", &["admin", "clerk"]),
+    ];
+    let table = if actions == "shop" { shop } else { supplies };
+    table.iter().copied().collect()
+}
+
+fn a_role_never_sees_what_it_may_not_call(engines: &Engines) {
+    let full_query = &tool_queries()[0];
+    for (engine, actions, roles) in [
+        (engines.yoga, "shop", &["admin", "customer", "guest", "boss", "nobody", "unheard-of"]),
+        (engines.roles, "supplies", &["admin", "clerk", "customer", "guest", "nobody", "unheard-of"]),
+    ] {
+        let pillion = setup(engine, actions).start().wait_until_ready();
+        let seen: BTreeMap<&str, BTreeSet<String>> = roles
+            .iter()
+            .map(|role| {
+                let mut found = BTreeSet::new();
+                words(&ask(&pillion, role, full_query, &Value::Null), &mut found);
+                (*role, found)
+            })
+            .collect();
+        for (secret, may_see) in secrets(actions) {
+            for role in roles {
+                let sees = seen[role].contains(secret);
+                assert_eq!(sees, may_see.contains(role), "{role} and {secret}");
+                // A name is no way around it either.
+                let by_name = format!("{{ __type(name: {}) {{ name }} }}", json!(secret));
+                let named = ask(&pillion, role, &by_name, &Value::Null);
+                assert!(named["data"]["__type"].is_null() || sees, "{role} and {secret}: {named}");
+            }
+        }
+    }
+    // And the engine's own secrets stay with those to whom it shows them.
+    let pillion = setup(engines.roles, "supplies").start().wait_until_ready();
+    for (role, sees) in [("customer", false), ("clerk", true)] {
+        let fields = ask(&pillion, role, "{ __type(name: \"products\") { fields { name } } }", &Value::Null);
+        assert_eq!(fields.to_string().contains("price"), sees, "{role}: {fields}");
+        let stock = ask(&pillion, role, "{ __type(name: \"Stock\") { fields { name } } }", &Value::Null);
+        assert!(stock.to_string().contains("\"alike\""), "{stock}");
+        assert_eq!(stock.to_string().contains("alike_aggregate"), sees, "{role}: {stock}");
+    }
+}
+
+fn code_is_generated_for_mixed_documents(engines: &Engines) {
+    let pillion = setup(engines.postgraphile, "shop").start().wait_until_ready();
+    let full = ask(&pillion, "customer", &tool_queries()[0], &Value::Null);
+    let document = "
+        query Mixed($id: Int!, $filter: SearchInput) {
+          productById(id: $id) { name price }
+          quote(productId: $id) { total currency }
+          search(filter: $filter) { id related { title } }
+        }
+        mutation Buy($order: OrderInput!, $review: CreateReviewInput!) {
+          createReview(input: $review) { review { stars } }
+          placeOrder(order: $order) { status }
+        }";
+    let usage = "
+        const variables: MixedQueryVariables = { id: 1, filter: { text: 'x', colour: 'RED' } };
+        declare const mixed: MixedQuery;
+        const name: string | undefined = mixed.productById?.name;
+        const total: number = mixed.quote.total;
+        const titles: string[] | undefined = mixed.search[0].related?.map((hit) => hit.title);
+        declare const buy: BuyMutation;
+        const stars: number | undefined = buy.createReview?.review?.stars;
+        const status: string | undefined = buy.placeOrder?.status;
+        export { variables, name, total, titles, stars, status };";
+    let input = json!({ "introspection": full["data"], "document": document, "usage": usage });
+    let output: Value = serde_json::from_str(&run_node("codegen.mjs", &[], &input.to_string())).expect("JSON");
+    assert_eq!(output["problems"], json!([]), "{output}");
+    // The check can fail.
+    let wrong = usage.replace("total: number", "total: boolean");
+    let input = json!({ "introspection": full["data"], "document": document, "usage": wrong });
+    let output: Value = serde_json::from_str(&run_node("codegen.mjs", &[], &input.to_string())).expect("JSON");
+    assert!(output["problems"].to_string().contains("not assignable to type 'boolean'"), "{output}");
+}
+
+fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
+    let engine = RolesEngine::start();
+    let handlers = Scripted::start();
+    handlers.on_path("/advice", Reply::json("[]"));
+    for (how, status, words) in
+        [("closed", 200, "introspection has been disabled"), ("400", 400, "no introspection here")]
+    {
+        engine.control(&json!({ "introspection": how }).to_string());
+        let pillion = Setup::before(engine.port).with_actions("supplies", handlers.port).start().wait_until_ready();
+        let mut client = pillion.client();
+        let answer = client.ask("{ __schema { types { name } } }");
+        assert_eq!(answer.status(), status, "{}", answer.text());
+        assert!(answer.text().contains(words), "{}", answer.text());
+        // Actions still work, beside the engine's fields and beside introspection.
+        let mixed = client.ask("{ advice { text } products { name } }").text();
+        assert_eq!(mixed, r#"{"data":{"advice":[],"products":[{"name":"City bicycle"}]}}"#);
+        let beside = client.ask("{ advice { text } __schema { types { name } } }").text();
+        assert!(beside.contains(words), "{beside}");
+        assert!(pillion.log().contains("the engine's schema is not known"), "{}", pillion.log());
+        assert_eq!(pillion.log().matches("the engine's schema is not known").count(), 1, "{}", pillion.log());
+        assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
+        assert!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
+    }
+}
+
+fn engines_that_answer_rubbish(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    handlers.on_path("/count", Reply::json("1"));
+    let probe = r#"{"data":{"__typename":"Query","a":7}}"#;
+    let half = r#"{"data":{"__schema":{"queryType":{"name":"Query"},"types":[{"kind":"OB"#;
+    let schema = |types: &str| {
+        format!(r#"{{"data":{{"__schema":{{"queryType":{{"name":"Query"}},"directives":[],"types":[{types}]}}}}}}"#)
+    };
+    let dangling = schema(
+        r#"{"kind":"OBJECT","name":"Query","interfaces":[],"fields":[{"name":"a","args":[],"type":{"kind":"OBJECT","name":"Gone"}}]}"#,
+    );
+    let cut = schema(
+        r#"{"kind":"OBJECT","name":"Query","interfaces":[],"fields":[{"name":"a","args":[],"type":{"kind":"NON_NULL","ofType":null}}]}"#,
+    );
+    let bad_name = schema(r#"{"kind":"OBJECT","name":"Que ry","interfaces":[],"fields":[]}"#);
+    for (outcome, reply) in [
+        ("malformed", Reply::json("<html>")),
+        ("malformed", Reply::json(half)),
+        ("malformed", Reply::json(r#"{"data":{"__schema":{"types":7}}}"#)),
+        ("refused", Reply::status(500, r#"{"errors":[{"message":"out of order"}]}"#)),
+        ("refused", Reply::json(r#"{"data":null}"#)),
+        ("malformed", Reply::json("[]")),
+        ("invalid", Reply::json(&dangling)),
+        ("invalid", Reply::json(&cut)),
+        ("invalid", Reply::json(&bad_name)),
+        ("failure", Reply::Close),
+        ("failure", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}".to_vec())),
+    ] {
+        engine.on_path("/graphql", Reply::json(probe));
+        let setup = Setup::before(engine.port).with_shop(handlers.port).config("upstream: {probe_interval: 1h}\n");
+        let pillion = setup.start().wait_until_ready();
+        // The probe's own answer had no schema in it.
+        let refused = "pillion_upstream_introspections_total{outcome=\"refused\"}";
+        let before = pillion.metric(refused);
+        engine.on_path("/graphql", reply.clone());
+        // The engine's answer may well end the connection.
+        let body = r#"{"query":"{ __schema { types { name } } }"}"#;
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut client = pillion.client();
+        client.send(format!("{head}{body}").as_bytes());
+        client.answer();
+        let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
+        let wanted = if outcome == "refused" { before + 1.0 } else { 1.0 };
+        wait_until("the answer to be counted", || pillion.metric(&metric) == wanted);
+        assert!(pillion.log().contains("the engine's schema is not known"), "{}", pillion.log());
+        engine.on_path("/graphql", Reply::json(probe));
+        assert_eq!(pillion.client().ask("{ count a }").text(), r#"{"data":{"count":1,"a":7}}"#, "{reply:?}");
+    }
+}
+
+fn older_engines_are_asked_in_older_words(_: &Engines) {
+    let engine = RolesEngine::start();
+    engine.control(r#"{"introspection":"2018"}"#);
+    let pillion = setup(engine.port, "supplies").start().wait_until_ready();
+    let answer = ask(
+        &pillion,
+        "admin",
+        "{ __schema { queryType { name } } __type(name: \"Purpose\") { specifiedByURL enumValues { name } } }",
+        &Value::Null,
+    );
+    assert_eq!(
+        answer,
+        json!({ "data": {
+            "__schema": { "queryType": { "name": "query_root" } },
+            "__type": { "specifiedByURL": null, "enumValues": [{ "name": "HOME" }, { "name": "WORK" }] },
+        } })
+    );
+    assert_eq!(pillion.metric("pillion_upstream_introspections_total{outcome=\"success\"}"), 2.0);
+}
+
+fn a_schema_that_changes(_: &Engines) {
+    let engine = RolesEngine::start();
+    let handlers = Scripted::start();
+    handlers.on_path("/advice", Reply::json("[]"));
+    let pillion = Setup::before(engine.port).with_actions("supplies", handlers.port).start().wait_until_ready();
+    let mut client = pillion.client();
+    let with_extra = "{ advice { text } extra }";
+    let refused = client.ask(with_extra).text();
+    assert!(refused.contains("field 'extra' not found in type: 'query_root'"), "{refused}");
+    assert!(handlers.take_seen().is_empty());
+    // A field appears: a document that seems to be wrong is looked at again with fresh eyes.
+    engine.control(r#"{"extra":true}"#);
+    wait_until("the new field to be known", || {
+        client.ask(with_extra).text() == r#"{"data":{"advice":[],"extra":null}}"#
+    });
+    // It goes: what the engine rejects although it was believed makes us ask at once.
+    engine.control(r#"{"extra":false}"#);
+    let asked = "pillion_upstream_introspections_total{outcome=\"success\"}";
+    let before = pillion.metric(asked);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    handlers.take_seen();
+    assert!(client.ask(with_extra).text().contains("errors"));
+    assert_eq!(handlers.take_seen().len(), 1);
+    wait_until("the engine to be asked", || pillion.metric(asked) > before);
+    wait_until("the document to be refused", || {
+        client.ask(with_extra).text().contains("field 'extra' not found") && handlers.take_seen().is_empty()
+    });
+}
+
+fn an_unknown_schema_is_waited_for_before_side_effects(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/sendCode", Reply::json("true"));
+    let start = || {
+        let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+        setup.env("HASURA_GRAPHQL_ADMIN_SECRET", ADMIN).start().wait_until_ready()
+    };
+    let pillion = start();
+    // Nobody has asked in this role before.
+    let refused = ask(&pillion, "customer", "mutation { sendCode(phone: \"1\") createReviw { x } }", &Value::Null);
+    assert!(refused["errors"][0]["message"].as_str().is_some_and(|text| text.contains("createReviw")), "{refused}");
+    assert_eq!(refused["errors"][0]["locations"], json!([{ "line": 1, "column": 33 }]));
+    assert!(handlers.take_seen().is_empty());
+    assert_eq!(pillion.metric("pillion_engine_part_validations_total{outcome=\"invalid\"}"), 1.0);
+    // A query has no side effects, so it does not wait.
+    let pillion = start();
+    handlers.on_path("/count", Reply::json("1"));
+    ask(&pillion, "customer", "{ count productById(id: 1) { name } }", &Value::Null);
+    assert_eq!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}"), 1.0);
+    wait_until("the schema to be known", || {
+        ask(&pillion, "customer", "{ count productById(id: 1) { name } }", &Value::Null);
+        pillion.metric("pillion_engine_part_validations_total{outcome=\"valid\"}") >= 1.0
+    });
+}
+
+const CLASH_SDL: &str =
+    "type Query {\n  books(n: Int): Book\n  own: Int\n}\ntype Book {\n  id: ID!\n  spine: ISBN\n}\nscalar ISBN\n";
+const CLASH_YAML: &str = "actions:\n  - name: books\n    definition: {handler: 'http://127.0.0.1:1/books'}\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1/own'}\n";
+
+fn clash(engines: &Engines) -> (Setup, std::path::PathBuf) {
+    let files = [("actions.graphql", CLASH_SDL), ("actions.yaml", CLASH_YAML)];
+    let folder = super::startup::folder("clash", &files);
+    let mut setup = Setup::before(engines.yoga);
+    setup.metadata = Some(folder.clone());
+    (setup, folder)
+}
+
+fn names_that_both_define_stop_the_start(engines: &Engines) {
+    let (setup, folder) = clash(engines);
+    let (status, said) = setup.start_in_vain();
+    assert_eq!(status.code(), Some(1), "{said}");
+    for wanted in [
+        "actions.graphql:5:1: error: the actions and the engine both define the type \"Book\"",
+        "actions: type Book {",
+        "engine: type Book implements Thing {",
+        "actions.graphql:2:3: error: the actions and the engine both define the field \"books\" of RootQuery",
+        "engine: books(first: Int = 10): [Book!]!",
+        "names.type_prefix",
+        "names.field_prefix",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+    assert!(!said.contains("\"ISBN\""), "a scalar is shared: {said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn prefixes_settle_it(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/books", Reply::json(r#"{"id":"7","spine":"x"}"#));
+    let (setup, folder) = clash(engines);
+    let yaml = CLASH_YAML.replace("127.0.0.1:1/", &format!("127.0.0.1:{}/", handlers.port));
+    std::fs::write(folder.join("actions.yaml"), yaml).expect("a file");
+    let setup = setup.config("names: {type_prefix: Act, field_prefix: do_}\n");
+    let pillion = setup.start().wait_until_ready();
+    let mut client = pillion.client();
+    let answer = client.ask("{ do_books(n: 1) { __typename id ...on ActBook { spine } } books { title } }").text();
+    assert_eq!(
+        answer,
+        r#"{"data":{"do_books":{"__typename":"ActBook","id":"7","spine":"x"},"books":[{"title":"Zen and the Art of Motorcycle Maintenance"}]}}"#
+    );
+    let seen = handlers.take_seen();
+    assert_eq!(seen[0].json()["action"]["name"], "books");
+    let types = client.ask("{ a: __type(name: \"ActBook\") { kind } b: __type(name: \"ActISBN\") { kind } }").text();
+    assert_eq!(types, r#"{"data":{"a":{"kind":"OBJECT"},"b":null}}"#);
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn introspection_can_be_left_to_the_engine(engines: &Engines) {
+    let pillion =
+        Setup::before(engines.yoga).with_shop(1).env("PILLION_INTROSPECTION", "engine").start().wait_until_ready();
+    let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
+    assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
+    assert!(!pillion.admin("/metrics").1.contains("pillion_upstream_introspections_total{"));
+}
+
+/// The engine here shows a schema by a header that is not the role; what one tenant sees is no measure for another.
+fn tenants_have_schemas_of_their_own(_: &Engines) {
+    let engine = RolesEngine::start();
+    let handlers = Scripted::start();
+    handlers.on_path("/advice", Reply::json("[]"));
+    let setup = Setup::before(engine.port).with_actions("supplies", handlers.port);
+    let pillion = setup.config("upstream: {schema_varies_by: [x-tenant]}\n").start().wait_until_ready();
+    let ask_as = |tenant: &str| {
+        let headers = [("Content-Type", "application/json"), ("X-Tenant", tenant)];
+        let body = json!({ "query": "{ advice { text } products_aggregate { count } }" }).to_string();
+        pillion.client().request("POST", "/graphql", &headers, body.as_bytes()).text()
+    };
+    let counted = r#"{"data":{"advice":[],"products_aggregate":{"count":1}}}"#;
+    // The engine says it in other words, so these are ours.
+    let refused = "field 'products_aggregate' not found in type: 'query_root'";
+    wait_until("the small tenant's schema to be known", || ask_as("small").contains(refused));
+    for _ in 0..3 {
+        assert_eq!(ask_as("big"), counted);
+        let small = ask_as("small");
+        assert!(small.contains(refused), "{small}");
+    }
+}
