@@ -50,7 +50,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         };
         Some(vec![value])
     };
-    let loaded = load(None, &flag).map_err(|mistakes| super::serve::report(&mistakes))?;
+    let loaded = load(None, &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
     println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![

@@ -1,31 +1,41 @@
 //! The command line: what it takes comes out of the table of settings.
 
+pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod explain;
+pub mod schema;
 pub mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::config::load::{Loaded, load};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
+use crate::model::source::Diagnostic;
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
-    let result = match matches.subcommand() {
-        Some(("serve", arguments)) => serve::run(arguments),
-        #[cfg(feature = "demo")]
-        Some(("demo", arguments)) => demo::run(arguments),
-        _ => Err("no such command".to_owned()),
-    };
-    match result {
+    let done = |result: Result<(), String>| match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
         }
+    };
+    match matches.subcommand() {
+        Some(("serve", arguments)) => done(serve::run(arguments)),
+        Some(("check", arguments)) => check::run(arguments),
+        Some(("explain", arguments)) => done(explain::run(arguments)),
+        Some(("schema", arguments)) => done(schema::run(arguments)),
+        #[cfg(feature = "demo")]
+        Some(("demo", arguments)) => done(demo::run(arguments)),
+        _ => done(Err("no such command".to_owned())),
     }
 }
 
@@ -35,17 +45,20 @@ fn command() -> Command {
         .about("A sidecar reverse proxy that adds actions to a GraphQL API you already run.")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(serve_command());
+        .subcommand(configured(Command::new("serve").about("Stands in front of the engine and serves.")))
+        .subcommand(configured(check::command()))
+        .subcommand(configured(explain::command()))
+        .subcommand(configured(schema::command()));
     #[cfg(feature = "demo")]
     let command = command.subcommand(demo::command());
     command
 }
 
-fn serve_command() -> Command {
+/// A command with all settings.
+fn configured(command: Command) -> Command {
     let config = Arg::new("config").long("config").value_name("FILE").help("pillion.yaml with any of the settings");
-    let serve =
-        Command::new("serve").about("Stands in front of the engine and serves.").arg(config.env("PILLION_CONFIG"));
-    serve.args(SETTINGS.iter().filter_map(|setting| Some(argument(setting, setting.flag?))))
+    let settings = SETTINGS.iter().filter_map(|setting| Some(argument(setting, setting.flag?)));
+    command.arg(config.env("PILLION_CONFIG")).next_help_heading("Settings").args(settings)
 }
 
 fn argument(setting: &Setting, flag: &'static str) -> Arg {
@@ -64,6 +77,59 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
         Kind::Bytes | Kind::Count => argument.value_name("NUMBER"),
         Kind::Text | Kind::Secret | Kind::Texts => argument.value_name("VALUE"),
     }
+}
+
+/// An address that nobody has, for commands that do without the engine.
+const NO_ENGINE: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
+
+/// Reads the configuration that the arguments, the environment and the files make.
+fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
+    let config = arguments.get_one::<String>("config").map(Path::new);
+    let flag = |setting: &Setting| {
+        setting.flag?;
+        let values = arguments.get_many::<String>(setting.key)?;
+        Some(values.cloned().collect())
+    };
+    load(config, &flag, assumed)
+}
+
+/// All mistakes, for a person.
+fn report(mistakes: &[Diagnostic]) -> String {
+    let rendered: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    rendered.join("\n\n")
+}
+
+fn role_argument() -> Arg {
+    Arg::new("role").long("role").value_name("ROLE").default_value("admin").help("As which role sees it")
+}
+
+fn header_argument() -> Arg {
+    let help = "A header that the caller sends; may be given several times";
+    Arg::new("header").long("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help(help)
+}
+
+/// The headers of `--header`, and the role's.
+fn headers_of(arguments: &ArgMatches) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for text in arguments.get_many::<String>("header").into_iter().flatten() {
+        let parts = text.split_once(':').and_then(|(name, value)| {
+            Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
+        });
+        // The text itself is not repeated: it may hold a password.
+        let (name, value) = parts.ok_or("error: --header: this is not a header; write 'name: value'")?;
+        headers.append(name, value);
+    }
+    let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
+    let role = HeaderValue::try_from(role).map_err(|_| "error: --role: this cannot be a role")?;
+    headers.insert(HeaderName::from_static("x-hasura-role"), role);
+    Ok(headers)
+}
+
+/// Runs something that asks others.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    crate::install_tls_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map(|runtime| runtime.block_on(future)).map_err(|error| format!("error: {error}"))
 }
 
 #[cfg(test)]

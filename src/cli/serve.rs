@@ -1,15 +1,13 @@
 //! `pillion serve`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::ArgMatches;
 
+use super::{load_from, report};
 use crate::admin::Admin;
-use crate::config::load::{Loaded, load};
-use crate::config::settings_table::Setting;
+use crate::config::load::Loaded;
 use crate::execute::World;
-use crate::model::source::Diagnostic;
 use crate::proxy::server::{self, Beside};
 use crate::telemetry::logs;
 
@@ -18,13 +16,7 @@ use crate::telemetry::logs;
 /// # Errors
 /// Everything that is wrong with the configuration, or why it cannot be served.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let config = arguments.get_one::<String>("config").map(Path::new);
-    let flag = |setting: &Setting| {
-        setting.flag?;
-        let values = arguments.get_many::<String>(setting.key)?;
-        Some(values.cloned().collect())
-    };
-    serve(load(config, &flag).map_err(|mistakes| report(&mistakes))?, Vec::new())
+    serve(load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?, Vec::new())
 }
 
 /// Serves what was loaded, with other services beside it.
@@ -54,11 +46,4 @@ pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
     beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
     server::serve(Arc::clone(&world), beside).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
-}
-
-/// All mistakes, for a person.
-#[must_use]
-pub fn report(mistakes: &[Diagnostic]) -> String {
-    let rendered: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-    rendered.join("\n\n")
 }

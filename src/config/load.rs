@@ -25,19 +25,20 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads it all.
+/// Reads it all. `assumed` are the values of settings that nobody has to give for the purpose at hand.
 ///
 /// # Errors
 /// Every mistake that was found, warnings among them.
 pub fn load(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+    assumed: &[(&str, &str)],
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let environment = |name: &str| std::env::var(name).ok();
     let mut mistakes = Vec::new();
     let source = config_file.and_then(|path| open(path, &mut mistakes));
     let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
-    let values = Values::collect(flag, &environment, file.as_ref(), &mut mistakes);
+    let values = Values::collect(flag, &environment, file.as_ref(), assumed, &mut mistakes);
     let settings = Settings::read(&values, file.as_ref(), &mut mistakes);
     let Some(settings) = settings else { return Err(mistakes) };
     let schema = load_actions(&settings, &environment, &mut mistakes);
@@ -111,6 +112,15 @@ fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf>
 
 /// Bytes of one configuration file. Ten thousand actions take less.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Reads a file that a command was given.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_file(path: &Path) -> Result<Arc<Source>, Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    open(path, &mut mistakes).ok_or(mistakes)
+}
 
 fn open(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
     let name = path.display().to_string();

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::Node;
 use apollo_compiler::ast::{self, Definition, FieldDefinition, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
+use apollo_compiler::{Name, Node};
 use indexmap::IndexMap;
 
 use crate::graphql::coerce::{Variables, json_of, type_ref};
@@ -75,10 +75,15 @@ impl Reader<'_> {
         Place::at_offset(self.source, node.location().map_or(0, |span| span.offset()))
     }
 
+    /// Past a description, which may have many lines.
+    fn place_of_name(&self, name: &Name) -> Place {
+        Place::at_offset(self.source, name.location().map_or(0, |span| span.offset()))
+    }
+
     fn definition(&mut self, definition: &Definition) {
         match definition {
             Definition::ObjectTypeDefinition(object) => {
-                let place = self.place(object);
+                let place = self.place_of_name(&object.name);
                 match root_kind(&object.name) {
                     Some(kind) => self.actions(kind, &object.fields),
                     None => self.object(&object.name, place, object.description.as_deref(), &object.fields),
@@ -91,7 +96,7 @@ impl Reader<'_> {
             Definition::InputObjectTypeDefinition(input) => {
                 let fields = input.fields.iter().map(|field| self.input_value(field)).collect();
                 let kind = TypeKind::InputObject(fields);
-                self.add(&input.name, self.place(input), input.description.as_deref(), kind);
+                self.add(&input.name, self.place_of_name(&input.name), input.description.as_deref(), kind);
             }
             Definition::EnumTypeDefinition(enumeration) => {
                 let values = enumeration
@@ -99,7 +104,7 @@ impl Reader<'_> {
                     .iter()
                     .map(|value| (value.value.to_string(), value.description.as_ref().map(ToString::to_string)))
                     .collect();
-                let place = self.place(enumeration);
+                let place = self.place_of_name(&enumeration.name);
                 self.add(&enumeration.name, place, enumeration.description.as_deref(), TypeKind::Enum(values));
             }
             Definition::ScalarTypeDefinition(scalar) => self.scalar(scalar),
@@ -129,7 +134,7 @@ impl Reader<'_> {
     fn actions(&mut self, kind: OperationKind, fields: &[Node<FieldDefinition>]) {
         for field in fields {
             let name = field.name.to_string();
-            let place = self.place(field);
+            let place = self.place_of_name(&field.name);
             if let Some(known) = self.signatures.actions.get(&name) {
                 let message = format!(
                     "action '{name}' is declared twice; the first time in {}:{}:{}",
@@ -152,7 +157,7 @@ impl Reader<'_> {
     fn object(&mut self, name: &str, place: Place, description: Option<&str>, fields: &[Node<FieldDefinition>]) {
         let mut output = IndexMap::new();
         for field in fields {
-            let field_place = self.place(field);
+            let field_place = self.place_of_name(&field.name);
             if !field.arguments.is_empty() {
                 let message = format!("the object \"{name}\" can't have arguments");
                 let remedy = format!("remove the arguments of \"{}\"", field.name);
@@ -171,7 +176,7 @@ impl Reader<'_> {
     }
 
     fn scalar(&mut self, scalar: &Node<ast::ScalarTypeDefinition>) {
-        let place = self.place(scalar);
+        let place = self.place_of_name(&scalar.name);
         if BUILT_IN_SCALARS.contains(&scalar.name.as_str()) {
             let message = format!("the scalar '{}' is built in", scalar.name);
             self.mistakes.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));

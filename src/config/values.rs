@@ -33,16 +33,19 @@ pub struct Values {
 }
 
 impl Values {
-    /// Collects the values: flag over environment over file over default. An empty variable counts as unset.
+    /// Collects the values: flag over environment over file over default. An empty variable counts as unset. `assumed`
+    /// are the values of settings that nobody has to give for the purpose at hand.
     pub fn collect(
         flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
         environment: &dyn Fn(&str) -> Option<String>,
         file: Option<&Node>,
+        assumed: &[(&str, &str)],
         mistakes: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut given = HashMap::new();
         for setting in SETTINGS {
-            let default = setting.default.map(|text| vec![text.to_owned()]).unwrap_or_default();
+            let assumed = assumed.iter().find(|(key, _)| *key == setting.key).map(|(_, text)| *text);
+            let default = setting.default.or(assumed).map(|text| vec![text.to_owned()]).unwrap_or_default();
             given.insert(setting.key, Given { texts: default, origin: Origin::Default });
         }
         if let Some(file) = file {

@@ -56,7 +56,7 @@ pub async fn send(
 }
 
 /// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
-fn body(running: &Running<'_>, part: &EnginePart) -> String {
+pub(super) fn body(running: &Running<'_>, part: &EnginePart) -> String {
     let request = running.request;
     let mut json = String::with_capacity(part.query_json.len() + 128);
     json.push_str("{\"query\":");

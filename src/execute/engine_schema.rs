@@ -218,16 +218,22 @@ impl Learned {
         if let Some(known) = self.by_role.get(kind) {
             return known.clone();
         }
-        let merged = self.merge_now(snapshot, kind).map_err(Arc::new);
+        let merged = MergedSchema::new(&self.schema, snapshot, kind).map(Arc::new).map_err(Arc::new);
         self.by_role.insert(kind.to_owned(), merged.clone());
         merged
     }
+}
 
-    fn merge_now(&self, snapshot: &Snapshot, kind: &str) -> Result<Arc<MergedSchema>, MergeError> {
+impl MergedSchema {
+    /// Merges what the engine shows with the actions of a role.
+    ///
+    /// # Errors
+    /// [`MergeError`].
+    pub fn new(engine: &EngineSchema, snapshot: &Snapshot, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let own = snapshot.schema_of(kind).map_err(MergeError::Invalid)?;
-        let role_schema = merge(&self.schema, &own, &snapshot.schema.types, &snapshot.roots)?;
-        Ok(Arc::new(MergedSchema { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema }))
+        let own = snapshot.schema_of(role).map_err(MergeError::Invalid)?;
+        let role_schema = merge(engine, &own, &snapshot.schema.types, &snapshot.roots)?;
+        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema })
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
-use super::engine_schema::{self, Asker, SchemaError};
+use super::engine_schema::{self, Asker, MergedSchema, SchemaError};
 use super::snapshot::Snapshot;
 use super::world::World;
 use crate::graphql::merge::read_engine_answer;
@@ -90,14 +90,7 @@ async fn learn_schema(world: &World, path: &str) {
     {
         return;
     }
-    let asker = Asker {
-        path: path.to_owned(),
-        headers,
-        request_id: REQUEST_ID.into(),
-        role: ADMIN_ROLE.into(),
-        timeout: world.settings.upstream.timeout,
-    };
-    match engine_schema::ask(world, &snapshot, &asker).await {
+    match schema_as(world, path, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(_) => world.schema_was_good.store(true, Ordering::Relaxed),
         Err(SchemaError::Merge(error)) => {
             if let MergeError::Conflicts(conflicts) = error.as_ref() {
@@ -106,6 +99,33 @@ async fn learn_schema(world: &World, path: &str) {
         }
         Err(_) => {}
     }
+}
+
+/// The engine's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn schema_of(world: &World, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
+    let (path, _) = ask_all_paths(world).await?;
+    schema_as(world, path, role, headers).await
+}
+
+async fn schema_as(
+    world: &World,
+    path: &str,
+    role: &str,
+    headers: HeaderMap,
+) -> Result<Arc<MergedSchema>, SchemaError> {
+    let mut all = credentials(world);
+    all.extend(headers);
+    let asker = Asker {
+        path: path.to_owned(),
+        headers: all,
+        request_id: REQUEST_ID.into(),
+        role: role.to_owned(),
+        timeout: world.settings.upstream.timeout,
+    };
+    engine_schema::ask(world, &world.snapshot.load_full(), &asker).await
 }
 
 fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod engine_part;
 pub mod engine_schema;
 pub mod engine_watch;
+pub mod explain;
 pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;

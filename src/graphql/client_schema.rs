@@ -13,6 +13,9 @@ use apollo_compiler::schema::{
 use apollo_compiler::{Name, Node, Schema, name};
 use serde::Deserialize;
 
+use super::plan::RootTypes;
+use crate::model::response::Dialect;
+
 /// The engine's schema as one caller sees it.
 #[derive(Clone)]
 pub struct EngineSchema {
@@ -21,6 +24,25 @@ pub struct EngineSchema {
     /// The directives as the engine lists them; the schema has more of them, because we need them to say what the
     /// engine said in other words.
     pub directives: Vec<ListedDirective>,
+}
+
+impl EngineSchema {
+    /// What its root types are called, and how such an engine tells errors.
+    #[must_use]
+    pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
+        let definition = &self.schema.schema_definition;
+        let is_hasura = definition.query.as_ref().is_some_and(|query| query.name == "query_root");
+        let dialect = if is_hasura { Dialect::Hasura } else { Dialect::Standard };
+        let usual = RootTypes::usual(dialect);
+        let or_usual =
+            |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, |root| root.to_string());
+        let roots = RootTypes {
+            query: or_usual(&definition.query, usual.query),
+            mutation: or_usual(&definition.mutation, usual.mutation),
+            subscription: or_usual(&definition.subscription, usual.subscription),
+        };
+        (roots, dialect)
+    }
 }
 
 /// What introspection shows of a directive beside its definition.

@@ -10,6 +10,7 @@ pub mod mask;
 pub mod merge;
 pub mod merge_schema;
 pub mod plan;
+pub mod print_schema;
 pub mod scan;
 pub mod schema;
 pub mod selection;

@@ -27,20 +27,27 @@ struct Edition {
 pub fn question(edition: usize) -> Bytes {
     static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
         std::array::from_fn(|edition| {
-            let edition = Edition {
-                directive_deprecation: edition < 1,
-                one_of: edition < 2,
-                input_deprecation: edition < 3,
-                year_2021: edition < 4,
-            };
-            edition.question().into()
+            let document = document_text(edition);
+            serde_json::json!({ "query": document, "operationName": OPERATION_NAME }).to_string().into()
         })
     });
     QUESTIONS.get(edition).unwrap_or(&QUESTIONS[EDITIONS - 1]).clone()
 }
 
+/// The introspection query in this edition.
+#[must_use]
+pub fn document_text(edition: usize) -> String {
+    let edition = Edition {
+        directive_deprecation: edition < 1,
+        one_of: edition < 2,
+        input_deprecation: edition < 3,
+        year_2021: edition < 4,
+    };
+    edition.document()
+}
+
 impl Edition {
-    fn question(&self) -> String {
+    fn document(&self) -> String {
         let when = |is_known: bool, text: &'static str| if is_known { text } else { "" };
         let description = when(self.year_2021, "description ");
         let specified_by = when(self.year_2021, "specifiedByURL ");
@@ -50,7 +57,7 @@ impl Edition {
         let deprecation = when(self.input_deprecation, " isDeprecated deprecationReason");
         let all_directives = when(self.directive_deprecation, "(includeDeprecated: true)");
         let directive_deprecation = when(self.directive_deprecation, " isDeprecated deprecationReason");
-        let document = format!(
+        format!(
             "query {OPERATION_NAME} {{ __schema {{ {description}\
              queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }} types {{ ...T }} \
              directives{all_directives} {{ name description {repeatable}locations args{deprecated} {{ ...I }}\
@@ -64,8 +71,7 @@ impl Edition {
              fragment I on __InputValue {{ name description type {{ ...R }} defaultValue{deprecation} }} \
              fragment R on __Type {{ {} }}",
             wrapped_type(WRAPPERS_MAX)
-        );
-        serde_json::json!({ "query": document, "operationName": OPERATION_NAME }).to_string()
+        )
     }
 }
 

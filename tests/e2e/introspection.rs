@@ -527,7 +527,7 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
     let (status, said) = setup.start_in_vain();
     assert_eq!(status.code(), Some(1), "{said}");
     for wanted in [
-        "actions.graphql:5:1: error: the actions and the engine both define the type \"Book\"",
+        "actions.graphql:5:6: error: the actions and the engine both define the type \"Book\"",
         "actions: type Book {",
         "engine: type Book implements Thing {",
         "actions.graphql:2:3: error: the actions and the engine both define the field \"books\" of RootQuery",

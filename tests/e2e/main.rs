@@ -20,6 +20,7 @@ mod harness;
 mod yaml;
 
 mod admin;
+mod commands;
 mod drain;
 mod faults;
 mod introspection;
@@ -60,6 +61,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     });
     let modules = [
         ("admin", admin::TESTS),
+        ("commands", commands::TESTS),
         ("drain", drain::TESTS),
         ("faults", faults::TESTS),
         ("introspection", introspection::TESTS),

@@ -1,0 +1,167 @@
+//! `pillion check`: is the configuration good, and does it go with the engine and the handlers?
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use http::HeaderMap;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use super::{NO_ENGINE, block_on, load_from, report};
+use crate::config::lint::lint;
+use crate::config::load::Loaded;
+use crate::execute::World;
+use crate::execute::engine_schema::SchemaError;
+use crate::execute::engine_watch;
+use crate::graphql::merge_schema::MergeError;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::source::{Diagnostic, Severity};
+
+/// `check` for the command line.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("check")
+        .about("Checks configuration, metadata, variables and templates.")
+        .long_about(
+            "Checks configuration, metadata, variables and templates; with --upstream also whether the actions go with \
+             the engine's schema, and with --handlers whether every handler can be reached.\n\n\
+             Exit status: 0 if nothing is wrong, 1 if something is, 2 if it could not be checked.",
+        )
+        .arg(flag("handlers", "Connect to the host of every handler"))
+        .arg(flag("strict", "Take warnings for errors"))
+        .arg(Arg::new("format").long("format").value_parser(["text", "json"]).default_value("text").help("How to tell"))
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// What was found, and whether everything could be looked at.
+struct Findings {
+    diagnostics: Vec<Diagnostic>,
+    is_complete: bool,
+}
+
+/// Checks it all and tells.
+pub fn run(arguments: &ArgMatches) -> ExitCode {
+    let asks_engine = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
+    let findings = match load_from(arguments, NO_ENGINE) {
+        Err(diagnostics) => Findings { diagnostics, is_complete: true },
+        Ok(loaded) => look(loaded, asks_engine, arguments.get_flag("handlers")),
+    };
+    let count = |severity| findings.diagnostics.iter().filter(|found| found.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
+        let told: Vec<Value> = findings.diagnostics.iter().map(as_json).collect();
+        println!("{}", json!({ "errors": errors, "warnings": warnings, "diagnostics": told }));
+    } else {
+        if !findings.diagnostics.is_empty() {
+            println!("{}\n", report(&findings.diagnostics));
+        }
+        println!("{errors} {}, {warnings} {}", plural(errors, "error"), plural(warnings, "warning"));
+    }
+    match () {
+        () if !findings.is_complete => ExitCode::from(2),
+        () if errors > 0 || warnings > 0 && arguments.get_flag("strict") => ExitCode::from(1),
+        () => ExitCode::SUCCESS,
+    }
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+fn as_json(found: &Diagnostic) -> Value {
+    let severity = if found.severity == Severity::Error { "error" } else { "warning" };
+    let place = found.place.as_ref();
+    json!({
+        "severity": severity,
+        "message": found.message,
+        "file": place.map(|place| place.source.name.as_str()),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "notes": found.notes,
+        "help": found.remedy,
+    })
+}
+
+fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings {
+    let mut diagnostics = std::mem::take(&mut loaded.warnings);
+    diagnostics.extend(lint(&loaded.schema, &loaded.settings));
+    if !asks_engine && !asks_handlers {
+        return Findings { diagnostics, is_complete: true };
+    }
+    let connect_timeout = loaded.settings.handlers.connect_timeout;
+    let outcome = block_on(async {
+        let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        let mut found = Vec::new();
+        if asks_handlers {
+            found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
+        }
+        if asks_engine {
+            found.extend(look_at_engine(&world).await?);
+        }
+        Ok::<_, String>(found)
+    });
+    let is_complete = match outcome.and_then(|outcome| outcome) {
+        Ok(found) => {
+            diagnostics.extend(found);
+            true
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            false
+        }
+    };
+    Findings { diagnostics, is_complete }
+}
+
+/// One connection for each host and port.
+async fn look_at_handlers(schema: &ActionSchema, timeout: Duration) -> Vec<Diagnostic> {
+    let mut reached: BTreeMap<(String, u16), Result<(), String>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for action in schema.actions.values() {
+        let url = &action.handler.url;
+        let address = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(80));
+        if !reached.contains_key(&address) {
+            let outcome = connect(&address, timeout).await;
+            reached.insert(address.clone(), outcome);
+        }
+        if let Some(Err(reason)) = reached.get(&address) {
+            let template = &action.handler.template;
+            let message = format!("the handler of action '{}', {template}, cannot be reached: {reason}", action.name);
+            let place = schema.places.actions.get(&action.field).cloned();
+            found.push(Diagnostic::error(place, message, "start it, or correct its address"));
+        }
+    }
+    found
+}
+
+async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), String> {
+    // An address of version 6 stands in brackets in a URL.
+    let host = host.trim_matches(['[', ']']);
+    match tokio::time::timeout(timeout, TcpStream::connect((host, *port))).await {
+        Err(_) => Err("no answer in time".into()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(_)) => Ok(()),
+    }
+}
+
+async fn look_at_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
+    engine_watch::look(world).await;
+    world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))?;
+    let Some(error) = engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await.err() else {
+        return Ok(Vec::new());
+    };
+    if let SchemaError::Merge(error) = &error
+        && let MergeError::Conflicts(conflicts) = error.as_ref()
+    {
+        let places = &world.snapshot.load().schema.places;
+        return Ok(conflicts.iter().map(|conflict| conflict.diagnostic(places)).collect());
+    }
+    let remedy = "names that exclude one another cannot be found, and the engine's part of documents is left to it";
+    Ok(vec![Diagnostic::warning(None, format!("the engine's schema is not known: {error}"), remedy)])
+}

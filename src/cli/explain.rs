@@ -1,0 +1,220 @@
+//! `pillion explain`: what would happen to a document. Nothing is sent to anybody.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Arg, ArgMatches, Command};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
+use crate::config::load::read_file;
+use crate::execute::engine_schema::MergedSchema;
+use crate::execute::explain::{Explained, ExplainedStep, explain};
+use crate::execute::refusal::Refusal;
+use crate::execute::snapshot::Snapshot;
+use crate::execute::{Envelope, World};
+use crate::graphql::client_schema::{EngineSchema, build_client_schema};
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::RawObject;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::source::{Diagnostic, Place, Source};
+use crate::protocol::http::ResponseType;
+use crate::protocol::trace::TraceContext;
+use crate::session::Session;
+use crate::session::credential::{AuthRules, Credential, read};
+
+/// `explain` for the command line.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("explain")
+        .about("Shows what would happen to a document: who is asked what, in which order, with which headers.")
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The document; - is standard input"))
+        .arg(role_argument())
+        .arg(header_argument())
+        .arg(value("variables", "JSON", "The variables, as a JSON object"))
+        .arg(value("operation", "NAME", "Which operation of the document"))
+        .arg(value(
+            "engine-schema",
+            "FILE",
+            "The engine's answer to the introspection query; its part is then checked as well",
+        ))
+}
+
+fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(kind).help(help)
+}
+
+/// Explains and prints.
+///
+/// # Errors
+/// What is wrong with the configuration, or why the document would be refused.
+pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+    let loaded = load_from(arguments, NO_ENGINE).map_err(|mistakes| report(&mistakes))?;
+    let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
+    let engine = arguments.get_one::<String>("engine-schema").map(|path| read_schema(path)).transpose()?;
+    let headers = headers_of(arguments)?;
+    let session = session_of(&headers)?;
+    let variables = arguments.get_one::<String>("variables").map_or("{}", String::as_str);
+    let variables: RawObject<'_> =
+        serde_json::from_str(variables).map_err(|error| format!("error: --variables: {error}"))?;
+    crate::install_tls_provider();
+    let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+    let snapshot = snapshot_for(&world, engine.as_ref());
+    let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot, session.role())).transpose();
+    let merged = merged.map_err(|error| format!("error: --engine-schema: {error}"))?.map(Arc::new);
+    let request = GraphqlRequest {
+        query: source.text.as_str().into(),
+        operation_name: arguments.get_one::<String>("operation").map(|name| name.as_str().into()),
+        variables,
+        extensions: None,
+    };
+    let trace = TraceContext::read(&headers, 1);
+    let caller = Caller { headers, address: None, request_id: "of-the-request".into() };
+    let envelope = envelope(&caller, &trace);
+    let explained = explain(&world, &snapshot, &envelope, &session, &request, merged.as_ref());
+    match explained {
+        Ok(explained) => {
+            print!("{}", render(&explained, &session, merged.is_some()));
+            Ok(())
+        }
+        Err(refusal) => Err(report(&diagnostics(&refusal, &source))),
+    }
+}
+
+fn read_document(path: &str) -> Result<Arc<Source>, String> {
+    if path != "-" {
+        return read_file(Path::new(path)).map_err(|mistakes| report(&mistakes));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("error: standard input: {error}"))?;
+    Ok(Arc::new(Source { name: "-".into(), text }))
+}
+
+fn read_schema(path: &str) -> Result<EngineSchema, String> {
+    let source = read_file(Path::new(path)).map_err(|mistakes| report(&mistakes))?;
+    build_client_schema(source.text.as_bytes()).map_err(|error| format!("error: {path}: {error}"))
+}
+
+/// The role and the `x-hasura-*` headers are taken at their word: nobody is let in by it.
+fn session_of(headers: &HeaderMap) -> Result<Session, String> {
+    match read(&AuthRules::default(), headers) {
+        Ok(Credential::Session(session)) => Ok(session),
+        Ok(Credential::Token { .. }) => Err("error: --header: give a role instead of a token".into()),
+        Err(error) => Err(format!("error: --header: {error}")),
+    }
+}
+
+fn snapshot_for(world: &World, engine: Option<&EngineSchema>) -> Arc<Snapshot> {
+    let snapshot = world.snapshot.load_full();
+    let Some(engine) = engine else { return snapshot };
+    let (roots, dialect) = engine.roots_and_dialect();
+    let dialect = world.settings.dialect.unwrap_or(dialect);
+    Arc::new(snapshot.for_engine(roots, dialect, &world.settings.introspection))
+}
+
+fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
+    Envelope {
+        caller,
+        trace,
+        path: "/graphql",
+        is_get: false,
+        response_type: ResponseType::Json,
+        shows_status: false,
+        deadline: Instant::now() + Duration::from_secs(1),
+    }
+}
+
+/// Why the document would be refused, each mistake with its place in it.
+fn diagnostics(refusal: &Refusal, source: &Arc<Source>) -> Vec<Diagnostic> {
+    match refusal {
+        Refusal::Request(error) => {
+            let place = error.locations.first().map(|at| Place {
+                source: Arc::clone(source),
+                line: at.line,
+                column: at.column,
+            });
+            vec![Diagnostic::error(place, format!("{} ({})", error.message, error.code), "")]
+        }
+        Refusal::Invalid { mistakes, .. } => mistakes
+            .iter()
+            .map(|mistake| {
+                let place = mistake.offset.map(|offset| Place::at_offset(source, offset));
+                Diagnostic::error(place, mistake.message.clone(), "")
+            })
+            .collect(),
+    }
+}
+
+fn render(explained: &Explained, session: &Session, is_checked: bool) -> String {
+    if !explained.concerns_us {
+        return "Nothing of this is an action or introspection: the engine gets the request as it is.\n".into();
+    }
+    let count = explained.steps.len();
+    let order = match (count, explained.kind) {
+        (1, _) => "1 step".to_owned(),
+        (_, OperationKind::Mutation) => format!("{count} steps, one after the other"),
+        _ => format!("{count} steps, side by side"),
+    };
+    let mut text = format!("{} as role {}: {order}\n", explained.kind.keyword(), session.role());
+    for (index, step) in explained.steps.iter().enumerate() {
+        let is_last = index + 1 == count;
+        let (branch, trunk) = if is_last { ("└─", "   ") } else { ("├─", "│  ") };
+        let (title, details) = describe(step);
+        let _ = writeln!(text, "{branch} {}. {title}", index + 1);
+        for line in details.lines() {
+            let gap = if line.is_empty() { "" } else { "   " };
+            let _ = writeln!(text, "{trunk}{gap}{line}");
+        }
+    }
+    let asks_engine = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Engine { .. }));
+    if asks_engine && !is_checked {
+        text.push_str("The engine's part has not been checked: give --engine-schema.\n");
+    }
+    text
+}
+
+fn describe(step: &ExplainedStep) -> (String, String) {
+    match step {
+        ExplainedStep::Introspection { response_name } => {
+            (format!("introspection: {response_name}"), "answered from the merged schema".into())
+        }
+        ExplainedStep::Engine { fields, document, body } => {
+            let rest: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+            let rest: Map<String, Value> = rest.into_iter().filter(|(key, _)| key != "query").collect();
+            let end = if document.ends_with('\n') { "" } else { "\n" };
+            let mut details = format!("{document}{end}");
+            if !rest.is_empty() {
+                let _ = writeln!(details, "with {}", Value::Object(rest));
+            }
+            (format!("engine: {}", fields.join(", ")), details)
+        }
+        ExplainedStep::Action { response_name, action, input, headers } => {
+            let Action { name, handler, timeout, .. } = action.as_ref();
+            let title =
+                format!("action {name} as {response_name}: POST {}, within {} s", handler.template, timeout.as_secs());
+            let mut details = format!("input {}\n", Value::Object(input.clone()));
+            match headers {
+                Err(error) => {
+                    let _ = writeln!(details, "would not be called: {error}");
+                }
+                Ok(headers) => headers.iter().for_each(|(name, value)| {
+                    let _ = writeln!(details, "{name}: {}", shown(name, value));
+                }),
+            }
+            details.push_str("traceparent, x-b3-*: those of the request");
+            (title, details)
+        }
+    }
+}
+
+/// A value as anybody may see it.
+fn shown(name: &HeaderName, value: &HeaderValue) -> String {
+    if value.is_sensitive() || [AUTHORIZATION, COOKIE].contains(name) {
+        return "***".into();
+    }
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}

@@ -1,0 +1,45 @@
+//! `pillion schema`: the merged schema, for code generators and reviews.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{block_on, header_argument, headers_of, load_from, report, role_argument};
+use crate::execute::engine_watch;
+use crate::execute::{World, introspection_part};
+use crate::graphql::print_schema::print_schema;
+
+/// `schema` for the command line.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("schema")
+        .about("Prints the engine's schema with the actions in it, as a role sees it.")
+        .arg(role_argument())
+        .arg(header_argument())
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_parser(["sdl", "json"])
+                .default_value("sdl")
+                .help("SDL, or the result of the introspection query"),
+        )
+}
+
+/// Asks the engine and prints.
+///
+/// # Errors
+/// What is wrong with the configuration, or why the engine's schema cannot be had.
+pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+    let loaded = load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?;
+    let headers = headers_of(arguments)?;
+    let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
+    let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
+    let text = block_on(async {
+        let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        engine_watch::look(&world).await;
+        world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))?;
+        let merged = engine_watch::schema_of(&world, role, headers).await;
+        let merged = merged.map_err(|error| format!("error: the engine's schema is not known: {error}"))?;
+        if as_json { introspection_part::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }
+    })??;
+    print!("{text}");
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What would happen to a request, without any of it happening.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::engine_schema::MergedSchema;
+use super::prepared::Prepared;
+use super::refusal::Refusal;
+use super::run::Running;
+use super::snapshot::Snapshot;
+use super::{Envelope, World, calls, engine_part};
+use crate::action::headers::{self, HeaderError};
+use crate::graphql::plan::{EnginePart, Step};
+use crate::model::action::{Action, OperationKind};
+use crate::model::request::GraphqlRequest;
+use crate::session::Session;
+
+/// A request that would be carried out.
+pub struct Explained {
+    /// Does anything of it concern us? If not, the engine gets it byte by byte.
+    pub concerns_us: bool,
+    /// The operation's kind.
+    pub kind: OperationKind,
+    /// What would be done: for a mutation one after the other, otherwise side by side.
+    pub steps: Vec<ExplainedStep>,
+}
+
+/// One piece of work.
+pub enum ExplainedStep {
+    /// The engine is asked.
+    Engine {
+        /// Its root fields by response name.
+        fields: Vec<String>,
+        /// The sub-document, exactly as it would be sent.
+        document: String,
+        /// The whole body of the request to the engine.
+        body: String,
+    },
+    /// A webhook is called.
+    Action {
+        /// The key of its answer.
+        response_name: String,
+        /// Whom.
+        action: Arc<Action>,
+        /// Its arguments, coerced.
+        input: Map<String, Value>,
+        /// What it would get, trace headers left out; sensitive values are marked as such.
+        headers: Result<HeaderMap, HeaderError>,
+    },
+    /// Introspection is answered from the merged schema.
+    Introspection {
+        /// The key of its answer.
+        response_name: String,
+    },
+}
+
+/// Works out what would happen. `merged` is the merged schema, if the engine's is known.
+///
+/// # Errors
+/// Why the request would be refused.
+pub fn explain(
+    world: &World,
+    snapshot: &Arc<Snapshot>,
+    envelope: &Envelope<'_>,
+    session: &Session,
+    request: &GraphqlRequest<'_>,
+    merged: Option<&Arc<MergedSchema>>,
+) -> Result<Explained, Refusal> {
+    let prepared = Prepared::new(snapshot, &request.query)?;
+    let operation = prepared.operation(request.operation_name.as_deref())?;
+    let kind = operation.kind();
+    if !prepared.concern.any() {
+        return Ok(Explained { concerns_us: false, kind, steps: Vec::new() });
+    }
+    if kind == OperationKind::Subscription {
+        return Err(Refusal::subscription());
+    }
+    let cached = prepared.plan(snapshot, operation, &request.variables, snapshot.merges_introspection)?;
+    cached.validate(snapshot, session.role())?;
+    if let Some(merged) = merged {
+        cached.validate_whole(snapshot, &prepared.document, merged)?;
+    }
+    let allowed = calls::allow(snapshot, session, &prepared, &cached, &request.variables)?;
+    let plan = &cached.plan;
+    let running = Running { world, snapshot, envelope, session, request, plan, merged };
+    let step = |step: &Step| match step {
+        Step::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
+        Step::Action(index) => {
+            let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
+            Some(action_step(&running, &planned.response_name, call))
+        }
+        Step::Introspection(index) => {
+            let response_name = plan.introspections.get(*index)?.response_name.clone();
+            Some(ExplainedStep::Introspection { response_name })
+        }
+    };
+    Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect() })
+}
+
+fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
+    ExplainedStep::Engine {
+        fields: part.fields.iter().map(|(name, _)| name.clone()).collect(),
+        // It was made from a string, so it is one.
+        document: serde_json::from_str(&part.query_json).unwrap_or_default(),
+        body: engine_part::body(running, part),
+    }
+}
+
+fn action_step(running: &Running<'_>, response_name: &str, call: &calls::AllowedCall) -> ExplainedStep {
+    let caller = running.envelope.caller;
+    let precedence = running.world.settings.precedence;
+    let rules = &call.action().headers;
+    ExplainedStep::Action {
+        response_name: response_name.to_owned(),
+        action: Arc::clone(call.action()),
+        input: call.input().clone(),
+        headers: headers::outgoing(rules, precedence, &caller.headers, running.session, &caller.request_id),
+    }
+}

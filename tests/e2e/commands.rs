@@ -1,0 +1,278 @@
+//! `pillion check`, `explain` and `schema`, as people and pipelines call them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::harness::engines::{Engines, run_node};
+use super::harness::scripted::Scripted;
+use super::startup::folder;
+
+pub const TESTS: &[super::Test] = &[
+    ("check_finds_nothing_or_says_what", check_finds_nothing_or_says_what),
+    ("check_warns_of_oversights", check_warns_of_oversights),
+    ("check_looks_at_the_engine", check_looks_at_the_engine),
+    ("check_looks_at_handlers", check_looks_at_handlers),
+    ("explain_shows_the_plan", explain_shows_the_plan),
+    ("explain_shows_mistakes", explain_shows_mistakes),
+    ("explain_checks_the_engines_part_too", explain_checks_the_engines_part_too),
+    ("schema_prints_what_a_role_sees", schema_prints_what_a_role_sees),
+];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata").join(name)
+}
+
+/// Runs a command with nothing in its environment but these variables.
+fn pillion(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).stdin(std::process::Stdio::null());
+    command.output().expect("pillion runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn assert_says(output: &Output, status: i32, words: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word} is not in:\n{said}");
+    }
+}
+
+const HANDLERS: (&str, &str) = ("HANDLERS", "http://127.0.0.1:1");
+
+fn check(metadata: &Path, more: &[&str], environment: &[(&str, &str)]) -> Output {
+    let metadata = metadata.display().to_string();
+    pillion(&[&["check", "--metadata", metadata.as_str()], more].concat(), environment)
+}
+
+fn check_finds_nothing_or_says_what(_: &Engines) {
+    let fine = folder(
+        "fine",
+        &[
+            ("actions.graphql", "type Query { one: Int }\n"),
+            (
+                "actions.yaml",
+                "actions:\n  - name: one\n    definition: {handler: 'http://127.0.0.1:1'}\n    permissions: [{role: user}]\n",
+            ),
+        ],
+    );
+    assert_says(&check(&fine, &["--strict"], &[]), 0, &["0 errors, 0 warnings"]);
+    std::fs::write(fine.join("actions.graphql"), "type Query {\n  one(a: Nowhere): Int\n}\n").expect("a file");
+    let broken = check(&fine, &[], &[]);
+    assert_says(
+        &broken,
+        1,
+        &["actions.graphql:2:3: error:", "2 |   one(a: Nowhere): Int", "  |   ^", "help:", "1 error"],
+    );
+    let json = check(&fine, &["--format", "json"], &[]);
+    let told: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((json.status.code(), &told["errors"]), (Some(1), &json!(1)));
+    let found = &told["diagnostics"][0];
+    assert_eq!((&found["severity"], &found["line"], &found["column"]), (&json!("error"), &json!(2), &json!(3)));
+    assert!(found["file"].as_str().is_some_and(|file| file.ends_with("actions.graphql")), "{told}");
+    // A variable that is not set, and a call that makes no sense.
+    assert_says(&check(&fixture("shop"), &[], &[]), 1, &["the environment variable HANDLERS is not set"]);
+    assert_eq!(check(&fine, &["--colour"], &[]).status.code(), Some(2));
+    std::fs::remove_dir_all(fine).expect("the folder");
+}
+
+fn check_warns_of_oversights(_: &Engines) {
+    let odd = folder(
+        "odd",
+        &[
+            (
+                "actions.graphql",
+                "type Query { slow(a: In): Out }\ninput In { a: Int }\ntype Out { b: Int }\n\"of no use\"\ntype Idle { c: Int }\n",
+            ),
+            (
+                "actions.yaml",
+                "actions:\n  - name: slow\n    definition:\n      handler: 'http://127.0.0.1:1'\n      timeout: 90\n      forward_client_headers: true\n      headers: [{name: X-Api-Key, value_from_env: KEY}]\n",
+            ),
+        ],
+    );
+    let warned = check(&odd, &[], &[("KEY", "c4nary")]);
+    assert_says(
+        &warned,
+        0,
+        &[
+            "nobody but admin may call action 'slow'",
+            "action 'slow' may take 90 s, but a client's request 70 s as a whole",
+            "actions.graphql:5:6: warning: no action uses the type 'Idle'",
+            "a client can replace the header 'x-api-key' of action 'slow'",
+            "0 errors, 4 warnings",
+        ],
+    );
+    assert!(!said(&warned).contains("c4nary"));
+    assert_eq!(check(&odd, &["--strict"], &[("KEY", "k")]).status.code(), Some(1));
+    std::fs::remove_dir_all(odd).expect("the folder");
+}
+
+fn check_looks_at_the_engine(engines: &Engines) {
+    let upstream = format!("http://127.0.0.1:{}", engines.yoga);
+    assert_says(&check(&fixture("shop"), &["--upstream", &upstream], &[HANDLERS]), 0, &["0 errors"]);
+    let clash = folder(
+        "check-clash",
+        &[
+            ("actions.graphql", "type Query {\n  own: Book\n}\ntype Book {\n  pages: Int\n}\n"),
+            ("actions.yaml", "actions:\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1'}\n"),
+        ],
+    );
+    let words = [
+        "actions.graphql:4:6: error: the actions and the engine both define the type \"Book\"",
+        "engine: type Book implements Thing {",
+    ];
+    assert_says(&check(&clash, &["--upstream", &upstream], &[]), 1, &words);
+    // Only a flag makes it ask: the same address in the environment is for serving.
+    assert_eq!(check(&clash, &[], &[("PILLION_UPSTREAM", &upstream)]).status.code(), Some(0));
+    let nobody = check(&clash, &["--upstream", "http://127.0.0.1:1"], &[]);
+    assert_says(&nobody, 2, &["the upstream cannot be reached"]);
+    std::fs::remove_dir_all(clash).expect("the folder");
+}
+
+fn check_looks_at_handlers(_: &Engines) {
+    let handlers = Scripted::start();
+    let address = format!("http://127.0.0.1:{}", handlers.port);
+    assert_says(&check(&fixture("shop"), &["--handlers"], &[("HANDLERS", &address)]), 0, &["0 errors"]);
+    let gone = check(&fixture("shop"), &["--handlers"], &[HANDLERS]);
+    assert_says(&gone, 1, &["the handler of action 'quote', {{HANDLERS}}/quote, cannot be reached", "9 errors"]);
+    assert!(!said(&gone).contains("127.0.0.1:1/"), "addresses stay templates");
+}
+
+fn explain(document: &str, more: &[&str]) -> Output {
+    // Tests run side by side.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("explain-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = folder(&name, &[("document.graphql", document)]);
+    let path = folder.join("document.graphql").display().to_string();
+    let metadata = fixture("shop").display().to_string();
+    let output = pillion(&[&["explain", "--metadata", metadata.as_str(), path.as_str()], more].concat(), &[HANDLERS]);
+    std::fs::remove_dir_all(folder).expect("the folder");
+    output
+}
+
+fn explain_shows_the_plan(_: &Engines) {
+    let document = "mutation Buy($order: OrderInput!, $stars: Int!) {\n  createReview(input: { stars: $stars }) { id } # é😀\n  placeOrder(order: $order) { id }\n  sendCode(phone: \"1\")\n  deleteReviewById(id: 1) { id }\n}\nquery Other { x }\n";
+    let variables = r#"{"order":{"productId":2},"stars":5}"#;
+    let more = [
+        "--role=customer",
+        "--operation=Buy",
+        "--header=X-Hasura-User-Id: 7",
+        "--header=Authorization: Bearer c4nary",
+        "--header=X-Mine: 1",
+        "--variables",
+        variables,
+    ];
+    let output = explain(document, &more);
+    assert_says(&output, 0, &[]);
+    let wanted = "\
+mutation as role customer: 4 steps, one after the other
+├─ 1. engine: createReview
+│     mutation Buy(                   , $stars: Int!) {
+│       createReview(input: { stars: $stars }) { id } # é😀
+│
+│
+│
+│     }
+│
+│     with {\"operationName\":\"Buy\",\"variables\":{\"stars\":5}}
+├─ 2. action placeOrder as placeOrder: POST {{HANDLERS}}/placeOrder, within 30 s
+│     input {\"order\":{\"productId\":2,\"amount\":1}}
+│     authorization: ***
+│     x-mine: 1
+│     x-hasura-role: customer
+│     x-hasura-user-id: 7
+│     x-api-key: ***
+│     x-request: ***
+│     content-type: application/json
+│     user-agent: pillion/0.1.0
+│     traceparent, x-b3-*: those of the request
+├─ 3. action sendCode as sendCode: POST {{HANDLERS}}/sendCode, within 30 s
+│     input {\"phone\":\"1\"}
+│     content-type: application/json
+│     user-agent: pillion/0.1.0
+│     traceparent, x-b3-*: those of the request
+└─ 4. engine: deleteReviewById
+";
+    let told = said(&output);
+    let told_lines: Vec<&str> = told.lines().map(str::trim_end).take(wanted.lines().count()).collect();
+    assert_eq!(told_lines, wanted.lines().map(str::trim_end).collect::<Vec<_>>(), "{told}");
+    assert!(told.ends_with("The engine's part has not been checked: give --engine-schema.\n"), "{told}");
+    assert!(!told.contains("c4nary") && !told.contains("configured-key"), "{told}");
+    // What is sent, to the letter: trailing blanks included.
+    assert!(
+        told.contains(
+            "│       createReview(input: { stars: $stars }) { id } # é😀\n│                                       \n"
+        ),
+        "{told}"
+    );
+    assert_says(&explain("{ a b }", &[]), 0, &["the engine gets the request as it is"]);
+    let introspection = explain("{ __schema { description } count a }", &[]);
+    assert_says(&introspection, 0, &["query as role admin: 3 steps, side by side", "introspection: __schema"]);
+}
+
+fn explain_shows_mistakes(_: &Engines) {
+    let wrong = explain("{\n  quote(productId: \"x\") { totl }\n}\n", &[]);
+    assert_says(&wrong, 1, &["document.graphql:2:20: error:", "document.graphql:2:27: error:", "totl", "2 |   quote("]);
+    assert_says(&explain("{ secretReport { rows } }", &["--role=guest"]), 1, &["secretReport"]);
+    assert_says(&explain("{ count", &[]), 1, &["document.graphql:1:8: error: syntax error"]);
+    let missing = "query ($n: Int!) { quote(productId: $n) { total } }";
+    assert_says(&explain(missing, &[]), 1, &["Variable \"$n\" of required type \"Int!\" was not provided"]);
+    assert_says(&explain("{ count }", &["--variables=[1]"]), 1, &["--variables"]);
+    assert_says(&pillion(&["explain", "/nowhere.graphql"], &[]), 1, &["/nowhere.graphql"]);
+}
+
+fn schema(port: u16, metadata: &str, more: &[&str]) -> Output {
+    let (upstream, metadata) = (format!("http://127.0.0.1:{port}"), fixture(metadata).display().to_string());
+    let arguments = ["schema", "--upstream", upstream.as_str(), "--metadata", metadata.as_str()];
+    pillion(&[&arguments, more].concat(), &[HANDLERS])
+}
+
+fn explain_checks_the_engines_part_too(engines: &Engines) {
+    // The engine's own schema: what is merged with no actions at all.
+    let empty = folder("no-actions", &[("version.yaml", "version: 3\n")]);
+    let upstream = format!("http://127.0.0.1:{}", engines.yoga);
+    let metadata = empty.display().to_string();
+    let arguments = ["schema", "--format=json", "--upstream", upstream.as_str(), "--metadata", metadata.as_str()];
+    let engine = pillion(&arguments, &[]);
+    assert_says(&engine, 0, &["RootQuery"]);
+    let file = empty.join("engine.json");
+    std::fs::write(&file, &engine.stdout).expect("a file");
+    let engine_schema = format!("--engine-schema={}", file.display());
+    assert_says(
+        &explain("{ count books { titel } }", &[&engine_schema]),
+        1,
+        &["document.graphql:1:17: error:", "titel"],
+    );
+    let fine = explain("query { count ...F } fragment F on RootQuery { books { title } }", &[&engine_schema]);
+    assert_says(&fine, 0, &["2 steps, side by side"]);
+    assert!(!said(&fine).contains("has not been checked"));
+    std::fs::remove_dir_all(empty).expect("the folder");
+}
+
+fn schema_prints_what_a_role_sees(engines: &Engines) {
+    for (port, metadata, role) in [
+        (engines.postgraphile, "shop", "customer"),
+        (engines.yoga, "shop", "admin"),
+        (engines.roles, "supplies", "clerk"),
+        (engines.roles, "supplies", "customer"),
+    ] {
+        let role_flag = format!("--role={role}");
+        let json = schema(port, metadata, &["--format=json", &role_flag]);
+        let sdl = schema(port, metadata, &[&role_flag]);
+        assert_says(&json, 0, &[]);
+        assert_says(&sdl, 0, &[]);
+        let input =
+            json!({ "introspection": serde_json::from_slice::<Value>(&json.stdout).expect("JSON"), "sdl": said(&sdl) });
+        let verdict: Value = serde_json::from_str(&run_node("same-schema.mjs", &[], &input.to_string())).expect("JSON");
+        assert_eq!(verdict, json!({ "same": true }), "{metadata}, {role}: {}", said(&sdl));
+    }
+    let customers = said(&schema(engines.roles, "supplies", &["--role=customer"]));
+    assert!(customers.contains("advice(") && !customers.contains("restock"), "{customers}");
+    assert_says(&schema(1, "shop", &[]), 1, &["the upstream cannot be reached"]);
+}
