@@ -44,6 +44,6 @@ pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     let admin = Admin::new(Arc::clone(&world));
     beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
-    server::serve(Arc::clone(&world), beside).map_err(failed)?;
+    server::serve(&world, beside).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }

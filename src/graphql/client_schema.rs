@@ -35,7 +35,7 @@ impl EngineSchema {
         let dialect = if is_hasura { Dialect::Hasura } else { Dialect::Standard };
         let usual = RootTypes::usual(dialect);
         let or_usual =
-            |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, |root| root.to_string());
+            |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, ToString::to_string);
         let roots = RootTypes {
             query: or_usual(&definition.query, usual.query),
             mutation: or_usual(&definition.mutation, usual.mutation),
@@ -76,6 +76,7 @@ pub enum ClientSchemaError {
 }
 
 /// What every schema has: the introspection types, and the scalars and directives of the specification.
+#[must_use]
 pub fn built_in() -> &'static Schema {
     static BUILT_IN: LazyLock<Schema> = LazyLock::new(|| {
         let mut schema = Schema::new();

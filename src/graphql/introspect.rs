@@ -357,7 +357,7 @@ impl Writer<'_> {
                 writer.optional(directive.and_then(|found| text_argument(found, "url")));
             }
             ("fields", ExtendedType::Object(object)) => {
-                writer.fields(object.fields.values().map(|field| &field.node), field)
+                writer.fields(object.fields.values().map(|field| &field.node), field);
             }
             ("fields", ExtendedType::Interface(interface)) => {
                 writer.fields(interface.fields.values().map(|field| &field.node), field);

@@ -9,13 +9,12 @@ use crate::model::types::{TypeKind, TypeRef, Types};
 pub fn literal_text(types: &Types, ty: &TypeRef, value: &Value) -> String {
     match (ty, value) {
         (_, Value::Null) => "null".into(),
-        (TypeRef::NonNull(inner), _) => literal_text(types, inner, value),
         (TypeRef::List(inner), Value::Array(items)) => {
             let items: Vec<String> = items.iter().map(|item| literal_text(types, inner, item)).collect();
             format!("[{}]", items.join(", "))
         }
         // A single value stands for a list of it.
-        (TypeRef::List(inner), _) => literal_text(types, inner, value),
+        (TypeRef::NonNull(inner) | TypeRef::List(inner), _) => literal_text(types, inner, value),
         (TypeRef::Named(name), _) => named(types, name, value),
     }
 }

@@ -35,7 +35,7 @@ impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
-pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(world: &Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     let settings = &world.settings;
     check_listeners(settings)?;
     let conf = server_conf(settings);
@@ -46,7 +46,7 @@ pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
-    let gate = Gate { world: Arc::clone(&world), budget };
+    let gate = Gate { world: Arc::clone(world), budget };
     let mut proxy = ProxyServiceBuilder::new(&conf, gate).name("proxy").server_options(options).build();
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
@@ -56,9 +56,9 @@ pub fn serve(world: Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     for Beside(service) in beside {
         server.add_boxed_service(service);
     }
-    server.add_service(background_service("watch", Background(Arc::clone(&world))));
-    announce(Arc::clone(&world));
-    server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(&world))) });
+    server.add_service(background_service("watch", Background(Arc::clone(world))));
+    announce(Arc::clone(world));
+    server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(world))) });
     Ok(())
 }
 

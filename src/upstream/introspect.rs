@@ -22,7 +22,7 @@ struct Edition {
     year_2021: bool,
 }
 
-/// The question in this edition, as the JSON of a request.
+/// The question in this edition, of [`EDITIONS`], as the JSON of a request.
 #[must_use]
 pub fn question(edition: usize) -> Bytes {
     static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
@@ -31,7 +31,7 @@ pub fn question(edition: usize) -> Bytes {
             serde_json::json!({ "query": document, "operationName": OPERATION_NAME }).to_string().into()
         })
     });
-    QUESTIONS.get(edition).unwrap_or(&QUESTIONS[EDITIONS - 1]).clone()
+    QUESTIONS.get(edition).cloned().unwrap_or_default()
 }
 
 /// The introspection query in this edition.

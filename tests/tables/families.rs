@@ -1,16 +1,20 @@
 //! How each family's cases are run.
 
-use apollo_compiler::Node;
 use apollo_compiler::ast::OperationDefinition;
+use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pillion::action::answer::{self, AnswerError};
 use pillion::action::headers::{self, Precedence};
 use pillion::action::shape::shape;
 use pillion::action::template;
+use pillion::config::prefix::{self, Prefixes};
+use pillion::graphql::client_schema::EngineSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
+use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, Owner, Plan, PlanError, RootTypes, Step, Surroundings};
 use pillion::graphql::selection::select;
 use pillion::graphql::{schema, validate};
@@ -33,6 +37,7 @@ pub const FAMILIES: &[Family] = &[
     ("masks", run_mask),
     ("merging", run_merge),
     ("plans", run_plan),
+    ("schemas", run_schema),
     ("shapes", run_shape),
     ("tokens", run_token),
     ("validation", run_validation),
@@ -298,4 +303,29 @@ fn run_configuration(case: &Value) -> String {
     let lines: Vec<String> =
         mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned()).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }
+}
+
+/// The types and roots that merging adds to the engine's schema or changes in it.
+fn run_schema(case: &Value) -> String {
+    let prefix = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
+    let prefixes = Prefixes { types: prefix("type_prefix"), fields: prefix("field_prefix") };
+    let actions = prefix::apply(actions::from_sdl(text(case, "actions")), &prefixes);
+    let own = schema::of_actions(&actions, &roots(), text(case, "role")).expect("a schema");
+    let engine = Schema::parse(text(case, "engine"), "engine").expect("SDL");
+    let engine = EngineSchema { schema: engine, directives: Vec::new() };
+    let merged = match merge(&engine, &own, &actions.types, &roots()) {
+        Ok(merged) => merged.schema,
+        Err(error) => return error.to_string(),
+    };
+    let mut lines = Vec::new();
+    if let (Some(root), None) = (&merged.schema_definition.mutation, &engine.schema.schema_definition.mutation) {
+        lines.push(format!("mutations start from {}", root.name));
+    }
+    let is_new = |name: &Name, definition: &ExtendedType| engine.schema.types.get(name) != Some(definition);
+    for (_, definition) in merged.types.iter().filter(|(name, definition)| is_new(name, definition)) {
+        lines.push(definition.to_string());
+    }
+    // On one line each.
+    let lines = lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
 }
