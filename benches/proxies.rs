@@ -4,6 +4,7 @@
 
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
 
+mod big_schema;
 mod plain_proxy;
 
 use std::fmt::Write as _;
@@ -37,14 +38,47 @@ struct Scenario {
     document: &'static str,
     /// Without it only Pillion can answer.
     is_plain: bool,
+    /// Is every document another one, so that none has a plan yet?
+    is_new: bool,
+    /// Of which scenario the plain proxy's figures are what ratios are to.
+    base: usize,
 }
 
-const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "no action, 1 KB", path: "/graphql", document: "{ items { id } }", is_plain: true },
-    Scenario { name: "no action, 100 KB", path: "/large/graphql", document: "{ items { id } }", is_plain: true },
-    Scenario { name: "one action", path: "/graphql", document: "{ act { ok } }", is_plain: false },
-    Scenario { name: "mixed", path: "/graphql", document: "{ items { id } act { ok } }", is_plain: false },
+const MIXED: &str = "{ items { id } act { ok } }";
+
+const SCENARIOS: [Scenario; 6] = [
+    scenario("no action, 1 KB", "/graphql", "{ items { id } }", true, false, 0),
+    scenario("no action, 100 KB", "/large/graphql", "{ items { id } }", true, false, 1),
+    scenario("one action", "/graphql", "{ act { ok } }", false, false, 0),
+    scenario("mixed, warm plan", "/graphql", MIXED, false, false, 0),
+    scenario("mixed, cold plan", "/graphql", MIXED, false, true, 0),
+    scenario("introspection, 2,000 types", "/large/graphql", INTROSPECTION, true, false, 5),
 ];
+
+const fn scenario(
+    name: &'static str,
+    path: &'static str,
+    document: &'static str,
+    is_plain: bool,
+    is_new: bool,
+    base: usize,
+) -> Scenario {
+    Scenario { name, path, document, is_plain, is_new, base }
+}
+
+/// What GraphiQL asks.
+const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description queryType { name kind } \
+    mutationType { name kind } subscriptionType { name kind } types { ...FullType } \
+    directives { name description locations args(includeDeprecated: true) { ...InputValue } } } } \
+    fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description \
+    args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason } \
+    inputFields(includeDeprecated: true) { ...InputValue } interfaces { ...TypeRef } \
+    enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } \
+    possibleTypes { ...TypeRef } } \
+    fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated \
+    deprecationReason } \
+    fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name \
+    ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
 
 /// A process that is ended when it is dropped.
 struct Process(Child);
@@ -71,6 +105,8 @@ struct Bench {
     proxies: Vec<Proxy>,
     start: Duration,
     idle_kib: u64,
+    first_introspection: Duration,
+    upstream_port: u16,
     rounds: usize,
     seconds: u64,
 }
@@ -82,6 +118,9 @@ struct Measured {
     p99_ms: f64,
     cpu_us: f64,
 }
+
+/// Types of the large schema.
+const TYPES: usize = 2_000;
 
 /// The proxy's processor, and that of everything else.
 const PROXY_CPU: &str = "0";
@@ -108,15 +147,21 @@ impl Bench {
         wait_for(port)?;
         let mut start = Duration::ZERO;
         let mut idle_kib = 0;
-        for (name, actions) in [("pillion, 1 action", 1), ("pillion, 1000 actions", 1000)] {
+        let mut first_introspection = Duration::ZERO;
+        for (name, actions, introspection) in [
+            ("pillion, engine's part unchecked", 1, "engine"),
+            ("pillion, 1 action", 1, "merged"),
+            ("pillion, 1000 actions", 1000, "merged"),
+        ] {
             let (port, admin) = (free_port()?, free_port()?);
-            let metadata = write_metadata(&folder, actions, &upstream)?;
+            let metadata = write_metadata(&folder, actions, introspection, &upstream)?;
             let started = Instant::now();
             let process = start_pillion(&metadata, port, admin, &upstream)?;
             wait_for(port)?;
             start = started.elapsed();
             std::thread::sleep(Duration::from_secs(1));
             idle_kib = memory_kib(&process, "VmRSS")?;
+            first_introspection = introspect(port)?;
             proxies.push(Proxy { name, port, process, is_pillion: true });
         }
         let number =
@@ -127,6 +172,8 @@ impl Bench {
             proxies,
             start,
             idle_kib,
+            first_introspection,
+            upstream_port,
             rounds: usize::try_from(number("BENCH_ROUNDS", 5))?,
             seconds: number("BENCH_SECONDS", 3),
         })
@@ -139,13 +186,14 @@ impl Bench {
         writeln!(report, "{model}; {} rounds of {} s, 32 connections; medians.", self.rounds, self.seconds)?;
         writeln!(
             report,
-            "Ratios are to the plain pingora proxy without actions, 1 KB (100 KB for 100 KB), same round.\n"
+            "Ratios are to the plain pingora proxy in the same round: without actions, 1 KB (100 KB for 100 KB), and for \
+             introspection passing on the engine's own answer.\n"
         )?;
         writeln!(report, "| load | proxy | requests/s | ratio | p50 ms | p99 ms | CPU µs/request | CPU ratio |")?;
         writeln!(report, "|---|---|--:|--:|--:|--:|--:|--:|")?;
         let results = self.measure_all()?;
         for (index, scenario) in SCENARIOS.iter().enumerate() {
-            let base = usize::from(index == 1);
+            let base = scenario.base;
             for (position, proxy) in self.proxies.iter().enumerate() {
                 if !scenario.is_plain && !proxy.is_pillion {
                     continue;
@@ -169,6 +217,7 @@ impl Bench {
                 )?;
             }
         }
+        self.write_introspection(&mut report)?;
         self.write_memory(&mut report)?;
         Ok(report)
     }
@@ -199,12 +248,17 @@ impl Bench {
     fn measure(&self, scenario: &Scenario, proxy: &Proxy) -> Fallible<Measured> {
         let script = self.folder.join("post.lua");
         let body = format!("{{\\\"query\\\":\\\"{}\\\"}}", scenario.document);
-        fs::write(
-            &script,
-            format!(
-                "wrk.method = \"POST\"\nwrk.body = \"{body}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\n"
-            ),
-        )?;
+        let mut lua = format!(
+            "wrk.method = \"POST\"\nlocal body = \"{body}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\n"
+        );
+        lua.push_str(if scenario.is_new {
+            // A comment at the end makes it another document.
+            "local n = 0\nrequest = function()\n n = n + 1\n \
+             return wrk.format(nil, nil, nil, body:sub(1, -3) .. ' #' .. n .. '\"}')\nend\n"
+        } else {
+            "wrk.body = body\n"
+        });
+        fs::write(&script, lua)?;
         let url = format!("http://127.0.0.1:{}{}", proxy.port, scenario.path);
         let before = cpu_ticks(&proxy.process)?;
         let duration = format!("{}s", self.seconds);
@@ -216,6 +270,25 @@ impl Bench {
             .output()?;
         let ticks = cpu_ticks(&proxy.process)? - before;
         read_wrk(&String::from_utf8(output.stdout)?, ticks)
+    }
+
+    /// One after the other on one connection, so that nothing waits for anything else.
+    fn write_introspection(&self, report: &mut String) -> Fallible<()> {
+        let Some(pillion) = self.proxies.last() else { return Ok(()) };
+        let typical = |port| -> Fallible<f64> {
+            let times: Vec<Duration> = (0..20).map(|_| introspect(port)).collect::<Result<_, _>>()?;
+            Ok(median(times.iter().map(|time| time.as_secs_f64() * 1000.0)))
+        };
+        let (engine, merged) = (typical(self.upstream_port)?, typical(pillion.port)?);
+        writeln!(
+            report,
+            "\nIntrospection of {} types ({} MB), alone on one connection: {engine:.0} ms from the engine, {merged:.0} ms \
+             merged with 1,000 actions, {:.0} ms the first time.",
+            TYPES,
+            big_schema::introspection_result(TYPES).len() / 1_000_000,
+            self.first_introspection.as_secs_f64() * 1000.0,
+        )?;
+        Ok(())
     }
 
     fn write_memory(&self, report: &mut String) -> Fallible<()> {
@@ -258,6 +331,25 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How long the whole answer takes.
+fn introspect(port: u16) -> Fallible<Duration> {
+    use std::io::{Read, Write};
+    let body = serde_json::json!({ "query": INTROSPECTION }).to_string();
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let started = Instant::now();
+    write!(
+        connection,
+        "POST /large/graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer)?;
+    let took = started.elapsed();
+    let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
+    if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes", answer.len()).into()) }
 }
 
 fn free_port() -> Fallible<u16> {
@@ -318,6 +410,8 @@ fn write_site(folder: &Path) -> Fallible<()> {
     };
     fs::write(folder.join("site/graphql"), items(24))?;
     fs::write(folder.join("site/large/graphql"), items(2440))?;
+    fs::write(folder.join("site/graphql.introspection"), big_schema::introspection_result(0))?;
+    fs::write(folder.join("site/large/graphql.introspection"), big_schema::introspection_result(TYPES))?;
     fs::write(folder.join("site/handler"), r#"{"ok":true}"#)?;
     Ok(())
 }
@@ -326,7 +420,9 @@ fn upstream_conf(folder: &Path, port: u16) -> String {
     let site = folder.join("site");
     format!(
         "default_type application/json; open_file_cache max=10;\n\
-         server {{ listen 127.0.0.1:{port}; root {}; error_page 405 =200 $uri; }}",
+         # Only introspection takes a long document.\n\
+         map $content_length $answer {{ default $uri; \"~^[0-9][0-9][0-9][0-9]\" $uri.introspection; }}\n\
+         server {{ listen 127.0.0.1:{port}; root {}; error_page 405 =200 $answer; }}",
         site.display()
     )
 }
@@ -339,8 +435,8 @@ fn proxy_conf(port: u16, upstream: &str) -> String {
     )
 }
 
-fn write_metadata(folder: &Path, actions: usize, upstream: &str) -> Fallible<PathBuf> {
-    let folder = folder.join(format!("metadata-{actions}"));
+fn write_metadata(folder: &Path, actions: usize, introspection: &str, upstream: &str) -> Fallible<PathBuf> {
+    let folder = folder.join(format!("metadata-{actions}-{introspection}"));
     fs::create_dir_all(&folder)?;
     let mut yaml = String::from("actions:\n");
     let mut graphql = String::from("type Done { ok: Boolean! }\ntype Query {\n");
@@ -352,7 +448,9 @@ fn write_metadata(folder: &Path, actions: usize, upstream: &str) -> Fallible<Pat
     }
     fs::write(folder.join("actions.yaml"), yaml)?;
     fs::write(folder.join("actions.graphql"), graphql + "}\n")?;
-    fs::write(folder.join("pillion.yaml"), "graphql_paths: [/graphql, /large/graphql]\ndialect: standard\n")?;
+    let yaml =
+        format!("graphql_paths: [/graphql, /large/graphql]\ndialect: standard\nintrospection: {introspection}\n");
+    fs::write(folder.join("pillion.yaml"), yaml)?;
     Ok(folder)
 }
 

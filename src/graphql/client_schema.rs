@@ -34,8 +34,7 @@ impl EngineSchema {
         let is_hasura = definition.query.as_ref().is_some_and(|query| query.name == "query_root");
         let dialect = if is_hasura { Dialect::Hasura } else { Dialect::Standard };
         let usual = RootTypes::usual(dialect);
-        let or_usual =
-            |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, ToString::to_string);
+        let or_usual = |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, ToString::to_string);
         let roots = RootTypes {
             query: or_usual(&definition.query, usual.query),
             mutation: or_usual(&definition.mutation, usual.mutation),
