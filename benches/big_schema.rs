@@ -1,6 +1,8 @@
 //! The answer of an engine with many types to the introspection query, shaped like Hasura's: for each table an object,
 //! what it is filtered and sorted by, and root fields with arguments.
 
+#![allow(clippy::needless_pass_by_value, reason = "the values move into the one that is made of them")]
+
 use serde_json::{Value, json};
 
 /// As many types as wanted, the few that are always there left out. Tables take four each.

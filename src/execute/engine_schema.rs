@@ -3,12 +3,12 @@
 //! The engine is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
 //! by its content; for whom it answered what is kept by role.
 
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
-use bytes::Bytes;
 use dashmap::DashMap;
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -40,7 +40,8 @@ struct Learned {
     by_role: DashMap<String, Merged>,
 }
 
-type ContentHash = [u8; 32];
+/// Keyed at random, so that nobody can make two answers that have the same.
+type ContentHash = u64;
 
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
@@ -50,6 +51,7 @@ pub struct EngineSchemas {
     callers: Cache<String, Arc<Known>>,
     /// What a caller's schema depends on beside his role.
     varies_by: Vec<HeaderName>,
+    hasher: RandomState,
 }
 
 /// What one kind of caller is known to see.
@@ -167,12 +169,14 @@ impl EngineSchemas {
             by_content: Cache::with_weighter(64, cache_bytes_max as u64, ByBytes),
             callers: Cache::new(CALLERS_MAX),
             varies_by,
+            hasher: RandomState::new(),
         }
     }
 
     fn caller(&self, role: &str, headers: &HeaderMap) -> Arc<Known> {
-        let mut key = role.to_owned();
+        let mut key = Cow::Borrowed(role);
         for name in &self.varies_by {
+            let key = key.to_mut();
             for value in headers.get_all(name) {
                 key.push('\n');
                 key.push_str(&String::from_utf8_lossy(value.as_bytes()));
@@ -180,7 +184,28 @@ impl EngineSchemas {
             key.push('\0');
         }
         // Never fails: the closure does not.
-        self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default())).unwrap_or_default()
+        let known = self.callers.get_or_insert_with(&*key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        known.unwrap_or_default()
+    }
+
+    /// The schema of an answer, built now or before, merged with the actions of `role`.
+    fn build(
+        &self,
+        snapshot: &Snapshot,
+        answer: &[u8],
+        role: &str,
+    ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+        let hash = self.hasher.hash_one(answer);
+        let learned = match self.by_content.get(&hash) {
+            Some(known) => known,
+            None => {
+                let schema = build_client_schema(answer)?;
+                let learned = Arc::new(Learned { schema, bytes: answer.len(), by_role: DashMap::new() });
+                self.by_content.insert(hash, Arc::clone(&learned));
+                learned
+            }
+        };
+        Ok((hash, learned.merged(snapshot, role)?))
     }
 
     /// What callers like this one are known to see.
@@ -257,7 +282,8 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker) -> Resu
     found.map(|(_, merged)| merged)
 }
 
-/// The same for a caller whose document seems to be wrong, unless somebody like him has just asked.
+/// The same on our own account, because a document seems to be wrong or nobody has asked in this role: unless somebody
+/// like this caller has just asked, or too many are asking. Gives what is then known.
 ///
 /// # Errors
 /// [`SchemaError`].
@@ -268,33 +294,24 @@ pub async fn refresh(
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
     let known = snapshot.engine_schemas.caller(&asker.role, &asker.headers);
     let _turn = known.asking.lock().await;
-    if known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL) {
+    let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
+    let slot = world.introspection_slots.try_acquire();
+    if was_just_asked || slot.is_err() {
         return Ok(snapshot.engine_schemas.known(snapshot, &asker.role, &asker.headers));
     }
     ask(world, snapshot, asker).await.map(Some)
 }
 
+/// An engine that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
+/// in that.
 async fn ask_now(
     world: &World,
     snapshot: &Arc<Snapshot>,
     asker: &Asker,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-    let (hash, learned) = learn(world, snapshot, asker).await?;
-    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone());
-    let merged = tokio::task::spawn_blocking(move || learned.merged(&snapshot, &role)).await;
-    Ok((hash, merged.map_err(|_| SchemaError::Ended)??))
-}
-
-/// An engine that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
-/// in that.
-async fn learn(
-    world: &World,
-    snapshot: &Arc<Snapshot>,
-    asker: &Asker,
-) -> Result<(ContentHash, Arc<Learned>), SchemaError> {
     let mut refused = SchemaError::Ended;
     for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
-        match learn_in(world, snapshot, asker, edition).await {
+        match ask_in(world, snapshot, asker, edition).await {
             Err(error @ SchemaError::Answer(ClientSchemaError::Refused(_))) => refused = error,
             Ok(found) => {
                 world.introspection_edition.store(edition, Ordering::Relaxed);
@@ -306,12 +323,12 @@ async fn learn(
     Err(refused)
 }
 
-async fn learn_in(
+async fn ask_in(
     world: &World,
     snapshot: &Arc<Snapshot>,
     asker: &Asker,
     edition: usize,
-) -> Result<(ContentHash, Arc<Learned>), SchemaError> {
+) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let question = Question {
         path: &asker.path,
         headers: &asker.headers,
@@ -321,23 +338,9 @@ async fn learn_in(
         answer_bytes_max: snapshot.limits.introspection_bytes_max,
         timeout: asker.timeout,
     };
-    let reply = world.engine.ask(question).await?;
-    let body: Bytes = reply.body;
-    let hash = hash(&body);
-    let schemas = &snapshot.engine_schemas;
-    if let Some(learned) = schemas.by_content.get(&hash) {
-        return Ok((hash, learned));
-    }
-    let bytes = body.len();
-    let schema = tokio::task::spawn_blocking(move || build_client_schema(&body)).await;
-    let schema = schema.map_err(|_| SchemaError::Ended)??;
-    let learned = Arc::new(Learned { schema, bytes, by_role: DashMap::new() });
-    schemas.by_content.insert(hash, Arc::clone(&learned));
-    Ok((hash, learned))
-}
-
-fn hash(bytes: &[u8]) -> ContentHash {
-    let mut hash = ContentHash::default();
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    hash
+    let answer = world.engine.ask(question).await?.body;
+    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone());
+    // In a place of its own: a large schema takes milliseconds even when it is known.
+    let built = tokio::task::spawn_blocking(move || snapshot.engine_schemas.build(&snapshot, &answer, &role)).await;
+    built.map_err(|_| SchemaError::Ended)?
 }

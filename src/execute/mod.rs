@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HeaderValue;
+use tokio::sync::SemaphorePermit;
 
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::Concern;
@@ -26,8 +27,9 @@ use crate::model::action::OperationKind;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
+use crate::session::Session;
 use crate::telemetry::metrics::PhaseClock;
-use engine_schema::Asker;
+use engine_schema::{Asker, MergedSchema};
 use prepared::{Prepared, PreparedOperation};
 use refusal::Refusal;
 use snapshot::Snapshot;
@@ -133,7 +135,12 @@ pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: El
         Ok(None) => Verdict::NotOurs,
         Ok(Some(request)) => {
             let prepared = snapshot.prepare(world, &request.query).await;
-            if matches!(&prepared, Ok(prepared) if !prepared.concern.any()) {
+            let is_ours = match &prepared {
+                Ok(prepared) => prepared.concern.any(),
+                // It may be introspection in words that only the engine understands.
+                Err(_) => snapshot.may_name_action(request.query.as_bytes()),
+            };
+            if !is_ours {
                 return Verdict::NotOurs;
             }
             Verdict::Ours(Ours { request: Some(request), prepared: prepared.map_err(Refusal::from) })
@@ -175,19 +182,19 @@ async fn journey(
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
     let operation = operation(envelope, prepared, request)?;
-    let mut merged = None;
+    let mut introspected = None;
     if operation.concern.introspection {
-        let asker = Asker::of(world, envelope, &session);
-        merged = engine_schema::ask(world, snapshot, &asker).await.ok();
+        introspected = Box::pin(introspect(world, snapshot, envelope, &session)).await;
         clock.ended(&phases.introspect);
-        if merged.is_none() && !prepared.concern.action {
+        if introspected.is_none() && !prepared.concern.action {
             return Ok(Executed::LeftToEngine);
         }
     }
+    let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
     clock.ended(&phases.plan);
     let subject = validation::Subject { world, snapshot, envelope, session: &session, prepared, plan: &plan };
-    match validation::validate(&subject, merged.as_deref()).await {
+    match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
         Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),
         outcome => outcome?,
@@ -195,7 +202,7 @@ async fn journey(
     let allowed = calls::allow(snapshot, &session, prepared, &plan, &request.variables)?;
     clock.ended(&phases.validate);
     let plan = &plan.plan;
-    let running = run::Running { world, snapshot, envelope, session: &session, request, plan, merged: merged.as_ref() };
+    let running = run::Running { world, snapshot, envelope, session: &session, request, plan, merged };
     let outcome = run::run(&running, &allowed).await;
     clock.ended(&phases.run);
     let root_type = snapshot.roots.of(plan.kind);
@@ -207,6 +214,23 @@ async fn journey(
     answer.role = Some(session.role().to_owned());
     answer.kind = if prepared.concern.action { "action" } else { "introspection" };
     Ok(Executed::Answer(answer))
+}
+
+/// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the engine does not
+/// show its schema, or not in time.
+async fn introspect<'w>(
+    world: &'w World,
+    snapshot: &Arc<Snapshot>,
+    envelope: &Envelope<'_>,
+    session: &Session,
+) -> Option<(SemaphorePermit<'w>, Arc<MergedSchema>)> {
+    let asker = Asker::of(world, envelope, session);
+    let introspected = async {
+        let slot = world.introspection_slots.acquire().await.ok()?;
+        let merged = engine_schema::ask(world, snapshot, &asker).await.ok()?;
+        Some((slot, merged))
+    };
+    tokio::time::timeout_at(envelope.deadline.into(), introspected).await.ok()?
 }
 
 /// The operation that the client chose, if it may be sent in this way.

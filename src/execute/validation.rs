@@ -40,9 +40,12 @@ pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Re
     if subject.plan.plan.parts.is_empty() || !subject.snapshot.merges_introspection {
         return Ok(());
     }
-    let outcome = match asked {
-        Some(merged) => subject.by(merged).map(|()| "valid"),
-        None => Box::pin(subject.by_what_is_known()).await,
+    let known = subject.known();
+    let outcome = match (asked, &known) {
+        (Some(merged), _) => subject.by(merged).map(|()| "valid"),
+        (None, Some(known)) if subject.by(known).is_ok() => Ok("valid"),
+        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        _ => Box::pin(subject.by_fresh_schema(known)).await,
     };
     let label = outcome.as_ref().map_or("invalid", |label| label);
     subject.world.metrics.engine_part_validations.with_label_values(&[label]).inc();
@@ -72,8 +75,13 @@ impl Subject<'_> {
         self.plan.validate_whole(self.snapshot, &self.prepared.document, merged)
     }
 
-    async fn by_what_is_known(&self) -> Result<&'static str, Refusal> {
-        let Some(known) = self.learn().await else { return Ok("schema_unknown") };
+    /// What is known does not say that it is valid.
+    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Refusal> {
+        let known = match known {
+            Some(known) => Some(known),
+            None => self.learn().await,
+        };
+        let Some(known) = known else { return Ok("schema_unknown") };
         let Err(refusal) = self.by(&known) else { return Ok("valid") };
         // The engine may have changed, or show more to this caller than to others of his role.
         let fresh = engine_schema::refresh(self.world, self.snapshot, &self.asker()).await;
@@ -91,9 +99,6 @@ impl Subject<'_> {
 
     /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
-        if let Some(known) = self.known() {
-            return Some(known);
-        }
         let schemas = &self.snapshot.engine_schemas;
         if !schemas.is_worth_asking(self.session.role(), &self.envelope.caller.headers) {
             return None;

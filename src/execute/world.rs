@@ -30,6 +30,8 @@ pub struct World {
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
     pub planning_slots: Semaphore,
+    /// Bounds the introspection under way: each may hold two large answers.
+    pub introspection_slots: Semaphore,
     /// Checks who is asking.
     pub authenticator: Authenticator,
     /// What we count.
@@ -71,6 +73,9 @@ impl Fatal {
     }
 }
 
+/// More wait: people and tools ask for introspection, not crowds.
+const INTROSPECTIONS_AT_ONCE: usize = 8;
+
 impl World {
     /// Puts together what was loaded. Nothing is connected yet.
     ///
@@ -94,6 +99,7 @@ impl World {
             handlers,
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
+            introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             authenticator,
             metrics,
             readiness: Readiness::default(),

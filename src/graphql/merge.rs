@@ -85,7 +85,10 @@ pub struct Merged<'a> {
 /// Writes a response: errors first, so that nobody overlooks them, as the specification suggests.
 #[must_use]
 pub fn write(merged: &Merged<'_>) -> Vec<u8> {
-    let mut json = String::with_capacity(256);
+    // Large values are not copied twice.
+    let values =
+        merged.data.iter().flatten().map(|(name, value)| name.len() + value.as_ref().map_or(0, |v| v.len()) + 8);
+    let mut json = String::with_capacity(256 + values.sum::<usize>());
     json.push('{');
     if !merged.errors.is_empty() {
         json.push_str("\"errors\":[");

@@ -9,6 +9,8 @@ pub struct Chunks {
     first: Bytes,
     all: BytesMut,
     bytes_max: usize,
+    /// How many bytes there will be, if that was announced.
+    expected: usize,
 }
 
 /// More arrived than may be held.
@@ -19,7 +21,13 @@ impl Chunks {
     /// Nothing yet.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { first: Bytes::new(), all: BytesMut::new(), bytes_max }
+        Self { first: Bytes::new(), all: BytesMut::new(), bytes_max, expected: 0 }
+    }
+
+    /// Nothing yet of so many bytes. It is only a hint: what does not come costs address space, but no memory.
+    #[must_use]
+    pub fn expecting(expected: usize, bytes_max: usize) -> Self {
+        Self { expected: expected.min(bytes_max), ..Self::new(bytes_max) }
     }
 
     /// Adds a piece.
@@ -35,6 +43,7 @@ impl Chunks {
             return Ok(());
         }
         if self.all.is_empty() {
+            self.all.reserve(self.expected.max(self.first.len() + chunk.len()));
             self.all.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.all.extend_from_slice(&chunk);

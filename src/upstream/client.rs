@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -104,7 +104,8 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
 /// # Errors
 /// [`Fault`].
 pub async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
-    let mut chunks = Chunks::new(bytes_max);
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let mut chunks = Chunks::expecting(announced.unwrap_or_default(), bytes_max);
     while let Some(chunk) = next_chunk(&mut body).await? {
         chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
     }
