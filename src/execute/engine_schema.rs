@@ -65,6 +65,8 @@ struct Known {
 #[derive(Clone, Copy)]
 struct Asked {
     at: Instant,
+    has_failed: bool,
+    /// The last answer that was a schema.
     answer: Option<ContentHash>,
 }
 
@@ -134,29 +136,41 @@ impl SchemaError {
 }
 
 /// For whom the engine is asked.
-pub struct Asker {
+pub struct Asker<'a> {
     /// Path and query of the engine.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// His headers.
-    pub headers: HeaderMap,
+    pub headers: Cow<'a, HeaderMap>,
     /// The id of his request.
-    pub request_id: String,
+    pub request_id: Cow<'a, str>,
     /// His role.
-    pub role: String,
+    pub role: Cow<'a, str>,
     /// How long the engine may take.
     pub timeout: Duration,
 }
 
-impl Asker {
+impl<'a> Asker<'a> {
     /// The caller of a request.
     #[must_use]
-    pub fn of(world: &World, envelope: &Envelope<'_>, session: &Session) -> Self {
+    pub fn of(world: &World, envelope: &Envelope<'a>, session: &'a Session) -> Self {
         Self {
-            path: envelope.path.to_owned(),
-            headers: envelope.caller.headers.clone(),
-            request_id: envelope.caller.request_id.clone(),
-            role: session.role().to_owned(),
+            path: envelope.path.into(),
+            headers: Cow::Borrowed(&envelope.caller.headers),
+            request_id: envelope.caller.request_id.as_str().into(),
+            role: session.role().into(),
             timeout: world.engine.settings().timeout,
+        }
+    }
+
+    /// The same for a task that outlives the request.
+    #[must_use]
+    pub fn into_owned(self) -> Asker<'static> {
+        Asker {
+            path: self.path.into_owned().into(),
+            headers: Cow::Owned(self.headers.into_owned()),
+            request_id: self.request_id.into_owned().into(),
+            role: self.role.into_owned().into(),
+            timeout: self.timeout,
         }
     }
 }
@@ -173,18 +187,19 @@ impl EngineSchemas {
         }
     }
 
-    fn caller(&self, role: &str, headers: &HeaderMap) -> Arc<Known> {
-        let mut key = Cow::Borrowed(role);
+    /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
+    fn caller(&self, asker: &Asker<'_>) -> Arc<Known> {
+        let path = asker.path.split('?').next().unwrap_or_default();
+        let mut key = format!("{}\0{path}", asker.role);
         for name in &self.varies_by {
-            let key = key.to_mut();
-            for value in headers.get_all(name) {
+            for value in asker.headers.get_all(name) {
                 key.push('\n');
                 key.push_str(&String::from_utf8_lossy(value.as_bytes()));
             }
             key.push('\0');
         }
         // Never fails: the closure does not.
-        let known = self.callers.get_or_insert_with(&*key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let known = self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         known.unwrap_or_default()
     }
 
@@ -210,20 +225,20 @@ impl EngineSchemas {
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub fn known(&self, snapshot: &Snapshot, role: &str, headers: &HeaderMap) -> Option<Arc<MergedSchema>> {
-        let hash = self.caller(role, headers).last()?.answer?;
+    pub fn known(&self, snapshot: &Snapshot, asker: &Asker<'_>) -> Option<Arc<MergedSchema>> {
+        let hash = self.caller(asker).last()?.answer?;
         let learned = self.by_content.get(&hash)?;
-        learned.merged(snapshot, role).ok()
+        learned.merged(snapshot, &asker.role).ok()
     }
 
     /// May the engine be asked for callers like this one, whose schema is not known, on our own account?
     #[must_use]
-    pub fn is_worth_asking(&self, role: &str, headers: &HeaderMap) -> bool {
-        match self.caller(role, headers).last() {
+    pub fn is_worth_asking(&self, asker: &Asker<'_>) -> bool {
+        match self.caller(asker).last() {
             None => true,
-            Some(Asked { answer: None, at }) => at.elapsed() >= RETRY_INTERVAL,
+            Some(Asked { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
             // It was known, and did not stay in the cache.
-            Some(Asked { answer: Some(_), at }) => at.elapsed() >= REFRESH_INTERVAL,
+            Some(Asked { has_failed: false, at, .. }) => at.elapsed() >= REFRESH_INTERVAL,
         }
     }
 }
@@ -233,8 +248,14 @@ impl Known {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, answer: Option<ContentHash>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { at: Instant::now(), answer });
+    /// Notes what came of asking; an engine that fails for a while still has the schema that it had. Gives what was
+    /// noted before.
+    fn note(&self, answer: Option<ContentHash>) -> Option<Asked> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *last;
+        let kept = answer.or(before.and_then(|asked| asked.answer));
+        *last = Some(Asked { at: Instant::now(), has_failed: answer.is_none(), answer: kept });
+        before
     }
 }
 
@@ -267,18 +288,18 @@ impl MergedSchema {
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
-pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker) -> Result<Arc<MergedSchema>, SchemaError> {
-    let known = snapshot.engine_schemas.caller(&asker.role, &asker.headers);
+pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> Result<Arc<MergedSchema>, SchemaError> {
+    let known = snapshot.engine_schemas.caller(asker);
     let found = ask_now(world, snapshot, asker).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
     world.metrics.introspections.with_label_values(&[outcome]).inc();
     world.metrics.schema_conflicts.set(found.as_ref().err().map_or(0, SchemaError::conflicts));
-    let was_known = known.last().is_none_or(|asked| asked.answer.is_some());
-    if let (Err(error), true) = (&found, was_known) {
-        let role = asker.role.as_str();
-        tracing::warn!(role, %error, "the engine's schema is not known; its parts of documents are left to itself");
+    let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
+    let is_new = before.is_none_or(|asked| !asked.has_failed);
+    if let (Err(error), true) = (&found, is_new) {
+        let role = asker.role.as_ref();
+        tracing::warn!(role, %error, "the engine does not tell its schema; what it told before counts, if it did");
     }
-    known.set(found.as_ref().ok().map(|(hash, _)| *hash));
     found.map(|(_, merged)| merged)
 }
 
@@ -290,14 +311,14 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker) -> Resu
 pub async fn refresh(
     world: &World,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker,
+    asker: &Asker<'_>,
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
-    let known = snapshot.engine_schemas.caller(&asker.role, &asker.headers);
+    let known = snapshot.engine_schemas.caller(asker);
     let _turn = known.asking.lock().await;
     let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
     let slot = world.introspection_slots.try_acquire();
     if was_just_asked || slot.is_err() {
-        return Ok(snapshot.engine_schemas.known(snapshot, &asker.role, &asker.headers));
+        return Ok(snapshot.engine_schemas.known(snapshot, asker));
     }
     ask(world, snapshot, asker).await.map(Some)
 }
@@ -307,7 +328,7 @@ pub async fn refresh(
 async fn ask_now(
     world: &World,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker,
+    asker: &Asker<'_>,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut refused = SchemaError::Ended;
     for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
@@ -326,7 +347,7 @@ async fn ask_now(
 async fn ask_in(
     world: &World,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker,
+    asker: &Asker<'_>,
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let question = Question {
@@ -339,8 +360,59 @@ async fn ask_in(
         timeout: asker.timeout,
     };
     let answer = world.engine.ask(question).await?.body;
-    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone());
+    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone().into_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.
     let built = tokio::task::spawn_blocking(move || snapshot.engine_schemas.build(&snapshot, &answer, &role)).await;
     built.map_err(|_| SchemaError::Ended)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Introspection;
+    use crate::graphql::plan::RootTypes;
+    use crate::graphql::scan::Scanner;
+    use crate::model::limits::Limits;
+    use crate::model::response::Dialect;
+
+    fn answer(description: &str) -> String {
+        let field = r#"{"name":"a","args":[],"type":{"kind":"SCALAR","name":"Int"}}"#;
+        let query = format!(r#"{{"kind":"OBJECT","name":"Query","interfaces":[],"fields":[{field}]}}"#);
+        format!(
+            r#"{{"data":{{"__schema":{{"description":"{description}","queryType":{{"name":"Query"}},"types":[{query}],"directives":[]}}}}}}"#
+        )
+    }
+
+    fn snapshot(schema_cache_bytes_max: usize) -> Snapshot {
+        let limits = Limits { schema_cache_bytes_max, ..Limits::default() };
+        let scanner = Arc::new(Scanner::new([]).expect("no names"));
+        let introspection = Introspection { merges: true, varies_by: Vec::new() };
+        let roots = RootTypes::usual(Dialect::Standard);
+        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, limits, &introspection)
+    }
+
+    #[test]
+    fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
+        let bytes = answer("role 00").len();
+        let snapshot = snapshot(5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number"));
+        let schemas = &snapshot.engine_schemas;
+        for role in 0..20 {
+            let built = schemas.build(&snapshot, answer(&format!("role {role:02}")).as_bytes(), "user");
+            assert!(built.is_ok());
+        }
+        assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
+        assert!((1..=5).contains(&schemas.by_content.len()), "{}", schemas.by_content.len());
+    }
+
+    #[test]
+    fn one_answer_is_built_once_and_merged_once_for_each_kind_of_role() {
+        let snapshot = snapshot(1024 * 1024);
+        let build = |role| snapshot.engine_schemas.build(&snapshot, answer("the same").as_bytes(), role);
+        let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
+            panic!("not merged")
+        };
+        assert_eq!(one.id, other.id);
+        assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
+        assert_eq!(snapshot.engine_schemas.by_content.len(), 1);
+    }
 }

@@ -1,5 +1,6 @@
 //! Keeps an eye on the engine: is it there, what are its root types called, how does it tell errors?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -82,15 +83,15 @@ const REQUEST_ID: &str = "pillion-probe";
 /// first time that both are seen, nothing can be served.
 async fn learn_schema(world: &World, path: &str) {
     let snapshot = world.snapshot.load_full();
-    let headers = credentials(world);
+    let asker = asker(world, path, ADMIN_ROLE, HeaderMap::new());
     if !snapshot.merges_introspection
         || snapshot.scanner.is_empty()
-        || snapshot.engine_schemas.known(&snapshot, ADMIN_ROLE, &headers).is_some()
-        || !snapshot.engine_schemas.is_worth_asking(ADMIN_ROLE, &headers)
+        || snapshot.engine_schemas.known(&snapshot, &asker).is_some()
+        || !snapshot.engine_schemas.is_worth_asking(&asker)
     {
         return;
     }
-    match schema_as(world, path, ADMIN_ROLE, HeaderMap::new()).await {
+    match engine_schema::ask(world, &snapshot, &asker).await {
         Ok(_) => world.schema_was_good.store(true, Ordering::Relaxed),
         Err(SchemaError::Merge(error)) => {
             if let MergeError::Conflicts(conflicts) = error.as_ref() {
@@ -107,25 +108,19 @@ async fn learn_schema(world: &World, path: &str) {
 /// [`SchemaError`].
 pub async fn schema_of(world: &World, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = ask_all_paths(world).await?;
-    schema_as(world, path, role, headers).await
+    engine_schema::ask(world, &world.snapshot.load_full(), &asker(world, path, role, headers)).await
 }
 
-async fn schema_as(
-    world: &World,
-    path: &str,
-    role: &str,
-    headers: HeaderMap,
-) -> Result<Arc<MergedSchema>, SchemaError> {
+fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) -> Asker<'a> {
     let mut all = credentials(world);
     all.extend(headers);
-    let asker = Asker {
-        path: path.to_owned(),
-        headers: all,
+    Asker {
+        path: path.into(),
+        headers: Cow::Owned(all),
         request_id: REQUEST_ID.into(),
-        role: role.to_owned(),
+        role: role.into(),
         timeout: world.settings.upstream.timeout,
-    };
-    engine_schema::ask(world, &world.snapshot.load_full(), &asker).await
+    }
 }
 
 fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {

@@ -55,11 +55,15 @@ pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Re
 /// An engine has rejected a part that was believed to be valid: its schema must have changed.
 pub fn doubt(world: &Arc<World>, snapshot: &Arc<Snapshot>, envelope: &Envelope<'_>, session: &Session) {
     if snapshot.merges_introspection {
-        drop(ask_in_background(world, snapshot, Asker::of(world, envelope, session)));
+        drop(ask_in_background(world, snapshot, Asker::of(world, envelope, session).into_owned()));
     }
 }
 
-fn ask_in_background(world: &Arc<World>, snapshot: &Arc<Snapshot>, asker: Asker) -> tokio::task::JoinHandle<()> {
+fn ask_in_background(
+    world: &Arc<World>,
+    snapshot: &Arc<Snapshot>,
+    asker: Asker<'static>,
+) -> tokio::task::JoinHandle<()> {
     let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
     tokio::spawn(async move {
         // What comes of it is logged there, and kept for all who ask later.
@@ -93,17 +97,15 @@ impl Subject<'_> {
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
-        let schemas = &self.snapshot.engine_schemas;
-        schemas.known(self.snapshot, self.session.role(), &self.envelope.caller.headers)
+        self.snapshot.engine_schemas.known(self.snapshot, &self.asker())
     }
 
     /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
-        let schemas = &self.snapshot.engine_schemas;
-        if !schemas.is_worth_asking(self.session.role(), &self.envelope.caller.headers) {
+        if !self.snapshot.engine_schemas.is_worth_asking(&self.asker()) {
             return None;
         }
-        let asked = ask_in_background(self.world, self.snapshot, self.asker());
+        let asked = ask_in_background(self.world, self.snapshot, self.asker().into_owned());
         if has_side_effects(&self.plan.plan) {
             // When the time is up the engine is left to judge its part itself.
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
@@ -111,7 +113,7 @@ impl Subject<'_> {
         self.known()
     }
 
-    fn asker(&self) -> Asker {
+    fn asker(&self) -> Asker<'_> {
         Asker::of(self.world, self.envelope, self.session)
     }
 

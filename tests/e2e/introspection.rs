@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::harness::engines::{Engines, RolesEngine, run_node};
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
+use super::harness::{free_port, wait_until};
 
 pub const TESTS: &[super::Test] = &[
     ("tools_get_what_the_reference_says", tools_get_what_the_reference_says),
@@ -23,6 +23,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_schema_that_changes", a_schema_that_changes),
     ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
     ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
+    ("names_that_clash_with_an_engine_that_comes_later", names_that_clash_with_an_engine_that_comes_later),
     ("prefixes_settle_it", prefixes_settle_it),
     ("introspection_can_be_left_to_the_engine", introspection_can_be_left_to_the_engine),
     ("tenants_have_schemas_of_their_own", tenants_have_schemas_of_their_own),
@@ -376,8 +377,8 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
         assert_eq!(mixed, r#"{"data":{"advice":[],"products":[{"name":"City bicycle"}]}}"#);
         let beside = client.ask("{ advice { text } __schema { types { name } } }").text();
         assert!(beside.contains(words), "{beside}");
-        assert!(pillion.log().contains("the engine's schema is not known"), "{}", pillion.log());
-        assert_eq!(pillion.log().matches("the engine's schema is not known").count(), 1, "{}", pillion.log());
+        assert!(pillion.log().contains("the engine does not tell its schema"), "{}", pillion.log());
+        assert_eq!(pillion.log().matches("the engine does not tell its schema").count(), 1, "{}", pillion.log());
         assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
         assert!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
     }
@@ -430,7 +431,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
         let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
         let wanted = if outcome == "refused" { before + 1.0 } else { 1.0 };
         wait_until("the answer to be counted", || pillion.metric(&metric) == wanted);
-        assert!(pillion.log().contains("the engine's schema is not known"), "{}", pillion.log());
+        assert!(pillion.log().contains("the engine does not tell its schema"), "{}", pillion.log());
         engine.on_path("/graphql", Reply::json(probe));
         assert_eq!(pillion.client().ask("{ count a }").text(), r#"{"data":{"count":1,"a":7}}"#, "{reply:?}");
     }
@@ -538,6 +539,26 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
         assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
     }
     assert!(!said.contains("\"ISBN\""), "a scalar is shared: {said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+/// Whoever comes first waits for the other; nothing has been served before both are seen.
+fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
+    let files = [
+        ("actions.graphql", "type Query {\n  own: products\n}\ntype products {\n  id: Int\n}\n"),
+        ("actions.yaml", "actions:\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1'}\n"),
+    ];
+    let folder = super::startup::folder("clash-later", &files);
+    let port = free_port();
+    let mut setup = Setup::before(port).config("upstream: {probe_interval: 100ms}\n");
+    setup.metadata = Some(folder.clone());
+    let mut pillion = setup.start();
+    assert_eq!(pillion.admin("/readyz").0, 503);
+    let _engine = RolesEngine::start_on(port);
+    wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+    let status = pillion.process.0.wait().expect("its status");
+    assert_eq!(status.code(), Some(1));
+    wait_until("its last words", || pillion.log().contains("both define the type \"products\""));
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 

@@ -91,9 +91,13 @@ pub struct RolesEngine {
 }
 
 impl RolesEngine {
-    /// Starts one.
+    /// Starts one on a free port.
     pub fn start() -> Self {
-        let port = free_port();
+        Self::start_on(free_port())
+    }
+
+    /// Starts one on this port.
+    pub fn start_on(port: u16) -> Self {
         let process = start_node(&["roles.mjs"], port, "");
         wait_for_engine(port);
         Self { port, _process: process }
