@@ -20,6 +20,7 @@ pub const TESTS: &[super::Test] = &[
     ("engines_that_keep_their_schema_to_themselves", engines_that_keep_their_schema_to_themselves),
     ("engines_that_answer_rubbish", engines_that_answer_rubbish),
     ("older_engines_are_asked_in_older_words", older_engines_are_asked_in_older_words),
+    ("answers_have_a_size", answers_have_a_size),
     ("a_schema_that_changes", a_schema_that_changes),
     ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
     ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
@@ -455,6 +456,24 @@ fn older_engines_are_asked_in_older_words(_: &Engines) {
         } })
     );
     assert_eq!(pillion.metric("pillion_upstream_introspections_total{outcome=\"success\"}"), 2.0);
+}
+
+fn answers_have_a_size(engines: &Engines) {
+    let start = |bytes: &str| {
+        let limit = format!("limits: {{introspection_bytes: {bytes}}}\n");
+        Setup::before(engines.yoga).with_shop(1).config(&limit).start().wait_until_ready()
+    };
+    let again: String = (0..40).map(|n| format!("k{n}: types {{ name description fields {{ name }} }} ")).collect();
+    let repeated = format!("{{ __schema {{ {again} }} }}");
+    let answer: Value = serde_json::from_slice(&start("100KiB").client().ask(&repeated).body).expect("JSON");
+    assert_eq!(answer["data"], Value::Null);
+    assert_eq!(answer["errors"][0]["message"], "the answer to introspection is larger than 102400 bytes");
+    assert_eq!(answer["errors"][0]["path"], json!(["__schema"]));
+    // The engine's own answer is larger than this, so it is left to answer itself.
+    let pillion = start("1KiB");
+    let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
+    assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
+    assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"too_large\"}") >= 1.0);
 }
 
 fn a_schema_that_changes(_: &Engines) {
