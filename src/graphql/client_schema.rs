@@ -1,6 +1,5 @@
 //! The engine's schema, built from its answer to the introspection query, as graphql-js's `buildClientSchema` does.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -11,8 +10,11 @@ use apollo_compiler::schema::{
     InputObjectType, InputValueDefinition, InterfaceType, ObjectType, ScalarType, SchemaDefinition, UnionType,
 };
 use apollo_compiler::{Name, Node, Schema, name};
-use serde::Deserialize;
 
+use super::introspection_result::{
+    Answer, IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput,
+    IntrospectionSchema, IntrospectionType, IntrospectionTypeRef, Kind, NamedRef, Text,
+};
 use super::plan::RootTypes;
 use crate::model::response::Dialect;
 
@@ -31,16 +33,9 @@ impl EngineSchema {
     #[must_use]
     pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
         let definition = &self.schema.schema_definition;
-        let is_hasura = definition.query.as_ref().is_some_and(|query| query.name == "query_root");
-        let dialect = if is_hasura { Dialect::Hasura } else { Dialect::Standard };
-        let usual = RootTypes::usual(dialect);
-        let or_usual = |root: &Option<ComponentName>, usual: String| root.as_ref().map_or(usual, ToString::to_string);
-        let roots = RootTypes {
-            query: or_usual(&definition.query, usual.query),
-            mutation: or_usual(&definition.mutation, usual.mutation),
-            subscription: or_usual(&definition.subscription, usual.subscription),
-        };
-        (roots, dialect)
+        let name = |root: &Option<ComponentName>| root.as_ref().map(ToString::to_string);
+        let query = name(&definition.query).unwrap_or_default();
+        RootTypes::of_engine(&query, name(&definition.mutation), name(&definition.subscription))
     }
 }
 
@@ -125,142 +120,6 @@ pub fn build_client_schema(answer: &[u8]) -> Result<EngineSchema, ClientSchemaEr
         ClientSchemaError::Invalid(first.unwrap_or_default())
     })?;
     Ok(schema)
-}
-
-/// Text that is borrowed where it can be; inside an `Option`, `Cow` alone would always copy.
-#[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    data: Option<Data<'a>>,
-    #[serde(borrow)]
-    errors: Option<Vec<AnswerError<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct AnswerError<'a> {
-    #[serde(borrow)]
-    message: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Data<'a> {
-    #[serde(borrow, rename = "__schema")]
-    schema: Option<IntrospectionSchema<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionSchema<'a> {
-    #[serde(borrow)]
-    description: Option<Text<'a>>,
-    query_type: NamedRef<'a>,
-    mutation_type: Option<NamedRef<'a>>,
-    subscription_type: Option<NamedRef<'a>>,
-    types: Vec<IntrospectionType<'a>>,
-    directives: Vec<IntrospectionDirective<'a>>,
-}
-
-#[derive(Deserialize)]
-struct NamedRef<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Kind {
-    Scalar,
-    Object,
-    Interface,
-    Union,
-    Enum,
-    InputObject,
-    List,
-    NonNull,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionType<'a> {
-    kind: Kind,
-    #[serde(borrow)]
-    name: Text<'a>,
-    description: Option<Text<'a>>,
-    #[serde(rename = "specifiedByURL")]
-    specified_by_url: Option<Text<'a>>,
-    is_one_of: Option<bool>,
-    fields: Option<Vec<IntrospectionField<'a>>>,
-    input_fields: Option<Vec<IntrospectionInput<'a>>>,
-    interfaces: Option<Vec<NamedRef<'a>>>,
-    enum_values: Option<Vec<IntrospectionEnumValue<'a>>>,
-    possible_types: Option<Vec<NamedRef<'a>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionField<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    description: Option<Text<'a>>,
-    args: Vec<IntrospectionInput<'a>>,
-    #[serde(rename = "type")]
-    ty: IntrospectionTypeRef<'a>,
-    #[serde(default)]
-    is_deprecated: bool,
-    deprecation_reason: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionInput<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    description: Option<Text<'a>>,
-    #[serde(rename = "type")]
-    ty: IntrospectionTypeRef<'a>,
-    default_value: Option<Text<'a>>,
-    #[serde(default)]
-    is_deprecated: bool,
-    deprecation_reason: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionEnumValue<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    description: Option<Text<'a>>,
-    #[serde(default)]
-    is_deprecated: bool,
-    deprecation_reason: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionDirective<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    description: Option<Text<'a>>,
-    #[serde(default)]
-    is_repeatable: bool,
-    locations: Vec<Text<'a>>,
-    args: Vec<IntrospectionInput<'a>>,
-    #[serde(default)]
-    is_deprecated: bool,
-    deprecation_reason: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IntrospectionTypeRef<'a> {
-    kind: Kind,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    of_type: Option<Box<IntrospectionTypeRef<'a>>>,
 }
 
 type Built<T> = Result<T, ClientSchemaError>;

@@ -5,6 +5,7 @@ pub mod coerce;
 pub mod collect_fields;
 pub mod document;
 pub mod introspect;
+mod introspection_result;
 pub mod literal;
 pub mod mask;
 pub mod merge;

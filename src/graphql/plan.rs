@@ -36,6 +36,19 @@ impl RootTypes {
         Self { query: query.into(), mutation: mutation.into(), subscription: subscription.into() }
     }
 
+    /// What an engine calls them, as far as it says, and how such an engine tells errors.
+    #[must_use]
+    pub fn of_engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> (Self, Dialect) {
+        let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };
+        let usual = Self::usual(dialect);
+        let roots = Self {
+            query: query.to_owned(),
+            mutation: mutation.unwrap_or(usual.mutation),
+            subscription: subscription.unwrap_or(usual.subscription),
+        };
+        (roots, dialect)
+    }
+
     /// The name of the root that an operation of this kind starts from.
     #[must_use]
     pub fn of(&self, kind: OperationKind) -> &str {

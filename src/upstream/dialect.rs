@@ -40,16 +40,8 @@ pub fn read(body: &[u8]) -> Option<Engine> {
 }
 
 fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
-    let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };
-    let usual = RootTypes::usual(dialect);
-    Engine {
-        dialect,
-        roots: RootTypes {
-            query: query.to_owned(),
-            mutation: mutation.unwrap_or(usual.mutation),
-            subscription: subscription.unwrap_or(usual.subscription),
-        },
-    }
+    let (roots, dialect) = RootTypes::of_engine(query, mutation, subscription);
+    Engine { dialect, roots }
 }
 
 #[cfg(test)]
