@@ -42,6 +42,8 @@ struct Scenario {
     is_new: bool,
     /// Of which scenario the plain proxy's figures are what ratios are to.
     base: usize,
+    /// How many clients at a time.
+    connections: usize,
 }
 
 const MIXED: &str = "{ items { id } act { ok } }";
@@ -50,12 +52,12 @@ const MIXED: &str = "{ items { id } act { ok } }";
 const ORDINARY: usize = 5;
 
 const SCENARIOS: [Scenario; 6] = [
-    scenario("no action, 1 KB", "/graphql", "{ items { id } }", true, false, 0),
-    scenario("no action, 100 KB", "/large/graphql", "{ items { id } }", true, false, 1),
-    scenario("one action", "/graphql", "{ act { ok } }", false, false, 0),
-    scenario("mixed, warm plan", "/graphql", MIXED, false, false, 0),
-    scenario("mixed, cold plan", "/graphql", MIXED, false, true, 0),
-    scenario("introspection, 2,000 types", "/large/graphql", INTROSPECTION, true, false, 5),
+    scenario("no action, 1 KB", "/graphql", "{ items { id } }", true, false, 0, 32),
+    scenario("no action, 100 KB", "/large/graphql", "{ items { id } }", true, false, 1, 32),
+    scenario("one action", "/graphql", "{ act { ok } }", false, false, 0, 32),
+    scenario("mixed, warm plan", "/graphql", MIXED, false, false, 0, 32),
+    scenario("mixed, cold plan", "/graphql", MIXED, false, true, 0, 32),
+    scenario("introspection, 2,000 types", "/large/graphql", INTROSPECTION, true, false, 5, 4),
 ];
 
 const fn scenario(
@@ -65,8 +67,9 @@ const fn scenario(
     is_plain: bool,
     is_new: bool,
     base: usize,
+    connections: usize,
 ) -> Scenario {
-    Scenario { name, path, document, is_plain, is_new, base }
+    Scenario { name, path, document, is_plain, is_new, base, connections }
 }
 
 /// What GraphiQL asks.
@@ -185,7 +188,11 @@ impl Bench {
         let mut report = String::from("# Proxies before the same upstream and handler\n\n");
         let cpu = fs::read_to_string("/proc/cpuinfo")?;
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
-        writeln!(report, "{model}; {} rounds of {} s, 32 connections; medians.", self.rounds, self.seconds)?;
+        writeln!(
+            report,
+            "{model}; {} rounds of {} s; 32 connections, 4 for introspection; medians.",
+            self.rounds, self.seconds
+        )?;
         writeln!(
             report,
             "Ratios are to the plain pingora proxy in the same round: without actions, 1 KB (100 KB for 100 KB), and for \
@@ -267,8 +274,9 @@ impl Bench {
         let url = format!("http://127.0.0.1:{}{}", proxy.port, scenario.path);
         let before = cpu_ticks(&proxy.process)?;
         let duration = format!("{}s", self.seconds);
+        let connections = scenario.connections.to_string();
         let output = Command::new("taskset")
-            .args(["--cpu-list", OTHER_CPU, "wrk", "--threads", "1", "--connections", "32", "--latency"])
+            .args(["--cpu-list", OTHER_CPU, "wrk", "--threads", "1", "--connections", &connections, "--latency"])
             .args(["--duration", &duration, "--script"])
             .arg(&script)
             .arg(&url)
@@ -353,7 +361,8 @@ fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     connection.read_to_end(&mut answer)?;
     let took = started.elapsed().as_secs_f64() * 1000.0;
     let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
-    if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes", answer.len()).into()) }
+    let start = String::from_utf8_lossy(answer.get(..1000).unwrap_or(&answer));
+    if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes: {start}", answer.len()).into()) }
 }
 
 fn free_port() -> Fallible<u16> {
@@ -411,6 +420,8 @@ fn write_site(folder: &Path) -> Fallible<()> {
         fs::create_dir_all(folder.join("site").join(fresh))?;
         let answer = big_schema::introspection_result(TYPES + 4 * (index + 1));
         fs::write(folder.join("site").join(fresh).join("graphql.introspection"), answer)?;
+        // nginx refuses to be posted to only where there is a file.
+        fs::write(folder.join("site").join(fresh).join("graphql"), "{}")?;
     }
     fs::create_dir_all(folder.join("site/large"))?;
     let items = |count: usize| {
