@@ -4,6 +4,7 @@
 pub mod action;
 pub mod config;
 pub mod graphql;
+pub mod kriti;
 pub mod model;
 pub mod protocol;
 pub mod session;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::transform::TransformError;
 use crate::model::json::parse_strict;
 
 /// Why a handler gave no usable value. `Display` may be shown to any client.
@@ -9,13 +10,19 @@ use crate::model::json::parse_strict;
 pub enum AnswerError {
     /// No answer came: refused, reset, timed out, too large, or the call could not be made.
     #[error("http exception when calling webhook")]
-    NoAnswer(CallFault),
+    NoAnswer(#[from] CallFault),
     /// A status that promises JSON, and none came. Not sent again: the handler has already acted.
     #[error("not a valid json response from webhook")]
     NotJson {
         /// The status.
         status: u16,
     },
+    /// The action's request transform failed; the call was not made.
+    #[error("Request Transformation Failed")]
+    RequestTransform(TransformError),
+    /// The action's response transform failed on the handler's answer.
+    #[error("Response Transformation Failed")]
+    ResponseTransform(TransformError),
     /// A status that handlers do not answer with: 3xx, 5xx, or 4xx without an error object.
     #[error("internal error")]
     Status {
@@ -30,6 +37,18 @@ pub enum AnswerError {
         /// The handler's extensions, or the code it gave, or `unexpected`.
         extensions: Map<String, Value>,
     },
+}
+
+impl AnswerError {
+    /// What happened, for those who run the program: more than a client is told, but no value.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NoAnswer(fault) => fault.to_string(),
+            Self::RequestTransform(error) | Self::ResponseTransform(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Why no answer came.
@@ -72,14 +91,27 @@ pub fn read(status: u16, body: &[u8]) -> Result<Value, AnswerError> {
     match status {
         // No content is no value, which is what null says.
         204 => Ok(Value::Null),
-        200..=299 => parse_strict(body).map_err(|_| AnswerError::NotJson { status }),
-        400..=499 => Err(read_refusal(status, body)),
+        200..=299 | 400..=499 => {
+            let value = parse_strict(body).map_err(|_| AnswerError::NotJson { status })?;
+            judge(status, value)
+        }
         _ => Err(AnswerError::Status { status }),
     }
 }
 
-fn read_refusal(status: u16, body: &[u8]) -> AnswerError {
-    let Ok(value) = parse_strict(body) else { return AnswerError::NotJson { status } };
+/// The same for an answer whose body has been read already.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn judge(status: u16, value: Value) -> Result<Value, AnswerError> {
+    match status {
+        200..=299 => Ok(value),
+        400..=499 => Err(read_refusal(status, value)),
+        _ => Err(AnswerError::Status { status }),
+    }
+}
+
+fn read_refusal(status: u16, value: Value) -> AnswerError {
     let Value::Object(mut object) = value else { return AnswerError::Status { status } };
     let Some(Value::String(message)) = object.remove("message") else { return AnswerError::Status { status } };
     let extensions = match (object.remove("extensions"), object.remove("code")) {

@@ -5,3 +5,4 @@ pub mod headers;
 pub mod payload;
 pub mod shape;
 pub mod template;
+pub mod transform;

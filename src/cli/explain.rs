@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
+use crate::action::transform::Outgoing;
 use crate::config::load::read_file;
 use crate::execute::engine_schema::MergedSchema;
 use crate::execute::explain::{Explained, ExplainedStep, explain};
@@ -192,22 +193,34 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             (format!("engine: {}", fields.join(", ")), details)
         }
-        ExplainedStep::Action { response_name, action, input, headers } => {
-            let Action { name, handler, timeout, .. } = action.as_ref();
-            let title =
-                format!("action {name} as {response_name}: POST {}, within {} s", handler.template, timeout.as_secs());
+        ExplainedStep::Action { response_name, action, input, request } => {
+            let Action { name, timeout, .. } = action.as_ref();
+            let method = request.as_ref().map_or("call of", |request| request.method.as_str());
+            let (url, seconds) = (action.shown_url(), timeout.as_secs());
+            let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
             let mut details = format!("input {}\n", Value::Object(input.clone()));
-            match headers {
+            match request {
                 Err(error) => {
-                    let _ = writeln!(details, "would not be called: {error}");
+                    let _ = writeln!(details, "would not be called: {}", error.reason());
                 }
-                Ok(headers) => headers.iter().for_each(|(name, value)| {
-                    let _ = writeln!(details, "{name}: {}", shown(name, value));
-                }),
+                Ok(request) => describe_request(action, request, &mut details),
             }
             details.push_str("traceparent, x-b3-*: those of the request");
             (title, details)
         }
+    }
+}
+
+/// Its address is left out: variables are filled in there.
+fn describe_request(action: &Action, request: &Outgoing, details: &mut String) {
+    if let Some(transform) = &action.request_transform {
+        if transform.query.is_some() {
+            let _ = writeln!(details, "query {}", request.url.query().unwrap_or_default());
+        }
+        let _ = writeln!(details, "body {}", String::from_utf8_lossy(&request.body));
+    }
+    for (name, value) in &request.headers {
+        let _ = writeln!(details, "{name}: {}", shown(name, value));
     }
 }
 

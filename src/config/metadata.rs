@@ -3,8 +3,10 @@
 use indexmap::IndexMap;
 
 use crate::model::source::{Diagnostic, Place};
+use crate::model::transform::{RequestTransform, ResponseTransform};
 use crate::model::types::{Relationship, Table};
 
+use super::transform;
 use super::yaml::{Data, Fields, Node};
 
 /// What all `actions.yaml` files together say.
@@ -47,8 +49,10 @@ pub struct ActionEntry {
     pub permissions: Vec<String>,
     /// Its description.
     pub comment: Option<String>,
-    /// Is there a request or response transform?
-    pub has_transform: bool,
+    /// How the request to its handler is rewritten.
+    pub request_transform: Option<RequestTransform>,
+    /// How the handler's answer is.
+    pub response_transform: Option<ResponseTransform>,
 }
 
 /// A header with a value of either kind.
@@ -204,9 +208,10 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
         timeout: definition.count("timeout", mistakes),
         permissions,
         comment,
-        has_transform: [definition.get("request_transform"), definition.get("response_transform")]
-            .iter()
-            .any(Option::is_some),
+        request_transform: definition.get("request_transform").and_then(|node| transform::read_request(node, mistakes)),
+        response_transform: definition
+            .get("response_transform")
+            .and_then(|node| transform::read_response(node, mistakes)),
     };
     definition.finish(mistakes);
     Some(action)

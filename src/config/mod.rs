@@ -11,5 +11,6 @@ pub mod sdl;
 pub mod settings;
 pub mod settings_doc;
 pub mod settings_table;
+pub mod transform;
 pub mod values;
 pub mod yaml;

@@ -183,6 +183,8 @@ impl Resolver<'_, '_> {
                 .and_then(|settings| settings.calls_per_document_max)
                 .unwrap_or(self.surroundings.calls_per_action_max),
             idempotent: settings.is_some_and(|settings| settings.idempotent),
+            request_transform: entry.request_transform,
+            response_transform: entry.response_transform,
             unsupported,
             name: entry.name,
         })
@@ -229,9 +231,6 @@ impl Resolver<'_, '_> {
                 }
             }
         }
-        if entry.has_transform {
-            reason = Some("request and response transforms are not served yet");
-        }
         if let Some(reason) = reason {
             let message = format!("action '{}': {reason}", entry.name);
             self.warning(&entry.place, message, "calling it is an error until they are");
@@ -245,7 +244,7 @@ impl Resolver<'_, '_> {
             self.error(&entry.place, message, "add \"handler\" to its definition");
             return None;
         };
-        let url = match template::compile(template, self.surroundings.environment) {
+        let text = match template::compile(template, self.surroundings.environment) {
             Err(error) => {
                 self.template_error(&entry.name, "the handler", place, &error);
                 return None;
@@ -255,21 +254,21 @@ impl Resolver<'_, '_> {
                     ValuePiece::Text(text) => Some(text.expose()),
                     ValuePiece::RequestId | ValuePiece::SessionVariable(_) => None,
                 });
-                let Some(url) = fixed.collect::<Option<String>>() else {
+                let Some(text) = fixed.collect::<Option<String>>() else {
                     let message = format!("the handler of action '{}' can hold environment variables only", entry.name);
                     self.error(place, message, "move the rest to a header");
                     return None;
                 };
-                url
+                text
             }
         };
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        let Some(url) = Url::parse(&url).ok().filter(is_http) else {
+        let Some(url) = Url::parse(&text).ok().filter(is_http) else {
             let message = format!("the handler of action '{}' is not an http or https address", entry.name);
             self.error(place, message, "write http://host/path; check the variables in it");
             return None;
         };
-        Some(Handler { template: template.clone(), url })
+        Some(Handler { template: template.clone(), base_url: Secret::new(text), url })
     }
 
     fn template_error(&mut self, action: &str, what: &str, place: &Place, error: &TemplateError) {

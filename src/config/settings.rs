@@ -348,6 +348,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         headers_max: values.count("limits.headers", mistakes),
         plan_cache_bytes_max: values.bytes("limits.plan_cache_bytes", mistakes),
         introspection_bytes_max: values.bytes("limits.introspection_bytes", mistakes),
+        template_bytes_max: values.bytes("limits.template_bytes", mistakes),
         schema_cache_bytes_max: values.bytes("limits.schema_cache_bytes", mistakes),
         request_timeout: values.duration("limits.request_timeout", mistakes),
         // These two bound our own recursion and our own answers; there is nothing to choose.

@@ -180,6 +180,8 @@ pub const SETTINGS: &[Setting] = &[
         "Nesting of JSON in a request with an action in it."),
     setting("limits.handler_answer_bytes", None, &["PILLION_LIMITS_HANDLER_ANSWER_BYTES"], Kind::Bytes, Some("8MiB"),
         "A handler's answer, decoded."),
+    setting("limits.template_bytes", None, &["PILLION_LIMITS_TEMPLATE_BYTES"], Kind::Bytes, Some("4MiB"),
+        "What one template of a transform may make, copies of what it looks up included."),
     setting("limits.engine_answer_bytes", None, &["PILLION_LIMITS_ENGINE_ANSWER_BYTES"], Kind::Bytes, Some("64MiB"),
         "The engine's answer to its part of a request with actions. Others stream without a limit."),
     setting("limits.list_elements", None, &["PILLION_LIMITS_LIST_ELEMENTS"], Kind::Count, Some("100000"),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::engine_schema::MergedSchema;
@@ -10,8 +9,9 @@ use super::prepared::Prepared;
 use super::refusal::Refusal;
 use super::run::Running;
 use super::snapshot::Snapshot;
-use super::{Envelope, World, calls, engine_part};
-use crate::action::headers::{self, HeaderError};
+use super::{Envelope, World, calls, engine_part, webhook_request};
+use crate::action::answer::AnswerError;
+use crate::action::transform::Outgoing;
 use crate::graphql::plan::{EnginePart, Step};
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
@@ -47,7 +47,7 @@ pub enum ExplainedStep {
         /// Its arguments, coerced.
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
-        headers: Result<HeaderMap, HeaderError>,
+        request: Result<Box<Outgoing>, AnswerError>,
     },
     /// Introspection is answered from the merged schema.
     Introspection {
@@ -109,13 +109,10 @@ fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
 }
 
 fn action_step(running: &Running<'_>, response_name: &str, call: &calls::AllowedCall) -> ExplainedStep {
-    let caller = running.envelope.caller;
-    let precedence = running.world.settings.precedence;
-    let rules = &call.action().headers;
     ExplainedStep::Action {
         response_name: response_name.to_owned(),
         action: Arc::clone(call.action()),
         input: call.input().clone(),
-        headers: headers::outgoing(rules, precedence, &caller.headers, running.session, &caller.request_id),
+        request: webhook_request::outgoing(running, call).map(Box::new),
     }
 }

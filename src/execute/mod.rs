@@ -13,6 +13,7 @@ pub mod run;
 pub mod snapshot;
 pub mod validation;
 pub mod webhook_part;
+pub mod webhook_request;
 pub mod world;
 
 use std::sync::Arc;

@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 use serde_json::{Map, Value, json};
 
 use super::calls::AllowedCall;
 use super::run::Running;
+use super::webhook_request;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
-use crate::action::{headers, payload};
+use crate::action::transform::{self, Outgoing};
 use crate::model::action::ADMIN_ROLE;
+use crate::model::json::parse_strict;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 
@@ -81,6 +82,7 @@ fn label(outcome: &CallOutcome) -> &'static str {
             AnswerError::Rejected { .. } => "rejected",
             AnswerError::NotJson { .. } => "not_json",
             AnswerError::Status { .. } => "error_status",
+            AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
             AnswerError::NoAnswer(CallFault::Timeout) => "timeout",
             AnswerError::NoAnswer(CallFault::Connect) => "unreachable",
             AnswerError::NoAnswer(CallFault::Busy) => "busy",
@@ -91,11 +93,13 @@ fn label(outcome: &CallOutcome) -> &'static str {
 
 async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
     let answer = exchange(running, allowed).await;
-    let value = match &answer {
-        Ok(answer) => answer::read(answer.status.as_u16(), &answer.body),
-        Err(fault) => Err(AnswerError::NoAnswer(fault.clone())),
+    let (answer, value) = match answer {
+        Ok(answer) => {
+            let value = read(running, allowed, &answer);
+            (Some(answer), value)
+        }
+        Err(error) => (None, Err(error)),
     };
-    let answer = answer.ok();
     match value {
         Err(error) => {
             let internal = internal(running, allowed, answer.as_ref(), &error_text(&error));
@@ -107,6 +111,18 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
         }
         Ok(value) => shaped(running, allowed, answer.as_ref(), &value),
     }
+}
+
+/// The value of an answer, as it is or as the action's response transform makes it.
+fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) -> Result<Value, AnswerError> {
+    let status = answer.status.as_u16();
+    let Some(transform) = &allowed.action().response_transform else { return answer::read(status, &answer.body) };
+    let payload = webhook_request::untransformed(running, allowed)?.body;
+    let lookup = webhook_request::lookup(running, allowed, &payload);
+    // Handlers that are not made for us need not answer with JSON; to a template that is null.
+    let body = parse_strict(&answer.body).unwrap_or_default();
+    let value = transform::response(transform, &lookup, status, body).map_err(AnswerError::ResponseTransform)?;
+    answer::judge(status, value)
 }
 
 fn shaped(running: &Running<'_>, allowed: &AllowedCall, answer: Option<&WebhookAnswer>, value: &Value) -> CallOutcome {
@@ -130,50 +146,38 @@ fn cookies(answer: Option<&WebhookAnswer>) -> Vec<HeaderValue> {
     answer.map(|answer| answer.set_cookies().cloned().collect()).unwrap_or_default()
 }
 
-async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, CallFault> {
+async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
     let client = running.world.handlers.here();
-    match call::call(client, prepare(running, allowed, deadline)?).await {
+    let answer = match call::call(client, prepare(running, allowed, deadline)?).await {
         // Made anew rather than kept: it is rarely needed.
         Err(CallFault::Broken) if allowed.may_repeat() => {
             call::call(client, prepare(running, allowed, deadline)?).await
         }
         first => first,
-    }
+    };
+    Ok(answer?)
 }
 
-fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> Result<WebhookCall, CallFault> {
+fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> Result<WebhookCall, AnswerError> {
+    let mut outgoing = webhook_request::outgoing(running, allowed)?;
+    running.envelope.trace.write(&mut outgoing.headers);
     Ok(WebhookCall {
-        url: allowed.action().handler.url.clone(),
-        headers: headers(running, allowed)?,
-        body: body(running, allowed)?,
+        method: outgoing.method,
+        url: outgoing.url,
+        headers: outgoing.headers,
+        body: outgoing.body.into(),
         timeout: deadline.saturating_duration_since(Instant::now()),
         answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
     })
 }
 
-fn headers(running: &Running<'_>, allowed: &AllowedCall) -> Result<HeaderMap, CallFault> {
-    let rules = &allowed.action().headers;
-    let precedence = running.world.settings.precedence;
-    let caller = running.envelope.caller;
-    let headers = headers::outgoing(rules, precedence, &caller.headers, running.session, &caller.request_id);
-    let mut headers = headers.map_err(|error| CallFault::Header(error.to_string()))?;
-    running.envelope.trace.write(&mut headers);
-    Ok(headers)
-}
-
-fn body(running: &Running<'_>, allowed: &AllowedCall) -> Result<Bytes, CallFault> {
-    let name = &allowed.action().name;
-    let body = payload::body(name, allowed.input(), running.session, &running.request.query);
-    body.map(Bytes::from).map_err(|_| CallFault::Broken)
-}
-
 fn error_text(error: &AnswerError) -> Value {
     match error {
         AnswerError::NoAnswer(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
-        other => Value::from(other.to_string()),
+        other => Value::from(other.reason()),
     }
 }
 
@@ -201,13 +205,17 @@ fn internal(
     }
     let mut internal = Map::new();
     internal.insert("error".into(), error.clone());
-    let request = json!({
-        "url": allowed.action().handler.template,
-        "headers": header_list(&headers(running, allowed).unwrap_or_default(), |_| true),
-        "body": body_value(&body(running, allowed).unwrap_or_default()),
-        "transformed_request": null,
+    let action = allowed.action();
+    let untransformed = webhook_request::untransformed(running, allowed).ok();
+    let transformed = action.request_transform.as_ref().and_then(|_| webhook_request::outgoing(running, allowed).ok());
+    let mut request = request_value(&action.handler.template, untransformed.as_ref());
+    let transformed = transformed.map(|outgoing| {
+        let mut request = request_value(action.shown_url(), Some(&outgoing));
+        request.insert("method".into(), outgoing.method.as_str().into());
+        request
     });
-    internal.insert("request".into(), request);
+    request.insert("transformed_request".into(), transformed.map_or(Value::Null, Value::Object));
+    internal.insert("request".into(), Value::Object(request));
     if let Some(answer) = answer {
         let response = json!({
             "status": answer.status.as_u16(),
@@ -217,6 +225,17 @@ fn internal(
         internal.insert("response".into(), response);
     }
     Some(Value::Object(internal))
+}
+
+/// A request; `url` is a template, so that no variable of it is shown.
+fn request_value(url: &str, outgoing: Option<&Outgoing>) -> Map<String, Value> {
+    let headers = outgoing.map(|outgoing| header_list(&outgoing.headers, |_| true));
+    let body = outgoing.map(|outgoing| body_value(&outgoing.body));
+    Map::from_iter([
+        ("url".to_owned(), Value::from(url)),
+        ("headers".to_owned(), headers.unwrap_or_default()),
+        ("body".to_owned(), body.unwrap_or_default()),
+    ])
 }
 
 fn header_list(headers: &HeaderMap, is_hidden: impl Fn(&str) -> bool) -> Value {

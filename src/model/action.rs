@@ -8,8 +8,11 @@ use http::header::HeaderName;
 use indexmap::IndexMap;
 use url::Url;
 
+use crate::kriti::Template;
+
 use super::secret::Secret;
 use super::source::Place;
+use super::transform::{RequestTransform, ResponseTransform};
 use super::types::{InputValue, TypeRef, Types};
 
 /// The kinds of operation a GraphQL document can hold.
@@ -64,6 +67,10 @@ pub struct Action {
     pub calls_per_document_max: usize,
     /// May a call whose fate is unknown be sent again?
     pub idempotent: bool,
+    /// How the request to its handler is rewritten.
+    pub request_transform: Option<RequestTransform>,
+    /// How the handler's answer is.
+    pub response_transform: Option<ResponseTransform>,
     /// What of its definition this version cannot do; such an action answers an error instead of doing half.
     pub unsupported: Option<&'static str>,
 }
@@ -76,6 +83,13 @@ impl Action {
     #[must_use]
     pub fn result_type(&self) -> String {
         self.field.clone()
+    }
+
+    /// Where its handler is called, as it may be shown: variables are not filled in.
+    #[must_use]
+    pub fn shown_url(&self) -> &str {
+        let transformed = self.request_transform.as_ref().and_then(|transform| transform.url.as_ref());
+        transformed.map_or(self.handler.template.as_str(), Template::source)
     }
 
     /// May `role` call this action?
@@ -91,6 +105,8 @@ pub struct Handler {
     /// As its author wrote it, `{{VAR}}` and all. The only form that anyone is shown.
     pub template: String,
     /// With the variables filled in; they may be secrets.
+    pub base_url: Secret,
+    /// The same, parsed.
     pub url: Url,
 }
 

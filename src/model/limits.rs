@@ -35,6 +35,8 @@ pub struct Limits {
     pub errors_max: usize,
     /// Bytes of a handler's answer, decoded.
     pub handler_answer_bytes_max: usize,
+    /// Bytes that a template of a transform makes, copies of what it looks up included.
+    pub template_bytes_max: usize,
     /// Elements of one list in a handler's answer.
     pub list_elements_max: usize,
     /// Bytes of an engine's answer that we must hold to merge it.
@@ -78,6 +80,7 @@ impl Default for Limits {
             json_depth_max: 64,
             errors_max: 20,
             handler_answer_bytes_max: 8 * MIB,
+            template_bytes_max: 4 * MIB,
             list_elements_max: 100_000,
             engine_answer_bytes_max: 64 * MIB,
             buffered_bytes_max: 128 * MIB,

@@ -8,4 +8,5 @@ pub mod request;
 pub mod response;
 pub mod secret;
 pub mod source;
+pub mod transform;
 pub mod types;

@@ -15,11 +15,13 @@ use crate::model::chunks::{Chunks, TooLong};
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
 pub struct WebhookCall {
+    /// The method.
+    pub method: Method,
     /// The handler's address, variables filled in.
     pub url: Url,
     /// All headers.
     pub headers: HeaderMap,
-    /// JSON.
+    /// The body; none is empty.
     pub body: Bytes,
     /// How long the whole exchange may take.
     pub timeout: Duration,
@@ -65,9 +67,11 @@ pub async fn call(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, C
 }
 
 async fn exchange(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
-    let mut request = Request::new(Method::POST, call.url);
+    let mut request = Request::new(call.method, call.url);
     *request.headers_mut() = call.headers;
-    *request.body_mut() = Some(call.body.into());
+    if !call.body.is_empty() {
+        *request.body_mut() = Some(call.body.into());
+    }
     let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());

@@ -17,6 +17,7 @@ pub const TESTS: &[super::Test] = &[
     ("check_looks_at_handlers", check_looks_at_handlers),
     ("explain_shows_the_plan", explain_shows_the_plan),
     ("explain_shows_mistakes", explain_shows_mistakes),
+    ("explain_shows_what_transforms_make", explain_shows_what_transforms_make),
     ("explain_checks_the_engines_part_too", explain_checks_the_engines_part_too),
     ("schema_prints_what_a_role_sees", schema_prints_what_a_role_sees),
 ];
@@ -145,12 +146,16 @@ fn check_looks_at_handlers(_: &Engines) {
 }
 
 fn explain(document: &str, more: &[&str]) -> Output {
+    explain_with("shop", document, more)
+}
+
+fn explain_with(actions: &str, document: &str, more: &[&str]) -> Output {
     // Tests run side by side.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("explain-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = folder(&name, &[("document.graphql", document)]);
     let path = folder.join("document.graphql").display().to_string();
-    let metadata = fixture("shop").display().to_string();
+    let metadata = fixture(actions).display().to_string();
     let output = pillion(&[&["explain", "--metadata", metadata.as_str(), path.as_str()], more].concat(), &[HANDLERS]);
     std::fs::remove_dir_all(folder).expect("the folder");
     output
@@ -214,6 +219,32 @@ mutation as role customer: 4 steps, one after the other
     assert_says(&explain("{ a b }", &[]), 0, &["the engine gets the request as it is"]);
     let introspection = explain("{ __schema { description } count a }", &[]);
     assert_says(&introspection, 0, &["query as role admin: 3 steps, side by side", "introspection: __schema"]);
+}
+
+fn explain_shows_what_transforms_make(_: &Engines) {
+    let document = "mutation { pay(amount: 5) { id } forget(id: 3) }";
+    let told = said(&explain_with("rest", document, &["--role=clerk", "--header=X-Hasura-User-Id: 7"]));
+    let wanted = "\
+mutation as role clerk: 2 steps, one after the other
+├─ 1. action pay as pay: POST {{HANDLERS}}/charges, within 30 s
+│     input {\"amount\":5}
+│     body amount=5&currency=eur&user=7
+│     content-type: application/x-www-form-urlencoded
+│     user-agent: pillion/0.1.0
+│     traceparent, x-b3-*: those of the request
+└─ 2. action forget as forget: DELETE {{$base_url}}/{{$body.input.id}}, within 30 s
+      input {\"id\":3}
+      body {\"reason\":\"asked for\"}
+      content-type: application/json
+      user-agent: pillion/0.1.0
+      traceparent, x-b3-*: those of the request
+";
+    assert_eq!(told, wanted);
+    let told = said(&explain_with("rest", "{ search(text: \"a b\") { id } }", &["--role=clerk"]));
+    assert!(told.contains("GET {{HANDLERS}}/search?key=k") && told.contains("query q=a%20b\n"), "{told}");
+    let told = said(&explain_with("rest", document, &["--role=clerk"]));
+    let wanted = "would not be called: form_template: Session variable \"x-hasura-user-id\" not found";
+    assert!(told.contains(wanted), "{told}");
 }
 
 fn explain_shows_mistakes(_: &Engines) {

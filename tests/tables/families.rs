@@ -1,14 +1,19 @@
 //! How each family's cases are run.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pillion::action::answer::{self, AnswerError};
 use pillion::action::headers::{self, Precedence};
 use pillion::action::shape::shape;
 use pillion::action::template;
+use pillion::action::transform::{self, Lookup, Outgoing};
 use pillion::config::prefix::{self, Prefixes};
+use pillion::config::transform::{read_request, read_response};
 use pillion::graphql::client_schema::EngineSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::collect_fields::Condition;
@@ -18,10 +23,15 @@ use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, Owner, Plan, PlanError, RootTypes, Step, Surroundings};
 use pillion::graphql::selection::select;
 use pillion::graphql::{schema, validate};
-use pillion::model::action::{ActionSchema, ConfiguredHeader, HeaderRules};
+use pillion::kriti::eval::{Environment, evaluate};
+use pillion::kriti::{TemplateError, parse};
+use pillion::model::action::{ActionSchema, ConfiguredHeader, Handler, HeaderRules};
 use pillion::model::json::{RawObject, parse_strict};
 use pillion::model::limits::Limits;
 use pillion::model::response::Dialect;
+use pillion::model::secret::Secret;
+use pillion::model::source::Source;
+use pillion::model::transform::RequestTransform;
 use pillion::session::claims::{JwtRules, check_registered, session};
 use pillion::session::credential::{AuthRules, Credential, read};
 use pillion::session::{Session, SessionError};
@@ -39,7 +49,10 @@ pub const FAMILIES: &[Family] = &[
     ("plans", run_plan),
     ("schemas", run_schema),
     ("shapes", run_shape),
+    ("templates", run_template),
     ("tokens", run_token),
+    ("transforms", run_transform),
+    ("urls", run_url),
     ("validation", run_validation),
 ];
 
@@ -328,4 +341,88 @@ fn run_schema(case: &Value) -> String {
     // On one line each.
     let lines = lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `times` repeats the template, and `after` as often after `then`.
+fn run_template(case: &Value) -> String {
+    let times = usize::try_from(case["times"].as_u64().unwrap_or(1)).unwrap_or(1);
+    let piece = |key: &str| case[key].as_str().unwrap_or_default();
+    let source = [piece("template").repeat(times).as_str(), piece("then"), &piece("after").repeat(times)].concat();
+    let template = if case["in_string"] == json!(true) { parse::parse_text(&source) } else { parse::parse(&source) };
+    let values = case["values"].as_str().map(|text| parse_strict(text.as_bytes()).expect("values are JSON"));
+    let values = values.as_ref().unwrap_or(&case["values"]);
+    let environment = Environment {
+        variables: values
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)))
+            .collect(),
+        session_variable: &|name| case["session"][name].as_str().map(str::to_owned),
+    };
+    let bytes_max =
+        case["bytes_max"].as_u64().map_or(1024 * 1024, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let value = template.and_then(|template| evaluate(&template, &environment, bytes_max));
+    match value {
+        Ok(value) => value.to_string(),
+        Err(TemplateError { message, line, column }) => format!("error {line}:{column}: {message}"),
+    }
+}
+
+fn transform_handler(text: &str) -> Handler {
+    let url = text.parse().expect("an address");
+    Handler { template: text.to_owned(), base_url: Secret::new(text.to_owned()), url }
+}
+
+fn yaml_node(text: &str) -> pillion::config::yaml::Node {
+    let source = Source { name: "transform.yaml".into(), text: text.to_owned() };
+    pillion::config::yaml::parse(&Arc::new(source)).expect("a transform is YAML")
+}
+
+fn run_transform(case: &Value) -> String {
+    let mut mistakes = Vec::new();
+    let handler = transform_handler(text(case, "handler"));
+    let session = session_of(&case["session"]);
+    let payload = case["payload"].to_string().into_bytes();
+    let bytes_max =
+        case["bytes_max"].as_u64().map_or(1024 * 1024, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let lookup = Lookup::new(&handler, &payload, &session, bytes_max);
+    if let Some(response) = case["response"].as_str() {
+        let transform = read_response(&yaml_node(response), &mut mistakes).expect("a transform");
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let status = u16::try_from(case["status"].as_u64().expect("a status")).expect("a status");
+        return match transform::response(&transform, &lookup, status, case["answer"].clone()) {
+            Ok(value) => value.to_string(),
+            Err(error) => format!("failed {error}"),
+        };
+    }
+    let transform = read_request(&yaml_node(text(case, "request")), &mut mistakes).expect("a transform");
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let headers = header_map(&case["headers"]);
+    let untransformed = Outgoing { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone() };
+    match transform::request(&transform, &lookup, untransformed) {
+        Err(error) => format!("failed {error}"),
+        Ok(Outgoing { method, url, headers, body }) => {
+            let mut lines: Vec<String> =
+                headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
+            lines.sort();
+            let body = String::from_utf8(body).expect("text");
+            let end = if body.is_empty() { String::new() } else { format!("\n{body}\n") };
+            format!("{method} {url}\n{}{end}", lines.concat())
+        }
+    }
+}
+
+fn run_url(case: &Value) -> String {
+    let handler = transform_handler("http://api.example:8080/v1");
+    let session = session_of(&json!({ "x-hasura-role": "user" }));
+    let transform = RequestTransform { url: parse::parse_text(text(case, "url")).ok(), ..RequestTransform::default() };
+    let payload = case["input"].to_string().into_bytes();
+    let lookup = Lookup::new(&handler, &payload, &session, 1024);
+    let untransformed =
+        Outgoing { method: Method::POST, url: handler.url.clone(), headers: HeaderMap::new(), body: Vec::new() };
+    match transform::request(&transform, &lookup, untransformed) {
+        Ok(outgoing) => outgoing.url.to_string(),
+        Err(error) => format!("failed {error}"),
+    }
 }

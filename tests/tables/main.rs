@@ -20,6 +20,7 @@ mod yaml;
 mod actions;
 mod families;
 mod properties;
+mod random_templates;
 
 use std::path::Path;
 
@@ -36,9 +37,10 @@ fn main() -> std::process::ExitCode {
     let families = families::FAMILIES
         .iter()
         .map(|(name, run)| Trial::test(format!("fixtures::{name}"), || check(name, *run).map_err(Failed::from)));
-    let properties: [Property; 2] = [
+    let properties: [Property; 3] = [
         ("without_actions_nothing_is_ours", properties::without_actions_nothing_is_ours),
         ("parts_are_sound_and_keys_are_right", properties::parts_are_sound_and_keys_are_right),
+        ("every_template_has_an_answer", random_templates::every_template_has_an_answer),
     ];
     let properties = properties
         .into_iter()
@@ -58,7 +60,7 @@ fn check(name: &str, run: fn(&Value) -> String) -> Result<(), String> {
             case["expect"].as_str().map_or_else(|| case["expect"].to_string(), |text| text.trim_end().to_owned());
         let got = run(&case);
         if got.trim_end() != wanted {
-            failures.push(format!("{}\n  wanted: {wanted}\n  got:    {got}", case["name"]));
+            failures.push(format!("{}\n  wanted: {wanted}\n  got:    {got}", case.get("name").unwrap_or(&case)));
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }

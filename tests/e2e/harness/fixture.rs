@@ -236,6 +236,7 @@ fn compare_seen(what: &str, wanted: &[Value], seen: &[Message], failures: &mut V
         };
         for (key, value) in object(wanted) {
             match key.as_str() {
+                "method" => differ("method", value.as_str().unwrap_or_default().into(), seen.method().into()),
                 "path" => differ("path", value.as_str().unwrap_or_default().into(), seen.path().into()),
                 "text" => differ("text", value.as_str().unwrap_or_default().into(), seen.text()),
                 "headers" => {

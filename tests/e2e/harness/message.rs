@@ -29,6 +29,11 @@ impl Message {
         self.start.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
 
+    /// The method of a request.
+    pub fn method(&self) -> &str {
+        self.start.split(' ').next().unwrap_or_default()
+    }
+
     /// The path of a request.
     pub fn path(&self) -> &str {
         self.start.split(' ').nth(1).unwrap_or_default()

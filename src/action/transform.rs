@@ -1,0 +1,277 @@
+//! The request to a handler rewritten by templates, and its answer: Hasura's REST connectors. All pure.
+
+use std::borrow::Cow;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::kriti::eval::{Environment, evaluate};
+use crate::kriti::functions::escape_uri;
+use crate::kriti::{Template, TemplateError};
+use crate::model::action::Handler;
+use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform, ResponseTransform};
+use crate::session::Session;
+
+/// Why a transform gives nothing. `Display` names no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part}: {reason}")]
+pub struct TransformError {
+    /// Which part of the transform, by its key.
+    pub part: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl TransformError {
+    fn new(part: &'static str, reason: impl Into<String>) -> Self {
+        Self { part, reason: reason.into() }
+    }
+
+    fn of(part: &'static str) -> impl Fn(TemplateError) -> Self {
+        move |error| Self::new(part, error.to_string())
+    }
+}
+
+/// A request as a handler gets it.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The address, variables filled in.
+    pub url: Url,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body; none is empty.
+    pub body: Vec<u8>,
+}
+
+/// What the templates of one call can look up.
+pub struct Lookup<'c> {
+    body: Value,
+    base_url: Value,
+    query_params: Value,
+    session_variables: Value,
+    session: &'c Session,
+    bytes_max: usize,
+}
+
+impl<'c> Lookup<'c> {
+    /// For a call of `handler` whose body would be `payload`. Each template may make `bytes_max` bytes.
+    #[must_use]
+    pub fn new(handler: &Handler, payload: &[u8], session: &'c Session, bytes_max: usize) -> Self {
+        let pairs = handler.url.query_pairs().map(|(name, value)| json!([name, value]));
+        Self {
+            // We wrote it ourselves.
+            body: serde_json::from_slice(payload).unwrap_or_default(),
+            base_url: Value::from(handler.base_url.expose()),
+            query_params: pairs.collect(),
+            session_variables: serde_json::to_value(session).unwrap_or_default(),
+            session,
+            bytes_max,
+        }
+    }
+
+    fn evaluate<'e>(
+        &'e self,
+        template: &Template,
+        more: Vec<(&'e str, Cow<'e, Value>)>,
+    ) -> Result<Value, TemplateError> {
+        let mut variables = more;
+        // Of two with one name the first counts: an answer's body stands before the request's.
+        variables.extend([
+            ("$body", Cow::Borrowed(&self.body)),
+            ("$base_url", Cow::Borrowed(&self.base_url)),
+            ("$query_params", Cow::Borrowed(&self.query_params)),
+            ("$session_variables", Cow::Borrowed(&self.session_variables)),
+        ]);
+        let session_variable = |name: &str| self.session.variable(name).map(str::to_owned);
+        evaluate(template, &Environment { variables, session_variable: &session_variable }, self.bytes_max)
+    }
+
+    fn text(&self, part: &'static str, template: &Template) -> Result<String, TransformError> {
+        match self.evaluate(template, Vec::new()).map_err(TransformError::of(part))? {
+            Value::String(text) => Ok(text),
+            other => Ok(other.to_string()),
+        }
+    }
+}
+
+/// Rewrites a request, which is `untransformed` without it.
+///
+/// # Errors
+/// [`TransformError`]; the call must then not be made.
+pub fn request(
+    transform: &RequestTransform,
+    lookup: &Lookup<'_>,
+    untransformed: Outgoing,
+) -> Result<Outgoing, TransformError> {
+    let Outgoing { method, url: handler_url, mut headers, body } = untransformed;
+    let mut url = match &transform.url {
+        Some(template) => checked_url(&lookup.text("url", template)?, &handler_url)?,
+        None => handler_url,
+    };
+    if let Some(query) = &transform.query {
+        let query = query_text(query, lookup)?;
+        url.set_query((!query.is_empty()).then_some(query.as_str()));
+    }
+    let body = match &transform.body {
+        BodyTransform::Keep => body,
+        BodyTransform::Remove => {
+            headers.remove(header::CONTENT_TYPE);
+            Vec::new()
+        }
+        BodyTransform::Json(template) => {
+            lookup.evaluate(template, Vec::new()).map_err(TransformError::of("body"))?.to_string().into_bytes()
+        }
+        BodyTransform::Form(fields) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            form(fields, |template| lookup.evaluate(template, Vec::new()))?.into_bytes()
+        }
+    };
+    for name in &transform.remove_headers {
+        headers.remove(name);
+    }
+    for (name, template) in &transform.add_headers {
+        let value = header_value(name, &lookup.text("request_headers", template)?)?;
+        headers.insert(name.clone(), value);
+    }
+    Ok(Outgoing { method: transform.method.clone().unwrap_or(method), url, headers, body })
+}
+
+/// Rewrites the value of an answer; `body` is null where it was no JSON.
+///
+/// # Errors
+/// [`TransformError`].
+pub fn response(
+    transform: &ResponseTransform,
+    lookup: &Lookup<'_>,
+    status: u16,
+    body: Value,
+) -> Result<Value, TransformError> {
+    let (answered, request) = (json!({ "status": status }), request_value(transform, lookup));
+    let evaluate = |template: &Template, body: &Value| {
+        let variables = vec![
+            ("$body", Cow::Borrowed(body)),
+            ("$response", Cow::Borrowed(&answered)),
+            ("$request", Cow::Borrowed(&request)),
+        ];
+        lookup.evaluate(template, variables)
+    };
+    match &transform.body {
+        BodyTransform::Keep => Ok(body),
+        BodyTransform::Remove => Ok(Value::Null),
+        BodyTransform::Json(template) => evaluate(template, &body).map_err(TransformError::of("body")),
+        BodyTransform::Form(fields) => form(fields, |template| evaluate(template, &body)).map(Value::String),
+    }
+}
+
+/// What a response's templates know of the request. It is large, and few ask for it.
+fn request_value(transform: &ResponseTransform, lookup: &Lookup<'_>) -> Value {
+    let asks = |template: &Template| template.source().contains("$request");
+    let is_asked_for = match &transform.body {
+        BodyTransform::Keep | BodyTransform::Remove => false,
+        BodyTransform::Json(template) => asks(template),
+        BodyTransform::Form(fields) => fields.iter().any(|(_, template)| asks(template)),
+    };
+    if !is_asked_for {
+        return Value::Null;
+    }
+    json!({
+        "body": lookup.body,
+        "base_url": lookup.base_url,
+        "query_params": lookup.query_params,
+        "session_variables": lookup.session_variables,
+    })
+}
+
+/// The value must be one that a header can carry; it is not shown, for it may be a secret.
+fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, TransformError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        let reason = format!("the value of the header \"{name}\" holds characters that a header cannot carry");
+        TransformError::new("request_headers", reason)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An address that a template made. Input may be part of it, so it must not lead anywhere but to the handler's origin,
+/// nor up in its path.
+fn checked_url(text: &str, handler: &Url) -> Result<Url, TransformError> {
+    let refuse = |reason: &str| Err(TransformError::new("url", reason));
+    if text.chars().any(|character| character <= ' ' || character == '\u{7f}' || character == '\\') {
+        return refuse("the address holds white space, control characters or backslashes; use escapeUri");
+    }
+    let Ok(url) = Url::parse(text) else { return refuse("Invalid URL") };
+    let origin = |url: &Url| {
+        let login = (url.username().to_owned(), url.password().map(str::to_owned));
+        (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default(), login)
+    };
+    if origin(&url) != origin(handler) {
+        return refuse("the address leads to another scheme, host, port or login than the handler's");
+    }
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    if path.split('/').any(is_dots) {
+        return refuse("the path holds \".\" or \"..\"; use escapeUri");
+    }
+    Ok(url)
+}
+
+fn is_dots(segment: &str) -> bool {
+    let decoded = percent_decode_str(segment).decode_utf8_lossy();
+    // A slash or a backslash in its escaped form is a separator to many servers.
+    decoded.split(['/', '\\']).any(|part| part == "." || part == "..")
+}
+
+/// Hasura leaves out what is `null`, name or value.
+fn query_text(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<String, TransformError> {
+    const PART: &str = "query_params";
+    let mut pairs: Vec<(String, Option<String>)> = Vec::new();
+    match query {
+        QueryTransform::Pairs(templates) => {
+            for (name, value) in templates {
+                let name = lookup.text(PART, name)?;
+                let value = value.as_ref().map(|value| lookup.text(PART, value)).transpose()?;
+                if name != NULL && value.as_deref() != Some(NULL) {
+                    pairs.push((name, value));
+                }
+            }
+        }
+        QueryTransform::Text(template) => {
+            let text = lookup.text(PART, template)?;
+            let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+            let parts = text.strip_prefix('?').unwrap_or(&text).split('&').filter(|part| !part.is_empty());
+            pairs.extend(parts.map(|part| match part.split_once('=') {
+                Some((name, value)) => (decode(name), Some(decode(value))),
+                None => (decode(part), None),
+            }));
+        }
+    }
+    let written = pairs.iter().map(|(name, value)| match value {
+        Some(value) => format!("{}={}", escape_uri(name), escape_uri(value)),
+        None => escape_uri(name),
+    });
+    Ok(written.collect::<Vec<_>>().join("&"))
+}
+
+/// How a missing value looks in text.
+const NULL: &str = "null";
+
+fn form(
+    fields: &[(String, Template)],
+    evaluate: impl Fn(&Template) -> Result<Value, TemplateError>,
+) -> Result<String, TransformError> {
+    let mut written = Vec::with_capacity(fields.len());
+    for (name, template) in fields {
+        let value = match evaluate(template).map_err(TransformError::of("form_template"))? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        if value != NULL {
+            written.push(format!("{}={}", escape_uri(name), escape_uri(&value)));
+        }
+    }
+    Ok(written.join("&"))
+}

@@ -1,0 +1,41 @@
+//! The request of one webhook call: made of the action's rules, then rewritten by its transform.
+
+use http::Method;
+
+use super::calls::AllowedCall;
+use super::run::Running;
+use crate::action::answer::{AnswerError, CallFault};
+use crate::action::transform::{self, Lookup, Outgoing};
+use crate::action::{headers, payload};
+
+/// As it is without a transform; trace headers are left out.
+///
+/// # Errors
+/// [`CallFault::Header`].
+pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Outgoing, CallFault> {
+    let action = allowed.action();
+    let precedence = running.world.settings.precedence;
+    let caller = running.envelope.caller;
+    let headers = headers::outgoing(&action.headers, precedence, &caller.headers, running.session, &caller.request_id);
+    let headers = headers.map_err(|error| CallFault::Header(error.to_string()))?;
+    let body = payload::body(&action.name, allowed.input(), running.session, &running.request.query);
+    let body = body.map_err(|_| CallFault::Broken)?;
+    Ok(Outgoing { method: Method::POST, url: action.handler.url.clone(), headers, body })
+}
+
+/// As the handler gets it; trace headers are left out.
+///
+/// # Errors
+/// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
+pub fn outgoing(running: &Running<'_>, allowed: &AllowedCall) -> Result<Outgoing, AnswerError> {
+    let untransformed = untransformed(running, allowed)?;
+    let Some(transform) = &allowed.action().request_transform else { return Ok(untransformed) };
+    let lookup = lookup(running, allowed, &untransformed.body);
+    transform::request(transform, &lookup, untransformed).map_err(AnswerError::RequestTransform)
+}
+
+/// What templates can look up in a call with this payload.
+#[must_use]
+pub fn lookup<'r>(running: &'r Running<'_>, allowed: &AllowedCall, payload: &[u8]) -> Lookup<'r> {
+    Lookup::new(&allowed.action().handler, payload, running.session, running.snapshot.limits.template_bytes_max)
+}
