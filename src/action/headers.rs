@@ -3,39 +3,9 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::action::{HeaderRules, ValuePiece};
+use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED, USER_AGENT};
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::session::{SESSION_PREFIX, Session};
-
-/// Client headers that are not sent on unless the action has a list of its own: Hasura's
-/// `commonClientHeadersIgnored`.
-pub const IGNORED_BY_DEFAULT: [&str; 14] = [
-    "content-length",
-    "content-md5",
-    "user-agent",
-    "host",
-    "origin",
-    "referer",
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "accept-datetime",
-    "cache-control",
-    "connection",
-    "dnt",
-    "content-type",
-];
-
-/// Client headers that are never sent on, whatever an action's list says: they speak of the body, which is ours, or of
-/// what the client expects of us. Those of one connection are not sent on either.
-const NEVER_FORWARDED: [HeaderName; 7] = [
-    header::HOST,
-    header::USER_AGENT,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::CONTENT_ENCODING,
-    header::EXPECT,
-    header::ACCEPT_ENCODING,
-];
 
 /// Who wins when several sources name one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -51,9 +21,6 @@ pub enum Precedence {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the value of the header \"{0}\" holds characters that a header cannot carry")]
 pub struct HeaderError(pub HeaderName);
-
-/// What we tell handlers about ourselves. Platforms refuse requests without it.
-pub const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));
 
 /// The headers of a webhook call, trace headers left out.
 ///

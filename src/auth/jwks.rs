@@ -9,6 +9,7 @@ use http::header::{CACHE_CONTROL, EXPIRES};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::lifetime::lifetime;
 use super::token::{Token, VerifyingKey};
 use crate::session::SessionError;
 use crate::telemetry::metrics::Metrics;
@@ -137,20 +138,9 @@ impl KeySet {
     }
 }
 
-/// From `Cache-Control`, else `Expires`; a tenth before the end, never more often than once a second.
+/// A tenth before the end, never more often than once a second.
 fn refresh_interval(headers: &HeaderMap) -> Duration {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let lifetime = match text(CACHE_CONTROL) {
-        Some(control) => {
-            let mut directives = control.split(',').map(|directive| directive.trim().to_ascii_lowercase());
-            directives.find_map(|directive| match directive.as_str() {
-                "no-cache" | "no-store" => Some(Duration::from_secs(1)),
-                other => other.strip_prefix("max-age=")?.trim_matches('"').parse().ok().map(Duration::from_secs),
-            })
-        }
-        None => text(EXPIRES)
-            .and_then(|date| httpdate::parse_http_date(date).ok()?.duration_since(std::time::SystemTime::now()).ok()),
-    };
-    let lifetime = lifetime.unwrap_or(DEFAULT_INTERVAL);
+    let lifetime = lifetime(text(CACHE_CONTROL), text(EXPIRES)).unwrap_or(DEFAULT_INTERVAL);
     (lifetime - lifetime / 10).clamp(Duration::from_secs(1), Duration::from_secs(86_400))
 }

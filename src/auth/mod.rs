@@ -1,18 +1,23 @@
 //! Credentials become sessions. The only place that checks signatures and fetches keys.
 
+pub mod hook;
 pub mod jwks;
+pub mod lifetime;
 pub mod token;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
+use http::header::HeaderValue;
 
 use crate::model::secret::Secret;
 use crate::session::claims::JwtKey;
 use crate::session::credential::{self, AuthRules, Credential};
+use crate::session::hook::failed;
 use crate::session::{Session, SessionError, claims};
 use crate::telemetry::metrics::Metrics;
+use hook::Hook;
 use jwks::KeySet;
 use token::VerifyingKey;
 
@@ -21,6 +26,16 @@ pub struct Authenticator {
     rules: AuthRules,
     /// One for each of [`AuthRules::jwt`].
     keys: Vec<Keys>,
+    hook: Option<Hook>,
+}
+
+/// Somebody who has been let in.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// Who it is.
+    pub session: Session,
+    /// Cookies of the auth hook for him.
+    pub set_cookies: Vec<HeaderValue>,
 }
 
 enum Keys {
@@ -43,7 +58,8 @@ impl Authenticator {
             }
         });
         let keys = keys.collect::<Result<_, _>>()?;
-        Ok(Self { rules, keys })
+        let hook = rules.hook.as_ref().map(|rules| Hook::new(Arc::clone(rules), Arc::clone(metrics))).transpose()?;
+        Ok(Self { rules, keys, hook })
     }
 
     fn key_sets(&self) -> Vec<Arc<KeySet>> {
@@ -76,17 +92,26 @@ impl Authenticator {
         futures_util::future::join_all(self.key_sets().into_iter().map(refresh)).await;
     }
 
-    /// Who is asking, and in which role?
+    /// Who is asking, and in which role? `request` is what an auth hook may be told of the GraphQL request, as JSON;
+    /// it is asked through `client`.
     ///
     /// # Errors
     /// [`SessionError`]; a wrong credential is never a lesser role.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Session, SessionError> {
-        match credential::read(&self.rules, headers)? {
-            Credential::Session(session) => Ok(session),
-            Credential::Token { token, rules, requested_role } => {
-                self.check_token(&token, &rules, requested_role.as_deref()).await
+    pub async fn authenticate(
+        &self,
+        client: &reqwest::Client,
+        headers: &HeaderMap,
+        request: impl FnOnce() -> Option<String>,
+    ) -> Result<Authenticated, SessionError> {
+        let session = match (credential::read(&self.rules, headers)?, &self.hook) {
+            (Credential::Session(session), _) => session,
+            (Credential::Token { token, rules, requested_role }, _) => {
+                self.check_token(&token, &rules, requested_role.as_deref()).await?
             }
-        }
+            (Credential::AskHook, Some(hook)) => return hook.ask(client, headers, request).await,
+            (Credential::AskHook, None) => return Err(failed()),
+        };
+        Ok(Authenticated { session, set_cookies: Vec::new() })
     }
 
     async fn check_token(

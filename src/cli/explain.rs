@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command};
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
 use crate::action::transform::Outgoing;
@@ -104,7 +105,9 @@ fn read_schema(path: &str) -> Result<EngineSchema, String> {
 fn session_of(headers: &HeaderMap) -> Result<Session, String> {
     match read(&AuthRules::default(), headers) {
         Ok(Credential::Session(session)) => Ok(session),
-        Ok(Credential::Token { .. }) => Err("error: --header: give a role instead of a token".into()),
+        Ok(Credential::Token { .. } | Credential::AskHook) => {
+            Err("error: --header: give a role instead of a token".into())
+        }
         Err(error) => Err(format!("error: --header: {error}")),
     }
 }
@@ -126,6 +129,8 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
         response_type: ResponseType::Json,
         shows_status: false,
         deadline: Instant::now() + Duration::from_secs(1),
+        batch: None,
+        authenticated: OnceCell::new(),
     }
 }
 

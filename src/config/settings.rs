@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
@@ -19,6 +20,7 @@ use crate::model::secret::Secret;
 use crate::model::source::Diagnostic;
 use crate::session::claims::JwtRules;
 use crate::session::credential::AuthRules;
+use crate::session::hook::{HookCache, HookMode, HookRules};
 
 /// Paths that speak GraphQL in Hasura.
 const HASURA_PATHS: [&str; 3] = ["/v1/graphql", "/v1alpha1/graphql", "/v1beta1/relay"];
@@ -298,12 +300,69 @@ fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
         let message = "an unauthorized role means nothing without an admin secret: everybody is admin";
         values.refuse("auth.unauthorized_role", message, "set an admin secret as well", mistakes);
     }
+    let hook = read_hook(values, mistakes);
+    if hook.is_some() {
+        refuse_beside_hook(values, &admin_secrets, !jwt.is_empty(), unauthorized_role.is_some(), mistakes);
+    }
     AuthRules {
+        hook: hook.map(Arc::new),
         admin_secrets: admin_secrets.into_iter().map(Secret::new).collect(),
         jwt,
         unauthorized_role,
         unauthorized_variables: values.bool("auth.unauthorized_variables", mistakes),
     }
+}
+
+/// Hasura's own words where it has some.
+fn refuse_beside_hook(
+    values: &Values,
+    admin_secrets: &[String],
+    has_jwt: bool,
+    has_unauthorized_role: bool,
+    mistakes: &mut Vec<Diagnostic>,
+) {
+    if admin_secrets.is_empty() {
+        let message = "Fatal Error : --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) requires --admin-secret \
+                       (HASURA_GRAPHQL_ADMIN_SECRET) or  --access-key (HASURA_GRAPHQL_ACCESS_KEY) to be set";
+        values.refuse("auth.hook", message, "set an admin secret as well", mistakes);
+    }
+    if has_jwt {
+        let message = "Fatal Error: Both webhook and JWT mode cannot be enabled at the same time";
+        values.refuse("auth.hook", message, "remove one of the two", mistakes);
+    }
+    if has_unauthorized_role {
+        let message = "Fatal Error: --unauthorized-role (HASURA_GRAPHQL_UNAUTHORIZED_ROLE) is not allowed when \
+                       --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) is set";
+        values.refuse("auth.unauthorized_role", message, "let the hook answer with that role", mistakes);
+    }
+}
+
+fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRules> {
+    let url = values.text("auth.hook")?;
+    let mode = values.parsed("auth.hook_mode", "GET or POST", mistakes, |text| match text {
+        "GET" => Some(HookMode::Get),
+        "POST" => Some(HookMode::Post),
+        _ => None,
+    });
+    let mut headers = Vec::new();
+    for name in values.texts("auth.hook_cache_headers") {
+        match HeaderName::try_from(&name) {
+            Ok(name) => headers.push(name),
+            Err(_) => {
+                let message = format!("\"{name}\" cannot be the name of a header");
+                values.refuse("auth.hook_cache_headers", &message, "write names of headers", mistakes);
+            }
+        }
+    }
+    let time_max = values.duration("auth.hook_cache_time", mistakes);
+    Some(HookRules {
+        url: Secret::new(url),
+        mode: mode.unwrap_or(HookMode::Get),
+        sends_request: values.bool("auth.hook_send_request_body", mistakes),
+        timeout: values.duration("auth.hook_timeout", mistakes),
+        attempts: values.count("auth.hook_attempts", mistakes),
+        cache: (!headers.is_empty()).then_some(HookCache { headers, time_max }),
+    })
 }
 
 fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {

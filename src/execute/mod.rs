@@ -20,15 +20,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HeaderValue;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OnceCell, SemaphorePermit};
 
+use crate::auth::Authenticated;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::Concern;
 use crate::model::action::OperationKind;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
-use crate::session::Session;
+use crate::session::hook::{told_batch, told_request};
+use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use engine_schema::{Asker, MergedSchema};
 use prepared::{Prepared, PreparedOperation};
@@ -52,6 +54,26 @@ pub struct Envelope<'e> {
     pub shows_status: bool,
     /// When the whole request must be over.
     pub deadline: Instant,
+    /// The text of a batch.
+    pub batch: Option<&'e str>,
+    /// Found out once, for all elements of a batch.
+    pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
+}
+
+impl Envelope<'_> {
+    /// Who is asking?
+    async fn authenticate(
+        &self,
+        world: &World,
+        request: Option<&GraphqlRequest<'_>>,
+    ) -> Result<&Authenticated, SessionError> {
+        let told = || match self.batch {
+            Some(batch) => told_batch(batch),
+            None => request.map(told_request),
+        };
+        let authenticate = || world.authenticator.authenticate(world.handlers.here(), &self.caller.headers, told);
+        self.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
+    }
 }
 
 /// An answer, ready to be sent.
@@ -164,7 +186,7 @@ pub async fn execute(
 
 /// Refuses a request, whatever its document says, unless its credential has to be refused first.
 pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
-    let authenticated = world.authenticator.authenticate(&envelope.caller.headers).await;
+    let authenticated = envelope.authenticate(world, None).await;
     let refusal = authenticated.map_or_else(Refusal::from, |_| refusal);
     respond::refuse(snapshot.dialect, envelope, &refusal)
 }
@@ -178,14 +200,14 @@ async fn journey(
     let phases = &world.metrics.phases;
     let mut clock = PhaseClock::start();
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
-    let session = world.authenticator.authenticate(&envelope.caller.headers).await?;
+    let Authenticated { session, set_cookies } = envelope.authenticate(world, ours.request.as_ref()).await?;
     clock.ended(&phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
     let operation = operation(envelope, prepared, request)?;
     let mut introspected = None;
     if operation.concern.introspection {
-        introspected = Box::pin(introspect(world, snapshot, envelope, &session)).await;
+        introspected = Box::pin(introspect(world, snapshot, envelope, session)).await;
         clock.ended(&phases.introspect);
         if introspected.is_none() && !prepared.concern.action {
             return Ok(Executed::LeftToEngine);
@@ -194,24 +216,27 @@ async fn journey(
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
     clock.ended(&phases.plan);
-    let subject = validation::Subject { world, snapshot, envelope, session: &session, prepared, plan: &plan };
+    let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan };
     match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
         Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),
         outcome => outcome?,
     }
-    let allowed = calls::allow(snapshot, &session, prepared, &plan, &request.variables)?;
+    let allowed = calls::allow(snapshot, session, prepared, &plan, &request.variables)?;
     clock.ended(&phases.validate);
     let plan = &plan.plan;
-    let running = run::Running { world, snapshot, envelope, session: &session, request, plan, merged };
+    let running = run::Running { world, snapshot, envelope, session, request, plan, merged };
     let outcome = run::run(&running, &allowed).await;
     clock.ended(&phases.run);
     let root_type = snapshot.roots.of(plan.kind);
     let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
     if answer.engine_rejected {
-        validation::doubt(world, snapshot, envelope, &session);
+        validation::doubt(world, snapshot, envelope, session);
     }
     clock.ended(&phases.respond);
+    if answer.outcome == respond::SUCCESS {
+        answer.set_cookies.extend(set_cookies.iter().cloned());
+    }
     answer.role = Some(session.role().to_owned());
     answer.kind = if prepared.concern.action { "action" } else { "introspection" };
     Ok(Executed::Answer(answer))

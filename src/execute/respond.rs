@@ -34,7 +34,7 @@ pub struct Finished<'f> {
 #[must_use]
 pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
     let response = Response::of(dialect, finished);
-    let outcome = if response.errors.is_empty() { "success" } else { "errors" };
+    let outcome = if response.errors.is_empty() { SUCCESS } else { "errors" };
     let engine_rejected = response.engine_rejected;
     let body = match dialect {
         Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
@@ -43,6 +43,9 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
     let (set_cookies, actions) = (cookies(finished.outcome), called(finished));
     Answer { set_cookies, actions, engine_rejected, ..Answer::new(200, body, outcome) }
 }
+
+/// The outcome of an answer without errors.
+pub const SUCCESS: &str = "success";
 
 /// The answer to a request that is refused.
 #[must_use]
@@ -77,10 +80,10 @@ pub fn batch(answers: Vec<Answer>) -> Answer {
         body.extend_from_slice(&answer.body);
     }
     body.push(b']');
-    let outcome = answers.iter().map(|answer| answer.outcome).find(|outcome| *outcome != "success");
+    let outcome = answers.iter().map(|answer| answer.outcome).find(|outcome| *outcome != SUCCESS);
     let role = answers.iter().find_map(|answer| answer.role.clone());
     let actions = answers.into_iter().flat_map(|answer| answer.actions).collect();
-    Answer { actions, role, ..Answer::new(200, body, outcome.unwrap_or("success")) }
+    Answer { actions, role, ..Answer::new(200, body, outcome.unwrap_or(SUCCESS)) }
 }
 
 fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {

@@ -1,5 +1,6 @@
 //! How GraphQL travels. All pure.
 
+pub mod client_headers;
 pub mod hop_by_hop;
 pub mod http;
 pub mod trace;

@@ -15,7 +15,7 @@ use super::visit::{Visit, send, tell, tell_upstream_error};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{self, Answer, Executed, Verdict};
+use crate::execute::{self, Answer, Envelope, Executed, Verdict};
 use crate::model::response::RequestError;
 use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
 
@@ -143,7 +143,7 @@ async fn screen_post(
         }
         Ok(Body::Batch(elements)) => {
             let visit = Visit::of(gate, session);
-            match Box::pin(answer_batch(gate, snapshot, ctx, &visit, elements)).await {
+            match Box::pin(answer_batch(gate, snapshot, ctx, &visit, elements, looked_at.text())).await {
                 None => pass(gate, session, ctx, looked_at.wire.clone()).await,
                 Some(answer) => send(session, ctx, &visit, answer).await,
             }
@@ -250,6 +250,7 @@ async fn answer_batch(
     ctx: &Context,
     visit: &Visit,
     elements: Vec<Element<'_>>,
+    text: &[u8],
 ) -> Option<Answer> {
     let mut verdicts: Vec<(&str, Verdict<'_>)> = Vec::with_capacity(elements.len());
     for element in elements {
@@ -260,7 +261,7 @@ async fn answer_batch(
     if !verdicts.iter().any(|(_, verdict)| concerns_us(verdict)) {
         return None;
     }
-    let envelope = visit.envelope(gate, ctx, false);
+    let envelope = Envelope { batch: std::str::from_utf8(text).ok(), ..visit.envelope(gate, ctx, false) };
     let mut answers = Vec::with_capacity(verdicts.len());
     for (json, verdict) in &verdicts {
         let executed = match verdict {

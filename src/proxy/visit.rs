@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri};
 use pingora::protocols::http::ServerSession;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::answer;
@@ -74,6 +75,8 @@ impl Visit {
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
             deadline: ctx.started + gate.world.settings.limits.request_timeout,
+            batch: None,
+            authenticated: OnceCell::new(),
         }
     }
 }

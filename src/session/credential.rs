@@ -1,9 +1,12 @@
 //! What a request's headers offer as proof of who sent it.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use super::claims::{JwtRules, TokenPlace};
+use super::hook::HookRules;
 use super::{ROLE, SESSION_PREFIX, Session, SessionError};
 use crate::model::action::ADMIN_ROLE;
 use crate::model::secret::Secret;
@@ -15,6 +18,8 @@ pub struct AuthRules {
     pub admin_secrets: Vec<Secret>,
     /// Where tokens come from and what they must hold.
     pub jwt: Vec<JwtRules>,
+    /// Who says who is asking, instead of tokens.
+    pub hook: Option<Arc<HookRules>>,
     /// The role of those who offer nothing.
     pub unauthorized_role: Option<String>,
     /// Do the `x-hasura-*` headers of those count? They do in Hasura; anybody can then claim to be anybody.
@@ -46,6 +51,8 @@ pub enum Credential {
         /// The role the caller asks for.
         requested_role: Option<String>,
     },
+    /// Whatever it is, the hook has to say.
+    AskHook,
 }
 
 /// Reads the caller's credential. A credential that is offered decides: a wrong one is an error, never a lesser role.
@@ -64,6 +71,9 @@ pub fn read(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, Sessio
         } else {
             Err(SessionError::denied("invalid x-hasura-admin-secret/x-hasura-access-key"))
         };
+    }
+    if rules.hook.is_some() {
+        return Ok(Credential::AskHook);
     }
     if let Some((token, places)) = offered_token(&rules.jwt, headers)? {
         return Ok(Credential::Token { token, rules: places, requested_role });

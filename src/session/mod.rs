@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod credential;
+pub mod hook;
 
 use std::collections::BTreeMap;
 

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub plan_cache_misses: IntCounter,
     /// Fetches of JWK sets, by outcome.
     pub jwks_fetches: IntCounterVec,
+    /// Sessions that the auth hook was asked for, by outcome; `kept` needed no request.
+    pub auth_hook_requests: IntCounterVec,
     /// Bytes of bodies and answers that are held.
     pub buffered_bytes: IntGauge,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
@@ -193,6 +195,11 @@ impl Metrics {
             plan_cache_hits: plan_cache.with_label_values(&["hit"]),
             plan_cache_misses: plan_cache.with_label_values(&["miss"]),
             jwks_fetches: counter("pillion_jwks_fetches_total", "Fetches of JWK sets.", &["outcome"])?,
+            auth_hook_requests: counter(
+                "pillion_auth_hook_requests_total",
+                "Sessions that the auth hook was asked for; kept ones needed no request.",
+                &["outcome"],
+            )?,
             buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,
             look_alike_headers: counter(
                 "pillion_look_alike_headers_total",

@@ -182,11 +182,12 @@ fn role_of(secret: &Value, token: &str) -> String {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let authenticator = Authenticator::new(rules, &reqwest::Client::new(), &metrics).expect("usable keys");
+        let client = reqwest::Client::new();
+        let authenticator = Authenticator::new(rules, &client, &metrics).expect("usable keys");
         let mut headers = HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
-        let session = authenticator.authenticate(&headers).await;
-        session.map_or_else(|error| error.code.to_owned(), |session| session.role().to_owned())
+        let authenticated = authenticator.authenticate(&client, &headers, || None).await;
+        authenticated.map_or_else(|error| error.code.to_owned(), |known| known.session.role().to_owned())
     })
 }
 

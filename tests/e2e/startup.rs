@@ -14,6 +14,7 @@ pub const TESTS: &[super::Test] = &[
     ("the_example_file_is_the_defaults", the_example_file_is_the_defaults),
     ("a_port_that_is_taken", a_port_that_is_taken),
     ("secrets_that_let_everybody_in", secrets_that_let_everybody_in),
+    ("hooks_that_cannot_be", hooks_that_cannot_be),
     ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
 ];
 
@@ -133,6 +134,23 @@ fn secrets_that_let_everybody_in(_: &Engines) {
     assert!(start("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "guest").contains("everybody is admin"));
     let said = start("HASURA_GRAPHQL_JWT_SECRET", r#"{"type":"HS256","key":"too-short-and-secret"}"#);
     assert!(!said.contains("too-short-and-secret"), "{said}");
+}
+
+fn hooks_that_cannot_be(_: &Engines) {
+    let hook = || Setup::before(1).env("HASURA_GRAPHQL_AUTH_HOOK", "http://me:c4nary@127.0.0.1/");
+    let secret = || hook().env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    let says = |setup: Setup, wanted: &str| {
+        let (_, said) = setup.start_in_vain();
+        assert!(said.contains(wanted) && !said.contains("c4nary"), "{said}");
+    };
+    says(hook(), "Fatal Error : --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) requires --admin-secret");
+    let jwt = r#"{"type":"HS256","key":"0123456789abcdef0123456789abcdef"}"#;
+    says(secret().env("HASURA_GRAPHQL_JWT_SECRET", jwt), "Both webhook and JWT mode cannot be enabled");
+    says(secret().env("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "guest"), "is not allowed when --auth-hook");
+    says(secret().env("HASURA_GRAPHQL_AUTH_HOOK_MODE", "PUT"), "GET or POST");
+    says(secret().env("PILLION_AUTH_HOOK_CACHE_HEADERS", "a b"), "cannot be the name of a header");
+    let ftp = Setup::before(1).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    says(ftp.env("HASURA_GRAPHQL_AUTH_HOOK", "ftp://me:c4nary@127.0.0.1/"), "not an http or https address");
 }
 
 fn tls_files_that_cannot_be_used(_: &Engines) {

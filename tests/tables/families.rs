@@ -34,6 +34,7 @@ use pillion::model::source::Source;
 use pillion::model::transform::RequestTransform;
 use pillion::session::claims::{JwtRules, check_registered, session};
 use pillion::session::credential::{AuthRules, Credential, read};
+use pillion::session::hook;
 use pillion::session::{Session, SessionError};
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ pub const FAMILIES: &[Family] = &[
     ("coercion", run_coercion),
     ("configuration", run_configuration),
     ("headers", run_headers),
+    ("hooks", run_hook),
     ("masks", run_mask),
     ("merging", run_merge),
     ("plans", run_plan),
@@ -424,5 +426,18 @@ fn run_url(case: &Value) -> String {
     match transform::request(&transform, &lookup, untransformed) {
         Ok(outgoing) => outgoing.url.to_string(),
         Err(error) => format!("failed {error}"),
+    }
+}
+
+/// The session that an auth hook's answer makes.
+fn run_hook(case: &Value) -> String {
+    let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
+    match hook::read(status, text(case, "body").as_bytes()) {
+        Err(SessionError { code, message, status }) => format!("{status} {code}: {message}"),
+        Ok(answer) => {
+            let kept = [("Cache-Control", answer.cache_control), ("Expires", answer.expires)];
+            let kept = kept.into_iter().filter_map(|(name, value)| Some(format!(" {name}: {}", value?)));
+            format!("{}{}", json!(answer.session), kept.collect::<String>())
+        }
     }
 }

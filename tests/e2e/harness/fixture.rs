@@ -71,7 +71,8 @@ impl Family {
         let actions = self.file["actions"].as_str().unwrap_or("shop");
         let mut setup = Setup::before(engine).with_actions(actions, handlers.port);
         for (name, value) in object(&self.file["environment"]) {
-            setup = setup.env(name, value.as_str().expect("a variable is a string"));
+            let value = value.as_str().expect("a variable is a string");
+            setup = setup.env(name, &value.replace("{{HANDLERS}}", &format!("http://127.0.0.1:{}", handlers.port)));
         }
         if let Some(yaml) = self.file["config"].as_str() {
             setup = setup.config(yaml);

@@ -1,0 +1,172 @@
+//! Asks the auth hook who is asking, and keeps its answers where that is wanted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE, USER_AGENT};
+use quick_cache::sync::Cache;
+use reqwest::{Client, Request, Response, Url};
+use tokio::sync::Semaphore;
+
+use super::Authenticated;
+use super::lifetime::lifetime;
+use crate::model::chunks::{Chunks, TooLong};
+use crate::protocol::client_headers;
+use crate::session::hook::{HookCache, HookMode, HookRules, failed, post_body, read, told_headers};
+use crate::session::{Session, SessionError};
+use crate::telemetry::metrics::Metrics;
+
+/// The hook.
+pub struct Hook {
+    url: Url,
+    rules: Arc<HookRules>,
+    slots: Semaphore,
+    kept: Cache<CallerKey, Kept>,
+    metrics: Arc<Metrics>,
+}
+
+/// The digest of all that the hook is told, so that no credential is kept.
+type CallerKey = [u8; 32];
+
+#[derive(Clone)]
+struct Kept {
+    session: Session,
+    until: Instant,
+}
+
+/// Answers that are kept.
+const KEPT_MAX: usize = 10_000;
+
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Questions at one time.
+const AT_ONCE: usize = 256;
+
+impl Hook {
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// When its address is none; the address is not told, for it may hold a password.
+    pub fn new(rules: Arc<HookRules>, metrics: Arc<Metrics>) -> Result<Self, String> {
+        let url = rules.url.expose().parse::<Url>().ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or("auth.hook: this is not an http or https address")?;
+        Ok(Self { url, rules, slots: Semaphore::new(AT_ONCE), kept: Cache::new(KEPT_MAX), metrics })
+    }
+
+    /// Who sends these headers? `request` is what the hook may be told of the GraphQL request, as JSON.
+    ///
+    /// # Errors
+    /// [`SessionError`], also when no answer comes.
+    pub async fn ask(
+        &self,
+        client: &Client,
+        headers: &HeaderMap,
+        request: impl FnOnce() -> Option<String>,
+    ) -> Result<Authenticated, SessionError> {
+        let told = told_headers(&self.rules, headers);
+        let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &told));
+        if let Some(session) = key.and_then(|key| self.kept_session(&key)) {
+            self.count("kept");
+            return Ok(Authenticated { session, set_cookies: Vec::new() });
+        }
+        let sends_request = self.rules.sends_request && self.rules.mode == HookMode::Post && key.is_none();
+        let request = if sends_request { request() } else { None };
+        let exchange = self.exchange(client, &told, request.as_deref());
+        let exchanged = tokio::time::timeout(self.rules.timeout, exchange).await.unwrap_or(None);
+        let Some((status, set_cookies, body)) = exchanged else {
+            self.count("failure");
+            return Err(failed());
+        };
+        let answer = read(status, &body).inspect_err(|error| {
+            self.count(if error.status == 401 { "denied" } else { "invalid" });
+        })?;
+        self.count("success");
+        let time = lifetime(answer.cache_control.as_deref(), answer.expires.as_deref()).unwrap_or_default();
+        // A cookie is meant for this one answer.
+        if let (Some(key), Some(cache), true) = (key, &self.rules.cache, set_cookies.is_empty()) {
+            self.keep(key, &answer.session, time.min(cache.time_max));
+        }
+        Ok(Authenticated { session: answer.session, set_cookies })
+    }
+
+    fn kept_session(&self, key: &CallerKey) -> Option<Session> {
+        let kept = self.kept.get(key)?;
+        (Instant::now() < kept.until).then_some(kept.session)
+    }
+
+    fn keep(&self, key: CallerKey, session: &Session, time: Duration) {
+        if !time.is_zero() {
+            self.kept.insert(key, Kept { session: session.clone(), until: Instant::now() + time });
+        }
+    }
+
+    fn count(&self, outcome: &str) {
+        self.metrics.auth_hook_requests.with_label_values(&[outcome]).inc();
+    }
+
+    /// Status, cookies and body of the answer. The question changes nothing, so it may be asked again.
+    async fn exchange(
+        &self,
+        client: &Client,
+        told: &HeaderMap,
+        request: Option<&str>,
+    ) -> Option<(u16, Vec<HeaderValue>, Vec<u8>)> {
+        let _slot = self.slots.acquire().await.ok()?;
+        for _ in 0..self.rules.attempts {
+            if let Ok(response) = client.execute(self.question(told, request)).await {
+                let status = response.status().as_u16();
+                let cookies = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
+                if let Some(body) = read_body(response).await {
+                    return Some((status, cookies, body));
+                }
+            }
+        }
+        None
+    }
+
+    fn question(&self, told: &HeaderMap, request: Option<&str>) -> Request {
+        let mut question = match self.rules.mode {
+            HookMode::Get => {
+                let mut question = Request::new(Method::GET, self.url.clone());
+                *question.headers_mut() = told.clone();
+                question
+            }
+            HookMode::Post => {
+                let mut question = Request::new(Method::POST, self.url.clone());
+                question.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                *question.body_mut() = Some(post_body(told, request).into());
+                question
+            }
+        };
+        question.headers_mut().insert(USER_AGENT, HeaderValue::from_static(client_headers::USER_AGENT));
+        question
+    }
+}
+
+/// Names and values with their lengths before them, so that no two callers look the same.
+fn caller_key(cache: &HookCache, told: &HeaderMap) -> CallerKey {
+    let mut digest = Context::new(&SHA256);
+    for name in &cache.headers {
+        let values = told.get_all(name);
+        digest.update(&values.iter().count().to_le_bytes());
+        for value in values {
+            digest.update(&value.len().to_le_bytes());
+            digest.update(value.as_bytes());
+        }
+    }
+    let mut key = CallerKey::default();
+    key.iter_mut().zip(digest.finish().as_ref()).for_each(|(byte, digested)| *byte = *digested);
+    key
+}
+
+async fn read_body(mut response: Response) -> Option<Vec<u8>> {
+    let mut chunks = Chunks::new(ANSWER_BYTES_MAX);
+    while let Some(chunk) = response.chunk().await.ok()? {
+        chunks.push(chunk).map_err(|TooLong| ()).ok()?;
+    }
+    Some(chunks.finish().to_vec())
+}

@@ -1,0 +1,36 @@
+//! Which of a client's headers may be told to somebody else.
+
+use http::header::{self, HeaderName};
+
+/// Client headers that nobody else is told by default: Hasura's `commonClientHeadersIgnored`.
+pub const IGNORED_BY_DEFAULT: [&str; 14] = [
+    "content-length",
+    "content-md5",
+    "user-agent",
+    "host",
+    "origin",
+    "referer",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "accept-datetime",
+    "cache-control",
+    "connection",
+    "dnt",
+    "content-type",
+];
+
+/// Client headers that are never sent on, whatever anybody's list says: they speak of the body, which is ours, or of
+/// what the client expects of us. Those of one connection are not sent on either.
+pub const NEVER_FORWARDED: [HeaderName; 7] = [
+    header::HOST,
+    header::USER_AGENT,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::EXPECT,
+    header::ACCEPT_ENCODING,
+];
+
+/// What we tell others about ourselves. Platforms refuse requests without it.
+pub const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));

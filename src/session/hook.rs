@@ -1,0 +1,156 @@
+//! The auth hook: a service that says who is asking. All pure; `auth` makes the call. Hasura's
+//! `HASURA_GRAPHQL_AUTH_HOOK`.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{ROLE, SESSION_PREFIX, Session, SessionError};
+use crate::model::json::{RawObject, parse_strict};
+use crate::model::request::GraphqlRequest;
+use crate::model::secret::Secret;
+use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED};
+use crate::protocol::hop_by_hop::end_to_end;
+
+/// How the hook is asked.
+#[derive(Debug)]
+pub struct HookRules {
+    /// Its address; it may hold a password.
+    pub url: Secret,
+    /// With which method.
+    pub mode: HookMode,
+    /// Is it told the GraphQL request? In POST mode only.
+    pub sends_request: bool,
+    /// How long all attempts together may take.
+    pub timeout: Duration,
+    /// How often it is asked if no answer comes.
+    pub attempts: usize,
+    /// If given, its answers are kept.
+    pub cache: Option<HookCache>,
+}
+
+/// Which of the hook's answers are kept, and for how long. The hook is then told these headers and nothing else, so
+/// that its answer depends on nothing else.
+#[derive(Debug)]
+pub struct HookCache {
+    /// The headers.
+    pub headers: Vec<HeaderName>,
+    /// The longest time, whatever the answer says.
+    pub time_max: Duration,
+}
+
+/// How the hook is told about the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookMode {
+    /// It gets the client's headers as its own.
+    Get,
+    /// It gets them as JSON.
+    Post,
+}
+
+/// What the hook said of a caller.
+#[derive(Debug)]
+pub struct HookAnswer {
+    /// Who it is.
+    pub session: Session,
+    /// `Cache-Control` in the body: how long this is so.
+    pub cache_control: Option<String>,
+    /// `Expires` in the body.
+    pub expires: Option<String>,
+}
+
+/// The client's headers as the hook may know them.
+#[must_use]
+pub fn told_headers(rules: &HookRules, client: &HeaderMap) -> HeaderMap {
+    let is_told = |name: &HeaderName| match (&rules.cache, rules.mode) {
+        (Some(cache), _) => cache.headers.contains(name),
+        (None, HookMode::Get) => !IGNORED_BY_DEFAULT.contains(&name.as_str()) && !NEVER_FORWARDED.contains(name),
+        (None, HookMode::Post) => true,
+    };
+    end_to_end(client).filter(|(name, _)| is_told(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The body in POST mode. `request` is JSON; null if nothing is told about it.
+#[must_use]
+pub fn post_body(headers: &HeaderMap, request: Option<&str>) -> String {
+    let mut told = Map::new();
+    for name in headers.keys() {
+        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        told.insert(name.as_str().to_owned(), values.collect::<Vec<_>>().join(", ").into());
+    }
+    format!("{{\"headers\":{},\"request\":{}}}", Value::Object(told), request.unwrap_or("null"))
+}
+
+/// What the hook is told about one request.
+#[must_use]
+pub fn told_request(request: &GraphqlRequest<'_>) -> String {
+    let variables: Vec<String> = request
+        .variables
+        .0
+        .iter()
+        .map(|(name, value)| format!("{}:{}", Value::from(name.as_ref()), value.get()))
+        .collect();
+    let operation_name = request.operation_name.as_deref().map_or(Value::Null, Value::from);
+    let query = Value::from(request.query.as_ref());
+    format!("{{\"variables\":{{{}}},\"operationName\":{operation_name},\"query\":{query}}}", variables.join(","))
+}
+
+/// The same for a whole batch, from its own text.
+#[must_use]
+pub fn told_batch(batch: &str) -> Option<String> {
+    let elements: Vec<RawObject<'_>> = serde_json::from_str(batch).ok()?;
+    let told = elements.iter().map(|element| {
+        let raw = |key: &str| element.get(key).map_or("null", RawValue::get);
+        let (variables, name, query) = (raw("variables"), raw("operationName"), raw("query"));
+        format!("{{\"variables\":{variables},\"operationName\":{name},\"query\":{query}}}")
+    });
+    Some(format!("[{}]", told.collect::<Vec<_>>().join(",")))
+}
+
+/// Reads the hook's answer. Whatever is not clearly a yes is a no.
+///
+/// # Errors
+/// [`SessionError`] in Hasura's words; nothing of the answer is in it.
+pub fn read(status: u16, body: &[u8]) -> Result<HookAnswer, SessionError> {
+    match status {
+        200 => {}
+        401 => return Err(SessionError::denied("Authentication hook unauthorized this request")),
+        _ => return Err(invalid("")),
+    }
+    let Ok(Value::Object(fields)) = parse_strict(body) else {
+        return Err(invalid(": expected a JSON object"));
+    };
+    let mut texts: Vec<(String, String)> = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let Value::String(value) = value else {
+            return Err(invalid(": expected strings as values"));
+        };
+        texts.push((name, value));
+    }
+    let metadata = |key: &str| texts.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    let (cache_control, expires) = (metadata("Cache-Control"), metadata("Expires"));
+    let variables: Vec<(String, String)> = texts
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .filter(|(name, _)| name.starts_with(SESSION_PREFIX))
+        .collect();
+    let role = variables.iter().find(|(name, value)| name == ROLE && !value.is_empty()).map(|(_, role)| role.clone());
+    let Some(role) = role else {
+        let message = "x-hasura-role not found in session variables".to_owned();
+        return Err(SessionError { code: "invalid-params", message, status: 400 });
+    };
+    Ok(HookAnswer { session: Session::new(role, variables), cache_control, expires })
+}
+
+/// No answer came.
+#[must_use]
+pub fn failed() -> SessionError {
+    SessionError { code: "unexpected", message: "webhook authentication request failed".into(), status: 500 }
+}
+
+fn invalid(detail: &str) -> SessionError {
+    let message = format!("Invalid response from authorization hook{detail}");
+    SessionError { code: "unexpected", message, status: 500 }
+}
