@@ -34,7 +34,11 @@ pub fn outgoing(
     request_id: &str,
 ) -> Result<HeaderMap, HeaderError> {
     let forwarded = forwarded(rules, client);
-    let session_headers = if rules.forward_client_headers { session_headers(session)? } else { HeaderMap::new() };
+    let sends_session = rules.forward_client_headers || rules.session_headers;
+    let mut session_headers = if sends_session { session_headers(session)? } else { HeaderMap::new() };
+    if rules.session_headers {
+        session_headers.insert(SESSION_AS_JSON, session_as_json(session)?);
+    }
     let configured = configured(rules, session, request_id)?;
     let sources = match precedence {
         Precedence::ClientFirst => [forwarded, session_headers, configured],
@@ -113,6 +117,14 @@ fn session_headers(session: &Session) -> Result<HeaderMap, HeaderError> {
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// All session variables in one header.
+const SESSION_AS_JSON: HeaderName = HeaderName::from_static("x-hasura-session-variables");
+
+fn session_as_json(session: &Session) -> Result<HeaderValue, HeaderError> {
+    let json = serde_json::to_string(session).unwrap_or_default();
+    HeaderValue::from_str(&json).map_err(|_| HeaderError(SESSION_AS_JSON))
 }
 
 fn configured(rules: &HeaderRules, session: &Session, request_id: &str) -> Result<HeaderMap, HeaderError> {

@@ -55,13 +55,14 @@ pub struct Lookup<'c> {
     query_params: Value,
     session_variables: Value,
     session: &'c Session,
+    handler_query: &'c str,
     bytes_max: usize,
 }
 
 impl<'c> Lookup<'c> {
     /// For a call of `handler` whose body would be `payload`. Each template may make `bytes_max` bytes.
     #[must_use]
-    pub fn new(handler: &Handler, payload: &[u8], session: &'c Session, bytes_max: usize) -> Self {
+    pub fn new(handler: &'c Handler, payload: &[u8], session: &'c Session, bytes_max: usize) -> Self {
         let pairs = handler.url.query_pairs().map(|(name, value)| json!([name, value]));
         Self {
             // We wrote it ourselves.
@@ -70,6 +71,7 @@ impl<'c> Lookup<'c> {
             query_params: pairs.collect(),
             session_variables: serde_json::to_value(session).unwrap_or_default(),
             session,
+            handler_query: handler.url.query().unwrap_or_default(),
             bytes_max,
         }
     }
@@ -114,8 +116,8 @@ pub fn request(
         None => handler_url,
     };
     if let Some(query) = &transform.query {
-        let query = query_text(query, lookup)?;
-        url.set_query((!query.is_empty()).then_some(query.as_str()));
+        let written = written(&query_pairs(query, lookup)?);
+        url.set_query((!written.is_empty()).then_some(written.as_str()));
     }
     let body = match &transform.body {
         BodyTransform::Keep => body,
@@ -226,10 +228,19 @@ fn is_dots(segment: &str) -> bool {
 }
 
 /// Hasura leaves out what is `null`, name or value.
-fn query_text(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<String, TransformError> {
+fn query_pairs(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<Pairs, TransformError> {
     const PART: &str = "query_params";
-    let mut pairs: Vec<(String, Option<String>)> = Vec::new();
+    let mut pairs = Pairs::new();
     match query {
+        QueryTransform::Input => {
+            pairs.extend(read_pairs(lookup.handler_query));
+            let input = lookup.body.get("input").and_then(Value::as_object);
+            let given = input.into_iter().flatten().filter(|(_, value)| !value.is_null());
+            pairs.extend(given.map(|(name, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (name.clone(), Some(text))
+            }));
+        }
         QueryTransform::Pairs(templates) => {
             for (name, value) in templates {
                 let name = lookup.text(PART, name)?;
@@ -241,19 +252,43 @@ fn query_text(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<String, Tra
         }
         QueryTransform::Text(template) => {
             let text = lookup.text(PART, template)?;
-            let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-            let parts = text.strip_prefix('?').unwrap_or(&text).split('&').filter(|part| !part.is_empty());
-            pairs.extend(parts.map(|part| match part.split_once('=') {
-                Some((name, value)) => (decode(name), Some(decode(value))),
-                None => (decode(part), None),
-            }));
+            pairs.extend(read_pairs(text.strip_prefix('?').unwrap_or(&text)));
         }
     }
+    Ok(pairs)
+}
+
+/// The parameters of a query: names, and values where there are some.
+type Pairs = Vec<(String, Option<String>)>;
+
+fn read_pairs(query: &str) -> Pairs {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let parts = query.split('&').filter(|part| !part.is_empty());
+    let pair = |part: &str| match part.split_once('=') {
+        Some((name, value)) => (decode(name), Some(decode(value))),
+        None => (decode(part), None),
+    };
+    parts.map(pair).collect()
+}
+
+fn written(pairs: &Pairs) -> String {
     let written = pairs.iter().map(|(name, value)| match value {
         Some(value) => format!("{}={}", escape_uri(name), escape_uri(value)),
         None => escape_uri(name),
     });
-    Ok(written.collect::<Vec<_>>().join("&"))
+    written.collect::<Vec<_>>().join("&")
+}
+
+/// Adds those parameters of the client's URL that are to be sent on.
+pub fn forward_query(url: &mut Url, client_query: &str, names: &[String]) {
+    let mut pairs = read_pairs(client_query);
+    pairs.retain(|(name, _)| names.contains(name));
+    if pairs.is_empty() {
+        return;
+    }
+    let (own, more) = (url.query().unwrap_or_default(), written(&pairs));
+    let query = if own.is_empty() { more } else { format!("{own}&{more}") };
+    url.set_query(Some(&query));
 }
 
 /// How a missing value looks in text.

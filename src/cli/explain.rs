@@ -125,6 +125,7 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
         caller,
         trace,
         path: "/graphql",
+        query: "",
         is_get: false,
         response_type: ResponseType::Json,
         shows_status: false,
@@ -218,10 +219,10 @@ fn describe(step: &ExplainedStep) -> (String, String) {
 
 /// Its address is left out: variables are filled in there.
 fn describe_request(action: &Action, request: &Outgoing, details: &mut String) {
-    if let Some(transform) = &action.request_transform {
-        if transform.query.is_some() {
-            let _ = writeln!(details, "query {}", request.url.query().unwrap_or_default());
-        }
+    if request.url.query() != action.handler.url.query() {
+        let _ = writeln!(details, "query {}", request.url.query().unwrap_or_default());
+    }
+    if action.request_transform.is_some() {
         let _ = writeln!(details, "body {}", String::from_utf8_lossy(&request.body));
     }
     for (name, value) in &request.headers {

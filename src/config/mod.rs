@@ -1,5 +1,6 @@
 //! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
 
+pub mod action_settings;
 pub mod lint;
 #[cfg(feature = "server")]
 pub mod load;

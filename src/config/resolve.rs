@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use http::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::action_settings::ActionSettings;
 use super::metadata::{ActionEntry, HeaderSource, Metadata};
 use super::prefix::{self, Prefixes};
 use super::resolve_types::TypeUse;
 use super::sdl::{Signature, Signatures, parse_type};
-use super::settings::ActionSettings;
 use url::Url;
 
 use crate::action::headers::Precedence;
@@ -25,6 +26,7 @@ use crate::model::action::{
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Place, Severity};
+use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform};
 use crate::model::types::{TypeKind, Types};
 use crate::session::SESSION_PREFIX;
 
@@ -40,6 +42,8 @@ pub struct Surroundings<'s> {
     pub calls_per_action_max: usize,
     /// What keeps the actions' names apart from the engine's.
     pub prefixes: &'s Prefixes,
+    /// For handlers that may have it.
+    pub admin_secret: Option<&'s Secret>,
 }
 
 /// Seconds that a handler has, where the action does not say.
@@ -127,7 +131,7 @@ impl Resolver<'_, '_> {
         self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
     }
 
-    fn action(&mut self, entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
+    fn action(&mut self, mut entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
         let signature = match signature {
             Some(signature) => signature,
             None => self.exported_signature(&entry)?,
@@ -166,6 +170,7 @@ impl Resolver<'_, '_> {
         }
         let settings = self.surroundings.actions.get(&entry.name);
         let handler = self.handler(&entry);
+        let request_transform = self.request_transform(&mut entry, settings);
         let headers = self.headers(&entry, settings);
         let unsupported = self.unsupported(&entry, signature.kind);
         Some(Action {
@@ -183,7 +188,11 @@ impl Resolver<'_, '_> {
                 .and_then(|settings| settings.calls_per_document_max)
                 .unwrap_or(self.surroundings.calls_per_action_max),
             idempotent: settings.is_some_and(|settings| settings.idempotent),
-            request_transform: entry.request_transform,
+            request_transform,
+            forwarded_query_params: settings
+                .map(|settings| settings.forwarded_query_params.clone())
+                .unwrap_or_default(),
+            response_headers: settings.map(|settings| settings.response_headers.clone()).unwrap_or_default(),
             response_transform: entry.response_transform,
             unsupported,
             name: entry.name,
@@ -280,8 +289,44 @@ impl Resolver<'_, '_> {
         self.error(&place, format!("{what} of action '{action}': {error}"), remedy);
     }
 
+    /// A handler that is called by GET is one whose request is rewritten in the plainest way.
+    fn request_transform(
+        &mut self,
+        entry: &mut ActionEntry,
+        settings: Option<&ActionSettings>,
+    ) -> Option<RequestTransform> {
+        let transform = entry.request_transform.take();
+        if !settings.is_some_and(|settings| settings.is_get) {
+            return transform;
+        }
+        if transform.is_some() {
+            let message = format!("action '{}' has a request transform, and in pillion.yaml a method", entry.name);
+            self.error(&entry.place, message, "write the method in its transform");
+        }
+        Some(RequestTransform {
+            method: Some(Method::GET),
+            query: Some(QueryTransform::Input),
+            body: BodyTransform::Remove,
+            ..RequestTransform::default()
+        })
+    }
+
+    /// The admin secret, for a handler that shall have it.
+    fn admin_secret(&mut self, entry: &ActionEntry, settings: Option<&ActionSettings>) -> Option<ConfiguredHeader> {
+        if !settings.is_some_and(|settings| settings.admin_secret) {
+            return None;
+        }
+        let Some(secret) = self.surroundings.admin_secret else {
+            let message = format!("action '{}' shall get the admin secret, and there is none", entry.name);
+            self.error(&entry.place, message, "set HASURA_GRAPHQL_ADMIN_SECRET");
+            return None;
+        };
+        let name = HeaderName::from_static("x-hasura-admin-secret");
+        Some(ConfiguredHeader { name, value: vec![ValuePiece::Text(secret.clone())] })
+    }
+
     fn headers(&mut self, entry: &ActionEntry, settings: Option<&ActionSettings>) -> HeaderRules {
-        let mut configured: Vec<ConfiguredHeader> = Vec::new();
+        let mut configured: Vec<ConfiguredHeader> = self.admin_secret(entry, settings).into_iter().collect();
         for header in &entry.headers {
             let Ok(name) = HeaderName::try_from(&header.name) else {
                 let message = format!("\"{}\" cannot be the name of a header", header.name);
@@ -302,6 +347,7 @@ impl Resolver<'_, '_> {
             forward_client_headers: entry.forward_client_headers,
             ignored_client_headers,
             forwarded_client_headers: settings.and_then(|settings| settings.forwarded_client_headers.clone()),
+            session_headers: settings.is_some_and(|settings| settings.session_headers),
             configured,
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use http::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::action_settings::{self, ActionSettings};
 use super::prefix::Prefixes;
 use super::settings_table::{Kind, SETTINGS};
 use super::values::Values;
-use super::yaml::{Fields, Node};
+use super::yaml::Node;
 use crate::action::headers::Precedence;
 use crate::graphql::plan::RootTypes;
 use crate::model::limits::Limits;
@@ -100,17 +101,6 @@ pub struct Handlers {
     pub use_environment_proxy: bool,
 }
 
-/// What `pillion.yaml` says about one action.
-#[derive(Clone, Debug, Default)]
-pub struct ActionSettings {
-    /// Overrides `limits.calls_per_action`: 1 for something like a one-time password.
-    pub calls_per_document_max: Option<usize>,
-    /// A call whose fate is unknown may be sent again.
-    pub idempotent: bool,
-    /// Of the client's headers, only these are sent on.
-    pub forwarded_client_headers: Option<Vec<HeaderName>>,
-}
-
 impl Settings {
     /// Reads the values; every mistake is collected. With an error among them the result must not be used.
     pub fn read(values: &Values, file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
@@ -134,7 +124,7 @@ impl Settings {
         };
         let auth = read_auth(values, mistakes);
         let limits = read_limits(values, mistakes);
-        let actions = read_actions(file, mistakes);
+        let actions = action_settings::read(file, mistakes);
         Some(Self {
             tls,
             metadata: values.text("metadata").map(PathBuf::from),
@@ -414,27 +404,4 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         recursion_max: fixed.recursion_max,
         errors_max: fixed.errors_max,
     }
-}
-
-fn read_actions(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> IndexMap<String, ActionSettings> {
-    let mut actions = IndexMap::new();
-    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return actions };
-    let Some(node) = file.get("actions") else { return actions };
-    let Some(entries) = Fields::of(node, "actions", mistakes) else { return actions };
-    for (name, _, node) in entries.all() {
-        let Some(fields) = Fields::of(node, "an action's settings", mistakes) else { continue };
-        let calls = fields.count("calls_per_document", mistakes);
-        let names = fields.get("forwarded_client_headers").map(|_| {
-            let nodes = fields.list("forwarded_client_headers", mistakes);
-            nodes.iter().filter_map(|node| HeaderName::try_from(node.scalar_text()?).ok()).collect()
-        });
-        let settings = ActionSettings {
-            calls_per_document_max: calls.and_then(|calls| usize::try_from(calls).ok()).map(|calls| calls.max(1)),
-            idempotent: fields.bool("idempotent", mistakes).unwrap_or(false),
-            forwarded_client_headers: names,
-        };
-        fields.finish(mistakes);
-        actions.insert(name.to_owned(), settings);
-    }
-    actions
 }

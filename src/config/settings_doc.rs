@@ -38,7 +38,9 @@ pub fn example_yaml() -> String {
         let sample = match kind {
             "integer" => "1",
             "boolean" => "false",
-            _ => "[authorization]",
+            "string" => "POST",
+            _ if key == "forwarded_client_headers" => "[authorization]",
+            _ => "[]",
         };
         let _ = writeln!(yaml, "#    # {doc}\n#    {key}: {sample}");
     }

@@ -224,8 +224,25 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 3] = [
+pub const ACTION_KEYS: [(&str, &str, &str); 8] = [
     ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
     ("idempotent", "boolean", "A call whose fate is unknown may be sent again."),
     ("forwarded_client_headers", "array", "Of the client's headers, only these are sent on to the handler."),
+    ("session_headers", "boolean", "Send all session variables as headers, and as JSON in X-Hasura-Session-Variables."),
+    (
+        "admin_secret",
+        "boolean",
+        "Send the admin secret as X-Hasura-Admin-Secret, for handlers that ask the engine as an admin.",
+    ),
+    (
+        "method",
+        "string",
+        "GET: the arguments are query parameters, and there is no body. For more, use a request transform.",
+    ),
+    ("forwarded_query_params", "array", "Parameters of the client's URL that are added to the handler's."),
+    (
+        "response_headers",
+        "array",
+        "Headers of the handler's answer that the client gets. Cookies always go to the client.",
+    ),
 ];

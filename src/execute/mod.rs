@@ -19,7 +19,7 @@ pub mod world;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use tokio::sync::{OnceCell, SemaphorePermit};
 
 use crate::auth::Authenticated;
@@ -46,6 +46,8 @@ pub struct Envelope<'e> {
     pub trace: &'e TraceContext,
     /// Path and query, for the engine's part.
     pub path: &'e str,
+    /// The query of the client's URL.
+    pub query: &'e str,
     /// GET may only read.
     pub is_get: bool,
     /// What the client takes.
@@ -76,6 +78,9 @@ impl Envelope<'_> {
     }
 }
 
+/// Headers that others wrote for the client.
+pub type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
+
 /// An answer, ready to be sent.
 #[derive(Debug)]
 pub struct Answer {
@@ -83,8 +88,8 @@ pub struct Answer {
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
-    /// Cookies of handlers and of the engine.
-    pub set_cookies: Vec<HeaderValue>,
+    /// Cookies of handlers, of the engine and of the auth hook, and what else handlers may tell the client.
+    pub headers: ClientHeaders,
     /// For 405.
     pub allow: Option<&'static str>,
     /// For the log: what came of it.
@@ -104,7 +109,7 @@ impl Answer {
         Self {
             status,
             body,
-            set_cookies: Vec::new(),
+            headers: ClientHeaders::new(),
             allow: None,
             outcome,
             actions: Vec::new(),
@@ -235,7 +240,7 @@ async fn journey(
     }
     clock.ended(&phases.respond);
     if answer.outcome == respond::SUCCESS {
-        answer.set_cookies.extend(set_cookies.iter().cloned());
+        answer.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
     answer.role = Some(session.role().to_owned());
     answer.kind = if prepared.concern.action { "action" } else { "introspection" };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use http::header::SET_COOKIE;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::refusal::{LIMIT_EXCEEDED, Refusal, VALIDATION_FAILED, code_of};
 use super::run::{Outcome, PartOutcome, StepOutcome};
 use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
-use super::{Answer, Envelope};
+use super::{Answer, ClientHeaders, Envelope};
 use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
@@ -40,8 +41,8 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
         Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
         _ => write(&response.into_merged()),
     };
-    let (set_cookies, actions) = (cookies(finished.outcome), called(finished));
-    Answer { set_cookies, actions, engine_rejected, ..Answer::new(200, body, outcome) }
+    let (headers, actions) = (client_headers(finished.outcome), called(finished));
+    Answer { headers, actions, engine_rejected, ..Answer::new(200, body, outcome) }
 }
 
 /// The outcome of an answer without errors.
@@ -157,11 +158,11 @@ fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, e
     serde_json::to_string(&Error { message, locations, path, extensions }).unwrap_or_else(|_| "{}".into())
 }
 
-fn cookies(outcome: &Outcome) -> Vec<http::HeaderValue> {
+fn client_headers(outcome: &Outcome) -> ClientHeaders {
     let of_step = |step: &StepOutcome| match step {
-        StepOutcome::Part(Ok(reply)) => reply.set_cookies.clone(),
-        StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => Vec::new(),
-        StepOutcome::Call(call) => call.set_cookies.clone(),
+        StepOutcome::Part(Ok(reply)) => reply.set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect(),
+        StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => ClientHeaders::new(),
+        StepOutcome::Call(call) => call.client_headers.clone(),
     };
     outcome.iter().flat_map(|(_, step)| of_step(step)).collect()
 }

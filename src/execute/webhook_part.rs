@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use http::HeaderMap;
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use serde_json::{Map, Value, json};
 
+use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
 use super::webhook_request;
@@ -26,8 +27,8 @@ pub struct CallOutcome {
     pub errors: Vec<CallError>,
     /// Must null travel beyond this field?
     pub null_escapes: bool,
-    /// The handler's cookies.
-    pub set_cookies: Vec<HeaderValue>,
+    /// The handler's cookies, and what else of its headers is for the client.
+    pub client_headers: ClientHeaders,
 }
 
 /// One thing that went wrong with a call.
@@ -57,7 +58,7 @@ impl CallOutcome {
 
     fn failed(error: AnswerError, internal: Option<Value>, null_escapes: bool) -> Self {
         let errors = vec![CallError { cause: CallErrorCause::Answer(error), internal }];
-        Self { json: "null".into(), errors, null_escapes, set_cookies: Vec::new() }
+        Self { json: "null".into(), errors, null_escapes, client_headers: ClientHeaders::new() }
     }
 }
 
@@ -106,7 +107,7 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
             // A refusal is the handler's own word; there is nothing to explain about it.
             let internal = internal.filter(|_| !matches!(error, AnswerError::Rejected { .. }));
             let mut outcome = CallOutcome::failed(error, internal, !allowed.action().output.is_nullable());
-            outcome.set_cookies = cookies(answer.as_ref());
+            outcome.client_headers = client_headers(allowed, answer.as_ref());
             outcome
         }
         Ok(value) => shaped(running, allowed, answer.as_ref(), &value),
@@ -138,13 +139,21 @@ fn shaped(running: &Running<'_>, allowed: &AllowedCall, answer: Option<&WebhookA
         errors: errors.collect(),
         json: shaped.json,
         null_escapes: shaped.null_escapes,
-        set_cookies: cookies(answer),
+        client_headers: client_headers(allowed, answer),
     }
 }
 
-fn cookies(answer: Option<&WebhookAnswer>) -> Vec<HeaderValue> {
-    answer.map(|answer| answer.set_cookies().cloned().collect()).unwrap_or_default()
+/// What of an answer's headers goes to the client: cookies, and what the action's author has chosen.
+fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
+    let Some(answer) = answer else { return ClientHeaders::new() };
+    let chosen = &allowed.action().response_headers;
+    let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);
+    let wanted = answer.headers.iter().filter(|(name, _)| is_wanted(name)).take(CLIENT_HEADERS_MAX);
+    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
+
+/// Headers of one answer that go on to the client.
+const CLIENT_HEADERS_MAX: usize = 50;
 
 async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.

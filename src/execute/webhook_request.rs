@@ -5,7 +5,7 @@ use http::Method;
 use super::calls::AllowedCall;
 use super::run::Running;
 use crate::action::answer::{AnswerError, CallFault};
-use crate::action::transform::{self, Lookup, Outgoing};
+use crate::action::transform::{self, Lookup, Outgoing, forward_query};
 use crate::action::{headers, payload};
 
 /// As it is without a transform; trace headers are left out.
@@ -28,14 +28,18 @@ pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Out
 /// # Errors
 /// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
 pub fn outgoing(running: &Running<'_>, allowed: &AllowedCall) -> Result<Outgoing, AnswerError> {
-    let untransformed = untransformed(running, allowed)?;
-    let Some(transform) = &allowed.action().request_transform else { return Ok(untransformed) };
-    let lookup = lookup(running, allowed, &untransformed.body);
-    transform::request(transform, &lookup, untransformed).map_err(AnswerError::RequestTransform)
+    let action = allowed.action();
+    let mut outgoing = untransformed(running, allowed)?;
+    if let Some(transform) = &action.request_transform {
+        let lookup = lookup(running, allowed, &outgoing.body);
+        outgoing = transform::request(transform, &lookup, outgoing).map_err(AnswerError::RequestTransform)?;
+    }
+    forward_query(&mut outgoing.url, running.envelope.query, &action.forwarded_query_params);
+    Ok(outgoing)
 }
 
 /// What templates can look up in a call with this payload.
 #[must_use]
-pub fn lookup<'r>(running: &'r Running<'_>, allowed: &AllowedCall, payload: &[u8]) -> Lookup<'r> {
+pub fn lookup<'r>(running: &'r Running<'_>, allowed: &'r AllowedCall, payload: &[u8]) -> Lookup<'r> {
     Lookup::new(&allowed.action().handler, payload, running.session, running.snapshot.limits.template_bytes_max)
 }

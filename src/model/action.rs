@@ -69,6 +69,10 @@ pub struct Action {
     pub idempotent: bool,
     /// How the request to its handler is rewritten.
     pub request_transform: Option<RequestTransform>,
+    /// Parameters of the client's URL that are added to the handler's.
+    pub forwarded_query_params: Vec<String>,
+    /// Headers of the handler's answer that the client gets, beside cookies.
+    pub response_headers: Vec<HeaderName>,
     /// How the handler's answer is.
     pub response_transform: Option<ResponseTransform>,
     /// What of its definition this version cannot do; such an action answers an error instead of doing half.
@@ -125,6 +129,8 @@ pub struct HeaderRules {
     pub ignored_client_headers: Option<Vec<HeaderName>>,
     /// If given, only these client headers are sent on.
     pub forwarded_client_headers: Option<Vec<HeaderName>>,
+    /// Are all session variables sent, also without the client's headers, and once more as JSON?
+    pub session_headers: bool,
     /// Headers of the action itself. Of two with one name the first counts.
     pub configured: Vec<ConfiguredHeader>,
 }

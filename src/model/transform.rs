@@ -29,6 +29,8 @@ pub enum QueryTransform {
     Pairs(Vec<(Template, Option<Template>)>),
     /// The query as one string.
     Text(Template),
+    /// The handler's own query and all arguments: strings as they are, the rest as JSON, null not at all.
+    Input,
 }
 
 /// `body`.

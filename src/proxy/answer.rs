@@ -44,8 +44,8 @@ fn head(
     if let Some(allow) = answer.allow {
         head.insert_header(header::ALLOW, allow)?;
     }
-    for cookie in &answer.set_cookies {
-        head.append_header(header::SET_COOKIE, cookie.clone())?;
+    for (name, value) in &answer.headers {
+        head.append_header(name.clone(), value.clone())?;
     }
     add_cors(session, &mut head)?;
     Ok(head)

@@ -34,6 +34,7 @@ pub struct Visit {
     /// The path alone, which may be logged.
     path: String,
     engine_path: String,
+    query: String,
     response_type: ResponseType,
 }
 
@@ -62,6 +63,7 @@ impl Visit {
             },
             path,
             engine_path,
+            query: head.uri.query().unwrap_or_default().to_owned(),
         }
     }
 
@@ -71,6 +73,7 @@ impl Visit {
             caller: &self.caller,
             trace: &self.trace,
             path: &self.engine_path,
+            query: &self.query,
             is_get,
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),

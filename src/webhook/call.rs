@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Request, Response, Url};
 
@@ -38,16 +37,6 @@ pub struct WebhookAnswer {
     pub headers: HeaderMap,
     /// The body, decoded.
     pub body: Bytes,
-}
-
-/// Cookies of one answer that go on to the client.
-const COOKIES_MAX: usize = 50;
-
-impl WebhookAnswer {
-    /// The cookies for the client, in order.
-    pub fn set_cookies(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX)
-    }
 }
 
 /// Makes the call.

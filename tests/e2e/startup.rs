@@ -15,6 +15,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_port_that_is_taken", a_port_that_is_taken),
     ("secrets_that_let_everybody_in", secrets_that_let_everybody_in),
     ("hooks_that_cannot_be", hooks_that_cannot_be),
+    ("settings_of_actions_that_cannot_be", settings_of_actions_that_cannot_be),
     ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
 ];
 
@@ -151,6 +152,25 @@ fn hooks_that_cannot_be(_: &Engines) {
     says(secret().env("PILLION_AUTH_HOOK_CACHE_HEADERS", "a b"), "cannot be the name of a header");
     let ftp = Setup::before(1).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
     says(ftp.env("HASURA_GRAPHQL_AUTH_HOOK", "ftp://me:c4nary@127.0.0.1/"), "not an http or https address");
+}
+
+fn settings_of_actions_that_cannot_be(_: &Engines) {
+    let yaml = "actions:\n  count:\n    method: PUT\n    response_headers: [content-length, 'a b']\n    \
+                forwarded_query_params: [query]\n    admin_secret: true\n    colour: red\n";
+    let (_, said) = Setup::before(1).with_shop(1).config(yaml).start_in_vain();
+    for wanted in [
+        "3:13: error: a handler is called by GET or by POST",
+        "4:23: error: the header 'content-length' of an answer is not a handler's to write",
+        "4:40: error: \"a b\" cannot be the name of a header",
+        "5:30: error: the parameter \"query\" cannot be sent on",
+        "action 'count' shall get the admin secret, and there is none",
+        "7:5: warning: unknown key \"colour\" in an action's settings",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\n{said}");
+    }
+    let yaml = "actions: {customer: {method: GET}}\n";
+    let (_, said) = Setup::before(1).with_actions("rest", 1).config(yaml).start_in_vain();
+    assert!(said.contains("action 'customer' has a request transform, and in pillion.yaml a method"), "{said}");
 }
 
 fn tls_files_that_cannot_be_used(_: &Engines) {

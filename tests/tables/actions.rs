@@ -60,6 +60,7 @@ pub fn load(graphql: &str, actions: &str, environment: &[(&str, &str)]) -> (Acti
         precedence: Precedence::ClientFirst,
         calls_per_action_max: 20,
         prefixes: &Prefixes::default(),
+        admin_secret: None,
     };
     let schema = resolve(metadata, signatures, &surroundings, &mut mistakes);
     (schema, mistakes)

@@ -258,6 +258,7 @@ fn run_headers(case: &Value) -> String {
         forward_client_headers: case["forward"].as_bool().unwrap_or(false),
         ignored_client_headers: names(&case["ignored"]),
         forwarded_client_headers: names(&case["only"]),
+        session_headers: case["session_headers"].as_bool().unwrap_or(false),
         configured: configured.collect(),
     };
     let precedence =

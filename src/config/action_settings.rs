@@ -1,0 +1,132 @@
+//! What `pillion.yaml` says about single actions: that for which Hasura's files have no place.
+
+use http::header::{self, HeaderName};
+use indexmap::IndexMap;
+
+use super::yaml::{Fields, Node};
+use crate::model::source::Diagnostic;
+
+/// What `pillion.yaml` says about one action.
+#[derive(Clone, Debug, Default)]
+pub struct ActionSettings {
+    /// Overrides `limits.calls_per_action`: 1 for something like a one-time password.
+    pub calls_per_document_max: Option<usize>,
+    /// A call whose fate is unknown may be sent again.
+    pub idempotent: bool,
+    /// Of the client's headers, only these are sent on.
+    pub forwarded_client_headers: Option<Vec<HeaderName>>,
+    /// Is the handler told the session in headers, too?
+    pub session_headers: bool,
+    /// Is it told the admin secret, so that it can ask as an admin?
+    pub admin_secret: bool,
+    /// Is it called by GET, with the arguments as query parameters?
+    pub is_get: bool,
+    /// Parameters of the client's URL that are sent on.
+    pub forwarded_query_params: Vec<String>,
+    /// Headers of the handler's answer that the client gets.
+    pub response_headers: Vec<HeaderName>,
+}
+
+/// Headers of our own answer that no handler may write.
+const OURS: [HeaderName; 9] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    // Cookies go to the client without being asked for.
+    header::SET_COOKIE,
+];
+
+/// What GraphQL itself has in a URL.
+const GRAPHQL_PARAMS: [&str; 4] = ["query", "variables", "operationName", "extensions"];
+
+/// Reads `actions`, by name.
+pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> IndexMap<String, ActionSettings> {
+    let mut actions = IndexMap::new();
+    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return actions };
+    let Some(node) = file.get("actions") else { return actions };
+    let Some(entries) = Fields::of(node, "actions", mistakes) else { return actions };
+    for (name, _, node) in entries.all() {
+        let Some(fields) = Fields::of(node, "an action's settings", mistakes) else { continue };
+        actions.insert(name.to_owned(), read_one(&fields, mistakes));
+        fields.finish(mistakes);
+    }
+    actions
+}
+
+fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettings {
+    let calls = fields.count("calls_per_document", mistakes);
+    let mut flag = |key: &str| fields.bool(key, mistakes).unwrap_or(false);
+    let (idempotent, session_headers, admin_secret) =
+        (flag("idempotent"), flag("session_headers"), flag("admin_secret"));
+    let names =
+        fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", mistakes));
+    ActionSettings {
+        calls_per_document_max: calls.and_then(|calls| usize::try_from(calls).ok()).map(|calls| calls.max(1)),
+        idempotent,
+        forwarded_client_headers: names,
+        session_headers,
+        admin_secret,
+        is_get: read_method(fields, mistakes),
+        forwarded_query_params: read_params(fields, mistakes),
+        response_headers: read_response_headers(fields, mistakes),
+    }
+}
+
+fn refuse(node: &Node, message: impl Into<String>, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+    mistakes.push(Diagnostic::error(Some(node.place.clone()), message, remedy));
+}
+
+fn header_names(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for node in fields.list(key, mistakes) {
+        let text = node.scalar_text().unwrap_or_default();
+        match HeaderName::try_from(&text) {
+            Ok(name) => names.push(name),
+            Err(_) => {
+                let message = format!("\"{text}\" cannot be the name of a header");
+                refuse(node, message, "use letters, digits and dashes", mistakes);
+            }
+        }
+    }
+    names
+}
+
+fn read_response_headers(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    let mut names = header_names(fields, "response_headers", mistakes);
+    for name in names.extract_if(.., |name| OURS.contains(name)) {
+        let message = format!("the header '{name}' of an answer is not a handler's to write");
+        let place = fields.get("response_headers").map(|node| node.place.clone());
+        mistakes.push(Diagnostic::error(place, message, "remove it; cookies go to the client anyway"));
+    }
+    names
+}
+
+fn read_method(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
+    let Some(node) = fields.get("method") else { return false };
+    match node.scalar_text().as_deref() {
+        Some("GET") => true,
+        Some("POST") => false,
+        _ => {
+            refuse(node, "a handler is called by GET or by POST", "write GET, or use a request transform", mistakes);
+            false
+        }
+    }
+}
+
+fn read_params(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
+    let mut names = Vec::new();
+    for node in fields.list("forwarded_query_params", mistakes) {
+        let name = node.scalar_text().unwrap_or_default();
+        if name.is_empty() || GRAPHQL_PARAMS.contains(&name.as_str()) {
+            refuse(node, format!("the parameter \"{name}\" cannot be sent on"), "name another one", mistakes);
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
