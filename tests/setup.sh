@@ -11,6 +11,8 @@ need cc build-essential
 need curl curl
 need openssl openssl
 need npm npm
+need python3 python3
+python3 -c 'import flask' 2>/dev/null || need flask python3-flask
 need psql postgresql-client
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then
@@ -29,6 +31,6 @@ if ! command -v cargo >/dev/null 2>&1; then
   exit 1
 fi
 if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-lock.json ]; then
-  echo "setup: installing PostGraphile, GraphQL Yoga and what reads schemas"
+  echo "setup: installing PostGraphile, GraphQL Yoga, Express and what reads schemas"
   npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
 fi

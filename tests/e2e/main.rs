@@ -28,6 +28,7 @@ mod keys;
 mod properties;
 mod protocols;
 mod raw_http;
+mod real_handlers;
 mod startup;
 mod streaming;
 
@@ -69,6 +70,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),
+        ("real_handlers", real_handlers::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),
     ];

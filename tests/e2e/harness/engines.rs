@@ -76,6 +76,37 @@ impl Engines {
     }
 }
 
+/// Handlers that users wrote: see `tests/engines/handlers`.
+pub struct RealHandlers {
+    /// Where those on Express listen.
+    pub express: u16,
+    /// Where those on Flask do.
+    pub flask: u16,
+    _processes: [Process; 2],
+}
+
+impl RealHandlers {
+    /// Starts them with these environment variables.
+    pub fn start(environment: &[(&str, &str)]) -> Self {
+        let (express, flask) = (free_port(), free_port());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/handlers");
+        let start = |program: &Path, script: &str, port: u16| {
+            let mut command = Command::new(program);
+            command.arg(folder.join(script)).env("PORT", port.to_string()).envs(environment.iter().copied());
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            Process(command.spawn().expect("a handler starts; `make setup` installs what it needs"))
+        };
+        let processes = [
+            start(&engines_folder().join("node.sh"), "express.mjs", express),
+            start(Path::new("python3"), "payment.py", flask),
+        ];
+        for port in [express, flask] {
+            wait_until("a handler that listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        }
+        Self { express, flask, _processes: processes }
+    }
+}
+
 fn wait_for_engine(port: u16) {
     wait_until("an engine that answers", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::client::Client;
-use super::engines::Engines;
+use super::engines::{Engines, RealHandlers};
 use super::message::Message;
 use super::pillion::{Pillion, Setup};
 use super::scripted::{Reply, Scripted};
@@ -36,6 +36,7 @@ struct Stage {
     handlers: Scripted,
     stand_in: Scripted,
     pillion: Pillion,
+    _real_handlers: Option<RealHandlers>,
 }
 
 impl Family {
@@ -69,7 +70,15 @@ impl Family {
             stand_in.on_path("/graphql", Reply::json(answer));
         }
         let actions = self.file["actions"].as_str().unwrap_or("shop");
-        let mut setup = Setup::before(engine).with_actions(actions, handlers.port);
+        let environment: Vec<(&str, &str)> = object(&self.file["environment"])
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .collect();
+        let real_handlers = (self.file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
+        let port = real_handlers.as_ref().map_or(handlers.port, |handlers| handlers.express);
+        let mut setup = Setup::before(engine).with_actions(actions, port);
+        if let Some(handlers) = &real_handlers {
+            setup = setup.env("PAYMENTS", &format!("http://127.0.0.1:{}", handlers.flask));
+        }
         for (name, value) in object(&self.file["environment"]) {
             let value = value.as_str().expect("a variable is a string");
             setup = setup.env(name, &value.replace("{{HANDLERS}}", &format!("http://127.0.0.1:{}", handlers.port)));
@@ -78,7 +87,7 @@ impl Family {
             setup = setup.config(yaml);
         }
         let pillion = setup.start().wait_until_ready();
-        Stage { handlers, stand_in, pillion }
+        Stage { handlers, stand_in, pillion, _real_handlers: real_handlers }
     }
 }
 
