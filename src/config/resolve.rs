@@ -22,6 +22,7 @@ use crate::graphql::plan::RootTypes;
 use crate::graphql::schema;
 use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, ValuePiece,
+    WrittenValue,
 };
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
@@ -114,6 +115,14 @@ fn add_inherited_roles(roles: &mut Vec<String>, inherited: &[(String, Vec<String
     };
     while let Some(name) = gains(roles) {
         roles.push(name);
+    }
+}
+
+fn written_value(source: &HeaderSource) -> WrittenValue {
+    match source {
+        HeaderSource::FromEnvironment(name, _) => WrittenValue::FromEnvironment(name.clone()),
+        HeaderSource::Value(text, _) if text.contains("{{") => WrittenValue::Template(text.clone()),
+        HeaderSource::Value(..) => WrittenValue::Plain,
     }
 }
 
@@ -322,7 +331,8 @@ impl Resolver<'_, '_> {
             return None;
         };
         let name = HeaderName::from_static("x-hasura-admin-secret");
-        Some(ConfiguredHeader { name, value: vec![ValuePiece::Text(secret.clone())] })
+        let value = vec![ValuePiece::Text(secret.clone())];
+        Some(ConfiguredHeader { name, value, written: WrittenValue::Plain })
     }
 
     fn headers(&mut self, entry: &ActionEntry, settings: Option<&ActionSettings>) -> HeaderRules {
@@ -339,7 +349,7 @@ impl Resolver<'_, '_> {
             }
             if let Some(value) = self.header_value(entry, &header.value) {
                 self.warn_replaceable(entry, &header.place, &name, &header.value);
-                configured.push(ConfiguredHeader { name, value });
+                configured.push(ConfiguredHeader { name, value, written: written_value(&header.value) });
             }
         }
         let ignored_client_headers = entry.ignored_client_headers.as_ref().map(|names| self.header_names(names));

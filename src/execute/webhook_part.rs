@@ -13,7 +13,7 @@ use super::webhook_request;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
 use crate::action::transform::{self, Outgoing};
-use crate::model::action::ADMIN_ROLE;
+use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
@@ -132,7 +132,7 @@ fn shaped(running: &Running<'_>, allowed: &AllowedCall, answer: Option<&WebhookA
     let shaped =
         shape(&snapshot.schema.types, &allowed.action().output, value, allowed.selected(), snapshot.dialect, list_max);
     let errors = shaped.errors.into_iter().take(snapshot.limits.errors_max).map(|error| CallError {
-        internal: internal(running, allowed, answer, &Value::from(error.message.as_str())),
+        internal: internal(running, allowed, answer, &Value::from("unexpected response")),
         cause: CallErrorCause::Shape(error),
     });
     CallOutcome {
@@ -218,6 +218,7 @@ fn internal(
     let untransformed = webhook_request::untransformed(running, allowed).ok();
     let transformed = action.request_transform.as_ref().and_then(|_| webhook_request::outgoing(running, allowed).ok());
     let mut request = request_value(&action.handler.template, untransformed.as_ref());
+    request.insert("headers".into(), action.headers.configured.iter().map(configured_value).collect());
     let transformed = transformed.map(|outgoing| {
         let mut request = request_value(action.shown_url(), Some(&outgoing));
         request.insert("method".into(), outgoing.method.as_str().into());
@@ -234,6 +235,16 @@ fn internal(
         internal.insert("response".into(), response);
     }
     Some(Value::Object(internal))
+}
+
+/// A configured header as its author wrote it; what he wrote out may be a secret.
+fn configured_value(header: &ConfiguredHeader) -> Value {
+    let name = header.name.as_str();
+    match &header.written {
+        WrittenValue::FromEnvironment(variable) => json!({ "name": name, "value_from_env": variable }),
+        WrittenValue::Template(template) => json!({ "name": name, "value": template }),
+        WrittenValue::Plain => json!({ "name": name, "value": HIDDEN }),
+    }
 }
 
 /// A request; `url` is a template, so that no variable of it is shown.

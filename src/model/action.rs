@@ -142,6 +142,20 @@ pub struct ConfiguredHeader {
     pub name: HeaderName,
     /// Its value, in pieces.
     pub value: Vec<ValuePiece>,
+    /// How the value was written, as far as that may be shown.
+    pub written: WrittenValue,
+}
+
+/// How a header's value was written. A plain one may be a secret, so it is not among these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WrittenValue {
+    /// The name of an environment variable.
+    FromEnvironment(String),
+    /// A template that is nothing but `{{…}}`, or has such parts.
+    Template(String),
+    /// As it is.
+    #[default]
+    Plain,
 }
 
 /// A piece of a header's value.

@@ -25,7 +25,7 @@ use pillion::graphql::selection::select;
 use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
 use pillion::kriti::{TemplateError, parse};
-use pillion::model::action::{ActionSchema, ConfiguredHeader, Handler, HeaderRules};
+use pillion::model::action::{ActionSchema, ConfiguredHeader, Handler, HeaderRules, WrittenValue};
 use pillion::model::json::{RawObject, parse_strict};
 use pillion::model::limits::Limits;
 use pillion::model::response::Dialect;
@@ -253,6 +253,7 @@ fn run_headers(case: &Value) -> String {
     let configured = case["configured"].as_object().into_iter().flatten().map(|(name, value)| ConfiguredHeader {
         name: HeaderName::try_from(name.as_str()).expect("a name"),
         value: template::compile(value.as_str().expect("a template"), &|_| None).expect("a template"),
+        written: WrittenValue::default(),
     });
     let rules = HeaderRules {
         forward_client_headers: case["forward"].as_bool().unwrap_or(false),
