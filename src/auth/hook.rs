@@ -39,6 +39,9 @@ struct Kept {
 /// Answers that are kept.
 const KEPT_MAX: usize = 10_000;
 
+/// Bytes of an answer that is kept, so that all of them together have a bound.
+const KEPT_BYTES_MAX: usize = 8 * 1024;
+
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -87,7 +90,8 @@ impl Hook {
         self.count("success");
         let time = lifetime(answer.cache_control.as_deref(), answer.expires.as_deref()).unwrap_or_default();
         // A cookie is meant for this one answer.
-        if let (Some(key), Some(cache), true) = (key, &self.rules.cache, set_cookies.is_empty()) {
+        let may_keep = set_cookies.is_empty() && body.len() <= KEPT_BYTES_MAX;
+        if let (Some(key), Some(cache), true) = (key, &self.rules.cache, may_keep) {
             self.keep(key, &answer.session, time.min(cache.time_max));
         }
         Ok(Authenticated { session: answer.session, set_cookies })

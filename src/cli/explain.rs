@@ -220,10 +220,10 @@ fn describe(step: &ExplainedStep) -> (String, String) {
 /// Its address is left out: variables are filled in there.
 fn describe_request(action: &Action, request: &Outgoing, details: &mut String) {
     if request.url.query() != action.handler.url.query() {
-        let _ = writeln!(details, "query {}", request.url.query().unwrap_or_default());
+        let _ = writeln!(details, "query {}", action.handler.shown(request.url.query().unwrap_or_default()));
     }
     if action.request_transform.is_some() {
-        let _ = writeln!(details, "body {}", String::from_utf8_lossy(&request.body));
+        let _ = writeln!(details, "body {}", action.handler.shown(&String::from_utf8_lossy(&request.body)));
     }
     for (name, value) in &request.headers {
         let _ = writeln!(details, "{name}: {}", shown(name, value));

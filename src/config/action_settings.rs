@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 
 use super::yaml::{Fields, Node};
 use crate::model::source::Diagnostic;
+use crate::protocol::hop_by_hop::is_hop_by_hop;
 
 /// What `pillion.yaml` says about one action.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +29,11 @@ pub struct ActionSettings {
 }
 
 /// Headers of our own answer that no handler may write.
-const OURS: [HeaderName; 9] = [
+const OURS: [HeaderName; 5] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
-    header::CONNECTION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+    HeaderName::from_static("x-request-id"),
     // Cookies go to the client without being asked for.
     header::SET_COOKIE,
 ];
@@ -98,7 +95,7 @@ fn header_names(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) 
 
 fn read_response_headers(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
     let mut names = header_names(fields, "response_headers", mistakes);
-    for name in names.extract_if(.., |name| OURS.contains(name)) {
+    for name in names.extract_if(.., |name| OURS.contains(name) || is_hop_by_hop(name)) {
         let message = format!("the header '{name}' of an answer is not a handler's to write");
         let place = fields.get("response_headers").map(|node| node.place.clone());
         mistakes.push(Diagnostic::error(place, message, "remove it; cookies go to the client anyway"));

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::model::source::{Diagnostic, Place};
-use crate::model::transform::{RequestTransform, ResponseTransform};
+use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Relationship, Table};
 
 use super::transform;
@@ -211,7 +211,9 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
         request_transform: definition.get("request_transform").and_then(|node| transform::read_request(node, mistakes)),
         response_transform: definition
             .get("response_transform")
-            .and_then(|node| transform::read_response(node, mistakes)),
+            .and_then(|node| transform::read_response(node, mistakes))
+            // One that changes nothing must not make up a value for an answer that has none either.
+            .filter(|transform| !matches!(transform.body, BodyTransform::Keep)),
     };
     definition.finish(mistakes);
     Some(action)

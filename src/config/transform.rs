@@ -9,10 +9,7 @@ use crate::kriti::parse::{parse, parse_text};
 use crate::kriti::{Template, TemplateError};
 use crate::model::source::Diagnostic;
 use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform, ResponseTransform};
-
-/// Headers that belong to the connection, or say how long the body is.
-const NOT_OURS_TO_SET: [HeaderName; 5] =
-    [header::CONNECTION, header::CONTENT_LENGTH, header::TE, header::TRANSFER_ENCODING, header::UPGRADE];
+use crate::protocol::hop_by_hop::is_hop_by_hop;
 
 /// Reads `request_transform`.
 pub fn read_request(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<RequestTransform> {
@@ -170,7 +167,7 @@ fn header_name(name: &str, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Optio
         refuse(node, format!("\"{name}\" cannot be the name of a header"), "use letters, digits and dashes", mistakes);
         return None;
     };
-    if NOT_OURS_TO_SET.contains(&name) {
+    if is_hop_by_hop(&name) || name == header::CONTENT_LENGTH {
         let message = format!("the header '{name}' is about the connection and has no effect here");
         mistakes.push(Diagnostic::warning(Some(node.place.clone()), message, "remove it"));
         return None;

@@ -221,6 +221,9 @@ fn internal(
     request.insert("headers".into(), action.headers.configured.iter().map(configured_value).collect());
     let transformed = transformed.map(|outgoing| {
         let mut request = request_value(action.shown_url(), Some(&outgoing));
+        if action.handler.shown(&String::from_utf8_lossy(&outgoing.body)) == HIDDEN {
+            request.insert("body".into(), HIDDEN.into());
+        }
         request.insert("method".into(), outgoing.method.as_str().into());
         request
     });

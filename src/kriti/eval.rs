@@ -119,7 +119,7 @@ impl<'e, 't> Evaluator<'e, 't> {
             }
             Expression::Comparison(comparison, left, right) => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                self.charge(node, weight(&left).min(weight(&right)))?;
+                self.charge(node, weight(&left).saturating_add(weight(&right)))?;
                 Cow::Owned(Value::Bool(holds(*comparison, compare(&left, &right))))
             }
             Expression::Contained(value, within) => {

@@ -120,6 +120,15 @@ impl std::fmt::Debug for Handler {
     }
 }
 
+impl Handler {
+    /// What a template made, as it may be shown: not where the address with its variables filled in is part of it.
+    #[must_use]
+    pub fn shown<'t>(&self, made: &'t str) -> &'t str {
+        let has_variables = self.template != self.base_url.expose();
+        if has_variables && made.contains(self.base_url.expose()) { "***" } else { made }
+    }
+}
+
 /// What the headers of a webhook call are made of.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderRules {

@@ -15,6 +15,12 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Is this header about the connection?
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// The headers that `Connection` names beside itself.
 #[must_use]
 pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -25,7 +31,7 @@ pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 /// The headers of a message that may travel on, with all their values.
 pub fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &http::HeaderValue)> {
     let nominated = nominated(headers);
-    headers.iter().filter(move |(name, _)| !HOP_BY_HOP.contains(name) && !nominated.contains(name))
+    headers.iter().filter(move |(name, _)| !is_hop_by_hop(name) && !nominated.contains(name))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl AuthRules {
     /// Is everybody admin, because nobody has set a lock? For development.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.admin_secrets.is_empty() && self.jwt.is_empty()
+        self.admin_secrets.is_empty() && self.jwt.is_empty() && self.hook.is_none()
     }
 }
 
