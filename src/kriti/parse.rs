@@ -94,7 +94,7 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Parsed<()> {
+    fn take(&mut self, symbol: &str) -> Parsed<()> {
         if self.takes(symbol) { Ok(()) } else { Err(self.unexpected(&format!("'{symbol}'"))) }
     }
 
@@ -237,7 +237,7 @@ impl<'t> Parser<'t> {
         }
         self.at += 1;
         let key = self.expression()?;
-        self.expect("]")?;
+        self.take("]")?;
         Ok(Some(match key.expression {
             Expression::Literal(Value::String(name)) => Key::Name(name),
             _ => Key::Computed(Box::new(key)),
@@ -265,7 +265,7 @@ impl<'t> Parser<'t> {
             Some('(') => {
                 self.at += 1;
                 let inner = self.expression()?;
-                self.expect(")")?;
+                self.take(")")?;
                 return Ok(inner);
             }
             Some('-' | '0'..='9') => self.number()?,
@@ -303,7 +303,7 @@ impl<'t> Parser<'t> {
         self.skip_ignored();
         let argument = if self.takes("(") {
             let argument = self.expression()?;
-            self.expect(")")?;
+            self.take(")")?;
             argument
         } else {
             self.nested(Self::postfix)?
@@ -322,7 +322,7 @@ impl<'t> Parser<'t> {
             if self.takes("]") {
                 return Ok(Expression::Array(items));
             }
-            self.expect(",")?;
+            self.take(",")?;
         }
     }
 
@@ -342,7 +342,7 @@ impl<'t> Parser<'t> {
             let Expression::Literal(Value::String(key)) = key else {
                 return Err(TemplateError::at(self.source, offset, "a key cannot hold an expression"));
             };
-            self.expect(":")?;
+            self.take(":")?;
             let value = self.expression()?;
             // Of two with one key, the last one counts.
             fields.retain(|(known, _)| *known != key);
@@ -350,7 +350,7 @@ impl<'t> Parser<'t> {
             if self.takes("}") {
                 return Ok(Expression::Object(fields));
             }
-            self.expect(",")?;
+            self.take(",")?;
         }
     }
 
@@ -456,14 +456,14 @@ impl<'t> Parser<'t> {
     /// `{{ … }}`: a condition, a loop, or an expression.
     fn braces(&mut self) -> Parsed<Node> {
         let offset = self.at;
-        self.expect("{{")?;
+        self.take("{{")?;
         let expression = if self.takes_keyword("if") {
             self.condition()?
         } else if self.takes_keyword("range") {
             self.range()?
         } else {
             let inner = self.expression()?;
-            self.expect("}}")?;
+            self.take("}}")?;
             return Ok(inner);
         };
         Ok(Node { expression, offset })
@@ -473,17 +473,17 @@ impl<'t> Parser<'t> {
         let mut branches = Vec::new();
         loop {
             let condition = self.expression()?;
-            self.expect("}}")?;
+            self.take("}}")?;
             branches.push((condition, self.expression()?));
-            self.expect("{{")?;
+            self.take("{{")?;
             if !self.takes_keyword("elif") {
                 break;
             }
         }
         let otherwise = if self.takes_keyword("else") {
-            self.expect("}}")?;
+            self.take("}}")?;
             let otherwise = self.expression()?;
-            self.expect("{{")?;
+            self.take("{{")?;
             Some(Box::new(otherwise))
         } else {
             None
@@ -496,18 +496,18 @@ impl<'t> Parser<'t> {
         if !self.takes_keyword("end") {
             return Err(self.unexpected("'end'"));
         }
-        self.expect("}}")
+        self.take("}}")
     }
 
     fn range(&mut self) -> Parsed<Expression> {
         let index = if self.takes("_") { None } else { Some(self.binder()?) };
-        self.expect(",")?;
+        self.take(",")?;
         let item = self.binder()?;
-        self.expect(":=")?;
+        self.take(":=")?;
         let of = Box::new(self.expression()?);
-        self.expect("}}")?;
+        self.take("}}")?;
         let body = Box::new(self.expression()?);
-        self.expect("{{")?;
+        self.take("{{")?;
         self.end()?;
         Ok(Expression::Range { index, item, of, body })
     }
