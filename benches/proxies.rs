@@ -51,26 +51,31 @@ const MIXED: &str = "{ items { id } act { ok } }";
 /// The scenarios before introspection.
 const ORDINARY: usize = 5;
 
-const SCENARIOS: [Scenario; 6] = [
-    scenario("no action, 1 KB", "/graphql", "{ items { id } }", true, false, 0, 32),
-    scenario("no action, 100 KB", "/large/graphql", "{ items { id } }", true, false, 1, 32),
-    scenario("one action", "/graphql", "{ act { ok } }", false, false, 0, 32),
-    scenario("mixed, warm plan", "/graphql", MIXED, false, false, 0, 32),
-    scenario("mixed, cold plan", "/graphql", MIXED, false, true, 0, 32),
-    scenario("introspection, 2,000 types", "/large/graphql", INTROSPECTION, true, false, 5, 4),
-];
+const PLAIN: Scenario = Scenario {
+    name: "no action, 1 KB",
+    path: "/graphql",
+    document: "{ items { id } }",
+    is_plain: true,
+    is_new: false,
+    base: 0,
+    connections: 32,
+};
 
-const fn scenario(
-    name: &'static str,
-    path: &'static str,
-    document: &'static str,
-    is_plain: bool,
-    is_new: bool,
-    base: usize,
-    connections: usize,
-) -> Scenario {
-    Scenario { name, path, document, is_plain, is_new, base, connections }
-}
+const SCENARIOS: [Scenario; 6] = [
+    PLAIN,
+    Scenario { name: "no action, 100 KB", path: "/large/graphql", base: 1, ..PLAIN },
+    Scenario { name: "one action", document: "{ act { ok } }", is_plain: false, ..PLAIN },
+    Scenario { name: "mixed, warm plan", document: MIXED, is_plain: false, ..PLAIN },
+    Scenario { name: "mixed, cold plan", document: MIXED, is_plain: false, is_new: true, ..PLAIN },
+    Scenario {
+        name: "introspection, 2,000 types",
+        path: "/large/graphql",
+        document: INTROSPECTION,
+        base: 5,
+        connections: 4,
+        ..PLAIN
+    },
+];
 
 /// What GraphiQL asks.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description queryType { name kind } \

@@ -94,10 +94,7 @@ impl<'c> Lookup<'c> {
     }
 
     fn text(&self, part: &'static str, template: &Template) -> Result<String, TransformError> {
-        match self.evaluate(template, Vec::new()).map_err(TransformError::of(part))? {
-            Value::String(text) => Ok(text),
-            other => Ok(other.to_string()),
-        }
+        self.evaluate(template, Vec::new()).map(plain_text).map_err(TransformError::of(part))
     }
 }
 
@@ -227,6 +224,14 @@ fn is_dots(segment: &str) -> bool {
     decoded.split(['/', '\\']).any(|part| part == "." || part == "..")
 }
 
+/// A string as it is, anything else as JSON.
+fn plain_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 /// Hasura leaves out what is `null`, name or value.
 fn query_pairs(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<Pairs, TransformError> {
     const PART: &str = "query_params";
@@ -236,10 +241,7 @@ fn query_pairs(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<Pairs, Tra
             pairs.extend(read_pairs(lookup.handler_query));
             let input = lookup.body.get("input").and_then(Value::as_object);
             let given = input.into_iter().flatten().filter(|(_, value)| !value.is_null());
-            pairs.extend(given.map(|(name, value)| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (name.clone(), Some(text))
-            }));
+            pairs.extend(given.map(|(name, value)| (name.clone(), Some(plain_text(value.clone())))));
         }
         QueryTransform::Pairs(templates) => {
             for (name, value) in templates {
@@ -281,6 +283,10 @@ fn written(pairs: &Pairs) -> String {
 
 /// Adds those parameters of the client's URL that are to be sent on.
 pub fn forward_query(url: &mut Url, client_query: &str, names: &[String]) {
+    // Most actions want none, and a GET has its whole document there.
+    if names.is_empty() {
+        return;
+    }
     let mut pairs = read_pairs(client_query);
     pairs.retain(|(name, _)| names.contains(name));
     if pairs.is_empty() {
@@ -300,10 +306,7 @@ fn form(
 ) -> Result<String, TransformError> {
     let mut written = Vec::with_capacity(fields.len());
     for (name, template) in fields {
-        let value = match evaluate(template).map_err(TransformError::of("form_template"))? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
+        let value = evaluate(template).map(plain_text).map_err(TransformError::of("form_template"))?;
         if value != NULL {
             written.push(format!("{}={}", escape_uri(name), escape_uri(&value)));
         }

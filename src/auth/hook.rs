@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE, USER_AGENT};
 use quick_cache::sync::Cache;
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Client, Request, Url};
 use tokio::sync::Semaphore;
 
 use super::Authenticated;
 use super::lifetime::lifetime;
-use crate::model::chunks::{Chunks, TooLong};
+use crate::client::read_body;
 use crate::protocol::client_headers;
 use crate::session::hook::{HookCache, HookMode, HookRules, failed, post_body, read, told_headers};
 use crate::session::{Session, SessionError};
@@ -118,13 +119,13 @@ impl Hook {
         client: &Client,
         told: &HeaderMap,
         request: Option<&str>,
-    ) -> Option<(u16, Vec<HeaderValue>, Vec<u8>)> {
+    ) -> Option<(u16, Vec<HeaderValue>, Bytes)> {
         let _slot = self.slots.acquire().await.ok()?;
         for _ in 0..self.rules.attempts {
             if let Ok(response) = client.execute(self.question(told, request)).await {
                 let status = response.status().as_u16();
                 let cookies = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
-                if let Some(body) = read_body(response).await {
+                if let Ok(body) = read_body(response, ANSWER_BYTES_MAX).await {
                     return Some((status, cookies, body));
                 }
             }
@@ -165,12 +166,4 @@ fn caller_key(cache: &HookCache, told: &HeaderMap) -> CallerKey {
     let mut key = CallerKey::default();
     key.iter_mut().zip(digest.finish().as_ref()).for_each(|(byte, digested)| *byte = *digested);
     key
-}
-
-async fn read_body(mut response: Response) -> Option<Vec<u8>> {
-    let mut chunks = Chunks::new(ANSWER_BYTES_MAX);
-    while let Some(chunk) = response.chunk().await.ok()? {
-        chunks.push(chunk).map_err(|TooLong| ()).ok()?;
-    }
-    Some(chunks.finish().to_vec())
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::lifetime::lifetime;
 use super::token::{Token, VerifyingKey};
+use crate::client::{Fault, read_body};
 use crate::session::SessionError;
 use crate::telemetry::metrics::Metrics;
 
@@ -117,19 +118,15 @@ impl KeySet {
     }
 
     async fn fetch_untimed(&self) -> Result<(Vec<Value>, Duration), String> {
-        let broken = |_| "the connection failed".to_owned();
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(broken)?;
+        let response = self.client.get(self.url.clone()).send().await.map_err(|_| "the connection failed")?;
         if !response.status().is_success() {
             return Err(format!("Non-2xx response on fetching JWK: {}", response.status().as_u16()));
         }
         let interval = refresh_interval(response.headers());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > SET_BYTES_MAX {
-                return Err("the set is larger than 1 MiB".into());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_body(response, SET_BYTES_MAX).await.map_err(|fault| match fault {
+            Fault::TooLarge => "the set is larger than 1 MiB".to_owned(),
+            _ => "the connection failed".to_owned(),
+        })?;
         let set: Value = serde_json::from_slice(&body).map_err(|_| "it is not JSON".to_owned())?;
         match set.get("keys").and_then(Value::as_array) {
             Some(keys) if !keys.is_empty() => Ok((keys.clone(), interval)),

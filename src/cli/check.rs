@@ -10,13 +10,11 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{NO_ENGINE, block_on, load_from, report};
+use super::{NO_ENGINE, block_on, load_from, look_at_engine, report};
 use crate::config::lint::lint;
 use crate::config::load::Loaded;
 use crate::execute::World;
-use crate::execute::engine_schema::SchemaError;
 use crate::execute::engine_watch;
-use crate::graphql::merge_schema::MergeError;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
 
@@ -102,7 +100,7 @@ fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings 
             found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
         }
         if asks_engine {
-            found.extend(look_at_engine(&world).await?);
+            found.extend(find_conflicts(&world).await?);
         }
         Ok::<_, String>(found)
     });
@@ -150,17 +148,14 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
     }
 }
 
-async fn look_at_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
-    engine_watch::look(world).await;
-    world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))?;
+async fn find_conflicts(world: &World) -> Result<Vec<Diagnostic>, String> {
+    look_at_engine(world).await?;
     let Some(error) = engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await.err() else {
         return Ok(Vec::new());
     };
-    if let SchemaError::Merge(error) = &error
-        && let MergeError::Conflicts(conflicts) = error.as_ref()
-    {
+    if !error.conflicts().is_empty() {
         let places = &world.snapshot.load().schema.places;
-        return Ok(conflicts.iter().map(|conflict| conflict.diagnostic(places)).collect());
+        return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the engine's part of documents is left to it";
     Ok(vec![Diagnostic::warning(None, format!("the engine's schema is not known: {error}"), remedy)])

@@ -15,6 +15,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::load::{Loaded, load};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
+use crate::execute::{World, engine_watch};
 use crate::model::source::Diagnostic;
 
 /// Runs the command that the arguments name.
@@ -91,6 +92,12 @@ fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded,
         Some(values.cloned().collect())
     };
     load(config, &flag, assumed)
+}
+
+/// Asks the engine about itself, once.
+async fn look_at_engine(world: &World) -> Result<(), String> {
+    engine_watch::look(world).await;
+    world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }
 
 /// All mistakes, for a person.

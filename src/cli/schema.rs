@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{block_on, header_argument, headers_of, load_from, report, role_argument};
+use super::{block_on, header_argument, headers_of, load_from, look_at_engine, report, role_argument};
 use crate::execute::engine_watch;
 use crate::execute::{World, introspection_part};
 use crate::graphql::print_schema::print_schema;
@@ -34,8 +34,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
     let text = block_on(async {
         let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
-        engine_watch::look(&world).await;
-        world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))?;
+        look_at_engine(&world).await?;
         let merged = engine_watch::schema_of(&world, role, headers).await;
         let merged = merged.map_err(|error| format!("error: the engine's schema is not known: {error}"))?;
         if as_json { introspection_part::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }

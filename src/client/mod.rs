@@ -1,6 +1,12 @@
-//! What our two HTTP clients, for the engine and for handlers, have in common.
+//! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
 
+use std::error::Error;
+
+use bytes::Bytes;
+use reqwest::Response;
 use thread_local::ThreadLocal;
+
+use crate::model::chunks::{Chunks, TooLong};
 
 /// Why no whole answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,5 +43,30 @@ impl<C: Clone + Send + Sync> PerThread<C> {
     pub fn here(&self) -> &C {
         // What could be made once can be made again; if not, a shared connection is better than none.
         self.own.get_or(|| (self.build)().unwrap_or_else(|_| self.first.clone()))
+    }
+}
+
+/// The whole body of an answer, decoded.
+///
+/// # Errors
+/// [`Fault`], also when there is more of it than `bytes_max`.
+pub async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
+    }
+    Ok(chunks.finish())
+}
+
+/// The library's own words hold the address, so only the kind of fault is taken from them.
+#[must_use]
+pub fn fault_of(error: &reqwest::Error) -> Fault {
+    if error.is_timeout() && !error.is_connect() {
+        return Fault::Timeout;
+    }
+    match error.source() {
+        _ if error.is_connect() => Fault::Connect,
+        Some(source) if source.is::<std::io::Error>() => Fault::Connect,
+        _ => Fault::Broken,
     }
 }

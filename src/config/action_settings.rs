@@ -74,21 +74,11 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
     }
 }
 
-fn refuse(node: &Node, message: impl Into<String>, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
-    mistakes.push(Diagnostic::error(Some(node.place.clone()), message, remedy));
-}
-
 fn header_names(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for node in fields.list(key, mistakes) {
         let text = node.scalar_text().unwrap_or_default();
-        match HeaderName::try_from(&text) {
-            Ok(name) => names.push(name),
-            Err(_) => {
-                let message = format!("\"{text}\" cannot be the name of a header");
-                refuse(node, message, "use letters, digits and dashes", mistakes);
-            }
-        }
+        names.extend(node.header_name(&text, mistakes));
     }
     names
 }
@@ -109,7 +99,7 @@ fn read_method(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
         Some("GET") => true,
         Some("POST") => false,
         _ => {
-            refuse(node, "a handler is called by GET or by POST", "write GET, or use a request transform", mistakes);
+            node.refuse("a handler is called by GET or by POST", "write GET, or use a request transform", mistakes);
             false
         }
     }
@@ -120,7 +110,7 @@ fn read_params(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<Strin
     for node in fields.list("forwarded_query_params", mistakes) {
         let name = node.scalar_text().unwrap_or_default();
         if name.is_empty() || GRAPHQL_PARAMS.contains(&name.as_str()) {
-            refuse(node, format!("the parameter \"{name}\" cannot be sent on"), "name another one", mistakes);
+            node.refuse(format!("the parameter \"{name}\" cannot be sent on"), "name another one", mistakes);
         } else {
             names.push(name);
         }

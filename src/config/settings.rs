@@ -181,17 +181,19 @@ fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {
     Prefixes { types: prefix("names.type_prefix"), fields: prefix("names.field_prefix") }
 }
 
-fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
-    let mut varies_by = Vec::new();
-    for name in values.texts("upstream.schema_varies_by") {
+fn header_names(values: &Values, key: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for name in values.texts(key) {
         match HeaderName::try_from(&name) {
-            Ok(name) => varies_by.push(name),
-            Err(_) => {
-                let message = format!("\"{name}\" cannot be the name of a header");
-                values.refuse("upstream.schema_varies_by", &message, "correct it", mistakes);
-            }
+            Ok(name) => names.push(name),
+            Err(_) => values.refuse(key, &format!("\"{name}\" cannot be the name of a header"), remedy, mistakes),
         }
     }
+    names
+}
+
+fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
+    let varies_by = header_names(values, "upstream.schema_varies_by", "correct it", mistakes);
     Introspection { merges: values.text("introspection").as_deref() != Some("engine"), varies_by }
 }
 
@@ -334,16 +336,7 @@ fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRule
         "POST" => Some(HookMode::Post),
         _ => None,
     });
-    let mut headers = Vec::new();
-    for name in values.texts("auth.hook_cache_headers") {
-        match HeaderName::try_from(&name) {
-            Ok(name) => headers.push(name),
-            Err(_) => {
-                let message = format!("\"{name}\" cannot be the name of a header");
-                values.refuse("auth.hook_cache_headers", &message, "write names of headers", mistakes);
-            }
-        }
-    }
+    let headers = header_names(values, "auth.hook_cache_headers", "write names of headers", mistakes);
     let time_max = values.duration("auth.hook_cache_time", mistakes);
     Some(HookRules {
         url: Secret::new(url),

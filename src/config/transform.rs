@@ -54,17 +54,13 @@ fn check_edition(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) {
     if let Some(node) = fields.get("version")
         && !matches!(node.data, Data::Integer(1 | 2))
     {
-        refuse(node, "there are the versions 1 and 2 of transforms", "write version: 2", mistakes);
+        node.refuse("there are the versions 1 and 2 of transforms", "write version: 2", mistakes);
     }
     if let Some(node) = fields.get("template_engine")
         && node.scalar_text().as_deref() != Some("Kriti")
     {
-        refuse(node, "the only template engine is Kriti", "write template_engine: Kriti", mistakes);
+        node.refuse("the only template engine is Kriti", "write template_engine: Kriti", mistakes);
     }
-}
-
-fn refuse(node: &Node, message: impl Into<String>, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
-    mistakes.push(Diagnostic::error(Some(node.place.clone()), message, remedy));
 }
 
 fn read_method(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<Method> {
@@ -72,7 +68,7 @@ fn read_method(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<Method> {
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
     let method = known.into_iter().find(|method| method.as_str() == text);
     if method.is_none() {
-        refuse(node, "this is not an HTTP method that a handler can be called with", "write GET or POST", mistakes);
+        node.refuse("this is not an HTTP method that a handler can be called with", "write GET or POST", mistakes);
     }
     method
 }
@@ -88,13 +84,13 @@ fn template(
     mistakes: &mut Vec<Diagnostic>,
 ) -> Option<Template> {
     let Some(text) = node.scalar_text() else {
-        refuse(node, format!("a template must be a string, and is {}", node.kind()), "write a string", mistakes);
+        node.refuse(format!("a template must be a string, and is {}", node.kind()), "write a string", mistakes);
         return None;
     };
     match parse(&text) {
         Ok(template) => Some(template),
         Err(error) => {
-            refuse(node, error.to_string(), "correct the template; a body must be JSON with {{ … }} in it", mistakes);
+            node.refuse(error.to_string(), "correct the template; a body must be JSON with {{ … }} in it", mistakes);
             None
         }
     }
@@ -129,17 +125,17 @@ fn read_body(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<BodyTransfor
         ("remove", ..) => Some(BodyTransform::Remove),
         ("transform", Some(node), _) => template(node, parse, mistakes).map(BodyTransform::Json),
         ("transform", None, _) => {
-            refuse(node, "a body that is transformed needs a \"template\"", "add \"template\"", mistakes);
+            node.refuse("a body that is transformed needs a \"template\"", "add \"template\"", mistakes);
             None
         }
         ("x_www_form_urlencoded", _, Some(form)) => Some(BodyTransform::Form(read_form(form, mistakes))),
         ("x_www_form_urlencoded", ..) => {
-            refuse(node, "a form needs a \"form_template\"", "add \"form_template\" with its fields", mistakes);
+            node.refuse("a form needs a \"form_template\"", "add \"form_template\" with its fields", mistakes);
             None
         }
         _ => {
             let remedy = "write remove, transform or x_www_form_urlencoded";
-            refuse(node, format!("\"{action}\" is nothing that can be done to a body"), remedy, mistakes);
+            node.refuse(format!("\"{action}\" is nothing that can be done to a body"), remedy, mistakes);
             None
         }
     }
@@ -163,10 +159,7 @@ fn read_added(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Vec<(HeaderName, T
 }
 
 fn header_name(name: &str, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<HeaderName> {
-    let Ok(name) = HeaderName::try_from(name) else {
-        refuse(node, format!("\"{name}\" cannot be the name of a header"), "use letters, digits and dashes", mistakes);
-        return None;
-    };
+    let name = node.header_name(name, mistakes)?;
     if is_hop_by_hop(&name) || name == header::CONTENT_LENGTH {
         let message = format!("the header '{name}' is about the connection and has no effect here");
         mistakes.push(Diagnostic::warning(Some(node.place.clone()), message, "remove it"));

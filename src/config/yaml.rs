@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use http::HeaderName;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value};
 
@@ -106,6 +107,21 @@ impl Node {
             Data::Text(text) => Some(text.clone()),
             Data::Null | Data::List(_) | Data::Map(_) => None,
         }
+    }
+
+    /// Says that the value is no good.
+    pub fn refuse(&self, message: impl Into<String>, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+        mistakes.push(Diagnostic::error(Some(self.place.clone()), message, remedy));
+    }
+
+    /// `name` as a header's; a mistake stands at this node.
+    pub fn header_name(&self, name: &str, mistakes: &mut Vec<Diagnostic>) -> Option<HeaderName> {
+        let header = HeaderName::try_from(name).ok();
+        if header.is_none() {
+            let message = format!("\"{name}\" cannot be the name of a header");
+            self.refuse(message, "use letters, digits and dashes", mistakes);
+        }
+        header
     }
 
     /// What it is, for a message.

@@ -18,7 +18,7 @@ use quick_cache::sync::Cache;
 use super::snapshot::Snapshot;
 use super::{Envelope, World};
 use crate::graphql::client_schema::{ClientSchemaError, EngineSchema, build_client_schema};
-use crate::graphql::merge_schema::{MergeError, merge};
+use crate::graphql::merge_schema::{Conflict, MergeError, merge};
 use crate::graphql::schema::RoleSchema;
 use crate::session::Session;
 use crate::upstream::introspect::{EDITIONS, question};
@@ -110,13 +110,15 @@ pub enum SchemaError {
 }
 
 impl SchemaError {
-    fn conflicts(&self) -> i64 {
+    /// The names that keep the two apart, if that is why.
+    #[must_use]
+    pub fn conflicts(&self) -> &[Conflict] {
         match self {
             Self::Merge(error) => match error.as_ref() {
-                MergeError::Conflicts(conflicts) => i64::try_from(conflicts.len()).unwrap_or(i64::MAX),
-                _ => 0,
+                MergeError::Conflicts(conflicts) => conflicts,
+                _ => &[],
             },
-            _ => 0,
+            _ => &[],
         }
     }
 
@@ -293,7 +295,8 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> 
     let found = ask_now(world, snapshot, asker).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
     world.metrics.introspections.with_label_values(&[outcome]).inc();
-    world.metrics.schema_conflicts.set(found.as_ref().err().map_or(0, SchemaError::conflicts));
+    let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
+    world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {

@@ -12,7 +12,7 @@ use super::engine_schema::{self, Asker, MergedSchema, SchemaError};
 use super::snapshot::Snapshot;
 use super::world::World;
 use crate::graphql::merge::read_engine_answer;
-use crate::graphql::merge_schema::{Conflict, MergeError};
+use crate::graphql::merge_schema::Conflict;
 use crate::model::action::ADMIN_ROLE;
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
 use crate::upstream::{Question, UpstreamError};
@@ -93,12 +93,7 @@ async fn learn_schema(world: &World, path: &str) {
     }
     match engine_schema::ask(world, &snapshot, &asker).await {
         Ok(_) => world.schema_was_good.store(true, Ordering::Relaxed),
-        Err(SchemaError::Merge(error)) => {
-            if let MergeError::Conflicts(conflicts) = error.as_ref() {
-                report(world, &snapshot, conflicts);
-            }
-        }
-        Err(_) => {}
+        Err(error) => report(world, &snapshot, error.conflicts()),
     }
 }
 
@@ -124,6 +119,9 @@ fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) ->
 }
 
 fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {
+    if conflicts.is_empty() {
+        return;
+    }
     let diagnostics: Vec<String> =
         conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.schema.places).to_string()).collect();
     if !world.schema_was_good.load(Ordering::Relaxed) {

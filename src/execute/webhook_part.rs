@@ -12,7 +12,7 @@ use super::run::Running;
 use super::webhook_request;
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::shape::{ShapeError, shape};
-use crate::action::transform::{self, Outgoing};
+use crate::action::transform;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
 use crate::telemetry::metrics::Held;
@@ -118,7 +118,7 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
 fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) -> Result<Value, AnswerError> {
     let status = answer.status.as_u16();
     let Some(transform) = &allowed.action().response_transform else { return answer::read(status, &answer.body) };
-    let payload = webhook_request::untransformed(running, allowed)?.body;
+    let payload = webhook_request::payload(running, allowed)?;
     let lookup = webhook_request::lookup(running, allowed, &payload);
     // Handlers that are not made for us need not answer with JSON; to a template that is null.
     let body = parse_strict(&answer.body).unwrap_or_default();
@@ -217,18 +217,23 @@ fn internal(
     let action = allowed.action();
     let untransformed = webhook_request::untransformed(running, allowed).ok();
     let transformed = action.request_transform.as_ref().and_then(|_| webhook_request::outgoing(running, allowed).ok());
-    let mut request = request_value(&action.handler.template, untransformed.as_ref());
-    request.insert("headers".into(), action.headers.configured.iter().map(configured_value).collect());
     let transformed = transformed.map(|outgoing| {
-        let mut request = request_value(action.shown_url(), Some(&outgoing));
-        if action.handler.shown(&String::from_utf8_lossy(&outgoing.body)) == HIDDEN {
-            request.insert("body".into(), HIDDEN.into());
-        }
-        request.insert("method".into(), outgoing.method.as_str().into());
-        request
+        let body = String::from_utf8_lossy(&outgoing.body);
+        json!({
+            "url": action.shown_url(),
+            "headers": header_list(&outgoing.headers, |_| true),
+            "body": body_value(action.handler.shown(&body).as_bytes()),
+            "method": outgoing.method.as_str(),
+        })
     });
-    request.insert("transformed_request".into(), transformed.map_or(Value::Null, Value::Object));
-    internal.insert("request".into(), Value::Object(request));
+    // The addresses are templates, so that no variable of them is shown.
+    let request = json!({
+        "url": action.handler.template,
+        "headers": action.headers.configured.iter().map(configured_value).collect::<Value>(),
+        "body": untransformed.map(|outgoing| body_value(&outgoing.body)),
+        "transformed_request": transformed,
+    });
+    internal.insert("request".into(), request);
     if let Some(answer) = answer {
         let response = json!({
             "status": answer.status.as_u16(),
@@ -248,17 +253,6 @@ fn configured_value(header: &ConfiguredHeader) -> Value {
         WrittenValue::Template(template) => json!({ "name": name, "value": template }),
         WrittenValue::Plain => json!({ "name": name, "value": HIDDEN }),
     }
-}
-
-/// A request; `url` is a template, so that no variable of it is shown.
-fn request_value(url: &str, outgoing: Option<&Outgoing>) -> Map<String, Value> {
-    let headers = outgoing.map(|outgoing| header_list(&outgoing.headers, |_| true));
-    let body = outgoing.map(|outgoing| body_value(&outgoing.body));
-    Map::from_iter([
-        ("url".to_owned(), Value::from(url)),
-        ("headers".to_owned(), headers.unwrap_or_default()),
-        ("body".to_owned(), body.unwrap_or_default()),
-    ])
 }
 
 fn header_list(headers: &HeaderMap, is_hidden: impl Fn(&str) -> bool) -> Value {

@@ -18,9 +18,17 @@ pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Out
     let caller = running.envelope.caller;
     let headers = headers::outgoing(&action.headers, precedence, &caller.headers, running.session, &caller.request_id);
     let headers = headers.map_err(|error| CallFault::Header(error.to_string()))?;
-    let body = payload::body(&action.name, allowed.input(), running.session, &running.request.query);
-    let body = body.map_err(|_| CallFault::Broken)?;
+    let body = payload(running, allowed)?;
     Ok(Outgoing { method: Method::POST, url: action.handler.url.clone(), headers, body })
+}
+
+/// The body that the handler gets without a transform, and that templates see.
+///
+/// # Errors
+/// None that a payload can cause.
+pub fn payload(running: &Running<'_>, allowed: &AllowedCall) -> Result<Vec<u8>, CallFault> {
+    let body = payload::body(&allowed.action().name, allowed.input(), running.session, &running.request.query);
+    body.map_err(|_| CallFault::Broken)
 }
 
 /// As the handler gets it; trace headers are left out.

@@ -199,22 +199,15 @@ impl<'a> Builder<'a> {
                 let url = from.specified_by_url.as_ref().map(|url| specified_by(&url.0));
                 ScalarType { description, name, directives: url.into_iter().map(Component::from).collect() }.into()
             }
-            Kind::Object => ObjectType {
-                description,
-                implements_interfaces: self.component_names(from.interfaces.as_deref())?,
-                directives,
-                fields: self.fields(&name, from.fields.as_deref())?,
-                name,
+            kind @ (Kind::Object | Kind::Interface) => {
+                let implements_interfaces = self.component_names(from.interfaces.as_deref())?;
+                let fields = self.fields(&name, from.fields.as_deref())?;
+                if kind == Kind::Object {
+                    ObjectType { description, implements_interfaces, directives, fields, name }.into()
+                } else {
+                    InterfaceType { description, implements_interfaces, directives, fields, name }.into()
+                }
             }
-            .into(),
-            Kind::Interface => InterfaceType {
-                description,
-                implements_interfaces: self.component_names(from.interfaces.as_deref())?,
-                directives,
-                fields: self.fields(&name, from.fields.as_deref())?,
-                name,
-            }
-            .into(),
             Kind::Union => {
                 let members = self.component_names(from.possible_types.as_deref())?;
                 UnionType { description, name, directives, members }.into()

@@ -25,14 +25,21 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    fn what(&self) -> String {
+        match &self.root {
+            Some(root) => format!("the field \"{}\" of {root}", self.name),
+            None => format!("the type \"{}\"", self.name),
+        }
+    }
+
     /// What a person is told about it.
     #[must_use]
     pub fn diagnostic(&self, places: &Places) -> Diagnostic {
-        let (what, place, setting) = match &self.root {
-            Some(root) => (format!("field \"{}\" of {root}", self.name), places.actions.get(&self.name), "field"),
-            None => (format!("type \"{}\"", self.name), places.types.get(&self.name), "type"),
+        let (place, setting) = match &self.root {
+            Some(_) => (places.actions.get(&self.name), "field"),
+            None => (places.types.get(&self.name), "type"),
         };
-        let message = format!("the actions and the engine both define the {what}");
+        let message = format!("the actions and the engine both define {}", self.what());
         let remedy = format!("rename it here, or set names.{setting}_prefix");
         let notes =
             [("actions", &self.ours), ("engine", &self.engines)].map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
@@ -73,11 +80,7 @@ pub enum MergeError {
 }
 
 fn names(conflicts: &[Conflict]) -> String {
-    let name = |conflict: &Conflict| match &conflict.root {
-        Some(root) => format!("the field \"{}\" of {root}", conflict.name),
-        None => format!("the type \"{}\"", conflict.name),
-    };
-    conflicts.iter().map(name).collect::<Vec<_>>().join(", ")
+    conflicts.iter().map(Conflict::what).collect::<Vec<_>>().join(", ")
 }
 
 const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];

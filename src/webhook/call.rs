@@ -1,15 +1,13 @@
 //! One webhook call, from the request to the last byte of the answer, within one deadline.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Client, Request, Url};
 
 use crate::action::answer::CallFault;
-use crate::client::Fault;
-use crate::model::chunks::{Chunks, TooLong};
+use crate::client::{Fault, fault_of, read_body};
 
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
@@ -66,24 +64,4 @@ async fn exchange(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, F
     let headers = std::mem::take(response.headers_mut());
     let body = read_body(response, call.answer_bytes_max).await?;
     Ok(WebhookAnswer { status, headers, body })
-}
-
-async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
-    let mut chunks = Chunks::new(bytes_max);
-    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
-        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
-    }
-    Ok(chunks.finish())
-}
-
-/// The library's own words hold the address, so only the kind of fault is taken from them.
-fn fault_of(error: &reqwest::Error) -> Fault {
-    if error.is_timeout() && !error.is_connect() {
-        return Fault::Timeout;
-    }
-    match error.source() {
-        _ if error.is_connect() => Fault::Connect,
-        Some(source) if source.is::<std::io::Error>() => Fault::Connect,
-        _ => Fault::Broken,
-    }
 }

@@ -71,7 +71,7 @@ impl Family {
         }
         let actions = self.file["actions"].as_str().unwrap_or("shop");
         let environment: Vec<(&str, &str)> = object(&self.file["environment"])
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .map(|(name, value)| (name.as_str(), value.as_str().expect("a variable is a string")))
             .collect();
         let real_handlers = (self.file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
         let port = real_handlers.as_ref().map_or(handlers.port, |handlers| handlers.express);
@@ -79,8 +79,7 @@ impl Family {
         if let Some(handlers) = &real_handlers {
             setup = setup.env("PAYMENTS", &format!("http://127.0.0.1:{}", handlers.flask));
         }
-        for (name, value) in object(&self.file["environment"]) {
-            let value = value.as_str().expect("a variable is a string");
+        for (name, value) in environment {
             setup = setup.env(name, &value.replace("{{HANDLERS}}", &format!("http://127.0.0.1:{}", handlers.port)));
         }
         if let Some(yaml) = self.file["config"].as_str() {
