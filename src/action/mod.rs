@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod headers;
 pub mod payload;
+pub mod relationship;
 pub mod shape;
 pub mod template;
 pub mod transform;

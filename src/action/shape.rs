@@ -1,8 +1,12 @@
 //! A handler's value, checked against the action's type and cut to what the client selected:
 //! [CompleteValue](https://spec.graphql.org/September2025/#CompleteValue()), in Hasura's words.
 
-use serde_json::Value;
+use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::relationship::{RelatedError, RelatedRows, RowSource};
+use crate::graphql::related::RelatedField;
 use crate::graphql::selection::Selected;
 use crate::model::response::{Dialect, PathSegment};
 use crate::model::types::{TypeKind, TypeRef, Types};
@@ -15,6 +19,8 @@ pub struct ShapeError {
     pub message: String,
     /// Where in the answer, starting below the action's own field.
     pub path: Vec<PathSegment>,
+    /// Set if it is not the handler's fault: the rows of a relationship could not be had.
+    pub related: Option<Box<RelatedError>>,
 }
 
 /// The shaped answer as JSON text.
@@ -29,18 +35,30 @@ pub struct Shaped {
     pub null_escapes: bool,
 }
 
-/// Shapes `value` as `ty`.
+impl Shaped {
+    /// Is nothing of it part of the response?
+    #[must_use]
+    pub fn is_lost(&self, dialect: Dialect) -> bool {
+        self.json == "null" || dialect == Dialect::Hasura && !self.errors.is_empty()
+    }
+}
+
+/// What answers are shaped by.
+pub struct Rules<'r> {
+    /// The types.
+    pub types: &'r Types,
+    /// How mistakes are told.
+    pub dialect: Dialect,
+    /// Elements of one list.
+    pub list_elements_max: usize,
+}
+
+/// Shapes `value` as `ty`; what is related to its objects comes from `rows`.
 #[must_use]
-pub fn shape(
-    types: &Types,
-    ty: &TypeRef,
-    value: &Value,
-    selected: &Selected,
-    dialect: Dialect,
-    list_elements_max: usize,
-) -> Shaped {
+pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected, rows: &mut dyn RowSource) -> Shaped {
+    let Rules { types, dialect, list_elements_max } = *rules;
     let mut shaper =
-        Shaper { types, dialect, list_elements_max, json: String::new(), path: Vec::new(), errors: Vec::new() };
+        Shaper { types, dialect, list_elements_max, rows, json: String::new(), path: Vec::new(), errors: Vec::new() };
     let null_escapes = match shaper.complete(ty, Some(value), selected, Place::Answer) {
         Ok(()) => false,
         Err(Failed) => {
@@ -65,6 +83,7 @@ struct Shaper<'a> {
     types: &'a Types,
     dialect: Dialect,
     list_elements_max: usize,
+    rows: &'a mut dyn RowSource,
     json: String,
     path: Vec<PathSegment>,
     errors: Vec<ShapeError>,
@@ -162,7 +181,7 @@ impl Shaper<'_> {
     fn complete_object(
         &mut self,
         type_name: &str,
-        object: &serde_json::Map<String, Value>,
+        object: &Map<String, Value>,
         selected: &Selected,
     ) -> Result<(), Failed> {
         let types = self.types;
@@ -191,12 +210,39 @@ impl Shaper<'_> {
                 self.json.push('"');
                 continue;
             }
-            let Some(definition) = fields.get(&field.name) else { return self.write(&Value::Null) };
             self.path.push(PathSegment::Field(field.response_name.clone()));
+            if let Some(related) = &field.related {
+                self.complete_related(related, object)?;
+                self.path.pop();
+                continue;
+            }
+            let Some(definition) = fields.get(&field.name) else { return self.write(&Value::Null) };
             self.complete(&definition.ty, object.get(&field.name), &field.selected, Place::Field(&field.name))?;
             self.path.pop();
         }
         self.json.push('}');
+        Ok(())
+    }
+
+    /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
+    fn complete_related(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> Result<(), Failed> {
+        let RelatedRows { json, errors } = self.rows.rows(field, object);
+        for error in errors.iter() {
+            let path = self.path.iter().chain(&error.path).cloned().collect();
+            let related = Some(Box::new(error.clone()));
+            self.errors.push(ShapeError { message: error.message.clone(), path, related });
+        }
+        if !errors.is_empty() && self.dialect == Dialect::Hasura {
+            return Err(Failed);
+        }
+        match json {
+            Some(json) => self.json.push_str(&json),
+            None if field.relationship.lookup.is_array() && !errors.is_empty() => return Err(Failed),
+            None if field.relationship.lookup.is_array() => {
+                return self.refuse("the upstream gave null for a list of rows".into());
+            }
+            None => self.json.push_str("null"),
+        }
         Ok(())
     }
 
@@ -243,7 +289,7 @@ impl Shaper<'_> {
     }
 
     fn refuse(&mut self, message: String) -> Result<(), Failed> {
-        self.errors.push(ShapeError { message, path: self.path.clone() });
+        self.errors.push(ShapeError { message, path: self.path.clone(), related: None });
         Err(Failed)
     }
 

@@ -15,6 +15,7 @@ use crate::config::lint::lint;
 use crate::config::load::Loaded;
 use crate::execute::World;
 use crate::execute::engine_watch;
+use crate::graphql::check_relationships::missing;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
 
@@ -100,7 +101,7 @@ fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings 
             found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
         }
         if asks_engine {
-            found.extend(find_conflicts(&world).await?);
+            found.extend(compare_with_engine(&world).await?);
         }
         Ok::<_, String>(found)
     });
@@ -148,10 +149,11 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
     }
 }
 
-async fn find_conflicts(world: &World) -> Result<Vec<Diagnostic>, String> {
+async fn compare_with_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
     look_at_engine(world).await?;
-    let Some(error) = engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await.err() else {
-        return Ok(Vec::new());
+    let error = match engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
+        Ok(merged) => return Ok(missing(&merged.role_schema.schema, &world.snapshot.load().schema)),
+        Err(error) => error,
     };
     if !error.conflicts().is_empty() {
         let places = &world.snapshot.load().schema.places;

@@ -199,7 +199,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             (format!("engine: {}", fields.join(", ")), details)
         }
-        ExplainedStep::Action { response_name, action, input, request } => {
+        ExplainedStep::Action { response_name, action, input, request, rows } => {
             let Action { name, timeout, .. } = action.as_ref();
             let method = request.as_ref().map_or("call of", |request| request.method.as_str());
             let (url, seconds) = (action.shown_url(), timeout.as_secs());
@@ -211,7 +211,10 @@ fn describe(step: &ExplainedStep) -> (String, String) {
                 }
                 Ok(request) => describe_request(action, request, &mut details),
             }
-            details.push_str("traceparent, x-b3-*: those of the request");
+            details.push_str("traceparent, x-b3-*: those of the request\n");
+            for field in rows {
+                let _ = writeln!(details, "rows of the engine for its answer: {field}");
+            }
             (title, details)
         }
     }

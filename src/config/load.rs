@@ -74,6 +74,7 @@ fn load_actions(
     let surroundings = Surroundings {
         environment,
         actions: &settings.actions,
+        relationships: &settings.relationships,
         precedence: settings.precedence,
         calls_per_action_max: settings.limits.calls_per_action_max,
         prefixes: &settings.prefixes,

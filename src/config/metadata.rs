@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::model::source::{Diagnostic, Place};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
-use crate::model::types::{Relationship, Table};
+use crate::model::types::{Lookup, Relationship, Table};
 
 use super::transform;
 use super::yaml::{Data, Fields, Node};
@@ -314,7 +314,7 @@ fn read_relationship(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<(Rel
         field_mapping.extend(columns);
     }
     fields.finish(mistakes);
-    Some((Relationship { name: name?, is_array, table: table?, field_mapping }, place))
+    Some((Relationship { name: name?, lookup: Lookup::Table { table: table?, is_array, field_mapping } }, place))
 }
 
 /// `name`, or `{schema, name}`.

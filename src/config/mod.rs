@@ -6,6 +6,7 @@ pub mod lint;
 pub mod load;
 pub mod metadata;
 pub mod prefix;
+pub mod relationship_settings;
 pub mod resolve;
 mod resolve_types;
 pub mod sdl;

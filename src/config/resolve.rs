@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use super::action_settings::ActionSettings;
 use super::metadata::{ActionEntry, HeaderSource, Metadata};
 use super::prefix::{self, Prefixes};
+use super::relationship_settings::RelationshipSettings;
 use super::resolve_types::TypeUse;
 use super::sdl::{Signature, Signatures, parse_type};
 use url::Url;
@@ -37,6 +38,8 @@ pub struct Surroundings<'s> {
     pub environment: &'s dyn Fn(&str) -> Option<String>,
     /// What `pillion.yaml` says about single actions.
     pub actions: &'s IndexMap<String, ActionSettings>,
+    /// What it says about relationships.
+    pub relationships: &'s [RelationshipSettings],
     /// For the warning about secrets that a client can replace.
     pub precedence: Precedence,
     /// How often a document may call one action.
@@ -127,7 +130,7 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
 }
 
 pub(super) struct Resolver<'r, 's> {
-    surroundings: &'r Surroundings<'s>,
+    pub(super) surroundings: &'r Surroundings<'s>,
     mistakes: &'r mut Vec<Diagnostic>,
 }
 
@@ -136,7 +139,7 @@ impl Resolver<'_, '_> {
         self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
     }
 
-    pub(super) fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
     }
 

@@ -1,12 +1,16 @@
 //! The types of `actions.graphql` and `custom_types`, every name in them checked.
 
+use apollo_compiler::Name;
+
 use super::metadata::{InputEntry, Metadata, TypeList};
+use super::relationship_settings::RelationshipSettings;
 use super::resolve::Resolver;
 use super::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
 use crate::model::source::Place;
 use crate::model::types::{
-    BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, OutputField, Relationship, TypeDefinition, TypeKind, TypeRef, Types,
+    AGGREGATE, BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, Lookup, OutputField, Relationship, TypeDefinition,
+    TypeKind, TypeRef, Types,
 };
 
 impl Resolver<'_, '_> {
@@ -132,42 +136,85 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// The checks that Hasura's server makes, in its words where it has any.
+    /// The relationships of Hasura's files, looked up as those say or as `pillion.yaml` does, and those that it adds.
     fn relationships(&mut self, metadata: &Metadata, types: &mut Types) {
-        for entry in metadata.types.iter().filter(|entry| !entry.relationships.is_empty()) {
-            let Some(fields) = types.object(&entry.name).cloned() else { continue };
-            let mut relationships: Vec<Relationship> = Vec::new();
+        for entry in &metadata.types {
             for (relationship, place) in &entry.relationships {
-                let name = &relationship.name;
-                self.refuse_reserved(place, "relationship", name);
-                if fields.contains_key(name) || relationships.iter().any(|known| known.name == *name) {
-                    let message = format!("the object \"{}\" has duplicate fields: \"{name}\"", entry.name);
-                    self.error(place, message, "rename the relationship");
-                }
-                for field in relationship.field_mapping.keys() {
-                    let owner = format!("for relationship \"{name}\" in object type \"{}\"", entry.name);
-                    match fields.get(field) {
-                        None => self.error(
-                            place,
-                            format!("the field \"{field}\" {owner} does not exist"),
-                            "map a field that the object has",
-                        ),
-                        Some(found) if found.ty.is_list() => self.error(
-                            place,
-                            format!("the type of the field \"{field}\" {owner} is a list type"),
-                            "map a field with a single value",
-                        ),
-                        Some(_) => {}
-                    }
-                }
-                relationships.push(relationship.clone());
+                self.add_relationship(types, &entry.name, relationship.clone(), place);
             }
-            let names: Vec<&str> = relationships.iter().map(|relationship| relationship.name.as_str()).collect();
-            let message = format!("the relationships of '{}' are not served yet: {}", entry.name, names.join(", "));
-            self.warning(&entry.place, message, "selecting them is an error until they are");
-            if let Some(definition) = types.0.get_mut(&entry.name) {
-                definition.relationships = relationships;
+        }
+        for RelationshipSettings { type_name, name, lookup, place } in self.surroundings.relationships {
+            let known = types
+                .0
+                .get_mut(type_name)
+                .and_then(|definition| definition.relationships.iter_mut().find(|known| known.name == *name));
+            let relationship = Relationship { name: name.clone(), lookup: lookup.clone() };
+            match known {
+                Some(known) => {
+                    *known = relationship.clone();
+                    self.check_key_fields(types, type_name, &relationship, place);
+                }
+                None => self.add_relationship(types, type_name, relationship, place),
             }
+        }
+    }
+
+    /// The checks that Hasura's server makes, in its words where it has any.
+    fn add_relationship(&mut self, types: &mut Types, type_name: &str, relationship: Relationship, place: &Place) {
+        let name = &relationship.name;
+        self.refuse_reserved(place, "relationship", name);
+        let Some(fields) = types.object(type_name) else {
+            let message = format!("there is no object type \"{type_name}\" that could have a relationship \"{name}\"");
+            return self.error(place, message, "correct the type's name");
+        };
+        let is_taken = |name: &str| {
+            let definition = types.get(type_name);
+            fields.contains_key(name) || definition.is_some_and(|found| found.relationship(name).is_some())
+        };
+        let sums = format!("{name}{AGGREGATE}");
+        let twin = [name.as_str(), &sums].into_iter().find(|field| is_taken(field));
+        if let Some(twin) = twin.filter(|twin| *twin == name || relationship.lookup.is_array()) {
+            let message = format!("the object \"{type_name}\" has duplicate fields: \"{twin}\"");
+            self.error(place, message, "rename the relationship");
+        }
+        self.check_key_fields(types, type_name, &relationship, place);
+        if let Some(definition) = types.0.get_mut(type_name) {
+            definition.relationships.push(relationship);
+        }
+    }
+
+    fn check_key_fields(&mut self, types: &Types, type_name: &str, relationship: &Relationship, place: &Place) {
+        let Relationship { name, lookup } = relationship;
+        let Some(fields) = types.object(type_name) else { return };
+        for field in lookup.key_fields() {
+            let owner = format!("for relationship \"{name}\" in object type \"{type_name}\"");
+            match fields.get(field) {
+                None => {
+                    let message = format!("the field \"{field}\" {owner} does not exist");
+                    self.error(place, message, "map a field that the object has");
+                }
+                Some(found) if found.ty.is_list() && matches!(lookup, Lookup::Table { .. }) => {
+                    let message = format!("the type of the field \"{field}\" {owner} is a list type");
+                    self.error(place, message, "map a field with a single value");
+                }
+                Some(found) if types.object(found.ty.named()).is_some() => {
+                    let message =
+                        format!("Relationships cannot be defined with nested object fields: \"{field}\" {owner}");
+                    self.error(place, message, "map a scalar or an enum");
+                }
+                Some(_) => {}
+            }
+        }
+        let Lookup::Table { table, field_mapping, .. } = lookup else { return };
+        if field_mapping.is_empty() {
+            let message = format!("the relationship \"{name}\" of object type \"{type_name}\" maps no field");
+            self.error(place, message, "add field_mapping: {field: column}");
+        }
+        let root_field = table.root_field();
+        for word in field_mapping.values().chain([&root_field]).filter(|word| !Name::is_valid_syntax(word)) {
+            let message = format!("the relationship \"{name}\" needs \"{word}\", which is no name in GraphQL");
+            let remedy = format!("say how it is looked up: relationships: {{{type_name}.{name}: …}} in pillion.yaml");
+            self.error(place, message, &remedy);
         }
     }
 

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 
 use super::action_settings::{self, ActionSettings};
 use super::prefix::Prefixes;
+use super::relationship_settings::{self, RelationshipSettings};
 use super::settings_table::{Kind, SETTINGS};
 use super::values::Values;
 use super::yaml::Node;
@@ -53,6 +54,7 @@ pub struct Settings {
     pub log_json: bool,
     pub log_level: String,
     pub actions: IndexMap<String, ActionSettings>,
+    pub relationships: Vec<RelationshipSettings>,
 }
 
 /// How introspection is answered.
@@ -150,6 +152,7 @@ impl Settings {
             log_json: values.text("log.format").as_deref() != Some("text"),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
+            relationships: relationship_settings::read(file, mistakes),
             listen: listen?,
             admin_listen: admin_listen?,
             upstream: upstream?,
@@ -384,6 +387,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         handler_answer_bytes_max: values.bytes("limits.handler_answer_bytes", mistakes),
         engine_answer_bytes_max: values.bytes("limits.engine_answer_bytes", mistakes),
         list_elements_max: values.count("limits.list_elements", mistakes),
+        relationship_keys_max: values.count("limits.relationship_keys", mistakes),
         buffered_bytes_max: values.bytes("limits.buffered_bytes", mistakes),
         concurrent_calls_max: values.count("limits.concurrent_calls", mistakes),
         header_bytes_max: values.bytes("limits.header_bytes", mistakes),

@@ -44,8 +44,14 @@ pub fn example_yaml() -> String {
         };
         let _ = writeln!(yaml, "#    # {doc}\n#    {key}: {sample}");
     }
+    let doc = RELATIONSHIPS_DOC.replace('\n', "\n# ");
+    let _ = write!(yaml, "\n# {doc}\nrelationships: {{}}\n#  Order.customer: customerById(id: $customer_id)\n");
     yaml
 }
+
+const RELATIONSHIPS_DOC: &str = "By which root field of the engine the rows of a relationship are looked up, where the \
+engine has not the root fields\nof Hasura: Type.name: rootField(argument: $field), in which $field is a field of that \
+type. The relationship's value\nis that of the root field; clients may give its other arguments.";
 
 fn origins(setting: &Setting) -> String {
     let flag = setting.flag.map(|flag| format!("--{flag}"));
@@ -83,6 +89,14 @@ pub fn json_schema() -> String {
             "type": "object",
             "description": "What Hasura's files have no place for, by action.",
             "additionalProperties": { "type": "object", "additionalProperties": false, "properties": action }
+        }),
+    );
+    properties.insert(
+        "relationships".into(),
+        json!({
+            "type": "object",
+            "description": RELATIONSHIPS_DOC.replace('\n', " "),
+            "additionalProperties": { "type": "string" }
         }),
     );
     let schema = json!({

@@ -200,6 +200,8 @@ pub const SETTINGS: &[Setting] = &[
         "The engine's answer to its part of a request with actions. Others stream without a limit."),
     setting("limits.list_elements", None, &["PILLION_LIMITS_LIST_ELEMENTS"], Kind::Count, Some("100000"),
         "Elements of a list in a handler's answer."),
+    setting("limits.relationship_keys", None, &["PILLION_LIMITS_RELATIONSHIP_KEYS"], Kind::Count, Some("10000"),
+        "Keys by which one handler's answer may have rows of the engine looked up; 1,000 go in one request."),
     setting("limits.buffered_bytes", None, &["PILLION_LIMITS_BUFFERED_BYTES"], Kind::Bytes, Some("128MiB"),
         "Bodies of all requests that are held at one time; beyond it a request is answered 503."),
     setting("limits.concurrent_calls", None, &["PILLION_LIMITS_CONCURRENT_CALLS"], Kind::Count, Some("4096"),

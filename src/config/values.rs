@@ -167,7 +167,7 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             }
         } else if SETTINGS.iter().any(|setting| setting.key.starts_with(&group)) {
             read_group(value, &group, given, mistakes);
-        } else if key != "actions" {
+        } else if !["actions", "relationships"].contains(&key.as_str()) {
             mistakes.push(Diagnostic::warning(
                 Some(place.clone()),
                 format!("unknown key \"{key}\" in pillion.yaml"),

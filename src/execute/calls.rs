@@ -10,7 +10,7 @@ use super::snapshot::Snapshot;
 use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
 use crate::graphql::plan::PlannedCall;
-use crate::graphql::selection::{Selected, select};
+use crate::graphql::selection::{Selected, Selector};
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::session::Session;
@@ -86,7 +86,8 @@ pub fn allow(
         let selected = call.selection.clone().unwrap_or_else(|| {
             let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
             let fields: Vec<_> = call.fields.iter().collect();
-            Arc::new(select(&prepared.document, types, call.action.output.named(), &fields, &condition))
+            let selector = Selector { document: &prepared.document, operation, types, condition: &condition };
+            Arc::new(selector.select(call.action.output.named(), &fields))
         });
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };

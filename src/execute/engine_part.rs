@@ -65,8 +65,7 @@ pub(super) fn body(running: &Running<'_>, part: &EnginePart) -> String {
         json.push_str(",\"operationName\":");
         json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
     }
-    let used = |name: &str| part.variables.iter().any(|variable| variable == name);
-    push_object(&mut json, ",\"variables\":", &request.variables, used);
+    push_variables(&mut json, &part.variables, &request.variables);
     if let Some(extensions) = request.extensions
         && let Ok(object) = serde_json::from_str::<RawObject<'_>>(extensions.get())
     {
@@ -75,6 +74,18 @@ pub(super) fn body(running: &Running<'_>, part: &EnginePart) -> String {
     }
     json.push('}');
     json
+}
+
+/// The JSON of a request of our own, with those of the client's variables that it uses.
+pub(super) fn rows_body(query_json: &str, used: &[String], given: &RawObject<'_>) -> String {
+    let mut json = format!("{{\"query\":{query_json}");
+    push_variables(&mut json, used, given);
+    json.push('}');
+    json
+}
+
+fn push_variables(json: &mut String, used: &[String], given: &RawObject<'_>) {
+    push_object(json, ",\"variables\":", given, |name| used.iter().any(|variable| variable == name));
 }
 
 fn push_object(json: &mut String, key: &str, object: &RawObject<'_>, keep: impl Fn(&str) -> bool) {

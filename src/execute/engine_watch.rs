@@ -11,6 +11,7 @@ use http::header::HeaderValue;
 use super::engine_schema::{self, Asker, MergedSchema, SchemaError};
 use super::snapshot::Snapshot;
 use super::world::World;
+use crate::graphql::check_relationships::missing;
 use crate::graphql::merge::read_engine_answer;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::ADMIN_ROLE;
@@ -92,7 +93,12 @@ async fn learn_schema(world: &World, path: &str) {
         return;
     }
     match engine_schema::ask(world, &snapshot, &asker).await {
-        Ok(_) => world.schema_was_good.store(true, Ordering::Relaxed),
+        Ok(merged) => {
+            world.schema_was_good.store(true, Ordering::Relaxed);
+            for missing in missing(&merged.role_schema.schema, &snapshot.schema) {
+                tracing::warn!("{missing}");
+            }
+        }
         Err(error) => report(world, &snapshot, error.conflicts()),
     }
 }

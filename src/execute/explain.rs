@@ -11,6 +11,7 @@ use super::run::Running;
 use super::snapshot::Snapshot;
 use super::{Envelope, World, calls, engine_part, webhook_request};
 use crate::action::answer::AnswerError;
+use crate::action::relationship;
 use crate::action::transform::Outgoing;
 use crate::graphql::plan::{EnginePart, Step};
 use crate::model::action::{Action, OperationKind};
@@ -48,6 +49,8 @@ pub enum ExplainedStep {
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
         request: Result<Box<Outgoing>, AnswerError>,
+        /// What the engine would be asked for each object of the answer, with names of fields for their values.
+        rows: Vec<String>,
     },
     /// Introspection is answered from the merged schema.
     Introspection {
@@ -114,5 +117,6 @@ fn action_step(running: &Running<'_>, response_name: &str, call: &calls::Allowed
         action: Arc::clone(call.action()),
         input: call.input().clone(),
         request: webhook_request::outgoing(running, call).map(Box::new),
+        rows: call.selected().related().into_iter().map(relationship::sample).collect(),
     }
 }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;
+pub mod relationship_part;
 pub mod respond;
 pub mod run;
 pub mod snapshot;

@@ -201,13 +201,9 @@ impl CachedPlan {
     fn validate_now(&self, snapshot: &Snapshot, kind: &str) -> Result<(), Refusal> {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
         let own = snapshot.schema_of(kind).map_err(|reason| Refusal::internal(&reason))?;
-        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, snapshot.limits.errors_max) {
-            let root = snapshot.roots.of(self.plan.kind);
-            let unknown = validate::first_unknown_field(&own.schema, own_text, root);
-            if let Some(refusal) = unknown.as_ref().and_then(|field| Refusal::of_relationship(&snapshot.schema, field))
-            {
-                return Err(refusal);
-            }
+        let actions = (snapshot.schema.as_ref(), snapshot.roots.of(self.plan.kind));
+        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.errors_max) {
+            let unknown = validate::first_unknown(&own.schema, own_text, actions);
             return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
         }
         Refusal::of_unsupported(&self.plan).map_or(Ok(()), Err)
@@ -248,7 +244,7 @@ impl CachedPlan {
                 mistakes,
                 more,
                 syntax: false,
-                unknown: validate::first_unknown_field_of_operation(schema, document, &self.operation, &snapshot.roots),
+                unknown: validate::first_unknown_of_operation(schema, document, &self.operation, &snapshot.roots),
             },
         )
     }

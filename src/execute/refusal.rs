@@ -5,8 +5,8 @@ use crate::graphql::coerce::CoerceError;
 use crate::graphql::document::{DocumentError, Mistake};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::{Plan, PlanError};
-use crate::graphql::validate::UnknownField;
-use crate::model::action::{ActionSchema, OperationKind};
+use crate::graphql::validate::Unknown;
+use crate::model::action::OperationKind;
 use crate::model::response::{RequestError, location_at};
 use crate::protocol::http::HttpError;
 use crate::session::SessionError;
@@ -23,8 +23,8 @@ pub enum Refusal {
         more: usize,
         /// Is it the grammar?
         syntax: bool,
-        /// The first field that does not exist: all that Hasura tells.
-        unknown: Option<UnknownField>,
+        /// The first name that does not exist: all that Hasura tells.
+        unknown: Option<Unknown>,
     },
     /// Anything else.
     Request(RequestError),
@@ -99,15 +99,6 @@ impl Refusal {
         let message = format!("action '{}' cannot be called: {reason}", action.name);
         let error = RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.field));
         Some(Self::Request(error))
-    }
-
-    /// A field that this version cannot answer, if it is one: the rows of a relationship.
-    #[must_use]
-    pub fn of_relationship(schema: &ActionSchema, field: &UnknownField) -> Option<Self> {
-        let relationships = &schema.types.get(&field.type_name)?.relationships;
-        relationships.iter().find(|known| known.name == field.name.trim_end_matches("_aggregate"))?;
-        let message = format!("field '{}' of '{}': relationships are not served yet", field.name, field.type_name);
-        Some(Self::Request(RequestError::new(501, "not-supported", message).at(&field.path)))
     }
 
     /// A defect of ours. The words go to the log, not to the client.

@@ -13,6 +13,7 @@ use super::run::{Outcome, PartOutcome, StepOutcome};
 use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
 use super::{Answer, ClientHeaders, Envelope};
 use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
+use crate::action::relationship::RelatedError;
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
 use crate::graphql::plan::{EnginePart, Owner, Plan, PlannedCall, PlannedIntrospection, Step};
@@ -101,7 +102,7 @@ fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
         .collect();
     if dialect == Dialect::Hasura {
         let first = match (unknown, errors.into_iter().next()) {
-            (Some(field), _) => RequestError::new(400, VALIDATION_FAILED, field.message()).at(&field.path),
+            (Some(unknown), _) => RequestError::new(400, VALIDATION_FAILED, unknown.message.clone()).at(&unknown.path),
             (None, Some(mut first)) if syntax => {
                 first.message = format!("not a valid graphql query: {}", first.message);
                 first
@@ -234,7 +235,7 @@ impl<'f> Response<'f> {
 
     fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f CallOutcome) {
         for error in &outcome.errors {
-            let error = execution_error(call, error);
+            let error = execution_error(self.dialect, call, error);
             self.push_error(&error);
         }
         if outcome.null_escapes {
@@ -375,12 +376,16 @@ fn is_about_validity(error: &RawValue) -> bool {
     }
 }
 
-fn execution_error(call: &PlannedCall, error: &CallError) -> ExecutionError {
+fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> ExecutionError {
     let mut path = vec![PathSegment::Field(call.response_name.clone())];
     let (message, mut extensions) = match &error.cause {
         CallErrorCause::Shape(shape) => {
             path.extend(shape.path.iter().cloned());
-            (shape.message.clone(), default_extensions(UNEXPECTED))
+            let extensions = match &shape.related {
+                Some(error) => related_extensions(dialect, &path, error),
+                None => default_extensions(UNEXPECTED),
+            };
+            (shape.message.clone(), extensions)
         }
         CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
         CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
@@ -389,4 +394,20 @@ fn execution_error(call: &PlannedCall, error: &CallError) -> ExecutionError {
         extensions.insert("internal".into(), internal.clone());
     }
     ExecutionError { message, locations: vec![call.location], path, extensions }
+}
+
+/// The engine's extensions with the client's path in them: Hasura's lead through selection sets.
+fn related_extensions(dialect: Dialect, path: &[PathSegment], error: &RelatedError) -> Map<String, Value> {
+    let mut extensions = error.extensions.clone();
+    if dialect == Dialect::Hasura {
+        let names = path.iter().take(path.len().saturating_sub(error.path.len())).filter_map(|segment| match segment {
+            PathSegment::Field(name) => Some(format!(".selectionSet.{name}")),
+            PathSegment::Index(_) => None,
+        });
+        let below = error.hasura_path.as_deref().unwrap_or_default();
+        let code = extensions.remove("code").unwrap_or_else(|| UNEXPECTED.into());
+        extensions.insert("path".into(), format!("${}{below}", names.collect::<String>()).into());
+        extensions.insert("code".into(), code);
+    }
+    extensions
 }

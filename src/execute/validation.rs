@@ -37,7 +37,9 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 /// The mistakes in it.
 pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Result<(), Refusal> {
     subject.plan.validate(subject.snapshot, subject.session.role())?;
-    if subject.plan.plan.parts.is_empty() || !subject.snapshot.merges_introspection {
+    let Plan { parts, has_relationships, .. } = &subject.plan.plan;
+    let asks_engine = !parts.is_empty() || *has_relationships;
+    if !asks_engine || !subject.snapshot.merges_introspection {
         return Ok(());
     }
     let known = subject.known();

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
-use super::webhook_request;
+use super::{relationship_part, webhook_request};
 use crate::action::answer::{self, AnswerError, CallFault};
-use crate::action::shape::{ShapeError, shape};
+use crate::action::relationship::{FoundRows, RowSource, Wanted};
+use crate::action::shape::{Rules, ShapeError, shape};
 use crate::action::transform;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
@@ -62,15 +63,16 @@ impl CallOutcome {
     }
 }
 
-/// Makes the call and shapes its answer.
+/// Makes the call, shapes its answer and has the rows fetched that belong to it.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
     let metrics = &running.world.metrics;
     let name = &allowed.action().name;
     let timer = metrics.handler_call_seconds.with_label_values(&[name]).start_timer();
     let in_flight = Held::new(&metrics.handler_calls_in_flight);
-    let outcome = exchange_and_shape(running, allowed).await;
+    let answer = exchange(running, allowed).await;
     drop(in_flight);
     timer.observe_duration();
+    let outcome = outcome(running, allowed, answer).await;
     metrics.handler_calls.with_label_values(&[name.as_str(), label(&outcome)]).inc();
     outcome
 }
@@ -78,6 +80,7 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
 fn label(outcome: &CallOutcome) -> &'static str {
     match outcome.errors.first().map(|error| &error.cause) {
         None => "success",
+        Some(CallErrorCause::Shape(ShapeError { related: Some(_), .. })) => "relationship_failed",
         Some(CallErrorCause::Shape(_)) => "wrong_shape",
         Some(CallErrorCause::Answer(error)) => match error {
             AnswerError::Rejected { .. } => "rejected",
@@ -92,8 +95,11 @@ fn label(outcome: &CallOutcome) -> &'static str {
     }
 }
 
-async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
-    let answer = exchange(running, allowed).await;
+async fn outcome(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    answer: Result<WebhookAnswer, AnswerError>,
+) -> CallOutcome {
     let (answer, value) = match answer {
         Ok(answer) => {
             let value = read(running, allowed, &answer);
@@ -110,7 +116,7 @@ async fn exchange_and_shape(running: &Running<'_>, allowed: &AllowedCall) -> Cal
             outcome.client_headers = client_headers(allowed, answer.as_ref());
             outcome
         }
-        Ok(value) => shaped(running, allowed, answer.as_ref(), &value),
+        Ok(value) => shaped(running, allowed, answer.as_ref(), &value).await,
     }
 }
 
@@ -126,13 +132,30 @@ fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) ->
     answer::judge(status, value)
 }
 
-fn shaped(running: &Running<'_>, allowed: &AllowedCall, answer: Option<&WebhookAnswer>, value: &Value) -> CallOutcome {
+async fn shaped(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    answer: Option<&WebhookAnswer>,
+    value: &Value,
+) -> CallOutcome {
     let snapshot = running.snapshot;
-    let list_max = snapshot.limits.list_elements_max;
-    let shaped =
-        shape(&snapshot.schema.types, &allowed.action().output, value, allowed.selected(), snapshot.dialect, list_max);
+    let rules = Rules {
+        types: &snapshot.schema.types,
+        dialect: snapshot.dialect,
+        list_elements_max: snapshot.limits.list_elements_max,
+    };
+    let shape_with =
+        |rows: &mut dyn RowSource| shape(&rules, &allowed.action().output, value, allowed.selected(), rows);
+    let mut wanted = Wanted::default();
+    let mut shaped = shape_with(&mut wanted);
+    if wanted.is_needed() && !shaped.is_lost(snapshot.dialect) {
+        // In a box of its own: it is rare, and every call carries the room for what its future may become.
+        let found = Box::pin(relationship_part::fetch(running, &wanted)).await;
+        shaped = shape_with(&mut FoundRows { wanted: &wanted, found: &found });
+    }
     let errors = shaped.errors.into_iter().take(snapshot.limits.errors_max).map(|error| CallError {
-        internal: internal(running, allowed, answer, &Value::from("unexpected response")),
+        internal: internal(running, allowed, answer, &Value::from("unexpected response"))
+            .filter(|_| error.related.is_none()),
         cause: CallErrorCause::Shape(error),
     });
     CallOutcome {

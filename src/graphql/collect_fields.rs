@@ -105,6 +105,15 @@ pub fn is_included(directives: &DirectiveList, condition: Condition<'_>) -> bool
     value_of("skip") != Some(true) && value_of("include") != Some(false)
 }
 
+/// The variables of `@skip` and `@include`.
+pub fn conditions_of(directives: &DirectiveList) -> impl Iterator<Item = &str> {
+    let argument = |directive: &str| directives.get(directive)?.specified_argument_by_name("if");
+    ["skip", "include"].into_iter().filter_map(argument).filter_map(|argument| match argument.as_ref() {
+        Value::Variable(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
 /// Every field that stands at the root of `operation`, whatever its directives say.
 #[must_use]
 pub fn root_fields<'d>(
@@ -159,13 +168,9 @@ fn add_condition_variables<'d>(
     names: &mut Vec<String>,
 ) {
     for selection in selection_set {
-        for directive in ["skip", "include"] {
-            let argument =
-                directives_of(selection).get(directive).and_then(|found| found.specified_argument_by_name("if"));
-            if let Some(Value::Variable(name)) = argument.map(AsRef::as_ref)
-                && !names.iter().any(|known| name == known.as_str())
-            {
-                names.push(name.to_string());
+        for name in conditions_of(directives_of(selection)) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
             }
         }
         match selection {

@@ -95,7 +95,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
         let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "");
         DocumentError::Invalid { syntax: true, mistakes, more }
     })?;
-    Ok(collect(text, ast))
+    Ok(Document::of(text, ast))
 }
 
 /// A directive that only the engine knows is the engine's business.
@@ -126,21 +126,6 @@ fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), Doc
     if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
 }
 
-fn collect(text: &str, ast: ast::Document) -> Document {
-    let mut operations = Vec::new();
-    let mut fragments = IndexMap::new();
-    for definition in &ast.definitions {
-        match definition {
-            Definition::OperationDefinition(operation) => operations.push(operation.clone()),
-            Definition::FragmentDefinition(fragment) => {
-                fragments.insert(fragment.name.to_string(), fragment.clone());
-            }
-            _ => {}
-        }
-    }
-    Document { text: text.into(), operations, fragments, ast }
-}
-
 /// The mistakes in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
 /// is itself an attack.
 pub(crate) fn mistakes(text: &str, errors: &DiagnosticList, max: usize, kind_left_out: &str) -> (Vec<Mistake>, usize) {
@@ -162,6 +147,23 @@ fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
 }
 
 impl Document {
+    /// The document that was parsed from `text`.
+    #[must_use]
+    pub fn of(text: &str, ast: ast::Document) -> Self {
+        let mut operations = Vec::new();
+        let mut fragments = IndexMap::new();
+        for definition in &ast.definitions {
+            match definition {
+                Definition::OperationDefinition(operation) => operations.push(operation.clone()),
+                Definition::FragmentDefinition(fragment) => {
+                    fragments.insert(fragment.name.to_string(), fragment.clone());
+                }
+                _ => {}
+            }
+        }
+        Self { text: text.into(), operations, fragments, ast }
+    }
+
     /// Checks what can be checked without a schema: names used twice, fragments and variables that are missing or
     /// unused, cycles.
     ///

@@ -34,8 +34,9 @@ fn named(types: &Types, type_name: &str, value: &Value) -> String {
     }
 }
 
-/// What a custom scalar takes.
-fn untyped(value: &Value) -> String {
+/// A value whose type is not known, or is a custom scalar.
+#[must_use]
+pub fn untyped(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(untyped).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {

@@ -1,6 +1,6 @@
 //! The engine's schema and a role's actions become one schema.
 
-use apollo_compiler::ast::{DirectiveList, Type};
+use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type};
 use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition, ObjectType, SchemaDefinition};
 use apollo_compiler::{Name, Node, Schema};
 
@@ -9,7 +9,7 @@ use super::plan::RootTypes;
 use super::schema::{PLACEHOLDER, RoleSchema};
 use crate::model::action::{OperationKind, Places};
 use crate::model::source::Diagnostic;
-use crate::model::types::{Relationship, Types};
+use crate::model::types::{AGGREGATE, Lookup, Relationship, Types};
 
 /// A name that the actions and the engine both define.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,30 +220,31 @@ fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types)
     ExtendedType::Object(object)
 }
 
-/// One row, or the root field of the table with its arguments; beside many rows stands what sums them up.
+/// The rows' field has the type of the engine's root field, and those of its arguments that the relationship does not
+/// give. Beside the many rows of a table stands what sums them up.
 fn relationship_fields(engine: &Schema, relationship: &Relationship) -> impl Iterator<Item = FieldDefinition> {
-    let root_field = relationship.table.root_field();
+    let root_field = relationship.lookup.root_field();
     let query = engine.schema_definition.query.as_ref().and_then(|query| engine.get_object(query));
     let found = |name: &str| query.and_then(|query| query.fields.get(name));
-    let field = |name: &str, ty: Type, arguments: &[_]| {
-        Some(FieldDefinition {
-            description: None,
-            name: Name::new(name).ok()?,
-            arguments: arguments.to_vec(),
-            ty,
-            directives: DirectiveList::new(),
-        })
+    let field = |name: &str, ty: Type, arguments: Vec<_>| {
+        let (name, directives) = (Name::new(name).ok()?, DirectiveList::new());
+        Some(FieldDefinition { description: None, name, arguments, ty, directives })
     };
-    let rows = found(&root_field).and_then(|rows| {
-        if relationship.is_array {
-            field(&relationship.name, rows.ty.clone(), &rows.arguments)
-        } else {
-            field(&relationship.name, Type::Named(rows.ty.inner_named_type().clone()), &[])
+    let rows = found(&root_field).and_then(|rows| match &relationship.lookup {
+        Lookup::Table { is_array: true, .. } => field(&relationship.name, rows.ty.clone(), rows.arguments.clone()),
+        Lookup::Table { is_array: false, .. } => {
+            field(&relationship.name, Type::Named(rows.ty.inner_named_type().clone()), Vec::new())
+        }
+        Lookup::RootField { arguments: given, .. } => {
+            let free =
+                |argument: &&Node<InputValueDefinition>| !given.iter().any(|name| *name == argument.name.as_str());
+            let arguments = rows.arguments.iter().filter(free).cloned().collect();
+            // What the engine has none of is null.
+            field(&relationship.name, rows.ty.clone().nullable(), arguments)
         }
     });
-    let sums = found(&format!("{root_field}_aggregate")).filter(|_| relationship.is_array);
-    let sums = sums.and_then(|sums| {
-        field(&format!("{}_aggregate", relationship.name), sums.ty.clone(), &sums.arguments as &[Node<_>])
-    });
+    let sums = found(&format!("{root_field}{AGGREGATE}")).filter(|_| relationship.lookup.is_array());
+    let sums = sums
+        .and_then(|sums| field(&format!("{}{AGGREGATE}", relationship.name), sums.ty.clone(), sums.arguments.clone()));
     rows.into_iter().chain(sums)
 }

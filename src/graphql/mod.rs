@@ -1,5 +1,6 @@
 //! Documents: which of them concern us, what they ask of whom, and how the answers become one. All pure.
 
+pub mod check_relationships;
 pub mod client_schema;
 pub mod coerce;
 pub mod collect_fields;
@@ -10,8 +11,10 @@ pub mod literal;
 pub mod mask;
 pub mod merge;
 pub mod merge_schema;
+pub mod own_part;
 pub mod plan;
 pub mod print_schema;
+pub mod related;
 pub mod scan;
 pub mod schema;
 pub mod selection;

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use apollo_compiler::Node;
-use apollo_compiler::ast::{Field, OperationDefinition};
+use apollo_compiler::ast::{self, Field, OperationDefinition};
 
 use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
 use super::document::{Document, Mistake, kind_of};
 use super::mask::{FragmentBelowRoot, Keep, mask};
-use super::selection::{Selected, is_conditional, select};
+use super::own_part::{self, Cut};
+use super::selection::{Selected, Selector, is_conditional};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
 use crate::model::response::{Dialect, Location, location_at};
@@ -77,8 +78,10 @@ pub struct Plan {
     pub introspections: Vec<PlannedIntrospection>,
     /// The document with nothing in it but fields that are answered here: what our own validation looks at.
     pub own_text: Option<String>,
-    /// The variables that those fields use.
+    /// The variables that those fields use, relationships left out.
     pub own_variables: Vec<String>,
+    /// Is a relationship selected anywhere in the calls?
+    pub has_relationships: bool,
 }
 
 /// A root field of the response.
@@ -311,6 +314,7 @@ impl Planner<'_> {
             introspections: Vec::new(),
             own_text: None,
             own_variables: Vec::new(),
+            has_relationships: false,
         };
         for (response_name, fields) in collected {
             let Some(first) = fields.first() else { continue };
@@ -340,8 +344,14 @@ impl Planner<'_> {
         fields: &[&Node<Field>],
     ) -> Owner {
         let index = plan.calls.len();
-        let selection = (!is_conditional(self.document, fields))
-            .then(|| select(self.document, &self.surroundings.schema.types, action.output.named(), fields, &|_| true));
+        let selector = Selector {
+            document: self.document,
+            operation: self.operation,
+            types: &self.surroundings.schema.types,
+            condition: &|_| true,
+        };
+        let selection =
+            (!is_conditional(self.document, fields)).then(|| selector.select(action.output.named(), fields));
         plan.calls.push(PlannedCall {
             action: Arc::clone(action),
             response_name: response_name.to_owned(),
@@ -441,9 +451,23 @@ impl Planner<'_> {
             operation_directives: false,
         };
         let masked = mask(self.document, self.operation, self.root_type, &keep)?;
-        plan.own_text = Some(masked.text);
         plan.own_variables = masked.variables;
+        if let Some(cut) = self.without_relationships(&masked.text) {
+            plan.own_variables.retain(|name| cut.variables.contains(name));
+            plan.has_relationships = true;
+        }
+        plan.own_text = Some(masked.text);
         Ok(())
+    }
+
+    fn without_relationships(&self, own_text: &str) -> Option<Cut> {
+        let schema = self.surroundings.schema;
+        if !schema.types.has_relationships() {
+            return None;
+        }
+        let own = ast::Document::parse(own_text, "document").ok()?;
+        let cut = own_part::without_relationships(&own, self.root_type, schema);
+        cut.has_relationships.then_some(cut)
     }
 
     fn first_location(&self, fields: &[&Node<Field>]) -> Location {

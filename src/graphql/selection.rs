@@ -1,13 +1,15 @@
 //! What a client selects of an action's answer, fragments put in place.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use apollo_compiler::Node;
-use apollo_compiler::ast::{Field, Selection};
+use apollo_compiler::ast::{Field, OperationDefinition, Selection};
 use indexmap::IndexMap;
 
 use super::collect_fields::{Condition, directives_of, is_included};
 use super::document::Document;
+use super::related::{RelatedField, related_field};
 use crate::model::types::Types;
 
 /// The selection on one object type; empty for scalars and enums.
@@ -23,33 +25,58 @@ pub struct SelectedField {
     pub name: String,
     /// What is selected of its value.
     pub selected: Selected,
+    /// Set if its value comes from the engine: it is a relationship.
+    pub related: Option<Arc<RelatedField>>,
 }
 
-/// [CollectSubfields](https://spec.graphql.org/September2025/#CollectSubfields()) for the object type `type_name`,
-/// to the bottom. The size check has bounded what fragments can expand to.
-#[must_use]
-pub fn select(
-    document: &Document,
-    types: &Types,
-    type_name: &str,
-    fields: &[&Node<Field>],
-    condition: Condition<'_>,
-) -> Selected {
-    let Some(object) = types.object(type_name) else { return Selected::default() };
-    let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
-    let mut visited = HashSet::new();
-    for field in fields {
-        collect(document, type_name, &field.selection_set, condition, &mut visited, &mut groups);
+impl Selected {
+    /// Every relationship in it, to the bottom.
+    #[must_use]
+    pub fn related(&self) -> Vec<&RelatedField> {
+        let mut related = Vec::new();
+        for field in &self.0 {
+            related.extend(field.related.as_deref());
+            related.extend(field.selected.related());
+        }
+        related
     }
-    let selected = groups.into_iter().filter_map(|(response_name, fields)| {
-        let name = fields.first()?.name.to_string();
-        let selected = match object.get(&name) {
-            Some(field) => select(document, types, field.ty.named(), &fields, condition),
-            None => Selected::default(),
+}
+
+/// What selections are read from.
+pub struct Selector<'s> {
+    /// The document.
+    pub document: &'s Document,
+    /// Its operation.
+    pub operation: &'s OperationDefinition,
+    /// The types of the actions.
+    pub types: &'s Types,
+    /// The values of the variables that decide what is selected.
+    pub condition: Condition<'s>,
+}
+
+impl Selector<'_> {
+    /// [CollectSubfields](https://spec.graphql.org/September2025/#CollectSubfields()) for the object type `type_name`,
+    /// to the bottom. The size check has bounded what fragments can expand to.
+    #[must_use]
+    pub fn select(&self, type_name: &str, fields: &[&Node<Field>]) -> Selected {
+        let (Some(definition), Some(object)) = (self.types.get(type_name), self.types.object(type_name)) else {
+            return Selected::default();
         };
-        Some(SelectedField { response_name: response_name.to_owned(), name, selected })
-    });
-    Selected(selected.collect())
+        let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
+        let mut visited = HashSet::new();
+        for field in fields {
+            collect(self.document, type_name, &field.selection_set, self.condition, &mut visited, &mut groups);
+        }
+        let selected = groups.into_iter().filter_map(|(response_name, fields)| {
+            let name = fields.first()?.name.to_string();
+            let selected = object.get(&name).map(|field| self.select(field.ty.named(), &fields));
+            let related = definition.relationship(&name);
+            let related = related.map(|found| Arc::new(related_field(self.document, self.operation, &fields, found)));
+            let response_name = response_name.to_owned();
+            Some(SelectedField { response_name, name, selected: selected.unwrap_or_default(), related })
+        });
+        Selected(selected.collect())
+    }
 }
 
 pub(super) fn collect<'d>(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use apollo_compiler::Node;
-use apollo_compiler::ast::{Argument, DirectiveList, Field, OperationDefinition, Selection, Value};
+use apollo_compiler::ast::{Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value};
 
 use super::document::Document;
 
@@ -70,15 +70,21 @@ impl<'d> Uses<'d> {
 
     /// Adds what directives use.
     pub fn directives(&mut self, directives: &'d DirectiveList) {
-        for directive in directives {
-            self.arguments(&directive.arguments);
-        }
+        directives.iter().for_each(|directive| self.directive(directive));
+    }
+
+    /// Adds what a directive uses.
+    pub fn directive(&mut self, directive: &'d Directive) {
+        self.arguments(&directive.arguments);
+    }
+
+    /// Adds what an argument uses.
+    pub fn argument(&mut self, argument: &'d Argument) {
+        self.value(&argument.value);
     }
 
     fn arguments(&mut self, arguments: &'d [Node<Argument>]) {
-        for argument in arguments {
-            self.value(&argument.value);
-        }
+        arguments.iter().for_each(|argument| self.argument(argument));
     }
 
     fn value(&mut self, value: &'d Value) {

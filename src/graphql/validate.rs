@@ -5,33 +5,51 @@ use std::collections::HashSet;
 
 use apollo_compiler::ast::{self, Definition, OperationDefinition};
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
-use apollo_compiler::validation::Valid;
+use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
 use super::document::{Document, Mistake, kind_of, mistakes};
+use super::own_part::without_relationships;
 use super::plan::RootTypes;
 use super::uses::Uses;
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::response::location_at;
 
-/// Validates `own_text`, a masked document that holds nothing but action fields:
+/// Validates `own_text`, a masked document that holds nothing but action fields, the relationships in them left out:
 /// <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`,
 /// so calling it is the same mistake as calling one that does not exist.
 ///
 /// # Errors
 /// At most `errors_max` mistakes, and how many there are beyond.
-pub fn validate(schema: &Valid<Schema>, own_text: &str, errors_max: usize) -> Result<(), (Vec<Mistake>, usize)> {
-    let failed = match ast::Document::parse(own_text, "document") {
-        Err(failed) => failed.errors,
+pub fn validate(
+    schema: &Valid<Schema>,
+    own_text: &str,
+    (actions, root_type): (&ActionSchema, &str),
+    errors_max: usize,
+) -> Result<(), (Vec<Mistake>, usize)> {
+    let failed = match parse_own(own_text, root_type, actions) {
+        Err(errors) => errors,
         Ok(document) => match document.to_executable_validate(schema) {
             Ok::<Valid<ExecutableDocument>, _>(_) => return Ok(()),
             Err(failed) => failed.errors,
         },
     };
-    let has_unknown_field = failed.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
+    Err(told(own_text, &failed, errors_max))
+}
+
+fn told(text: &str, errors: &DiagnosticList, errors_max: usize) -> (Vec<Mistake>, usize) {
+    let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
-    Err(mistakes(own_text, &failed, errors_max, kind_left_out))
+    mistakes(text, errors, errors_max, kind_left_out)
+}
+
+fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
+    let document = ast::Document::parse(own_text, "document").map_err(|failed| failed.errors)?;
+    if !actions.types.has_relationships() {
+        return Ok(document);
+    }
+    Ok(without_relationships(&document, root_type, actions).document)
 }
 
 /// Validates a whole operation, with the fragments it uses, against the merged schema.
@@ -47,7 +65,7 @@ pub fn validate_operation(
 ) -> Result<(), (Vec<Mistake>, usize)> {
     let validated = match alone(document, operation).to_executable_validate(schema) {
         Ok(validated) => validated,
-        Err(failed) => return Err(mistakes(&document.text, &failed.errors, errors_max, "")),
+        Err(failed) => return Err(told(&document.text, &failed.errors, errors_max)),
     };
     let mut search = BelowRoot { document: &validated, actions, roots, visited: HashSet::new(), found: Vec::new() };
     for selected in validated.operations.iter() {
@@ -143,43 +161,37 @@ impl<'v> BelowRoot<'v> {
     }
 }
 
-/// A field that its type does not have.
+/// A field that its type does not have, or an argument that its field does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownField {
+pub struct Unknown {
     /// Hasura's path to it.
     pub path: String,
-    /// The type.
-    pub type_name: String,
-    /// The field's name.
-    pub name: String,
-}
-
-impl UnknownField {
     /// In Hasura's words.
-    #[must_use]
-    pub fn message(&self) -> String {
-        format!("field '{}' not found in type: '{}'", self.name, self.type_name)
-    }
+    pub message: String,
 }
 
-/// The first field that its type does not have.
+/// The first field that its type does not have, or argument that its field does not have.
 #[must_use]
-pub fn first_unknown_field(schema: &Valid<Schema>, own_text: &str, root: &str) -> Option<UnknownField> {
-    first_unknown_field_of(schema, &ast::Document::parse(own_text, "document").ok()?, root)
+pub fn first_unknown(
+    schema: &Valid<Schema>,
+    own_text: &str,
+    (actions, root_type): (&ActionSchema, &str),
+) -> Option<Unknown> {
+    first_unknown_of(schema, &parse_own(own_text, root_type, actions).ok()?, root_type)
 }
 
 /// The same for a whole operation.
 #[must_use]
-pub fn first_unknown_field_of_operation(
+pub fn first_unknown_of_operation(
     schema: &Valid<Schema>,
     document: &Document,
     operation: &Node<OperationDefinition>,
     roots: &RootTypes,
-) -> Option<UnknownField> {
-    first_unknown_field_of(schema, &alone(document, operation), roots.of(kind_of(operation)))
+) -> Option<Unknown> {
+    first_unknown_of(schema, &alone(document, operation), roots.of(kind_of(operation)))
 }
 
-fn first_unknown_field_of(schema: &Schema, document: &ast::Document, root: &str) -> Option<UnknownField> {
+fn first_unknown_of(schema: &Schema, document: &ast::Document, root: &str) -> Option<Unknown> {
     let selection_set = document.definitions.iter().find_map(|definition| match definition {
         Definition::OperationDefinition(operation) => Some(&operation.selection_set),
         _ => None,
@@ -203,7 +215,7 @@ impl Search<'_> {
         selection_set: &[ast::Selection],
         path: &str,
         depth_left: usize,
-    ) -> Option<UnknownField> {
+    ) -> Option<Unknown> {
         let depth_left = depth_left.checked_sub(1)?;
         selection_set.iter().find_map(|selection| match selection {
             ast::Selection::Field(field) => self.field(type_name, field, path, depth_left),
@@ -221,7 +233,7 @@ impl Search<'_> {
         })
     }
 
-    fn field(&self, type_name: &str, field: &ast::Field, path: &str, depth_left: usize) -> Option<UnknownField> {
+    fn field(&self, type_name: &str, field: &ast::Field, path: &str, depth_left: usize) -> Option<Unknown> {
         if field.name == "__typename" {
             return None;
         }
@@ -231,13 +243,18 @@ impl Search<'_> {
             None if self.schema.types.get(type_name).is_none() => None,
             None => {
                 let parent = path.rsplit_once('.').map_or("$", |(parent, _)| parent);
-                Some(UnknownField {
+                Some(Unknown {
                     path: format!("{parent}.{}", field.name),
-                    type_name: type_name.to_owned(),
-                    name: field.name.to_string(),
+                    message: format!("field '{}' not found in type: '{type_name}'", field.name),
                 })
             }
             Some(definition) => {
+                let is_unknown =
+                    |argument: &&Node<ast::Argument>| definition.argument_by_name(&argument.name).is_none();
+                if let Some(argument) = field.arguments.iter().find(is_unknown) {
+                    let message = format!("'{}' has no argument named '{}'", field.name, argument.name);
+                    return Some(Unknown { path, message });
+                }
                 let inner = definition.ty.inner_named_type();
                 self.selection_set(inner, &field.selection_set, &format!("{path}.selectionSet"), depth_left)
             }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub template_bytes_max: usize,
     /// Elements of one list in a handler's answer.
     pub list_elements_max: usize,
+    /// Keys by which one handler's answer may have rows of the engine looked up.
+    pub relationship_keys_max: usize,
     /// Bytes of an engine's answer that we must hold to merge it.
     pub engine_answer_bytes_max: usize,
     /// Bytes of all bodies and answers that are held at once.
@@ -82,6 +84,7 @@ impl Default for Limits {
             handler_answer_bytes_max: 8 * MIB,
             template_bytes_max: 4 * MIB,
             list_elements_max: 100_000,
+            relationship_keys_max: 10_000,
             engine_answer_bytes_max: 64 * MIB,
             buffered_bytes_max: 128 * MIB,
             concurrent_calls_max: 4096,

@@ -100,16 +100,75 @@ pub struct TypeDefinition {
 }
 
 /// Rows of the engine that belong to an object of ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relationship {
     /// The name of its field.
     pub name: String,
-    /// Many rows, or at most one?
-    pub is_array: bool,
-    /// Whose rows.
-    pub table: Table,
-    /// Which field of the object equals which column of the table.
-    pub field_mapping: IndexMap<String, String>,
+    /// How the engine is asked for them.
+    pub lookup: Lookup,
+}
+
+/// How the engine is asked for the rows of a relationship.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// By the root fields that Hasura has for a table.
+    Table {
+        /// Whose rows.
+        table: Table,
+        /// Many rows, or at most one?
+        is_array: bool,
+        /// Which field of the object equals which column of the table.
+        field_mapping: IndexMap<String, String>,
+    },
+    /// By any root field of any engine; its value is the relationship's.
+    RootField {
+        /// The root field's name.
+        field: String,
+        /// The names of the arguments that the relationship gives. A client may give the others.
+        arguments: Vec<String>,
+        /// The arguments' text, in which fields of the object stand.
+        text: Vec<LookupPiece>,
+    },
+}
+
+/// A piece of a lookup's arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupPiece {
+    /// GraphQL, as it is.
+    Text(String),
+    /// The value of a field of the object.
+    Field(String),
+}
+
+impl Lookup {
+    /// The root field that is asked.
+    #[must_use]
+    pub fn root_field(&self) -> String {
+        match self {
+            Self::Table { table, .. } => table.root_field(),
+            Self::RootField { field, .. } => field.clone(),
+        }
+    }
+
+    /// The fields of the object whose values say which rows are meant.
+    pub fn key_fields(&self) -> impl Iterator<Item = &str> {
+        let (mapping, text) = match self {
+            Self::Table { field_mapping, .. } => (Some(field_mapping), None),
+            Self::RootField { text, .. } => (None, Some(text)),
+        };
+        let mapped = mapping.into_iter().flat_map(|mapping| mapping.keys().map(String::as_str));
+        let named = text.into_iter().flatten().filter_map(|piece| match piece {
+            LookupPiece::Field(name) => Some(name.as_str()),
+            LookupPiece::Text(_) => None,
+        });
+        mapped.chain(named)
+    }
+
+    /// Are there many rows, as far as that is known without the engine's schema?
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        matches!(self, Self::Table { is_array: true, .. })
+    }
 }
 
 /// A table of the engine's database.
@@ -121,6 +180,9 @@ pub struct Table {
     pub name: String,
 }
 
+/// What Hasura puts behind the name of a field that sums up rows.
+pub const AGGREGATE: &str = "_aggregate";
+
 impl Table {
     /// The root field under which Hasura shows the table's rows.
     #[must_use]
@@ -130,6 +192,17 @@ impl Table {
 }
 
 impl TypeDefinition {
+    /// The relationship that a field of this name stands for, and whether it sums up the rows instead of giving them.
+    #[must_use]
+    pub fn relationship(&self, field: &str) -> Option<(&Relationship, bool)> {
+        let rows = self.relationships.iter().find(|known| known.name == field);
+        let summed_up = || {
+            let name = field.strip_suffix(AGGREGATE)?;
+            self.relationships.iter().find(|known| known.name == name && known.lookup.is_array())
+        };
+        rows.map(|known| (known, false)).or_else(|| summed_up().map(|known| (known, true)))
+    }
+
     /// A type without relationships.
     #[must_use]
     pub fn new(kind: TypeKind, description: Option<String>) -> Self {
@@ -224,6 +297,12 @@ impl Types {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&TypeDefinition> {
         self.0.get(name)
+    }
+
+    /// Has any object a relationship?
+    #[must_use]
+    pub fn has_relationships(&self) -> bool {
+        self.0.values().any(|definition| !definition.relationships.is_empty())
     }
 
     /// The fields of the object type `name`; none if it is anything else.

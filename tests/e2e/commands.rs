@@ -17,6 +17,7 @@ pub const TESTS: &[super::Test] = &[
     ("check_looks_at_handlers", check_looks_at_handlers),
     ("explain_shows_the_plan", explain_shows_the_plan),
     ("explain_shows_mistakes", explain_shows_mistakes),
+    ("explain_shows_whose_rows_are_fetched", explain_shows_whose_rows_are_fetched),
     ("explain_shows_what_transforms_make", explain_shows_what_transforms_make),
     ("explain_checks_the_engines_part_too", explain_checks_the_engines_part_too),
     ("schema_prints_what_a_role_sees", schema_prints_what_a_role_sees),
@@ -129,6 +130,27 @@ fn check_looks_at_the_engine(engines: &Engines) {
         "engine: type Book implements Thing {",
     ];
     assert_says(&check(&clash, &["--upstream", &upstream], &[]), 1, &words);
+    let lookups = folder(
+        "check-lookups",
+        &[
+            ("actions.graphql", "type Query {\n  own: Mine\n}\ntype Mine {\n  a: Int\n}\n"),
+            (
+                "actions.yaml",
+                "actions:\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1'}\ncustom_types:\n  objects:\n    - name: Mine\n      relationships:\n        - {name: gone, type: object, remote_table: gone, field_mapping: {a: id}}\n        - {name: books, type: array, remote_table: books, field_mapping: {a: id}}\n",
+            ),
+            ("pillion.yaml", "relationships:\n  Mine.book: \"book(isbn: $a)\"\n  Mine.other: \"other(id: $a)\"\n"),
+        ],
+    );
+    let config = lookups.join("pillion.yaml").display().to_string();
+    let words = [
+        "actions.graphql:4:6: error: the remote table \"gone\" for relationship \"gone\" of object type \"Mine\" does not exist",
+        "the column \"id\" of remote table \"books\" for relationship \"books\" of object type \"Mine\" does not exist",
+        "the argument \"isbn\" of the engine's root field \"book\" for relationship \"book\" of object type \"Mine\" does not",
+        "the root field \"other\" of the engine for relationship \"other\" of object type \"Mine\" does not exist",
+        "4 errors",
+    ];
+    assert_says(&check(&lookups, &["--upstream", &upstream, "--config", &config], &[]), 1, &words);
+    std::fs::remove_dir_all(lookups).expect("the folder");
     // Only a flag makes it ask: the same address in the environment is for serving.
     assert_eq!(check(&clash, &[], &[("PILLION_UPSTREAM", &upstream)]).status.code(), Some(0));
     let nobody = check(&clash, &["--upstream", "http://127.0.0.1:1"], &[]);
@@ -219,6 +241,18 @@ mutation as role customer: 4 steps, one after the other
     assert_says(&explain("{ a b }", &[]), 0, &["the engine gets the request as it is"]);
     let introspection = explain("{ __schema { description } count a }", &[]);
     assert_says(&introspection, 0, &["query as role admin: 3 steps, side by side", "introspection: __schema"]);
+}
+
+fn explain_shows_whose_rows_are_fetched(_: &Engines) {
+    let document = "{ trip(id: 1) { rider { name } tickets(where: {zone: {_eq: \"A\"}}, limit: 1) { id } legs { person { id } } } }";
+    let told = said(&explain_with("relationships", document, &["--role=rider"]));
+    for rows in [
+        "people(where: {id: {_eq: \"<rider_id>\"}}, limit: 2) { name }",
+        "tickets(where: {_and: [{zone: {_eq: \"A\"}}, {owner_id: {_eq: \"<rider_id>\"}}]}, limit: 1) { id }",
+        "people(where: {id: {_eq: \"<driver>\"}}, limit: 2) { id }",
+    ] {
+        assert!(told.contains(&format!("rows of the engine for its answer: {rows}\n")), "{told}");
+    }
 }
 
 fn explain_shows_what_transforms_make(_: &Engines) {

@@ -29,6 +29,7 @@ mod properties;
 mod protocols;
 mod raw_http;
 mod real_handlers;
+mod relationships;
 mod startup;
 mod streaming;
 
@@ -71,6 +72,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),
         ("real_handlers", real_handlers::TESTS),
+        ("relationships", relationships::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),
     ];

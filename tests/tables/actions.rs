@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use pillion::action::headers::Precedence;
 use pillion::config::metadata::{self, Metadata};
 use pillion::config::prefix::Prefixes;
+use pillion::config::relationship_settings;
 use pillion::config::resolve::{Surroundings, resolve};
 use pillion::config::sdl::{self, Signatures};
 use pillion::config::yaml;
@@ -16,6 +17,10 @@ use pillion::model::source::{Diagnostic, Source};
 /// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but
 /// `hidden`.
 pub fn from_sdl(text: &str) -> ActionSchema {
+    with_relationships(text, "", "")
+}
+
+fn actions_yaml(text: &str) -> String {
     let mut yaml = String::from("actions:\n");
     for name in root_fields(text) {
         let _ = writeln!(yaml, "  - name: {name}\n    definition: {{handler: 'http://handlers/{name}'}}");
@@ -23,7 +28,15 @@ pub fn from_sdl(text: &str) -> ActionSchema {
             yaml.push_str("    permissions: [{role: user}]\n");
         }
     }
-    let (schema, mistakes) = load(text, &yaml, &[]);
+    yaml
+}
+
+/// The same with `custom_types` of `actions.yaml` and with `pillion.yaml`.
+pub fn with_relationships(text: &str, custom_types: &str, config: &str) -> ActionSchema {
+    without_errors(load(text, &format!("{}{custom_types}", actions_yaml(text)), &[], config))
+}
+
+fn without_errors((schema, mistakes): (ActionSchema, Vec<Diagnostic>)) -> ActionSchema {
     let errors: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     assert!(errors.iter().all(|error| error.contains("warning:")), "{errors:?}");
     schema
@@ -43,8 +56,13 @@ fn root_fields(text: &str) -> Vec<String> {
     names
 }
 
-/// What the loader makes of both files.
-pub fn load(graphql: &str, actions: &str, environment: &[(&str, &str)]) -> (ActionSchema, Vec<Diagnostic>) {
+/// What the loader makes of both files, and of what `pillion.yaml` says about relationships.
+pub fn load(
+    graphql: &str,
+    actions: &str,
+    environment: &[(&str, &str)],
+    config: &str,
+) -> (ActionSchema, Vec<Diagnostic>) {
     let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
     let (mut metadata, mut signatures, mut mistakes) = (Metadata::default(), Signatures::default(), Vec::new());
     sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut mistakes);
@@ -52,12 +70,15 @@ pub fn load(graphql: &str, actions: &str, environment: &[(&str, &str)]) -> (Acti
         Ok(node) => metadata::read(&node, &mut metadata, &mut mistakes),
         Err(mistake) => mistakes.push(mistake),
     }
+    let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
+    let relationships = relationship_settings::read(config.as_ref(), &mut mistakes);
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let surroundings = Surroundings {
         environment: &environment,
         actions: &IndexMap::new(),
         precedence: Precedence::ClientFirst,
+        relationships: &relationships,
         calls_per_action_max: 20,
         prefixes: &Prefixes::default(),
         admin_secret: None,

@@ -9,7 +9,8 @@ use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pillion::action::answer::{self, AnswerError};
 use pillion::action::headers::{self, Precedence};
-use pillion::action::shape::shape;
+use pillion::action::relationship::{Found, FoundRows, RowSource, Wanted};
+use pillion::action::shape::{Rules, Shaped, shape};
 use pillion::action::template;
 use pillion::action::transform::{self, Lookup, Outgoing};
 use pillion::config::prefix::{self, Prefixes};
@@ -20,8 +21,9 @@ use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
 use pillion::graphql::merge_schema::merge;
-use pillion::graphql::plan::{self, Owner, Plan, PlanError, RootTypes, Step, Surroundings};
-use pillion::graphql::selection::select;
+use pillion::graphql::plan::{self, Owner, Plan, PlanError, PlannedCall, RootTypes, Step, Surroundings};
+use pillion::graphql::related::VariableText;
+use pillion::graphql::selection::{Selected, Selector};
 use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
 use pillion::kriti::{TemplateError, parse};
@@ -49,6 +51,7 @@ pub const FAMILIES: &[Family] = &[
     ("masks", run_mask),
     ("merging", run_merge),
     ("plans", run_plan),
+    ("relationships", run_relationships),
     ("schemas", run_schema),
     ("shapes", run_shape),
     ("templates", run_template),
@@ -179,7 +182,7 @@ fn run_validation(case: &Value) -> String {
     };
     let visible = schema::of_actions(&schema, &roots(), "user").expect("a schema");
     let own = plan.own_text.unwrap_or_default();
-    match validate::validate(&visible.schema, &own, 20) {
+    match validate::validate(&visible.schema, &own, (&schema, "Query"), 20) {
         Ok(()) => "valid".into(),
         Err((mistakes, _)) => {
             let place = |mistake: &document::Mistake| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
@@ -199,11 +202,26 @@ fn run_shape(case: &Value) -> String {
     let operation = document.operation(None).expect("one operation");
     let plan = plan(&document, operation, &schema, &|_| true).expect("a plan");
     let call = plan.calls.first().expect("an action call");
-    let fields: Vec<_> = call.fields.iter().collect();
-    let selected = select(&document, &schema.types, call.action.output.named(), &fields, &|_| true);
+    let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
-    let shaped = shape(&schema.types, &call.action.output, &value, &selected, dialect, 1000);
+    let rules = Rules { types: &schema.types, dialect, list_elements_max: 1000 };
+    shown(shape(&rules, &call.action.output, &value, &selected, &mut Wanted::default()))
+}
+
+fn selected(
+    case: &Value,
+    document: &Document,
+    operation: &OperationDefinition,
+    schema: &ActionSchema,
+    call: &PlannedCall,
+) -> Selected {
+    let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
+    let selector = Selector { document, operation, types: &schema.types, condition: &condition };
+    selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
+}
+
+fn shown(shaped: Shaped) -> String {
     let mut lines = vec![shaped.json];
     for error in &shaped.errors {
         lines.push(format!("{} at {}", error.message, json!(error.path)));
@@ -211,6 +229,45 @@ fn run_shape(case: &Value) -> String {
     if shaped.null_escapes {
         lines.push("null travels on".into());
     }
+    lines.join("\n")
+}
+
+/// What the engine is asked for a handler's answer, and the answer with the rows in it.
+fn run_relationships(case: &Value) -> String {
+    let optional = |key: &str| case[key].as_str().unwrap_or_default();
+    let schema = actions::with_relationships(text(case, "actions"), optional("custom_types"), optional("config"));
+    let document = parse(case).expect("a valid document");
+    let operation = document.operation(None).expect("one operation");
+    let plan = plan(&document, operation, &schema, &|_| true).expect("a plan");
+    let call = plan.calls.first().expect("an action call");
+    let selected = selected(case, &document, operation, &schema, call);
+    let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
+    let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
+    let rules = Rules { types: &schema.types, dialect, list_elements_max: 1000 };
+    let shape_with = |rows: &mut dyn RowSource| shape(&rules, &call.action.output, &value, &selected, rows);
+    let mut wanted = Wanted::default();
+    drop(shape_with(&mut wanted));
+    let mut lines = Vec::new();
+    let mut found = Found::default();
+    let mut answers = case["engine"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let given = &case["variables"];
+    let is_null = |variable: &VariableText| {
+        given[&variable.name].is_null() && variable.default.as_deref().is_none_or(|default| default == "null")
+    };
+    for is_second in [false, true] {
+        let requests = if is_second { wanted.requests_for_missing(&found) } else { wanted.requests() };
+        for request in requests {
+            let (document, variables) = wanted.document(&request, &is_null);
+            let uses = if variables.is_empty() { String::new() } else { format!(" with {}", variables.join(", ")) };
+            lines.push(format!("asks {document}{uses}"));
+            let answer = answers.next().unwrap_or("no answer");
+            if let Err(error) = found.read(&wanted, &request, answer.as_bytes()) {
+                found.fail(&request, &error);
+            }
+        }
+    }
+    lines.push(shown(shape_with(&mut FoundRows { wanted: &wanted, found: &found })));
+    assert!(answers.next().is_none(), "{}: an answer of the engine is left", case["name"]);
     lines.join("\n")
 }
 
@@ -316,7 +373,8 @@ fn run_token(case: &Value) -> String {
 fn run_configuration(case: &Value) -> String {
     let graphql = case["graphql"].as_str().unwrap_or_default();
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
-    let (_, mistakes) = actions::load(graphql, text(case, "yaml"), &environment);
+    let (_, mistakes) =
+        actions::load(graphql, text(case, "yaml"), &environment, case["config"].as_str().unwrap_or_default());
     let lines: Vec<String> =
         mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned()).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }

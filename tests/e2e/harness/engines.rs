@@ -76,6 +76,31 @@ impl Engines {
     }
 }
 
+/// An engine with Hasura's dialect over tables of one's own: see `tests/engines/tables.mjs`.
+pub struct TablesEngine {
+    /// Where it listens.
+    pub port: u16,
+    _process: Process,
+}
+
+impl TablesEngine {
+    /// Starts one over these tables.
+    pub fn start(tables: &str) -> Self {
+        let port = free_port();
+        let mut command = node(&["tables.mjs"], port);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("node starts; `make setup` installs it");
+        child.stdin.take().expect("its input").write_all(tables.as_bytes()).expect("it reads");
+        let process = Process(child);
+        wait_for_engine(port);
+        Self { port, _process: process }
+    }
+
+    /// The requests that it has got since this was last asked, as `{path, headers, query, …}`.
+    pub fn take_seen(&self) -> serde_json::Value {
+        Client::connect(self.port).request("GET", "/seen", &[], b"").json()
+    }
+}
+
 /// Handlers that users wrote: see `tests/engines/handlers`.
 pub struct RealHandlers {
     /// Where those on Express listen.
@@ -157,10 +182,16 @@ pub fn run_node(script: &str, arguments: &[&str], input: &str) -> String {
 }
 
 fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {
+    let mut command = node(arguments, port);
+    command.env("DATABASE_URL", database).env("GRAPHILE_ENV", "production");
+    Process(command.spawn().expect("node starts; `make setup` installs it"))
+}
+
+fn node(arguments: &[&str], port: u16) -> Command {
     let folder = engines_folder();
     // PostGraphile 5 needs a newer Node than many machines have, so it comes with the packages.
     let mut command = Command::new(folder.join("node.sh"));
-    command.current_dir(folder).args(arguments).env("PORT", port.to_string()).env("DATABASE_URL", database);
-    command.env("GRAPHILE_ENV", "production").stdout(Stdio::null()).stderr(Stdio::null());
-    Process(command.spawn().expect("node starts; `make setup` installs it"))
+    command.current_dir(folder).args(arguments).env("PORT", port.to_string());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }

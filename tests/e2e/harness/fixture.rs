@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::client::Client;
-use super::engines::{Engines, RealHandlers};
+use super::engines::{Engines, RealHandlers, TablesEngine};
 use super::message::Message;
 use super::pillion::{Pillion, Setup};
 use super::scripted::{Reply, Scripted};
@@ -35,6 +35,7 @@ pub fn families() -> Vec<Family> {
 struct Stage {
     handlers: Scripted,
     stand_in: Scripted,
+    tables: Option<TablesEngine>,
     pillion: Pillion,
     _real_handlers: Option<RealHandlers>,
 }
@@ -59,7 +60,9 @@ impl Family {
 
     fn stage(&self, engines: &Engines) -> Stage {
         let (handlers, stand_in) = (Scripted::start(), Scripted::start());
+        let tables = self.file.get("tables").map(|tables| TablesEngine::start(&tables.to_string()));
         let engine = match self.file["engine"].as_str() {
+            Some("tables") => tables.as_ref().expect("the engine's tables").port,
             None | Some("postgraphile") => engines.postgraphile,
             Some("yoga") => engines.yoga,
             Some("roles") => engines.roles,
@@ -86,7 +89,7 @@ impl Family {
             setup = setup.config(yaml);
         }
         let pillion = setup.start().wait_until_ready();
-        Stage { handlers, stand_in, pillion, _real_handlers: real_handlers }
+        Stage { handlers, stand_in, tables, pillion, _real_handlers: real_handlers }
     }
 }
 
@@ -107,6 +110,7 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
     }
     stage.handlers.take_seen();
     stage.stand_in.take_seen();
+    stage.tables.as_ref().map(TablesEngine::take_seen);
     let answer = send(case, stage);
     let mut failures = Vec::new();
     compare_answer(&case["expect"], &answer, &mut failures);
@@ -114,7 +118,12 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
         compare_seen("handler call", list(wanted), &seen_by(&stage.handlers, false), &mut failures);
     }
     if let Some(wanted) = case.get("engine_saw") {
-        compare_seen("request to the engine", list(wanted), &seen_by(&stage.stand_in, true), &mut failures);
+        match &stage.tables {
+            Some(tables) => compare_seen_by_tables(list(wanted), &tables.take_seen(), &mut failures),
+            None => {
+                compare_seen("request to the engine", list(wanted), &seen_by(&stage.stand_in, true), &mut failures);
+            }
+        }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
@@ -256,6 +265,39 @@ fn compare_seen(what: &str, wanted: &[Value], seen: &[Message], failures: &mut V
                     }
                 }
                 key => differ(key, value.to_string(), seen.json()[key].to_string()),
+            }
+        }
+    }
+}
+
+/// What the engine over tables saw: of each request the keys that are wanted, of its headers those that are.
+fn compare_seen_by_tables(wanted: &[Value], seen: &Value, failures: &mut Vec<String>) {
+    let is_ours = |request: &Value| {
+        let query = request["query"].as_str().unwrap_or_default();
+        request["headers"]["x-request-id"] == "pillion-probe" || query.contains("PillionIntrospection")
+    };
+    let seen: Vec<&Value> = list(seen).iter().filter(|request| !is_ours(request)).collect();
+    let shown =
+        |requests: &[&Value]| requests.iter().map(|one| format!("\n      {}", one["query"])).collect::<String>();
+    if wanted.len() != seen.len() {
+        failures.push(format!(
+            "  wanted {} × request to the engine, saw {}:{}",
+            wanted.len(),
+            seen.len(),
+            shown(&seen)
+        ));
+        return;
+    }
+    for (wanted, seen) in wanted.iter().zip(seen) {
+        for (key, value) in object(wanted) {
+            let got = match value {
+                Value::Object(headers) if key == "headers" => {
+                    headers.keys().map(|name| (name.clone(), seen[key][name].clone())).collect()
+                }
+                _ => seen[key].clone(),
+            };
+            if *value != got {
+                failures.push(format!("  request to the engine, {key}\n    wanted: {value}\n    got:    {got}"));
             }
         }
     }

@@ -1,0 +1,110 @@
+//! What `pillion.yaml` says about relationships: by which root field of the engine their rows are looked up.
+
+use apollo_compiler::Node as Syntax;
+use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
+
+use super::yaml::{Fields, Node};
+use crate::model::source::{Diagnostic, Place};
+use crate::model::types::{Lookup, LookupPiece};
+
+/// What `pillion.yaml` says about one relationship.
+#[derive(Clone, Debug)]
+pub struct RelationshipSettings {
+    /// The object that has it.
+    pub type_name: String,
+    /// Its name.
+    pub name: String,
+    /// How its rows are looked up.
+    pub lookup: Lookup,
+    /// Where this is said.
+    pub place: Place,
+}
+
+const REMEDY: &str = "write Type.name: rootField(argument: $output_field)";
+
+/// Reads `relationships`: `Order.customer: customerById(id: $customer_id)`.
+pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Vec<RelationshipSettings> {
+    let mut relationships = Vec::new();
+    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return relationships };
+    let Some(node) = file.get("relationships") else { return relationships };
+    let Some(entries) = Fields::of(node, "relationships", mistakes) else { return relationships };
+    for (key, place, value) in entries.all() {
+        let named = key.split_once('.').filter(|(_, name)| apollo_compiler::Name::is_valid_syntax(name));
+        let (Some((type_name, name)), Some(text)) = (named, value.scalar_text()) else {
+            let message = format!("\"{key}\" does not say how a relationship is looked up");
+            mistakes.push(Diagnostic::error(Some(place.clone()), message, REMEDY));
+            continue;
+        };
+        match parse_lookup(&text) {
+            Ok(lookup) => relationships.push(RelationshipSettings {
+                type_name: type_name.to_owned(),
+                name: name.to_owned(),
+                lookup,
+                place: place.clone(),
+            }),
+            Err(reason) => value.refuse(format!("the lookup of \"{key}\": {reason}"), REMEDY, mistakes),
+        }
+    }
+    relationships
+}
+
+fn parse_lookup(text: &str) -> Result<Lookup, String> {
+    let source = format!("{{{text}}}");
+    let document = ast::Document::parse(source.as_str(), "lookup").map_err(|failed| {
+        failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
+    })?;
+    let field = match document.definitions.as_slice() {
+        [Definition::OperationDefinition(operation)] => match operation.selection_set.as_slice() {
+            [Selection::Field(field)] => field,
+            _ => return Err("it must be one root field of the engine".into()),
+        },
+        _ => return Err("it must be one root field of the engine".into()),
+    };
+    if field.alias.is_some() || !field.selection_set.is_empty() || !field.directives.is_empty() {
+        return Err("it must be a field with its arguments and nothing else; the client selects what is below".into());
+    }
+    Ok(Lookup::RootField {
+        field: field.name.to_string(),
+        arguments: field.arguments.iter().map(|argument| argument.name.to_string()).collect(),
+        text: pieces(&source, field),
+    })
+}
+
+/// The arguments' text, cut where a field's value has to stand.
+fn pieces(source: &str, field: &Syntax<Field>) -> Vec<LookupPiece> {
+    let mut variables = Vec::new();
+    for argument in &field.arguments {
+        find_variables(&argument.value, &mut variables);
+    }
+    let span =
+        |location: Option<apollo_compiler::parser::SourceSpan>| location.map(|at| (at.offset(), at.end_offset()));
+    let start = field.arguments.first().and_then(|argument| span(argument.location())).map_or(0, |(start, _)| start);
+    let end = field.arguments.last().and_then(|argument| span(argument.location())).map_or(0, |(_, end)| end);
+    let mut pieces = Vec::new();
+    let mut done = start;
+    let push_text = |pieces: &mut Vec<LookupPiece>, range: std::ops::Range<usize>| {
+        let text = source.get(range).unwrap_or_default();
+        if !text.is_empty() {
+            pieces.push(LookupPiece::Text(text.to_owned()));
+        }
+    };
+    for (name, (start, end)) in variables.iter().filter_map(|(name, location)| Some((name, span(*location)?))) {
+        push_text(&mut pieces, done..start);
+        pieces.push(LookupPiece::Field((*name).to_owned()));
+        done = end;
+    }
+    push_text(&mut pieces, done..end);
+    pieces
+}
+
+type Found<'v> = Vec<(&'v str, Option<apollo_compiler::parser::SourceSpan>)>;
+
+/// In the order of the text. The parser's limit bounds the recursion.
+fn find_variables<'v>(value: &'v Syntax<Value>, found: &mut Found<'v>) {
+    match value.as_ref() {
+        Value::Variable(name) => found.push((name.as_str(), value.location())),
+        Value::List(items) => items.iter().for_each(|item| find_variables(item, found)),
+        Value::Object(fields) => fields.iter().for_each(|(_, field)| find_variables(field, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,55 @@
+//! The engine's rows that belong to a handler's answer are fetched, as the caller.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::engine_part;
+use super::refusal::{LIMIT_EXCEEDED, code_of};
+use super::run::Running;
+use crate::action::relationship::{Found, RelatedError, RowRequest, Wanted};
+use crate::graphql::related::VariableText;
+
+/// Requests for the rows of one answer that are under way at one time.
+const REQUESTS_AT_ONCE: usize = 4;
+
+/// Fetches all rows. What cannot be had has its error in their place.
+pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
+    let mut found = Found::default();
+    let max = running.snapshot.limits.relationship_keys_max;
+    let requests = wanted.requests();
+    if wanted.count() > max {
+        let message = format!("the answer has {} keys of relationships; at most {max} are looked up", wanted.count());
+        let error = RelatedError::new(LIMIT_EXCEEDED, message);
+        requests.iter().for_each(|request| found.fail(request, &error));
+        return found;
+    }
+    ask_all(running, wanted, &requests, &mut found).await;
+    let missing = wanted.requests_for_missing(&found);
+    ask_all(running, wanted, &missing, &mut found).await;
+    found
+}
+
+async fn ask_all(running: &Running<'_>, wanted: &Wanted, requests: &[RowRequest], found: &mut Found) {
+    for some in requests.chunks(REQUESTS_AT_ONCE) {
+        let answers = join_all(some.iter().map(|request| ask(running, wanted, request))).await;
+        for (request, answer) in some.iter().zip(answers) {
+            if let Err(error) = answer.and_then(|body| found.read(wanted, request, &body)) {
+                found.fail(request, &error);
+            }
+        }
+    }
+}
+
+async fn ask(running: &Running<'_>, wanted: &Wanted, request: &RowRequest) -> Result<Bytes, Box<RelatedError>> {
+    let given = &running.request.variables;
+    let is_null = |variable: &VariableText| match given.get(&variable.name) {
+        Some(value) => value.get() == "null",
+        None => variable.default.as_deref().is_none_or(|default| default == "null"),
+    };
+    let (document, used) = wanted.document(request, &is_null);
+    let query = Value::from(document).to_string();
+    let body = engine_part::rows_body(&query, &used, given);
+    let reply = engine_part::send(running.world, running.snapshot, running.envelope, body.into(), true).await;
+    reply.map(|reply| reply.body).map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
+}
