@@ -78,6 +78,7 @@ fn load_actions(
         precedence: settings.precedence,
         calls_per_action_max: settings.limits.calls_per_action_max,
         prefixes: &settings.prefixes,
+        allows_link_local: settings.handlers.allow_link_local,
         admin_secret: settings.auth.admin_secrets.first(),
     };
     resolve(metadata, signatures, &surroundings, mistakes)

@@ -25,6 +25,7 @@ use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, ValuePiece,
     WrittenValue,
 };
+use crate::model::address::names_link_local;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Place, Severity};
@@ -46,6 +47,8 @@ pub struct Surroundings<'s> {
     pub calls_per_action_max: usize,
     /// What keeps the actions' names apart from the engine's.
     pub prefixes: &'s Prefixes,
+    /// May handlers have link-local addresses?
+    pub allows_link_local: bool,
     /// For handlers that may have it.
     pub admin_secret: Option<&'s Secret>,
 }
@@ -289,6 +292,10 @@ impl Resolver<'_, '_> {
             self.error(place, message, "write http://host/path; check the variables in it");
             return None;
         };
+        if names_link_local(&url) && !self.surroundings.allows_link_local {
+            let message = format!("the handler of action '{}' has a link-local or metadata address", entry.name);
+            self.error(place, message, "correct it, or set handlers.allow_link_local");
+        }
         Some(Handler { template: template.clone(), base_url: Secret::new(text), url })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use indexmap::IndexMap;
+use url::Url;
 
 use super::action_settings::{self, ActionSettings};
 use super::prefix::Prefixes;
@@ -16,6 +17,7 @@ use super::values::Values;
 use super::yaml::Node;
 use crate::action::headers::Precedence;
 use crate::graphql::plan::RootTypes;
+use crate::model::address::names_link_local;
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
@@ -101,6 +103,7 @@ pub struct Handlers {
     pub pool_idle_timeout: Duration,
     pub tls_ca_file: Option<String>,
     pub use_environment_proxy: bool,
+    pub allow_link_local: bool,
 }
 
 impl Settings {
@@ -145,6 +148,7 @@ impl Settings {
                 pool_idle_timeout: values.duration("handlers.pool_idle_timeout", mistakes),
                 tls_ca_file: values.text("handlers.tls_ca_file"),
                 use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
+                allow_link_local: values.bool("handlers.allow_link_local", mistakes),
             },
             keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
@@ -296,6 +300,11 @@ fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
         values.refuse("auth.unauthorized_role", message, "set an admin secret as well", mistakes);
     }
     let hook = read_hook(values, mistakes);
+    let is_link_local = |hook: &HookRules| Url::parse(hook.url.expose()).is_ok_and(|url| names_link_local(&url));
+    if hook.as_ref().is_some_and(is_link_local) && !values.bool("handlers.allow_link_local", mistakes) {
+        let message = "the auth hook has a link-local or metadata address";
+        values.refuse("auth.hook", message, "correct it, or set handlers.allow_link_local", mistakes);
+    }
     if hook.is_some() {
         refuse_beside_hook(values, &admin_secrets, !jwt.is_empty(), unauthorized_role.is_some(), mistakes);
     }

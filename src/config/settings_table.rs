@@ -160,6 +160,8 @@ pub const SETTINGS: &[Setting] = &[
         "How long an unused connection is kept. Less than the handlers' own, or calls are lost."),
     setting("handlers.tls_ca_file", None, &["PILLION_HANDLERS_TLS_CA_FILE"], Kind::Text, None,
         "Authorities whose certificates handlers may have beside the system's, PEM."),
+    setting("handlers.allow_link_local", None, &["PILLION_HANDLERS_ALLOW_LINK_LOCAL"], Kind::Bool, Some("false"),
+        "May handlers and the auth hook have link-local addresses, at which clouds tell machines their credentials? Checked\non the address that is connected to; behind a proxy it is the proxy that connects."),
     setting("handlers.use_environment_proxy", None, &["PILLION_HANDLERS_USE_ENVIRONMENT_PROXY"], Kind::Bool, Some("false"),
         "Call handlers through HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
 

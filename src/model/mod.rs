@@ -1,6 +1,7 @@
 //! The nouns everything else speaks of. No behaviour but construction and look-up.
 
 pub mod action;
+pub mod address;
 pub mod chunks;
 pub mod json;
 pub mod limits;

@@ -1,8 +1,13 @@
 //! Calling handlers.
 
 pub mod call;
+pub mod resolver;
+
+use std::sync::Arc;
 
 use reqwest::{Certificate, Client};
+
+use resolver::WithoutLinkLocal;
 
 use crate::client::PerThread;
 use crate::config::settings::Handlers;
@@ -24,6 +29,9 @@ fn client(settings: &Handlers) -> Result<Client, String> {
         .tcp_nodelay(true)
         // Nothing is sent again behind our back; see `call`.
         .retry(reqwest::retry::never());
+    if !settings.allow_link_local {
+        builder = builder.dns_resolver(Arc::new(WithoutLinkLocal));
+    }
     if !settings.use_environment_proxy {
         builder = builder.no_proxy();
     }
