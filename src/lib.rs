@@ -19,7 +19,11 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod client;
 #[cfg(feature = "server")]
+pub mod database;
+#[cfg(feature = "server")]
 pub mod execute;
+#[cfg(feature = "server")]
+pub mod metadata;
 #[cfg(feature = "server")]
 pub mod proxy;
 #[cfg(feature = "server")]

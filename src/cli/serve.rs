@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 
-use super::{load_from, report};
+use super::{block_on, load_from, report};
 use crate::admin::Admin;
 use crate::config::load::Loaded;
 use crate::execute::World;
+use crate::metadata::Api;
 use crate::proxy::server::{self, Beside};
 use crate::telemetry::logs;
 
@@ -23,7 +24,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
     crate::install_tls_provider();
     logs::start(loaded.settings.log_json, &loaded.settings.log_level);
     for warning in &loaded.warnings {
@@ -41,9 +42,15 @@ pub fn serve(loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
         );
     }
     let failed = |reason: String| format!("error: {reason}");
+    let secret = loaded.settings.auth.admin_secrets.first();
+    let metadata = block_on(Api::open(&loaded.settings, secret))?.map_err(failed)?;
+    let metadata = metadata.map(|(api, schema)| {
+        loaded.schema = schema.unwrap_or(std::mem::take(&mut loaded.schema));
+        Arc::new(api)
+    });
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     let admin = Admin::new(Arc::clone(&world));
     beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
-    server::serve(&world, beside).map_err(failed)?;
+    server::serve(&world, metadata, beside).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }

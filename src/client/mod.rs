@@ -1,5 +1,7 @@
 //! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
 
+pub mod tls;
+
 use std::error::Error;
 
 use bytes::Bytes;

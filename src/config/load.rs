@@ -10,8 +10,9 @@ use super::sdl::{self, Signatures};
 use super::settings::Settings;
 use super::settings_table::Setting;
 use super::values::Values;
-use super::yaml;
+use super::yaml::{self, Node};
 use crate::model::action::ActionSchema;
+use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
 
 /// Everything that configuration files, flags and variables say.
@@ -53,25 +54,26 @@ fn load_actions(
     environment: &dyn Fn(&str) -> Option<String>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
+    let files = settings.metadata.as_deref().map(|folder| read_files(folder, mistakes)).unwrap_or_default();
     let mut metadata = Metadata::default();
-    let mut signatures = Signatures::default();
-    if let Some(folder) = &settings.metadata {
-        for path in metadata_files(folder, mistakes) {
-            let Some(source) = open(&path, mistakes) else { continue };
-            if path.extension().is_some_and(|extension| extension == "graphql") {
-                sdl::read(&source, &mut signatures, mistakes);
-            } else {
-                match yaml::parse(&source) {
-                    Ok(node) if path.ends_with(INHERITED_ROLES) => {
-                        metadata::read_inherited_roles(&node, &mut metadata, mistakes);
-                    }
-                    Ok(node) => metadata::read(&node, &mut metadata, mistakes),
-                    Err(mistake) => mistakes.push(mistake),
-                }
-            }
-        }
+    for node in &files.actions {
+        metadata::read(node, &mut metadata, mistakes);
     }
-    let surroundings = Surroundings {
+    if let Some(node) = &files.inherited_roles {
+        metadata::read_inherited_roles(node, &mut metadata, mistakes);
+    }
+    let surroundings = surroundings(settings, settings.auth.admin_secrets.first(), environment);
+    resolve(metadata, files.signatures, &surroundings, mistakes)
+}
+
+/// What resolving needs of the settings.
+#[must_use]
+pub fn surroundings<'s>(
+    settings: &'s Settings,
+    admin_secret: Option<&'s Secret>,
+    environment: &'s dyn Fn(&str) -> Option<String>,
+) -> Surroundings<'s> {
+    Surroundings {
         environment,
         actions: &settings.actions,
         relationships: &settings.relationships,
@@ -79,17 +81,45 @@ fn load_actions(
         calls_per_action_max: settings.limits.calls_per_action_max,
         prefixes: &settings.prefixes,
         allows_link_local: settings.handlers.allow_link_local,
-        admin_secret: settings.auth.admin_secrets.first(),
-    };
-    resolve(metadata, signatures, &surroundings, mistakes)
+        admin_secret,
+    }
+}
+
+/// What the files of a metadata folder hold.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Every YAML file with actions.
+    pub actions: Vec<Node>,
+    /// `inherited_roles.yaml`.
+    pub inherited_roles: Option<Node>,
+    /// All GraphQL files.
+    pub signatures: Signatures,
+}
+
+/// Reads the files of a metadata folder.
+pub fn read_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Files {
+    let mut files = Files::default();
+    for path in metadata_files(folder, mistakes) {
+        let Some(source) = open(&path, mistakes) else { continue };
+        if path.extension().is_some_and(|extension| extension == "graphql") {
+            sdl::read(&source, &mut files.signatures, mistakes);
+            continue;
+        }
+        match yaml::parse(&source) {
+            Ok(node) if path.ends_with(INHERITED_ROLES) => files.inherited_roles = Some(node),
+            Ok(node) => files.actions.push(node),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    files
 }
 
 /// Where an exported folder says which roles are made of others.
-const INHERITED_ROLES: &str = "inherited_roles.yaml";
+pub const INHERITED_ROLES: &str = "inherited_roles.yaml";
 
 /// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in
 /// its `metadata/`.
-fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+pub fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());
         mistakes.push(Diagnostic::error(None, message, "correct --metadata"));

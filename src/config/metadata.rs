@@ -1,11 +1,13 @@
 //! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`super::resolve`] does that.
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::model::source::{Diagnostic, Place};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Lookup, Relationship, Table};
 
+use super::document::DEFAULT;
 use super::transform;
 use super::yaml::{Data, Fields, Node};
 
@@ -84,6 +86,8 @@ pub struct InputEntry {
     pub ty: (String, Place),
     /// Its description.
     pub description: Option<String>,
+    /// Its default as JSON. Hasura has no place for it.
+    pub default: Option<Value>,
 }
 
 /// Which list of `custom_types` an entry stands in.
@@ -250,9 +254,10 @@ fn read_inputs(nodes: &[Node], what: &'static str, mistakes: &mut Vec<Diagnostic
         let ty = placed_text(&fields, "type", mistakes);
         let description = fields.text("description", mistakes);
         let _ = fields.get("arguments");
+        let default = fields.get(DEFAULT).map(Node::to_json);
         fields.finish(mistakes);
         if let (Some(name), Some(ty)) = (name, ty) {
-            inputs.push(InputEntry { name, ty, description });
+            inputs.push(InputEntry { name, ty, description, default });
         }
     }
     inputs

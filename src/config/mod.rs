@@ -1,11 +1,13 @@
 //! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
 
 pub mod action_settings;
+pub mod document;
 pub mod lint;
 #[cfg(feature = "server")]
 pub mod load;
 pub mod metadata;
 pub mod prefix;
+pub mod print;
 pub mod relationship_settings;
 pub mod resolve;
 mod resolve_types;

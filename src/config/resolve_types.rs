@@ -49,7 +49,7 @@ impl Resolver<'_, '_> {
                 Some(ty) => inputs.push(InputValue {
                     name: entry.name.clone(),
                     ty,
-                    default: None,
+                    default: entry.default.clone(),
                     description: entry.description.clone(),
                 }),
                 None => self.error(place, format!("not a valid GraphQL type: {text}"), "write a type such as [Int!]!"),
@@ -230,8 +230,9 @@ impl Resolver<'_, '_> {
         let kind = if is_input { "input object type" } else { "object type" };
         match self.kind_of(types, ty.named()) {
             None => {
+                // The two blanks are Hasura's.
                 let message =
-                    format!("the type \"{}\" for field \"{field}\" in {kind} \"{owner}\" does not exist", ty.named());
+                    format!("the type \"{}\" for field \"{field}\" in  {kind} \"{owner}\" does not exist", ty.named());
                 self.error(place, message, "define it, or correct its name");
             }
             Some(TypeUse::Output) if is_input => {

@@ -57,6 +57,26 @@ pub struct Settings {
     pub log_level: String,
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
+    pub metadata_api: MetadataApi,
+}
+
+/// Where the metadata API writes to.
+#[derive(Debug)]
+pub enum MetadataApi {
+    /// Nowhere: there is no such API here.
+    Off,
+    /// Into this metadata folder.
+    Folder(PathBuf),
+    /// Into the database.
+    Postgres(DatabaseSettings),
+}
+
+/// The database and how to talk to it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "see the table of settings")]
+pub struct DatabaseSettings {
+    pub url: Secret,
+    pub tls_ca_file: Option<String>,
 }
 
 /// How introspection is answered.
@@ -157,6 +177,7 @@ impl Settings {
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
             relationships: relationship_settings::read(file, mistakes),
+            metadata_api: read_metadata_api(values, mistakes),
             listen: listen?,
             admin_listen: admin_listen?,
             upstream: upstream?,
@@ -173,6 +194,31 @@ impl Settings {
             ..usual
         }
     }
+}
+
+fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> MetadataApi {
+    let key = "metadata_api.store";
+    let store = match (values.text(key).as_deref(), values.text("metadata"), values.text("database.url")) {
+        (Some("folder"), Some(folder), _) => MetadataApi::Folder(folder.into()),
+        (Some("folder"), None, _) => {
+            values.refuse(key, "there is no metadata folder to write into", "give --metadata", mistakes);
+            return MetadataApi::Off;
+        }
+        (Some("postgres"), _, Some(url)) => MetadataApi::Postgres(DatabaseSettings {
+            url: Secret::new(url),
+            tls_ca_file: values.text("database.tls_ca_file"),
+        }),
+        (Some("postgres"), _, None) => {
+            values.refuse(key, "the address of the database is missing", "set PILLION_DATABASE_URL", mistakes);
+            return MetadataApi::Off;
+        }
+        _ => return MetadataApi::Off,
+    };
+    if values.text("auth.admin_secret").is_none() && values.text("auth.admin_secrets").is_none() {
+        let message = "without an admin secret everybody could change the metadata";
+        values.refuse(key, message, "set an admin secret as well", mistakes);
+    }
+    store
 }
 
 fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {

@@ -170,6 +170,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("clients.body_timeout", None, &["PILLION_CLIENTS_BODY_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long a client may pause while it sends a body or takes an answer."),
 
+    setting("metadata_api.store", Some("metadata-api"), &["PILLION_METADATA_API_STORE"], Kind::Choice(&["off", "folder", "postgres"]), Some("off"),
+        "Where POST /v1/metadata and /v1/query of an admin write actions to: nowhere, into the metadata folder, or into\nPostgreSQL, which replicas share. Everything else on these paths passes to the engine."),
+    setting("database.url", None, &["PILLION_DATABASE_URL"], Kind::Secret, None,
+        "PostgreSQL, for what replicas share: postgres://user:password@host/database. Needed by metadata_api.store: postgres;\nwhat is found there wins over the metadata folder, which is taken over if nothing is."),
+    setting("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
+        "PEM file with the authorities that the database's certificate may come from, instead of the system's."),
     setting("limits.body_bytes", None, &["PILLION_LIMITS_BODY_BYTES"], Kind::Bytes, Some("10MiB"),
         "A request body on a GraphQL path, on the wire and decoded. Other paths have no limit."),
     setting("limits.document_bytes", None, &["PILLION_LIMITS_DOCUMENT_BYTES"], Kind::Bytes, Some("256KiB"),

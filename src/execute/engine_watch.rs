@@ -108,8 +108,21 @@ async fn learn_schema(world: &World, path: &str) {
 /// # Errors
 /// [`SchemaError`].
 pub async fn schema_of(world: &World, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
+    schema_for(world, &world.snapshot.load_full(), role, headers).await
+}
+
+/// The same with the actions of a generation that need not be in use.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn schema_for(
+    world: &World,
+    snapshot: &Arc<Snapshot>,
+    role: &str,
+    headers: HeaderMap,
+) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = ask_all_paths(world).await?;
-    engine_schema::ask(world, &world.snapshot.load_full(), &asker(world, path, role, headers)).await
+    engine_schema::ask(world, snapshot, &asker(world, path, role, headers)).await
 }
 
 fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) -> Asker<'a> {
@@ -158,9 +171,11 @@ fn learn(world: &World, engine: &dialect::Engine) {
     let configured = &world.settings.upstream;
     roots.query = configured.query_root.clone().unwrap_or(roots.query);
     roots.mutation = configured.mutation_root.clone().unwrap_or(roots.mutation);
-    let current = world.snapshot.load();
-    if current.roots != roots || current.dialect != dialect {
-        tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
-        world.snapshot.store(Arc::new(current.for_engine(roots, dialect, &world.settings.introspection)));
-    }
+    world.replace_snapshot(|current| {
+        let is_news = current.roots != roots || current.dialect != dialect;
+        is_news.then(|| {
+            tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
+            current.for_engine(roots, dialect, &world.settings.introspection)
+        })
+    });
 }

@@ -106,7 +106,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
+    /// An answer without headers of others.
+    #[must_use]
+    pub fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
         Self {
             status,
             body,

@@ -98,6 +98,17 @@ impl Snapshot {
         Self::new(schema, scanner, roots, dialect, self.limits.clone(), introspection)
     }
 
+    /// Other actions for the same engine.
+    ///
+    /// # Errors
+    /// When their names are too many to look for.
+    pub fn with_actions(&self, schema: ActionSchema, introspection: &Introspection) -> Result<Self, String> {
+        let names = schema.actions.keys().map(String::as_str);
+        let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
+        let (roots, limits) = (self.roots.clone(), self.limits.clone());
+        Ok(Self::new(Arc::new(schema), scanner, roots, self.dialect, limits, introspection))
+    }
+
     /// The document of this text, parsed now or before.
     ///
     /// # Errors

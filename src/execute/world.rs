@@ -1,7 +1,7 @@
 //! Everything that requests share, made once at start.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -18,8 +18,10 @@ use crate::webhook;
 
 /// Everything that requests share.
 pub struct World {
-    /// What was loaded; swapped whole.
+    /// What was loaded; swapped whole, by [`World::replace_snapshot`].
     pub snapshot: SnapshotCell,
+    /// Held while one generation makes way for the next.
+    replacing: Mutex<()>,
     /// The settings it was loaded with.
     pub settings: Settings,
     /// The engine.
@@ -95,6 +97,7 @@ impl World {
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
+            replacing: Mutex::default(),
             engine: Engine::new(&settings.upstream)?,
             handlers,
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
@@ -108,6 +111,14 @@ impl World {
             fatal: Fatal::default(),
             settings,
         })
+    }
+
+    /// Makes the next generation out of this one; nobody else does meanwhile. `None` leaves it.
+    pub fn replace_snapshot(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
+        let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next(&self.snapshot.load()) {
+            self.snapshot.store(Arc::new(next));
+        }
     }
 }
 

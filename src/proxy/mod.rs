@@ -5,6 +5,7 @@ pub mod body;
 pub mod decode;
 pub mod forward;
 pub mod guard;
+pub mod metadata;
 pub mod phases;
 pub mod screen;
 pub mod server;

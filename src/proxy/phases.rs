@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::body::Budget;
 use super::{guard, screen, visit};
 use crate::execute::World;
+use crate::metadata::Api;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
 
@@ -23,6 +24,8 @@ pub struct Gate {
     pub world: Arc<World>,
     /// What they may hold together.
     pub budget: Budget,
+    /// Where metadata can be changed, if it can.
+    pub metadata: Option<Arc<Api>>,
 }
 
 /// What is known about one request.
@@ -153,6 +156,6 @@ fn may_repeat(session: &Session, ctx: &Context) -> bool {
     if request.method.is_idempotent() {
         return !session.as_downstream().retry_buffer_truncated();
     }
-    let is_readable = ctx.body_was_read && !request.headers.contains_key(header::CONTENT_ENCODING);
+    let is_readable = ctx.body_was_read && ctx.is_graphql && !request.headers.contains_key(header::CONTENT_ENCODING);
     is_readable && session.as_downstream().get_retry_buffer().is_some_and(|body| screen::only_reads(&body))
 }

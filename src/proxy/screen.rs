@@ -9,9 +9,9 @@ use pingora::protocols::http::ServerSession;
 use super::body::{self, BodyError};
 use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
-use super::guard;
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
+use super::{guard, metadata};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
@@ -29,6 +29,10 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
         return turn_away(gate, session, ctx, error).await;
     }
     cleanse(gate, session);
+    if metadata::is_meant(gate, session) {
+        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        return Box::pin(metadata::screen(gate, session, ctx)).await;
+    }
     let snapshot = gate.world.snapshot.load_full();
     if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&session.req_header().headers) {
         return Ok(false);
@@ -221,12 +225,17 @@ fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> R
 }
 
 /// Lets a request pass whose body has been read.
-async fn pass(gate: &Gate, session: &mut ServerSession, ctx: &mut Context, body: Bytes) -> pingora::Result<bool> {
+pub(super) async fn pass(
+    gate: &Gate,
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    body: Bytes,
+) -> pingora::Result<bool> {
     if !session.retry_buffer_truncated() {
         return Ok(false);
     }
     let is_plain = !session.req_header().headers.contains_key(http::header::CONTENT_ENCODING);
-    let may_repeat = is_plain && only_reads(&body);
+    let may_repeat = is_plain && ctx.is_graphql && only_reads(&body);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
     match Box::pin(forward(&gate.world.engine, session, body, may_repeat)).await {
         Forwarded::Done => {}
@@ -292,7 +301,7 @@ async fn refuse(
 }
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.
-async fn turn_away(
+pub(super) async fn turn_away(
     gate: &Gate,
     session: &mut ServerSession,
     ctx: &mut Context,

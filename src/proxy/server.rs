@@ -21,6 +21,7 @@ use super::body::Budget;
 use super::phases::Gate;
 use crate::config::settings::{Settings, TlsListener};
 use crate::execute::{World, engine_watch};
+use crate::metadata::Api;
 
 /// A service that runs in the same process.
 pub struct Beside(Box<dyn ServiceWithDependents>);
@@ -35,7 +36,7 @@ impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
-pub fn serve(world: &Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>) -> Result<(), String> {
     let settings = &world.settings;
     check_listeners(settings)?;
     let conf = server_conf(settings);
@@ -46,7 +47,7 @@ pub fn serve(world: &Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
-    let gate = Gate { world: Arc::clone(world), budget };
+    let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone() };
     let mut proxy = ProxyServiceBuilder::new(&conf, gate).name("proxy").server_options(options).build();
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
@@ -56,7 +57,7 @@ pub fn serve(world: &Arc<World>, beside: Vec<Beside>) -> Result<(), String> {
     for Beside(service) in beside {
         server.add_boxed_service(service);
     }
-    server.add_service(background_service("watch", Background(Arc::clone(world))));
+    server.add_service(background_service("watch", Background(Arc::clone(world), metadata)));
     announce(Arc::clone(world));
     server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(world))) });
     Ok(())
@@ -184,12 +185,17 @@ fn print_ready(world: &World) {
 }
 
 /// What runs beside the listeners.
-struct Background(Arc<World>);
+struct Background(Arc<World>, Option<Arc<Api>>);
 
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, _: ShutdownWatch) {
-        tokio::join!(engine_watch::watch(&self.0), self.0.authenticator.keep_keys_fresh());
+        let watch_metadata = async {
+            if let Some(api) = &self.1 {
+                api.watch(&self.0).await;
+            }
+        };
+        tokio::join!(engine_watch::watch(&self.0), self.0.authenticator.keep_keys_fresh(), watch_metadata);
     }
 }
 

@@ -11,6 +11,7 @@ use super::phases::{Context, Gate};
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
 use crate::execute::{Answer, Envelope};
+use crate::metadata::{self, Asked};
 use crate::model::request::Caller;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
@@ -67,6 +68,12 @@ impl Visit {
         }
     }
 
+    /// The same for the metadata API, which may outlive the request.
+    pub fn asked(&self) -> Asked {
+        let Caller { headers, request_id, .. } = &self.caller;
+        Asked { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+    }
+
     /// How the request came.
     pub fn envelope(&self, gate: &Gate, ctx: &Context, is_get: bool) -> Envelope<'_> {
         Envelope {
@@ -108,6 +115,22 @@ pub async fn send(
     };
     line.write();
     answer::write(session, answer, visit.response_type, &visit.caller.request_id, false).await?;
+    Ok(true)
+}
+
+/// Sends what the metadata API answers, which writes a line of its own.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send_metadata(
+    session: &mut ServerSession,
+    ctx: &mut Context,
+    visit: &Visit,
+    answer: metadata::Answer,
+) -> pingora::Result<bool> {
+    ctx.kind = "metadata";
+    let answer = Answer::new(answer.status, answer.body.into_bytes(), "metadata");
+    answer::write(session, answer, ResponseType::Json, &visit.caller.request_id, false).await?;
     Ok(true)
 }
 

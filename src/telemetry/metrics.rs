@@ -45,6 +45,8 @@ pub struct Metrics {
     pub jwks_fetches: IntCounterVec,
     /// Sessions that the auth hook was asked for, by outcome; `kept` needed no request.
     pub auth_hook_requests: IntCounterVec,
+    /// Requests to the metadata API that were answered here, by outcome.
+    pub metadata_requests: IntCounterVec,
     /// Bytes of bodies and answers that are held.
     pub buffered_bytes: IntGauge,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
@@ -198,6 +200,11 @@ impl Metrics {
             auth_hook_requests: counter(
                 "pillion_auth_hook_requests_total",
                 "Sessions that the auth hook was asked for; kept ones needed no request.",
+                &["outcome"],
+            )?,
+            metadata_requests: counter(
+                "pillion_metadata_requests_total",
+                "Requests to the metadata API that were answered here.",
                 &["outcome"],
             )?,
             buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,

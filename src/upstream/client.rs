@@ -1,8 +1,6 @@
 //! The HTTP client for the engine's part of a request, on hyper: every request with an action waits for it, and a
 //! general client's redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
@@ -11,10 +9,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::ConfigVerifierExt;
 
 use crate::client::Fault;
+use crate::client::tls::client_config;
 use crate::config::settings::Upstream;
 use crate::model::chunks::{Chunks, TooLong};
 
@@ -30,7 +27,9 @@ pub fn client(settings: &Upstream) -> Result<Client, String> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(settings.connect_timeout));
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls(settings)?).https_or_http();
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?)
+        .https_or_http();
     let connector = if settings.http2 && settings.is_tls {
         connector.enable_all_versions().wrap_connector(tcp)
     } else {
@@ -40,23 +39,6 @@ pub fn client(settings: &Upstream) -> Result<Client, String> {
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(settings.pool_idle_timeout);
     builder.http2_only(settings.http2 && !settings.is_tls);
     Ok(builder.build(connector))
-}
-
-fn tls(settings: &Upstream) -> Result<ClientConfig, String> {
-    let Some(path) = &settings.tls_ca_file else {
-        return ClientConfig::with_platform_verifier().map_err(|error| format!("TLS cannot be set up: {error}"));
-    };
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let wrong = || format!("upstream.tls_ca_file: {path}: there is no certificate in it that can be used");
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|_| wrong())? {
-        roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
-    }
-    if roots.is_empty() {
-        return Err(wrong());
-    }
-    Ok(ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth())
 }
 
 /// Sends a POST and reads the head of its answer. With `may_repeat`, it is made and sent once more if an old connection

@@ -25,6 +25,7 @@ mod drain;
 mod faults;
 mod introspection;
 mod keys;
+mod metadata;
 mod properties;
 mod protocols;
 mod raw_http;
@@ -68,6 +69,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("faults", faults::TESTS),
         ("introspection", introspection::TESTS),
         ("keys", keys::TESTS),
+        ("metadata", metadata::TESTS),
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),

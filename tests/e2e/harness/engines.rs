@@ -24,6 +24,8 @@ pub struct Engines {
     pub yoga: u16,
     /// The port of an engine whose schema depends on the role.
     pub roles: u16,
+    /// PostgreSQL's port.
+    pub database: u16,
     _servers: Vec<Process>,
     _postgres: Postgres,
 }
@@ -72,7 +74,19 @@ impl Engines {
             start_node(&["roles.mjs"], roles, &url),
         ];
         [postgraphile, yoga, roles].into_iter().for_each(wait_for_engine);
-        Self { postgraphile, yoga, roles, _servers: servers, _postgres: postgres }
+        Self { postgraphile, yoga, roles, database, _servers: servers, _postgres: postgres }
+    }
+}
+
+impl Engines {
+    /// An empty database of one's own: its address.
+    pub fn new_database(&self, name: &str) -> String {
+        let server = format!("postgres://shop@127.0.0.1:{}", self.database);
+        let mut psql = Command::new("psql");
+        psql.args(["--quiet", "--no-psqlrc", &format!("{server}/postgres"), "--command"]);
+        let status = psql.arg(format!("create database {name}")).status();
+        assert!(status.is_ok_and(|status| status.success()), "the database {name}");
+        format!("{server}/{name}")
     }
 }
 

@@ -79,6 +79,9 @@ impl Family {
         let real_handlers = (self.file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
         let port = real_handlers.as_ref().map_or(handlers.port, |handlers| handlers.express);
         let mut setup = Setup::before(engine).with_actions(actions, port);
+        if self.file["writes_metadata"] == true {
+            setup = setup.with_own_copy();
+        }
         if let Some(handlers) = &real_handlers {
             setup = setup.env("PAYMENTS", &format!("http://127.0.0.1:{}", handlers.flask));
         }

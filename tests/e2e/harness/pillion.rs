@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client::Client;
@@ -21,6 +22,8 @@ pub struct Setup {
     pub flags: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// A metadata folder of its own, removed at the end.
+    pub copy: Option<PathBuf>,
 }
 
 impl Setup {
@@ -32,6 +35,7 @@ impl Setup {
             config: String::new(),
             flags: Vec::new(),
             environment: Vec::new(),
+            copy: None,
         }
     }
 
@@ -44,6 +48,23 @@ impl Setup {
     pub fn with_actions(mut self, folder: &str, handlers: u16) -> Self {
         self.metadata = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata").join(folder));
         self.env("HANDLERS", &format!("http://127.0.0.1:{handlers}"))
+    }
+
+    /// With a copy of the metadata folder that may be written to.
+    pub fn with_own_copy(mut self) -> Self {
+        static COPIES: AtomicUsize = AtomicUsize::new(0);
+        let from = self.metadata.take().expect("a metadata folder");
+        let number = COPIES.fetch_add(1, Ordering::Relaxed);
+        let to = std::env::temp_dir().join(format!("pillion-e2e-metadata-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir(&to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+        }
+        self.metadata = Some(to.clone());
+        self.copy = Some(to);
+        self
     }
 
     /// With an environment variable.
@@ -102,7 +123,7 @@ impl Setup {
         }
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
-        let pillion = Pillion { port, admin, ready, process, log, config };
+        let pillion = Pillion { port, admin, ready, process, log, config, copy: self.copy };
         assert!(pillion.ready.contains("is ready"), "{}", pillion.log());
         pillion
     }
@@ -131,6 +152,8 @@ pub struct Pillion {
     pub process: Process,
     log: Arc<Mutex<String>>,
     config: Option<PathBuf>,
+    /// Its own metadata folder, if it has one.
+    pub copy: Option<PathBuf>,
 }
 
 impl Pillion {
@@ -168,6 +191,9 @@ impl Drop for Pillion {
     fn drop(&mut self) {
         if let Some(config) = &self.config {
             let _ = std::fs::remove_file(config);
+        }
+        if let Some(copy) = &self.copy {
+            let _ = std::fs::remove_dir_all(copy);
         }
     }
 }

@@ -1,0 +1,247 @@
+//! The metadata of actions as one JSON document, in the form in which Hasura exports it. Commands change it, files are
+//! read into it and written from it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::metadata::{self, Metadata, TypeList};
+use super::resolve::{Surroundings, resolve};
+use super::sdl::{Signature, Signatures};
+use super::yaml::{Data, Node};
+use crate::model::action::{ActionSchema, OperationKind};
+use crate::model::source::{Diagnostic, Place, Severity, Source};
+use crate::model::types::{InputValue, OutputField, TypeDefinition, TypeKind};
+
+/// The metadata of actions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    /// Each with `name`, `definition`, `permissions` and `comment`.
+    pub actions: Vec<Value>,
+    /// `enums`, `input_objects`, `objects`, `scalars`.
+    pub custom_types: Map<String, Value>,
+    /// Each with `role_name` and `role_set`.
+    pub inherited_roles: Vec<Value>,
+}
+
+/// The lists of `custom_types`, in the order in which Hasura's tools write them.
+pub const LISTS: [TypeList; 4] = [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars];
+
+/// Something in a document that makes it unusable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inconsistency {
+    /// The action in which it is, or `None` for the custom types.
+    pub action: Option<String>,
+    /// In one sentence.
+    pub message: String,
+}
+
+impl Document {
+    /// What files say together.
+    #[must_use]
+    pub fn of_files(files: &[Node], inherited_roles: Option<&Node>, signatures: &Signatures) -> Self {
+        let mut document = Self::default();
+        for file in files.iter().map(Node::to_json) {
+            document.actions.extend(list_of(&file, "actions").iter().cloned());
+            let types = file.get("custom_types").unwrap_or(&Value::Null);
+            for kind in LISTS {
+                let entries = list_of(types, kind.key()).iter();
+                let all: Vec<Value> = document.list(kind).iter().chain(entries).cloned().collect();
+                if !all.is_empty() {
+                    document.custom_types.insert(kind.key().into(), all.into());
+                }
+            }
+        }
+        document.inherited_roles = inherited_roles.map(Node::to_json).as_ref().map(list).unwrap_or_default().to_vec();
+        for (name, signature) in &signatures.actions {
+            if let Some(Value::Object(action)) = document.actions.iter_mut().find(|action| action["name"] == **name) {
+                add_signature(action, signature);
+            }
+        }
+        for (name, (definition, _)) in &signatures.types {
+            document.add_definition(name, definition);
+        }
+        document
+    }
+
+    /// The document in an export, whatever else that holds.
+    #[must_use]
+    pub fn of_export(export: &Map<String, Value>) -> Self {
+        let get = |key: &str| export.get(key).unwrap_or(&Value::Null);
+        Self {
+            actions: list(get("actions")).to_vec(),
+            custom_types: get("custom_types").as_object().cloned().unwrap_or_default(),
+            inherited_roles: list(get("inherited_roles")).to_vec(),
+        }
+    }
+
+    /// The same as one JSON value, for where it is kept.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "actions": self.actions,
+            "custom_types": self.custom_types,
+            "inherited_roles": self.inherited_roles,
+        })
+    }
+
+    /// The action of this name.
+    #[must_use]
+    pub fn action(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.actions.iter().find(|action| action["name"] == *name).and_then(Value::as_object)
+    }
+
+    /// The action of this name, to be changed.
+    pub fn action_mut(&mut self, name: &str) -> Option<&mut Map<String, Value>> {
+        self.actions.iter_mut().find(|action| action["name"] == *name).and_then(Value::as_object_mut)
+    }
+
+    /// The entries of a list of custom types.
+    #[must_use]
+    pub fn list(&self, kind: TypeList) -> &[Value] {
+        self.custom_types.get(kind.key()).map(list).unwrap_or_default()
+    }
+
+    /// Puts an entry into a list of custom types, in the place of one of the same name or at the end.
+    fn set_entry(&mut self, kind: TypeList, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        let mut entries = self.list(kind).to_vec();
+        match entries.iter_mut().find(|entry| entry["name"] == *name) {
+            Some(Value::Object(entry)) => change(entry),
+            _ => {
+                let mut entry = Map::from_iter([("name".to_owned(), Value::from(name))]);
+                change(&mut entry);
+                entries.push(entry.into());
+            }
+        }
+        self.custom_types.insert(kind.key().into(), entries.into());
+    }
+
+    fn add_definition(&mut self, name: &str, definition: &TypeDefinition) {
+        let (kind, key, members) = match &definition.kind {
+            TypeKind::Scalar => (TypeList::Scalars, "", Value::Null),
+            TypeKind::Enum(values) => {
+                let value = |(value, description): (&String, &Option<String>)| {
+                    described(json!({ "value": value }), description.as_deref())
+                };
+                (TypeList::Enums, "values", values.iter().map(value).collect())
+            }
+            TypeKind::InputObject(fields) => {
+                (TypeList::InputObjects, "fields", fields.iter().map(input_json).collect())
+            }
+            TypeKind::Object(fields) => {
+                let field = |(name, field): (&String, &OutputField)| {
+                    described(json!({ "name": name, "type": field.ty.to_string() }), field.description.as_deref())
+                };
+                (TypeList::Objects, "fields", fields.iter().map(field).collect())
+            }
+        };
+        self.set_entry(kind, name, |entry| {
+            if !key.is_empty() {
+                entry.insert(key.into(), members);
+            }
+            if let Some(description) = &definition.description {
+                entry.entry("description").or_insert_with(|| description.as_str().into());
+            }
+        });
+    }
+
+    /// The actions that the document makes, with warnings.
+    ///
+    /// # Errors
+    /// Everything that is inconsistent in it.
+    pub fn resolve(
+        &self,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
+        let (mut metadata, mut mistakes) = (Metadata::default(), Vec::new());
+        for action in &self.actions {
+            let name = action["name"].as_str().unwrap_or_default();
+            let file = json!({ "actions": [action] });
+            metadata::read(&node_of(&file, &place_of(&format!("{ACTION}{name}"))), &mut metadata, &mut mistakes);
+        }
+        let types = json!({ "custom_types": self.custom_types });
+        metadata::read(&node_of(&types, &place_of(TYPES)), &mut metadata, &mut mistakes);
+        let roles = Value::from(self.inherited_roles.clone());
+        metadata::read_inherited_roles(&node_of(&roles, &place_of(TYPES)), &mut metadata, &mut mistakes);
+        let schema = resolve(metadata, Signatures::default(), surroundings, &mut mistakes);
+        if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+            return Err(mistakes.into_iter().filter_map(inconsistency).collect());
+        }
+        Ok((schema, mistakes))
+    }
+}
+
+/// Where mistakes in an action are said to be.
+const ACTION: &str = "action ";
+
+/// Where mistakes in the custom types are.
+const TYPES: &str = "custom_types";
+
+fn place_of(name: &str) -> Place {
+    let source = Arc::new(Source { name: name.to_owned(), text: String::new() });
+    Place { source, line: 1, column: 1 }
+}
+
+fn inconsistency(mistake: Diagnostic) -> Option<Inconsistency> {
+    let action = mistake.place.as_ref().and_then(|place| place.source.name.strip_prefix(ACTION)).map(str::to_owned);
+    (mistake.severity == Severity::Error).then_some(Inconsistency { action, message: mistake.message })
+}
+
+/// The recursion is as deep as JSON is read.
+fn node_of(value: &Value, place: &Place) -> Node {
+    let data = match value {
+        Value::Null => Data::Null,
+        Value::Bool(value) => Data::Bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => Data::Integer(integer),
+            None => Data::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => Data::Text(text.clone()),
+        Value::Array(items) => Data::List(items.iter().map(|item| node_of(item, place)).collect()),
+        Value::Object(entries) => {
+            Data::Map(entries.iter().map(|(key, value)| (key.clone(), place.clone(), node_of(value, place))).collect())
+        }
+    };
+    Node { data, place: place.clone() }
+}
+
+/// The elements of a list; anything else has none.
+#[must_use]
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The elements of the list that is a member of `object`.
+fn list_of<'v>(object: &'v Value, key: &str) -> &'v [Value] {
+    object.get(key).map(list).unwrap_or_default()
+}
+
+fn add_signature(action: &mut Map<String, Value>, signature: &Signature) {
+    if let (Some(description), false) = (&signature.description, action.get("comment").is_some_and(Value::is_string)) {
+        action.insert("comment".into(), description.as_str().into());
+    }
+    let Some(Value::Object(definition)) = action.get_mut("definition") else { return };
+    let kind = if signature.kind == OperationKind::Query { "query" } else { "mutation" };
+    definition.insert("type".into(), kind.into());
+    definition.insert("arguments".into(), signature.arguments.iter().map(input_json).collect());
+    definition.insert("output_type".into(), signature.output.to_string().into());
+}
+
+fn input_json(input: &InputValue) -> Value {
+    let mut json = described(json!({ "name": input.name, "type": input.ty.to_string() }), input.description.as_deref());
+    if let (Some(default), Value::Object(fields)) = (&input.default, &mut json) {
+        // Hasura has no place for it, so it is never exported.
+        fields.insert(DEFAULT.into(), default.clone());
+    }
+    json
+}
+
+/// The key of an argument's default.
+pub const DEFAULT: &str = "default";
+
+fn described(mut json: Value, description: Option<&str>) -> Value {
+    if let (Some(description), Value::Object(fields)) = (description, &mut json) {
+        fields.insert("description".into(), description.into());
+    }
+    json
+}

@@ -1,0 +1,153 @@
+//! A document as Hasura's tools write it: `actions.yaml` and `actions.graphql`.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
+use serde_json::{Map, Value, json};
+
+use super::document::{DEFAULT, Document, LISTS, list};
+use super::metadata::TypeList;
+use super::sdl::parse_type;
+use super::yaml;
+use crate::graphql::literal::literal_text;
+use crate::model::source::Source;
+use crate::model::types::Types;
+
+/// `actions.yaml`: definitions, permissions, and of the types what has no place in GraphQL.
+#[must_use]
+pub fn actions_yaml(document: &Document) -> String {
+    let actions: Vec<Value> = document.actions.iter().map(without_signature).collect();
+    let types: Map<String, Value> = LISTS
+        .iter()
+        .map(|kind| (kind.key().to_owned(), document.list(*kind).iter().map(without_members).collect()))
+        .collect();
+    yaml_text(&json!({ "actions": actions, "custom_types": types }))
+}
+
+/// `inherited_roles.yaml`.
+#[must_use]
+pub fn inherited_roles_yaml(document: &Document) -> String {
+    yaml_text(&document.inherited_roles.clone().into())
+}
+
+fn without_signature(action: &Value) -> Value {
+    let mut action = action.clone();
+    if let Some(definition) = action.get_mut("definition").and_then(Value::as_object_mut) {
+        definition
+            .retain(|key, value| !["type", "arguments", "output_type"].contains(&key.as_str()) && !value.is_null());
+    }
+    if let Some(action) = action.as_object_mut() {
+        action.retain(|_, value| !value.is_null());
+    }
+    action
+}
+
+fn without_members(entry: &Value) -> Value {
+    let kept = |(key, value): &(&String, &Value)| {
+        ["name", "description", "relationships"].contains(&key.as_str()) && !value.is_null()
+    };
+    let entries = entry.as_object().into_iter().flatten().filter(kept);
+    Value::Object(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+/// YAML that means exactly `value`. JSON is YAML, too, should the writer of the former ever err.
+fn yaml_text(value: &Value) -> String {
+    let mut text = String::new();
+    let mut emitter = YamlEmitter::new(&mut text);
+    emitter.multiline(true);
+    let written = emitter.dump(&to_yaml(value)).is_ok();
+    let text = text.strip_prefix("---\n").unwrap_or(&text).trim_end().to_owned() + "\n";
+    let source = Arc::new(Source { name: String::new(), text });
+    match yaml::parse(&source) {
+        Ok(node) if written && node.to_json() == *value => source.text.clone(),
+        _ => format!("{value:#}\n"),
+    }
+}
+
+fn to_yaml(value: &Value) -> Yaml<'_> {
+    match value {
+        Value::Null => Yaml::Value(Scalar::Null),
+        Value::Bool(value) => Yaml::Value(Scalar::Boolean(*value)),
+        Value::Number(number) => Yaml::Value(match number.as_i64() {
+            Some(integer) => Scalar::Integer(integer),
+            None => Scalar::FloatingPoint(number.as_f64().unwrap_or_default().into()),
+        }),
+        Value::String(text) => Yaml::Value(Scalar::String(text.as_str().into())),
+        Value::Array(items) => Yaml::Sequence(items.iter().map(to_yaml).collect()),
+        Value::Object(entries) => Yaml::Mapping(
+            entries
+                .iter()
+                .map(|(key, value)| (Yaml::Value(Scalar::String(key.as_str().into())), to_yaml(value)))
+                .collect::<Mapping<'_>>(),
+        ),
+    }
+}
+
+/// `actions.graphql`: a block for each action, as Hasura's tools write it, and the types. `types` are those that the
+/// document makes.
+#[must_use]
+pub fn actions_graphql(document: &Document, types: &Types) -> String {
+    let mut sdl = String::new();
+    for action in &document.actions {
+        let definition = &action["definition"];
+        let root = if definition["type"] == "query" { "Query" } else { "Mutation" };
+        let (name, output) = (text(&action["name"]), text(&definition["output_type"]));
+        let arguments = list(&definition["arguments"]);
+        let _ = write!(sdl, "type {root} {{\n  {name}");
+        if !arguments.is_empty() {
+            let _ = write!(sdl, "(\n{}  )", inputs(arguments, types, "    "));
+        }
+        let _ = write!(sdl, ": {output}\n}}\n\n");
+    }
+    for entry in document.list(TypeList::InputObjects) {
+        let _ = write!(sdl, "input {} {{\n{}}}\n\n", text(&entry["name"]), inputs(list(&entry["fields"]), types, "  "));
+    }
+    for entry in document.list(TypeList::Objects) {
+        let _ = writeln!(sdl, "type {} {{", text(&entry["name"]));
+        for field in list(&entry["fields"]) {
+            describe(&mut sdl, field, "  ");
+            let _ = writeln!(sdl, "  {}: {}", text(&field["name"]), text(&field["type"]));
+        }
+        sdl.push_str("}\n\n");
+    }
+    for entry in document.list(TypeList::Enums) {
+        let _ = writeln!(sdl, "enum {} {{", text(&entry["name"]));
+        for value in list(&entry["values"]) {
+            describe(&mut sdl, value, "  ");
+            let _ = writeln!(sdl, "  {}", text(&value["value"]));
+        }
+        sdl.push_str("}\n\n");
+    }
+    for entry in document.list(TypeList::Scalars) {
+        let _ = write!(sdl, "scalar {}\n\n", text(&entry["name"]));
+    }
+    sdl.truncate(sdl.trim_end().len());
+    sdl.push('\n');
+    sdl
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn inputs(inputs: &[Value], types: &Types, indent: &str) -> String {
+    let mut sdl = String::new();
+    for input in inputs {
+        describe(&mut sdl, input, indent);
+        let ty = text(&input["type"]);
+        let _ = write!(sdl, "{indent}{}: {ty}", text(&input["name"]));
+        if let (Some(default), Some(ty)) = (input.get(DEFAULT), parse_type(ty)) {
+            let _ = write!(sdl, " = {}", literal_text(types, &ty, default));
+        }
+        sdl.push('\n');
+    }
+    sdl
+}
+
+/// A string of GraphQL has JSON's escapes.
+fn describe(sdl: &mut String, described: &Value, indent: &str) {
+    if let Some(description) = described["description"].as_str() {
+        let _ = writeln!(sdl, "{indent}{}", Value::from(description));
+    }
+}

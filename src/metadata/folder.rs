@@ -1,0 +1,116 @@
+//! The metadata folder as the place where commands write to.
+//!
+//! The files are written beside the old ones, made known by one renaming, and then moved over them. Whoever dies between
+//! the renaming and the last move leaves what the next start finishes; whoever dies before it leaves the old files.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::config::document::Document;
+use crate::config::load::{INHERITED_ROLES, metadata_files, read_files};
+use crate::config::print::{actions_graphql, actions_yaml, inherited_roles_yaml};
+use crate::model::source::Severity;
+use crate::model::types::Types;
+
+/// A metadata folder.
+pub struct Folder {
+    /// As it is configured.
+    root: PathBuf,
+    /// Where the files are.
+    files: PathBuf,
+}
+
+/// Files that are being written.
+const WRITING: &str = ".pillion-writing";
+
+/// Files that are complete, and count.
+const WRITTEN: &str = ".pillion-written";
+
+impl Folder {
+    /// Makes sure that it can be written, and finishes what was begun.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn open(root: &Path) -> Result<Self, String> {
+        let inner = root.join("metadata");
+        let files = if inner.join("actions.yaml").is_file() { inner } else { root.to_path_buf() };
+        let folder = Self { root: root.to_path_buf(), files };
+        let shown = folder.files.display();
+        let failed = |error: io::Error| format!("metadata_api.store: {shown} cannot be written: {error}");
+        folder.finish().map_err(failed)?;
+        let probe = folder.files.join(WRITING);
+        fs::create_dir_all(&probe).and_then(|()| fs::remove_dir_all(&probe)).map_err(failed)?;
+        let others = metadata_files(root, &mut Vec::new());
+        let is_own =
+            |path: &PathBuf| path.parent() == Some(&folder.files) && path.extension().is_none_or(|e| e != "yml");
+        match others.iter().find(|path| !is_own(path)) {
+            Some(other) => Err(format!(
+                "metadata_api.store: actions are written to {shown}/actions.yaml and actions.graphql; move what is in {} there",
+                other.display()
+            )),
+            None => Ok(folder),
+        }
+    }
+
+    /// What the files say.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub fn load(&self) -> Result<Document, String> {
+        self.finish().map_err(|error| error.to_string())?;
+        let mut mistakes = Vec::new();
+        let files = read_files(&self.root, &mut mistakes);
+        match mistakes.iter().find(|mistake| mistake.severity == Severity::Error) {
+            Some(mistake) => Err(mistake.to_string()),
+            None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
+        }
+    }
+
+    /// Writes the files, all of them or none. `types` are those that the document makes.
+    ///
+    /// # Errors
+    /// Why they cannot be written.
+    pub fn save(&self, document: &Document, types: &Types) -> io::Result<()> {
+        let writing = self.files.join(WRITING);
+        let _ = fs::remove_dir_all(&writing);
+        fs::create_dir(&writing)?;
+        self.write(&writing, "actions.yaml", &actions_yaml(document))?;
+        self.write(&writing, "actions.graphql", &actions_graphql(document, types))?;
+        if !document.inherited_roles.is_empty() || self.files.join(INHERITED_ROLES).is_file() {
+            self.write(&writing, INHERITED_ROLES, &inherited_roles_yaml(document))?;
+        }
+        sync(&writing)?;
+        fs::rename(&writing, self.files.join(WRITTEN))?;
+        sync(&self.files)?;
+        self.finish()
+    }
+
+    fn write(&self, writing: &Path, name: &str, text: &str) -> io::Result<()> {
+        let mut file = File::create(writing.join(name))?;
+        if let Ok(old) = fs::metadata(self.files.join(name)) {
+            file.set_permissions(old.permissions())?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    }
+
+    /// Moves complete files to where they belong.
+    fn finish(&self) -> io::Result<()> {
+        let written = self.files.join(WRITTEN);
+        if !written.is_dir() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&written)? {
+            let entry = entry?;
+            fs::rename(entry.path(), self.files.join(entry.file_name()))?;
+        }
+        sync(&self.files)?;
+        fs::remove_dir(&written)
+    }
+}
+
+/// What was renamed in a folder stays renamed when the power goes.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,376 @@
+//! The metadata API of Hasura for what is about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
+//! Everything else on its paths is the engine's.
+
+pub mod command;
+pub mod edit;
+pub mod error;
+pub mod folder;
+pub mod run;
+pub mod shared;
+pub mod shown;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+use tokio_postgres::Client;
+
+use crate::config::document::{Document, Inconsistency};
+use crate::config::load::{read_files, surroundings};
+use crate::config::settings::{MetadataApi, Settings};
+use crate::database::{Database, DatabaseError};
+use crate::execute::World;
+use crate::execute::engine_watch::schema_for;
+use crate::execute::snapshot::Snapshot;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::secret::Secret;
+use crate::model::source::{Diagnostic, Severity};
+use crate::upstream::{EngineReply, Question};
+use error::ApiError;
+use folder::Folder;
+use run::Run;
+use shared::Versioned;
+
+/// The metadata API.
+pub struct Api {
+    store: Store,
+    /// Held while the metadata changes.
+    turn: Mutex<()>,
+    /// The version of a shared document that is in use.
+    seen: AtomicI64,
+}
+
+/// Where metadata is kept.
+enum Store {
+    Folder(Folder),
+    Shared(Box<Database>),
+}
+
+/// How a request came.
+#[derive(Clone)]
+pub struct Asked {
+    /// Path and query.
+    pub path: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The id it is known by.
+    pub request_id: String,
+}
+
+/// An answer: JSON.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+impl From<ApiError> for Answer {
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status, body: error.to_json().to_string() }
+    }
+}
+
+/// The paths of Hasura's metadata API.
+pub const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
+
+/// What is kept and its version, for the one who saves it.
+type Kept = (Document, Option<(Client, i64)>);
+
+impl Api {
+    /// Opens the place that the settings name. Gives the actions that are there, if they win over what was loaded.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn open(
+        settings: &Settings,
+        admin_secret: Option<&Secret>,
+    ) -> Result<Option<(Self, Option<ActionSchema>)>, String> {
+        let api = |store, seen| Self { store, turn: Mutex::default(), seen: AtomicI64::new(seen) };
+        match &settings.metadata_api {
+            MetadataApi::Off => Ok(None),
+            MetadataApi::Folder(folder) => Ok(Some((api(Store::Folder(Folder::open(folder)?), 0), None))),
+            MetadataApi::Postgres(database) => {
+                let database = Database::new(database)?;
+                let first = of_folder(settings)?;
+                let Versioned { version, document } =
+                    shared::prepare(&database, &first).await.map_err(|error| error.to_string())?;
+                let environment = |name: &str| std::env::var(name).ok();
+                let resolved = document.resolve(&surroundings(settings, admin_secret, &environment));
+                let (schema, warnings) = resolved.map_err(|found| told(&found))?;
+                warn(&warnings);
+                Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
+            }
+        }
+    }
+
+    /// The request in a body, if there is anything about actions in it.
+    #[must_use]
+    pub fn request_of(body: &[u8]) -> Option<Value> {
+        // What cannot be read is the engine's to refuse.
+        let request = serde_json::from_slice::<Value>(body).ok()?;
+        command::concerns_actions(&request).then_some(request)
+    }
+
+    /// Answers a request. What it has begun it ends, whether or not somebody still waits for the answer.
+    pub async fn answer(self: &Arc<Self>, world: &Arc<World>, request: Value, asked: Asked) -> Answer {
+        let (api, world) = (Arc::clone(self), Arc::clone(world));
+        let answered = tokio::spawn(async move {
+            let answer = match api.run(&world, &request, &asked).await {
+                Ok(answer) | Err(answer) => answer,
+            };
+            let outcome = if answer.status == 200 { "success" } else { "error" };
+            world.metrics.metadata_requests.with_label_values(&[outcome]).inc();
+            tracing::info!(command = command::type_of(&request), status = answer.status, "metadata");
+            answer
+        });
+        answered.await.unwrap_or_else(|_| unexpected("the request ended early").into())
+    }
+
+    async fn run(&self, world: &World, request: &Value, asked: &Asked) -> Result<Answer, Answer> {
+        check_admin(world, &asked.headers).await?;
+        let _turn = self.turn.lock().await;
+        let (document, place) = self.load().await?;
+        let before = world.snapshot.load_full();
+        let check = |document: &Document| resolve(world, document).map(drop);
+        let is_hasura = before.roots.query == "query_root";
+        if !is_hasura {
+            check_version(request, &document)?;
+        }
+        let mut run = Run::new(document.clone(), is_hasura, &check);
+        let step = run.step(request, "$")?;
+        let is_changed = run.document != document;
+        let next = if is_changed || run.reloads { Some(self.next(world, &before, &run.document).await?) } else { None };
+        let reply = ask_engine(world, &run, asked).await?;
+        let replies = replies(&run, reply.as_ref())?;
+        if let Some((schema, next)) = next {
+            if is_changed {
+                self.save(&run.document, &schema, place).await?;
+            }
+            world.replace_snapshot(|_| Some(next));
+        }
+        Ok(Answer { status: 200, body: step.answer(&replies, version_of(&run.document)) })
+    }
+
+    /// The generation of a changed document, if the engine has no names in it.
+    async fn next(
+        &self,
+        world: &World,
+        before: &Snapshot,
+        document: &Document,
+    ) -> Result<(ActionSchema, Snapshot), ApiError> {
+        let resolved = resolve(world, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
+        let next = before.with_actions(resolved.0, &world.settings.introspection);
+        let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
+        if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
+            && !error.conflicts().is_empty()
+        {
+            return Err(ApiError::new("invalid-configuration", format!("Inconsistent object: {error}")));
+        }
+        let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
+        // The files are written in the actions' own names, whatever prefixes they have here.
+        let own = resolve_unprefixed(world, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
+        Ok((own, next))
+    }
+
+    async fn load(&self) -> Result<Kept, ApiError> {
+        match &self.store {
+            Store::Folder(folder) => Ok((folder.load().map_err(|reason| unexpected(&reason))?, None)),
+            Store::Shared(database) => {
+                let client = database.connect().await?;
+                let Versioned { version, document } = shared::load(&client).await?;
+                Ok((document, Some((client, version))))
+            }
+        }
+    }
+
+    async fn save(
+        &self,
+        document: &Document,
+        schema: &ActionSchema,
+        place: Option<(Client, i64)>,
+    ) -> Result<(), ApiError> {
+        match (&self.store, place) {
+            (Store::Folder(folder), _) => {
+                folder.save(document, &schema.types).map_err(|error| unexpected(&error.to_string()))
+            }
+            (Store::Shared(_), Some((client, version))) => match shared::save(&client, version, document).await? {
+                Some(version) => {
+                    self.seen.store(version, Ordering::Relaxed);
+                    Ok(())
+                }
+                None => Err(conflict("another replica has just changed the metadata; try again".into())),
+            },
+            (Store::Shared(_), None) => Err(unexpected("there is no connection to the database")),
+        }
+    }
+
+    /// Takes over what other replicas change. Never returns.
+    pub async fn watch(&self, world: &World) {
+        let Store::Shared(database) = &self.store else { return };
+        let mut client = None;
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            if let Err(error) = self.look(world, database, &mut client).await {
+                client = None;
+                tracing::warn!(%error, "changes of the metadata by other replicas cannot be seen");
+                tokio::time::sleep(WATCH_PAUSE).await;
+            }
+        }
+    }
+
+    async fn look(&self, world: &World, database: &Database, client: &mut Option<Client>) -> Result<(), DatabaseError> {
+        let known = match client.take() {
+            Some(known) => known,
+            None => database.connect().await?,
+        };
+        let known = client.insert(known);
+        if shared::version(known).await? == self.seen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        let Versioned { version, document } = shared::load(known).await?;
+        if self.seen.swap(version, Ordering::Relaxed) == version {
+            return Ok(());
+        }
+        match resolve(world, &document) {
+            Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
+            Ok((schema, _)) => {
+                world.replace_snapshot(|current| current.with_actions(schema, &world.settings.introspection).ok());
+                tracing::info!(version, "another replica has changed the metadata");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How often to look whether another replica has changed something.
+const WATCH_INTERVAL: Duration = Duration::from_millis(400);
+
+/// How long to leave the database alone when it fails.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+fn of_folder(settings: &Settings) -> Result<Document, String> {
+    let mut mistakes = Vec::new();
+    let Some(folder) = &settings.metadata else { return Ok(Document::default()) };
+    let files = read_files(folder, &mut mistakes);
+    match mistakes.iter().find(|mistake| mistake.severity == Severity::Error) {
+        Some(mistake) => Err(mistake.to_string()),
+        None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
+    }
+}
+
+fn resolve(world: &World, document: &Document) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
+    let environment = |name: &str| std::env::var(name).ok();
+    document.resolve(&surroundings(&world.settings, world.authenticator.admin_secret(), &environment))
+}
+
+fn resolve_unprefixed(world: &World, document: &Document) -> Result<ActionSchema, Vec<Inconsistency>> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let prefixes = crate::config::prefix::Prefixes::default();
+    let mut surroundings = surroundings(&world.settings, world.authenticator.admin_secret(), &environment);
+    surroundings.prefixes = &prefixes;
+    document.resolve(&surroundings).map(|(schema, _)| schema)
+}
+
+fn told(found: &[Inconsistency]) -> String {
+    let told = found.iter().map(|one| match &one.action {
+        Some(action) => format!("action \"{action}\": {}", one.message),
+        None => one.message.clone(),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn warn(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn check_admin(world: &World, headers: &HeaderMap) -> Result<(), ApiError> {
+    let authenticated = world.authenticator.authenticate(world.handlers.here(), headers, || None).await;
+    let authenticated = authenticated.map_err(|error| ApiError {
+        status: error.status,
+        path: "$".into(),
+        ..ApiError::new(error.code, error.message)
+    })?;
+    if authenticated.session.role() == ADMIN_ROLE {
+        return Ok(());
+    }
+    Err(ApiError::new("access-denied", "restricted access : admin only"))
+}
+
+/// A number that changes with the metadata: what Hasura calls its version.
+fn version_of(document: &Document) -> u32 {
+    let digest = digest(&SHA256, document.to_json().to_string().as_bytes());
+    let start = digest.as_ref().first_chunk::<4>().copied().unwrap_or_default();
+    // Readers of JSON may take it for a signed number.
+    u32::from_be_bytes(start) >> 1
+}
+
+fn check_version(request: &Value, document: &Document) -> Result<(), ApiError> {
+    let current = version_of(document);
+    match request["resource_version"].as_u64() {
+        Some(wanted) if wanted != u64::from(current) => {
+            Err(conflict(format!("metadata resource version referenced ({wanted}) did not match current version")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn conflict(error: String) -> ApiError {
+    ApiError { status: 409, path: "$".into(), ..ApiError::new("conflict", error) }
+}
+
+fn unexpected(error: &str) -> ApiError {
+    ApiError { status: 500, path: "$".into(), ..ApiError::new("unexpected", error) }
+}
+
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
+        unexpected(&error.to_string())
+    }
+}
+
+async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Option<EngineReply>, Answer> {
+    let Some(request) = run.engine_request() else { return Ok(None) };
+    let question = Question {
+        path: &asked.path,
+        headers: &asked.headers,
+        request_id: &asked.request_id,
+        body: Bytes::from(request.to_string()),
+        may_repeat: false,
+        answer_bytes_max: world.settings.limits.engine_answer_bytes_max,
+        timeout: world.settings.upstream.timeout,
+    };
+    let reply = world.engine.ask(question).await;
+    let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
+    let reply = reply.map_err(|error| failed(error.to_string()))?;
+    if reply.status.is_success() {
+        return Ok(Some(reply));
+    }
+    let error = serde_json::from_slice::<Value>(&reply.body);
+    let error = error.map_err(|_| failed(format!("the upstream answered {}", reply.status)))?;
+    Err(Answer { status: reply.status.as_u16(), body: run.engine_error(&error).to_string() })
+}
+
+/// The engine's replies, one for each of its commands.
+fn replies<'r>(run: &Run<'_>, reply: Option<&'r EngineReply>) -> Result<Vec<&'r RawValue>, ApiError> {
+    let Some(reply) = reply else { return Ok(Vec::new()) };
+    let read = match run.engines.len() {
+        1 => serde_json::from_slice::<&RawValue>(&reply.body).map(|only| vec![only]),
+        _ => serde_json::from_slice::<Vec<&RawValue>>(&reply.body),
+    };
+    let replies = read.ok().filter(|replies| replies.len() == run.engines.len());
+    replies.ok_or_else(|| ApiError {
+        status: 502,
+        ..ApiError::new("upstream-error", "the upstream's answer is not its metadata API's")
+    })
+}

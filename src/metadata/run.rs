@@ -1,0 +1,332 @@
+//! A request to the metadata API, from its commands to its answer: first all that is ours is done to a copy of the
+//! document, then the engine is asked for its part, and only then is anything kept. Pure but for what `Replies` holds.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::command::{Command, read};
+use super::edit::{self, Subject};
+use super::error::{ApiError, success};
+use super::shown;
+use crate::config::document::{Document, Inconsistency, list};
+use crate::model::json::RawObject;
+
+/// Would this document do?
+pub type Check<'c> = &'c (dyn Fn(&Document) -> Result<(), Vec<Inconsistency>> + Sync);
+
+/// A request as it is worked through.
+pub struct Run<'r> {
+    check: Check<'r>,
+    /// Has the engine a metadata API of its own?
+    is_hasura: bool,
+    /// The metadata as it will be.
+    pub document: Document,
+    /// What the engine has to be asked, in order.
+    pub engines: Vec<EngineCommand>,
+    /// Is the metadata to be used anew, though nothing in it has changed?
+    pub reloads: bool,
+}
+
+/// A command of a request that is the engine's.
+#[derive(Debug)]
+pub struct EngineCommand {
+    /// The command.
+    pub request: Value,
+    /// Where it stands in the client's request.
+    pub prefix: String,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub enum Step {
+    /// Its answer.
+    Done(Value),
+    /// Its error, in a bulk that goes on.
+    Failed(ApiError),
+    /// This of the engine's replies.
+    Engine(usize),
+    /// An export, with this of the engine's replies around it.
+    Export {
+        /// Which reply.
+        engine: Option<usize>,
+        /// Is the metadata wrapped, with its version beside it?
+        is_wrapped: bool,
+        /// The metadata at that moment.
+        document: Box<Document>,
+    },
+    /// Those of a bulk.
+    All(Vec<Step>),
+}
+
+impl<'r> Run<'r> {
+    /// Nothing done yet.
+    #[must_use]
+    pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
+        Self { check, is_hasura, document, engines: Vec::new(), reloads: false }
+    }
+
+    /// Does what a request says; `prefix` is where it stands.
+    ///
+    /// # Errors
+    /// What is wrong with it. The document is then of no use.
+    pub fn step(&mut self, request: &Value, prefix: &str) -> Result<Step, ApiError> {
+        self.step_inside(request, prefix).map_err(|error| if prefix == "$" { error } else { error.within(prefix) })
+    }
+
+    fn step_inside(&mut self, request: &Value, prefix: &str) -> Result<Step, ApiError> {
+        match read(request)? {
+            Command::CreateAction(args) => {
+                let subject = Subject::Action(args.name.clone());
+                self.edit(&subject, |document| edit::create_action(document, args))
+            }
+            Command::UpdateAction(args) => {
+                let subject = Subject::Action(args.name.clone());
+                self.edit(&subject, |document| edit::update_action(document, args))
+            }
+            Command::DropAction { name } => {
+                self.edit(&Subject::Everything, |document| edit::drop_action(document, &name))
+            }
+            Command::CreatePermission(args) => {
+                self.edit(&Subject::Everything, |document| edit::create_permission(document, args))
+            }
+            Command::DropPermission(args) => {
+                self.edit(&Subject::Everything, |document| edit::drop_permission(document, &args))
+            }
+            Command::SetCustomTypes(types) => self.edit(&Subject::Types, |document| {
+                document.custom_types = types;
+                Ok(())
+            }),
+            Command::Export { version } => {
+                let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+                Ok(Step::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
+            }
+            Command::Replace { metadata, is_wrapped, tells_consistency } => {
+                self.replace(request, prefix, &metadata, is_wrapped, tells_consistency)
+            }
+            Command::Clear => {
+                self.document = Document::default();
+                Ok(self.engine_or(request, prefix, success()))
+            }
+            Command::Reload => Ok(self.reload(request, prefix)),
+            Command::Inconsistent { is_question } => {
+                let nothing = json!({ "is_consistent": true, "inconsistent_objects": [] });
+                Ok(self.engine_or(request, prefix, if is_question { nothing } else { success() }))
+            }
+            Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
+            Command::Engines if self.is_hasura => Ok(Step::Engine(self.ask_engine(request.clone(), prefix))),
+            Command::Engines => {
+                let error =
+                    format!("the upstream has no metadata API that knows \"{}\"", super::command::type_of(request));
+                Err(ApiError::new("not-supported", error))
+            }
+        }
+    }
+
+    fn edit(
+        &mut self,
+        subject: &Subject,
+        change: impl FnOnce(&mut Document) -> Result<(), ApiError>,
+    ) -> Result<Step, ApiError> {
+        change(&mut self.document)?;
+        (self.check)(&self.document).map_err(|found| edit::inconsistent(&self.document, subject, &found))?;
+        Ok(Step::Done(success()))
+    }
+
+    fn replace(
+        &mut self,
+        request: &Value,
+        prefix: &str,
+        metadata: &Map<String, Value>,
+        is_wrapped: bool,
+        tells_consistency: bool,
+    ) -> Result<Step, ApiError> {
+        self.edit(&Subject::Everything, |document| {
+            *document = Document::of_export(metadata);
+            Ok(())
+        })?;
+        let mut rest = metadata.clone();
+        rest.retain(|key, _| key != "actions" && key != "custom_types");
+        if self.is_hasura {
+            let mut request = request.clone();
+            let place = if is_wrapped { request.pointer_mut("/args/metadata") } else { request.get_mut("args") };
+            if let Some(place) = place {
+                *place = rest.into();
+            }
+            return Ok(Step::Engine(self.ask_engine(request, prefix)));
+        }
+        let is_something = |value: &Value| match value {
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+            _ => false,
+        };
+        if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
+            let error = format!("the upstream has no metadata API that could keep \"{key}\"");
+            return Err(ApiError::new("not-supported", error));
+        }
+        Ok(Step::Done(match tells_consistency {
+            true => json!({ "is_consistent": true, "inconsistent_objects": [] }),
+            false => success(),
+        }))
+    }
+
+    /// What somebody has written by hand may be inconsistent; then what is in use stays.
+    fn reload(&mut self, request: &Value, prefix: &str) -> Step {
+        if let Err(found) = (self.check)(&self.document) {
+            let error = edit::inconsistent(&self.document, &Subject::Everything, &found);
+            let objects = error.internal.map(|objects| *objects).unwrap_or_default();
+            return Step::Done(
+                json!({ "message": "success", "is_consistent": false, "inconsistent_objects": objects }),
+            );
+        }
+        self.reloads = true;
+        self.engine_or(request, prefix, json!({ "message": "success", "is_consistent": true }))
+    }
+
+    fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<Step, ApiError> {
+        let mut steps = Vec::with_capacity(commands.len());
+        for (index, command) in commands.iter().enumerate() {
+            let before = keeps_going.then(|| (self.document.clone(), self.engines.len()));
+            match (self.step(command, &format!("{prefix}.args[{index}]")), before) {
+                (Ok(step), _) => steps.push(step),
+                (Err(error), Some((document, engines))) => {
+                    self.document = document;
+                    self.engines.truncate(engines);
+                    steps.push(Step::Failed(error));
+                }
+                (Err(error), None) => return Err(error),
+            }
+        }
+        Ok(Step::All(steps))
+    }
+
+    fn engine_or(&mut self, request: &Value, prefix: &str, answer: Value) -> Step {
+        if self.is_hasura { Step::Engine(self.ask_engine(request.clone(), prefix)) } else { Step::Done(answer) }
+    }
+
+    fn ask_engine(&mut self, request: Value, prefix: &str) -> usize {
+        self.engines.push(EngineCommand { request, prefix: prefix.to_owned() });
+        self.engines.len() - 1
+    }
+
+    /// What the engine is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
+    #[must_use]
+    pub fn engine_request(&self) -> Option<Value> {
+        match self.engines.as_slice() {
+            [] => None,
+            [only] => Some(only.request.clone()),
+            several => {
+                Some(json!({ "type": "bulk", "args": several.iter().map(|one| &one.request).collect::<Vec<_>>() }))
+            }
+        }
+    }
+
+    /// The engine's error with the client's path in it.
+    #[must_use]
+    pub fn engine_error(&self, error: &Value) -> Value {
+        let mut error = error.clone();
+        let path = error.get("path").and_then(Value::as_str).unwrap_or("$").to_owned();
+        let path = match self.engines.as_slice() {
+            [only] => path.strip_prefix('$').map(|rest| format!("{}{rest}", only.prefix)),
+            several => path.strip_prefix("$.args[").and_then(|rest| {
+                let (index, rest) = rest.split_once(']')?;
+                let prefix = &several.get(index.parse::<usize>().ok()?)?.prefix;
+                Some(format!("{prefix}{rest}"))
+            }),
+        };
+        if let (Some(path), Value::Object(members)) = (path, &mut error) {
+            members.insert("path".into(), path.into());
+        }
+        error
+    }
+}
+
+impl Step {
+    /// The answer, with the engine's replies in it as they came. `version` is that of our own metadata.
+    #[must_use]
+    pub fn answer(&self, replies: &[&RawValue], version: u32) -> String {
+        match self {
+            Self::Done(answer) => answer.to_string(),
+            Self::Failed(error) => error.to_json().to_string(),
+            Self::Engine(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
+            Self::Export { engine, is_wrapped, document } => {
+                let reply = engine.and_then(|index| replies.get(index)).copied();
+                export(document, reply, *is_wrapped, version)
+            }
+            Self::All(steps) => {
+                let answers: Vec<String> = steps.iter().map(|step| step.answer(replies, version)).collect();
+                format!("[{}]", answers.join(","))
+            }
+        }
+    }
+}
+
+fn export(document: &Document, engines: Option<&RawValue>, is_wrapped: bool, version: u32) -> String {
+    let Some(engines) = engines else {
+        let mut metadata = json!({ "version": 3, "sources": [] });
+        if let Value::Object(members) = &mut metadata {
+            members.insert("actions".into(), shown::actions(document).into());
+            members.insert("custom_types".into(), shown::custom_types(document).into());
+            if !document.inherited_roles.is_empty() {
+                members.insert("inherited_roles".into(), document.inherited_roles.clone().into());
+            }
+        }
+        let wrapped = || json!({ "resource_version": version, "metadata": metadata });
+        return if is_wrapped { wrapped().to_string() } else { metadata.to_string() };
+    };
+    let Ok(members) = serde_json::from_str::<RawObject<'_>>(engines.get()) else { return engines.get().to_owned() };
+    if !is_wrapped {
+        return merged(document, &members);
+    }
+    let entries = members.0.iter().map(|(key, value)| match serde_json::from_str::<RawObject<'_>>(value.get()) {
+        Ok(metadata) if key == "metadata" => entry(key, &merged(document, &metadata)),
+        _ => entry(key, value.get()),
+    });
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+fn entry(key: &str, json: &str) -> String {
+    format!("{}:{json}", Value::from(key))
+}
+
+/// The engine's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
+/// engine is never asked for it.
+fn merged(document: &Document, engines: &RawObject<'_>) -> String {
+    let own = [
+        ("actions", Value::from(shown::actions(document))),
+        ("custom_types", Value::from(shown::custom_types(document))),
+    ];
+    let theirs = |key: &str| engines.get(key).and_then(|value| serde_json::from_str::<Value>(value.get()).ok());
+    let mut entries: Vec<String> = Vec::new();
+    for (key, value) in &engines.0 {
+        match own.iter().find(|(own, _)| own == key) {
+            Some((_, own)) => entries.push(entry(key, &combined(&theirs(key).unwrap_or_default(), own).to_string())),
+            None => entries.push(entry(key, value.get())),
+        }
+    }
+    for (key, own) in &own {
+        let is_empty = list(own).is_empty() && own.as_object().is_none_or(Map::is_empty);
+        if engines.get(key).is_none() && !is_empty {
+            entries.push(entry(key, &own.to_string()));
+        }
+    }
+    format!("{{{}}}", entries.join(","))
+}
+
+/// Lists by name, and objects of such lists.
+fn combined(theirs: &Value, own: &Value) -> Value {
+    match (theirs, own) {
+        (Value::Array(theirs), Value::Array(own)) => {
+            let is_ours = |entry: &&Value| own.iter().any(|one| one["name"] == entry["name"]);
+            theirs.iter().filter(|entry| !is_ours(entry)).chain(own).cloned().collect()
+        }
+        (Value::Object(theirs), Value::Object(own)) => {
+            let mut all = theirs.clone();
+            for (key, own) in own {
+                let combined = all.get(key).map_or_else(|| own.clone(), |theirs| combined(theirs, own));
+                all.insert(key.clone(), combined);
+            }
+            all.into()
+        }
+        _ => own.clone(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Requests to the metadata API: those about actions are answered here, all others are the engine's.
+
+use http::Method;
+use pingora::protocols::http::ServerSession;
+
+use super::body::{self, BodyError};
+use super::decode::Encoding;
+use super::phases::{Context, Gate};
+use super::screen::{pass, turn_away};
+use super::visit::{Visit, send_metadata};
+use crate::metadata::{Api, PATHS};
+
+/// Is this a request to it?
+pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
+    let head = session.req_header();
+    gate.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
+}
+
+/// Answers it, or lets it pass.
+///
+/// # Errors
+/// When the connection to the client broke.
+pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+    let Some(api) = &gate.metadata else { return Ok(false) };
+    let bytes_max = gate.world.settings.limits.body_bytes_max;
+    let mut share = gate.budget.share();
+    let read = async {
+        let encoding = Encoding::of(&session.req_header().headers)?;
+        let wire = body::read(session, bytes_max, &mut share).await?;
+        let decoded = match encoding {
+            Encoding::Identity => None,
+            encoding => Some(encoding.decode(&wire, bytes_max)?),
+        };
+        Ok((wire, decoded))
+    };
+    let (wire, decoded) = match read.await {
+        Ok(read) => read,
+        Err(BodyError::Broken(error)) => return Err(error.into_down()),
+        Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
+    };
+    ctx.body_was_read = true;
+    let Some(request) = Api::request_of(decoded.as_deref().unwrap_or(&wire)) else {
+        return pass(gate, session, ctx, wire).await;
+    };
+    let visit = Visit::of(gate, session);
+    let answer = api.answer(&gate.world, request, visit.asked()).await;
+    send_metadata(session, ctx, &visit, answer).await
+}

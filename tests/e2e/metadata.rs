@@ -1,0 +1,435 @@
+//! The metadata API beyond single commands: what is written where, several replicas, and Hasura behind it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::harness::engines::Engines;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("off_unless_a_place_is_named", off_unless_a_place_is_named),
+    ("files_are_written_as_hasuras_tools_write_them", files_are_written_as_hasuras_tools_write_them),
+    ("nothing_of_a_folder_is_lost", nothing_of_a_folder_is_lost),
+    ("what_was_begun_is_finished", what_was_begun_is_finished),
+    ("places_that_cannot_be_written", places_that_cannot_be_written),
+    ("replicas_share_a_database", replicas_share_a_database),
+    ("an_export_of_hasura_has_ours_in_it", an_export_of_hasura_has_ours_in_it),
+    ("a_bulk_with_commands_of_hasura", a_bulk_with_commands_of_hasura),
+    ("names_of_the_engine_are_refused", names_of_the_engine_are_refused),
+];
+
+const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");
+
+/// Sends a command as an admin: status and answer.
+fn command(pillion: &Pillion, body: &Value) -> (u16, Value) {
+    let (status, text) = command_text(pillion, body);
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+fn command_text(pillion: &Pillion, body: &Value) -> (u16, String) {
+    let headers = [("Content-Type", "application/json"), SECRET];
+    let answer = pillion.client().request("POST", "/v1/metadata", &headers, body.to_string().as_bytes());
+    (answer.status(), answer.text())
+}
+
+fn ask(pillion: &Pillion, document: &str) -> Value {
+    let body = json!({ "query": document }).to_string();
+    let headers = [("Content-Type", "application/json"), SECRET];
+    pillion.client().request("POST", "/graphql", &headers, body.as_bytes()).json()
+}
+
+fn setup(engine: u16, actions: &str, handlers: u16) -> Setup {
+    let setup = Setup::before(engine).with_actions(actions, handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    setup.with_own_copy()
+}
+
+fn into_folder(engine: u16, actions: &str, handlers: u16) -> Setup {
+    setup(engine, actions, handlers).flag("--metadata-api=folder")
+}
+
+fn create(name: &str) -> Value {
+    let definition = json!({ "type": "query", "output_type": "Int", "handler": "{{HANDLERS}}/number" });
+    json!({ "type": "create_action", "args": { "name": name, "definition": definition } })
+}
+
+fn done() -> (u16, Value) {
+    (200, json!({ "message": "success" }))
+}
+
+fn off_unless_a_place_is_named(engines: &Engines) {
+    let pillion = setup(engines.postgraphile, "empty", 1).start().wait_until_ready();
+    assert_eq!(command(&pillion, &create("mine")).0, 404);
+}
+
+fn files_are_written_as_hasuras_tools_write_them(engines: &Engines) {
+    let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
+    let folder = pillion.copy.clone().expect("a folder");
+    let types = json!({
+        "enums": [{ "name": "Tone", "values": [{ "value": "KIND", "description": "not \"rough\"" }] }],
+        "input_objects": [{ "name": "In", "fields": [{ "name": "tone", "type": "Tone!" }] }],
+        "objects": [{
+            "name": "Out",
+            "description": "What comes out",
+            "fields": [{ "name": "id", "type": "Int!", "description": "Its number" }],
+            "relationships": [{ "name": "row", "type": "object", "remote_table": "rows", "field_mapping": { "id": "id" } }],
+        }],
+        "scalars": [{ "name": "Money" }],
+    });
+    let action = json!({
+        "name": "greet",
+        "comment": "Says \"yes\": and more",
+        "definition": {
+            "kind": "synchronous",
+            "type": "mutation",
+            "handler": "{{HANDLERS}}/greet",
+            "arguments": [{ "name": "in", "type": "[In!]!" }, { "name": "price", "type": "Money", "description": "how much" }],
+            "output_type": "Out!",
+            "headers": [{ "name": "x-key", "value_from_env": "HANDLERS" }, { "name": "x-on", "value": "yes" }],
+            "forward_client_headers": true,
+            "timeout": 10,
+            "request_transform": {
+                "version": 2,
+                "template_engine": "Kriti",
+                "body": { "action": "transform", "template": "{\n  \"a\": {{$body.input}}\n}" },
+            },
+        },
+    });
+    assert_eq!(command(&pillion, &json!({ "type": "set_custom_types", "args": types })), done());
+    assert_eq!(command(&pillion, &json!({ "type": "create_action", "args": action })), done());
+    let permission = json!({ "action": "greet", "role": "user", "comment": "all of them" });
+    assert_eq!(command(&pillion, &json!({ "type": "create_action_permission", "args": permission })), done());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let wanted_graphql = r#"type Mutation {
+  greet(
+    in: [In!]!
+    "how much"
+    price: Money
+  ): Out!
+}
+
+input In {
+  tone: Tone!
+}
+
+type Out {
+  "Its number"
+  id: Int!
+}
+
+enum Tone {
+  "not \"rough\""
+  KIND
+}
+
+scalar Money
+"#;
+    assert_eq!(read("actions.graphql"), wanted_graphql);
+    let wanted_yaml = r#"actions:
+  - name: greet
+    definition:
+      kind: synchronous
+      handler: "{{HANDLERS}}/greet"
+      headers:
+        - name: x-key
+          value_from_env: HANDLERS
+        - name: x-on
+          value: "yes"
+      forward_client_headers: true
+      timeout: 10
+      request_transform:
+        version: 2
+        template_engine: Kriti
+        body:
+          action: transform
+          template: |-
+            {
+              "a": {{$body.input}}
+            }
+    comment: "Says \"yes\": and more"
+    permissions:
+      - role: user
+        comment: all of them
+custom_types:
+  enums:
+    - name: Tone
+  input_objects:
+    - name: In
+  objects:
+    - name: Out
+      description: What comes out
+      relationships:
+        - name: row
+          type: object
+          remote_table: rows
+          field_mapping:
+            id: id
+  scalars:
+    - name: Money
+"#;
+    assert_eq!(read("actions.yaml"), wanted_yaml);
+    assert_eq!(names_in(&folder), ["actions.graphql", "actions.yaml"]);
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Every folder of the tests is rewritten by a command and says the same afterwards.
+fn nothing_of_a_folder_is_lost(engines: &Engines) {
+    for actions in ["supplies", "rest", "hasura-sync", "relationships", "handlers"] {
+        let engine = engines.postgraphile;
+        let start = |setup: Setup| {
+            let keys = ["KEY", "PAYMENTS", "API_KEY", "CRM_KEY", "ACTION_SECRET_ENV", "FORMER_KEY", "ACTION_SECRET"];
+            let setup = keys.into_iter().fold(setup, |setup, name| setup.env(name, "http://127.0.0.1:1"));
+            setup.flag("--dialect=standard").start()
+        };
+        let export = |pillion: &Pillion| command(pillion, &json!({ "type": "export_metadata", "args": {} }));
+        let schema = |pillion: &Pillion| ask(pillion, ALL);
+        let pillion = start(into_folder(engine, actions, 1)).wait_until_ready();
+        let (before, seen_before) = (export(&pillion), schema(&pillion));
+        assert_eq!(before.0, 200, "{actions}: {before:?}");
+        assert_eq!(command(&pillion, &create("pillion_test")), done(), "{actions}");
+        assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "pillion_test" } })), done());
+        assert_eq!(schema(&pillion), seen_before, "{actions}");
+        let folder = pillion.copy.clone().expect("a folder");
+        let mut again = into_folder(engine, actions, 1);
+        std::fs::remove_dir_all(again.copy.as_ref().expect("a copy")).expect("it goes");
+        copy(&folder, again.copy.as_ref().expect("a copy"));
+        again.flags.retain(|flag| flag != "--metadata-api=folder");
+        let again = start(again.flag("--metadata-api=folder")).wait_until_ready();
+        let after = export(&again).1;
+        for key in ["actions", "custom_types"] {
+            for (number, wanted) in parts(&before.1[key]).iter().enumerate() {
+                assert_eq!(parts(&after[key]).get(number), Some(wanted), "{actions}");
+            }
+        }
+        assert_eq!(schema(&again), seen_before, "{actions}");
+    }
+}
+
+/// The elements of a list, or of the lists of an object.
+fn parts(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(lists) => lists.values().flat_map(parts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// All that could get lost.
+const ALL: &str = "{ __schema { types { name kind description enumValues { name description } inputFields { ...Input } \
+                   fields { name description type { ...Type } args { ...Input } } } } } \
+                   fragment Input on __InputValue { name description defaultValue type { ...Type } } \
+                   fragment Type on __Type { name kind ofType { name kind ofType { name kind ofType { name kind } } } }";
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a folder");
+    for name in names_in(from) {
+        std::fs::copy(from.join(&name), to.join(&name)).expect("a copy");
+    }
+}
+
+/// Somebody died after the new files had been made known.
+fn what_was_begun_is_finished(engines: &Engines) {
+    let setup = into_folder(engines.postgraphile, "empty", 1);
+    let folder = setup.copy.clone().expect("a folder");
+    let (writing, written) = (folder.join(".pillion-writing"), folder.join(".pillion-written"));
+    for folder in [&writing, &written] {
+        std::fs::create_dir(folder).expect("a folder");
+    }
+    std::fs::write(writing.join("actions.yaml"), "half of it").expect("a file");
+    std::fs::write(written.join("actions.graphql"), "type Query {\n  late: Int\n}\n").expect("a file");
+    std::fs::write(written.join("actions.yaml"), "actions: [{name: late, definition: {handler: 'http://h/'}}]\n")
+        .expect("a file");
+    let pillion = setup.start().wait_until_ready();
+    assert_eq!(names_in(&folder), ["actions.graphql", "actions.yaml"]);
+    let exported = command(&pillion, &json!({ "type": "export_metadata", "args": {} })).1;
+    assert_eq!(exported["actions"][0]["name"], json!("late"));
+}
+
+fn places_that_cannot_be_written(engines: &Engines) {
+    let said = |setup: Setup| {
+        let (status, said) = setup.start_in_vain();
+        assert!(!status.success());
+        said
+    };
+    let open = Setup::before(engines.postgraphile).with_actions("empty", 1).with_own_copy();
+    let said_open = said(open.flag("--metadata-api=folder"));
+    assert!(said_open.contains("without an admin secret everybody could change the metadata"), "{said_open}");
+    let nowhere = Setup::before(engines.postgraphile).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    let said_nowhere = said(nowhere.flag("--metadata-api=folder"));
+    assert!(said_nowhere.contains("there is no metadata folder to write into"), "{said_nowhere}");
+    let split = into_folder(engines.postgraphile, "empty", 1);
+    let folder = split.copy.clone().expect("a folder").join("actions");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("more.yaml"), "actions: []\n").expect("a file");
+    let said_split = said(split);
+    assert!(said_split.contains("move what is in") && said_split.contains("more.yaml"), "{said_split}");
+    let missing = setup(engines.postgraphile, "empty", 1).flag("--metadata-api=postgres");
+    assert!(said(missing).contains("set PILLION_DATABASE_URL"));
+    let dead = setup(engines.postgraphile, "empty", 1).flag("--metadata-api=postgres");
+    let said_dead = said(dead.env("PILLION_DATABASE_URL", "postgres://user:c4nary@127.0.0.1:1/none"));
+    assert!(said_dead.contains("the database cannot be used") && !said_dead.contains("c4nary"), "{said_dead}");
+}
+
+fn replicas_share_a_database(engines: &Engines) {
+    let url = engines.new_database("replicas");
+    let handlers = Scripted::start();
+    handlers.on_path("/number", Reply::json("7"));
+    let start = |actions: &str| {
+        let setup = setup(engines.postgraphile, actions, handlers.port).flag("--metadata-api=postgres");
+        setup.env("PILLION_DATABASE_URL", &url).start().wait_until_ready()
+    };
+    // The first one brings its folder along, the second one's counts for nothing.
+    let one = start("lookups");
+    let other = start("empty");
+    let export = |pillion: &Pillion| command(pillion, &json!({ "type": "export_metadata", "version": 2, "args": {} }));
+    assert_eq!(export(&one), export(&other));
+    assert_eq!(export(&one).1["metadata"]["actions"][0]["name"], json!("wishes"));
+    assert_eq!(command(&one, &create("shared")), done());
+    assert_eq!(ask(&one, "{ shared }"), json!({ "data": { "shared": 7 } }));
+    let started = Instant::now();
+    wait_until("the other replica's action", || ask(&other, "{ shared }")["data"]["shared"] == json!(7));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // Both change something at the same time, again and again: nothing is lost, and who is too late is told.
+    let made: Vec<String> = std::thread::scope(|scope| {
+        let threads = [(&one, "a"), (&other, "b")].map(|(pillion, letter)| {
+            scope.spawn(move || {
+                let mut made = Vec::new();
+                for number in 0..10 {
+                    let name = format!("{letter}{number}");
+                    match command(pillion, &create(&name)) {
+                        (200, _) => made.push(name),
+                        (409, error) => assert_eq!(error["code"], json!("conflict")),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                made
+            })
+        });
+        threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect()
+    });
+    let names = |pillion: &Pillion| -> Vec<String> {
+        let exported = export(pillion).1;
+        let actions = exported["metadata"]["actions"].as_array().cloned().unwrap_or_default();
+        actions.iter().filter_map(|action| action["name"].as_str().map(str::to_owned)).collect()
+    };
+    let kept = names(&one);
+    assert_eq!(kept, names(&other));
+    assert_eq!(kept.len(), 3 + made.len());
+    assert!(made.len() >= 10 && made.iter().all(|name| kept.contains(name)), "{made:?} {kept:?}");
+    // A third one finds it all.
+    drop(one);
+    assert_eq!(names(&start("empty")), kept);
+}
+
+/// Hasura cannot be run here: its GraphQL is a real engine's, its metadata API says what it is told.
+fn hasura() -> Scripted {
+    let hasura = Scripted::start();
+    hasura.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"query_root","__schema":{"queryType":{"name":"query_root"},"mutationType":null,"subscriptionType":null}}}"#));
+    hasura
+}
+
+fn before_hasura(hasura: &Scripted) -> Pillion {
+    let setup = into_folder(hasura.port, "lookups", 1).config("introspection: engine\n");
+    setup.start().wait_until_ready()
+}
+
+fn an_export_of_hasura_has_ours_in_it(_: &Engines) {
+    let hasura = hasura();
+    let pillion = before_hasura(&hasura);
+    let own = r#""sources":[{"name":"default", "n":1.10,"tables":[]}]"#;
+    let theirs = r#"{"name":"theirs","definition":{"handler":"http://t/"}},{"name":"wish","definition":{"handler":"http://old/"}}"#;
+    let types = r#"{"objects":[{"name":"Theirs","fields":[]},{"name":"Wish","fields":[]}],"scalars":[{"name":"s"}]}"#;
+    let metadata = format!(r#"{{"version":3,{own},"actions":[{theirs}],"custom_types":{types},"network":{{}}}}"#);
+    hasura.on_path("/v1/metadata", Reply::json(&format!(r#"{{"resource_version":12,"metadata":{metadata}}}"#)));
+    let (status, text) = command_text(&pillion, &json!({ "type": "export_metadata", "version": 2, "args": {} }));
+    assert_eq!(status, 200);
+    assert!(
+        text.starts_with(&format!(r#"{{"resource_version":12,"metadata":{{"version":3,{own},"actions":["#)),
+        "{text}"
+    );
+    assert!(text.ends_with(r#","network":{}}}"#), "{text}");
+    let exported: Value = serde_json::from_str(&text).expect("JSON");
+    let names = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(names(&exported["metadata"]["actions"]), ["theirs", "wishes", "wish"]);
+    assert_eq!(exported["metadata"]["actions"][2]["definition"]["handler"], json!("{{HANDLERS}}/wish"));
+    assert_eq!(names(&exported["metadata"]["custom_types"]["objects"]), ["Theirs", "Wish"]);
+    assert_eq!(names(&exported["metadata"]["custom_types"]["scalars"]), ["s"]);
+    // The first version has nothing around it.
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"version":3,"sources":[]}"#));
+    let (_, bare) = command(&pillion, &json!({ "type": "export_metadata", "args": {} }));
+    assert_eq!(names(&bare["actions"]), ["wishes", "wish"]);
+    let seen = hasura.take_seen();
+    let asked = seen.iter().find(|request| request.path() == "/v1/metadata").expect("a request");
+    assert_eq!(asked.header("x-hasura-admin-secret"), Some("s3cret"));
+}
+
+fn a_bulk_with_commands_of_hasura(_: &Engines) {
+    let hasura = hasura();
+    let pillion = before_hasura(&hasura);
+    let commands = |own: Value| {
+        let track = |table: &str| json!({ "type": "pg_track_table", "args": { "table": table } });
+        json!({ "type": "bulk", "args": [track("a"), own, track("b")] })
+    };
+    hasura.on_path("/v1/metadata", Reply::json(r#"[{"message":"success","n":1.0},{"message":"also"}]"#));
+    let (status, text) = command_text(&pillion, &commands(create("mine")));
+    assert_eq!(status, 200);
+    assert_eq!(text, r#"[{"message":"success","n":1.0},{"message":"success"},{"message":"also"}]"#);
+    let asked = |hasura: &Scripted| {
+        let seen = hasura.take_seen();
+        seen.into_iter().filter(|request| request.path() == "/v1/metadata").map(|one| one.json()).collect::<Vec<_>>()
+    };
+    let sent = asked(&hasura);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0]["args"].as_array().map(Vec::len), Some(2), "{sent:?}");
+    // Hasura says no: nothing of ours stays, and the path is that of the client's request.
+    hasura.on_path(
+        "/v1/metadata",
+        Reply::status(400, r#"{"path":"$.args[1].args","error":"no such table","code":"not-exists"}"#),
+    );
+    let (status, error) = command(&pillion, &commands(create("other")));
+    assert_eq!(
+        (status, error),
+        (400, json!({ "path": "$.args[2].args", "error": "no such table", "code": "not-exists" }))
+    );
+    assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "other" } })).0, 400);
+    // We say no: Hasura is not asked.
+    asked(&hasura);
+    assert_eq!(command(&pillion, &commands(create("mine"))).0, 400);
+    assert_eq!(asked(&hasura), Vec::<Value>::new());
+    // A replacement goes to both, each with its own part.
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"is_consistent":true,"inconsistent_objects":[]}"#));
+    let metadata =
+        json!({ "version": 3, "sources": [{ "name": "s" }], "actions": [create("only")["args"]], "custom_types": {} });
+    let replace =
+        json!({ "type": "replace_metadata", "version": 2, "resource_version": 9, "args": { "metadata": metadata } });
+    assert_eq!(command(&pillion, &replace), (200, json!({ "is_consistent": true, "inconsistent_objects": [] })));
+    let wanted = json!({ "version": 3, "sources": [{ "name": "s" }] });
+    let sent = asked(&hasura);
+    assert_eq!((&sent[0]["args"]["metadata"], &sent[0]["resource_version"]), (&wanted, &json!(9)));
+    assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "only" } })), done());
+    // What is no answer of such an API changes nothing.
+    hasura.on_path("/v1/metadata", Reply::status(404, "<html>"));
+    assert_eq!(command(&pillion, &commands(create("late"))).0, 502);
+    assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "late" } })).0, 400);
+}
+
+fn names_of_the_engine_are_refused(engines: &Engines) {
+    let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
+    let (status, error) = command(&pillion, &create("allProducts"));
+    assert_eq!((status, &error["code"]), (400, &json!("invalid-configuration")), "{error}");
+    assert!(error["error"].as_str().is_some_and(|text| text.contains("allProducts")), "{error}");
+    assert_eq!(command(&pillion, &create("mine")), done());
+}
