@@ -72,6 +72,12 @@ impl Refusal {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.selectionSet.{name}")))
     }
 
+    /// A mutation of a role that has none.
+    #[must_use]
+    pub fn no_mutations() -> Self {
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, "no mutations exist").at("$"))
+    }
+
     /// GET for something that writes.
     #[must_use]
     pub fn get_must_read(kind: OperationKind) -> Self {

@@ -9,7 +9,8 @@ use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use super::{Envelope, World};
 use crate::graphql::plan::Plan;
-use crate::model::action::OperationKind;
+use crate::model::action::{Action, OperationKind};
+use crate::model::response::Dialect;
 use crate::session::Session;
 
 /// What is checked, for whom.
@@ -36,7 +37,11 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 /// # Errors
 /// The mistakes in it.
 pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Result<(), Refusal> {
-    subject.plan.validate(subject.snapshot, subject.session.role())?;
+    if let Err(refusal) = subject.plan.validate(subject.snapshot, subject.session.role()) {
+        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        let has_none = Box::pin(subject.has_no_mutations()).await;
+        return Err(if has_none { Refusal::no_mutations() } else { refusal });
+    }
     let Plan { parts, has_relationships, .. } = &subject.plan.plan;
     let asks_engine = !parts.is_empty() || *has_relationships;
     if !asks_engine || !subject.snapshot.merges_introspection {
@@ -113,6 +118,21 @@ impl Subject<'_> {
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
         }
         self.known()
+    }
+
+    /// Has this role nothing to write with, neither here nor in the engine? Hasura has words of its own for that.
+    async fn has_no_mutations(&self) -> bool {
+        let is_meant = self.snapshot.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;
+        let may_write =
+            |action: &Arc<Action>| action.kind == OperationKind::Mutation && action.allows(self.session.role());
+        if !is_meant || self.snapshot.schema.actions.values().any(may_write) {
+            return false;
+        }
+        let merged = match self.known() {
+            Some(known) => Some(known),
+            None => self.learn().await,
+        };
+        merged.is_some_and(|merged| merged.role_schema.schema.schema_definition.mutation.is_none())
     }
 
     fn asker(&self) -> Asker<'_> {

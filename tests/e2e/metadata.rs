@@ -16,6 +16,7 @@ pub const TESTS: &[super::Test] = &[
     ("files_are_written_as_hasuras_tools_write_them", files_are_written_as_hasuras_tools_write_them),
     ("nothing_of_a_folder_is_lost", nothing_of_a_folder_is_lost),
     ("what_was_begun_is_finished", what_was_begun_is_finished),
+    ("a_reload_takes_what_was_written_by_hand", a_reload_takes_what_was_written_by_hand),
     ("places_that_cannot_be_written", places_that_cannot_be_written),
     ("replicas_share_a_database", replicas_share_a_database),
     ("an_export_of_hasura_has_ours_in_it", an_export_of_hasura_has_ours_in_it),
@@ -254,6 +255,36 @@ fn what_was_begun_is_finished(engines: &Engines) {
     assert_eq!(names_in(&folder), ["actions.graphql", "actions.yaml"]);
     let exported = command(&pillion, &json!({ "type": "export_metadata", "args": {} })).1;
     assert_eq!(exported["actions"][0]["name"], json!("late"));
+}
+
+fn a_reload_takes_what_was_written_by_hand(engines: &Engines) {
+    let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
+    let folder = pillion.copy.clone().expect("a folder");
+    let reload = || command(&pillion, &json!({ "type": "reload_metadata", "args": {} }));
+    let known =
+        || ask(&pillion, "{ hand }")["errors"][0]["message"] != json!("Cannot query field \"hand\" on type \"Query\".");
+    let write = |handler: &str| {
+        let definition = format!("{{type: query, output_type: Int, handler: '{handler}'}}");
+        std::fs::write(
+            folder.join("actions.yaml"),
+            format!("actions:\n  - name: hand\n    definition: {definition}\n"),
+        )
+        .expect("a file");
+    };
+    write("http://127.0.0.1:1/");
+    assert!(!known());
+    assert_eq!(reload(), (200, json!({ "message": "success", "is_consistent": true })));
+    assert!(known());
+    // What is in use stays when the files cannot be used.
+    write("{{NOWHERE}}/");
+    let (status, answer) = reload();
+    assert_eq!((status, &answer["is_consistent"]), (200, &json!(false)));
+    assert_eq!(answer["inconsistent_objects"][0]["name"], json!("action hand"));
+    assert!(known());
+    std::fs::write(folder.join("actions.yaml"), "actions: [").expect("a file");
+    let (status, answer) = reload();
+    assert!(status == 500 && answer["error"].as_str().is_some_and(|text| text.contains("actions.yaml:1:")), "{answer}");
+    assert!(known());
 }
 
 fn places_that_cannot_be_written(engines: &Engines) {
