@@ -153,7 +153,7 @@ fn every_case_of_hasuras_that_passes_is_there() {
         let named = |line: &str| line.strip_prefix("| ")?.strip_suffix(&cell).map(str::to_owned);
         let listed: Vec<String> =
             table.lines().filter_map(named).map(|name| name.trim_start_matches("sync/").to_owned()).collect();
-        let cases = read(&format!("tests/fixtures/http/{file}.yaml"));
+        let cases = read(format!("tests/fixtures/http/{file}.yaml"));
         // What follows are cases of our own.
         let hasuras = cases.split("\n  # Ours.\n").next().unwrap_or_default();
         let ours: Vec<&str> = hasuras.lines().filter_map(|line| line.strip_prefix("  - name: ")).collect();

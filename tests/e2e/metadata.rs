@@ -283,7 +283,10 @@ fn a_reload_takes_what_was_written_by_hand(engines: &Engines) {
     assert!(known());
     std::fs::write(folder.join("actions.yaml"), "actions: [").expect("a file");
     let (status, answer) = reload();
-    assert!(status == 500 && answer["error"].as_str().is_some_and(|text| text.contains("actions.yaml:1:")), "{answer}");
+    assert!(
+        status == 500 && answer["error"].as_str().is_some_and(|text| text.contains("actions.yaml:2:1: error")),
+        "{answer}"
+    );
     assert!(known());
 }
 
