@@ -115,11 +115,14 @@ fn key_of(field: &RelatedField, object: &Map<String, Value>) -> Key {
     let mut values = Vec::new();
     for name in field.relationship.lookup.key_fields() {
         let value = object.get(name).unwrap_or(&Value::Null);
-        match (value, &field.relationship.lookup) {
+        let is_list_of_scalars = || value.as_array().is_some_and(|items| items.iter().all(is_scalar));
+        let may_be_list = matches!(field.relationship.lookup, Lookup::RootField { .. });
+        match value {
             // The sums over no rows are the engine's to say.
-            (Value::Null, _) if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
-            (Value::Null, _) => return Key::Null,
-            (Value::Array(_) | Value::Object(_), Lookup::Table { .. }) => return Key::Unfit(name.to_owned()),
+            Value::Null if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
+            Value::Null => return Key::Null,
+            // The keys of an object would become part of the document, and a handler does not write documents.
+            value if !is_scalar(value) && !(may_be_list && is_list_of_scalars()) => return Key::Unfit(name.to_owned()),
             _ => {}
         }
         // The length keeps two fields apart whatever they hold.
@@ -128,6 +131,10 @@ fn key_of(field: &RelatedField, object: &Map<String, Value>) -> Key {
         values.push(value.clone());
     }
     Key::Values(text, values)
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
 }
 
 /// Engines write a number that is too large for JavaScript as a string, and identifiers in lower case.
@@ -175,7 +182,7 @@ impl Wanted {
         let mut requests = Requests::default();
         for (index, wanted) in self.fields.values().enumerate() {
             let keys: Vec<usize> = (0..wanted.keys.len()).collect();
-            requests.add(index, &keys, wanted.keys.len() > 1 && comes_as_list(&wanted.field));
+            requests.add(index, wanted, &keys, wanted.keys.len() > 1 && comes_as_list(&wanted.field));
         }
         requests.done
     }
@@ -188,7 +195,7 @@ impl Wanted {
         for (index, wanted) in self.fields.values().enumerate() {
             let is_missing = |key: &usize| !found.rows.contains_key(&(index, *key));
             let missing: Vec<usize> = (0..wanted.keys.len()).filter(is_missing).collect();
-            requests.add(index, &missing, false);
+            requests.add(index, wanted, &missing, false);
         }
         requests.done
     }
@@ -263,20 +270,32 @@ fn alias_of(index: usize) -> String {
 struct Requests {
     done: Vec<RowRequest>,
     /// Keys in the last of them.
-    filled: usize,
+    keys: usize,
+    /// About how long its document is.
+    bytes: usize,
 }
 
+/// Bytes of one document that asks for rows, as near as makes no difference.
+const DOCUMENT_BYTES: usize = 1024 * 1024;
+
+/// Bytes that a key takes beside what the client has written: values, aliases, names.
+const KEY_BYTES: usize = 128;
+
 impl Requests {
-    fn add(&mut self, field: usize, keys: &[usize], is_list: bool) {
+    fn add(&mut self, field: usize, wanted: &WantedField, keys: &[usize], is_list: bool) {
+        let written = if is_list { 0 } else { wanted.field.selection.len() + wanted.field.arguments_length() };
+        let bytes = KEY_BYTES + written;
         let mut left = keys;
         while !left.is_empty() {
-            if self.done.is_empty() || self.filled >= KEYS_PER_REQUEST {
+            if self.done.is_empty() || self.keys >= KEYS_PER_REQUEST || self.bytes >= DOCUMENT_BYTES {
                 self.done.push(RowRequest::default());
-                self.filled = 0;
+                (self.keys, self.bytes) = (0, 0);
             }
-            let (now, later) = left.split_at(left.len().min(KEYS_PER_REQUEST - self.filled));
+            let room = (DOCUMENT_BYTES - self.bytes).div_ceil(bytes).min(KEYS_PER_REQUEST - self.keys);
+            let (now, later) = left.split_at(left.len().min(room));
             left = later;
-            self.filled += now.len();
+            self.keys += now.len();
+            self.bytes += now.len() * bytes;
             let Some(request) = self.done.last_mut() else { return };
             if is_list {
                 request.entries.push(Entry { field, keys: now.to_vec(), is_list });

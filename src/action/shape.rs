@@ -69,6 +69,9 @@ pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected
     Shaped { json: shaper.json, errors: shaper.errors, null_escapes }
 }
 
+/// Errors of the engine's rows that are kept; nobody is told so many.
+const ERRORS_KEPT: usize = 100;
+
 /// Marks that an error has been noted and that null must travel up.
 struct Failed;
 
@@ -227,7 +230,7 @@ impl Shaper<'_> {
     /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
     fn complete_related(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> Result<(), Failed> {
         let RelatedRows { json, errors } = self.rows.rows(field, object);
-        for error in errors.iter() {
+        for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
             let path = self.path.iter().chain(&error.path).cloned().collect();
             let related = Some(Box::new(error.clone()));
             self.errors.push(ShapeError { message: error.message.clone(), path, related });

@@ -13,13 +13,24 @@ use crate::graphql::related::VariableText;
 /// Requests for the rows of one answer that are under way at one time.
 const REQUESTS_AT_ONCE: usize = 4;
 
+/// Requests for the rows of one answer: a long selection is repeated for each key, and makes the documents large.
+const REQUESTS_MAX: usize = 32;
+
 /// Fetches all rows. What cannot be had has its error in their place.
 pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
     let mut found = Found::default();
     let max = running.snapshot.limits.relationship_keys_max;
     let requests = wanted.requests();
-    if wanted.count() > max {
-        let message = format!("the answer has {} keys of relationships; at most {max} are looked up", wanted.count());
+    let too_many = match (wanted.count(), requests.len()) {
+        (count, _) if count > max => {
+            Some(format!("the answer has {count} keys of relationships; at most {max} are looked up"))
+        }
+        (_, count) if count > REQUESTS_MAX => {
+            Some(format!("the relationships of the answer need {count} requests; at most {REQUESTS_MAX} are sent"))
+        }
+        _ => None,
+    };
+    if let Some(message) = too_many {
         let error = RelatedError::new(LIMIT_EXCEEDED, message);
         requests.iter().for_each(|request| found.fail(request, &error));
         return found;

@@ -30,6 +30,15 @@ pub struct RelatedField {
     pub variables: Vec<VariableText>,
 }
 
+impl RelatedField {
+    /// Bytes of all its arguments.
+    #[must_use]
+    pub fn arguments_length(&self) -> usize {
+        let filter = self.where_argument.as_ref().map_or(0, |filter| filter.text.len());
+        filter + self.directives.len() + self.arguments.iter().map(String::len).sum::<usize>()
+    }
+}
+
 /// A client's `where`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WhereArgument {
