@@ -23,6 +23,8 @@ pub mod database;
 #[cfg(feature = "server")]
 pub mod execute;
 #[cfg(feature = "server")]
+pub mod jobs;
+#[cfg(feature = "server")]
 pub mod metadata;
 #[cfg(feature = "server")]
 pub mod proxy;

@@ -8,6 +8,15 @@ use crate::model::json::parse_strict;
 /// Why a handler gave no usable value. `Display` may be shown to any client.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum AnswerError {
+    /// The call of an asynchronous action is not stored; nothing was done.
+    #[error("the action could not be stored and will not run; try again later")]
+    NotStored,
+    /// A stored call cannot be looked up now.
+    #[error("the result of the action cannot be looked up; try again later")]
+    NotLookedUp,
+    /// No id of a stored call.
+    #[error("invalid input syntax for type uuid: \"{0}\"")]
+    NotAnId(String),
     /// No answer came: refused, reset, timed out, too large, or the call could not be made.
     #[error("http exception when calling webhook")]
     NoAnswer(#[from] CallFault),

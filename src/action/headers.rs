@@ -86,6 +86,19 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// What has to be kept of the client's headers so that they can be sent on later: no more than the handler gets.
+#[must_use]
+pub fn kept(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if rules.forward_client_headers {
+        let own = [header::HOST, header::USER_AGENT, header::ORIGIN];
+        for (name, value) in end_to_end(client).filter(|(name, _)| is_forwarded(rules, name) || own.contains(name)) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
 fn is_forwarded(rules: &HeaderRules, name: &HeaderName) -> bool {
     let text = name.as_str();
     // An underscore is a dash to many servers behind us, so such a name must not stand in for a session variable.

@@ -122,7 +122,7 @@ fn key_of(field: &RelatedField, object: &Map<String, Value>) -> Key {
             Value::Null if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
             Value::Null => return Key::Null,
             // The keys of an object would become part of the document, and a handler does not write documents.
-            value if !is_scalar(value) && !(may_be_list && is_list_of_scalars()) => return Key::Unfit(name.to_owned()),
+            value if !(is_scalar(value) || may_be_list && is_list_of_scalars()) => return Key::Unfit(name.to_owned()),
             _ => {}
         }
         // The length keeps two fields apart whatever they hold.

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::related::RelatedField;
 use crate::graphql::selection::Selected;
 use crate::model::response::{Dialect, PathSegment};
-use crate::model::types::{TypeKind, TypeRef, Types};
+use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -198,15 +199,12 @@ impl Shaper<'_> {
                 }
             }
         }
+        if selected.is_all {
+            return self.complete_all_fields(fields, object, selected);
+        }
         self.json.push('{');
-        for (index, field) in selected.0.iter().enumerate() {
-            if index > 0 {
-                self.json.push(',');
-            }
-            // A GraphQL name needs no escapes.
-            self.json.push('"');
-            self.json.push_str(&field.response_name);
-            self.json.push_str("\":");
+        for (index, field) in selected.fields.iter().enumerate() {
+            self.push_key(index, &field.response_name);
             if field.name == "__typename" {
                 self.json.push('"');
                 self.json.push_str(type_name);
@@ -225,6 +223,34 @@ impl Shaper<'_> {
         }
         self.json.push('}');
         Ok(())
+    }
+
+    /// The recursion ends with the value, whose nesting is limited where it is read.
+    fn complete_all_fields(
+        &mut self,
+        fields: &IndexMap<String, OutputField>,
+        object: &Map<String, Value>,
+        selected: &Selected,
+    ) -> Result<(), Failed> {
+        self.json.push('{');
+        for (index, (name, field)) in fields.iter().enumerate() {
+            self.push_key(index, name);
+            self.path.push(PathSegment::Field(name.clone()));
+            self.complete(&field.ty, object.get(name), selected, Place::Field(name))?;
+            self.path.pop();
+        }
+        self.json.push('}');
+        Ok(())
+    }
+
+    /// A GraphQL name needs no escapes.
+    fn push_key(&mut self, index: usize, name: &str) {
+        if index > 0 {
+            self.json.push(',');
+        }
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
     }
 
     /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.

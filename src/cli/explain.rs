@@ -20,6 +20,7 @@ use crate::execute::refusal::Refusal;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{Envelope, World};
 use crate::graphql::client_schema::{EngineSchema, build_client_schema};
+use crate::graphql::plan::CallKind;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -131,6 +132,7 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
         shows_status: false,
         deadline: Instant::now() + Duration::from_secs(1),
         batch: None,
+        handler_headers: HeaderMap::new(),
         authenticated: OnceCell::new(),
     }
 }
@@ -199,12 +201,19 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             (format!("engine: {}", fields.join(", ")), details)
         }
-        ExplainedStep::Action { response_name, action, input, request, rows } => {
+        ExplainedStep::Action { response_name, action, kind: CallKind::Result, input, .. } => {
+            let title = format!("action {} as {response_name}: what came of a stored call", action.name);
+            (title, format!("input {}\n", Value::Object(input.clone())))
+        }
+        ExplainedStep::Action { response_name, action, kind, input, request, rows } => {
             let Action { name, timeout, .. } = action.as_ref();
             let method = request.as_ref().map_or("call of", |request| request.method.as_str());
             let (url, seconds) = (action.shown_url(), timeout.as_secs());
             let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
             let mut details = format!("input {}\n", Value::Object(input.clone()));
+            if *kind == CallKind::Later {
+                details.push_str("stored, and answered with its id; then, as often as it is tried:\n");
+            }
             match request {
                 Err(error) => {
                     let _ = writeln!(details, "would not be called: {}", error.reason());

@@ -49,6 +49,7 @@ pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> 
         Arc::new(api)
     });
     let world = Arc::new(World::new(loaded).map_err(failed)?);
+    block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
     let admin = Admin::new(Arc::clone(&world));
     beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
     server::serve(&world, metadata, beside).map_err(failed)?;

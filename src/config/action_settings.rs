@@ -20,6 +20,10 @@ pub struct ActionSettings {
     pub session_headers: bool,
     /// Is it told the admin secret, so that it can ask as an admin?
     pub admin_secret: bool,
+    /// Overrides `async.attempts`.
+    pub attempts: Option<usize>,
+    /// Overrides `async.concurrency_per_action`.
+    pub concurrency: Option<usize>,
     /// Is it called by GET, with the arguments as query parameters?
     pub is_get: bool,
     /// Parameters of the client's URL that are sent on.
@@ -56,14 +60,20 @@ pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> IndexMap<Str
 }
 
 fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettings {
-    let calls = fields.count("calls_per_document", mistakes);
+    let mut count = |key: &str| {
+        let count = fields.count(key, mistakes).and_then(|count| usize::try_from(count).ok());
+        count.map(|count| count.max(1))
+    };
+    let (calls, attempts, concurrency) = (count("calls_per_document"), count("attempts"), count("concurrency"));
     let mut flag = |key: &str| fields.bool(key, mistakes).unwrap_or(false);
     let (idempotent, session_headers, admin_secret) =
         (flag("idempotent"), flag("session_headers"), flag("admin_secret"));
     let names =
         fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", mistakes));
     ActionSettings {
-        calls_per_document_max: calls.and_then(|calls| usize::try_from(calls).ok()).map(|calls| calls.max(1)),
+        calls_per_document_max: calls,
+        attempts,
+        concurrency,
         idempotent,
         forwarded_client_headers: names,
         session_headers,

@@ -79,6 +79,7 @@ pub fn surroundings<'s>(
         relationships: &settings.relationships,
         precedence: settings.precedence,
         calls_per_action_max: settings.limits.calls_per_action_max,
+        jobs: (settings.jobs.attempts, settings.jobs.concurrency_per_action),
         prefixes: &settings.prefixes,
         allows_link_local: settings.handlers.allow_link_local,
         admin_secret,

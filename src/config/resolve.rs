@@ -43,6 +43,8 @@ pub struct Surroundings<'s> {
     pub relationships: &'s [RelationshipSettings],
     /// For the warning about secrets that a client can replace.
     pub precedence: Precedence,
+    /// How often a stored call is tried, and how many of one action run at one time, where the action does not say.
+    pub jobs: (usize, usize),
     /// How often a document may call one action.
     pub calls_per_action_max: usize,
     /// What keeps the actions' names apart from the engine's.
@@ -187,7 +189,8 @@ impl Resolver<'_, '_> {
         let handler = self.handler(&entry);
         let request_transform = self.request_transform(&mut entry, settings);
         let headers = self.headers(&entry, settings);
-        let unsupported = self.unsupported(&entry, signature.kind);
+        self.check_kind(&entry, signature.kind);
+        let jobs = self.surroundings.jobs;
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
@@ -209,7 +212,8 @@ impl Resolver<'_, '_> {
                 .unwrap_or_default(),
             response_headers: settings.map(|settings| settings.response_headers.clone()).unwrap_or_default(),
             response_transform: entry.response_transform,
-            unsupported,
+            attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),
+            concurrency_max: settings.and_then(|settings| settings.concurrency).unwrap_or(jobs.1),
             name: entry.name,
         })
     }
@@ -239,27 +243,19 @@ impl Resolver<'_, '_> {
         Some(Signature { place: entry.place.clone(), kind, arguments, output, description: None })
     }
 
-    fn unsupported(&mut self, entry: &ActionEntry, operation: OperationKind) -> Option<&'static str> {
-        let mut reason = None;
-        if let Some((kind, place)) = &entry.kind {
-            match kind.as_str() {
-                "" | "synchronous" => {}
-                "asynchronous" if operation == OperationKind::Query => {
-                    let message = format!("query action '{}' cannot be asynchronous", entry.name);
-                    self.error(place, message, "remove \"kind\"");
-                }
-                "asynchronous" => reason = Some("asynchronous actions are not served yet"),
-                other => {
-                    let message = format!("\"{other}\" is not a kind of action");
-                    self.error(place, message, "write \"synchronous\" or \"asynchronous\"");
-                }
+    fn check_kind(&mut self, entry: &ActionEntry, operation: OperationKind) {
+        let Some((kind, place)) = &entry.kind else { return };
+        match kind.as_str() {
+            "asynchronous" if operation == OperationKind::Query => {
+                let message = format!("query action '{}' cannot be asynchronous", entry.name);
+                self.error(place, message, "remove \"kind\"");
+            }
+            "" | "synchronous" | "asynchronous" => {}
+            other => {
+                let message = format!("\"{other}\" is not a kind of action");
+                self.error(place, message, "write \"synchronous\" or \"asynchronous\"");
             }
         }
-        if let Some(reason) = reason {
-            let message = format!("action '{}': {reason}", entry.name);
-            self.warning(&entry.place, message, "calling it is an error until they are");
-        }
-        reason
     }
 
     fn handler(&mut self, entry: &ActionEntry) -> Option<Handler> {

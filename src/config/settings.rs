@@ -58,6 +58,33 @@ pub struct Settings {
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
     pub metadata_api: MetadataApi,
+    pub jobs: Jobs,
+}
+
+/// How asynchronous actions are stored and run.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "see the table of settings")]
+pub struct Jobs {
+    pub store: JobStore,
+    pub concurrency: usize,
+    pub concurrency_per_action: usize,
+    /// `None`: no handler is called.
+    pub fetch_interval: Option<Duration>,
+    pub attempts: usize,
+    pub retry_on: Vec<String>,
+    pub retry_pause: Duration,
+    pub deadline: Duration,
+    pub report_timeout: Duration,
+    pub keep: Duration,
+}
+
+/// Where calls of asynchronous actions are stored.
+#[derive(Clone, Debug)]
+pub enum JobStore {
+    /// In this file.
+    Sqlite(String),
+    /// In this database.
+    Postgres(DatabaseSettings),
 }
 
 /// Where the metadata API writes to.
@@ -178,6 +205,7 @@ impl Settings {
             actions,
             relationships: relationship_settings::read(file, mistakes),
             metadata_api: read_metadata_api(values, mistakes),
+            jobs: read_jobs(values, mistakes),
             listen: listen?,
             admin_listen: admin_listen?,
             upstream: upstream?,
@@ -219,6 +247,45 @@ fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Metadat
         values.refuse(key, message, "set an admin secret as well", mistakes);
     }
     store
+}
+
+fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
+    let text = values.text("async.store").unwrap_or_default();
+    let store = match text.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() => JobStore::Sqlite(path.to_owned()),
+        Some(("postgres" | "postgresql", _)) => JobStore::Postgres(DatabaseSettings {
+            url: Secret::new(text.clone()),
+            tls_ca_file: values.text("database.tls_ca_file"),
+        }),
+        _ => {
+            // The text itself is not repeated: it may hold a password.
+            let remedy = "write sqlite:///path or postgres://user:password@host/database";
+            values.refuse("async.store", "this is not the address of a store", remedy, mistakes);
+            JobStore::Sqlite(String::new())
+        }
+    };
+    let interval =
+        values.parsed("async.fetch_interval", "a number of milliseconds", mistakes, |text| text.parse().ok());
+    let texts = values.texts("async.retry_on");
+    let retry_on: Vec<String> =
+        texts.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).collect();
+    let known = ["connection", "timeout", "5xx", "429"];
+    if let Some(other) = retry_on.iter().find(|name| !known.contains(&name.as_str())) {
+        let message = format!("\"{other}\" is not a failure that is known here");
+        values.refuse("async.retry_on", &message, &format!("choose of {}", known.join(", ")), mistakes);
+    }
+    Jobs {
+        store,
+        concurrency: values.count("async.concurrency", mistakes),
+        concurrency_per_action: values.count("async.concurrency_per_action", mistakes),
+        fetch_interval: interval.filter(|millis| *millis > 0).map(Duration::from_millis),
+        attempts: values.count("async.attempts", mistakes),
+        retry_on,
+        retry_pause: values.duration("async.retry_pause", mistakes),
+        deadline: values.duration("async.deadline", mistakes),
+        report_timeout: values.duration("async.report_timeout", mistakes),
+        keep: Duration::from_secs(24 * 60 * 60) * u32::try_from(values.count("async.keep_days", mistakes)).unwrap_or(7),
+    }
 }
 
 fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {

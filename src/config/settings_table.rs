@@ -176,6 +176,26 @@ pub const SETTINGS: &[Setting] = &[
         "PostgreSQL, for what replicas share: postgres://user:password@host/database. Needed by metadata_api.store: postgres;\nwhat is found there wins over the metadata folder, which is taken over if nothing is."),
     setting("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
         "PEM file with the authorities that the database's certificate may come from, instead of the system's."),
+    setting("async.store", None, &["PILLION_ASYNC_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
+        "Where calls of asynchronous actions are stored before they are answered: sqlite:///path for a single replica,\npostgres://user:password@host/database for replicas that share them."),
+    setting("async.concurrency", None, &["PILLION_ASYNC_CONCURRENCY"], Kind::Count, Some("32"),
+        "Asynchronous calls at one time, in this replica."),
+    setting("async.concurrency_per_action", None, &["PILLION_ASYNC_CONCURRENCY_PER_ACTION"], Kind::Count, Some("16"),
+        "The same for one action, unless it says otherwise (actions: NAME: concurrency)."),
+    setting("async.fetch_interval", None, &["PILLION_ASYNC_FETCH_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
+        "How often to look for work that nobody has told us of, in milliseconds. 0: this replica calls no handlers."),
+    setting("async.attempts", None, &["PILLION_ASYNC_ATTEMPTS"], Kind::Count, Some("1"),
+        "How often a call is tried, unless its action says otherwise (actions: NAME: attempts). After a crash it is always\ntried again, with the same Idempotency-Key."),
+    setting("async.retry_on", None, &["PILLION_ASYNC_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),
+        "Failures after which it is tried again. A 429 may say when (Retry-After)."),
+    setting("async.retry_pause", None, &["PILLION_ASYNC_RETRY_PAUSE"], Kind::Duration, Some("1s"),
+        "The pause before the second attempt; each further one is twice as long, up to an hour."),
+    setting("async.deadline", None, &["PILLION_ASYNC_DEADLINE"], Kind::Duration, Some("24h"),
+        "A call that has not been begun after this time fails instead of running late."),
+    setting("async.report_timeout", None, &["PILLION_ASYNC_REPORT_TIMEOUT"], Kind::Duration, Some("1h"),
+        "How long a handler that answered 202 without a body may take to report its result."),
+    setting("async.keep_days", None, &["PILLION_ASYNC_KEEP_DAYS"], Kind::Count, Some("7"),
+        "Calls that have ended are deleted after so many days."),
     setting("limits.body_bytes", None, &["PILLION_LIMITS_BODY_BYTES"], Kind::Bytes, Some("10MiB"),
         "A request body on a GraphQL path, on the wire and decoded. Other paths have no limit."),
     setting("limits.document_bytes", None, &["PILLION_LIMITS_DOCUMENT_BYTES"], Kind::Bytes, Some("256KiB"),
@@ -234,8 +254,10 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 8] = [
+pub const ACTION_KEYS: [(&str, &str, &str); 10] = [
     ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
+    ("attempts", "integer", "How often a stored call of an asynchronous action is tried; see async.attempts."),
+    ("concurrency", "integer", "Stored calls of it at one time; see async.concurrency_per_action."),
     ("idempotent", "boolean", "A call whose fate is unknown may be sent again."),
     ("forwarded_client_headers", "array", "Of the client's headers, only these are sent on to the handler."),
     ("session_headers", "boolean", "Send all session variables as headers, and as JSON in X-Hasura-Session-Variables."),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::client::tls::client_config;
@@ -65,6 +67,29 @@ impl Database {
         Ok(client)
     }
 }
+
+impl Database {
+    /// A connection with what the database says on it unasked.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn listen(&self) -> Result<(Client, mpsc::Receiver<AsyncMessage>), DatabaseError> {
+        let (client, mut connection) = in_time(self.config.connect(self.tls.clone())).await?;
+        let (tell, told) = mpsc::channel(MESSAGES_MAX);
+        tokio::spawn(async move {
+            let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if tell.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok((client, told))
+    }
+}
+
+/// Messages that wait to be read; then the connection waits.
+const MESSAGES_MAX: usize = 1_024;
 
 /// Waits for something that the database does, but not for ever.
 ///

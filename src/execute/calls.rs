@@ -9,7 +9,8 @@ use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
-use crate::graphql::plan::PlannedCall;
+use crate::graphql::plan::{CallKind, PlannedCall};
+use crate::graphql::schema::result_arguments;
 use crate::graphql::selection::{Selected, Selector};
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
@@ -27,6 +28,12 @@ pub struct AllowedCall {
 }
 
 impl AllowedCall {
+    /// A stored call. It was allowed before it was stored.
+    #[must_use]
+    pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
+        Self { action: Arc::clone(action), input, selected: Arc::default() }
+    }
+
     /// Whom to call.
     #[must_use]
     pub fn action(&self) -> &Arc<Action> {
@@ -82,12 +89,16 @@ pub fn allow(
             return Err(Refusal::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
         }
         let arguments = call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
-        let input = coerce_argument_values(types, &call.action.arguments, arguments, &variables).map_err(located)?;
+        let definitions = match call.kind {
+            CallKind::Result => result_arguments(),
+            CallKind::Now | CallKind::Later => call.action.arguments.as_slice(),
+        };
+        let input = coerce_argument_values(types, definitions, arguments, &variables).map_err(located)?;
         let selected = call.selection.clone().unwrap_or_else(|| {
             let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
             let fields: Vec<_> = call.fields.iter().collect();
             let selector = Selector { document: &prepared.document, operation, types, condition: &condition };
-            Arc::new(selector.select(call.action.output.named(), &fields))
+            Arc::new(selector.of_call(&call.action, call.kind, &fields))
         });
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };

@@ -13,7 +13,7 @@ use super::{Envelope, World, calls, engine_part, webhook_request};
 use crate::action::answer::AnswerError;
 use crate::action::relationship;
 use crate::action::transform::Outgoing;
-use crate::graphql::plan::{EnginePart, Step};
+use crate::graphql::plan::{CallKind, EnginePart, Step};
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
 use crate::session::Session;
@@ -45,6 +45,8 @@ pub enum ExplainedStep {
         response_name: String,
         /// Whom.
         action: Arc<Action>,
+        /// At once, later, or not at all.
+        kind: CallKind,
         /// Its arguments, coerced.
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
@@ -92,7 +94,7 @@ pub fn explain(
         Step::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
         Step::Action(index) => {
             let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
-            Some(action_step(&running, &planned.response_name, call))
+            Some(action_step(&running, &planned.response_name, planned.kind, call))
         }
         Step::Introspection(index) => {
             let response_name = plan.introspections.get(*index)?.response_name.clone();
@@ -111,10 +113,11 @@ fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
     }
 }
 
-fn action_step(running: &Running<'_>, response_name: &str, call: &calls::AllowedCall) -> ExplainedStep {
+fn action_step(running: &Running<'_>, response_name: &str, kind: CallKind, call: &calls::AllowedCall) -> ExplainedStep {
     ExplainedStep::Action {
         response_name: response_name.to_owned(),
         action: Arc::clone(call.action()),
+        kind,
         input: call.input().clone(),
         request: webhook_request::outgoing(running, call).map(Box::new),
         rows: call.selected().related().into_iter().map(relationship::sample).collect(),

@@ -12,14 +12,17 @@ pub mod relationship_part;
 pub mod respond;
 pub mod run;
 pub mod snapshot;
+pub mod stored_call;
 pub mod validation;
 pub mod webhook_part;
 pub mod webhook_request;
+pub mod worker;
 pub mod world;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use tokio::sync::{OnceCell, SemaphorePermit};
 
@@ -59,6 +62,8 @@ pub struct Envelope<'e> {
     pub deadline: Instant,
     /// The text of a batch.
     pub batch: Option<&'e str>,
+    /// More headers for handlers: those of stored calls.
+    pub handler_headers: HeaderMap,
     /// Found out once, for all elements of a batch.
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
 }

@@ -4,7 +4,7 @@ use crate::action::answer::UNEXPECTED;
 use crate::graphql::coerce::CoerceError;
 use crate::graphql::document::{DocumentError, Mistake};
 use crate::graphql::introspect::IntrospectionError;
-use crate::graphql::plan::{Plan, PlanError};
+use crate::graphql::plan::PlanError;
 use crate::graphql::validate::Unknown;
 use crate::model::action::OperationKind;
 use crate::model::response::{RequestError, location_at};
@@ -96,15 +96,6 @@ impl Refusal {
     #[must_use]
     pub fn upstream(error: &UpstreamError) -> Self {
         Self::Request(upstream_error(error))
-    }
-
-    /// The first of a plan's calls that asks for something this version cannot do.
-    #[must_use]
-    pub fn of_unsupported(plan: &Plan) -> Option<Self> {
-        let (action, reason) = plan.calls.iter().find_map(|call| Some((&call.action, call.action.unsupported?)))?;
-        let message = format!("action '{}' cannot be called: {reason}", action.name);
-        let error = RequestError::new(501, "not-supported", message).at(format!("$.selectionSet.{}", action.field));
-        Some(Self::Request(error))
     }
 
     /// A defect of ours. The words go to the log, not to the client.

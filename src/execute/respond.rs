@@ -388,6 +388,9 @@ fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> E
             (shape.message.clone(), extensions)
         }
         CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
+        CallErrorCause::Answer(error @ AnswerError::NotAnId(_)) => {
+            (error.to_string(), default_extensions("data-exception"))
+        }
         CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
     };
     if let Some(internal) = &error.internal {

@@ -8,10 +8,10 @@ use super::calls::Allowed;
 use super::engine_schema::MergedSchema;
 use super::snapshot::Snapshot;
 use super::webhook_part::{self, CallOutcome};
-use super::{Envelope, World, engine_part, introspection_part};
+use super::{Envelope, World, engine_part, introspection_part, stored_call};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::read_engine_answer;
-use crate::graphql::plan::{Plan, Step};
+use crate::graphql::plan::{CallKind, Plan, Step};
 use crate::model::action::OperationKind;
 use crate::model::request::GraphqlRequest;
 use crate::model::response::Dialect;
@@ -91,10 +91,16 @@ async fn run_step(running: &Running<'_>, allowed: &Allowed, step: Step) -> StepO
             Some(part) => engine_part::ask(running, part).await,
             None => Err(UpstreamError::Broken),
         }),
-        Step::Action(index) => StepOutcome::Call(match allowed.calls.get(index) {
-            Some(call) => webhook_part::run(running, call).await,
-            None => CallOutcome::not_made(),
-        }),
+        Step::Action(index) => {
+            let kind = running.plan.calls.get(index).map(|call| call.kind);
+            StepOutcome::Call(match (allowed.calls.get(index), kind) {
+                (Some(call), Some(CallKind::Now)) => webhook_part::run(running, call).await,
+                // In boxes of their own: every step carries the room for what its future may become.
+                (Some(call), Some(CallKind::Later)) => Box::pin(stored_call::accept(running, call)).await,
+                (Some(call), Some(CallKind::Result)) => Box::pin(stored_call::result(running, call)).await,
+                _ => CallOutcome::not_made(),
+            })
+        }
         Step::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
             // In a box of its own: it is rare, and every step carries the room for what its future may become.
             Some(introspection) => Box::pin(introspection_part::run(running, introspection)).await,

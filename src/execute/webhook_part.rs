@@ -9,13 +9,16 @@ use serde_json::{Map, Value, json};
 use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
+use super::snapshot::Snapshot;
 use super::{relationship_part, webhook_request};
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::relationship::{FoundRows, RowSource, Wanted};
-use crate::action::shape::{Rules, ShapeError, shape};
+use crate::action::shape::{Rules, ShapeError, Shaped, shape};
 use crate::action::transform;
+use crate::graphql::selection::Selected;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
+use crate::model::types::TypeRef;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 
@@ -57,7 +60,21 @@ impl CallOutcome {
         Self::failed(AnswerError::NoAnswer(CallFault::Broken), None, false)
     }
 
-    fn failed(error: AnswerError, internal: Option<Value>, null_escapes: bool) -> Self {
+    /// A value as it is.
+    #[must_use]
+    pub fn of_json(json: String) -> Self {
+        Self { json, errors: Vec::new(), null_escapes: false, client_headers: ClientHeaders::new() }
+    }
+
+    /// Adds what did not fit, as far as anybody is told.
+    pub fn add_shape_errors(&mut self, errors: Vec<ShapeError>, max: usize) {
+        let errors = errors.into_iter().take(max);
+        self.errors.extend(errors.map(|error| CallError { cause: CallErrorCause::Shape(error), internal: None }));
+    }
+
+    /// No value.
+    #[must_use]
+    pub fn failed(error: AnswerError, internal: Option<Value>, null_escapes: bool) -> Self {
         let errors = vec![CallError { cause: CallErrorCause::Answer(error), internal }];
         Self { json: "null".into(), errors, null_escapes, client_headers: ClientHeaders::new() }
     }
@@ -65,16 +82,29 @@ impl CallOutcome {
 
 /// Makes the call, shapes its answer and has the rows fetched that belong to it.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+    let answer = call(running, allowed).await;
+    let outcome = outcome(running, allowed, answer).await;
+    count(running, allowed, label(&outcome));
+    outcome
+}
+
+/// Makes the call.
+///
+/// # Errors
+/// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
+pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
     let metrics = &running.world.metrics;
-    let name = &allowed.action().name;
-    let timer = metrics.handler_call_seconds.with_label_values(&[name]).start_timer();
+    let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
     let in_flight = Held::new(&metrics.handler_calls_in_flight);
     let answer = exchange(running, allowed).await;
     drop(in_flight);
     timer.observe_duration();
-    let outcome = outcome(running, allowed, answer).await;
-    metrics.handler_calls.with_label_values(&[name.as_str(), label(&outcome)]).inc();
-    outcome
+    answer
+}
+
+/// Counts what came of a call.
+pub fn count(running: &Running<'_>, allowed: &AllowedCall, label: &str) {
+    running.world.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
 
 fn label(outcome: &CallOutcome) -> &'static str {
@@ -82,16 +112,23 @@ fn label(outcome: &CallOutcome) -> &'static str {
         None => "success",
         Some(CallErrorCause::Shape(ShapeError { related: Some(_), .. })) => "relationship_failed",
         Some(CallErrorCause::Shape(_)) => "wrong_shape",
-        Some(CallErrorCause::Answer(error)) => match error {
-            AnswerError::Rejected { .. } => "rejected",
-            AnswerError::NotJson { .. } => "not_json",
-            AnswerError::Status { .. } => "error_status",
-            AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
-            AnswerError::NoAnswer(CallFault::Timeout) => "timeout",
-            AnswerError::NoAnswer(CallFault::Connect) => "unreachable",
-            AnswerError::NoAnswer(CallFault::Busy) => "busy",
-            AnswerError::NoAnswer(_) => "broken",
-        },
+        Some(CallErrorCause::Answer(error)) => label_of(error),
+    }
+}
+
+/// What is counted when no value came.
+#[must_use]
+pub fn label_of(error: &AnswerError) -> &'static str {
+    match error {
+        AnswerError::Rejected { .. } => "rejected",
+        AnswerError::NotJson { .. } => "not_json",
+        AnswerError::Status { .. } => "error_status",
+        AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
+        AnswerError::NoAnswer(CallFault::Timeout) => "timeout",
+        AnswerError::NoAnswer(CallFault::Connect) => "unreachable",
+        AnswerError::NoAnswer(CallFault::Busy) => "busy",
+        AnswerError::NoAnswer(_) => "broken",
+        AnswerError::NotStored | AnswerError::NotLookedUp | AnswerError::NotAnId(_) => "not_made",
     }
 }
 
@@ -109,7 +146,7 @@ async fn outcome(
     };
     match value {
         Err(error) => {
-            let internal = internal(running, allowed, answer.as_ref(), &error_text(&error));
+            let internal = internal(running, allowed, answer.as_ref(), &error_text(&error), shows_internal(running));
             // A refusal is the handler's own word; there is nothing to explain about it.
             let internal = internal.filter(|_| !matches!(error, AnswerError::Rejected { .. }));
             let mut outcome = CallOutcome::failed(error, internal, !allowed.action().output.is_nullable());
@@ -121,7 +158,10 @@ async fn outcome(
 }
 
 /// The value of an answer, as it is or as the action's response transform makes it.
-fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) -> Result<Value, AnswerError> {
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) -> Result<Value, AnswerError> {
     let status = answer.status.as_u16();
     let Some(transform) = &allowed.action().response_transform else { return answer::read(status, &answer.body) };
     let payload = webhook_request::payload(running, allowed)?;
@@ -138,23 +178,10 @@ async fn shaped(
     answer: Option<&WebhookAnswer>,
     value: &Value,
 ) -> CallOutcome {
-    let snapshot = running.snapshot;
-    let rules = Rules {
-        types: &snapshot.schema.types,
-        dialect: snapshot.dialect,
-        list_elements_max: snapshot.limits.list_elements_max,
-    };
-    let shape_with =
-        |rows: &mut dyn RowSource| shape(&rules, &allowed.action().output, value, allowed.selected(), rows);
-    let mut wanted = Wanted::default();
-    let mut shaped = shape_with(&mut wanted);
-    if wanted.is_needed() && !shaped.is_lost(snapshot.dialect) {
-        // In a box of its own: it is rare, and every call carries the room for what its future may become.
-        let found = Box::pin(relationship_part::fetch(running, &wanted)).await;
-        shaped = shape_with(&mut FoundRows { wanted: &wanted, found: &found });
-    }
-    let errors = shaped.errors.into_iter().take(snapshot.limits.errors_max).map(|error| CallError {
-        internal: internal(running, allowed, answer, &Value::from("unexpected response"))
+    let shaped = shape_with_rows(running, &allowed.action().output, value, allowed.selected()).await;
+    let shows = shows_internal(running);
+    let errors = shaped.errors.into_iter().take(running.snapshot.limits.errors_max).map(|error| CallError {
+        internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
             .filter(|_| error.related.is_none()),
         cause: CallErrorCause::Shape(error),
     });
@@ -163,6 +190,30 @@ async fn shaped(
         json: shaped.json,
         null_escapes: shaped.null_escapes,
         client_headers: client_headers(allowed, answer),
+    }
+}
+
+/// Shapes a value as `ty`, with the engine's rows that belong to it.
+pub async fn shape_with_rows(running: &Running<'_>, ty: &TypeRef, value: &Value, selected: &Selected) -> Shaped {
+    let rules = rules(running.snapshot);
+    let shape_with = |rows: &mut dyn RowSource| shape(&rules, ty, value, selected, rows);
+    let mut wanted = Wanted::default();
+    let shaped = shape_with(&mut wanted);
+    if !wanted.is_needed() || shaped.is_lost(rules.dialect) {
+        return shaped;
+    }
+    // In a box of its own: it is rare, and every call carries the room for what its future may become.
+    let found = Box::pin(relationship_part::fetch(running, &wanted)).await;
+    shape_with(&mut FoundRows { wanted: &wanted, found: &found })
+}
+
+/// What answers are shaped by in this generation.
+#[must_use]
+pub fn rules(snapshot: &Snapshot) -> Rules<'_> {
+    Rules {
+        types: &snapshot.schema.types,
+        dialect: snapshot.dialect,
+        list_elements_max: snapshot.limits.list_elements_max,
     }
 }
 
@@ -196,6 +247,7 @@ async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<Webhoo
 fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> Result<WebhookCall, AnswerError> {
     let mut outgoing = webhook_request::outgoing(running, allowed)?;
     running.envelope.trace.write(&mut outgoing.headers);
+    outgoing.headers.extend(running.envelope.handler_headers.clone());
     Ok(WebhookCall {
         method: outgoing.method,
         url: outgoing.url,
@@ -206,7 +258,9 @@ fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> R
     })
 }
 
-fn error_text(error: &AnswerError) -> Value {
+/// What an error is called where the exchange is shown.
+#[must_use]
+pub fn error_text(error: &AnswerError) -> Value {
     match error {
         AnswerError::NoAnswer(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
         other => Value::from(other.reason()),
@@ -226,13 +280,15 @@ fn shows_internal(running: &Running<'_>) -> bool {
 
 /// The exchange with the handler in Hasura's form, if the caller may see it. What was sent is made anew for it: calls
 /// that fail are rare.
-fn internal(
+#[must_use]
+pub fn internal(
     running: &Running<'_>,
     allowed: &AllowedCall,
     answer: Option<&WebhookAnswer>,
     error: &Value,
+    is_shown: bool,
 ) -> Option<Value> {
-    if !shows_internal(running) {
+    if !is_shown {
         return None;
     }
     let mut internal = Map::new();

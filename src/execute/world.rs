@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::snapshot::{Snapshot, SnapshotCell};
+use super::worker::RunningJobs;
 use crate::auth::Authenticator;
 use crate::client::PerThread;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
+use crate::jobs::Jobs;
+use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Engine;
@@ -38,6 +41,10 @@ pub struct World {
     pub authenticator: Authenticator,
     /// What we count.
     pub metrics: Arc<Metrics>,
+    /// The log of asynchronous actions, once it is open.
+    jobs: OnceLock<Arc<Jobs>>,
+    /// The stored calls that this replica runs.
+    pub running_jobs: RunningJobs,
     /// Can requests be served?
     pub readiness: Readiness,
     /// The newest edition of the introspection query that the engine is believed to take.
@@ -105,12 +112,35 @@ impl World {
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             authenticator,
             metrics,
+            jobs: OnceLock::new(),
+            running_jobs: RunningJobs::default(),
             readiness: Readiness::default(),
             introspection_edition: AtomicUsize::new(0),
             schema_was_good: AtomicBool::new(false),
             fatal: Fatal::default(),
             settings,
         })
+    }
+
+    /// The log of asynchronous actions.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn jobs(&self) -> Result<&Arc<Jobs>, String> {
+        self.jobs.get().ok_or_else(|| "there is no store for asynchronous actions".into())
+    }
+
+    /// Opens the log of asynchronous actions if `schema` has one, and it is not open yet.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
+        if self.jobs.get().is_none() && schema.actions.values().any(|action| action.is_async) {
+            let jobs = Jobs::open(&self.settings.jobs, true).await?;
+            // Only the one who changes the metadata gets here, so nobody else has opened it meanwhile.
+            let _ = self.jobs.set(Arc::new(jobs));
+        }
+        Ok(())
     }
 
     /// Makes the next generation out of this one; nobody else does meanwhile. `None` leaves it.

@@ -7,6 +7,7 @@ use apollo_compiler::{Node, name};
 
 use super::collect_fields::{conditions_of, directives_of};
 use super::document::Document;
+use super::selection::OUTPUT;
 use super::uses::Uses;
 use crate::model::action::ActionSchema;
 
@@ -107,7 +108,13 @@ impl Cutter<'_> {
 
     fn type_of(&self, type_name: &str, field: &str) -> Option<String> {
         if type_name == self.root_type {
-            return self.schema.actions.get(field).map(|action| action.output.named().to_owned());
+            let action = self.schema.actions.get(field)?;
+            return Some(if action.is_async { action.result_type() } else { action.output.named().to_owned() });
+        }
+        if field == OUTPUT
+            && let Some(action) = self.schema.actions.values().find(|action| action.result_type() == type_name)
+        {
+            return Some(action.output.named().to_owned());
         }
         self.schema.types.object(type_name)?.get(field).map(|field| field.ty.named().to_owned())
     }

@@ -84,6 +84,24 @@ pub struct Plan {
     pub has_relationships: bool,
 }
 
+impl Plan {
+    /// A plan for nothing.
+    #[must_use]
+    pub fn empty(kind: OperationKind) -> Self {
+        Self {
+            kind,
+            fields: Vec::new(),
+            steps: Vec::new(),
+            calls: Vec::new(),
+            parts: Vec::new(),
+            introspections: Vec::new(),
+            own_text: None,
+            own_variables: Vec::new(),
+            has_relationships: false,
+        }
+    }
+}
+
 /// A root field of the response.
 #[derive(Debug, PartialEq)]
 pub struct PlannedField {
@@ -131,11 +149,34 @@ pub struct PlannedIntrospection {
     pub location: Location,
 }
 
-/// A webhook call that a document causes.
+/// What is to be done about an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// Its handler is called, and its answer is the field's.
+    Now,
+    /// The call is stored, and its id is the answer.
+    Later,
+    /// What came of a stored call is looked up.
+    Result,
+}
+
+impl CallKind {
+    fn of(action: &Action, kind: OperationKind) -> Self {
+        match (action.is_async, kind) {
+            (false, _) => Self::Now,
+            (true, OperationKind::Mutation) => Self::Later,
+            (true, _) => Self::Result,
+        }
+    }
+}
+
+/// An action that a document asks for.
 #[derive(Debug)]
 pub struct PlannedCall {
-    /// Whom to call.
+    /// Which.
     pub action: Arc<Action>,
+    /// What is to be done about it.
+    pub kind: CallKind,
     /// The key of its answer in the response.
     pub response_name: String,
     /// Every occurrence of the field; arguments are taken from the first.
@@ -305,17 +346,7 @@ impl Planner<'_> {
 
     /// Gives every root field its owner, and makes the steps.
     fn assign(&self, collected: &CollectedFields<'_>) -> Result<Plan, PlanError> {
-        let mut plan = Plan {
-            kind: self.kind,
-            fields: Vec::with_capacity(collected.len()),
-            steps: Vec::new(),
-            calls: Vec::new(),
-            parts: Vec::new(),
-            introspections: Vec::new(),
-            own_text: None,
-            own_variables: Vec::new(),
-            has_relationships: false,
-        };
+        let mut plan = Plan { fields: Vec::with_capacity(collected.len()), ..Plan::empty(self.kind) };
         for (response_name, fields) in collected {
             let Some(first) = fields.first() else { continue };
             let concern = self.concern(first);
@@ -350,10 +381,11 @@ impl Planner<'_> {
             types: &self.surroundings.schema.types,
             condition: &|_| true,
         };
-        let selection =
-            (!is_conditional(self.document, fields)).then(|| selector.select(action.output.named(), fields));
+        let kind = CallKind::of(action, self.kind);
+        let selection = (!is_conditional(self.document, fields)).then(|| selector.of_call(action, kind, fields));
         plan.calls.push(PlannedCall {
             action: Arc::clone(action),
+            kind,
             response_name: response_name.to_owned(),
             fields: fields.iter().map(|field| (*field).clone()).collect(),
             location: self.first_location(fields),

@@ -1,6 +1,7 @@
 //! What a role sees: the actions that it may call, alone or as part of the engine's schema.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use apollo_compiler::ast::{DirectiveList, Type};
 use apollo_compiler::collections::{HashMap, IndexMap, IndexSet};
@@ -101,14 +102,19 @@ fn result_field(action: &Action) -> Option<RootField<'_>> {
     action.is_async.then(|| RootField {
         action,
         ty: TypeRef::Named(action.result_type()),
-        arguments: Some(vec![InputValue {
-            name: "id".into(),
-            ty: non_null("uuid"),
-            default: None,
-            description: Some(format!("the unique id of an action of \"{}\"", action.name)),
-        }]),
+        arguments: Some(result_arguments().to_vec()),
         description: action.comment.clone(),
     })
+}
+
+/// What a stored call is asked for by.
+#[must_use]
+pub fn result_arguments() -> &'static [InputValue] {
+    static ARGUMENTS: LazyLock<[InputValue; 1]> = LazyLock::new(|| {
+        let description = Some("the unique id of an action".into());
+        [InputValue { name: "id".into(), ty: non_null("uuid"), default: None, description }]
+    });
+    ARGUMENTS.as_slice()
 }
 
 fn non_null(name: &str) -> TypeRef {

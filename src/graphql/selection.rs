@@ -9,12 +9,22 @@ use indexmap::IndexMap;
 
 use super::collect_fields::{Condition, directives_of, is_included};
 use super::document::Document;
+use super::plan::CallKind;
 use super::related::{RelatedField, related_field};
+use crate::model::action::Action;
 use crate::model::types::Types;
 
 /// The selection on one object type; empty for scalars and enums.
 #[derive(Debug, Default, PartialEq)]
-pub struct Selected(pub Vec<SelectedField>);
+pub struct Selected {
+    /// What is selected, in order.
+    pub fields: Vec<SelectedField>,
+    /// Instead of that: every declared field, to the bottom.
+    pub is_all: bool,
+}
+
+/// The field of a stored call under which its action's answer stands.
+pub const OUTPUT: &str = "output";
 
 /// One selected field.
 #[derive(Debug, PartialEq)]
@@ -30,11 +40,17 @@ pub struct SelectedField {
 }
 
 impl Selected {
+    /// Every declared field, to the bottom.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { fields: Vec::new(), is_all: true }
+    }
+
     /// Every relationship in it, to the bottom.
     #[must_use]
     pub fn related(&self) -> Vec<&RelatedField> {
         let mut related = Vec::new();
-        for field in &self.0 {
+        for field in &self.fields {
             related.extend(field.related.as_deref());
             related.extend(field.selected.related());
         }
@@ -55,6 +71,36 @@ pub struct Selector<'s> {
 }
 
 impl Selector<'_> {
+    /// What is selected of the answer to a call, or of what is known about a stored one.
+    #[must_use]
+    pub fn of_call(&self, action: &Action, kind: CallKind, fields: &[&Node<Field>]) -> Selected {
+        match kind {
+            CallKind::Now => self.select(action.output.named(), fields),
+            CallKind::Later => Selected::default(),
+            CallKind::Result => self.select_result(action, fields),
+        }
+    }
+
+    /// The type of stored calls is not among those of the actions: it is made for the schema alone.
+    fn select_result(&self, action: &Action, fields: &[&Node<Field>]) -> Selected {
+        let selected = self.group(&action.result_type(), fields).into_iter().filter_map(|(response_name, fields)| {
+            let name = fields.first()?.name.to_string();
+            let inner = (name == OUTPUT).then(|| self.select(action.output.named(), &fields));
+            let selected = inner.unwrap_or_default();
+            Some(SelectedField { response_name: response_name.to_owned(), name, selected, related: None })
+        });
+        Selected { fields: selected.collect(), is_all: false }
+    }
+
+    fn group<'f>(&'f self, type_name: &str, fields: &[&'f Node<Field>]) -> IndexMap<&'f str, Vec<&'f Node<Field>>> {
+        let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
+        let mut visited = HashSet::new();
+        for field in fields {
+            collect(self.document, type_name, &field.selection_set, self.condition, &mut visited, &mut groups);
+        }
+        groups
+    }
+
     /// [CollectSubfields](https://spec.graphql.org/September2025/#CollectSubfields()) for the object type `type_name`,
     /// to the bottom. The size check has bounded what fragments can expand to.
     #[must_use]
@@ -62,12 +108,7 @@ impl Selector<'_> {
         let (Some(definition), Some(object)) = (self.types.get(type_name), self.types.object(type_name)) else {
             return Selected::default();
         };
-        let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
-        let mut visited = HashSet::new();
-        for field in fields {
-            collect(self.document, type_name, &field.selection_set, self.condition, &mut visited, &mut groups);
-        }
-        let selected = groups.into_iter().filter_map(|(response_name, fields)| {
+        let selected = self.group(type_name, fields).into_iter().filter_map(|(response_name, fields)| {
             let name = fields.first()?.name.to_string();
             let selected = object.get(&name).map(|field| self.select(field.ty.named(), &fields));
             let related = definition.relationship(&name);
@@ -75,7 +116,7 @@ impl Selector<'_> {
             let response_name = response_name.to_owned();
             Some(SelectedField { response_name, name, selected: selected.unwrap_or_default(), related })
         });
-        Selected(selected.collect())
+        Selected { fields: selected.collect(), is_all: false }
     }
 }
 

@@ -174,6 +174,7 @@ impl Api {
         {
             return Err(ApiError::new("invalid-configuration", format!("Inconsistent object: {error}")));
         }
+        world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
         let own = resolve_unprefixed(world, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
@@ -243,6 +244,9 @@ impl Api {
         match resolve(world, &document) {
             Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
             Ok((schema, _)) => {
+                if let Err(reason) = world.open_jobs_for(&schema).await {
+                    tracing::error!(reason, "asynchronous actions cannot be stored");
+                }
                 world.replace_snapshot(|current| current.with_actions(schema, &world.settings.introspection).ok());
                 tracing::info!(version, "another replica has changed the metadata");
             }

@@ -75,8 +75,10 @@ pub struct Action {
     pub response_headers: Vec<HeaderName>,
     /// How the handler's answer is.
     pub response_transform: Option<ResponseTransform>,
-    /// What of its definition this version cannot do; such an action answers an error instead of doing half.
-    pub unsupported: Option<&'static str>,
+    /// How often a stored call of it is tried.
+    pub attempts_max: usize,
+    /// Stored calls of it at one time.
+    pub concurrency_max: usize,
 }
 
 /// The role that may call everything.

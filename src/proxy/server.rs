@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::body::Budget;
 use super::phases::Gate;
 use crate::config::settings::{Settings, TlsListener};
-use crate::execute::{World, engine_watch};
+use crate::execute::{World, engine_watch, worker};
 use crate::metadata::Api;
 
 /// A service that runs in the same process.
@@ -195,7 +195,8 @@ impl BackgroundService for Background {
                 api.watch(&self.0).await;
             }
         };
-        tokio::join!(engine_watch::watch(&self.0), self.0.authenticator.keep_keys_fresh(), watch_metadata);
+        let keep_keys_fresh = self.0.authenticator.keep_keys_fresh();
+        tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0));
     }
 }
 
@@ -218,6 +219,7 @@ impl ShutdownSignalWatch for Drain {
             () = self.wait_for_requests() => {}
             () = wait_for_signal() => {}
         }
+        worker::give_back(&self.0).await;
         ShutdownSignal::FastShutdown
     }
 }
@@ -228,7 +230,8 @@ impl Drain {
         let mut quiet = 0;
         // Twice quiet, so that a request whose connection had just been made is not cut.
         while quiet < 2 && Instant::now() < deadline {
-            quiet = if self.0.metrics.requests_in_flight.get() == 0 { quiet + 1 } else { 0 };
+            let is_quiet = self.0.metrics.requests_in_flight.get() == 0 && self.0.running_jobs.count() == 0;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
     }

@@ -86,6 +86,7 @@ impl Visit {
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
             deadline: ctx.started + gate.world.settings.limits.request_timeout,
             batch: None,
+            handler_headers: HeaderMap::new(),
             authenticated: OnceCell::new(),
         }
     }

@@ -30,6 +30,15 @@ impl Session {
         Self { role, variables }
     }
 
+    /// A session that was stored with what it asked for. `None` if it has no role.
+    #[must_use]
+    pub fn stored(variables: serde_json::Map<String, serde_json::Value>) -> Option<Self> {
+        let variables: BTreeMap<String, String> =
+            variables.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect();
+        let role = variables.get(ROLE)?.clone();
+        Some(Self { role, variables })
+    }
+
     /// The role it acts in.
     #[must_use]
     pub fn role(&self) -> &str {

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// Every metric.
@@ -45,6 +45,16 @@ pub struct Metrics {
     pub jwks_fetches: IntCounterVec,
     /// Sessions that the auth hook was asked for, by outcome; `kept` needed no request.
     pub auth_hook_requests: IntCounterVec,
+    /// Calls of asynchronous actions, by action and outcome.
+    pub jobs_accepted: IntCounterVec,
+    /// Attempts to run stored calls, by action and outcome.
+    pub job_attempts: IntCounterVec,
+    /// Stored calls that were begun again, by action.
+    pub job_repetitions: IntCounterVec,
+    /// Stored calls that have not ended, by action and status.
+    pub jobs_waiting: IntGaugeVec,
+    /// Age in seconds of the oldest call that waits, by action.
+    pub jobs_oldest_seconds: GaugeVec,
     /// Requests to the metadata API that were answered here, by outcome.
     pub metadata_requests: IntCounterVec,
     /// Bytes of bodies and answers that are held.
@@ -202,6 +212,33 @@ impl Metrics {
                 "Sessions that the auth hook was asked for; kept ones needed no request.",
                 &["outcome"],
             )?,
+            jobs_accepted: counter(
+                "pillion_jobs_accepted_total",
+                "Calls of asynchronous actions: accepted are stored, refused are not.",
+                &["action", "outcome"],
+            )?,
+            job_attempts: counter(
+                "pillion_job_attempts_total",
+                "Attempts to run stored calls, by what came of them.",
+                &["action", "outcome"],
+            )?,
+            job_repetitions: counter(
+                "pillion_job_repetitions_total",
+                "Stored calls that were begun again, after a failure or after their worker was lost.",
+                &["action"],
+            )?,
+            jobs_waiting: {
+                let opts = Opts::new("pillion_jobs", "Stored calls that have not ended.");
+                let gauge = IntGaugeVec::new(opts, &["action", "status"])?;
+                registry.register(Box::new(gauge.clone()))?;
+                gauge
+            },
+            jobs_oldest_seconds: {
+                let opts = Opts::new("pillion_jobs_oldest_seconds", "Age of the oldest call that waits.");
+                let gauge = GaugeVec::new(opts, &["action"])?;
+                registry.register(Box::new(gauge.clone()))?;
+                gauge
+            },
             metadata_requests: counter(
                 "pillion_metadata_requests_total",
                 "Requests to the metadata API that were answered here.",

@@ -81,6 +81,7 @@ pub fn load(
         relationships: &relationships,
         calls_per_action_max: 20,
         prefixes: &Prefixes::default(),
+        jobs: (1, 16),
         allows_link_local: false,
         admin_secret: None,
     };

@@ -99,6 +99,7 @@ impl Setup {
             path
         });
         command.args(&self.flags).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("PILLION_ASYNC_STORE", format!("sqlite://{}", jobs_file(port).display()));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         (command, config)
@@ -138,6 +139,11 @@ impl Setup {
         config.map(std::fs::remove_file);
         (process.0.wait().expect("its status"), said)
     }
+}
+
+/// Where a program on this port stores calls, unless it is told otherwise.
+pub fn jobs_file(port: u16) -> PathBuf {
+    std::env::temp_dir().join(format!("pillion-e2e-jobs-{}-{port}.db", std::process::id()))
 }
 
 /// The running program. It ends when it is dropped.
@@ -191,6 +197,9 @@ impl Drop for Pillion {
     fn drop(&mut self) {
         if let Some(config) = &self.config {
             let _ = std::fs::remove_file(config);
+        }
+        for ending in ["", "-wal", "-shm", ".lock"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", jobs_file(self.port).display()));
         }
         if let Some(copy) = &self.copy {
             let _ = std::fs::remove_dir_all(copy);

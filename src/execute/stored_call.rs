@@ -1,0 +1,162 @@
+//! Calls of asynchronous actions: stored before they are answered, and looked up by those who may.
+
+use std::str::FromStr;
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::calls::AllowedCall;
+use super::run::Running;
+use super::webhook_part::{CallOutcome, shape_with_rows};
+use crate::action::answer::AnswerError;
+use crate::action::headers;
+use crate::graphql::selection::OUTPUT;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Job, NewJob};
+use crate::model::action::{ADMIN_ROLE, Action};
+use crate::model::response::PathSegment;
+use crate::session::Session;
+
+/// Stores a call. Its id is the answer.
+pub async fn accept(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+    let action = allowed.action();
+    let outcome = match store(running, allowed).await {
+        Ok(id) => CallOutcome::of_json(Value::from(id.to_string()).to_string()),
+        Err(reason) => {
+            tracing::error!(action = action.name, reason, "a call of an asynchronous action could not be stored");
+            CallOutcome::failed(AnswerError::NotStored, None, true)
+        }
+    };
+    let label = if outcome.errors.is_empty() { "accepted" } else { "refused" };
+    running.world.metrics.jobs_accepted.with_label_values(&[action.name.as_str(), label]).inc();
+    outcome
+}
+
+async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, String> {
+    let jobs = running.world.jobs()?;
+    let action = allowed.action();
+    let caller = running.envelope.caller;
+    // Made before anything is stored, so that it can be looked for if nobody knows what became of it.
+    let id = Uuid::new_v4();
+    let payload = json!({
+        "input": allowed.input(),
+        "request_query": running.request.query,
+        "request_id": caller.request_id,
+        "query": running.envelope.query,
+    });
+    let job = NewJob {
+        id,
+        action: action.name.clone(),
+        payload: payload.to_string(),
+        headers: header_json(&headers::kept(&action.headers, &caller.headers)).to_string(),
+        session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
+        lifetime: running.world.settings.jobs.deadline,
+    };
+    let (length, max) = (job.payload.len(), running.snapshot.limits.body_bytes_max);
+    if length > max {
+        return Err(format!("its input takes {length} bytes; at most {max} are stored"));
+    }
+    jobs.accept(job).await.map_err(|error| error.to_string())?;
+    Ok(id)
+}
+
+/// Each header with all its values.
+fn header_json(headers: &HeaderMap) -> Value {
+    let mut json = Map::new();
+    for name in headers.keys() {
+        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        json.insert(name.as_str().to_owned(), values.collect());
+    }
+    json.into()
+}
+
+/// The stored headers. What cannot be read any more is left out.
+#[must_use]
+pub fn headers_of(job: &Job) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let stored: Map<String, Value> = serde_json::from_str(&job.headers).unwrap_or_default();
+    for (name, values) in &stored {
+        let Ok(name) = HeaderName::from_str(name) else { continue };
+        for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
+        }
+    }
+    headers
+}
+
+/// What is known about a stored call, for its own caller and for admins; null for everybody else.
+pub async fn result(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+    let text = allowed.input().get("id").and_then(Value::as_str).unwrap_or_default();
+    let Ok(id) = Uuid::parse_str(text) else {
+        return CallOutcome::failed(AnswerError::NotAnId(text.chars().take(100).collect()), None, false);
+    };
+    let found = match running.world.jobs() {
+        Ok(jobs) => find(jobs, id).await,
+        Err(reason) => Err(reason),
+    };
+    match found {
+        Err(reason) => {
+            tracing::error!(reason, "a stored call could not be looked up");
+            CallOutcome::failed(AnswerError::NotLookedUp, None, false)
+        }
+        Ok(job) => match job.filter(|job| is_visible(job, allowed.action(), running.session)) {
+            Some(job) => shown(running, allowed, &job).await,
+            None => CallOutcome::of_json("null".into()),
+        },
+    }
+}
+
+async fn find(jobs: &Jobs, id: Uuid) -> Result<Option<Job>, String> {
+    jobs.log.find(id).await.map_err(|error| error.to_string())
+}
+
+/// A call belongs to the role and the session variables that made it.
+fn is_visible(job: &Job, action: &Action, session: &Session) -> bool {
+    let own = serde_json::to_value(session).unwrap_or_default();
+    let stored: Value = serde_json::from_str(&job.session).unwrap_or_default();
+    job.action == action.name && (session.role() == ADMIN_ROLE || own == stored)
+}
+
+async fn shown(running: &Running<'_>, allowed: &AllowedCall, job: &Job) -> CallOutcome {
+    let mut outcome = CallOutcome::of_json(String::from("{"));
+    for field in &allowed.selected().fields {
+        let json = match field.name.as_str() {
+            "__typename" => Value::from(allowed.action().result_type()).to_string(),
+            "id" => Value::from(job.id.to_string()).to_string(),
+            "created_at" => Value::from(job.created_at.as_str()).to_string(),
+            "errors" => errors(job, running.session),
+            OUTPUT => {
+                let value = job.response.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                let value = value.unwrap_or_default();
+                // While there is none, its type's own nulls do not matter.
+                if value.is_null() {
+                    "null".into()
+                } else {
+                    let ty = &allowed.action().output;
+                    let mut shaped = shape_with_rows(running, ty, &value, &field.selected).await;
+                    let place = PathSegment::Field(field.response_name.clone());
+                    shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
+                    outcome.add_shape_errors(shaped.errors, running.snapshot.limits.errors_max);
+                    shaped.json
+                }
+            }
+            _ => "null".into(),
+        };
+        let comma = if outcome.json.len() > 1 { "," } else { "" };
+        outcome.json.push_str(&format!("{comma}\"{}\":{json}", field.response_name));
+    }
+    outcome.json.push('}');
+    outcome
+}
+
+/// The exchange with the handler is for admins only.
+fn errors(job: &Job, session: &Session) -> String {
+    let Some(text) = &job.errors else { return "null".into() };
+    let mut errors: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    if session.role() != ADMIN_ROLE {
+        errors.shift_remove("internal");
+    }
+    Value::Object(errors).to_string()
+}

@@ -1,0 +1,524 @@
+//! Stored calls are run: claimed with a lease that is renewed, called, and ended by what the handler says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, OnceCell};
+use uuid::Uuid;
+
+use super::calls::AllowedCall;
+use super::engine_schema::MergedSchema;
+use super::run::Running;
+use super::stored_call::headers_of;
+use super::{Envelope, World, webhook_part};
+use crate::action::answer::{AnswerError, CallFault, UNEXPECTED};
+use crate::action::relationship::Wanted;
+use crate::action::shape::{ShapeError, shape};
+use crate::graphql::plan::Plan;
+use crate::graphql::selection::Selected;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Claim, Filter, Job, Outcome, Status, TokenDigest};
+use crate::jobs::log::StoreError;
+use crate::jobs::retry::{Failure, pause};
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::{RawObject, parse_strict};
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::protocol::http::ResponseType;
+use crate::protocol::trace::TraceContext;
+use crate::session::Session;
+use crate::webhook::call::WebhookAnswer;
+
+/// The calls that this replica runs now.
+#[derive(Default)]
+pub struct RunningJobs {
+    /// By id, with the attempt.
+    jobs: Mutex<HashMap<Uuid, RunningJob>>,
+    /// Told whenever one has ended.
+    ended: Notify,
+}
+
+#[derive(Clone)]
+struct RunningJob {
+    action: String,
+    attempt: i32,
+}
+
+impl RunningJobs {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn of_action(&self, name: &str) -> usize {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.values().filter(|job| job.action == name).count()
+    }
+
+    fn begin(&self, job: &Job) {
+        let running = RunningJob { action: job.action.clone(), attempt: job.attempts };
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, running);
+    }
+
+    fn end(&self, id: Uuid) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.ended.notify_one();
+    }
+
+    fn all(&self) -> Vec<(Uuid, i32)> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().map(|(id, job)| (*id, job.attempt)).collect()
+    }
+}
+
+/// Claims that may be lost with their worker before a call is given up as one that kills it.
+const CRASHES_MAX: i32 = 5;
+
+/// How long to leave a call whose action this replica does not know; another one may know it already.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+
+/// How often that is done.
+const UNKNOWN_MAX: i32 = 30;
+
+/// How long to leave the store alone when it fails.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often to look for what has run out of time, and to count.
+const CARE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Ended calls that are deleted at one time.
+const PURGE_BATCH: usize = 1_000;
+
+/// How often to look whether there is a log by now.
+const JOBS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Keeps the log of asynchronous actions going: stores, runs and cares. Never returns.
+pub async fn work(world: &Arc<World>) {
+    let jobs = loop {
+        match world.jobs() {
+            Ok(jobs) => break jobs,
+            // The metadata may change, and then there is one.
+            Err(_) => tokio::time::sleep(JOBS_PAUSE).await,
+        }
+    };
+    tokio::join!(jobs.store_accepted(), jobs.listen(), claim_and_run(world, jobs), care(world, jobs));
+}
+
+async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
+    let Some(interval) = world.settings.jobs.fetch_interval else { return };
+    loop {
+        if world.readiness.is_draining() {
+            return;
+        }
+        match claim(world, jobs).await {
+            Ok(0) => {
+                let _ = tokio::time::timeout(interval, async {
+                    tokio::select! {
+                        () = jobs.new.notified() => {}
+                        () = world.running_jobs.ended.notified() => {}
+                    }
+                })
+                .await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no stored calls can be taken");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Takes what there is room for: first of the actions that have a limit of their own, then of all others.
+async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>) -> Result<usize, StoreError> {
+    let snapshot = world.snapshot.load_full();
+    let running = &world.running_jobs;
+    let most = world.settings.jobs.concurrency;
+    let mut claimed = 0;
+    let mut known = Vec::new();
+    for action in snapshot.schema.actions.values().filter(|action| action.is_async) {
+        let room = most.saturating_sub(running.count());
+        let own = action.concurrency_max.saturating_sub(running.of_action(&action.name));
+        known.push(action.name.clone());
+        let limit = room.min(own);
+        if limit > 0 {
+            claimed += take(world, jobs, limit, lease(action), Some(action.name.clone()), Vec::new()).await?;
+        }
+    }
+    let room = most.saturating_sub(running.count());
+    if room > 0 {
+        // Those of actions that this replica does not know.
+        claimed += take(world, jobs, room, LEASE_MIN, None, known).await?;
+    }
+    Ok(claimed)
+}
+
+async fn take(
+    world: &Arc<World>,
+    jobs: &Arc<Jobs>,
+    limit: usize,
+    lease: Duration,
+    only: Option<String>,
+    not: Vec<String>,
+) -> Result<usize, StoreError> {
+    let taken = jobs.log.claim(&Claim { limit, lease, only, not }).await?;
+    let count = taken.len();
+    for job in taken {
+        world.running_jobs.begin(&job);
+        let (world, jobs) = (Arc::clone(world), Arc::clone(jobs));
+        tokio::spawn(async move {
+            let id = job.id;
+            run_leased(&world, &jobs, job, lease).await;
+            world.running_jobs.end(id);
+        });
+    }
+    Ok(count)
+}
+
+/// The shortest lease.
+const LEASE_MIN: Duration = Duration::from_secs(60);
+
+fn lease(action: &Action) -> Duration {
+    LEASE_MIN.max(action.timeout + Duration::from_secs(15))
+}
+
+/// Runs a job while its lease is renewed. Whoever loses it stops: another one has it.
+async fn run_leased(world: &Arc<World>, jobs: &Jobs, job: Job, lease: Duration) {
+    let (id, attempt) = (job.id, job.attempts);
+    if attempt > 1 {
+        world.metrics.job_repetitions.with_label_values(&[&job.action]).inc();
+    }
+    let renew = async {
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            match jobs.log.renew(id, attempt, lease).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::warn!(action_id = %id, %error, "the lease of a stored call cannot be renewed"),
+            }
+        }
+    };
+    tokio::select! {
+        () = run(world, jobs, &job) => {}
+        () = renew => tracing::warn!(action_id = %id, attempt, "a stored call was taken over by another replica"),
+    }
+}
+
+/// What is to become of a job.
+enum Next {
+    End(Outcome),
+    Retry(Duration),
+    /// Its handler reports later, with this token.
+    LeftToHandler(TokenDigest),
+}
+
+async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
+    let next = next(world, job).await;
+    let (id, attempt) = (job.id, job.attempts);
+    let label = match &next {
+        Next::End(Outcome::Completed(_)) => "completed",
+        Next::End(Outcome::Failed(_)) => "error",
+        Next::Retry(_) => "retry",
+        Next::LeftToHandler(_) => "left_to_handler",
+    };
+    // The result is worth more than a database that is away for a while; the lease says for how long.
+    loop {
+        let done = match &next {
+            Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
+            Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
+            Next::LeftToHandler(digest) => {
+                jobs.log.leave_to_handler(id, attempt, digest, world.settings.jobs.report_timeout).await
+            }
+        };
+        match done {
+            Ok(is_ours) => {
+                let label = if is_ours { label } else { "stale" };
+                world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+                tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(action_id = %id, %error, "what came of a stored call cannot be stored yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn next(world: &Arc<World>, job: &Job) -> Next {
+    let snapshot = world.snapshot.load_full();
+    let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let Some(action) = action else {
+        if job.failures < UNKNOWN_MAX {
+            return Next::Retry(UNKNOWN_PAUSE);
+        }
+        return Next::End(failed("action-not-found", "the action does not exist any more", None));
+    };
+    let attempts_max = i32::try_from(action.attempts_max).unwrap_or(i32::MAX);
+    if job.attempts > attempts_max.saturating_add(CRASHES_MAX) {
+        let message = format!("given up after {} attempts of which none came to an end", job.attempts - 1);
+        return Next::End(failed(UNEXPECTED, &message, None));
+    }
+    let Some(stored) = Stored::of(job) else {
+        return Next::End(failed(UNEXPECTED, "what is stored of the call cannot be read", None));
+    };
+    let token = Token::new();
+    let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
+    let caller = Caller { headers: headers_of(job), address: None, request_id: stored.request_id };
+    let envelope = Envelope {
+        caller: &caller,
+        trace: &trace,
+        path: "",
+        query: &stored.url_query,
+        is_get: false,
+        response_type: ResponseType::Json,
+        shows_status: false,
+        deadline: Instant::now() + action.timeout,
+        batch: None,
+        handler_headers: token.headers(job.id),
+        authenticated: OnceCell::new(),
+    };
+    let request = GraphqlRequest {
+        query: stored.request_query.into(),
+        operation_name: None,
+        variables: RawObject::default(),
+        extensions: None::<&RawValue>,
+    };
+    let plan = Plan::empty(OperationKind::Mutation);
+    let merged: Option<&Arc<MergedSchema>> = None;
+    let running = Running {
+        world,
+        snapshot: &snapshot,
+        envelope: &envelope,
+        session: &stored.session,
+        request: &request,
+        plan: &plan,
+        merged,
+    };
+    let allowed = AllowedCall::stored(action, stored.input);
+    let answer = webhook_part::call(&running, &allowed).await;
+    judge(&running, &allowed, job, answer, &token)
+}
+
+/// What a handler's answer means for a job.
+fn judge(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    job: &Job,
+    answer: Result<WebhookAnswer, AnswerError>,
+    token: &Token,
+) -> Next {
+    let (answer, value) = match answer {
+        Ok(answer) if answer.status.as_u16() == 202 && answer.body.iter().all(u8::is_ascii_whitespace) => {
+            webhook_part::count(running, allowed, "left_to_handler");
+            return Next::LeftToHandler(token.digest());
+        }
+        Ok(answer) => {
+            let value = webhook_part::read(running, allowed, &answer);
+            (Some(answer), value)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let internal = |error: &Value| webhook_part::internal(running, allowed, answer.as_ref(), error, true);
+    match value {
+        Ok(value) => match fit(running, allowed.action(), &value) {
+            Ok(json) => {
+                webhook_part::count(running, allowed, "success");
+                Next::End(Outcome::Completed(json))
+            }
+            Err(error) => {
+                webhook_part::count(running, allowed, "wrong_shape");
+                Next::End(failed(UNEXPECTED, &error.message, internal(&Value::from("unexpected response"))))
+            }
+        },
+        Err(error) => {
+            webhook_part::count(running, allowed, webhook_part::label_of(&error));
+            if let Some(pause) = retry_pause(running, allowed.action(), job, answer.as_ref(), &error) {
+                return Next::Retry(pause);
+            }
+            let internal = internal(&webhook_part::error_text(&error));
+            Next::End(of_answer(&error, internal))
+        }
+    }
+}
+
+/// The declared fields of a value, if it fits its type.
+///
+/// # Errors
+/// The first thing that does not fit.
+pub fn fit(running: &Running<'_>, action: &Action, value: &Value) -> Result<String, ShapeError> {
+    let rules = webhook_part::rules(running.snapshot);
+    let mut nobody = Wanted::default();
+    let mut shaped = shape(&rules, &action.output, value, &Selected::all(), &mut nobody);
+    match shaped.errors.is_empty() {
+        true => Ok(shaped.json),
+        false => Err(shaped.errors.swap_remove(0)),
+    }
+}
+
+fn of_answer(error: &AnswerError, internal: Option<Value>) -> Outcome {
+    match error {
+        AnswerError::Rejected { message, extensions } => {
+            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
+            failed(code, message, None)
+        }
+        other => failed(UNEXPECTED, &other.to_string(), internal),
+    }
+}
+
+/// The error of a stored call in Hasura's form.
+#[must_use]
+pub fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
+    let mut errors = json!({ "code": code, "path": "$", "error": message });
+    if let (Some(internal), Value::Object(errors)) = (internal, &mut errors) {
+        errors.insert("internal".into(), internal);
+    }
+    Outcome::Failed(errors.to_string())
+}
+
+/// When to try again, if at all.
+fn retry_pause(
+    running: &Running<'_>,
+    action: &Action,
+    job: &Job,
+    answer: Option<&WebhookAnswer>,
+    error: &AnswerError,
+) -> Option<Duration> {
+    let status = answer.map(|answer| answer.status.as_u16());
+    let failure = match (error, status) {
+        (AnswerError::NoAnswer(CallFault::Timeout), _) => Failure::Timeout,
+        (AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken | CallFault::Busy), _) => Failure::Connection,
+        (_, Some(429)) => Failure::TooManyRequests,
+        (_, Some(500..=599)) => Failure::ServerError,
+        _ => return None,
+    };
+    let settings = &running.world.settings.jobs;
+    let name = Failure::ALL.iter().find(|(_, known)| *known == failure).map(|(name, _)| *name)?;
+    let failures = usize::try_from(job.failures).unwrap_or_default();
+    if !settings.retry_on.iter().any(|known| known == name) || failures + 1 >= action.attempts_max {
+        return None;
+    }
+    let asked_for = answer.and_then(|answer| answer.headers.get(RETRY_AFTER)).and_then(retry_after);
+    let chance = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+    Some(pause(settings.retry_pause, u32::try_from(failures).unwrap_or(u32::MAX), chance, asked_for))
+}
+
+/// Seconds, or a date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(text).ok()?.duration_since(std::time::SystemTime::now()).ok()
+}
+
+/// What is stored of a call.
+struct Stored {
+    input: Map<String, Value>,
+    request_query: String,
+    request_id: String,
+    url_query: String,
+    session: Session,
+}
+
+impl Stored {
+    fn of(job: &Job) -> Option<Self> {
+        let Ok(Value::Object(mut payload)) = parse_strict(job.payload.as_bytes()) else { return None };
+        let mut text = |key: &str| match payload.remove(key) {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        };
+        let (request_query, request_id, url_query) = (text("request_query"), text("request_id"), text("query"));
+        let Some(Value::Object(input)) = payload.remove("input") else { return None };
+        let session = serde_json::from_str::<Map<String, Value>>(&job.session).ok()?;
+        let session = Session::stored(session)?;
+        Some(Self { input, request_query, request_id, url_query, session })
+    }
+}
+
+/// With which a handler reports later.
+struct Token(String);
+
+/// The header in which a handler gets its token, and gives it back.
+pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-pillion-completion-token");
+
+/// The same for each attempt: handlers can tell by it that they have seen a call before.
+/// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Token {
+    fn new() -> Self {
+        Self(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()))
+    }
+
+    fn digest(&self) -> TokenDigest {
+        digest_of(&self.0)
+    }
+
+    fn headers(&self, id: Uuid) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, text) in [(IDEMPOTENCY_KEY, id.to_string()), (TOKEN_HEADER, self.0.clone())] {
+            if let Ok(mut value) = HeaderValue::try_from(text) {
+                value.set_sensitive(name == TOKEN_HEADER);
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
+
+/// What is stored of a token.
+#[must_use]
+pub fn digest_of(token: &str) -> TokenDigest {
+    let digest = digest(&SHA256, token.as_bytes());
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Ends what is too late, deletes what is old, and counts.
+async fn care(world: &Arc<World>, jobs: &Jobs) {
+    let error = |code: &str, message: &str| match failed(code, message, None) {
+        Outcome::Failed(errors) | Outcome::Completed(errors) => errors,
+    };
+    let too_late = error("expired", "the action was not begun before its deadline");
+    let never_reported = error("expired", "the handler did not report its result in time");
+    let old = Filter { older_than: Some(world.settings.jobs.keep), ..Filter::default() };
+    loop {
+        let cared = async {
+            jobs.log.expire(&too_late, &never_reported).await?;
+            while jobs.log.purge(&old, true, PURGE_BATCH).await? == PURGE_BATCH as u64 {}
+            jobs.log.counts().await
+        };
+        match cared.await {
+            Err(error) => tracing::warn!(%error, "the log of asynchronous actions cannot be cared for"),
+            Ok(counts) => {
+                let (waiting, age) = (&world.metrics.jobs_waiting, &world.metrics.jobs_oldest_seconds);
+                waiting.reset();
+                age.reset();
+                for count in counts {
+                    let labels = [count.action.as_str(), count.status.name()];
+                    waiting.with_label_values(&labels).set(count.count);
+                    if count.status == Status::Created {
+                        age.with_label_values(&[&count.action]).set(count.oldest_seconds);
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(CARE_INTERVAL).await;
+    }
+}
+
+/// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
+pub async fn give_back(world: &World) {
+    let Ok(jobs) = world.jobs() else { return };
+    for (id, attempt) in world.running_jobs.all() {
+        match jobs.log.release(id, attempt).await {
+            Ok(_) => tracing::info!(action_id = %id, "a stored call was given back"),
+            Err(error) => tracing::warn!(action_id = %id, %error, "a stored call could not be given back"),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Calls of asynchronous actions as they are stored. Durations and times are the store's: its clock decides.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// A call that has just been accepted.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Made by us, at random, before anything is stored.
+    pub id: Uuid,
+    /// The action's own name.
+    pub action: String,
+    /// `{"input":…,"request_query":…,"request_id":…}`.
+    pub payload: String,
+    /// Those of the client's headers that the handler is to get, as a JSON object of lists.
+    pub headers: String,
+    /// The session variables as a JSON object.
+    pub session: String,
+    /// After this time it is not begun any more.
+    pub lifetime: Duration,
+}
+
+/// Where a call stands. The names are those of Hasura's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It waits, for the first time or to be tried again.
+    Created,
+    /// A worker holds it, or its handler has yet to report.
+    Processing,
+    /// There is a result.
+    Completed,
+    /// There will be none.
+    Error,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Processing, Self::Completed, Self::Error];
+
+    /// As it is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Error => "error",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A stored call.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// See [`NewJob`].
+    pub id: Uuid,
+    /// See [`NewJob`].
+    pub action: String,
+    /// See [`NewJob`].
+    pub payload: String,
+    /// See [`NewJob`]; empty once the job has ended.
+    pub headers: String,
+    /// See [`NewJob`].
+    pub session: String,
+    /// The handler's value as JSON.
+    pub response: Option<String>,
+    /// Why there is none, as JSON.
+    pub errors: Option<String>,
+    /// When it was stored, as PostgreSQL writes a time with its zone in JSON.
+    pub created_at: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How often it was begun. A result counts only if it is that of the last attempt.
+    pub attempts: i32,
+    /// How often it failed in a way that allows for another attempt.
+    pub failures: i32,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this value, as JSON.
+    Completed(String),
+    /// With this error, as JSON.
+    Failed(String),
+}
+
+/// What a worker asks for.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// How many at most.
+    pub limit: usize,
+    /// For how long they are its own, unless it renews them.
+    pub lease: Duration,
+    /// Only this action's.
+    pub only: Option<String>,
+    /// Not those of these actions.
+    pub not: Vec<String>,
+}
+
+/// Which jobs somebody wants to see, or to change.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this action.
+    pub action: Option<String>,
+    /// With this status.
+    pub status: Option<Status>,
+    /// Stored at least so long ago.
+    pub older_than: Option<Duration>,
+}
+
+/// How many jobs of one action stand where.
+#[derive(Clone, Debug)]
+pub struct Count {
+    /// The action.
+    pub action: String,
+    /// Their status.
+    pub status: Status,
+    /// How many.
+    pub count: i64,
+    /// Age of the oldest in seconds.
+    pub oldest_seconds: f64,
+}
+
+/// The digest of a token with which a handler reports later.
+pub type TokenDigest = [u8; 32];

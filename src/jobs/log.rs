@@ -1,0 +1,69 @@
+//! What a store of jobs can do. There are two: SQLite and PostgreSQL.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, TokenDigest};
+
+/// Why the store did not do something. It holds no value that was to be stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the store of asynchronous actions cannot be used: {0}")]
+pub struct StoreError(pub String);
+
+/// The log of all calls of asynchronous actions. Each method is one transaction, durable once it returns.
+#[async_trait]
+pub trait JobLog: Send + Sync {
+    /// Stores all of them or none.
+    async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError>;
+
+    /// The job of this id.
+    async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError>;
+
+    /// Hands out jobs that are due, the oldest first, those whose lease has run out among them. Each attempt is counted
+    /// here, so that one which takes the worker with it counts as well.
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError>;
+
+    /// Keeps a job for longer. `false` if it is not this attempt's any more.
+    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError>;
+
+    /// Ends a job; the client's headers are forgotten. `false` if it is not this attempt's any more.
+    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError>;
+
+    /// Lets a failed job wait for another attempt. `false` as above.
+    async fn retry(&self, id: Uuid, attempt: i32, after: Duration) -> Result<bool, StoreError>;
+
+    /// Gives a job back as if it had not been begun. `false` as above.
+    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError>;
+
+    /// Leaves a job to its handler, which reports later with the token of this digest. `false` as above.
+    async fn leave_to_handler(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        digest: &TokenDigest,
+        patience: Duration,
+    ) -> Result<bool, StoreError>;
+
+    /// The handler reports, once. `false` if no job waits for this token.
+    async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError>;
+
+    /// Ends what is not worth beginning any more, and what a handler never reported, with these errors. How many.
+    async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError>;
+
+    /// The newest jobs that fit.
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError>;
+
+    /// Lets an ended job run again as if it were new. `false` if it has not ended.
+    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError>;
+
+    /// Ends a job that has not ended. `false` if it has.
+    async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError>;
+
+    /// Deletes ended jobs that fit, or all of one action; at most `limit`. How many.
+    async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError>;
+
+    /// How many stand where.
+    async fn counts(&self) -> Result<Vec<Count>, StoreError>;
+}

@@ -1,0 +1,339 @@
+//! The log in PostgreSQL, for replicas that share it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, Semaphore};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Row};
+use uuid::Uuid;
+
+use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, Status, TokenDigest};
+use super::log::{JobLog, StoreError};
+use crate::database::{Database, DatabaseError, in_time};
+
+/// Two that make it at the same time would get in each other's way.
+const LOCK: &str = "select pg_advisory_xact_lock(7455406124)";
+
+const TABLE: &str = "
+    create schema if not exists pillion;
+    create table if not exists pillion.action_log_edition (edition integer not null);
+    insert into pillion.action_log_edition select 1 where not exists (select 1 from pillion.action_log_edition);
+    create table if not exists pillion.action_log (
+        id uuid primary key,
+        action_name text not null,
+        input_payload text not null,
+        request_headers text not null,
+        session_variables text not null,
+        response_payload text,
+        errors text,
+        created_at timestamptz not null default clock_timestamp(),
+        response_received_at timestamptz,
+        status text not null,
+        attempts integer not null default 0,
+        failures integer not null default 0,
+        run_after timestamptz not null default clock_timestamp(),
+        expires_at timestamptz not null,
+        lease_until timestamptz,
+        completion_digest bytea
+    );
+    create index if not exists action_log_due on pillion.action_log (run_after, created_at)
+        where status in ('created', 'processing');
+    create index if not exists action_log_ended on pillion.action_log (response_received_at)
+        where status in ('completed', 'error');
+";
+
+/// The edition of the table that this program writes.
+const EDITION: i32 = 1;
+
+const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
+                       to_json(created_at) #>> '{}', status, attempts, failures";
+
+/// Tells all replicas that there is something to do.
+const CHANNEL: &str = "pillion_jobs";
+
+/// Connections at one time, those for listening left out.
+const CONNECTIONS: usize = 8;
+
+/// How long to wait for one of them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The log.
+pub struct PostgresLog {
+    database: Database,
+    slots: Semaphore,
+    idle: Mutex<Vec<Client>>,
+}
+
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
+
+impl PostgresLog {
+    /// Makes the table, if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when a newer program has made it.
+    pub async fn open(database: Database) -> Result<Self, StoreError> {
+        let mut client = database.connect().await?;
+        let transaction = in_time(client.transaction()).await?;
+        in_time(transaction.batch_execute(LOCK)).await?;
+        in_time(transaction.batch_execute(TABLE)).await?;
+        in_time(transaction.commit()).await?;
+        let row = in_time(client.query_one("select max(edition) from pillion.action_log_edition", &[])).await?;
+        let edition: i32 = row.try_get(0).map_err(DatabaseError::from)?;
+        if edition > EDITION {
+            return Err(StoreError(format!("pillion.action_log was made by a newer program (edition {edition})")));
+        }
+        Ok(Self { database, slots: Semaphore::new(CONNECTIONS), idle: Mutex::new(vec![client]) })
+    }
+
+    /// Does something with a connection. One that failed is not used again.
+    async fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>) -> Result<T, StoreError> {
+        let busy = || StoreError("all its connections are in use".into());
+        let slot = tokio::time::timeout(PATIENCE, self.slots.acquire()).await;
+        let _slot = slot.map_err(|_| busy())?.map_err(|_| busy())?;
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = idle().pop().filter(|client| !client.is_closed());
+        let client = match known {
+            Some(client) => client,
+            None => self.database.connect().await?,
+        };
+        let done = work(&client).await?;
+        idle().push(client);
+        Ok(done)
+    }
+
+    async fn change(&self, sql: &str, values: Values<'_>) -> Result<bool, StoreError> {
+        self.with(async |client| Ok(in_time(client.execute(sql, values)).await? > 0)).await
+    }
+
+    async fn jobs(&self, sql: &str, values: Values<'_>) -> Result<Vec<Job>, StoreError> {
+        let rows = self.with(async |client| in_time(client.query(sql, values)).await).await?;
+        rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
+    }
+
+    /// Wakes `new` whenever any replica has something to do. Ends with the connection.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn listen(&self, new: &Notify) -> Result<(), StoreError> {
+        let (client, mut messages) = self.database.listen().await?;
+        in_time(client.batch_execute(&format!("listen {CHANNEL}"))).await?;
+        // What happened before somebody listened.
+        new.notify_one();
+        while let Some(message) = messages.recv().await {
+            if matches!(message, AsyncMessage::Notification(_)) {
+                new.notify_one();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(row: &Row) -> Result<Job, tokio_postgres::Error> {
+    let status: String = row.try_get(8)?;
+    Ok(Job {
+        id: row.try_get(0)?,
+        action: row.try_get(1)?,
+        payload: row.try_get(2)?,
+        headers: row.try_get(3)?,
+        session: row.try_get(4)?,
+        response: row.try_get(5)?,
+        errors: row.try_get(6)?,
+        created_at: row.try_get(7)?,
+        status: Status::of(&status).unwrap_or(Status::Error),
+        attempts: row.try_get(9)?,
+        failures: row.try_get(10)?,
+    })
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The parts of an outcome: status, value, errors.
+fn parts(outcome: &Outcome) -> (&'static str, Option<&str>, Option<&str>) {
+    match outcome {
+        Outcome::Completed(value) => ("completed", Some(value), None),
+        Outcome::Failed(errors) => ("error", None, Some(errors)),
+    }
+}
+
+/// What a filter asks for.
+const FITS: &str = "($1::text is null or action_name = $1) and ($2::text is null or status = $2) \
+                    and created_at <= clock_timestamp() - $3::float8 * interval '1 second'";
+
+/// The end of a job: what is changed, but for the condition.
+const END: &str = "update pillion.action_log set status = $3, response_payload = $4, errors = $5, \
+                   response_received_at = clock_timestamp(), lease_until = null, completion_digest = null, \
+                   request_headers = '{}'";
+
+impl PostgresLog {
+    /// Ends the job that `condition` describes.
+    async fn end(
+        &self,
+        id: Uuid,
+        condition: &str,
+        second: &(dyn ToSql + Sync),
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
+        let (status, value, errors) = parts(outcome);
+        let sql = format!("{END} where id = $1 and status = 'processing' and {condition}");
+        self.change(&sql, &[&id, second, &status, &value, &errors]).await
+    }
+}
+
+#[async_trait]
+impl JobLog for PostgresLog {
+    async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
+        let column = |of: fn(&NewJob) -> &str| jobs.iter().map(of).collect::<Vec<&str>>();
+        let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
+        let lifetimes: Vec<f64> = jobs.iter().map(|job| seconds(job.lifetime)).collect();
+        let (actions, payloads) = (column(|job| &job.action), column(|job| &job.payload));
+        let (headers, sessions) = (column(|job| &job.headers), column(|job| &job.session));
+        let sql = format!(
+            "with stored as (insert into pillion.action_log (id, action_name, input_payload, request_headers, \
+             session_variables, status, expires_at) select id, action, payload, headers, session, 'created', \
+             clock_timestamp() + lifetime * interval '1 second' from unnest($1::uuid[], $2::text[], $3::text[], \
+             $4::text[], $5::text[], $6::float8[]) as job (id, action, payload, headers, session, lifetime) \
+             returning 1) select pg_notify('{CHANNEL}', '') from (select count(*) from stored) as counted"
+        );
+        let values: Values<'_> = &[&ids, &actions, &payloads, &headers, &sessions, &lifetimes];
+        self.with(async |client| in_time(client.query(&sql, values)).await.map(drop)).await
+    }
+
+    async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        let sql = format!("select {COLUMNS} from pillion.action_log where id = $1");
+        Ok(self.jobs(&sql, &[&id]).await?.into_iter().next())
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "with due as (select id from pillion.action_log where status in ('created', 'processing') \
+             and run_after <= clock_timestamp() and (status = 'created' or lease_until <= clock_timestamp()) \
+             and completion_digest is null and expires_at > clock_timestamp() \
+             and ($3::text is null or action_name = $3) and action_name <> all ($4::text[]) \
+             order by created_at limit $1 for update skip locked) \
+             update pillion.action_log as log set status = 'processing', attempts = attempts + 1, \
+             lease_until = clock_timestamp() + $2::float8 * interval '1 second' from due where log.id = due.id \
+             returning log.{COLUMNS}"
+        );
+        let values: Values<'_> = &[&rows(claim.limit), &seconds(claim.lease), &claim.only, &claim.not];
+        let mut jobs = self.jobs(&sql, values).await?;
+        jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
+        Ok(jobs)
+    }
+
+    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError> {
+        let sql = "update pillion.action_log set lease_until = clock_timestamp() + $3::float8 * interval '1 second' \
+                   where id = $1 and attempts = $2 and status = 'processing'";
+        self.change(sql, &[&id, &attempt, &seconds(lease)]).await
+    }
+
+    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {
+        self.end(id, "attempts = $2 and completion_digest is null", &attempt, outcome).await
+    }
+
+    async fn retry(&self, id: Uuid, attempt: i32, pause: Duration) -> Result<bool, StoreError> {
+        let sql = "update pillion.action_log set status = 'created', failures = failures + 1, lease_until = null, \
+                   run_after = clock_timestamp() + $3::float8 * interval '1 second' \
+                   where id = $1 and attempts = $2 and status = 'processing' and completion_digest is null";
+        self.change(sql, &[&id, &attempt, &seconds(pause)]).await
+    }
+
+    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError> {
+        let sql = format!(
+            "with given as (update pillion.action_log set status = 'created', attempts = attempts - 1, \
+             run_after = clock_timestamp(), lease_until = null where id = $1 and attempts = $2 \
+             and status = 'processing' and completion_digest is null returning 1) \
+             select pg_notify('{CHANNEL}', '') from given"
+        );
+        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &attempt])).await?.is_empty())).await
+    }
+
+    async fn leave_to_handler(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        digest: &TokenDigest,
+        patience: Duration,
+    ) -> Result<bool, StoreError> {
+        let sql = "update pillion.action_log set completion_digest = $3, \
+                   lease_until = clock_timestamp() + $4::float8 * interval '1 second' \
+                   where id = $1 and attempts = $2 and status = 'processing' and completion_digest is null";
+        self.change(sql, &[&id, &attempt, &digest.as_slice(), &seconds(patience)]).await
+    }
+
+    async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError> {
+        let condition = "completion_digest = $2 and lease_until > clock_timestamp()";
+        self.end(id, condition, &digest.as_slice(), outcome).await
+    }
+
+    async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError> {
+        let sql = "update pillion.action_log set status = 'error', response_received_at = clock_timestamp(), \
+                   lease_until = null, request_headers = '{}', completion_digest = null, \
+                   errors = case when completion_digest is null then $1 else $2 end \
+                   where status in ('created', 'processing') and (status = 'created' or lease_until <= clock_timestamp()) \
+                   and (expires_at <= clock_timestamp() or completion_digest is not null)";
+        let values: Values<'_> = &[&too_late, &never_reported];
+        self.with(async |client| in_time(client.execute(sql, values)).await).await
+    }
+
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let sql = format!("select {COLUMNS} from pillion.action_log where {FITS} order by created_at desc limit $4");
+        let (status, age) = (filter.status.map(Status::name), filter.older_than.map_or(0.0, seconds));
+        self.jobs(&sql, &[&filter.action, &status, &age, &rows(limit)]).await
+    }
+
+    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError> {
+        let sql = format!(
+            "with again as (update pillion.action_log set status = 'created', attempts = attempts + 1, failures = 0, \
+             run_after = clock_timestamp(), expires_at = clock_timestamp() + $2::float8 * interval '1 second', \
+             response_payload = null, errors = null, response_received_at = null \
+             where id = $1 and status in ('completed', 'error') returning 1) \
+             select pg_notify('{CHANNEL}', '') from again"
+        );
+        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &seconds(lifetime)])).await?.is_empty())).await
+    }
+
+    async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError> {
+        let sql = "update pillion.action_log set status = 'error', errors = $2, \
+                   response_received_at = clock_timestamp(), lease_until = null, completion_digest = null, \
+                   request_headers = '{}' where id = $1 and status in ('created', 'processing')";
+        self.change(sql, &[&id, &errors]).await
+    }
+
+    async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError> {
+        let ended = if ended_only { "and status in ('completed', 'error')" } else { "" };
+        let sql = format!(
+            "delete from pillion.action_log where id in \
+             (select id from pillion.action_log where {FITS} {ended} limit $4)"
+        );
+        let (status, age) = (filter.status.map(Status::name), filter.older_than.map_or(0.0, seconds));
+        let values: Values<'_> = &[&filter.action, &status, &age, &rows(limit)];
+        self.with(async |client| in_time(client.execute(&sql, values)).await).await
+    }
+
+    async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        let sql = "select action_name, status, count(*), \
+                   extract(epoch from clock_timestamp() - min(created_at))::float8 from pillion.action_log \
+                   where status in ('created', 'processing') group by action_name, status";
+        let rows = self.with(async |client| in_time(client.query(sql, &[])).await).await?;
+        let read = |row: &Row| -> Result<Count, tokio_postgres::Error> {
+            let status: String = row.try_get(1)?;
+            let status = Status::of(&status).unwrap_or(Status::Error);
+            Ok(Count { action: row.try_get(0)?, status, count: row.try_get(2)?, oldest_seconds: row.try_get(3)? })
+        };
+        rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
+    }
+}

@@ -1,0 +1,358 @@
+//! The log in one file of SQLite, for a single replica.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use humantime::format_rfc3339_micros;
+use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, params, params_from_iter};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, Status, TokenDigest};
+use super::log::{JobLog, StoreError};
+
+/// The edition of the table that this program writes.
+const EDITION: i64 = 1;
+
+/// Times are microseconds since 1970.
+const TABLE: &str = "
+    create table if not exists action_log (
+        id text primary key,
+        action_name text not null,
+        input_payload text not null,
+        request_headers text not null,
+        session_variables text not null,
+        response_payload text,
+        errors text,
+        created_at integer not null,
+        response_received_at integer,
+        status text not null,
+        attempts integer not null default 0,
+        failures integer not null default 0,
+        run_after integer not null,
+        expires_at integer not null,
+        lease_until integer,
+        completion_digest blob
+    ) strict;
+    create index if not exists action_log_due on action_log (run_after, created_at)
+        where status in ('created', 'processing');
+    create index if not exists action_log_ended on action_log (response_received_at)
+        where status in ('completed', 'error');
+";
+
+const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
+                       created_at, status, attempts, failures";
+
+type Work = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The log. All work is done by one thread, in the order in which it comes.
+pub struct SqliteLog {
+    work: mpsc::Sender<Work>,
+    /// Held as long as the file is in use.
+    _lock: Option<File>,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl SqliteLog {
+    /// Opens the file, or makes it. With `serves`, no other process may serve from it.
+    ///
+    /// # Errors
+    /// Why it cannot be used: a missing folder, a damaged file, one of a newer program, one that is in use.
+    pub fn open(path: &Path, serves: bool) -> Result<Self, StoreError> {
+        let shown = path.display();
+        let lock = if serves { Some(lock(path)?) } else { None };
+        let failed = |error: rusqlite::Error| StoreError(format!("{shown}: {error}"));
+        let mut connection = Connection::open(path).map_err(failed)?;
+        prepare(&mut connection).map_err(failed)?;
+        let edition: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(failed)?;
+        if edition > EDITION {
+            return Err(StoreError(format!("{shown} was written by a newer program (edition {edition})")));
+        }
+        let health: String = connection.query_row("pragma quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if health != "ok" {
+            return Err(StoreError(format!("{shown} is damaged: {health}")));
+        }
+        connection.execute_batch(TABLE).map_err(failed)?;
+        connection.pragma_update(None, "user_version", EDITION).map_err(failed)?;
+        let (work, queue) = mpsc::channel::<Work>();
+        let run = move || queue.iter().for_each(|work| work(&mut connection));
+        let started = std::thread::Builder::new().name("jobs-sqlite".into()).spawn(run);
+        started.map_err(|error| StoreError(error.to_string()))?;
+        Ok(Self { work, _lock: lock })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let ended = || StoreError("its thread has ended".into());
+        // Nobody waits any more if it cannot be told.
+        let work: Work = Box::new(move |connection| drop(tell.send(work(connection))));
+        self.work.send(work).map_err(|_| ended())?;
+        Ok(told.await.map_err(|_| ended())??)
+    }
+
+    /// Changes one row; says whether there was one.
+    async fn change(&self, sql: &'static str, params: impl Params + Send + 'static) -> Result<bool, StoreError> {
+        self.run(move |connection| Ok(connection.prepare_cached(sql)?.execute(params)? > 0)).await
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let failed = |error: std::io::Error| StoreError(format!("{}: {error}", name.display()));
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(StoreError(format!("{} is in use by another process", path.display()))),
+    }
+}
+
+/// Durable at every commit, readable while it is written.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", "off")?;
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    Ok(())
+}
+
+fn now() -> i64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn after(duration: Duration) -> i64 {
+    now().saturating_add(micros(duration))
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let id: String = row.get(0)?;
+    let status: String = row.get(8)?;
+    Ok(Job {
+        id: Uuid::parse_str(&id).unwrap_or_default(),
+        action: row.get(1)?,
+        payload: row.get(2)?,
+        headers: row.get(3)?,
+        session: row.get(4)?,
+        response: row.get(5)?,
+        errors: row.get(6)?,
+        created_at: timestamp(row.get(7)?),
+        status: Status::of(&status).unwrap_or(Status::Error),
+        attempts: row.get(9)?,
+        failures: row.get(10)?,
+    })
+}
+
+/// As PostgreSQL writes it in JSON.
+fn timestamp(micros: i64) -> String {
+    let time = UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or_default());
+    format_rfc3339_micros(time).to_string().replace('Z', "+00:00")
+}
+
+/// The parts of an outcome: status, value, errors.
+fn parts(outcome: &Outcome) -> (&'static str, Option<String>, Option<String>) {
+    match outcome {
+        Outcome::Completed(value) => ("completed", Some(value.clone()), None),
+        Outcome::Failed(errors) => ("error", None, Some(errors.clone())),
+    }
+}
+
+#[async_trait]
+impl JobLog for SqliteLog {
+    async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
+        let jobs = jobs.to_vec();
+        self.run(move |connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached(
+                    "insert into action_log (id, action_name, input_payload, request_headers, session_variables, \
+                     created_at, status, run_after, expires_at) values (?1, ?2, ?3, ?4, ?5, ?6, 'created', ?6, ?7)",
+                )?;
+                for job in &jobs {
+                    let id = job.id.to_string();
+                    let (now, end) = (now(), after(job.lifetime));
+                    insert.execute(params![id, job.action, job.payload, job.headers, job.session, now, end])?;
+                }
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        self.run(move |connection| {
+            let sql = format!("select {COLUMNS} from action_log where id = ?1");
+            connection.prepare_cached(&sql)?.query_row(params![id.to_string()], read).optional()
+        })
+        .await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
+        let claim = claim.clone();
+        self.run(move |connection| {
+            let marks = vec!["?"; claim.not.len()].join(", ");
+            let only = if claim.only.is_some() { "and action_name = ?4" } else { "and ?4 is null" };
+            let sql = format!(
+                "update action_log set status = 'processing', attempts = attempts + 1, lease_until = ?2 \
+                 where id in (select id from action_log where status in ('created', 'processing') \
+                 and run_after <= ?1 and (status = 'created' or lease_until <= ?1) and completion_digest is null \
+                 and expires_at > ?1 {only} and action_name not in ({marks}) order by created_at limit ?3) \
+                 returning {COLUMNS}"
+            );
+            let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+            let mut values: Vec<Box<dyn rusqlite::ToSql>> =
+                vec![Box::new(now()), Box::new(after(claim.lease)), Box::new(limit), Box::new(claim.only)];
+            values.extend(claim.not.into_iter().map(|name| Box::new(name) as Box<dyn rusqlite::ToSql>));
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut jobs =
+                statement.query_map(params_from_iter(values), read)?.collect::<rusqlite::Result<Vec<Job>>>()?;
+            jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError> {
+        let sql = "update action_log set lease_until = ?3 where id = ?1 and attempts = ?2 and status = 'processing'";
+        self.change(sql, (id.to_string(), attempt, after(lease))).await
+    }
+
+    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {
+        let (status, value, errors) = parts(outcome);
+        let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \
+                   lease_until = null, completion_digest = null, request_headers = '{}' \
+                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), attempt, status, value, errors, now())).await
+    }
+
+    async fn retry(&self, id: Uuid, attempt: i32, pause: Duration) -> Result<bool, StoreError> {
+        let sql = "update action_log set status = 'created', failures = failures + 1, run_after = ?3, lease_until = null \
+                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), attempt, after(pause))).await
+    }
+
+    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError> {
+        let sql = "update action_log set status = 'created', attempts = attempts - 1, run_after = ?3, \
+                   lease_until = null where id = ?1 and attempts = ?2 and status = 'processing' \
+                   and completion_digest is null";
+        self.change(sql, (id.to_string(), attempt, now())).await
+    }
+
+    async fn leave_to_handler(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        digest: &TokenDigest,
+        patience: Duration,
+    ) -> Result<bool, StoreError> {
+        let sql = "update action_log set completion_digest = ?3, lease_until = ?4 \
+                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), attempt, digest.to_vec(), after(patience))).await
+    }
+
+    async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError> {
+        let (status, value, errors) = parts(outcome);
+        let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \
+                   lease_until = null, completion_digest = null, request_headers = '{}' \
+                   where id = ?1 and completion_digest = ?2 and status = 'processing' and lease_until > ?6";
+        self.change(sql, (id.to_string(), digest.to_vec(), status, value, errors, now())).await
+    }
+
+    async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError> {
+        let (too_late, never_reported) = (too_late.to_owned(), never_reported.to_owned());
+        self.run(move |connection| {
+            let sql = "update action_log set status = 'error', response_received_at = ?1, lease_until = null, \
+                       request_headers = '{}', errors = iif(completion_digest is null, ?2, ?3), \
+                       completion_digest = null \
+                       where status in ('created', 'processing') and (status = 'created' or lease_until <= ?1) \
+                       and (expires_at <= ?1 or completion_digest is not null)";
+            let count = connection.prepare_cached(sql)?.execute(params![now(), too_late, never_reported])?;
+            Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let filter = filter.clone();
+        self.run(move |connection| {
+            let sql = format!("select {COLUMNS} from action_log where {FITS} order by created_at desc limit ?4");
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let (action, status, before) = bounds(&filter);
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![action, status, before, limit], read)?.collect()
+        })
+        .await
+    }
+
+    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError> {
+        let sql = "update action_log set status = 'created', attempts = attempts + 1, failures = 0, run_after = ?2, \
+                   expires_at = ?3, response_payload = null, errors = null, response_received_at = null \
+                   where id = ?1 and status in ('completed', 'error')";
+        self.change(sql, (id.to_string(), now(), after(lifetime))).await
+    }
+
+    async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError> {
+        let sql = "update action_log set status = 'error', errors = ?2, response_received_at = ?3, lease_until = null, \
+                   completion_digest = null, request_headers = '{}' \
+                   where id = ?1 and status in ('created', 'processing')";
+        self.change(sql, (id.to_string(), errors.to_owned(), now())).await
+    }
+
+    async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError> {
+        let filter = filter.clone();
+        self.run(move |connection| {
+            let ended = if ended_only { "and status in ('completed', 'error')" } else { "" };
+            let sql =
+                format!("delete from action_log where id in (select id from action_log where {FITS} {ended} limit ?4)");
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let (action, status, before) = bounds(&filter);
+            let count = connection.prepare_cached(&sql)?.execute(params![action, status, before, limit])?;
+            Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        self.run(|connection| {
+            let sql = "select action_name, status, count(*), min(created_at) from action_log \
+                       where status in ('created', 'processing') group by action_name, status";
+            let mut statement = connection.prepare_cached(sql)?;
+            let read = |row: &Row<'_>| {
+                let (status, oldest): (String, i64) = (row.get(1)?, row.get(3)?);
+                let age = Duration::from_micros(u64::try_from(now() - oldest).unwrap_or_default());
+                Ok(Count {
+                    action: row.get(0)?,
+                    status: Status::of(&status).unwrap_or(Status::Error),
+                    count: row.get(2)?,
+                    oldest_seconds: age.as_secs_f64(),
+                })
+            };
+            statement.query_map([], read)?.collect()
+        })
+        .await
+    }
+}
+
+/// What a filter asks for, by its bounds.
+const FITS: &str = "(?1 is null or action_name = ?1) and (?2 is null or status = ?2) and created_at <= ?3";
+
+fn bounds(filter: &Filter) -> (Option<String>, Option<&'static str>, i64) {
+    let before = filter.older_than.map_or(i64::MAX, |age| now().saturating_sub(micros(age)));
+    (filter.action.clone(), filter.status.map(Status::name), before)
+}
