@@ -4,6 +4,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
+pub mod jobs;
 pub mod schema;
 pub mod serve;
 
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Some(("serve", arguments)) => done(serve::run(arguments)),
         Some(("check", arguments)) => check::run(arguments),
         Some(("explain", arguments)) => done(explain::run(arguments)),
+        Some(("jobs", arguments)) => done(jobs::run(arguments)),
         Some(("schema", arguments)) => done(schema::run(arguments)),
         #[cfg(feature = "demo")]
         Some(("demo", arguments)) => done(demo::run(arguments)),
@@ -49,7 +51,8 @@ fn command() -> Command {
         .subcommand(configured(Command::new("serve").about("Stands in front of the engine and serves.")))
         .subcommand(configured(check::command()))
         .subcommand(configured(explain::command()))
-        .subcommand(configured(schema::command()));
+        .subcommand(configured(schema::command()))
+        .subcommand(jobs::command(configured));
     #[cfg(feature = "demo")]
     let command = command.subcommand(demo::command());
     command

@@ -70,6 +70,7 @@ pub struct Jobs {
     pub concurrency_per_action: usize,
     /// `None`: no handler is called.
     pub fetch_interval: Option<Duration>,
+    pub lease: Duration,
     pub attempts: usize,
     pub retry_on: Vec<String>,
     pub retry_pause: Duration,
@@ -279,6 +280,7 @@ fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
         concurrency: values.count("async.concurrency", mistakes),
         concurrency_per_action: values.count("async.concurrency_per_action", mistakes),
         fetch_interval: interval.filter(|millis| *millis > 0).map(Duration::from_millis),
+        lease: values.duration("async.lease", mistakes),
         attempts: values.count("async.attempts", mistakes),
         retry_on,
         retry_pause: values.duration("async.retry_pause", mistakes),

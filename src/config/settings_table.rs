@@ -184,6 +184,8 @@ pub const SETTINGS: &[Setting] = &[
         "The same for one action, unless it says otherwise (actions: NAME: concurrency)."),
     setting("async.fetch_interval", None, &["PILLION_ASYNC_FETCH_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
         "How often to look for work that nobody has told us of, in milliseconds. 0: this replica calls no handlers."),
+    setting("async.lease", None, &["PILLION_ASYNC_LEASE"], Kind::Duration, Some("60s"),
+        "How long a call stays with a replica that is not heard of any more. The lease of a running call is renewed."),
     setting("async.attempts", None, &["PILLION_ASYNC_ATTEMPTS"], Kind::Count, Some("1"),
         "How often a call is tried, unless its action says otherwise (actions: NAME: attempts). After a crash it is always\ntried again, with the same Idempotency-Key."),
     setting("async.retry_on", None, &["PILLION_ASYNC_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),

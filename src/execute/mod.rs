@@ -9,6 +9,7 @@ pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;
 pub mod relationship_part;
+pub mod report;
 pub mod respond;
 pub mod run;
 pub mod snapshot;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::calls::AllowedCall;
 use super::engine_schema::MergedSchema;
 use super::run::Running;
+use super::snapshot::Snapshot;
 use super::stored_call::headers_of;
 use super::{Envelope, World, webhook_part};
 use crate::action::answer::{AnswerError, CallFault, UNEXPECTED};
@@ -147,13 +148,13 @@ async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>) -> Result<usize, StoreError
         known.push(action.name.clone());
         let limit = room.min(own);
         if limit > 0 {
-            claimed += take(world, jobs, limit, lease(action), Some(action.name.clone()), Vec::new()).await?;
+            claimed += take(world, jobs, limit, Some(action.name.clone()), Vec::new()).await?;
         }
     }
     let room = most.saturating_sub(running.count());
     if room > 0 {
         // Those of actions that this replica does not know.
-        claimed += take(world, jobs, room, LEASE_MIN, None, known).await?;
+        claimed += take(world, jobs, room, None, known).await?;
     }
     Ok(claimed)
 }
@@ -162,10 +163,10 @@ async fn take(
     world: &Arc<World>,
     jobs: &Arc<Jobs>,
     limit: usize,
-    lease: Duration,
     only: Option<String>,
     not: Vec<String>,
 ) -> Result<usize, StoreError> {
+    let lease = world.settings.jobs.lease;
     let taken = jobs.log.claim(&Claim { limit, lease, only, not }).await?;
     let count = taken.len();
     for job in taken {
@@ -178,13 +179,6 @@ async fn take(
         });
     }
     Ok(count)
-}
-
-/// The shortest lease.
-const LEASE_MIN: Duration = Duration::from_secs(60);
-
-fn lease(action: &Action) -> Duration {
-    LEASE_MIN.max(action.timeout + Duration::from_secs(15))
 }
 
 /// Runs a job while its lease is renewed. Whoever loses it stops: another one has it.
@@ -326,7 +320,7 @@ fn judge(
     };
     let internal = |error: &Value| webhook_part::internal(running, allowed, answer.as_ref(), error, true);
     match value {
-        Ok(value) => match fit(running, allowed.action(), &value) {
+        Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
             Ok(json) => {
                 webhook_part::count(running, allowed, "success");
                 Next::End(Outcome::Completed(json))
@@ -351,8 +345,8 @@ fn judge(
 ///
 /// # Errors
 /// The first thing that does not fit.
-pub fn fit(running: &Running<'_>, action: &Action, value: &Value) -> Result<String, ShapeError> {
-    let rules = webhook_part::rules(running.snapshot);
+pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, ShapeError> {
+    let rules = webhook_part::rules(snapshot);
     let mut nobody = Wanted::default();
     let mut shaped = shape(&rules, &action.output, value, &Selected::all(), &mut nobody);
     match shaped.errors.is_empty() {

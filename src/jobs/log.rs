@@ -46,6 +46,9 @@ pub trait JobLog: Send + Sync {
         patience: Duration,
     ) -> Result<bool, StoreError>;
 
+    /// The job that waits for a report with this token.
+    async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError>;
+
     /// The handler reports, once. `false` if no job waits for this token.
     async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError>;
 

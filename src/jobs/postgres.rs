@@ -274,6 +274,14 @@ impl JobLog for PostgresLog {
         self.change(sql, &[&id, &attempt, &digest.as_slice(), &seconds(patience)]).await
     }
 
+    async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from pillion.action_log where id = $1 and completion_digest = $2 \
+             and status = 'processing' and lease_until > clock_timestamp()"
+        );
+        Ok(self.jobs(&sql, &[&id, &digest.as_slice()]).await?.into_iter().next())
+    }
+
     async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError> {
         let condition = "completion_digest = $2 and lease_until > clock_timestamp()";
         self.end(id, condition, &digest.as_slice(), outcome).await

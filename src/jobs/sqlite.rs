@@ -266,6 +266,18 @@ impl JobLog for SqliteLog {
         self.change(sql, (id.to_string(), attempt, digest.to_vec(), after(patience))).await
     }
 
+    async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
+        let digest = digest.to_vec();
+        self.run(move |connection| {
+            let sql = format!(
+                "select {COLUMNS} from action_log where id = ?1 and completion_digest = ?2 \
+                 and status = 'processing' and lease_until > ?3"
+            );
+            connection.prepare_cached(&sql)?.query_row(params![id.to_string(), digest, now()], read).optional()
+        })
+        .await
+    }
+
     async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError> {
         let (status, value, errors) = parts(outcome);
         let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \

@@ -17,6 +17,8 @@ pub enum Command {
     DropAction {
         /// Which.
         name: String,
+        /// Are its stored calls deleted?
+        clears_data: bool,
     },
     /// `create_action_permission`
     CreatePermission(PermissionArgs),
@@ -125,9 +127,7 @@ pub fn read(request: &Value) -> Result<Command, ApiError> {
         "update_action" => Command::UpdateAction(read_action(args)?),
         "drop_action" => {
             let args = Members::of(args, "$")?;
-            // There is no log of calls here whose rows could be deleted or kept.
-            args.flag("clear_data", true)?;
-            Command::DropAction { name: args.text("name")?.to_owned() }
+            Command::DropAction { name: args.text("name")?.to_owned(), clears_data: args.flag("clear_data", true)? }
         }
         "create_action_permission" => Command::CreatePermission(read_permission(args)?),
         "drop_action_permission" => Command::DropPermission(read_permission(args)?),

@@ -28,6 +28,7 @@ use crate::database::{Database, DatabaseError};
 use crate::execute::World;
 use crate::execute::engine_watch::schema_for;
 use crate::execute::snapshot::Snapshot;
+use crate::jobs::job::Filter;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity};
@@ -156,6 +157,7 @@ impl Api {
             }
             world.replace_snapshot(|_| Some(next));
         }
+        clear(world, &run.cleared).await;
         Ok(Answer { status: 200, body: step.answer(&replies, version_of(&run.document)) })
     }
 
@@ -254,6 +256,18 @@ impl Api {
         Ok(())
     }
 }
+
+/// Deletes the stored calls of actions that were dropped.
+async fn clear(world: &World, actions: &[String]) {
+    let Ok(jobs) = world.jobs() else { return };
+    for action in actions {
+        let filter = Filter { action: Some(action.clone()), ..Filter::default() };
+        while let Ok(1..) = jobs.log.purge(&filter, false, CLEAR_BATCH).await {}
+    }
+}
+
+/// Stored calls that are deleted at one time.
+const CLEAR_BATCH: usize = 1_000;
 
 /// How often to look whether another replica has changed something.
 const WATCH_INTERVAL: Duration = Duration::from_millis(400);

@@ -25,6 +25,8 @@ pub struct Run<'r> {
     pub engines: Vec<EngineCommand>,
     /// Is the metadata to be used anew, though nothing in it has changed?
     pub reloads: bool,
+    /// The actions whose stored calls are to be deleted.
+    pub cleared: Vec<String>,
 }
 
 /// A command of a request that is the engine's.
@@ -62,7 +64,7 @@ impl<'r> Run<'r> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
-        Self { check, is_hasura, document, engines: Vec::new(), reloads: false }
+        Self { check, is_hasura, document, engines: Vec::new(), reloads: false, cleared: Vec::new() }
     }
 
     /// Does what a request says; `prefix` is where it stands.
@@ -83,7 +85,8 @@ impl<'r> Run<'r> {
                 let subject = Subject::Action(args.name.clone());
                 self.edit(&subject, |document| edit::update_action(document, args))
             }
-            Command::DropAction { name } => {
+            Command::DropAction { name, clears_data } => {
+                self.cleared.extend(clears_data.then(|| name.clone()));
                 self.edit(&Subject::Everything, |document| edit::drop_action(document, &name))
             }
             Command::CreatePermission(args) => {

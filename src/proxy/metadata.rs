@@ -7,7 +7,7 @@ use super::body::{self, BodyError};
 use super::decode::Encoding;
 use super::phases::{Context, Gate};
 use super::screen::{pass, turn_away};
-use super::visit::{Visit, send_metadata};
+use super::visit::{Visit, send_json};
 use crate::metadata::{Api, PATHS};
 
 /// Is this a request to it?
@@ -44,5 +44,5 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
     };
     let visit = Visit::of(gate, session);
     let answer = api.answer(&gate.world, request, visit.asked()).await;
-    send_metadata(session, ctx, &visit, answer).await
+    send_json(session, ctx, &visit, "metadata", answer.status, answer.body).await
 }

@@ -7,6 +7,7 @@ pub mod forward;
 pub mod guard;
 pub mod metadata;
 pub mod phases;
+pub mod report;
 pub mod screen;
 pub mod server;
 pub mod visit;

@@ -11,7 +11,7 @@ use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
-use super::{guard, metadata};
+use super::{guard, metadata, report};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
@@ -32,6 +32,9 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
     if metadata::is_meant(gate, session) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
         return Box::pin(metadata::screen(gate, session, ctx)).await;
+    }
+    if report::is_meant(gate, session) {
+        return Box::pin(report::screen(gate, session, ctx)).await;
     }
     let snapshot = gate.world.snapshot.load_full();
     if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&session.req_header().headers) {

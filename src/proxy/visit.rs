@@ -11,7 +11,7 @@ use super::phases::{Context, Gate};
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
 use crate::execute::{Answer, Envelope};
-use crate::metadata::{self, Asked};
+use crate::metadata::Asked;
 use crate::model::request::Caller;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
@@ -119,18 +119,20 @@ pub async fn send(
     Ok(true)
 }
 
-/// Sends what the metadata API answers, which writes a line of its own.
+/// Sends what is no GraphQL response. Whoever made it has written a line about it.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn send_metadata(
+pub async fn send_json(
     session: &mut ServerSession,
     ctx: &mut Context,
     visit: &Visit,
-    answer: metadata::Answer,
+    kind: &'static str,
+    status: u16,
+    body: String,
 ) -> pingora::Result<bool> {
-    ctx.kind = "metadata";
-    let answer = Answer::new(answer.status, answer.body.into_bytes(), "metadata");
+    ctx.kind = kind;
+    let answer = Answer::new(status, body.into_bytes(), kind);
     answer::write(session, answer, ResponseType::Json, &visit.caller.request_id, false).await?;
     Ok(true)
 }

@@ -24,6 +24,7 @@ mod commands;
 mod drain;
 mod faults;
 mod introspection;
+mod jobs;
 mod keys;
 mod metadata;
 mod properties;
@@ -68,6 +69,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("drain", drain::TESTS),
         ("faults", faults::TESTS),
         ("introspection", introspection::TESTS),
+        ("jobs", jobs::TESTS),
         ("keys", keys::TESTS),
         ("metadata", metadata::TESTS),
         ("properties", properties::TESTS),

@@ -15,6 +15,11 @@ impl Client {
     /// Connects to a port of loopback.
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        Self::over(stream)
+    }
+
+    /// Speaks over a connection.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Self { stream: BufReader::with_capacity(64 * 1024, stream) }

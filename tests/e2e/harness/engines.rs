@@ -78,6 +78,38 @@ impl Engines {
     }
 }
 
+/// A PostgreSQL of one's own, which can be stopped.
+pub struct OwnPostgres {
+    port: u16,
+    server: Postgres,
+}
+
+impl OwnPostgres {
+    /// Starts one.
+    pub fn start(name: &str) -> Self {
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{name}-{}", std::process::id()));
+        let server = Postgres { folder };
+        server.run(&["start", &server.folder.display().to_string(), &port.to_string()]);
+        Self { port, server }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("postgres://shop@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it at once, as if its machine had died.
+    pub fn stop(&self) {
+        self.server.run(&["stop", &self.server.folder.display().to_string()]);
+    }
+
+    /// Starts it with what it had on disk.
+    pub fn start_again(&self) {
+        self.server.run(&["again", &self.server.folder.display().to_string(), &self.port.to_string()]);
+    }
+}
+
 impl Engines {
     /// An empty database of one's own: its address.
     pub fn new_database(&self, name: &str) -> String {

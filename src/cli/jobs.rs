@@ -1,0 +1,161 @@
+//! `pillion jobs`: looks into the log of asynchronous actions, and changes what is in it.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{NO_ENGINE, block_on, load_from, report};
+use crate::config::values::parse_duration;
+use crate::execute::worker::failed;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Filter, Job, Outcome, Status};
+use crate::jobs::log::StoreError;
+
+/// `jobs` for the command line; `configured` adds the settings to a command.
+#[must_use]
+pub fn command(configured: fn(Command) -> Command) -> Command {
+    let by_id =
+        |name, about| configured(Command::new(name).about(about).arg(Arg::new("id").value_name("ID").required(true)));
+    let filtered = |name, about| {
+        let command = Command::new(name).about(about);
+        let command = command.arg(option("action", "NAME", "Of this action"));
+        let command = command.arg(option("older-than", "TIME", "Stored at least so long ago: 30s, 5m, 24h"));
+        configured(command.arg(option("limit", "NUMBER", "At most so many").default_value("100")))
+    };
+    let names = Status::ALL.map(Status::name);
+    let status = option("status", "STATUS", "With this status").value_parser(names);
+    Command::new("jobs")
+        .about("Looks into the log of asynchronous actions, and changes what is in it.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(filtered("list", "The newest calls, one line of JSON each").arg(status.clone()))
+        .subcommand(by_id("show", "All that is stored of a call, but for its headers"))
+        .subcommand(by_id("retry", "Lets a call that has ended run again"))
+        .subcommand(by_id("cancel", "Ends a call that has not ended"))
+        .subcommand(
+            filtered("purge", "Deletes calls that have ended, the limit at a time, until none is left").arg(status),
+        )
+}
+
+fn option(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(kind).help(help)
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What is wrong with the configuration, or with the store.
+pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+    let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
+    let loaded = load_from(arguments, NO_ENGINE).map_err(|mistakes| report(&mistakes))?;
+    let deadline = loaded.settings.jobs.deadline;
+    let work = async {
+        let jobs = Jobs::open(&loaded.settings.jobs, false).await?;
+        let failed = |error: StoreError| error.to_string();
+        match name {
+            "list" => list(&jobs, arguments).await,
+            "purge" => purge(&jobs, arguments).await,
+            _ => {
+                let id = arguments.get_one::<String>("id").map(String::as_str).unwrap_or_default();
+                let id = Uuid::parse_str(id).map_err(|_| format!("{id} is not the id of a call"))?;
+                match name {
+                    "show" => show(&jobs, id).await,
+                    "retry" => {
+                        let done = jobs.log.requeue(id, deadline).await.map_err(failed)?;
+                        said(done, "it runs again", "no call of this id has ended")
+                    }
+                    _ => {
+                        let done = jobs.log.cancel(id, &cancelled()).await.map_err(failed)?;
+                        said(done, "it is cancelled", "no call of this id is under way")
+                    }
+                }
+            }
+        }
+    };
+    block_on(work)?.map_err(|reason| format!("error: {reason}"))
+}
+
+fn said(done: bool, yes: &str, no: &str) -> Result<(), String> {
+    if done {
+        println!("{yes}");
+        return Ok(());
+    }
+    Err(no.to_owned())
+}
+
+/// What is stored of a call that somebody has cancelled.
+#[must_use]
+pub fn cancelled() -> String {
+    match failed("cancelled", "the action was cancelled", None) {
+        Outcome::Failed(errors) | Outcome::Completed(errors) => errors,
+    }
+}
+
+fn filter(arguments: &ArgMatches) -> Result<(Filter, usize), String> {
+    let text = |name: &str| arguments.get_one::<String>(name);
+    let older_than =
+        text("older-than").map(|text| parse_duration(text).ok_or(format!("--older-than: {text} is no time")));
+    let limit = text("limit").and_then(|text| text.parse().ok()).ok_or("--limit: this is not a number")?;
+    let status = text("status").and_then(|name| Status::of(name));
+    Ok((Filter { action: text("action").cloned(), status, older_than: older_than.transpose()? }, limit))
+}
+
+async fn list(jobs: &Jobs, arguments: &ArgMatches) -> Result<(), String> {
+    let (filter, limit) = filter(arguments)?;
+    for job in jobs.log.list(&filter, limit).await.map_err(|error| error.to_string())? {
+        println!("{}", short(&job));
+    }
+    Ok(())
+}
+
+async fn show(jobs: &Jobs, id: Uuid) -> Result<(), String> {
+    let job = jobs.log.find(id).await.map_err(|error| error.to_string())?;
+    let job = job.ok_or("there is no call of this id")?;
+    println!("{:#}", whole(&job));
+    Ok(())
+}
+
+async fn purge(jobs: &Jobs, arguments: &ArgMatches) -> Result<(), String> {
+    let (filter, limit) = filter(arguments)?;
+    let mut all = 0;
+    loop {
+        let count = jobs.log.purge(&filter, true, limit).await.map_err(|error| error.to_string())?;
+        all += count;
+        if count < limit as u64 {
+            break;
+        }
+        // Others want to write, too.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("{all} deleted");
+    Ok(())
+}
+
+/// A call in one line.
+#[must_use]
+pub fn short(job: &Job) -> Value {
+    json!({
+        "id": job.id.to_string(),
+        "action": job.action,
+        "status": job.status.name(),
+        "created_at": job.created_at,
+        "attempts": job.attempts,
+    })
+}
+
+/// All of it but the client's headers, in which credentials may be.
+#[must_use]
+pub fn whole(job: &Job) -> Value {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut all = short(job);
+    if let Value::Object(members) = &mut all {
+        members.insert("failures".into(), job.failures.into());
+        members.insert("payload".into(), read(&job.payload));
+        members.insert("session_variables".into(), read(&job.session));
+        members.insert("response".into(), job.response.as_deref().map(read).into());
+        members.insert("errors".into(), job.errors.as_deref().map(read).into());
+    }
+    all
+}

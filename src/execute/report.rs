@@ -1,0 +1,103 @@
+//! Handlers that answered 202 report later what came of a call.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::World;
+use super::worker::{digest_of, failed, fit};
+use crate::action::answer::{self, AnswerError, UNEXPECTED};
+use crate::jobs::job::{Job, Outcome};
+use crate::model::json::parse_strict;
+
+/// What a handler reports.
+pub struct Report<'r> {
+    /// Of which call.
+    pub id: &'r str,
+    /// The token that it was given.
+    pub token: &'r str,
+    /// Is it certain that this is an error?
+    pub is_failure: bool,
+    /// What it would have answered with 200, or with 4xx.
+    pub body: &'r [u8],
+}
+
+/// Why a report does not count.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ReportError {
+    /// There is no such call, or it waits for nothing, or for somebody else.
+    #[error("no call of this id waits for a report with this token")]
+    NotAwaited,
+    /// The report is not what was agreed. The call goes on waiting.
+    #[error("{0}")]
+    Unfit(String),
+    /// Nobody knows whether it counts.
+    #[error("the report could not be stored; send it again")]
+    NotStored,
+}
+
+impl ReportError {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotAwaited => 404,
+            Self::Unfit(_) => 400,
+            Self::NotStored => 503,
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAwaited => "not-found",
+            Self::Unfit(_) => "parse-failed",
+            Self::NotStored => UNEXPECTED,
+        }
+    }
+}
+
+/// Ends a call with what its handler reports, once.
+///
+/// # Errors
+/// [`ReportError`].
+pub async fn report(world: &World, report: &Report<'_>) -> Result<(), ReportError> {
+    let jobs = world.jobs().map_err(|_| ReportError::NotAwaited)?;
+    let id = Uuid::parse_str(report.id).map_err(|_| ReportError::NotAwaited)?;
+    let digest = digest_of(report.token);
+    let not_stored = |error: crate::jobs::log::StoreError| {
+        tracing::warn!(action_id = %id, %error, "a report could not be stored");
+        ReportError::NotStored
+    };
+    let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(ReportError::NotAwaited)?;
+    let outcome = outcome(world, &job, report)?;
+    if !jobs.log.complete(id, &digest, &outcome).await.map_err(not_stored)? {
+        return Err(ReportError::NotAwaited);
+    }
+    let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
+    world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+    tracing::info!(action_id = %id, action = job.action, outcome = label, "a handler has reported");
+    Ok(())
+}
+
+fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, ReportError> {
+    let snapshot = world.snapshot.load();
+    let value = parse_strict(report.body).map_err(|error| ReportError::Unfit(format!("this is not JSON: {error}")))?;
+    let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let Some(action) = action else {
+        return Ok(failed("action-not-found", "the action does not exist any more", None));
+    };
+    let misfit = match fit(&snapshot, action, &value) {
+        Ok(json) if !report.is_failure => return Ok(Outcome::Completed(json)),
+        Ok(_) => "an error needs a \"message\"".to_owned(),
+        Err(error) => error.message,
+    };
+    // What is no value of the action's type may be its error, which has a message.
+    match answer::judge(400, value) {
+        Err(AnswerError::Rejected { message, extensions }) => {
+            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
+            Ok(failed(code, &message, None))
+        }
+        _ => Err(ReportError::Unfit(misfit)),
+    }
+}

@@ -1,0 +1,51 @@
+//! `POST /v1/actions/ID/complete` and `…/fail`: handlers report what came of a call.
+
+use http::Method;
+use pingora::protocols::http::ServerSession;
+use serde_json::json;
+
+use super::body::{self, BodyError};
+use super::phases::{Context, Gate};
+use super::screen::turn_away;
+use super::visit::{Visit, send_json};
+use crate::execute::report::{Report, report};
+use crate::execute::worker::TOKEN_HEADER;
+
+/// The call that a path is about, and whether it is said to have failed.
+fn read_path(path: &str) -> Option<(&str, bool)> {
+    let (id, verb) = path.strip_prefix("/v1/actions/")?.split_once('/')?;
+    match verb {
+        "complete" => Some((id, false)),
+        "fail" => Some((id, true)),
+        _ => None,
+    }
+}
+
+/// Is this a report?
+pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
+    let head = session.req_header();
+    head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()
+}
+
+/// Takes it.
+///
+/// # Errors
+/// When the connection to the handler broke.
+pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+    let limits = &gate.world.settings.limits;
+    let mut share = gate.budget.share();
+    let body = match body::read(session, limits.handler_answer_bytes_max, &mut share).await {
+        Ok(body) => body,
+        Err(BodyError::Broken(error)) => return Err(error.into_down()),
+        Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
+    };
+    let visit = Visit::of(gate, session);
+    let head = session.req_header();
+    let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
+    let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
+    let (status, answer) = match report(&gate.world, &Report { id, token, is_failure, body: &body }).await {
+        Ok(()) => (200, json!({ "message": "success" })),
+        Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
+    };
+    send_json(session, ctx, &visit, "report", status, answer.to_string()).await
+}
