@@ -1,5 +1,5 @@
 # Everything a newcomer needs. Each target does its own set-up and says what it does.
-.PHONY: demo test bench setup lint clean
+.PHONY: demo test chaos bench setup lint clean
 
 demo: setup
 	cargo build --locked
@@ -8,6 +8,10 @@ demo: setup
 test: setup
 	cargo test --locked --lib --no-default-features
 	cargo test --locked
+
+# Kills the program 200 times under load, on each store, and looks for what was lost. Takes about ten minutes.
+chaos: setup
+	PILLION_CHAOS_ROUNDS=200 cargo test --locked --test e2e -- jobs::nothing_is_lost_when_it_is_killed
 
 bench:
 	tests/setup.sh bench

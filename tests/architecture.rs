@@ -148,6 +148,11 @@ fn every_family_of_fixtures_is_explained() {
 #[test]
 fn every_case_of_hasuras_that_passes_is_there() {
     let table = read("tests/hasura-cases.md");
+    let written = read("tests/e2e/jobs.rs");
+    for row in table.lines().filter(|row| row.contains("`e2e/jobs.rs`")) {
+        let name = row.split(" | ").next().and_then(|cell| cell.rsplit('/').next()).unwrap_or_default();
+        assert!(written.contains(name), "tests/e2e/jobs.rs has no {name}");
+    }
     for file in ["24-hasura-sync", "27-metadata-api", "28-hasura-roles", "29-hasura-introspection"] {
         let cell = format!(" | `http/{file}.yaml` | passes |");
         let named = |line: &str| line.strip_prefix("| ")?.strip_suffix(&cell).map(str::to_owned);

@@ -1,4 +1,6 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`.
+
+mod jobs;
 
 use std::sync::Arc;
 
@@ -33,7 +35,7 @@ impl Admin {
                 Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n").into_bytes()),
             },
             "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render()),
-            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz and /metrics\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics and /jobs\n".to_vec()),
         }
     }
 }
@@ -42,7 +44,15 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let (status, content_type, body) = self.answer(&head.method, head.uri.path());
+        let path = head.uri.path();
+        let (status, content_type, body) = if path == "/jobs" || path.starts_with("/jobs/") {
+            let query = head.uri.query().unwrap_or_default();
+            let (status, answer) = jobs::answer(&self.world, &head.method, path, query).await;
+            (status, "application/json", format!("{answer}\n").into_bytes())
+        } else {
+            self.answer(&head.method, path)
+        };
+        let head = session.req_header();
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body };
         let mut response = Response::new(body);

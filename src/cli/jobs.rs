@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{NO_ENGINE, block_on, load_from, report};
 use crate::config::values::parse_duration;
-use crate::execute::worker::failed;
 use crate::jobs::Jobs;
-use crate::jobs::job::{Filter, Job, Outcome, Status};
+use crate::jobs::job::{Filter, Status, cancelled};
 use crate::jobs::log::StoreError;
+use crate::jobs::shown::{short, whole};
 
 /// `jobs` for the command line; `configured` adds the settings to a command.
 #[must_use]
@@ -85,14 +84,6 @@ fn said(done: bool, yes: &str, no: &str) -> Result<(), String> {
     Err(no.to_owned())
 }
 
-/// What is stored of a call that somebody has cancelled.
-#[must_use]
-pub fn cancelled() -> String {
-    match failed("cancelled", "the action was cancelled", None) {
-        Outcome::Failed(errors) | Outcome::Completed(errors) => errors,
-    }
-}
-
 fn filter(arguments: &ArgMatches) -> Result<(Filter, usize), String> {
     let text = |name: &str| arguments.get_one::<String>(name);
     let older_than =
@@ -131,31 +122,4 @@ async fn purge(jobs: &Jobs, arguments: &ArgMatches) -> Result<(), String> {
     }
     println!("{all} deleted");
     Ok(())
-}
-
-/// A call in one line.
-#[must_use]
-pub fn short(job: &Job) -> Value {
-    json!({
-        "id": job.id.to_string(),
-        "action": job.action,
-        "status": job.status.name(),
-        "created_at": job.created_at,
-        "attempts": job.attempts,
-    })
-}
-
-/// All of it but the client's headers, in which credentials may be.
-#[must_use]
-pub fn whole(job: &Job) -> Value {
-    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let mut all = short(job);
-    if let Value::Object(members) = &mut all {
-        members.insert("failures".into(), job.failures.into());
-        members.insert("payload".into(), read(&job.payload));
-        members.insert("session_variables".into(), read(&job.session));
-        members.insert("response".into(), job.response.as_deref().map(read).into());
-        members.insert("errors".into(), job.errors.as_deref().map(read).into());
-    }
-    all
 }

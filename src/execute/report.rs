@@ -4,9 +4,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::World;
-use super::worker::{digest_of, failed, fit};
+use super::worker::{digest_of, fit};
 use crate::action::answer::{self, AnswerError, UNEXPECTED};
-use crate::jobs::job::{Job, Outcome};
+use crate::jobs::job::{Job, Outcome, error_json};
 use crate::model::json::parse_strict;
 
 /// What a handler reports.
@@ -85,7 +85,8 @@ fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, Rep
     let value = parse_strict(report.body).map_err(|error| ReportError::Unfit(format!("this is not JSON: {error}")))?;
     let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
-        return Ok(failed("action-not-found", "the action does not exist any more", None));
+        let gone = error_json("action-not-found", "the action does not exist any more", None);
+        return Ok(Outcome::Failed(gone));
     };
     let misfit = match fit(&snapshot, action, &value) {
         Ok(json) if !report.is_failure => return Ok(Outcome::Completed(json)),
@@ -96,7 +97,7 @@ fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, Rep
     match answer::judge(400, value) {
         Err(AnswerError::Rejected { message, extensions }) => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
-            Ok(failed(code, &message, None))
+            Ok(Outcome::Failed(error_json(code, &message, None)))
         }
         _ => Err(ReportError::Unfit(misfit)),
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::action::shape::{ShapeError, shape};
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::Selected;
 use crate::jobs::Jobs;
-use crate::jobs::job::{Claim, Filter, Job, Outcome, Status, TokenDigest};
+use crate::jobs::job::{Claim, Filter, Job, Outcome, Status, TokenDigest, error_json};
 use crate::jobs::log::StoreError;
 use crate::jobs::retry::{Failure, pause};
 use crate::model::action::{Action, OperationKind};
@@ -365,14 +365,8 @@ fn of_answer(error: &AnswerError, internal: Option<Value>) -> Outcome {
     }
 }
 
-/// The error of a stored call in Hasura's form.
-#[must_use]
-pub fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
-    let mut errors = json!({ "code": code, "path": "$", "error": message });
-    if let (Some(internal), Value::Object(errors)) = (internal, &mut errors) {
-        errors.insert("internal".into(), internal);
-    }
-    Outcome::Failed(errors.to_string())
+fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
+    Outcome::Failed(error_json(code, message, internal))
 }
 
 /// When to try again, if at all.
@@ -475,11 +469,8 @@ pub fn digest_of(token: &str) -> TokenDigest {
 
 /// Ends what is too late, deletes what is old, and counts.
 async fn care(world: &Arc<World>, jobs: &Jobs) {
-    let error = |code: &str, message: &str| match failed(code, message, None) {
-        Outcome::Failed(errors) | Outcome::Completed(errors) => errors,
-    };
-    let too_late = error("expired", "the action was not begun before its deadline");
-    let never_reported = error("expired", "the handler did not report its result in time");
+    let too_late = error_json("expired", "the action was not begun before its deadline", None);
+    let never_reported = error_json("expired", "the handler did not report its result in time", None);
     let old = Filter { older_than: Some(world.settings.jobs.keep), ..Filter::default() };
     loop {
         let cared = async {

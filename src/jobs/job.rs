@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A call that has just been accepted.
@@ -90,6 +91,22 @@ pub enum Outcome {
     Completed(String),
     /// With this error, as JSON.
     Failed(String),
+}
+
+/// An error in Hasura's form, as JSON.
+#[must_use]
+pub fn error_json(code: &str, message: &str, internal: Option<Value>) -> String {
+    let mut errors = json!({ "code": code, "path": "$", "error": message });
+    if let (Some(internal), Value::Object(errors)) = (internal, &mut errors) {
+        errors.insert("internal".into(), internal);
+    }
+    errors.to_string()
+}
+
+/// The error of a call that somebody has cancelled.
+#[must_use]
+pub fn cancelled() -> String {
+    error_json("cancelled", "the action was cancelled", None)
 }
 
 /// What a worker asks for.

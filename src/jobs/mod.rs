@@ -4,6 +4,7 @@ pub mod job;
 pub mod log;
 pub mod postgres;
 pub mod retry;
+pub mod shown;
 pub mod sqlite;
 
 use std::path::Path;

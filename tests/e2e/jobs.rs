@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::harness::client::Client;
 use super::harness::engines::{Engines, OwnPostgres, TablesEngine};
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
@@ -119,7 +120,7 @@ fn hasuras_cases(engines: &Engines) {
         let wanted = json!({ "data": { "create_user": { "id": id, "errors": errors } } });
         assert_eq!(wait_for(&pillion, ADMIN, "create_user", &id, "id errors"), wanted);
 
-        // test_async_actions_error_response_user_role and …_admin_role
+        // test_async_actions_error_response_user_role, test_async_actions_error_response_admin_role
         let action = "test_async_action_error_response";
         handlers.on_path("/invalid-response", Reply::json("some-string without quotes"));
         let id = accept(&pillion, &USER[..1], &format!("mutation {{ {action} }}"));
@@ -423,7 +424,7 @@ fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
             body.len()
         );
         let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { break };
-        let mut client = super::harness::client::Client::over(stream);
+        let mut client = Client::over(stream);
         client.send(head.as_bytes());
         let Some(answer) = client.answer() else { break };
         let Some(id) = answer.json()["data"]["later"].as_str().map(str::to_owned) else { break };
@@ -589,6 +590,22 @@ fn commands_and_the_metadata_api(engines: &Engines) {
         assert_eq!(seen["code"], json!("cancelled"));
         assert_eq!(jobs(&store, &["purge", "--action=create_user"]), "1 deleted\n");
         assert_eq!(listed(&[]).len(), 2);
+        // The same over HTTP.
+        let admin = |method: &str, path: &str| {
+            let answer = Client::connect(pillion.admin).request(method, path, &[], b"");
+            (answer.status(), answer.json())
+        };
+        let (status, all) = admin("GET", "/jobs?status=completed&limit=5");
+        assert_eq!((status, all.as_array().map(Vec::len), &all[0]["id"]), (200, Some(1), &json!(done)));
+        assert_eq!(admin("GET", &format!("/jobs/{done}")).1["response"], json!([{ "id": 1 }]));
+        assert_eq!(admin("POST", &format!("/jobs/{done}/cancel")).0, 404);
+        assert_eq!(admin("POST", &format!("/jobs/{hangs}/retry")).0, 200);
+        assert_eq!(admin("POST", &format!("/jobs/{hangs}/cancel")).0, 200);
+        assert_eq!(admin("POST", "/jobs/purge?action=create_user"), (200, json!({ "deleted": 0 })));
+        for (method, path) in [("GET", "/jobs?colour=red"), ("GET", "/jobs?status=red"), ("GET", "/jobs/7")] {
+            assert_eq!(admin(method, path).0, 400, "{path}");
+        }
+        assert_eq!(admin("POST", &format!("/jobs/{done}/eat")).0, 404);
         // Whoever drops an action drops its calls, unless he says otherwise.
         let drop_action = |body: Value| {
             let headers = [("X-Hasura-Admin-Secret", "s3cret"), ("Content-Type", "application/json")];

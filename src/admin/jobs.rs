@@ -1,0 +1,82 @@
+//! `/jobs`: the log of asynchronous actions over HTTP, as `pillion jobs` has it on the command line.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::config::values::parse_duration;
+use crate::execute::World;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Filter, Status, cancelled};
+use crate::jobs::log::StoreError;
+use crate::jobs::shown::{short, whole};
+
+/// Calls that are shown, or deleted, unless the request says how many.
+const LIMIT: usize = 100;
+
+/// An answer: JSON.
+pub type Answer = (StatusCode, Value);
+
+/// Answers a request for `path`, which starts with `/jobs`.
+pub async fn answer(world: &World, method: &Method, path: &str, query: &str) -> Answer {
+    let refused = |status, reason: &str| (status, json!({ "error": reason }));
+    let Ok(jobs) = world.jobs() else {
+        return refused(StatusCode::NOT_FOUND, "there are no asynchronous actions");
+    };
+    let deadline = world.settings.jobs.deadline;
+    let parts: Vec<&str> = path.trim_start_matches("/jobs").split('/').filter(|part| !part.is_empty()).collect();
+    let done = match (method.as_str(), parts.as_slice()) {
+        ("GET", []) => match read_query(query) {
+            Ok((filter, limit)) => list(jobs, &filter, limit).await,
+            Err(reason) => return refused(StatusCode::BAD_REQUEST, &reason),
+        },
+        ("POST", ["purge"]) => match read_query(query) {
+            Ok((filter, limit)) => jobs.log.purge(&filter, true, limit).await.map(|count| json!({ "deleted": count })),
+            Err(reason) => return refused(StatusCode::BAD_REQUEST, &reason),
+        },
+        ("GET" | "POST", [id, rest @ ..]) => {
+            let Ok(id) = Uuid::parse_str(id) else {
+                return refused(StatusCode::BAD_REQUEST, "this is not the id of a call");
+            };
+            let changed = match (method.as_str(), rest) {
+                ("GET", []) => jobs.log.find(id).await.map(|job| job.map(|job| whole(&job))),
+                ("POST", ["retry"]) => jobs.log.requeue(id, deadline).await.map(|done| done.then(|| json!({}))),
+                ("POST", ["cancel"]) => jobs.log.cancel(id, &cancelled()).await.map(|done| done.then(|| json!({}))),
+                _ => return refused(StatusCode::NOT_FOUND, USAGE),
+            };
+            match changed {
+                Ok(None) => return refused(StatusCode::NOT_FOUND, "there is no such call, or it does not stand there"),
+                Ok(Some(answer)) => Ok(answer),
+                Err(error) => Err(error),
+            }
+        }
+        _ => return refused(StatusCode::NOT_FOUND, USAGE),
+    };
+    match done {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+const USAGE: &str = "here are GET /jobs, GET /jobs/ID, POST /jobs/ID/retry, POST /jobs/ID/cancel and POST /jobs/purge";
+
+async fn list(jobs: &Jobs, filter: &Filter, limit: usize) -> Result<Value, StoreError> {
+    let jobs = jobs.log.list(filter, limit).await?;
+    Ok(jobs.iter().map(short).collect())
+}
+
+/// `action=…&status=…&older_than=5m&limit=10`
+fn read_query(query: &str) -> Result<(Filter, usize), String> {
+    let (mut filter, mut limit) = (Filter::default(), LIMIT);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let wrong = || format!("{name}: this cannot be understood");
+        match name.as_ref() {
+            "action" => filter.action = Some(value.into_owned()),
+            "status" => filter.status = Some(Status::of(&value).ok_or_else(wrong)?),
+            "older_than" => filter.older_than = Some(parse_duration(&value).ok_or_else(wrong)?),
+            "limit" => limit = value.parse().map_err(|_| wrong())?,
+            _ => return Err(format!("there is no filter {name}")),
+        }
+    }
+    Ok((filter, limit))
+}

@@ -1,0 +1,32 @@
+//! Stored calls as people see them.
+
+use serde_json::{Value, json};
+
+use super::job::Job;
+
+/// A call in one line.
+#[must_use]
+pub fn short(job: &Job) -> Value {
+    json!({
+        "id": job.id.to_string(),
+        "action": job.action,
+        "status": job.status.name(),
+        "created_at": job.created_at,
+        "attempts": job.attempts,
+    })
+}
+
+/// All of it but the client's headers, in which credentials may be.
+#[must_use]
+pub fn whole(job: &Job) -> Value {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut all = short(job);
+    if let Value::Object(members) = &mut all {
+        members.insert("failures".into(), job.failures.into());
+        members.insert("payload".into(), read(&job.payload));
+        members.insert("session_variables".into(), read(&job.session));
+        members.insert("response".into(), job.response.as_deref().map(read).into());
+        members.insert("errors".into(), job.errors.as_deref().map(read).into());
+    }
+    all
+}
