@@ -75,7 +75,7 @@ impl Hook {
         let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &told));
         if let Some(session) = key.and_then(|key| self.kept_session(&key)) {
             self.count("kept");
-            return Ok(Authenticated { session, set_cookies: Vec::new() });
+            return Ok(Authenticated { session, set_cookies: Vec::new(), expires: None });
         }
         let sends_request = self.rules.sends_request && self.rules.mode == HookMode::Post && key.is_none();
         let request = if sends_request { request() } else { None };
@@ -95,7 +95,7 @@ impl Hook {
         if let (Some(key), Some(cache), true) = (key, &self.rules.cache, may_keep) {
             self.keep(key, &answer.session, time.min(cache.time_max));
         }
-        Ok(Authenticated { session: answer.session, set_cookies })
+        Ok(Authenticated { session: answer.session, set_cookies, expires: None })
     }
 
     fn kept_session(&self, key: &CallerKey) -> Option<Session> {

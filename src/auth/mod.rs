@@ -6,10 +6,11 @@ pub mod lifetime;
 pub mod token;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use http::header::HeaderValue;
+use serde_json::{Map, Value};
 
 use crate::model::secret::Secret;
 use crate::session::claims::JwtKey;
@@ -36,6 +37,8 @@ pub struct Authenticated {
     pub session: Session,
     /// Cookies of the auth hook for him.
     pub set_cookies: Vec<HeaderValue>,
+    /// When his token is good no longer.
+    pub expires: Option<SystemTime>,
 }
 
 enum Keys {
@@ -103,15 +106,15 @@ impl Authenticator {
         headers: &HeaderMap,
         request: impl FnOnce() -> Option<String>,
     ) -> Result<Authenticated, SessionError> {
-        let session = match (credential::read(&self.rules, headers)?, &self.hook) {
-            (Credential::Session(session), _) => session,
+        let (session, expires) = match (credential::read(&self.rules, headers)?, &self.hook) {
+            (Credential::Session(session), _) => (session, None),
             (Credential::Token { token, rules, requested_role }, _) => {
                 self.check_token(&token, &rules, requested_role.as_deref()).await?
             }
             (Credential::AskHook, Some(hook)) => return hook.ask(client, headers, request).await,
             (Credential::AskHook, None) => return Err(failed()),
         };
-        Ok(Authenticated { session, set_cookies: Vec::new() })
+        Ok(Authenticated { session, set_cookies: Vec::new(), expires })
     }
 
     async fn check_token(
@@ -119,7 +122,7 @@ impl Authenticator {
         token: &str,
         rules: &[usize],
         requested_role: Option<&str>,
-    ) -> Result<Session, SessionError> {
+    ) -> Result<(Session, Option<SystemTime>), SessionError> {
         let token = token::Token::decode(token)?;
         // Of several secrets, an issuer that differs from the token's says that this one is not meant.
         let is_meant = |index: &&usize| {
@@ -142,8 +145,14 @@ impl Authenticator {
             Keys::Fetched(set) => set.check(&token).await?,
         }
         claims::check_registered(rule, &token.claims, now())?;
-        claims::session(rule, &token.claims, requested_role)
+        Ok((claims::session(rule, &token.claims, requested_role)?, expiry(&token.claims)))
     }
+}
+
+/// When a token that has been checked is good no longer.
+fn expiry(claims: &Map<String, Value>) -> Option<SystemTime> {
+    let seconds = claims.get("exp")?.as_f64()?;
+    Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since))
 }
 
 /// Seconds since 1970.

@@ -76,7 +76,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
         extensions: None,
     };
     let trace = TraceContext::read(&headers, 1);
-    let caller = Caller { headers, address: None, request_id: "of-the-request".into() };
+    let caller = Caller { headers, for_handlers: None, address: None, request_id: "of-the-request".into() };
     let envelope = envelope(&caller, &trace);
     let explained = explain(&world, &snapshot, &envelope, &session, &request, merged.as_ref());
     match explained {
@@ -131,6 +131,7 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
         response_type: ResponseType::Json,
         shows_status: false,
         deadline: Instant::now() + Duration::from_secs(1),
+        may_subscribe: true,
         batch: None,
         handler_headers: HeaderMap::new(),
         authenticated: OnceCell::new(),

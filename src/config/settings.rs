@@ -516,6 +516,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         concurrent_calls_max: values.count("limits.concurrent_calls", mistakes),
         header_bytes_max: values.bytes("limits.header_bytes", mistakes),
         headers_max: values.count("limits.headers", mistakes),
+        socket_message_bytes_max: values.bytes("limits.socket_message_bytes", mistakes),
         plan_cache_bytes_max: values.bytes("limits.plan_cache_bytes", mistakes),
         introspection_bytes_max: values.bytes("limits.introspection_bytes", mistakes),
         template_bytes_max: values.bytes("limits.template_bytes", mistakes),

@@ -240,6 +240,8 @@ pub const SETTINGS: &[Setting] = &[
         "All headers of a request together."),
     setting("limits.headers", None, &["PILLION_LIMITS_HEADERS"], Kind::Count, Some("100"),
         "Headers of a request."),
+    setting("limits.socket_message_bytes", None, &["PILLION_LIMITS_SOCKET_MESSAGE_BYTES"], Kind::Bytes, Some("1MiB"),
+        "One message of a client on a WebSocket."),
     setting("limits.plan_cache_bytes", None, &["PILLION_LIMITS_PLAN_CACHE_BYTES"], Kind::Bytes, Some("16MiB"),
         "Memory for plans of documents that were seen before."),
     setting("limits.introspection_bytes", None, &["PILLION_LIMITS_INTROSPECTION_BYTES"], Kind::Bytes, Some("32MiB"),

@@ -79,9 +79,6 @@ pub fn explain(
     if !prepared.concern.any() {
         return Ok(Explained { concerns_us: false, kind, steps: Vec::new() });
     }
-    if kind == OperationKind::Subscription {
-        return Err(Refusal::subscription());
-    }
     let cached = prepared.plan(snapshot, operation, &request.variables, snapshot.merges_introspection)?;
     cached.validate(snapshot, session.role())?;
     if let Some(merged) = merged {

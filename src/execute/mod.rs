@@ -14,6 +14,7 @@ pub mod respond;
 pub mod run;
 pub mod snapshot;
 pub mod stored_call;
+pub mod subscription;
 pub mod validation;
 pub mod webhook_part;
 pub mod webhook_request;
@@ -59,6 +60,8 @@ pub struct Envelope<'e> {
     pub response_type: ResponseType,
     /// Does this path show real statuses in Hasura's dialect?
     pub shows_status: bool,
+    /// Can it be answered more than once?
+    pub may_subscribe: bool,
     /// When the whole request must be over.
     pub deadline: Instant,
     /// The text of a batch.
@@ -150,6 +153,13 @@ impl Ours<'_> {
         self.prepared.as_ref().map_or_else(|_| Concern::default(), |prepared| prepared.concern)
     }
 
+    /// The kind of the operation that the client chose, if it can be told.
+    #[must_use]
+    pub fn kind(&self) -> Option<OperationKind> {
+        let name = self.request.as_ref().and_then(|request| request.operation_name.as_deref());
+        self.prepared.as_ref().ok()?.operation(name).ok().map(PreparedOperation::kind)
+    }
+
     /// Is introspection all that is ours in it?
     #[must_use]
     pub fn is_introspection_only(&self) -> bool {
@@ -214,7 +224,7 @@ async fn journey(
     let phases = &world.metrics.phases;
     let mut clock = PhaseClock::start();
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
-    let Authenticated { session, set_cookies } = envelope.authenticate(world, ours.request.as_ref()).await?;
+    let Authenticated { session, set_cookies, .. } = envelope.authenticate(world, ours.request.as_ref()).await?;
     clock.ended(&phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
@@ -284,7 +294,7 @@ fn operation<'p>(
     if envelope.is_get && kind != OperationKind::Query {
         return Err(Refusal::get_must_read(kind));
     }
-    if kind == OperationKind::Subscription {
+    if kind == OperationKind::Subscription && !envelope.may_subscribe {
         return Err(Refusal::subscription());
     }
     Ok(operation)

@@ -50,7 +50,7 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
         id,
         action: action.name.clone(),
         payload: payload.to_string(),
-        headers: header_json(&headers::kept(&action.headers, &caller.headers)).to_string(),
+        headers: header_json(&headers::kept(&action.headers, caller.to_handlers())).to_string(),
         session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
         lifetime: running.world.settings.jobs.deadline,
     };

@@ -16,7 +16,8 @@ pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Out
     let action = allowed.action();
     let precedence = running.world.settings.precedence;
     let caller = running.envelope.caller;
-    let headers = headers::outgoing(&action.headers, precedence, &caller.headers, running.session, &caller.request_id);
+    let headers =
+        headers::outgoing(&action.headers, precedence, caller.to_handlers(), running.session, &caller.request_id);
     let headers = headers.map_err(|error| CallFault::Header(error.to_string()))?;
     let body = payload(running, allowed)?;
     Ok(Outgoing { method: Method::POST, url: action.handler.url.clone(), headers, body })

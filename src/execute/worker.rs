@@ -231,6 +231,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
         };
         match done {
             Ok(is_ours) => {
+                jobs.tell_ended(id);
                 let label = if is_ours { label } else { "stale" };
                 world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
                 tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
@@ -263,7 +264,7 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
     };
     let token = Token::new();
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
-    let caller = Caller { headers: headers_of(job), address: None, request_id: stored.request_id };
+    let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
     let envelope = Envelope {
         caller: &caller,
         trace: &trace,
@@ -272,6 +273,7 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
         is_get: false,
         response_type: ResponseType::Json,
         shows_status: false,
+        may_subscribe: false,
         deadline: Instant::now() + action.timeout,
         batch: None,
         handler_headers: token.headers(job.id),

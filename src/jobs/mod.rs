@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::config::settings::{JobStore, Jobs as JobSettings};
 use crate::database::Database;
@@ -26,6 +27,8 @@ pub struct Jobs {
     pub log: Arc<dyn JobLog>,
     /// Told whenever there may be something to do.
     pub new: Notify,
+    /// Told whenever a call has ended.
+    pub ended: broadcast::Sender<Uuid>,
     shared: Option<Arc<PostgresLog>>,
     inbox: mpsc::Sender<Accepted>,
     waiting: Mutex<Option<mpsc::Receiver<Accepted>>>,
@@ -35,6 +38,9 @@ type Accepted = (NewJob, oneshot::Sender<Result<(), StoreError>>);
 
 /// Calls that wait to be stored; more are refused.
 const INBOX_MAX: usize = 10_000;
+
+/// Ended calls that those who wait have not heard of yet; who misses some looks for himself.
+const ENDED_MAX: usize = 1_024;
 
 /// Calls that are stored at one time.
 const BATCH_MAX: usize = 500;
@@ -60,7 +66,14 @@ impl Jobs {
             }
         };
         let (inbox, waiting) = mpsc::channel(INBOX_MAX);
-        Ok(Self { log, new: Notify::new(), shared, inbox, waiting: Mutex::new(Some(waiting)) })
+        Ok(Self {
+            log,
+            new: Notify::new(),
+            ended: broadcast::Sender::new(ENDED_MAX),
+            shared,
+            inbox,
+            waiting: Mutex::new(Some(waiting)),
+        })
     }
 
     /// Stores a call. Once this returns without an error it is on disk.
@@ -92,11 +105,17 @@ impl Jobs {
         }
     }
 
+    /// Tells those who wait for it.
+    pub fn tell_ended(&self, id: Uuid) {
+        // It fails when nobody waits.
+        let _ = self.ended.send(id);
+    }
+
     /// Hears from other replicas when there is something to do. Never returns.
     pub async fn listen(&self) {
         let Some(shared) = &self.shared else { return std::future::pending().await };
         loop {
-            if let Err(error) = shared.listen(&self.new).await {
+            if let Err(error) = shared.listen(&self.new, &|id| self.tell_ended(id)).await {
                 tracing::warn!(%error, "other replicas cannot be heard; their work is looked for from time to time");
             }
             tokio::time::sleep(LISTEN_PAUSE).await;

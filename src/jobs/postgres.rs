@@ -53,6 +53,9 @@ const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_
 /// Tells all replicas that there is something to do.
 const CHANNEL: &str = "pillion_jobs";
 
+/// Tells all replicas which call has ended.
+const ENDED_CHANNEL: &str = "pillion_jobs_ended";
+
 /// Connections at one time, those for listening left out.
 const CONNECTIONS: usize = 8;
 
@@ -118,18 +121,23 @@ impl PostgresLog {
         rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
-    /// Wakes `new` whenever any replica has something to do. Ends with the connection.
+    /// Wakes `new` whenever any replica has something to do, and tells `ended` which call has ended. Ends with the
+    /// connection.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn listen(&self, new: &Notify) -> Result<(), StoreError> {
+    pub async fn listen(&self, new: &Notify, ended: &(dyn Fn(Uuid) + Sync)) -> Result<(), StoreError> {
         let (client, mut messages) = self.database.listen().await?;
-        in_time(client.batch_execute(&format!("listen {CHANNEL}"))).await?;
+        in_time(client.batch_execute(&format!("listen {CHANNEL}; listen {ENDED_CHANNEL}"))).await?;
         // What happened before somebody listened.
         new.notify_one();
         while let Some(message) = messages.recv().await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                new.notify_one();
+            match message {
+                AsyncMessage::Notification(told) if told.channel() == ENDED_CHANNEL => {
+                    Uuid::parse_str(told.payload()).into_iter().for_each(ended);
+                }
+                AsyncMessage::Notification(_) => new.notify_one(),
+                _ => {}
             }
         }
         Ok(())
@@ -188,8 +196,12 @@ impl PostgresLog {
         outcome: &Outcome,
     ) -> Result<bool, StoreError> {
         let (status, value, errors) = parts(outcome);
-        let sql = format!("{END} where id = $1 and status = 'processing' and {condition}");
-        self.change(&sql, &[&id, second, &status, &value, &errors]).await
+        let sql = format!(
+            "with ended as ({END} where id = $1 and status = 'processing' and {condition} returning id) \
+             select pg_notify('{ENDED_CHANNEL}', id::text) from ended"
+        );
+        let values: Values<'_> = &[&id, second, &status, &value, &errors];
+        self.with(async |client| Ok(!in_time(client.query(&sql, values)).await?.is_empty())).await
     }
 }
 

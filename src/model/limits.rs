@@ -49,6 +49,8 @@ pub struct Limits {
     pub concurrent_calls_max: usize,
     /// Bytes of all request headers together.
     pub header_bytes_max: usize,
+    /// Bytes of one message on a client's socket.
+    pub socket_message_bytes_max: usize,
     /// Number of request headers.
     pub headers_max: usize,
     /// Bytes of documents that the plan cache keeps.
@@ -90,6 +92,7 @@ impl Default for Limits {
             concurrent_calls_max: 4096,
             header_bytes_max: 32 * 1024,
             headers_max: 100,
+            socket_message_bytes_max: MIB,
             plan_cache_bytes_max: 16 * MIB,
             introspection_bytes_max: 32 * MIB,
             schema_cache_bytes_max: 128 * MIB,

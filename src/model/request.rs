@@ -26,8 +26,18 @@ pub struct GraphqlRequest<'a> {
 pub struct Caller {
     /// The request's headers.
     pub headers: HeaderMap,
+    /// Those that may be sent on to handlers, if they are others: on a socket, what the client has sent over it.
+    pub for_handlers: Option<HeaderMap>,
     /// The peer's address.
     pub address: Option<IpAddr>,
     /// The id of this request: the client's own if it is well-formed, else ours.
     pub request_id: String,
+}
+
+impl Caller {
+    /// The headers that may be sent on to handlers.
+    #[must_use]
+    pub fn to_handlers(&self) -> &HeaderMap {
+        self.for_handlers.as_ref().unwrap_or(&self.headers)
+    }
 }

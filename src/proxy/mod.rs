@@ -10,4 +10,5 @@ pub mod phases;
 pub mod report;
 pub mod screen;
 pub mod server;
+pub mod socket;
 pub mod visit;

@@ -11,7 +11,7 @@ use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
-use super::{guard, metadata, report};
+use super::{guard, metadata, report, socket};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
@@ -35,6 +35,9 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
     }
     if report::is_meant(gate, session) {
         return Box::pin(report::screen(gate, session, ctx)).await;
+    }
+    if let Some(vocabulary) = socket::vocabulary(gate, session, ctx) {
+        return Box::pin(socket::serve(gate, session, ctx, vocabulary)).await;
     }
     let snapshot = gate.world.snapshot.load_full();
     if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&session.req_header().headers) {

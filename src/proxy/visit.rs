@@ -59,6 +59,7 @@ impl Visit {
             trace: TraceContext::read(&headers, random.as_u128()),
             caller: Caller {
                 headers,
+                for_handlers: None,
                 address: session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip),
                 request_id,
             },
@@ -85,6 +86,7 @@ impl Visit {
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
             deadline: ctx.started + gate.world.settings.limits.request_timeout,
+            may_subscribe: false,
             batch: None,
             handler_headers: HeaderMap::new(),
             authenticated: OnceCell::new(),

@@ -32,6 +32,7 @@ mod protocols;
 mod raw_http;
 mod real_handlers;
 mod relationships;
+mod sockets;
 mod startup;
 mod streaming;
 
@@ -77,6 +78,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("raw_http", raw_http::TESTS),
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
+        ("sockets", sockets::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),
     ];

@@ -4,12 +4,13 @@ import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 import { makeV4Preset } from "postgraphile/presets/v4";
 
 export default {
-  extends: [PostGraphileAmberPreset, makeV4Preset({ disableDefaultMutations: false })],
-  pgServices: [makePgService({ connectionString: process.env.DATABASE_URL, schemas: ["public"] })],
+  extends: [PostGraphileAmberPreset, makeV4Preset({ disableDefaultMutations: false, subscriptions: true, simpleSubscriptions: true })],
+  pgServices: [makePgService({ connectionString: process.env.DATABASE_URL, schemas: ["public"], pubsub: true })],
   grafserv: {
     host: "127.0.0.1",
     port: Number(process.env.PORT),
     graphqlPath: "/graphql",
     watch: false,
+    websockets: true,
   },
 };

@@ -1,0 +1,47 @@
+//! A client's socket: GraphQL operations side by side on one connection. Those with actions run here, all others on one
+//! socket to the engine.
+
+mod conversation;
+mod engine;
+mod headers;
+
+pub use conversation::{Visitor, converse};
+
+use std::time::Duration;
+
+/// How long a client may take to introduce itself.
+const INIT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a client hears from us, whatever happens.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// A client that has not been heard of for so long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a message may take to be sent: whoever reads slower than that is let go.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Operations at one time on one connection.
+const OPERATIONS_MAX: usize = 100;
+
+/// Results that wait to be sent.
+const EVENTS_MAX: usize = 256;
+
+/// Pings of a client in ten seconds.
+const PINGS_MAX: usize = 100;
+
+/// How a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Close(u16, &'static str);
+
+const GOING_AWAY: Close = Close(1001, "shutting server down");
+const RESTARTING: Close = Close(1012, "shutting server down");
+const NO_TEXT: Close = Close(1003, "only text messages are understood");
+const NO_UTF8: Close = Close(1007, "this is not UTF-8");
+const TOO_LARGE: Close = Close(1009, "the message is too large");
+const TOO_MANY_PINGS: Close = Close(1008, "too many pings");
+const BAD_REQUEST: Close = Close(4400, "Invalid message");
+const UNAUTHORIZED: Close = Close(4401, "Unauthorized");
+const FORBIDDEN: Close = Close(4403, "Forbidden");
+const INIT_TOO_LATE: Close = Close(4408, "Connection initialisation timeout");
+const TOO_MANY_INITS: Close = Close(4429, "Too many initialisation requests");

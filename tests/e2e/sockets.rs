@@ -1,0 +1,341 @@
+//! GraphQL over WebSocket: the clients that people use, and the protocol to the letter.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::{Message, WebSocket};
+
+use super::harness::engines::{Engines, run_node};
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("clients_that_people_use", clients_that_people_use),
+    ("the_protocol_to_the_letter", the_protocol_to_the_letter),
+    ("only_a_hasura_dialect_checks_who_it_is_at_once", only_a_hasura_dialect_checks_who_it_is_at_once),
+    ("results_are_pushed", results_are_pushed),
+    ("headers_of_a_socket", headers_of_a_socket),
+    ("an_engine_whose_socket_ends", an_engine_whose_socket_ends),
+    ("sockets_end_with_the_program", sockets_end_with_the_program),
+    ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
+    ("other_protocols_pass_through", other_protocols_pass_through),
+];
+
+fn setup(engine: u16, handlers: &Scripted) -> Setup {
+    Setup::before(engine).with_actions("hasura-async", handlers.port)
+}
+
+fn clients_that_people_use(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Late(Duration::from_millis(300), Box::new(Reply::json(r#"[{"id":7}]"#))));
+    handlers.on_path("/create-user", Reply::json(r#"{"id":1}"#));
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let notify = format!(
+        "psql --quiet --no-psqlrc postgres://shop@127.0.0.1:{}/postgres --command \"notify \\\"postgraphile:news\\\", '{{}}'\"",
+        engines.database
+    );
+    let operations = json!([
+        { "query": "{ allProducts { totalCount } }" },
+        { "query": "mutation { later(number: 1) }" },
+        { "query": "subscription ($id: uuid!) { later(id: $id) { id output { id } } }", "variables": { "id": { "$": 1 } }, "take": 2 },
+        { "query": "query ($id: uuid!) { later(id: $id) { output { id } } productById(id: 1) { name } }", "variables": { "id": { "$": 1 } } },
+        { "query": "subscription { listen(topic: \"news\") { relatedNodeId } }", "take": 1, "after": notify },
+        { "query": "{ nowhere }" },
+        { "query": "query ($id: uuid!) { later(id: $id) { nowhere } }", "variables": { "id": { "$": 1 } } },
+    ]);
+    for client in ["modern", "legacy", "apollo"] {
+        let url = format!("ws://127.0.0.1:{}/graphql", pillion.port);
+        let input = json!({ "client": client, "url": url, "params": {}, "operations": operations });
+        let output = run_node("sockets.mjs", &[], &input.to_string());
+        let all: Vec<Vec<Value>> = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{client}: {output}"));
+        let last = |index: usize| &all[index].last().unwrap_or_else(|| panic!("{client} {index}: {output}"))["data"];
+        assert_eq!(*last(0), json!({ "allProducts": { "totalCount": 3 } }), "{client}: {output}");
+        let id = last(1)["later"].as_str().expect("an id");
+        let told: Vec<&Value> = all[2].iter().map(|result| &result["data"]["later"]["output"]).collect();
+        assert_eq!(told, [&Value::Null, &json!([{ "id": 7 }])], "{client}");
+        assert_eq!(all[2][0]["data"]["later"]["id"], json!(id), "{client}");
+        assert_eq!(
+            *last(3),
+            json!({ "later": { "output": [{ "id": 7 }] }, "productById": { "name": "City bicycle" } }),
+            "{client}"
+        );
+        assert_eq!(all[4].len(), 1, "{client}: {output}");
+        assert_eq!(*last(4), json!({ "listen": { "relatedNodeId": null } }), "{client}: {output}");
+        // Of the engine's documents and of ours.
+        for index in [5, 6] {
+            let said = all[index][0].to_string();
+            assert!(said.contains("Cannot query field") && said.contains("nowhere"), "{client}: {said}");
+        }
+    }
+}
+
+type Socket = WebSocket<TcpStream>;
+
+fn open(pillion: &Pillion, protocol: &str, headers: &[(&'static str, &str)]) -> Socket {
+    let stream = TcpStream::connect(("127.0.0.1", pillion.port)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let mut request = format!("ws://127.0.0.1:{}/graphql", pillion.port).into_client_request().expect("a request");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol.parse().expect("a header"));
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().expect("a header"));
+    }
+    tungstenite::client(request, stream).unwrap_or_else(|error| panic!("{error}")).0
+}
+
+fn say(socket: &mut Socket, text: &str) {
+    socket.send(Message::text(text)).expect("it is sent");
+}
+
+/// The next message but for what only says that somebody is there; `Err` is how the socket was closed.
+fn hear(socket: &mut Socket) -> Result<Value, (u16, String)> {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => {
+                let message: Value = serde_json::from_str(&text).expect("JSON");
+                if !["ka", "ping"].contains(&message["type"].as_str().unwrap_or_default()) {
+                    return Ok(message);
+                }
+            }
+            Ok(Message::Close(Some(CloseFrame { code, reason }))) => return Err((code.into(), reason.to_string())),
+            Ok(Message::Close(None)) | Err(_) => return Err((0, String::new())),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn ready(pillion: &Pillion, protocol: &str, headers: &[(&'static str, &str)], payload: &str) -> Socket {
+    let mut socket = open(pillion, protocol, headers);
+    say(&mut socket, &format!("{{\"type\":\"connection_init\",\"payload\":{payload}}}"));
+    assert_eq!(hear(&mut socket).map(|message| message["type"].clone()), Ok(json!("connection_ack")));
+    socket
+}
+
+const MODERN: &str = "graphql-transport-ws";
+const LEGACY: &str = "graphql-ws";
+
+fn start(id: &str, query: &str) -> String {
+    json!({ "type": "subscribe", "id": id, "payload": { "query": query } }).to_string()
+}
+
+fn closed(result: Result<Value, (u16, String)>) -> u16 {
+    result.map_or_else(|(code, _)| code, |message| panic!("{message}"))
+}
+
+fn the_protocol_to_the_letter(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Hang);
+    let pillion = setup(engines.postgraphile, &handlers)
+        .config("limits: { socket_message_bytes: 2KiB }\n")
+        .start()
+        .wait_until_ready();
+    let init = r#"{"type":"connection_init"}"#;
+    // What closes a socket, and with which code.
+    let waits = start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }");
+    let long = format!("{{\"type\":\"ping\",\"payload\":{{\"a\":\"{}\"}}}}", "x".repeat(3_000));
+    for (messages, code) in [
+        (vec![start("1", "{ allProducts { totalCount } }")], 4401),
+        (vec![init.to_owned(), init.to_owned()], 4429),
+        (vec![init.to_owned(), waits.clone(), waits], 4409),
+        (vec![init.to_owned(), "{".to_owned()], 4400),
+        (vec![init.to_owned(), r#"{"type":"eat"}"#.to_owned()], 4400),
+        (vec![init.to_owned(), r#"{"type":"subscribe","payload":{}}"#.to_owned()], 4400),
+        (vec![init.to_owned(), long], 1009),
+    ] {
+        let mut socket = open(&pillion, MODERN, &[]);
+        messages.iter().for_each(|text| say(&mut socket, text));
+        let mut last = hear(&mut socket);
+        while last.is_ok() {
+            last = hear(&mut socket);
+        }
+        assert_eq!(closed(last), code, "{messages:?}");
+    }
+    let mut silent = open(&pillion, MODERN, &[]);
+    assert_eq!(closed(hear(&mut silent)), 4408);
+    let mut binary = ready(&pillion, MODERN, &[], "{}");
+    binary.send(Message::binary(vec![1])).expect("it is sent");
+    assert_eq!(closed(hear(&mut binary)), 1003);
+    // Everything that goes well, in both vocabularies.
+    for (protocol, next) in [(MODERN, "next"), (LEGACY, "data")] {
+        let mut socket = ready(&pillion, protocol, &[], "{}");
+        say(&mut socket, &start("a", "{ productById(id: 1) { name } }"));
+        let answer = json!({ "data": { "productById": { "name": "City bicycle" } } });
+        assert_eq!(hear(&mut socket), Ok(json!({ "id": "a", "type": next, "payload": answer })));
+        assert_eq!(hear(&mut socket), Ok(json!({ "id": "a", "type": "complete" })));
+        // The id is free again.
+        say(&mut socket, &start("a", "mutation { later(number: 1) }"));
+        let told = hear(&mut socket).expect("a message");
+        assert_eq!((&told["id"], &told["type"]), (&json!("a"), &json!(next)), "{told}");
+        assert_eq!(hear(&mut socket), Ok(json!({ "type": "complete", "id": "a" })));
+        say(&mut socket, r#"{"type":"ping","payload":{"n":1}}"#);
+        assert_eq!(hear(&mut socket), Ok(json!({ "type": "pong", "payload": { "n": 1 } })));
+        // Nothing comes of what was stopped.
+        let id = told["payload"]["data"]["later"].as_str().expect("an id");
+        let follow = format!("subscription {{ later(id: \"{id}\") {{ errors }} }}");
+        say(&mut socket, &start("b", &follow));
+        assert_eq!(
+            hear(&mut socket).map(|message| message["payload"]["data"]["later"]["errors"].clone()),
+            Ok(Value::Null)
+        );
+        say(&mut socket, r#"{"type":"complete","id":"b"}"#);
+        say(&mut socket, &start("c", "{ __typename }"));
+        assert_eq!(hear(&mut socket).map(|message| message["id"].clone()), Ok(json!("c")));
+        // A document that breaks a rule, and one that is none.
+        for query in ["{ later(id: 1) }", "{"] {
+            say(&mut socket, &start("d", query));
+            let mut told = hear(&mut socket).expect("a message");
+            while told["id"] != json!("d") {
+                told = hear(&mut socket).expect("a message");
+            }
+            assert_eq!(told["type"], json!("error"), "{told}");
+        }
+    }
+    let mut legacy = open(&pillion, LEGACY, &[]);
+    say(&mut legacy, &start("1", "{ __typename }"));
+    assert!(
+        hear(&mut legacy).is_ok_and(|told| told["payload"]["errors"][0]["extensions"]["code"] == json!("start-failed"))
+    );
+    let mut crowded = ready(&pillion, MODERN, &[], "{}");
+    for number in 0..101 {
+        say(&mut crowded, &start(&number.to_string(), "subscription { listen(topic: \"x\") { relatedNodeId } }"));
+    }
+    let told = hear(&mut crowded).expect("a message");
+    assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("100")), "{told}");
+}
+
+fn only_a_hasura_dialect_checks_who_it_is_at_once(engines: &Engines) {
+    let handlers = Scripted::start();
+    let protected = |config: &str| {
+        let setup = setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+        setup.config(config).start().wait_until_ready()
+    };
+    let wrong = r#"{"type":"connection_init","payload":{"headers":{"x-hasura-admin-secret":"wrong"}}}"#;
+    let pillion = protected("dialect: hasura\n");
+    let mut socket = open(&pillion, MODERN, &[]);
+    say(&mut socket, wrong);
+    assert_eq!(closed(hear(&mut socket)), 4403);
+    let mut socket = open(&pillion, LEGACY, &[]);
+    say(&mut socket, wrong);
+    let refused = hear(&mut socket).expect("a message");
+    assert_eq!(refused["type"], json!("connection_error"), "{refused}");
+    assert_eq!(closed(hear(&mut socket)), 4400);
+    let mut socket = ready(&pillion, MODERN, &[], r#"{"headers":{"X-Hasura-Admin-Secret":"s3cret"}}"#);
+    say(&mut socket, &start("1", "{ __typename }"));
+    assert!(hear(&mut socket).is_ok());
+    // Elsewhere the engine may have other ideas of who is who.
+    let pillion = protected("");
+    let mut socket = ready(&pillion, MODERN, &[], r#"{"x-hasura-admin-secret":"wrong"}"#);
+    say(&mut socket, &start("1", "{ allProducts { totalCount } }"));
+    assert!(hear(&mut socket).is_ok_and(|told| told["type"] == json!("next")));
+    assert!(hear(&mut socket).is_ok_and(|told| told["type"] == json!("complete")));
+    say(&mut socket, &start("2", "mutation { later(number: 1) }"));
+    let told = hear(&mut socket).expect("a message");
+    assert_eq!(told["payload"][0]["extensions"]["code"], json!("access-denied"), "{told}");
+}
+
+fn results_are_pushed(engines: &Engines) {
+    let store = engines.new_database("pushed");
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Late(Duration::from_millis(1_500), Box::new(Reply::json(r#"[{"id":7}]"#))));
+    let replica = |config: &str| {
+        setup(engines.postgraphile, &handlers)
+            .env("PILLION_ASYNC_STORE", &store)
+            .config(config)
+            .start()
+            .wait_until_ready()
+    };
+    // One runs the calls, the other has the clients.
+    let (_worker, front) = (replica(""), replica("async: { fetch_interval: 0 }\n"));
+    let mut socket = ready(&front, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "mutation { later(number: 1) }"));
+    let id = hear(&mut socket).expect("a message")["payload"]["data"]["later"].as_str().expect("an id").to_owned();
+    assert!(hear(&mut socket).is_ok());
+    say(&mut socket, &start("2", &format!("subscription {{ later(id: \"{id}\") {{ output {{ id }} }} }}")));
+    assert_eq!(hear(&mut socket).map(|told| told["payload"]["data"]["later"]["output"].clone()), Ok(Value::Null));
+    let started = Instant::now();
+    assert_eq!(
+        hear(&mut socket).map(|told| told["payload"]["data"]["later"]["output"].clone()),
+        Ok(json!([{ "id": 7 }]))
+    );
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+fn headers_of_a_socket(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json("[]"));
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let payload = r#"{"headers":{"X-Mine":"from init","Cookie":"b=2"}}"#;
+    let mut socket = ready(&pillion, MODERN, &[("Cookie", "a=1"), ("X-Other", "from the upgrade")], payload);
+    say(&mut socket, &start("1", "mutation { later(number: 1) }"));
+    assert!(hear(&mut socket).is_ok());
+    let mut seen = Vec::new();
+    wait_until("the handler's call", || {
+        seen.extend(handlers.take_seen());
+        !seen.is_empty()
+    });
+    let call = &seen[0];
+    let got = ["x-mine", "cookie", "x-other", "sec-websocket-key", "upgrade"].map(|name| call.header(name));
+    assert_eq!(got, [Some("from init"), Some("b=2"), None, None, None]);
+}
+
+fn an_engine_whose_socket_ends(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    let pillion = setup(engine.port, &handlers).start().wait_until_ready();
+    let mut socket = ready(&pillion, MODERN, &[], "{}");
+    // It answers the handshake with 200.
+    say(&mut socket, &start("1", "{ a }"));
+    let told = hear(&mut socket).expect("a message");
+    assert_eq!(
+        (&told["type"], &told["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("upstream-error")),
+        "{told}"
+    );
+    // The connection goes on.
+    say(&mut socket, &start("1", "mutation { later(number: 1) }"));
+    assert!(hear(&mut socket).is_ok_and(|told| told["type"] == json!("next")));
+}
+
+fn sockets_end_with_the_program(engines: &Engines) {
+    let handlers = Scripted::start();
+    let mut pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let mut socket = ready(&pillion, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }"));
+    let id = pillion.process.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|status| status.success()));
+    assert_eq!(closed(hear(&mut socket)), 1001);
+    wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+}
+
+fn a_token_that_expires_ends_a_socket(engines: &Engines) {
+    let handlers = Scripted::start();
+    let key = "a-secret-key-that-is-long-enough-for-hs256";
+    let setup = setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    let setup = setup.env("HASURA_GRAPHQL_JWT_SECRET", &json!({ "type": "HS256", "key": key }).to_string());
+    let pillion = setup.config("dialect: hasura\n").start().wait_until_ready();
+    let expires = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_secs() + 3;
+    let claims = json!({ "x-hasura-default-role": "user", "x-hasura-allowed-roles": ["user"] });
+    let claims = json!({ "exp": expires, "https://hasura.io/jwt/claims": claims });
+    let token = run_node("token.mjs", &[key], &claims.to_string());
+    let payload = json!({ "headers": { "Authorization": format!("Bearer {}", token.trim()) } }).to_string();
+    let mut socket = ready(&pillion, MODERN, &[], &payload);
+    say(&mut socket, &start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }"));
+    assert_eq!(closed(hear(&mut socket)), 4403);
+}
+
+fn other_protocols_pass_through(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let stream = TcpStream::connect(("127.0.0.1", pillion.port)).expect("a connection");
+    let mut request = format!("ws://127.0.0.1:{}/graphql", pillion.port).into_client_request().expect("a request");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "something-else".parse().expect("a header"));
+    // PostGraphile takes what it does not know and closes it; whatever it does, it is its answer.
+    let through_us = tungstenite::client(request.clone(), stream).map(|(mut socket, _)| closed(hear(&mut socket)));
+    let direct = TcpStream::connect(("127.0.0.1", engines.postgraphile)).expect("a connection");
+    let directly = tungstenite::client(request, direct).map(|(mut socket, _)| closed(hear(&mut socket)));
+    assert_eq!(through_us.map_err(|error| error.to_string()), directly.map_err(|error| error.to_string()));
+}
