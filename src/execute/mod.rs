@@ -208,6 +208,20 @@ pub async fn execute(
     }
 }
 
+/// Who is asking? Otherwise the answer that says why nobody can tell.
+///
+/// # Errors
+/// That answer.
+pub async fn identify(
+    world: &World,
+    snapshot: &Snapshot,
+    envelope: &Envelope<'_>,
+    ours: &Ours<'_>,
+) -> Result<Authenticated, Answer> {
+    let authenticated = envelope.authenticate(world, ours.request.as_ref()).await;
+    authenticated.cloned().map_err(|error| respond::refuse(snapshot.dialect, envelope, &error.into()))
+}
+
 /// Refuses a request, whatever its document says, unless its credential has to be refused first.
 pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
     let authenticated = envelope.authenticate(world, None).await;

@@ -1,4 +1,5 @@
-//! An operation on a socket: a query or a mutation is told once, a subscription whenever what it shows has changed.
+//! An operation on a socket or on a stream of events: a query or a mutation is told once, a subscription whenever what
+//! it shows has changed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::{OnceCell, broadcast};
+use uuid::Uuid;
 
 use super::snapshot::Snapshot;
 use super::{Answer, Envelope, Executed, Verdict, World, execute, understand};
@@ -17,10 +19,10 @@ use crate::protocol::trace::TraceContext;
 use crate::session::SessionError;
 use crate::telemetry::logs;
 
-/// An operation that a client has sent over its socket.
+/// An operation whose client listens for more than one answer.
 pub struct Request {
-    /// Its name on the connection.
-    pub id: String,
+    /// For the log: how it came.
+    pub way: &'static str,
     /// The GraphQL request as JSON.
     pub payload: String,
     /// Path and query for the engine's part.
@@ -56,6 +58,7 @@ pub async fn operate<F: Future<Output = bool>>(
     say: impl Fn(Told) -> F,
 ) {
     let mut ended = world.jobs().ok().map(|jobs| jobs.ended.subscribe());
+    let named = plain(&request.payload);
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
@@ -80,21 +83,26 @@ pub async fn operate<F: Future<Output = bool>>(
             return;
         }
         last = Some(answer.body);
-        wait(&mut ended, pause).await;
+        wait(&mut ended, &named, pause).await;
         pause = (pause * 2).min(LOOK_MAX);
     }
 }
 
-/// Until some stored call has ended, or for a while.
-async fn wait(ended: &mut Option<broadcast::Receiver<uuid::Uuid>>, pause: Duration) {
+/// Until a stored call has ended whose id is in `named`, or for a while.
+async fn wait(ended: &mut Option<broadcast::Receiver<Uuid>>, named: &str, pause: Duration) {
     let told = async {
-        match ended {
-            // Whoever has missed some looks at once.
-            Some(ended) => drop(ended.recv().await),
-            None => std::future::pending().await,
-        }
+        let Some(ended) = ended else { return std::future::pending().await };
+        // Whoever has missed some looks at once.
+        while let Ok(id) = ended.recv().await
+            && !named.contains(id.simple().encode_lower(&mut Uuid::encode_buffer()) as &str)
+        {}
     };
     let _ = tokio::time::timeout(pause, told).await;
+}
+
+/// A request in which every id is found, however it is written; only one with escapes in it waits for the next look.
+fn plain(payload: &str) -> String {
+    payload.chars().filter(|letter| *letter != '-').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 fn errors_of(answer: &Answer) -> String {
@@ -107,7 +115,7 @@ async fn once(world: &Arc<World>, snapshot: &Arc<Snapshot>, request: &Request) -
     let limits = &world.settings.limits;
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
     let Verdict::Ours(ours) = understand(world, snapshot, element).await else { return None };
-    let random = uuid::Uuid::new_v4();
+    let random = Uuid::new_v4();
     let trace = TraceContext::read(&request.caller.headers, random.as_u128());
     let envelope = Envelope {
         caller: &request.caller,
@@ -128,7 +136,7 @@ async fn once(world: &Arc<World>, snapshot: &Arc<Snapshot>, request: &Request) -
     let line = logs::RequestLine {
         request_id: &request.caller.request_id,
         trace_id: &trace.trace_id,
-        path: "websocket",
+        path: request.way,
         client: request.caller.address,
         role: answer.role.as_deref(),
         actions: answer.actions.join(","),

@@ -22,7 +22,7 @@ pub struct GraphqlRequest<'a> {
 }
 
 /// Whoever sent the request, as far as HTTP tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The request's headers.
     pub headers: HeaderMap,

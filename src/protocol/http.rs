@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::model::json::{RawObject, is_deeper_than};
@@ -139,6 +140,23 @@ pub struct QueryParameters {
     pub extensions: Option<String>,
 }
 
+impl QueryParameters {
+    /// The same request as the body of a POST; its JSON has been found to be JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let raw =
+            |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned().unwrap_or_else(|| "null".into());
+        let text = |text: Option<&String>| Value::from(text.cloned()).to_string();
+        format!(
+            "{{\"query\":{},\"operationName\":{},\"variables\":{},\"extensions\":{}}}",
+            text(self.query.as_ref()),
+            text(self.operation_name.as_ref()),
+            raw(self.variables.as_ref()),
+            raw(self.extensions.as_ref())
+        )
+    }
+}
+
 /// Reads a URL's query string. Unknown parameters are left out.
 ///
 /// # Errors
@@ -198,22 +216,32 @@ pub enum ResponseType {
     GraphqlResponse,
 }
 
+/// What `Accept` lists, in small letters, with the weight of each.
+fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        (media_type, quality)
+    })
+}
+
 impl ResponseType {
+    fn of_media_type(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/graphql-response+json" => Some(Self::GraphqlResponse),
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
     /// What the client's `Accept` asks for; `application/json` unless it prefers the other.
     #[must_use]
     pub fn negotiate(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut best = (0.0, Self::Json);
-        for range in values.flat_map(|value| value.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-            let response_type = match media_type.as_str() {
-                "application/graphql-response+json" => Self::GraphqlResponse,
-                "application/json" | "application/*" | "*/*" => Self::Json,
-                _ => continue,
-            };
-            if quality > best.0 {
+        for (media_type, quality) in accepted(headers) {
+            if let (Some(response_type), true) = (Self::of_media_type(&media_type), quality > best.0) {
                 best = (quality, response_type);
             }
         }
@@ -228,6 +256,18 @@ impl ResponseType {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
         }
     }
+}
+
+/// Is the answer to be a stream of events? A subscription's is if the client takes one at all; that to a query or a
+/// mutation if the client takes nothing else.
+#[must_use]
+pub fn wants_events(headers: &HeaderMap, is_subscription: bool) -> bool {
+    let (mut events, mut json) = (false, false);
+    for (media_type, _) in accepted(headers).filter(|(_, quality)| *quality > 0.0) {
+        events |= media_type == "text/event-stream";
+        json |= ResponseType::of_media_type(&media_type).is_some();
+    }
+    events && (is_subscription || !json)
 }
 
 /// What a POST says its body is.

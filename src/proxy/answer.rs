@@ -53,7 +53,7 @@ fn head(
 
 /// Browsers hide an answer from a page of another origin unless it names that origin. The preflight is the engine's,
 /// so its policy decides whether such a request comes here at all.
-fn add_cors(session: &ServerSession, head: &mut ResponseHeader) -> pingora::Result<()> {
+pub(super) fn add_cors(session: &ServerSession, head: &mut ResponseHeader) -> pingora::Result<()> {
     let request = session.req_header();
     if let (&Method::POST, Some(origin)) = (&request.method, request.headers.get(header::ORIGIN)) {
         head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;

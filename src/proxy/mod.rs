@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod body;
 pub mod decode;
+pub mod events;
 pub mod forward;
 pub mod guard;
 pub mod metadata;

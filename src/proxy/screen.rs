@@ -11,11 +11,12 @@ use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
-use super::{guard, metadata, report, socket};
+use super::{events, guard, metadata, report, socket};
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{self, Answer, Envelope, Executed, Verdict};
+use crate::model::action::OperationKind;
 use crate::model::response::RequestError;
 use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
 
@@ -96,6 +97,10 @@ async fn screen_get(
             }
             refuse(gate, snapshot, session, ctx, wrong_content_type()).await
         }
+        Verdict::Ours(ours) if events::is_meant(session, &ours) && ours.kind() != Some(OperationKind::Mutation) => {
+            let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: parameters.to_json() };
+            Box::pin(events::serve(gate, session, ctx, told)).await
+        }
         Verdict::Ours(ours) => {
             match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await {
                 Executed::Answer(answer) => send(session, ctx, &visit, answer).await,
@@ -141,8 +146,13 @@ async fn screen_post(
         Err(error) => refuse(gate, snapshot, session, ctx, error.into()).await,
         Ok(Body::One(element)) => {
             let visit = Visit::of(gate, session);
+            let json = element.json;
             match execute::understand(&gate.world, snapshot, element).await {
                 Verdict::NotOurs => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                Verdict::Ours(ours) if events::is_meant(session, &ours) => {
+                    let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: json.to_owned() };
+                    Box::pin(events::serve(gate, session, ctx, told)).await
+                }
                 Verdict::Ours(ours) => {
                     match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await {
                         Executed::Answer(answer) => send(session, ctx, &visit, answer).await,

@@ -1,5 +1,7 @@
 //! A request that is answered here: what is remembered of it, and how its answer goes out.
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri};
 use pingora::protocols::http::ServerSession;
@@ -8,8 +10,10 @@ use uuid::Uuid;
 
 use super::answer;
 use super::phases::{Context, Gate};
+use crate::auth::Authenticated;
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
+use crate::execute::subscription::Request;
 use crate::execute::{Answer, Envelope};
 use crate::metadata::Asked;
 use crate::model::request::Caller;
@@ -73,6 +77,22 @@ impl Visit {
     pub fn asked(&self) -> Asked {
         let Caller { headers, request_id, .. } = &self.caller;
         Asked { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+    }
+
+    /// Its id.
+    pub fn request_id(&self) -> &str {
+        &self.caller.request_id
+    }
+
+    /// The same for an operation that may be answered more than once.
+    pub fn request(&self, way: &'static str, payload: String, authenticated: Authenticated) -> Request {
+        Request {
+            way,
+            payload,
+            path: self.engine_path.clone(),
+            caller: Arc::new(self.caller.clone()),
+            authenticated: Some(Ok(authenticated)),
+        }
     }
 
     /// How the request came.

@@ -310,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             return self.start_at_engine(id, payload).await;
         }
         let request = Request {
-            id: id.clone(),
+            way: "websocket",
             payload: payload.get().to_owned(),
             path: self.visitor.path.clone(),
             caller,

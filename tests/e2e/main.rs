@@ -22,6 +22,7 @@ mod yaml;
 mod admin;
 mod commands;
 mod drain;
+mod events;
 mod faults;
 mod introspection;
 mod jobs;
@@ -68,6 +69,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("admin", admin::TESTS),
         ("commands", commands::TESTS),
         ("drain", drain::TESTS),
+        ("events", events::TESTS),
         ("faults", faults::TESTS),
         ("introspection", introspection::TESTS),
         ("jobs", jobs::TESTS),

@@ -1,10 +1,11 @@
-// Clients of GraphQL over WebSocket as people use them. Standard input is { client, url, params, operations }, where each
+// Clients of GraphQL over WebSocket, and over server-sent events, as people use them. Standard input is { client, url, params, operations }, where each
 // operation is { query, variables, take, after }: its first `take` results are waited for; `after` is a shell command that
 // runs once it has been subscribed to. Each may have { "$": n } in its variables, which is the value that operation n's
 // last result ends in. The answer is a list of lists of results.
 import { exec } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createClient as createEventsClient } from "graphql-sse";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
@@ -52,6 +53,14 @@ async function apollo() {
   };
 }
 
+function events() {
+  const connection = createEventsClient({ url, headers: params, retryAttempts: 0 });
+  return {
+    subscribe: (payload, sink) => connection.subscribe(payload, sink),
+    end: () => connection.dispose(),
+  };
+}
+
 function run(connection, { query, variables, take, after }) {
   return new Promise((resolve) => {
     const results = [];
@@ -74,7 +83,7 @@ function run(connection, { query, variables, take, after }) {
 }
 
 const leaf = (value) => (value !== null && typeof value === "object" ? leaf(Object.values(value)[0]) : value);
-const connection = await { modern, legacy, apollo }[client]();
+const connection = await { modern, legacy, apollo, events }[client]();
 const all = [];
 // Whoever waits in vain shows how far it came.
 setTimeout(() => process.stdout.write(JSON.stringify([...all, "in vain"]), () => process.exit(0)), 20_000).unref();

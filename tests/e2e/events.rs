@@ -1,0 +1,174 @@
+//! Answers as streams of server-sent events.
+
+use std::io::Read;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::harness::client::Client;
+use super::harness::engines::{Engines, run_node};
+use super::harness::message::{Message, read_head};
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("a_client_that_people_use", a_client_that_people_use),
+    ("which_answers_are_streams", which_answers_are_streams),
+    ("a_stream_to_the_letter", a_stream_to_the_letter),
+    ("streams_end_with_the_program", streams_end_with_the_program),
+    ("whoever_goes_is_forgotten", whoever_goes_is_forgotten),
+];
+
+const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+fn setup(engine: u16, handlers: &Scripted) -> Setup {
+    Setup::before(engine).with_actions("hasura-async", handlers.port)
+}
+
+fn ask_with_npm(pillion: &Pillion, operations: &Value) -> Vec<Vec<Value>> {
+    let url = format!("http://127.0.0.1:{}/graphql", pillion.port);
+    let input = json!({ "client": "events", "url": url, "params": {}, "operations": operations });
+    let output = run_node("sockets.mjs", &[], &input.to_string());
+    serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}"))
+}
+
+fn a_client_that_people_use(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Late(Duration::from_millis(300), Box::new(Reply::json(r#"[{"id":7}]"#))));
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let subscription = "subscription ($id: uuid!) { later(id: $id) { id output { id } } }";
+    let operations = json!([
+        { "query": "mutation { later(number: 1) }" },
+        { "query": subscription, "variables": { "id": { "$": 0 } }, "take": 2 },
+        { "query": "query ($id: uuid!) { later(id: $id) { output { id } } productById(id: 1) { name } }", "variables": { "id": { "$": 0 } } },
+        { "query": "query ($id: uuid!) { later(id: $id) { nowhere } }", "variables": { "id": { "$": 0 } } },
+    ]);
+    let all = ask_with_npm(&pillion, &operations);
+    let told: Vec<&Value> = all[1].iter().map(|result| &result["data"]["later"]["output"]).collect();
+    assert_eq!(told, [&Value::Null, &json!([{ "id": 7 }])], "{all:?}");
+    assert_eq!(
+        all[2],
+        [json!({ "data": { "later": { "output": [{ "id": 7 }] }, "productById": { "name": "City bicycle" } } })]
+    );
+    assert!(all[3][0]["errors"][0]["message"].as_str().is_some_and(|said| said.contains("nowhere")), "{all:?}");
+    // What has no action in it is the engine's, and so is its stream.
+    let pillion = setup(engines.yoga, &handlers).start().wait_until_ready();
+    let all = ask_with_npm(&pillion, &json!([{ "query": "{ books { id } }" }]));
+    assert_eq!(all[0], [json!({ "data": { "books": [{ "id": "1" }] } })]);
+}
+
+fn post(client: &mut Client, headers: &[(&str, &str)], document: &str) -> Message {
+    client.request("POST", "/graphql", headers, json!({ "query": document }).to_string().as_bytes())
+}
+
+fn which_answers_are_streams(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json("[]"));
+    let pillion =
+        setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").start().wait_until_ready();
+    let secret = ("X-Hasura-Admin-Secret", "s3cret");
+    let any = ("Accept", "application/graphql-response+json, application/json, text/event-stream, multipart/mixed");
+    let id = uuid::Uuid::new_v4();
+    let query = format!("{{ later(id: \"{id}\") {{ id }} }}");
+    let stream = "text/event-stream; charset=utf-8";
+    let mut client = pillion.client();
+    // urql takes everything, whatever it asks.
+    for (accept, kind) in [
+        (any, "application/graphql-response+json; charset=utf-8"),
+        (EVENTS, stream),
+        (("X-None", ""), "application/json; charset=utf-8"),
+    ] {
+        let answer = post(&mut client, &[JSON, secret, accept], &query);
+        assert_eq!((answer.status(), answer.header("content-type")), (200, Some(kind)));
+        let data = r#"{"data":{"later":null}}"#;
+        let told = format!("event: next\ndata: {data}\n\nevent: complete\ndata:\n\n");
+        assert_eq!(answer.text(), if kind == stream { told.as_str() } else { data });
+    }
+    // By GET, as a browser's EventSource does; nothing is written that way.
+    let get = |client: &mut Client, document: &str| {
+        let document = percent_encoding::utf8_percent_encode(document, percent_encoding::NON_ALPHANUMERIC);
+        client.request("GET", &format!("/graphql?query={document}"), &[EVENTS, secret], b"")
+    };
+    let answer = get(&mut client, &query);
+    assert_eq!((answer.status(), answer.header("content-type")), (200, Some(stream)));
+    assert_eq!(get(&mut client, "mutation { later(number: 1) }").status(), 405);
+    // Whoever may not ask is told so before anything is streamed.
+    let refused = post(&mut client, &[JSON, ("X-Hasura-Admin-Secret", "wrong"), EVENTS], &query);
+    assert!(refused.header("content-type") != Some(stream) && refused.text().contains("access-denied"));
+    // A subscription for which no stream is taken.
+    let refused = post(&mut client, &[JSON, secret], &format!("subscription {query}"));
+    assert!(refused.text().contains("subscription"), "{}", refused.text());
+}
+
+/// Reads a stream up to what is waited for.
+fn read_until(client: &mut Client, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut bytes = [0; 1024];
+        let count = client.stream().read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(count > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    text
+}
+
+fn subscribe(pillion: &Pillion, id: &str) -> Client {
+    let mut client = pillion.client();
+    let document = format!("subscription {{ later(id: \"{id}\") {{ output {{ id }} }} }}");
+    let body = json!({ "query": document }).to_string();
+    let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n";
+    client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    let head = read_head(client.stream()).expect("a head").expect("an answer");
+    assert_eq!((head.status(), head.header("cache-control")), (200, Some("no-cache")));
+    assert!(head.header("x-request-id").is_some());
+    client
+}
+
+fn start(pillion: &Pillion) -> String {
+    let answer = pillion.client().ask("mutation { later(number: 1) }").json();
+    answer["data"]["later"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+fn a_stream_to_the_letter(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Late(Duration::from_millis(500), Box::new(Reply::json(r#"[{"id":7}]"#))));
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let id = start(&pillion);
+    // However an id is written, its end is told at once.
+    for written in [id.clone(), id.to_uppercase(), id.replace('-', "")] {
+        let mut client = subscribe(&pillion, &written);
+        let told = read_until(&mut client, "\"id\":7");
+        assert!(told.contains("event: next\ndata: {\"data\":{\"later\":{\"output\":"), "{told}");
+    }
+}
+
+fn streams_end_with_the_program(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json("[]"));
+    let mut pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let id = start(&pillion);
+    let mut client = subscribe(&pillion, &id);
+    read_until(&mut client, "event: next");
+    let process = pillion.process.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().is_ok_and(|status| status.success()));
+    // The stream ends, and not with "complete": its client comes back, to whoever is there then.
+    let rest = read_until(&mut client, "0\r\n\r\n");
+    assert!(!rest.contains("complete"), "{rest}");
+    wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+}
+
+fn whoever_goes_is_forgotten(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json("[]"));
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let id = start(&pillion);
+    let mut client = subscribe(&pillion, &id);
+    read_until(&mut client, "event: next");
+    let open = || pillion.metric("pillion_requests_in_flight");
+    assert!(open() >= 1.0, "{}", open());
+    drop(client);
+    wait_until("the stream's end", || open() < 1.0);
+}
