@@ -22,6 +22,7 @@ use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::Diagnostic;
+use crate::protocol::origin::Origins;
 use crate::session::claims::JwtRules;
 use crate::session::credential::AuthRules;
 use crate::session::hook::{HookCache, HookMode, HookRules};
@@ -48,6 +49,7 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     pub upstream: Upstream,
     pub graphql_paths: Vec<String>,
+    pub origins: Origins,
     pub auth: AuthRules,
     pub handlers: Handlers,
     pub keepalive_timeout: Duration,
@@ -190,6 +192,7 @@ impl Settings {
             threads: values.is_given("threads").then(|| values.count("threads", mistakes)),
             shutdown_timeout: values.duration("shutdown_timeout", mistakes),
             graphql_paths: read_paths(values, mistakes),
+            origins: read_origins(values, mistakes),
             auth,
             handlers: Handlers {
                 connect_timeout: values.duration("handlers.connect_timeout", mistakes),
@@ -339,6 +342,14 @@ fn read_paths(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
         }
     }
     paths
+}
+
+fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
+    Origins::parse(&values.texts("cors.domains")).unwrap_or_else(|wrong| {
+        let message = format!("\"{wrong}\" is not an origin");
+        values.refuse("cors.domains", &message, "write https://shop.example, https://*.shop.example or *", mistakes);
+        Origins::Any
+    })
 }
 
 fn read_tls(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<TlsListener> {

@@ -126,6 +126,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
         "Paths that speak GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well."),
+    setting("cors.domains", None, &["PILLION_CORS_DOMAINS", "HASURA_GRAPHQL_CORS_DOMAIN"], Kind::Texts, Some("*"),
+        "Origins whose pages may open WebSockets and read answers of ours, such as https://*.shop.example; browsers let any page open a socket, with the user's cookies. Preflights are the engine's."),
 
     setting("auth.admin_secret", None, &["PILLION_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ACCESS_KEY"], Kind::Secret, None,
         "Whoever sends this as X-Hasura-Admin-Secret is admin. Set the variable rather than this key."),

@@ -4,4 +4,5 @@ pub mod client_headers;
 pub mod graphql_ws;
 pub mod hop_by_hop;
 pub mod http;
+pub mod origin;
 pub mod trace;

@@ -79,11 +79,11 @@ fn head(session: &ServerSession, visit: &Visit, cookies: &[HeaderValue]) -> ping
     head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
     // nginx keeps answers back otherwise.
     head.insert_header(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))?;
-    head.insert_header(HeaderName::from_static("x-request-id"), visit.request_id())?;
+    head.insert_header(HeaderName::from_static("x-request-id"), visit.manner().request_id)?;
     for cookie in cookies {
         head.append_header(header::SET_COOKIE, cookie.clone())?;
     }
-    add_cors(session, &mut head)?;
+    add_cors(visit.manner().origin, &mut head)?;
     if session.req_header().version < http::Version::HTTP_2 {
         head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
     }

@@ -12,7 +12,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::guard;
 use super::phases::{Context, Gate};
-use super::visit::Visit;
+use super::screen::turn_away;
+use super::visit::{Visit, may_read};
+use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Vocabulary;
 use crate::socket::{Visitor, converse};
 
@@ -40,6 +42,10 @@ pub async fn serve(
     ctx: &mut Context,
     vocabulary: Vocabulary,
 ) -> pingora::Result<bool> {
+    if !may_read(gate, &session.req_header().headers) {
+        let message = "received origin header does not match configured CORS domains";
+        return turn_away(gate, session, ctx, RequestError::new(400, "access-denied", message)).await;
+    }
     ctx.kind = "websocket";
     let visit = Visit::of(gate, session);
     let Some(accepted) = accept(&session.req_header().headers, vocabulary)? else { return Ok(false) };

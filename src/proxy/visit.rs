@@ -8,7 +8,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::answer;
+use super::answer::{self, Manner};
 use super::phases::{Context, Gate};
 use crate::auth::Authenticated;
 use crate::execute::refusal::{Refusal, upstream_error};
@@ -32,6 +32,12 @@ pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     }
 }
 
+/// May the page that sends this, if a page does, talk to us?
+pub fn may_read(gate: &Gate, headers: &HeaderMap) -> bool {
+    let allows = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| gate.world.settings.origins.allow(origin));
+    headers.get_all(header::ORIGIN).iter().all(allows)
+}
+
 /// What is remembered of a request while it is answered.
 pub struct Visit {
     caller: Caller,
@@ -40,6 +46,7 @@ pub struct Visit {
     path: String,
     engine_path: String,
     query: String,
+    origin: Option<HeaderValue>,
     response_type: ResponseType,
 }
 
@@ -60,6 +67,10 @@ impl Visit {
         };
         Self {
             response_type: ResponseType::negotiate(&headers),
+            origin: headers
+                .get(header::ORIGIN)
+                .filter(|_| head.method == Method::POST && may_read(gate, &headers))
+                .cloned(),
             trace: TraceContext::read(&headers, random.as_u128()),
             caller: Caller {
                 headers,
@@ -79,9 +90,11 @@ impl Visit {
         Asked { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
     }
 
-    /// Its id.
-    pub fn request_id(&self) -> &str {
-        &self.caller.request_id
+    /// How answers to it go out.
+    pub fn manner(&self) -> Manner<'_> {
+        let Self { response_type, origin, caller, .. } = self;
+        let (response_type, origin) = (*response_type, origin.as_ref());
+        Manner { response_type, request_id: &caller.request_id, origin, closes: false }
     }
 
     /// The same for an operation that may be answered more than once.
@@ -137,7 +150,7 @@ pub async fn send(
         duration: ctx.started.elapsed(),
     };
     line.write();
-    answer::write(session, answer, visit.response_type, &visit.caller.request_id, false).await?;
+    answer::write(session, answer, visit.manner()).await?;
     Ok(true)
 }
 
@@ -155,7 +168,7 @@ pub async fn send_json(
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
     let answer = Answer::new(status, body.into_bytes(), kind);
-    answer::write(session, answer, ResponseType::Json, &visit.caller.request_id, false).await?;
+    answer::write(session, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }).await?;
     Ok(true)
 }
 
@@ -184,5 +197,5 @@ pub async fn tell(gate: &Gate, session: &mut ServerSession, ctx: &Context, error
     let mut envelope = visit.envelope(gate, ctx, false);
     envelope.shows_status = true;
     let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
-    answer::write(session, answer, visit.response_type, &visit.caller.request_id, true).await
+    answer::write(session, answer, Manner { closes: true, ..visit.manner() }).await
 }

@@ -24,6 +24,7 @@ pub const TESTS: &[super::Test] = &[
     ("sockets_end_with_the_program", sockets_end_with_the_program),
     ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
     ("other_protocols_pass_through", other_protocols_pass_through),
+    ("pages_of_other_origins", pages_of_other_origins),
 ];
 
 fn setup(engine: u16, handlers: &Scripted) -> Setup {
@@ -338,4 +339,47 @@ fn other_protocols_pass_through(engines: &Engines) {
     let direct = TcpStream::connect(("127.0.0.1", engines.postgraphile)).expect("a connection");
     let directly = tungstenite::client(request, direct).map(|(mut socket, _)| closed(hear(&mut socket)));
     assert_eq!(through_us.map_err(|error| error.to_string()), directly.map_err(|error| error.to_string()));
+}
+
+fn pages_of_other_origins(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json("[]"));
+    let pillion = setup(engines.postgraphile, &handlers)
+        .env("HASURA_GRAPHQL_CORS_DOMAIN", "https://shop.example, https://*.shop.example")
+        .start()
+        .wait_until_ready();
+    let handshake = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", MODERN),
+    ];
+    let cases = [
+        ("https://shop.example", true),
+        ("https://admin.shop.example", true),
+        ("https://evil.example", false),
+        ("null", false),
+    ];
+    for (origin, is_allowed) in cases {
+        // A browser lets any page open a socket and sends the user's cookies with it.
+        let headers = [&handshake[..], &[("Origin", origin), ("Cookie", "session=1")]].concat();
+        if is_allowed {
+            ready(&pillion, MODERN, &[("Origin", origin)], "{}");
+        } else {
+            let refused = pillion.client().request("GET", "/graphql", &headers, b"");
+            assert!(
+                refused.status() == 400 && refused.text().contains("does not match configured CORS domains"),
+                "{origin}: {}",
+                refused.text()
+            );
+        }
+        let headers = [("Content-Type", "application/json"), ("Origin", origin)];
+        let body = br#"{"query":"mutation { later(number: 1) }"}"#;
+        let answer = pillion.client().request("POST", "/graphql", &headers, body);
+        assert_eq!(answer.header("access-control-allow-origin"), is_allowed.then_some(origin));
+    }
+    let (status, said) =
+        setup(engines.postgraphile, &handlers).config("cors: { domains: [shop.example] }\n").start_in_vain();
+    assert!(!status.success() && said.contains("\"shop.example\" is not an origin"), "{said}");
 }
