@@ -55,6 +55,9 @@ fn head(answer: &Answer, manner: Manner<'_>) -> pingora::Result<ResponseHeader> 
 
 /// Browsers hide an answer from a page of another origin unless it names that origin. The preflight is the engine's,
 /// so its policy decides whether such a request comes here at all.
+///
+/// # Errors
+/// Never: both names and the value are those of headers already.
 pub fn add_cors(origin: Option<&HeaderValue>, head: &mut ResponseHeader) -> pingora::Result<()> {
     if let Some(origin) = origin {
         head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;

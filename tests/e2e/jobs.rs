@@ -1,6 +1,7 @@
 //! Asynchronous actions: Hasura's cases, and that nothing is lost, on both stores.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub const TESTS: &[super::Test] = &[
     ("who_sleeps_past_his_lease_reports_in_vain", who_sleeps_past_his_lease_reports_in_vain),
     ("what_runs_at_the_end_is_given_back", what_runs_at_the_end_is_given_back),
     ("a_database_that_goes_away", a_database_that_goes_away),
+    ("no_id_without_room_for_it", no_id_without_room_for_it),
     ("stores_that_cannot_be_used", stores_that_cannot_be_used),
     ("commands_and_the_metadata_api", commands_and_the_metadata_api),
 ];
@@ -532,6 +534,55 @@ fn a_database_that_goes_away(engines: &Engines) {
     });
     wait_for(&pillion, ADMIN, "later", &second.expect("an id"), "id");
     assert!(!pillion.log().contains(&database.url()));
+}
+
+/// A disk that is full.
+fn no_id_without_room_for_it(engines: &Engines) {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-small-disk-{}", std::process::id()));
+    let _ = std::fs::create_dir(&folder);
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+    let store = format!("sqlite://{}/jobs.db", folder.display());
+    let config = "dialect: hasura\nasync: { lease: 1s }\n";
+    let setup = setup(engines.postgraphile, &handlers, &store).config(config).with_small_disk(&folder);
+    let pillion = setup.start().wait_until_ready();
+    let mut ids = vec![accept(&pillion, ADMIN, "mutation { later(number: 1) }")];
+    wait_for(&pillion, ADMIN, "later", &ids[0], "output { id }");
+    let disk = format!("/proc/{}/root{}", pillion.process.0.id(), folder.display());
+    let ballast = format!("{disk}/ballast");
+    let fill = || {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&ballast).expect("a file");
+        while file.write_all(&[0; 4096]).is_ok() {}
+    };
+    // What was written once can be written over, so there may be room for some more.
+    let mut refusal = None;
+    wait_until("a full disk", || {
+        fill();
+        let answer = ask_as(&pillion, ADMIN, "mutation { later(number: 1) }", &json!({}));
+        match answer["data"]["later"].as_str() {
+            Some(id) => ids.push(id.to_owned()),
+            None => refusal = Some(answer),
+        }
+        refusal.is_some()
+    });
+    let refusal = refusal.expect("a refusal").to_string();
+    assert!(refusal.contains("errors") && !refusal.contains("disk"), "{refusal}");
+    assert!(pillion.log().contains("full"), "{}", pillion.log());
+    // Everything else goes on.
+    let found = look(&pillion, ADMIN, "later", &ids[0], "output { id }");
+    assert_eq!(found["data"]["later"]["output"], json!([{ "id": 1 }]), "{found}");
+    assert_eq!(
+        ask_as(&pillion, ADMIN, "{ allProducts { totalCount } }", &json!({}))["data"]["allProducts"]["totalCount"],
+        json!(3)
+    );
+    std::fs::remove_file(&ballast).expect("room");
+    ids.push(accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
+    for id in &ids {
+        let answer = wait_for(&pillion, ADMIN, "later", id, "errors output { id }");
+        assert_eq!(answer["data"]["later"]["output"], json!([{ "id": 1 }]), "{answer}");
+    }
+    drop(pillion);
+    let _ = std::fs::remove_dir(&folder);
 }
 
 fn stores_that_cannot_be_used(engines: &Engines) {

@@ -24,6 +24,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// A metadata folder of its own, removed at the end.
     pub copy: Option<PathBuf>,
+    /// Where it alone sees a small disk.
+    pub small_disk: Option<PathBuf>,
 }
 
 impl Setup {
@@ -36,6 +38,7 @@ impl Setup {
             flags: Vec::new(),
             environment: Vec::new(),
             copy: None,
+            small_disk: None,
         }
     }
 
@@ -67,6 +70,21 @@ impl Setup {
         self
     }
 
+    /// With a disk of 4 MiB in an empty folder, which nobody else sees but through `/proc`.
+    pub fn with_small_disk(mut self, folder: &Path) -> Self {
+        self.small_disk = Some(folder.to_owned());
+        self
+    }
+
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_pillion");
+        let Some(folder) = &self.small_disk else { return Command::new(program) };
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command.arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"").arg(folder).arg(program);
+        command
+    }
+
     /// With an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -86,7 +104,7 @@ impl Setup {
     }
 
     fn command(&self, port: u16, admin: u16) -> (Command, Option<PathBuf>) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let mut command = self.program();
         command.arg("serve").arg(format!("--upstream={}", self.upstream));
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
         if let Some(metadata) = &self.metadata {
