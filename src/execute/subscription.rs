@@ -62,7 +62,8 @@ pub async fn operate<F: Future<Output = bool>>(
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
-        let Some((answer, kind)) = once(world, snapshot, request).await else {
+        // In a box of its own: a subscription that waits would carry the room for it.
+        let Some((answer, kind)) = Box::pin(once(world, snapshot, request)).await else {
             say(Told::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };

@@ -229,8 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     async fn understand(&mut self, text: &str) -> Going {
         match read_client(text) {
             Err(_) => Err(End::Close(BAD_REQUEST)),
-            Ok(FromClient::Init(payload)) => self.introduce(payload).await,
-            Ok(FromClient::Start { id, payload }) => self.start(id, payload).await,
+            // In boxes of their own: they are over soon, and every idle socket carries the room for what it may do.
+            Ok(FromClient::Init(payload)) => Box::pin(self.introduce(payload)).await,
+            Ok(FromClient::Start { id, payload }) => Box::pin(self.start(id, payload)).await,
             Ok(FromClient::Stop(id)) => self.stop(&id).await,
             Ok(FromClient::Ping(payload)) => {
                 self.count_ping()?;

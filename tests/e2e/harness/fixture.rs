@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::engines::{Engines, RealHandlers, TablesEngine};
 use super::message::Message;
 use super::pillion::{Pillion, Setup};
 use super::scripted::{Reply, Scripted};
+use super::socket::{LEGACY, MODERN, hear, open, say};
 
 /// One file: a family of cases that share a setup.
 pub struct Family {
@@ -47,7 +48,9 @@ impl Family {
         let mut failures = Vec::new();
         for case in list(&self.file["cases"]) {
             let name = case["name"].as_str().expect("a case has a name");
-            if let Err(failure) = run_case(case, &stage) {
+            let over_sockets =
+                || if self.file["over_sockets"] == true { run_over_sockets(case, &stage) } else { Ok(()) };
+            if let Err(failure) = run_case(case, &stage).and_then(|()| over_sockets()) {
                 failures.push(format!("{} · {name}:\n{failure}", self.name));
             }
         }
@@ -129,6 +132,32 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// Sends the same over a socket of each kind, and compares what is told.
+fn run_over_sockets(case: &Value, stage: &Stage) -> Result<(), String> {
+    let expect = &case["expect"];
+    let is_whole = expect["json"].is_object() && expect["status"].as_u64().is_none_or(|status| status == 200);
+    if !is_whole || !case["query"].is_string() || !case["path"].is_null() {
+        return Ok(());
+    }
+    for (vocabulary, verb) in [(MODERN, "subscribe"), (LEGACY, "start")] {
+        let mut socket = open(&stage.pillion, vocabulary, &[]);
+        say(&mut socket, &json!({ "type": "connection_init", "payload": { "headers": case["headers"] } }).to_string());
+        let is_known = hear(&mut socket).is_ok_and(|told| told["type"] == "connection_ack");
+        if !is_known && expect["json"]["errors"][0]["extensions"]["code"] == "access-denied" {
+            continue;
+        }
+        let payload: Value = serde_json::from_str(&body_of(case)).expect("a request");
+        say(&mut socket, &json!({ "type": verb, "id": "1", "payload": payload }).to_string());
+        let mut told = hear(&mut socket).map_err(|closed| format!("  {vocabulary}: closed with {closed:?}"))?;
+        let payload = told["payload"].take();
+        let got = if payload.is_array() { json!({ "errors": payload }) } else { payload };
+        if got.to_string() != expect["json"].to_string() {
+            return Err(format!("  {vocabulary}\n    wanted: {}\n    got:    {got}", expect["json"]));
+        }
+    }
+    Ok(())
 }
 
 /// What a server saw, our own questions to it left out.

@@ -6,6 +6,7 @@ pub mod fixture;
 pub mod message;
 pub mod pillion;
 pub mod scripted;
+pub mod socket;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
