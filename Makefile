@@ -9,13 +9,15 @@ test: setup
 	cargo test --locked --lib --no-default-features
 	cargo test --locked
 
-# Kills the program 200 times under load, on each store, and looks for what was lost. Takes about ten minutes.
+# Kills the program 200 times under load, fails every write to the disk once, has two replicas run 10,000 calls, and looks for
+# what was lost. Takes about ten minutes.
 chaos: setup
-	PILLION_CHAOS_ROUNDS=200 cargo test --locked --test e2e -- jobs::nothing_is_lost_when_it_is_killed
+	PILLION_CHAOS_ROUNDS=200 PILLION_CHAOS_CALLS=10000 cargo test --locked --test e2e -- jobs::
 
 bench:
 	tests/setup.sh bench
 	cargo bench --locked --bench proxies
+	cargo bench --locked --bench stored
 
 lint:
 	cargo fmt --check

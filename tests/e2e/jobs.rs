@@ -27,6 +27,8 @@ pub const TESTS: &[super::Test] = &[
     ("what_runs_at_the_end_is_given_back", what_runs_at_the_end_is_given_back),
     ("a_database_that_goes_away", a_database_that_goes_away),
     ("no_id_without_room_for_it", no_id_without_room_for_it),
+    ("no_id_without_its_call_on_disk", no_id_without_its_call_on_disk),
+    ("one_of_two_replicas_dies", one_of_two_replicas_dies),
     ("stores_that_cannot_be_used", stores_that_cannot_be_used),
     ("commands_and_the_metadata_api", commands_and_the_metadata_api),
 ];
@@ -417,6 +419,43 @@ fn nothing_is_lost_when_it_is_killed(engines: &Engines) {
     }
 }
 
+/// By four clients of each port.
+fn accept_many(ports: &[u16], calls: usize) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let clients = ports.iter().flat_map(|port| [*port; 4]);
+        let each = calls / ports.len() / 4;
+        let threads: Vec<_> = clients.map(|port| scope.spawn(move || accept_until_it_dies(port, each))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect()
+    })
+}
+
+fn one_of_two_replicas_dies(engines: &Engines) {
+    let [_, store] = stores(engines, "one_dies");
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Late(Duration::from_millis(5), Box::new(Reply::json(r#"[{"id":1}]"#))));
+    let [dies, lives] = [(); 2].map(|()| start(engines.postgraphile, &handlers, &store, "async: { lease: 1s }\n"));
+    let ids = std::thread::scope(|scope| {
+        let accepted = scope.spawn(|| accept_many(&[lives.port], many(320)));
+        let worked = r#"pillion_job_attempts_total{action="later",outcome="completed"}"#;
+        wait_until("some work of both", || dies.metric(worked) > 9.0);
+        kill(&dies, "KILL");
+        accepted.join().expect("a thread")
+    });
+    assert_eq!(ids.len(), many(320));
+    for id in &ids {
+        let answer = wait_for(&lives, ADMIN, "later", id, "errors output { id }");
+        assert_eq!(answer["data"]["later"]["output"], json!([{ "id": 1 }]), "{answer}");
+    }
+    let mut calls: HashMap<String, usize> = HashMap::new();
+    for call in handlers.take_seen() {
+        *calls.entry(call.header("idempotency-key").unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    assert_eq!(calls.keys().cloned().collect::<HashSet<_>>(), ids.into_iter().collect::<HashSet<_>>());
+    // What the dead one had under way, and nothing else, was called again.
+    assert!(calls.values().all(|count| *count <= 2), "{calls:?}");
+    assert!(calls.values().filter(|count| **count == 2).count() <= 10, "{calls:?}");
+}
+
 fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -440,26 +479,25 @@ fn kill(pillion: &Pillion, signal: &str) {
     assert!(status.is_ok_and(|status| status.success()));
 }
 
+/// So many calls, or as many as `make chaos` wants.
+fn many(calls: usize) -> usize {
+    std::env::var("PILLION_CHAOS_CALLS").map_or(calls, |calls| calls.parse().expect("a number"))
+}
+
 fn replicas_share_the_work(engines: &Engines) {
     let [_, store] = stores(engines, "shared_work");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let replicas = [(); 2].map(|()| start(engines.postgraphile, &handlers, &store, ""));
-    let ids: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = replicas
-            .iter()
-            .flat_map(|pillion| [pillion.port; 4])
-            .map(|port| scope.spawn(move || accept_until_it_dies(port, 40)))
-            .collect();
-        threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect()
-    });
-    assert_eq!(ids.len(), 320);
+    let calls = many(320);
+    let ids = accept_many(&[replicas[0].port, replicas[1].port], calls);
+    assert_eq!(ids.len(), calls);
     for id in &ids {
         wait_for(&replicas[0], ADMIN, "later", id, "id");
     }
     let keys: Vec<String> =
         handlers.take_seen().iter().filter_map(|call| call.header("idempotency-key").map(str::to_owned)).collect();
-    assert_eq!(keys.len(), 320, "some were delivered twice");
+    assert_eq!(keys.len(), calls, "some were delivered twice");
     assert_eq!(keys.into_iter().collect::<HashSet<_>>(), ids.into_iter().collect::<HashSet<_>>());
     let worked =
         |pillion: &Pillion| pillion.metric(r#"pillion_job_attempts_total{action="later",outcome="completed"}"#);
@@ -583,6 +621,53 @@ fn no_id_without_room_for_it(engines: &Engines) {
     }
     drop(pillion);
     let _ = std::fs::remove_dir(&folder);
+}
+
+/// Every call that writes to the disk, flushes it or cuts a file fails once; `make chaos` goes through all of them.
+fn no_id_without_its_call_on_disk(engines: &Engines) {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-faulty-{}", std::process::id()));
+    let _ = std::fs::create_dir(&folder);
+    let (library, file) = (folder.join("faulty.so"), folder.join("faulty.db"));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/faulty.c");
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]).status();
+    assert!(status.is_ok_and(|status| status.success()), "the faulty disk");
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+    let store = format!("sqlite://{}", file.display());
+    let config = "dialect: hasura\nasync: { lease: 1s }\n";
+    let faults: Vec<usize> = if many(0) == 0 { (3..=60).step_by(8).collect() } else { (1..=400).collect() };
+    let mut were_hit = 0;
+    for fault in faults {
+        remove(&file.display().to_string());
+        let setup = || setup(engines.postgraphile, &handlers, &store).config(config);
+        let faulty = setup().env("LD_PRELOAD", &library.display().to_string()).env("FAULT_AT", &fault.to_string());
+        let (mut ids, log) = match faulty.try_start() {
+            Err(log) => (Vec::new(), log),
+            Ok(pillion) => {
+                let pillion = pillion.wait_until_ready();
+                let ids = (0..6).filter_map(|_| {
+                    let answer = ask_as(&pillion, ADMIN, "mutation { later(number: 1) }", &json!({}));
+                    answer["data"]["later"].as_str().map(str::to_owned)
+                });
+                let ids: Vec<String> = ids.collect();
+                kill(&pillion, "KILL");
+                (ids, pillion.log())
+            }
+        };
+        let pillion = setup().start().wait_until_ready();
+        ids.push(accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
+        for id in &ids {
+            let answer = wait_for(&pillion, ADMIN, "later", id, "errors output { id }");
+            assert_eq!(answer["data"]["later"]["output"], json!([{ "id": 1 }]), "fault {fault}: {answer}\n{log}");
+        }
+        let is_hit = log.contains("faulty.db") && log.contains(" fails");
+        were_hit += usize::from(is_hit);
+        if !is_hit {
+            break;
+        }
+    }
+    assert!(were_hit > 3, "{were_hit} faults");
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 fn stores_that_cannot_be_used(engines: &Engines) {

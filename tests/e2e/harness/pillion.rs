@@ -125,6 +125,11 @@ impl Setup {
 
     /// Starts it and waits for its line.
     pub fn start(self) -> Pillion {
+        self.try_start().unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// Starts it, or gives what it says instead of its line.
+    pub fn try_start(self) -> Result<Pillion, String> {
         let (port, admin) = (free_port(), free_port());
         let (mut command, config) = self.command(port, admin);
         let mut process = Process(command.spawn().expect("pillion starts"));
@@ -143,8 +148,7 @@ impl Setup {
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
         let pillion = Pillion { port, admin, ready, process, log, config, copy: self.copy };
-        assert!(pillion.ready.contains("is ready"), "{}", pillion.log());
-        pillion
+        if pillion.ready.contains("is ready") { Ok(pillion) } else { Err(pillion.log()) }
     }
 
     /// Starts it, for it to fail. Gives its status and what it says.
