@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::engine::{self, EngineSocket, Introduction};
 use super::{
-    BAD_REQUEST, Close, EVENTS_MAX, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, NO_TEXT, NO_UTF8,
-    OPERATIONS_MAX, PINGS_MAX, RESTARTING, SEND_TIMEOUT, SILENCE_MAX, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS,
-    UNAUTHORIZED, headers,
+    BAD_REQUEST, Close, EVENTS_MAX, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS,
+    NO_TEXT, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, SILENCE_MAX, TOO_LARGE,
+    TOO_MANY_INITS, TOO_MANY_PINGS, UNAUTHORIZED, headers,
 };
 use crate::auth::Authenticated;
 use crate::execute::subscription::{Request, Told, operate};
@@ -111,16 +111,18 @@ enum End {
 
 type Going = Result<(), End>;
 
-/// Converses until one side ends it.
-pub async fn converse<S>(world: Arc<World>, wire: S, visitor: Visitor)
+/// Converses until one side ends it. `early` is what the client has said already.
+pub async fn converse<S>(world: Arc<World>, wire: S, early: Vec<u8>, visitor: Visitor)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let max = world.settings.limits.socket_message_bytes_max;
-    let config =
-        WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max)).read_buffer_size(8 * 1024);
-    let socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
-    let (sink, stream) = socket.split();
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(max))
+        .max_frame_size(Some(max))
+        .read_buffer_size(READ_BUFFER_BYTES);
+    let socket = WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
+    let (sink, mut stream) = socket.split();
     let (tell, told) = mpsc::channel(EVENTS_MAX);
     let mut conversation = Conversation {
         world,
@@ -133,20 +135,26 @@ where
         last_heard: Instant::now(),
         pings: (Instant::now(), 0),
     };
-    let end = conversation.go_on(stream, told).await;
+    let end = conversation.go_on(&mut stream, told).await;
     let frame = match end {
         Err(End::Close(Close(code, reason))) => Some(CloseFrame { code: code.into(), reason: reason.into() }),
         // Whoever has said good-bye is answered.
         Err(End::Gone) | Ok(()) => None,
     };
-    let _ = tokio::time::timeout(SEND_TIMEOUT, conversation.say_good_bye(frame)).await;
+    // Whoever is gone, or does not read, is not waited for.
+    let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
+    let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
+    conversation.operations.clear();
     if let Some(engine) = &mut conversation.engine {
-        let _ = tokio::time::timeout(SEND_TIMEOUT, engine.sink.close()).await;
+        let _ = tokio::time::timeout(LAST_WORDS, engine.sink.close()).await;
     }
+    // A connection that is closed while something comes in may lose what was said last.
+    let listen = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(LAST_WORDS, listen).await;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
-    async fn go_on(&mut self, mut stream: SplitStream<WebSocketStream<S>>, mut told: mpsc::Receiver<Event>) -> Going {
+    async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: mpsc::Receiver<Event>) -> Going {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();

@@ -18,6 +18,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A client that has not been heard of for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a client may take to read how a conversation ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Bytes of each socket's read buffer; longer messages are read in pieces.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+
 /// How long a message may take to be sent: whoever reads slower than that is let go.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 

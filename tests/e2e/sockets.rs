@@ -1,13 +1,18 @@
 //! GraphQL over WebSocket: the clients that people use, and the protocol to the letter.
 
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::server::{Request, Response};
 
 use super::harness::engines::{Engines, run_node};
+use super::harness::message::read_head;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{LEGACY, MODERN, hear, open, ready, say, start};
@@ -24,6 +29,7 @@ pub const TESTS: &[super::Test] = &[
     ("sockets_end_with_the_program", sockets_end_with_the_program),
     ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
     ("other_protocols_pass_through", other_protocols_pass_through),
+    ("whoever_does_not_read_is_let_go", whoever_does_not_read_is_let_go),
     ("pages_of_other_origins", pages_of_other_origins),
 ];
 
@@ -112,6 +118,27 @@ fn the_protocol_to_the_letter(engines: &Engines) {
     let mut binary = ready(&pillion, MODERN, &[], "{}");
     binary.send(Message::binary(vec![1])).expect("it is sent");
     assert_eq!(closed(hear(&mut binary)), 1003);
+    let mut garbled = ready(&pillion, MODERN, &[], "{}");
+    // A text of one byte that is no UTF-8, under a mask of zeros.
+    garbled.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).expect("it is sent");
+    assert_eq!(closed(hear(&mut garbled)), 1007);
+    let mut eager = ready(&pillion, MODERN, &[], "{}");
+    for _ in 0..=100 {
+        let _ = eager.send(Message::Ping(Vec::new().into()));
+    }
+    assert_eq!(closed(hear(&mut eager)), 1008);
+    // Some say their first words before they are answered.
+    let mut hasty = pillion.client();
+    hasty.send(
+        b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n\
+          \x81\x9a\0\0\0\0{\"type\":\"connection_init\"}",
+    );
+    let head = read_head(hasty.stream()).expect("a head").expect("an answer");
+    assert_eq!((head.status(), head.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
+    let mut frame = [0; 27];
+    hasty.stream().read_exact(&mut frame).expect("an answer");
+    assert_eq!(&frame[2..], br#"{"type":"connection_ack"}"#);
     // Everything that goes well, in both vocabularies.
     for (protocol, next) in [(MODERN, "next"), (LEGACY, "data")] {
         let mut socket = ready(&pillion, protocol, &[], "{}");
@@ -291,6 +318,41 @@ fn other_protocols_pass_through(engines: &Engines) {
     let direct = TcpStream::connect(("127.0.0.1", engines.postgraphile)).expect("a connection");
     let directly = tungstenite::client(request, direct).map(|(mut socket, _)| closed(hear(&mut socket)));
     assert_eq!(through_us.map_err(|error| error.to_string()), directly.map_err(|error| error.to_string()));
+}
+
+/// An engine with one subscription, which never ends; `false` once nobody takes it any more.
+#[expect(clippy::result_large_err, reason = "it is how the library has its callback")]
+fn flood() -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (port, goes_on) = (listener.local_addr().expect("a port").port(), Arc::new(AtomicBool::new(true)));
+    let theirs = Arc::clone(&goes_on);
+    std::thread::spawn(move || {
+        let speak = |_: &Request, mut response: Response| {
+            let protocol = "graphql-transport-ws".parse().expect("a header");
+            response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+            Ok(response)
+        };
+        // Whoever asks whether the engine is there speaks no WebSocket.
+        let sockets = listener.incoming().filter_map(|stream| tungstenite::accept_hdr(stream.ok()?, speak).ok());
+        for mut socket in sockets {
+            socket.read().expect("connection_init");
+            socket.send(Message::text(r#"{"type":"connection_ack"}"#)).expect("it is sent");
+            socket.read().expect("subscribe");
+            let event = json!({ "type": "next", "id": "1", "payload": { "data": "x".repeat(60_000) } }).to_string();
+            while socket.send(Message::text(event.clone())).is_ok() {}
+            theirs.store(false, Ordering::Relaxed);
+        }
+    });
+    (port, goes_on)
+}
+
+fn whoever_does_not_read_is_let_go(_: &Engines) {
+    let (engine, goes_on) = flood();
+    let handlers = Scripted::start();
+    let pillion = setup(engine, &handlers).config("introspection: engine\ndialect: standard\n").start();
+    let mut socket = ready(&pillion, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "subscription { flood }"));
+    wait_until("the end of the engine's socket", || !goes_on.load(Ordering::Relaxed));
 }
 
 fn pages_of_other_origins(engines: &Engines) {

@@ -153,8 +153,10 @@ fn run_over_sockets(case: &Value, stage: &Stage) -> Result<(), String> {
         let mut told = hear(&mut socket).map_err(|closed| format!("  {vocabulary}: closed with {closed:?}"))?;
         let payload = told["payload"].take();
         let got = if payload.is_array() { json!({ "errors": payload }) } else { payload };
-        if got.to_string() != expect["json"].to_string() {
-            return Err(format!("  {vocabulary}\n    wanted: {}\n    got:    {got}", expect["json"]));
+        // Keys must come in the right order, too.
+        let (wanted, got) = (expect["json"].to_string(), got.to_string());
+        if got != wanted {
+            return Err(format!("  {vocabulary}\n    wanted: {wanted}\n    got:    {got}"));
         }
     }
     Ok(())
