@@ -6,15 +6,16 @@
 
 mod big_schema;
 mod plain_proxy;
+mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+use tools::{Fallible, Process, free_port, median, memory_kib, wait_for};
 
 fn main() -> Fallible<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -90,17 +91,6 @@ const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description q
     deprecationReason } \
     fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name \
     ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
-
-/// A process that is ended when it is dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It is ours and it may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A proxy under test.
 struct Proxy {
@@ -344,12 +334,6 @@ impl Drop for Bench {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// Milliseconds for a whole answer.
 fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     use std::io::{Read, Write};
@@ -368,21 +352,6 @@ fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
     let start = String::from_utf8_lossy(answer.get(..1000).unwrap_or(&answer));
     if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes: {start}", answer.len()).into()) }
-}
-
-fn free_port() -> Fallible<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn wait_for(port: u16) -> Fallible<()> {
-    let started = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if started.elapsed() > Duration::from_secs(10) {
-            return Err(format!("nothing listens on port {port}").into());
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }
 
 fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
@@ -486,12 +455,6 @@ fn cpu_ticks(process: &Process) -> Fallible<f64> {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
     Ok(ticks(11) + ticks(12))
-}
-
-fn memory_kib(process: &Process, field: &str) -> Fallible<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.0.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 fn read_wrk(output: &str, ticks: f64) -> Fallible<Measured> {

@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use super::{block_on, load_from, report};
 use crate::admin::Admin;
 use crate::config::load::Loaded;
+use crate::config::settings::JobStore;
 use crate::execute::World;
 use crate::metadata::Api;
 use crate::proxy::server::{self, Beside};
@@ -50,6 +51,13 @@ pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> 
     });
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
+    if let (Ok(_), JobStore::Sqlite(file)) = (world.jobs(), &world.settings.jobs.store) {
+        tracing::info!(
+            file,
+            "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
+             sees them; for several replicas set async.store to a PostgreSQL"
+        );
+    }
     let admin = Admin::new(Arc::clone(&world));
     beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
     server::serve(&world, metadata, beside).map_err(failed)?;

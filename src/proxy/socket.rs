@@ -1,6 +1,7 @@
 //! WebSockets on the GraphQL paths: the handshake is ours, and so is the conversation, if it is one that we speak.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use http::header::{self, HeaderValue};
@@ -18,6 +19,7 @@ use super::visit::{Visit, may_read};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Vocabulary;
 use crate::socket::{Visitor, converse};
+use crate::telemetry::metrics::Held;
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
 pub fn vocabulary(gate: &Gate, session: &ServerSession, ctx: &Context) -> Option<Vocabulary> {
@@ -30,7 +32,7 @@ pub fn vocabulary(gate: &Gate, session: &ServerSession, ctx: &Context) -> Option
     Vocabulary::choose(first.to_str().ok()?)
 }
 
-/// Speaks with the client until one side ends it.
+/// Begins to speak with the client.
 ///
 /// # Errors
 /// When the connection broke.
@@ -52,7 +54,12 @@ pub async fn serve(
     let asked = visit.asked();
     let visitor = Visitor { headers: asked.headers, path: asked.path, request_id: asked.request_id, vocabulary };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
-    converse(gate.world.clone(), wire, early, visitor).await;
+    let (world, in_flight) = (Arc::clone(&gate.world), Held::new(&gate.world.metrics.requests_in_flight));
+    // The request is over: all that it took to serve it goes, and only the conversation stays.
+    tokio::spawn(async move {
+        converse(world, wire, early, visitor).await;
+        drop(in_flight);
+    });
     Ok(true)
 }
 

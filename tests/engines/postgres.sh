@@ -3,6 +3,7 @@
 #   postgres.sh start FOLDER PORT    sets up FOLDER and starts a server there
 #   postgres.sh again FOLDER PORT    starts it once more, with what is there
 #   postgres.sh stop FOLDER          ends it
+# POSTGRES_FSYNC=on has it write to the disk as it would where it matters.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 command=$1 folder=$2
@@ -16,7 +17,7 @@ as_user() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; 
 
 serve() {
   as_user pg_ctl --pgdata "$folder/data" --log "$folder/log" --wait start \
-    --options "-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' -c fsync=off" >/dev/null
+    --options "-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' -c fsync=${POSTGRES_FSYNC:-off}" >/dev/null
 }
 
 case $command in

@@ -1,0 +1,131 @@
+//! An engine and a handler in the process that measures, so that both ends are timed by one clock.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tungstenite::Message;
+use tungstenite::handshake::server::{Request, Response};
+
+use crate::tools::Fallible;
+
+/// How many events a subscription has.
+pub const EVENTS: usize = 2_000;
+
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Since the program began.
+pub fn clock() -> Duration {
+    BEGINNING.elapsed()
+}
+
+/// When an event was sent, if it is one.
+pub fn read_event(text: &str) -> Option<Duration> {
+    let nanoseconds = text.split("\"times\":").nth(1)?.split('}').next()?;
+    nanoseconds.parse().ok().map(Duration::from_nanos)
+}
+
+/// By the id of each call.
+type Calls = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// Listens until the program ends.
+pub struct Server {
+    pub port: u16,
+    calls: Calls,
+}
+
+impl Server {
+    pub fn start() -> Fallible<Self> {
+        LazyLock::force(&BEGINNING);
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (port, calls) = (listener.local_addr()?.port(), Calls::default());
+        let theirs = Arc::clone(&calls);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let calls = Arc::clone(&theirs);
+                // Whoever breaks off is done.
+                std::thread::spawn(move || drop(serve(stream, &calls)));
+            }
+        });
+        Ok(Self { port, calls })
+    }
+
+    /// When the handler heard of a call; `None` if it does not in time.
+    pub fn called(&self, id: &str, patience: Duration) -> Option<Instant> {
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            let called = self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            if called.is_some() {
+                return called;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        None
+    }
+}
+
+fn serve(stream: TcpStream, calls: &Calls) -> Fallible<()> {
+    stream.set_nodelay(true)?;
+    let mut start = [0; 1024];
+    let count = stream.peek(&mut start)?;
+    let start = String::from_utf8_lossy(start.get(..count).unwrap_or_default()).to_ascii_lowercase();
+    if start.contains("upgrade: websocket") { speak(stream) } else { answer(stream, calls) }
+}
+
+fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut length, mut line) = (0, String::new());
+        let (mut id, mut is_handler) = (None, false);
+        loop {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            is_handler |= line.starts_with("POST /handler");
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                if line.trim_end().is_empty() { break } else { continue }
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse()?,
+                "idempotency-key" => id = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        let now = Instant::now();
+        reader.read_exact(&mut vec![0; length])?;
+        if let Some(id) = id {
+            calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+        }
+        let body = if is_handler { r#"{"ok":true}"# } else { r#"{"data":{"__typename":"Query"}}"# };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+        reader.get_mut().write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    }
+}
+
+/// Sends the time again and again, once it is subscribed to.
+#[allow(clippy::result_large_err, reason = "it is how the library has its callback")]
+fn speak(stream: TcpStream) -> Fallible<()> {
+    let mut socket = tungstenite::accept_hdr(stream, |request: &Request, mut response: Response| {
+        if let Some(protocol) = request.headers().get("Sec-WebSocket-Protocol") {
+            response.headers_mut().insert("Sec-WebSocket-Protocol", protocol.clone());
+        }
+        Ok(response)
+    })?;
+    loop {
+        let Message::Text(text) = socket.read()? else { continue };
+        if text.contains("connection_init") {
+            socket.send(Message::text(r#"{"type":"connection_ack"}"#))?;
+        } else if text.contains("\"subscribe\"") {
+            let id = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            for _ in 0..EVENTS {
+                std::thread::sleep(Duration::from_millis(1));
+                let now = clock().as_nanos();
+                let event = format!(r#"{{"type":"next","id":"{id}","payload":{{"data":{{"times":{now}}}}}}}"#);
+                socket.send(Message::text(event))?;
+            }
+        }
+    }
+}

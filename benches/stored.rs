@@ -1,0 +1,268 @@
+//! `make bench`, its second part: how many asynchronous calls are accepted and run in a second on each store, how soon a
+//! handler hears of one, what an idle socket takes, and how much later an event of the engine comes through Pillion.
+
+#![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
+
+mod server;
+mod tools;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use server::Server;
+use tools::{Fallible, Process, free_port, median, memory_kib, wait_for};
+
+/// Clients at a time while calls are accepted.
+const CLIENTS: usize = 64;
+
+/// For how long calls are accepted.
+const SECONDS: u64 = 5;
+
+/// Calls whose way to the handler is timed, one after the other.
+const TIMED: usize = 300;
+
+/// Sockets that nobody says anything on.
+const SOCKETS: usize = 5_000;
+
+const DOCUMENT: &str = r#"{"query":"mutation { act }"}"#;
+
+fn main() -> Fallible<()> {
+    let folder = Folder::new()?;
+    let server = Server::start()?;
+    let postgres = Postgres::start(&folder.0)?;
+    let mut report = String::from("# Asynchronous calls and sockets\n\n");
+    writeln!(report, "{CLIENTS} clients for {SECONDS} s; nothing is pinned. PostgreSQL with `fsync=on`.\n")?;
+    writeln!(report, "| store | accepted/s | run/s, the rest of them | to the handler, p50 ms | p99 ms |")?;
+    writeln!(report, "|---|--:|--:|--:|--:|")?;
+    for (name, store) in
+        [("SQLite", format!("sqlite://{}/jobs.db", folder.0.display())), ("PostgreSQL", postgres.url())]
+    {
+        let pillion = Pillion::start(&folder.0, server.port, &store)?;
+        let (p50, p99) = time_to_the_handler(&pillion, &server)?;
+        let accepted = accept(&pillion, &folder.0)?;
+        let run = run_the_rest(&pillion)?;
+        writeln!(report, "| {name} | {accepted:.0} | {run:.0} | {p50:.1} | {p99:.1} |")?;
+        println!("{name}: {accepted:.0} accepted/s, {run:.0} run/s, {p50:.1} ms, {p99:.1} ms");
+    }
+    let pillion = Pillion::start(&folder.0, server.port, &format!("sqlite://{}/sockets.db", folder.0.display()))?;
+    let before = memory_kib(&pillion.process, "VmRSS")?;
+    let sockets = (0..SOCKETS).map(|_| open_socket(pillion.port)).collect::<Result<Vec<_>, _>>()?;
+    let after = memory_kib(&pillion.process, "VmRSS")?;
+    drop(sockets);
+    writeln!(report, "\n{SOCKETS} idle sockets: {} MiB, {} MiB without them.", after / 1024, before / 1024)?;
+    let (direct, through) = (events(server.port)?, events(pillion.port)?);
+    writeln!(
+        report,
+        "An event of the engine, at the median: {direct:.0} µs directly, {through:.0} µs through Pillion."
+    )?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-stored.md");
+    fs::write(&path, &report)?;
+    println!("\n{report}\nwritten to {}", path.display());
+    Ok(())
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Fallible<Self> {
+        let folder = std::env::temp_dir().join(format!("pillion-bench-stored-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Postgres {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Postgres {
+    fn start(folder: &Path) -> Fallible<Self> {
+        // Its own user must get there.
+        let own = Self { folder: folder.with_extension("postgres"), port: free_port()? };
+        own.run(&["start", &own.folder.display().to_string(), &own.port.to_string()])?;
+        Ok(own)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Fallible<()> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/postgres.sh");
+        let status = Command::new(script).args(arguments).env("POSTGRES_FSYNC", "on").stdout(Stdio::null()).status()?;
+        if status.success() { Ok(()) } else { Err("PostgreSQL does not start".into()) }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://shop@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = self.run(&["stop", &self.folder.display().to_string()]);
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+struct Pillion {
+    port: u16,
+    admin: u16,
+    process: Process,
+}
+
+impl Pillion {
+    fn start(folder: &Path, upstream: u16, store: &str) -> Fallible<Self> {
+        let yaml = format!(
+            "actions:\n  - name: act\n    definition:\n      kind: asynchronous\n      handler: http://127.0.0.1:{upstream}/handler\n"
+        );
+        fs::write(folder.join("actions.yaml"), yaml)?;
+        fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Mutation { act: Done! }\n")?;
+        let config = folder.join("pillion.yaml");
+        fs::write(
+            &config,
+            "dialect: standard\nintrospection: engine\nasync: { concurrency: 32, concurrency_per_action: 32 }\n",
+        )?;
+        let (port, admin) = (free_port()?, free_port()?);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));
+        command.arg("--metadata").arg(folder).arg("--config").arg(config).arg("--log-level=warn");
+        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
+        command.env("PILLION_ASYNC_STORE", store).stdout(Stdio::null());
+        let process = Process(command.spawn()?);
+        wait_for(port)?;
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(Self { port, admin, process })
+    }
+
+    fn metric(&self, name: &str) -> Fallible<f64> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.admin))?;
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text)?;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+        Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+    }
+}
+
+/// From the answer at the client to the call at the handler, while nothing else happens.
+fn time_to_the_handler(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
+    let mut times = Vec::with_capacity(TIMED);
+    for _ in 0..TIMED {
+        let mut connection = TcpStream::connect(("127.0.0.1", pillion.port))?;
+        write!(
+            connection,
+            "POST /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{DOCUMENT}",
+            DOCUMENT.len()
+        )?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        let accepted = Instant::now();
+        let id = answer.split("\"act\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let id = id.ok_or_else(|| format!("no id in {answer}"))?;
+        let called = server.called(id, Duration::from_secs(30)).ok_or("the handler was never called")?;
+        times.push(called.saturating_duration_since(accepted).as_secs_f64() * 1000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[TIMED / 2], times[TIMED * 99 / 100]))
+}
+
+fn accept(pillion: &Pillion, folder: &Path) -> Fallible<f64> {
+    let script = folder.join("post.lua");
+    fs::write(
+        &script,
+        format!(
+            "wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = '{DOCUMENT}'\n\
+             response = function(status, headers, body) if not body:find('\"act\":\"', 1, true) then print(body) end end\n"
+        ),
+    )?;
+    let before = pillion.metric("pillion_jobs_accepted_total")?;
+    let started = Instant::now();
+    let output = Command::new("wrk")
+        .args(["--threads", "1", "--connections", &CLIENTS.to_string(), "--duration", &format!("{SECONDS}s")])
+        .arg("--script")
+        .arg(&script)
+        .arg(format!("http://127.0.0.1:{}/graphql", pillion.port))
+        .output()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let said = String::from_utf8_lossy(&output.stdout);
+    if let Some(bad) = said.lines().find(|line| line.contains("error") || line.contains("Non-2xx")) {
+        return Err(format!("not all were accepted: {bad}").into());
+    }
+    Ok((pillion.metric("pillion_jobs_accepted_total")? - before) / seconds)
+}
+
+/// Until nothing waits any more.
+fn run_the_rest(pillion: &Pillion) -> Fallible<f64> {
+    let ended = || pillion.metric("pillion_job_attempts_total");
+    let (begun, before) = (Instant::now(), ended()?);
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let (now, accepted) = (ended()?, pillion.metric("pillion_jobs_accepted_total")?);
+        if now >= accepted {
+            return Ok((now - before) / begun.elapsed().as_secs_f64());
+        }
+        if begun.elapsed() > Duration::from_secs(120) {
+            return Err(format!("{now} of {accepted} calls were run").into());
+        }
+    }
+}
+
+/// A text frame of a client's, with a mask of zeros.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap_or(125).min(125);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+}
+
+fn open_socket(port: u16) -> Fallible<TcpStream> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    connection.set_nodelay(true)?;
+    write!(
+        connection,
+        "GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    )?;
+    read_until(&mut connection, b"\r\n\r\n")?;
+    connection.write_all(&frame(r#"{"type":"connection_init"}"#))?;
+    read_until(&mut connection, b"connection_ack\"}")?;
+    Ok(connection)
+}
+
+fn read_until(connection: &mut TcpStream, end: &[u8]) -> Fallible<()> {
+    let mut seen = Vec::new();
+    while !seen.ends_with(end) {
+        let mut byte = [0];
+        connection.read_exact(&mut byte)?;
+        seen.push(byte[0]);
+    }
+    Ok(())
+}
+
+/// Microseconds from the engine to the client, at the median.
+fn events(port: u16) -> Fallible<f64> {
+    let mut socket = open_socket(port)?;
+    let start = r#"{"type":"subscribe","id":"1","payload":{"query":"subscription { times }"}}"#;
+    socket.write_all(&frame(start))?;
+    let mut late = Vec::with_capacity(server::EVENTS);
+    while late.len() < server::EVENTS {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head)?;
+        let mut text = vec![0; usize::from(head[1])];
+        socket.read_exact(&mut text)?;
+        let now = server::clock();
+        if let Some(sent) = server::read_event(&String::from_utf8_lossy(&text)) {
+            late.push((now - sent).as_secs_f64() * 1_000_000.0);
+        }
+    }
+    Ok(median(late.into_iter()))
+}
