@@ -19,6 +19,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_stream_to_the_letter", a_stream_to_the_letter),
     ("streams_end_with_the_program", streams_end_with_the_program),
     ("whoever_goes_is_forgotten", whoever_goes_is_forgotten),
+    ("a_token_that_expires_ends_a_stream", a_token_that_expires_ends_a_stream),
 ];
 
 const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
@@ -116,11 +117,15 @@ fn read_until(client: &mut Client, wanted: &str) -> String {
 }
 
 fn subscribe(pillion: &Pillion, id: &str) -> Client {
+    subscribe_with(pillion, id, "X-None: none")
+}
+
+fn subscribe_with(pillion: &Pillion, id: &str, header: &str) -> Client {
     let mut client = pillion.client();
     let document = format!("subscription {{ later(id: \"{id}\") {{ output {{ id }} }} }}");
     let body = json!({ "query": document }).to_string();
     let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n";
-    client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    client.send(format!("{head}{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
     let head = read_head(client.stream()).expect("a head").expect("an answer");
     assert_eq!((head.status(), head.header("cache-control")), (200, Some("no-cache")));
     assert!(head.header("x-request-id").is_some());
@@ -171,4 +176,23 @@ fn whoever_goes_is_forgotten(engines: &Engines) {
     assert!(open() >= 1.0, "{}", open());
     drop(client);
     wait_until("the stream's end", || open() < 1.0);
+}
+
+fn a_token_that_expires_ends_a_stream(engines: &Engines) {
+    let handlers = Scripted::start();
+    let key = "a-secret-key-that-is-long-enough-for-hs256";
+    let pillion = setup(engines.postgraphile, &handlers)
+        .env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret")
+        .env("HASURA_GRAPHQL_JWT_SECRET", &json!({ "type": "HS256", "key": key }).to_string())
+        .start()
+        .wait_until_ready();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_secs();
+    let claims = json!({ "x-hasura-default-role": "admin", "x-hasura-allowed-roles": ["admin"] });
+    let claims = json!({ "exp": now + 3, "https://hasura.io/jwt/claims": claims });
+    let token = run_node("token.mjs", &[key], &claims.to_string());
+    let header = format!("Authorization: Bearer {}", token.trim());
+    let mut client = subscribe_with(&pillion, &uuid::Uuid::new_v4().to_string(), &header);
+    let told = read_until(&mut client, "0\r\n\r\n");
+    // Not with "complete": its client comes back, and is told why it may not.
+    assert!(told.contains(r#"{"data":{"later":null}}"#) && !told.contains("complete"), "{told}");
 }
