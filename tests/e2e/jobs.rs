@@ -29,6 +29,7 @@ pub const TESTS: &[super::Test] = &[
     ("no_id_without_room_for_it", no_id_without_room_for_it),
     ("no_id_without_its_call_on_disk", no_id_without_its_call_on_disk),
     ("one_of_two_replicas_dies", one_of_two_replicas_dies),
+    ("replicas_start_together", replicas_start_together),
     ("stores_that_cannot_be_used", stores_that_cannot_be_used),
     ("commands_and_the_metadata_api", commands_and_the_metadata_api),
 ];
@@ -668,6 +669,33 @@ fn no_id_without_its_call_on_disk(engines: &Engines) {
     }
     assert!(were_hit > 3, "{were_hit} faults");
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// On an empty database, and one of them is killed on the way.
+fn replicas_start_together(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+    let rounds: u64 = if many(0) == 0 { 3 } else { 50 };
+    for round in 0..rounds {
+        let store = engines.new_database(&format!("together_{round}"));
+        let setup = || setup(engines.postgraphile, &handlers, &store).config("dialect: hasura\n");
+        let started: Vec<Pillion> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| setup().try_start())).collect();
+            let killed = scope.spawn(|| {
+                let mut process = setup().spawn();
+                std::thread::sleep(Duration::from_millis(20 + 7 * round));
+                let _ = process.0.kill();
+            });
+            killed.join().expect("a thread");
+            let started = threads.into_iter().map(|thread| thread.join().expect("a thread"));
+            started.map(|started| started.unwrap_or_else(|said| panic!("{said}"))).collect()
+        });
+        for pillion in started {
+            let pillion = pillion.wait_until_ready();
+            let id = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
+            wait_for(&pillion, ADMIN, "later", &id, "id");
+        }
+    }
 }
 
 fn stores_that_cannot_be_used(engines: &Engines) {

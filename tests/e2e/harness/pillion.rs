@@ -128,6 +128,12 @@ impl Setup {
         self.try_start().unwrap_or_else(|said| panic!("{said}"))
     }
 
+    /// Starts it and waits for nothing.
+    pub fn spawn(self) -> Process {
+        let (mut command, _) = self.command(free_port(), free_port());
+        Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pillion starts"))
+    }
+
     /// Starts it, or gives what it says instead of its line.
     pub fn try_start(self) -> Result<Pillion, String> {
         let (port, admin) = (free_port(), free_port());
