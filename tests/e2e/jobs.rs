@@ -77,6 +77,11 @@ fn ask_as(pillion: &Pillion, headers: &[(&str, &str)], query: &str, variables: &
     pillion.client().request("POST", "/graphql", &[&own, headers].concat(), body.as_bytes()).json()
 }
 
+/// What a field of the engine's gives that no other test changes.
+fn engines_field(pillion: &Pillion) -> Value {
+    ask_as(pillion, ADMIN, "{ productById(id: 1) { name } }", &json!({}))["data"].take()
+}
+
 /// Sends a mutation of one action and gives the id that it answers.
 fn accept(pillion: &Pillion, headers: &[(&str, &str)], mutation: &str) -> String {
     let answer = ask_as(pillion, headers, mutation, &json!({}));
@@ -560,10 +565,7 @@ fn a_database_that_goes_away(engines: &Engines) {
     let answer = look(&pillion, ADMIN, "later", &first, "id");
     assert_eq!(answer["errors"][0]["message"], json!("the result of the action cannot be looked up; try again later"));
     // Whatever needs no store goes on.
-    assert_eq!(
-        ask_as(&pillion, ADMIN, "{ allProducts { totalCount } }", &json!({}))["data"]["allProducts"]["totalCount"],
-        json!(3)
-    );
+    assert_eq!(engines_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
     database.start_again();
     let mut second = None;
     wait_until("that calls are stored again", || {
@@ -610,10 +612,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
     // Everything else goes on.
     let found = look(&pillion, ADMIN, "later", &ids[0], "output { id }");
     assert_eq!(found["data"]["later"]["output"], json!([{ "id": 1 }]), "{found}");
-    assert_eq!(
-        ask_as(&pillion, ADMIN, "{ allProducts { totalCount } }", &json!({}))["data"]["allProducts"]["totalCount"],
-        json!(3)
-    );
+    assert_eq!(engines_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
     std::fs::remove_file(&ballast).expect("room");
     ids.push(accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
     for id in &ids {

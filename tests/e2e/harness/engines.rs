@@ -46,18 +46,20 @@ impl Postgres {
         postgres
     }
 
-    fn run(&self, arguments: &[&str]) {
+    fn script(&self, arguments: &[&str]) -> bool {
         let status = Command::new(engines_folder().join("postgres.sh")).args(arguments).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "postgres.sh {arguments:?} failed; `make setup` installs it"
-        );
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        assert!(self.script(arguments), "postgres.sh {arguments:?} failed; `make setup` installs it");
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.run(&["stop", &self.folder.display().to_string()]);
+        // It may have been stopped already.
+        let _ = self.script(&["stop", &self.folder.display().to_string()]);
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
