@@ -29,6 +29,8 @@ pub fn example_yaml() -> String {
         let _ = writeln!(yaml, "{indent}# {}", origins(setting));
         let _ = match (setting.default, setting.kind) {
             (None, _) => writeln!(yaml, "{indent}# {name}:"),
+            // A star of its own means something else in YAML.
+            (Some("*"), Kind::Texts) => writeln!(yaml, "{indent}{name}: [\"*\"]"),
             (Some(default), Kind::Texts) => writeln!(yaml, "{indent}{name}: [{default}]"),
             (Some(default), _) => writeln!(yaml, "{indent}{name}: {default}"),
         };

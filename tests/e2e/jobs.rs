@@ -439,7 +439,8 @@ fn one_of_two_replicas_dies(engines: &Engines) {
     let [_, store] = stores(engines, "one_dies");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_millis(5), Box::new(Reply::json(r#"[{"id":1}]"#))));
-    let [dies, lives] = [(); 2].map(|()| start(engines.postgraphile, &handlers, &store, "async: { lease: 1s }\n"));
+    let config = "async: { lease: 5s, concurrency_per_action: 10 }\n";
+    let [dies, lives] = [(); 2].map(|()| start(engines.postgraphile, &handlers, &store, config));
     let ids = std::thread::scope(|scope| {
         let accepted = scope.spawn(|| accept_many(&[lives.port], many(320)));
         let worked = r#"pillion_job_attempts_total{action="later",outcome="completed"}"#;
