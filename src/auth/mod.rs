@@ -41,6 +41,14 @@ pub struct Authenticated {
     pub expires: Option<SystemTime>,
 }
 
+impl Authenticated {
+    /// Is his token good no longer?
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|end| end <= SystemTime::now())
+    }
+}
+
 enum Keys {
     Given(Box<VerifyingKey>),
     Fetched(Arc<KeySet>),

@@ -145,6 +145,15 @@ pub struct Upstream {
     pub probe_interval: Duration,
 }
 
+impl Upstream {
+    /// Host and port, as they stand in a URL.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 /// How handlers are called.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]

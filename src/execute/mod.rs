@@ -22,7 +22,7 @@ pub mod worker;
 pub mod world;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
@@ -37,6 +37,7 @@ use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::hook::{told_batch, told_request};
 use crate::session::{Session, SessionError};
+use crate::telemetry::logs;
 use crate::telemetry::metrics::PhaseClock;
 use engine_schema::{Asker, MergedSchema};
 use prepared::{Prepared, PreparedOperation};
@@ -129,6 +130,24 @@ impl Answer {
             kind: "action",
             engine_rejected: false,
         }
+    }
+}
+
+impl Answer {
+    /// Writes the line about the request that it answers. `path` is where that came in.
+    pub fn log(&self, caller: &Caller, trace: &TraceContext, path: &str, duration: Duration) {
+        let line = logs::RequestLine {
+            request_id: &caller.request_id,
+            trace_id: &trace.trace_id,
+            path,
+            client: caller.address,
+            role: self.role.as_deref(),
+            actions: self.actions.join(","),
+            status: self.status,
+            outcome: self.outcome,
+            duration,
+        };
+        line.write();
     }
 }
 

@@ -17,7 +17,6 @@ use crate::model::request::Caller;
 use crate::protocol::http::{Body, ResponseType, read_body};
 use crate::protocol::trace::TraceContext;
 use crate::session::SessionError;
-use crate::telemetry::logs;
 
 /// An operation whose client listens for more than one answer.
 pub struct Request {
@@ -58,7 +57,7 @@ pub async fn operate<F: Future<Output = bool>>(
     say: impl Fn(Told) -> F,
 ) {
     let mut ended = world.jobs().ok().map(|jobs| jobs.ended.subscribe());
-    let named = plain(&request.payload);
+    let mut named = None;
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
@@ -84,7 +83,8 @@ pub async fn operate<F: Future<Output = bool>>(
             return;
         }
         last = Some(answer.body);
-        wait(&mut ended, &named, pause).await;
+        let named = named.get_or_insert_with(|| plain(&request.payload));
+        wait(&mut ended, named, pause).await;
         pause = (pause * 2).min(LOOK_MAX);
     }
 }
@@ -134,17 +134,6 @@ async fn once(world: &Arc<World>, snapshot: &Arc<Snapshot>, request: &Request) -
     };
     let kind = ours.kind().unwrap_or(OperationKind::Query);
     let Executed::Answer(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
-    let line = logs::RequestLine {
-        request_id: &request.caller.request_id,
-        trace_id: &trace.trace_id,
-        path: request.way,
-        client: request.caller.address,
-        role: answer.role.as_deref(),
-        actions: answer.actions.join(","),
-        status: answer.status,
-        outcome: answer.outcome,
-        duration: started.elapsed(),
-    };
-    line.write();
+    answer.log(&request.caller, &trace, request.way, started.elapsed());
     Some((answer, kind))
 }

@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -125,8 +125,7 @@ async fn stream(
 }
 
 fn has_expired(request: &Request) -> bool {
-    let session = request.authenticated.as_ref().and_then(|session| session.as_ref().ok());
-    session.and_then(|session: &Authenticated| session.expires).is_some_and(|end| end <= SystemTime::now())
+    request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
 }
 
 async fn write(session: &mut ServerSession, text: String) -> pingora::Result<()> {

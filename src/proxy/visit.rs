@@ -20,7 +20,6 @@ use crate::model::request::Caller;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::{self, TraceContext};
-use crate::telemetry::logs;
 use crate::upstream::UpstreamError;
 
 /// HTTP/2 names the host beside the path, and not among the headers.
@@ -138,18 +137,7 @@ pub async fn send(
     answer: Answer,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
-    let line = logs::RequestLine {
-        request_id: &visit.caller.request_id,
-        trace_id: &visit.trace.trace_id,
-        path: &visit.path,
-        client: visit.caller.address,
-        role: answer.role.as_deref(),
-        actions: answer.actions.join(","),
-        status: answer.status,
-        outcome: answer.outcome,
-        duration: ctx.started.elapsed(),
-    };
-    line.write();
+    answer.log(&visit.caller, &visit.trace, &visit.path, ctx.started.elapsed());
     answer::write(session, answer, visit.manner()).await?;
     Ok(true)
 }

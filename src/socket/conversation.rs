@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -79,7 +79,7 @@ struct Introduced {
 
 struct EngineEnd {
     vocabulary: Vocabulary,
-    sink: futures_util::stream::SplitSink<WebSocketStream<Box<dyn engine::Wire>>, Message>,
+    sink: SplitSink<WebSocketStream<Box<dyn engine::Wire>>, Message>,
     reader: AbortHandle,
 }
 
@@ -186,9 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         if self.last_heard.elapsed() >= SILENCE_MAX {
             return Err(End::Gone);
         }
-        let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref());
-        let expires = session.and_then(|session| session.as_ref().ok()).and_then(|session| session.expires);
-        if expires.is_some_and(|end| end <= SystemTime::now()) {
+        let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
+        if session.is_some_and(Authenticated::has_expired) {
             return Err(End::Close(FORBIDDEN));
         }
         Ok(())
@@ -362,6 +361,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     async fn connect_engine(&mut self) -> Result<(), String> {
         let introduction = Introduction {
             settings: &self.world.settings.upstream,
+            tls: self.world.engine.tls(),
             path: &self.visitor.path,
             headers: &self.visitor.headers,
             payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),

@@ -1,11 +1,13 @@
 //! The engine's end of a client's socket: one connection for all that concerns the engine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri};
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -13,7 +15,6 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::client::tls::client_config;
 use crate::config::settings::Upstream;
 use crate::protocol::graphql_ws::{FromServer, Vocabulary, read_server};
 use crate::protocol::hop_by_hop::end_to_end;
@@ -39,6 +40,8 @@ pub struct EngineSocket {
 pub struct Introduction<'i> {
     /// The engine.
     pub settings: &'i Upstream,
+    /// How TLS is spoken with it.
+    pub tls: &'i Arc<ClientConfig>,
     /// Path and query of the client's request.
     pub path: &'i str,
     /// The headers of the client's request.
@@ -103,7 +106,7 @@ async fn connect_in(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> 
 }
 
 async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<Socket, String> {
-    let wire = dial(introduction.settings).await?;
+    let wire = dial(introduction).await?;
     let config = WebSocketConfig::default().max_message_size(Some(introduction.message_bytes_max));
     let request = request(introduction, vocabulary).ok_or("the upstream cannot be asked on this path")?;
     let connected = client_async_with_config(request, wire, Some(config)).await;
@@ -111,16 +114,16 @@ async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) ->
     Ok(socket)
 }
 
-async fn dial(settings: &Upstream) -> Result<Box<dyn Wire>, String> {
+async fn dial(introduction: &Introduction<'_>) -> Result<Box<dyn Wire>, String> {
+    let Introduction { settings, tls, .. } = introduction;
     let unreachable = |_| "the upstream cannot be reached".to_owned();
     let tcp = TcpStream::connect((settings.host.as_str(), settings.port)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
     if !settings.is_tls {
         return Ok(Box::new(tcp));
     }
-    let config = client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?;
     let name = rustls::pki_types::ServerName::try_from(settings.host.clone()).map_err(|error| error.to_string())?;
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(tls));
     Ok(Box::new(connector.connect(name, tcp).await.map_err(unreachable)?))
 }
 
@@ -136,9 +139,9 @@ const HANDSHAKE: [HeaderName; 6] = [
 
 fn request(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Option<Request<()>> {
     let Introduction { settings, path, headers, .. } = introduction;
-    let host = if settings.host.contains(':') { format!("[{}]", settings.host) } else { settings.host.clone() };
+    let authority = settings.authority();
     let scheme = if settings.is_tls { "wss" } else { "ws" };
-    let uri = format!("{scheme}://{host}:{}{path}", settings.port).parse::<Uri>().ok()?;
+    let uri = format!("{scheme}://{authority}{path}").parse::<Uri>().ok()?;
     let mut request = Request::new(());
     *request.uri_mut() = uri;
     let own = request.headers_mut();
@@ -146,7 +149,7 @@ fn request(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Option<Re
         own.append(name.clone(), value.clone());
     }
     let client_host = headers.get(header::HOST).filter(|_| !settings.is_tls).cloned();
-    let host = client_host.or_else(|| HeaderValue::try_from(format!("{host}:{}", settings.port)).ok())?;
+    let host = client_host.or_else(|| HeaderValue::try_from(authority).ok())?;
     own.insert(header::HOST, host);
     own.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     own.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

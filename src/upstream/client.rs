@@ -9,9 +9,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
 use crate::client::Fault;
-use crate::client::tls::client_config;
 use crate::config::settings::Upstream;
 use crate::model::chunks::{Chunks, TooLong};
 
@@ -19,17 +19,13 @@ use crate::model::chunks::{Chunks, TooLong};
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Makes a client.
-///
-/// # Errors
-/// When the file of authorities is no good, or TLS cannot be set up.
-pub fn client(settings: &Upstream) -> Result<Client, String> {
+#[must_use]
+pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(settings.connect_timeout));
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?)
-        .https_or_http();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
     let connector = if settings.http2 && settings.is_tls {
         connector.enable_all_versions().wrap_connector(tcp)
     } else {
@@ -38,7 +34,7 @@ pub fn client(settings: &Upstream) -> Result<Client, String> {
     let mut builder = HyperClient::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(settings.pool_idle_timeout);
     builder.http2_only(settings.http2 && !settings.is_tls);
-    Ok(builder.build(connector))
+    builder.build(connector)
 }
 
 /// Sends a POST and reads the head of its answer. With `may_repeat`, it is made and sent once more if an old connection

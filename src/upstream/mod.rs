@@ -16,9 +16,11 @@ use http::{Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
+use rustls::ClientConfig;
 
 use client::Client;
 
+use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
 use crate::protocol::hop_by_hop::end_to_end;
@@ -75,6 +77,7 @@ pub struct Engine {
     /// `None` while the engine's name has no address.
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
+    tls: Arc<ClientConfig>,
 }
 
 /// One question to the engine.
@@ -113,13 +116,21 @@ impl Engine {
     pub fn new(settings: &Upstream) -> Result<Self, String> {
         let literal = settings.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, settings.port));
         let origin = origin(settings);
-        let for_clients = settings.clone();
+        let tls = Arc::new(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?);
+        let (for_clients, tls_of_clients) = (settings.clone(), Arc::clone(&tls));
         Ok(Self {
-            clients: PerThread::new(move || client::client(&for_clients))?,
+            clients: PerThread::new(move || Ok(client::client(&for_clients, &tls_of_clients)))?,
             origin: origin.parse::<Uri>().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
+            tls,
         })
+    }
+
+    /// How TLS is spoken with it.
+    #[must_use]
+    pub fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
     }
 
     /// Looks the engine's name up again, so that a new address is used for new connections.
@@ -231,8 +242,7 @@ impl Engine {
 
 fn origin(settings: &Upstream) -> String {
     let scheme = if settings.is_tls { "https" } else { "http" };
-    let host = if settings.host.contains(':') { format!("[{}]", settings.host) } else { settings.host.clone() };
-    format!("{scheme}://{host}:{}/", settings.port)
+    format!("{scheme}://{}/", settings.authority())
 }
 
 fn error_of(fault: Fault, max: usize) -> UpstreamError {

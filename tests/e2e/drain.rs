@@ -1,6 +1,5 @@
 //! SIGTERM: what is in flight is finished, what is new is told to go elsewhere.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::harness::client::Client;
@@ -21,11 +20,6 @@ fn ask_later(client: &mut Client) {
     client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
 }
 
-fn terminate(pillion: &Pillion) {
-    let status = Command::new("kill").arg("-TERM").arg(pillion.process.0.id().to_string()).status();
-    assert!(status.is_ok_and(|status| status.success()));
-}
-
 fn wait_for_end(pillion: &mut Pillion) {
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
 }
@@ -37,7 +31,7 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
     let mut client = pillion.client();
     ask_later(&mut client);
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
-    terminate(&pillion);
+    pillion.signal("TERM");
     wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
     let late = pillion.client().ask("{ productById(id: 1) { name } }");
     assert_eq!((late.status(), late.header("connection")), (200, Some("close")));
@@ -56,7 +50,7 @@ fn the_wait_has_an_end(engines: &Engines) {
     let mut client = pillion.client();
     ask_later(&mut client);
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
-    terminate(&pillion);
+    pillion.signal("TERM");
     wait_for_end(&mut pillion);
     assert!(client.answer().is_none());
 }

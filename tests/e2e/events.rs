@@ -157,8 +157,7 @@ fn streams_end_with_the_program(engines: &Engines) {
     let id = start(&pillion);
     let mut client = subscribe(&pillion, &id);
     read_until(&mut client, "event: next");
-    let process = pillion.process.0.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().is_ok_and(|status| status.success()));
+    pillion.signal("TERM");
     // The stream ends, and not with "complete": its client comes back, to whoever is there then.
     let rest = read_until(&mut client, "0\r\n\r\n");
     assert!(!rest.contains("complete"), "{rest}");

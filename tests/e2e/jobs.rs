@@ -404,7 +404,7 @@ fn nothing_is_lost_when_it_is_killed(engines: &Engines) {
                 let threads: Vec<_> =
                     (0..4).map(|_| scope.spawn(|| accept_until_it_dies(pillion.port, calls / 4))).collect();
                 std::thread::sleep(Duration::from_millis(40 + 37 * (round % 7)));
-                kill(&pillion, "KILL");
+                pillion.signal("KILL");
                 threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
             });
             ids.extend(accepted);
@@ -445,7 +445,7 @@ fn one_of_two_replicas_dies(engines: &Engines) {
         let accepted = scope.spawn(|| accept_many(&[lives.port], many(320)));
         let worked = r#"pillion_job_attempts_total{action="later",outcome="completed"}"#;
         wait_until("some work of both", || dies.metric(worked) > 9.0);
-        kill(&dies, "KILL");
+        dies.signal("KILL");
         accepted.join().expect("a thread")
     });
     assert_eq!(ids.len(), many(320));
@@ -481,11 +481,6 @@ fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
     ids
 }
 
-fn kill(pillion: &Pillion, signal: &str) {
-    let status = Command::new("kill").args([&format!("-{signal}"), &pillion.process.0.id().to_string()]).status();
-    assert!(status.is_ok_and(|status| status.success()));
-}
-
 /// So many calls, or as many as `make chaos` wants.
 fn many(calls: usize) -> usize {
     std::env::var("PILLION_CHAOS_CALLS").map_or(calls, |calls| calls.parse().expect("a number"))
@@ -519,11 +514,11 @@ fn who_sleeps_past_his_lease_reports_in_vain(engines: &Engines) {
     let sleeper = start(engines.postgraphile, &handlers, &store, config);
     let id = accept(&sleeper, ADMIN, "mutation { later(number: 1) }");
     wait_until("the first call", || !handlers.take_seen().is_empty());
-    kill(&sleeper, "STOP");
+    sleeper.signal("STOP");
     handlers.on_path("/later", Reply::json(r#"[{"id":2}]"#));
     let other = start(engines.postgraphile, &handlers, &store, config);
     let seen = wait_for(&other, ADMIN, "later", &id, "output { id }");
-    kill(&sleeper, "CONT");
+    sleeper.signal("CONT");
     wait_until("that the sleeper is told", || sleeper.log().contains("taken over") || sleeper.log().contains("stale"));
     assert_eq!(seen["data"]["later"]["output"], json!([{ "id": 2 }]));
     assert_eq!(look(&other, ADMIN, "later", &id, "output { id }"), seen);
@@ -540,7 +535,7 @@ fn what_runs_at_the_end_is_given_back(engines: &Engines) {
         let hangs = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
         let ends = accept(&pillion, ADMIN, CREATE);
         wait_until("both calls", || pillion.metric("pillion_handler_calls_in_flight") > 1.0);
-        kill(&pillion, "TERM");
+        pillion.signal("TERM");
         wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
         assert_eq!(stored(&store, &ends)["status"], json!("completed"));
         let row = stored(&store, &hangs);
@@ -651,7 +646,7 @@ fn no_id_without_its_call_on_disk(engines: &Engines) {
                     answer["data"]["later"].as_str().map(str::to_owned)
                 });
                 let ids: Vec<String> = ids.collect();
-                kill(&pillion, "KILL");
+                pillion.signal("KILL");
                 (ids, pillion.log())
             }
         };

@@ -285,8 +285,7 @@ fn sockets_end_with_the_program(engines: &Engines) {
     let mut pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
     let mut socket = ready(&pillion, MODERN, &[], "{}");
     say(&mut socket, &start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }"));
-    let id = pillion.process.0.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|status| status.success()));
+    pillion.signal("TERM");
     assert_eq!(closed(hear(&mut socket)), 1001);
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
 }

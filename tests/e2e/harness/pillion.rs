@@ -191,6 +191,12 @@ pub struct Pillion {
 }
 
 impl Pillion {
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.process.0.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name}");
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
