@@ -14,6 +14,9 @@ use crate::tools::Fallible;
 /// How many events a subscription has.
 pub const EVENTS: usize = 2_000;
 
+/// How late a late handler answers: who waits for it has begun to by then.
+const LATE: Duration = Duration::from_millis(100);
+
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Since the program began.
@@ -52,7 +55,7 @@ impl Server {
         Ok(Self { port, calls })
     }
 
-    /// When the handler heard of a call; `None` if it does not in time.
+    /// When the handler heard of a call, or answered it if it is late; `None` if it does not in time.
     pub fn called(&self, id: &str, patience: Duration) -> Option<Instant> {
         let started = Instant::now();
         while started.elapsed() < patience {
@@ -78,13 +81,14 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let (mut length, mut line) = (0, String::new());
-        let (mut id, mut is_handler) = (None, false);
+        let (mut id, mut is_handler, mut is_late) = (None, false, false);
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
                 return Ok(());
             }
             is_handler |= line.starts_with("POST /handler");
+            is_late |= line.starts_with("POST /handler/late");
             let Some((name, value)) = line.trim_end().split_once(": ") else {
                 if line.trim_end().is_empty() { break } else { continue }
             };
@@ -94,8 +98,12 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
                 _ => {}
             }
         }
-        let now = Instant::now();
+        let heard = Instant::now();
         reader.read_exact(&mut vec![0; length])?;
+        if is_late {
+            std::thread::sleep(LATE);
+        }
+        let now = if is_late { Instant::now() } else { heard };
         if let Some(id) = id {
             calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
         }

@@ -29,6 +29,9 @@ const TIMED: usize = 300;
 /// Sockets that nobody says anything on.
 const SOCKETS: usize = 5_000;
 
+/// Results whose way to a subscription is timed, one after the other.
+const PUSHED: usize = 50;
+
 const DOCUMENT: &str = r#"{"query":"mutation { act }"}"#;
 
 fn main() -> Fallible<()> {
@@ -37,17 +40,23 @@ fn main() -> Fallible<()> {
     let postgres = Postgres::start(&folder.0)?;
     let mut report = String::from("# Asynchronous calls and sockets\n\n");
     writeln!(report, "{CLIENTS} clients for {SECONDS} s; nothing is pinned. PostgreSQL with `fsync=on`.\n")?;
-    writeln!(report, "| store | accepted/s | run/s, the rest of them | to the handler, p50 ms | p99 ms |")?;
-    writeln!(report, "|---|--:|--:|--:|--:|")?;
+    writeln!(
+        report,
+        "| store | accepted/s | run/s, the rest of them | to the handler, p50 ms | p99 ms | from it to a subscription, p50 ms | p99 ms |"
+    )?;
+    writeln!(report, "|---|--:|--:|--:|--:|--:|--:|")?;
     for (name, store) in
         [("SQLite", format!("sqlite://{}/jobs.db", folder.0.display())), ("PostgreSQL", postgres.url())]
     {
         let pillion = Pillion::start(&folder.0, server.port, &store)?;
         let (p50, p99) = time_to_the_handler(&pillion, &server)?;
+        let (pushed, pushed99) = time_to_the_subscription(&pillion, &server)?;
         let accepted = accept(&pillion, &folder.0)?;
         let run = run_the_rest(&pillion)?;
-        writeln!(report, "| {name} | {accepted:.0} | {run:.0} | {p50:.1} | {p99:.1} |")?;
-        println!("{name}: {accepted:.0} accepted/s, {run:.0} run/s, {p50:.1} ms, {p99:.1} ms");
+        writeln!(report, "| {name} | {accepted:.0} | {run:.0} | {p50:.1} | {p99:.1} | {pushed:.1} | {pushed99:.1} |")?;
+        println!(
+            "{name}: {accepted:.0} accepted/s, {run:.0} run/s, {p50:.1} ms, {p99:.1} ms, pushed {pushed:.1} ms, {pushed99:.1} ms"
+        );
     }
     let pillion = Pillion::start(&folder.0, server.port, &format!("sqlite://{}/sockets.db", folder.0.display()))?;
     let before = memory_kib(&pillion.process, "VmRSS")?;
@@ -121,11 +130,16 @@ struct Pillion {
 
 impl Pillion {
     fn start(folder: &Path, upstream: u16, store: &str) -> Fallible<Self> {
-        let yaml = format!(
-            "actions:\n  - name: act\n    definition:\n      kind: asynchronous\n      handler: http://127.0.0.1:{upstream}/handler\n"
-        );
+        let action = |name: &str, path: &str| {
+            let handler = format!("http://127.0.0.1:{upstream}{path}");
+            format!("  - name: {name}\n    definition:\n      kind: asynchronous\n      handler: {handler}\n")
+        };
+        let yaml = format!("actions:\n{}{}", action("act", "/handler"), action("late", "/handler/late"));
         fs::write(folder.join("actions.yaml"), yaml)?;
-        fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Mutation { act: Done! }\n")?;
+        fs::write(
+            folder.join("actions.graphql"),
+            "type Done { ok: Boolean! }\ntype Mutation { act: Done! late: Done! }\n",
+        )?;
         let config = folder.join("pillion.yaml");
         fs::write(
             &config,
@@ -157,23 +171,52 @@ impl Pillion {
 fn time_to_the_handler(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
     let mut times = Vec::with_capacity(TIMED);
     for _ in 0..TIMED {
-        let mut connection = TcpStream::connect(("127.0.0.1", pillion.port))?;
-        write!(
-            connection,
-            "POST /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{DOCUMENT}",
-            DOCUMENT.len()
-        )?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        let accepted = Instant::now();
-        let id = answer.split("\"act\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        let id = id.ok_or_else(|| format!("no id in {answer}"))?;
-        let called = server.called(id, Duration::from_secs(30)).ok_or("the handler was never called")?;
+        let (id, accepted) = accept_one(pillion, "act")?;
+        let called = server.called(&id, Duration::from_secs(30)).ok_or("the handler was never called")?;
         times.push(called.saturating_duration_since(accepted).as_secs_f64() * 1000.0);
     }
+    Ok(middle_and_end(times))
+}
+
+/// From the handler's answer to a client that has subscribed to it, while nothing else happens.
+fn time_to_the_subscription(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
+    let mut socket = open_socket(pillion.port)?;
+    let mut times = Vec::with_capacity(PUSHED);
+    for number in 0..PUSHED {
+        let (id, _) = accept_one(pillion, "late")?;
+        let query = format!("subscription{{late(id:\\\"{id}\\\"){{output{{ok}}}}}}");
+        let start = format!("{{\"type\":\"subscribe\",\"id\":\"{number}\",\"payload\":{{\"query\":\"{query}\"}}}}");
+        socket.write_all(&frame(&start))?;
+        read_until(&mut socket, b"\"output\":null}}}}")?;
+        read_until(&mut socket, b"\"output\":{\"ok\":true}}}}}")?;
+        let heard = Instant::now();
+        let answered = server.called(&id, Duration::from_secs(30)).ok_or("the handler was never called")?;
+        times.push(heard.saturating_duration_since(answered).as_secs_f64() * 1000.0);
+    }
+    Ok(middle_and_end(times))
+}
+
+/// Sends one call; its id, and when it was answered.
+fn accept_one(pillion: &Pillion, action: &str) -> Fallible<(String, Instant)> {
+    let document = DOCUMENT.replace("act", action);
+    let mut connection = TcpStream::connect(("127.0.0.1", pillion.port))?;
+    write!(
+        connection,
+        "POST /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{document}",
+        document.len()
+    )?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let accepted = Instant::now();
+    let id = answer.split(&format!("\"{action}\":\"")).nth(1).and_then(|rest| rest.split('"').next());
+    Ok((id.ok_or_else(|| format!("no id in {answer}"))?.to_owned(), accepted))
+}
+
+/// The median and the 99th percentile.
+fn middle_and_end(mut times: Vec<f64>) -> (f64, f64) {
     times.sort_by(f64::total_cmp);
-    Ok((times[TIMED / 2], times[TIMED * 99 / 100]))
+    (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
 fn accept(pillion: &Pillion, folder: &Path) -> Fallible<f64> {
@@ -219,8 +262,11 @@ fn run_the_rest(pillion: &Pillion) -> Fallible<f64> {
 
 /// A text frame of a client's, with a mask of zeros.
 fn frame(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).unwrap_or(125).min(125);
-    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+    let length = match u8::try_from(text.len()) {
+        Ok(short) if short < 126 => vec![0x80 | short],
+        _ => [&[0x80 | 126][..], &u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes()].concat(),
+    };
+    [&[0x81][..], &length, &[0; 4], text.as_bytes()].concat()
 }
 
 fn open_socket(port: u16) -> Fallible<TcpStream> {

@@ -9,6 +9,7 @@ use http::{Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use crate::config::settings::JobStore;
 use crate::execute::World;
 
 /// Answers on the admin listener.
@@ -23,21 +24,41 @@ impl Admin {
         Self { world }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    fn answer(&self, method: &Method, path: &str, query: &str) -> (StatusCode, &'static str, Vec<u8>) {
         const TEXT: &str = "text/plain; charset=utf-8";
         if !matches!(*method, Method::GET | Method::HEAD) {
             return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec());
         }
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
-            "/readyz" => match self.world.readiness.check() {
-                Ok(()) => (StatusCode::OK, TEXT, b"ready\n".to_vec()),
-                Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n").into_bytes()),
-            },
+            "/readyz" => {
+                let (status, mut text) = match self.world.readiness.check() {
+                    Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+                    Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+                };
+                if query.split('&').any(|word| word == "verbose" || word.starts_with("verbose=")) {
+                    text.push_str(&details(&self.world));
+                }
+                (status, TEXT, text.into_bytes())
+            }
             "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render()),
             _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics and /jobs\n".to_vec()),
         }
     }
+}
+
+/// What readiness hangs on, and what is worth knowing about it: a line each.
+fn details(world: &World) -> String {
+    let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
+    let actions = world.snapshot.load().schema.actions.len();
+    let jobs = match (world.jobs(), &world.settings.jobs.store) {
+        (Err(_), _) => "none: there are no asynchronous actions".into(),
+        (Ok(_), JobStore::Postgres(_)) => "PostgreSQL".into(),
+        (Ok(_), JobStore::Sqlite(file)) => {
+            format!("the file {file}: it must be on a volume that stays, and no other replica sees its calls")
+        }
+    };
+    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\n")
 }
 
 #[async_trait]
@@ -50,7 +71,7 @@ impl ServeHttp for Admin {
             let (status, answer) = jobs::answer(&self.world, &head.method, path, query).await;
             (status, "application/json", format!("{answer}\n").into_bytes())
         } else {
-            self.answer(&head.method, path)
+            self.answer(&head.method, path, head.uri.query().unwrap_or_default())
         };
         let head = session.req_header();
         let length = body.len();

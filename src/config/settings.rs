@@ -54,6 +54,7 @@ pub struct Settings {
     pub handlers: Handlers,
     pub keepalive_timeout: Duration,
     pub body_timeout: Duration,
+    pub socket_timeout: Duration,
     pub limits: Limits,
     pub log_json: bool,
     pub log_level: String,
@@ -79,6 +80,8 @@ pub struct Jobs {
     pub deadline: Duration,
     pub report_timeout: Duration,
     pub keep: Duration,
+    pub keep_calls: usize,
+    pub stored_bytes_max: usize,
 }
 
 /// Where calls of asynchronous actions are stored.
@@ -212,6 +215,7 @@ impl Settings {
             },
             keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
+            socket_timeout: values.duration("clients.socket_timeout", mistakes),
             limits,
             log_json: values.text("log.format").as_deref() != Some("text"),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
@@ -299,6 +303,8 @@ fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
         deadline: values.duration("async.deadline", mistakes),
         report_timeout: values.duration("async.report_timeout", mistakes),
         keep: Duration::from_secs(24 * 60 * 60) * u32::try_from(values.count("async.keep_days", mistakes)).unwrap_or(7),
+        keep_calls: values.count("async.keep_calls", mistakes),
+        stored_bytes_max: values.bytes("async.stored_bytes", mistakes),
     }
 }
 

@@ -43,6 +43,7 @@ use engine_schema::{Asker, MergedSchema};
 use prepared::{Prepared, PreparedOperation};
 use refusal::Refusal;
 use snapshot::Snapshot;
+use subscription::Watched;
 pub use world::World;
 
 /// How a request came, as far as its answer depends on it.
@@ -61,8 +62,8 @@ pub struct Envelope<'e> {
     pub response_type: ResponseType,
     /// Does this path show real statuses in Hasura's dialect?
     pub shows_status: bool,
-    /// Can it be answered more than once?
-    pub may_subscribe: bool,
+    /// If it can be answered more than once: by what its answer may change.
+    pub subscription: Option<Arc<Watched>>,
     /// When the whole request must be over.
     pub deadline: Instant,
     /// The text of a batch.
@@ -327,7 +328,7 @@ fn operation<'p>(
     if envelope.is_get && kind != OperationKind::Query {
         return Err(Refusal::get_must_read(kind));
     }
-    if kind == OperationKind::Subscription && !envelope.may_subscribe {
+    if kind == OperationKind::Subscription && envelope.subscription.is_none() {
         return Err(Refusal::subscription());
     }
     Ok(operation)

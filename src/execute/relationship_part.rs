@@ -18,6 +18,9 @@ const REQUESTS_MAX: usize = 32;
 
 /// Fetches all rows. What cannot be had has its error in their place.
 pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
+    if let Some(watched) = &running.envelope.subscription {
+        watched.saw_rows();
+    }
     let mut found = Found::default();
     let max = running.snapshot.limits.relationship_keys_max;
     let requests = wanted.requests();

@@ -74,7 +74,7 @@ pub async fn report(world: &World, report: &Report<'_>) -> Result<(), ReportErro
     if !jobs.log.complete(id, &digest, &outcome).await.map_err(not_stored)? {
         return Err(ReportError::NotAwaited);
     }
-    jobs.tell_ended(id);
+    jobs.waiting.tell_ended(id);
     let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
     world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
     tracing::info!(action_id = %id, action = job.action, outcome = label, "a handler has reported");

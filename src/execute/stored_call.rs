@@ -13,8 +13,7 @@ use super::webhook_part::{CallOutcome, shape_with_rows};
 use crate::action::answer::AnswerError;
 use crate::action::headers;
 use crate::graphql::selection::OUTPUT;
-use crate::jobs::Jobs;
-use crate::jobs::job::{Job, NewJob};
+use crate::jobs::job::{Job, NewJob, Status};
 use crate::model::action::{ADMIN_ROLE, Action};
 use crate::model::response::PathSegment;
 use crate::session::Session;
@@ -92,11 +91,7 @@ pub async fn result(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome
     let Ok(id) = Uuid::parse_str(text) else {
         return CallOutcome::failed(AnswerError::NotAnId(text.chars().take(100).collect()), None, false);
     };
-    let found = match running.world.jobs() {
-        Ok(jobs) => find(jobs, id).await,
-        Err(reason) => Err(reason),
-    };
-    match found {
+    match find(running, id).await {
         Err(reason) => {
             tracing::error!(reason, "a stored call could not be looked up");
             CallOutcome::failed(AnswerError::NotLookedUp, None, false)
@@ -108,8 +103,17 @@ pub async fn result(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome
     }
 }
 
-async fn find(jobs: &Jobs, id: Uuid) -> Result<Option<Job>, String> {
-    jobs.log.find(id).await.map_err(|error| error.to_string())
+async fn find(running: &Running<'_>, id: Uuid) -> Result<Option<Job>, String> {
+    let jobs = running.world.jobs()?;
+    // Before it is looked up, so that an end in between is not missed.
+    let watched = running.envelope.subscription.as_ref().map(|watched| (watched, jobs.waiting.wait_for(id)));
+    let job = jobs.log.find(id).await.map_err(|error| error.to_string())?;
+    if let (Some((watched, wait)), Some(Status::Created | Status::Processing)) =
+        (watched, job.as_ref().map(|job| job.status))
+    {
+        watched.saw_call(wait);
+    }
+    Ok(job)
 }
 
 /// A call belongs to the role and the session variables that made it.

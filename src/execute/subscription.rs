@@ -1,17 +1,21 @@
 //! An operation on a socket or on a stream of events: a query or a mutation is told once, a subscription whenever what
 //! it shows has changed.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use serde_json::Value;
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::snapshot::Snapshot;
 use super::{Answer, Envelope, Executed, Verdict, World, execute, understand};
 use crate::auth::Authenticated;
+use crate::jobs::waiting::Wait;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::protocol::http::{Body, ResponseType, read_body};
@@ -43,11 +47,51 @@ pub enum Told {
     Complete,
 }
 
-/// How often a subscription looks by itself; the pause grows while nothing happens.
+/// How soon a subscription looks again by itself; the pause grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// The longest pause.
-const LOOK_MAX: Duration = Duration::from_secs(5);
+/// The longest pause while rows of the engine are shown, of whose changes nobody tells us.
+const ROWS_MAX: Duration = Duration::from_secs(5);
+
+/// The longest pause otherwise: nothing is left to change, unless somebody has an ended call run again.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// By what the answer to a subscription may change.
+#[derive(Default)]
+pub struct Watched {
+    calls: Mutex<Vec<Wait>>,
+    rows: AtomicBool,
+}
+
+impl Watched {
+    /// A call was looked up that has not ended.
+    pub fn saw_call(&self, wait: Wait) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
+    }
+
+    /// Rows of the engine are part of the answer.
+    pub fn saw_rows(&self) {
+        self.rows.store(true, Ordering::Relaxed);
+    }
+
+    /// Until there may be something new. Whoever waits for calls only is told; nobody else is.
+    async fn change(&self, pause: Duration) {
+        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        let waits_for_calls = !calls.is_empty();
+        let look = async {
+            match (waits_for_calls, self.rows.load(Ordering::Relaxed)) {
+                (true, false) => std::future::pending().await,
+                (_, true) => tokio::time::sleep(pause.min(ROWS_MAX)).await,
+                (false, false) => tokio::time::sleep(pause.min(IDLE_MAX)).await,
+            }
+        };
+        let mut told: FuturesUnordered<_> = calls.iter_mut().map(Wait::ended).collect();
+        tokio::select! {
+            () = look => {}
+            Some(()) = told.next() => {}
+        }
+    }
+}
 
 /// Runs it. `say` gives `false` when nobody listens any more.
 pub async fn operate<F: Future<Output = bool>>(
@@ -56,13 +100,12 @@ pub async fn operate<F: Future<Output = bool>>(
     request: &Request,
     say: impl Fn(Told) -> F,
 ) {
-    let mut ended = world.jobs().ok().map(|jobs| jobs.ended.subscribe());
-    let mut named = None;
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
         // In a box of its own: a subscription that waits would carry the room for it.
-        let Some((answer, kind)) = Box::pin(once(world, snapshot, request)).await else {
+        let watched = Arc::new(Watched::default());
+        let Some((answer, kind)) = Box::pin(once(world, snapshot, request, &watched)).await else {
             say(Told::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
@@ -83,27 +126,9 @@ pub async fn operate<F: Future<Output = bool>>(
             return;
         }
         last = Some(answer.body);
-        let named = named.get_or_insert_with(|| plain(&request.payload));
-        wait(&mut ended, named, pause).await;
-        pause = (pause * 2).min(LOOK_MAX);
+        watched.change(pause).await;
+        pause = (pause * 2).min(IDLE_MAX);
     }
-}
-
-/// Until a stored call has ended whose id is in `named`, or for a while.
-async fn wait(ended: &mut Option<broadcast::Receiver<Uuid>>, named: &str, pause: Duration) {
-    let told = async {
-        let Some(ended) = ended else { return std::future::pending().await };
-        // Whoever has missed some looks at once.
-        while let Ok(id) = ended.recv().await
-            && !named.contains(id.simple().encode_lower(&mut Uuid::encode_buffer()) as &str)
-        {}
-    };
-    let _ = tokio::time::timeout(pause, told).await;
-}
-
-/// A request in which every id is found, however it is written; only one with escapes in it waits for the next look.
-fn plain(payload: &str) -> String {
-    payload.chars().filter(|letter| *letter != '-').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 fn errors_of(answer: &Answer) -> String {
@@ -111,7 +136,12 @@ fn errors_of(answer: &Answer) -> String {
     body.get("errors").cloned().unwrap_or_else(|| Value::Array(Vec::new())).to_string()
 }
 
-async fn once(world: &Arc<World>, snapshot: &Arc<Snapshot>, request: &Request) -> Option<(Answer, OperationKind)> {
+async fn once(
+    world: &Arc<World>,
+    snapshot: &Arc<Snapshot>,
+    request: &Request,
+    watched: &Arc<Watched>,
+) -> Option<(Answer, OperationKind)> {
     let started = Instant::now();
     let limits = &world.settings.limits;
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
@@ -126,7 +156,7 @@ async fn once(world: &Arc<World>, snapshot: &Arc<Snapshot>, request: &Request) -
         is_get: false,
         response_type: ResponseType::Json,
         shows_status: false,
-        may_subscribe: true,
+        subscription: Some(Arc::clone(watched)),
         deadline: started + limits.request_timeout,
         batch: None,
         handler_headers: HeaderMap::new(),

@@ -23,8 +23,8 @@ use crate::action::shape::{ShapeError, shape};
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::Selected;
 use crate::jobs::Jobs;
-use crate::jobs::job::{Claim, Filter, Job, Outcome, Status, TokenDigest, error_json};
-use crate::jobs::log::StoreError;
+use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, error_json};
+use crate::jobs::log::{PURGE_MAX, StoreError};
 use crate::jobs::retry::{Failure, pause};
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::{RawObject, parse_strict};
@@ -92,8 +92,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often to look for what has run out of time, and to count.
 const CARE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Ended calls that are deleted at one time.
-const PURGE_BATCH: usize = 1_000;
+/// Rounds of care between two looks for ended calls that are too many: to find the oldest costs a walk over all others.
+const COUNT_ROUNDS: u64 = 30;
 
 /// How often to look whether there is a log by now.
 const JOBS_PAUSE: Duration = Duration::from_millis(200);
@@ -107,16 +107,28 @@ pub async fn work(world: &Arc<World>) {
             Err(_) => tokio::time::sleep(JOBS_PAUSE).await,
         }
     };
-    tokio::join!(jobs.store_accepted(), jobs.listen(), claim_and_run(world, jobs), care(world, jobs));
+    tokio::join!(
+        jobs.store_accepted(),
+        jobs.listen(),
+        jobs.look_for_ended(),
+        claim_and_run(world, jobs),
+        care(world, jobs)
+    );
 }
 
 async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
     let Some(interval) = world.settings.jobs.fetch_interval else { return };
+    let mut looked: Option<Instant> = None;
     loop {
         if world.readiness.is_draining() {
             return;
         }
-        match claim(world, jobs).await {
+        // It is not worth a walk over all that waits at each turn.
+        let looks_for_unknown = looked.is_none_or(|looked| looked.elapsed() >= interval);
+        if looks_for_unknown {
+            looked = Some(Instant::now());
+        }
+        match claim(world, jobs, looks_for_unknown).await {
             Ok(0) => {
                 let _ = tokio::time::timeout(interval, async {
                     tokio::select! {
@@ -135,8 +147,8 @@ async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
     }
 }
 
-/// Takes what there is room for: first of the actions that have a limit of their own, then of all others.
-async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>) -> Result<usize, StoreError> {
+/// Takes what there is room for, of each action up to its own limit; and of actions that this replica does not know.
+async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
     let snapshot = world.snapshot.load_full();
     let running = &world.running_jobs;
     let most = world.settings.jobs.concurrency;
@@ -148,26 +160,19 @@ async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>) -> Result<usize, StoreError
         known.push(action.name.clone());
         let limit = room.min(own);
         if limit > 0 {
-            claimed += take(world, jobs, limit, Some(action.name.clone()), Vec::new()).await?;
+            claimed += take(world, jobs, limit, Of::Action(action.name.clone())).await?;
         }
     }
     let room = most.saturating_sub(running.count());
-    if room > 0 {
-        // Those of actions that this replica does not know.
-        claimed += take(world, jobs, room, None, known).await?;
+    if room > 0 && looks_for_unknown {
+        claimed += take(world, jobs, room, Of::AllBut(known)).await?;
     }
     Ok(claimed)
 }
 
-async fn take(
-    world: &Arc<World>,
-    jobs: &Arc<Jobs>,
-    limit: usize,
-    only: Option<String>,
-    not: Vec<String>,
-) -> Result<usize, StoreError> {
+async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
     let lease = world.settings.jobs.lease;
-    let taken = jobs.log.claim(&Claim { limit, lease, only, not }).await?;
+    let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
     let count = taken.len();
     for job in taken {
         world.running_jobs.begin(&job);
@@ -231,7 +236,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
         };
         match done {
             Ok(is_ours) => {
-                jobs.tell_ended(id);
+                jobs.waiting.tell_ended(id);
                 let label = if is_ours { label } else { "stale" };
                 world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
                 tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
@@ -273,7 +278,7 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
         is_get: false,
         response_type: ResponseType::Json,
         shows_status: false,
-        may_subscribe: false,
+        subscription: None,
         deadline: Instant::now() + action.timeout,
         batch: None,
         handler_headers: token.headers(job.id),
@@ -474,10 +479,13 @@ async fn care(world: &Arc<World>, jobs: &Jobs) {
     let too_late = error_json("expired", "the action was not begun before its deadline", None);
     let never_reported = error_json("expired", "the handler did not report its result in time", None);
     let old = Filter { older_than: Some(world.settings.jobs.keep), ..Filter::default() };
-    loop {
+    for round in 0_u64.. {
         let cared = async {
             jobs.log.expire(&too_late, &never_reported).await?;
-            while jobs.log.purge(&old, true, PURGE_BATCH).await? == PURGE_BATCH as u64 {}
+            while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
+            if round.is_multiple_of(COUNT_ROUNDS) {
+                while jobs.log.drop_all_but(world.settings.jobs.keep_calls).await? == u64::from(PURGE_MAX) {}
+            }
             jobs.log.counts().await
         };
         match cared.await {
@@ -486,6 +494,8 @@ async fn care(world: &Arc<World>, jobs: &Jobs) {
                 let (waiting, age) = (&world.metrics.jobs_waiting, &world.metrics.jobs_oldest_seconds);
                 waiting.reset();
                 age.reset();
+                let bytes = counts.iter().map(|count| u64::try_from(count.bytes).unwrap_or_default());
+                jobs.set_stored_bytes(bytes.sum());
                 for count in counts {
                     let labels = [count.action.as_str(), count.status.name()];
                     waiting.with_label_values(&labels).set(count.count);

@@ -201,6 +201,14 @@ impl Readiness {
         if self.is_draining() {
             return Err("shutting down".into());
         }
+        self.engine()
+    }
+
+    /// Whether the engine answered when it was last asked.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn engine(&self) -> Result<(), String> {
         self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

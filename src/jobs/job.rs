@@ -22,6 +22,14 @@ pub struct NewJob {
     pub lifetime: Duration,
 }
 
+impl NewJob {
+    /// What is stored of it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.payload.len() + self.headers.len() + self.session.len()) as u64
+    }
+}
+
 /// Where a call stands. The names are those of Hasura's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -116,10 +124,17 @@ pub struct Claim {
     pub limit: usize,
     /// For how long they are its own, unless it renews them.
     pub lease: Duration,
-    /// Only this action's.
-    pub only: Option<String>,
-    /// Not those of these actions.
-    pub not: Vec<String>,
+    /// Whose.
+    pub of: Of,
+}
+
+/// Whose calls a worker asks for.
+#[derive(Clone, Debug)]
+pub enum Of {
+    /// This action's.
+    Action(String),
+    /// Those of all actions but these. It takes a walk over all calls that wait.
+    AllBut(Vec<String>),
 }
 
 /// Which jobs somebody wants to see, or to change.
@@ -144,6 +159,8 @@ pub struct Count {
     pub count: i64,
     /// Age of the oldest in seconds.
     pub oldest_seconds: f64,
+    /// Bytes that are stored of them.
+    pub bytes: i64,
 }
 
 /// The digest of a token with which a handler reports later.

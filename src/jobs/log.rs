@@ -12,6 +12,12 @@ use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, TokenDigest};
 #[error("the store of asynchronous actions cannot be used: {0}")]
 pub struct StoreError(pub String);
 
+/// Jobs that are looked up at one time.
+pub const LOOK_MAX: usize = 1_000;
+
+/// Jobs that are deleted at one time.
+pub const PURGE_MAX: u32 = 1_000;
+
 /// The log of all calls of asynchronous actions. Each method is one transaction, durable once it returns.
 #[async_trait]
 pub trait JobLog: Send + Sync {
@@ -20,6 +26,9 @@ pub trait JobLog: Send + Sync {
 
     /// The job of this id.
     async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError>;
+
+    /// Which of these jobs have ended. At most [`LOOK_MAX`] at one time.
+    async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
 
     /// Hands out jobs that are due, the oldest first, those whose lease has run out among them. Each attempt is counted
     /// here, so that one which takes the worker with it counts as well.
@@ -66,6 +75,9 @@ pub trait JobLog: Send + Sync {
 
     /// Deletes ended jobs that fit, or all of one action; at most `limit`. How many.
     async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError>;
+
+    /// Deletes ended jobs, but for the newest so many; at most [`PURGE_MAX`] at one time. How many.
+    async fn drop_all_but(&self, newest: usize) -> Result<u64, StoreError>;
 
     /// How many stand where.
     async fn counts(&self) -> Result<Vec<Count>, StoreError>;

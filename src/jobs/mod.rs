@@ -1,25 +1,28 @@
 //! The log of asynchronous actions: what has been accepted is stored before anybody is told, and nothing of it is lost.
 
+mod clock;
 pub mod job;
 pub mod log;
 pub mod postgres;
 pub mod retry;
 pub mod shown;
 pub mod sqlite;
+pub mod waiting;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
-use uuid::Uuid;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::config::settings::{JobStore, Jobs as JobSettings};
 use crate::database::Database;
 use job::NewJob;
-use log::{JobLog, StoreError};
+use log::{JobLog, LOOK_MAX, StoreError};
 use postgres::PostgresLog;
 use sqlite::SqliteLog;
+use waiting::Waiting;
 
 /// The log, as requests and workers use it.
 pub struct Jobs {
@@ -27,11 +30,14 @@ pub struct Jobs {
     pub log: Arc<dyn JobLog>,
     /// Told whenever there may be something to do.
     pub new: Notify,
-    /// Told whenever a call has ended.
-    pub ended: broadcast::Sender<Uuid>,
+    /// Those who wait for the end of a call.
+    pub waiting: Arc<Waiting>,
+    /// Bytes of the calls that have not ended, as far as this replica knows.
+    stored_bytes: AtomicU64,
+    stored_bytes_max: u64,
     shared: Option<Arc<PostgresLog>>,
     inbox: mpsc::Sender<Accepted>,
-    waiting: Mutex<Option<mpsc::Receiver<Accepted>>>,
+    accepted: Mutex<Option<mpsc::Receiver<Accepted>>>,
 }
 
 type Accepted = (NewJob, oneshot::Sender<Result<(), StoreError>>);
@@ -39,8 +45,8 @@ type Accepted = (NewJob, oneshot::Sender<Result<(), StoreError>>);
 /// Calls that wait to be stored; more are refused.
 const INBOX_MAX: usize = 10_000;
 
-/// Ended calls that those who wait have not heard of yet; who misses some looks for himself.
-const ENDED_MAX: usize = 1_024;
+/// How often to look for the end of calls that somebody waits for; most often it is told.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls that are stored at one time.
 const BATCH_MAX: usize = 500;
@@ -65,14 +71,16 @@ impl Jobs {
                 (Arc::clone(&log) as Arc<dyn JobLog>, Some(log))
             }
         };
-        let (inbox, waiting) = mpsc::channel(INBOX_MAX);
+        let (inbox, accepted) = mpsc::channel(INBOX_MAX);
         Ok(Self {
             log,
             new: Notify::new(),
-            ended: broadcast::Sender::new(ENDED_MAX),
+            waiting: Arc::default(),
+            stored_bytes: AtomicU64::new(0),
+            stored_bytes_max: settings.stored_bytes_max as u64,
             shared,
             inbox,
-            waiting: Mutex::new(Some(waiting)),
+            accepted: Mutex::new(Some(accepted)),
         })
     }
 
@@ -81,6 +89,11 @@ impl Jobs {
     /// # Errors
     /// [`StoreError`]: it is not stored, or nobody knows.
     pub async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
+        let (bytes, max) = (job.bytes(), self.stored_bytes_max);
+        if self.stored_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max {
+            self.stored_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(StoreError(format!("the calls that wait take {max} bytes already (async.stored_bytes)")));
+        }
         let (tell, told) = oneshot::channel();
         let full = |_| StoreError("too many calls wait to be stored".into());
         self.inbox.try_send((job, tell)).map_err(full)?;
@@ -90,10 +103,10 @@ impl Jobs {
 
     /// Stores what is accepted, all that waits at one time together: they share one write to the disk. Never returns.
     pub async fn store_accepted(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut waiting) = waiting else { return std::future::pending().await };
+        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut accepted) = accepted else { return std::future::pending().await };
         let mut batch: Vec<Accepted> = Vec::with_capacity(BATCH_MAX);
-        while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        while accepted.recv_many(&mut batch, BATCH_MAX).await > 0 {
             // Whoever has gone away has been told that nobody knows; his call is not stored any more.
             batch.retain(|(_, tell)| !tell.is_closed());
             let jobs: Vec<NewJob> = batch.iter().map(|(job, _)| job.clone()).collect();
@@ -105,17 +118,28 @@ impl Jobs {
         }
     }
 
-    /// Tells those who wait for it.
-    pub fn tell_ended(&self, id: Uuid) {
-        // It fails when nobody waits.
-        let _ = self.ended.send(id);
+    /// What the calls that have not ended take by the store's own count.
+    pub fn set_stored_bytes(&self, bytes: u64) {
+        self.stored_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Looks for the end of calls that somebody waits for, all of them at once. Never returns.
+    pub async fn look_for_ended(&self) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            for ids in self.waiting.ids().chunks(LOOK_MAX) {
+                // Whoever waits is not helped by an error, and others report it.
+                let ended = self.log.ended_of(ids).await.unwrap_or_default();
+                ended.into_iter().for_each(|id| self.waiting.tell_ended(id));
+            }
+        }
     }
 
     /// Hears from other replicas when there is something to do. Never returns.
     pub async fn listen(&self) {
         let Some(shared) = &self.shared else { return std::future::pending().await };
         loop {
-            if let Err(error) = shared.listen(&self.new, &|id| self.tell_ended(id)).await {
+            if let Err(error) = shared.listen(&self.new, &|id| self.waiting.tell_ended(id)).await {
                 tracing::warn!(%error, "other replicas cannot be heard; their work is looked for from time to time");
             }
             tokio::time::sleep(LISTEN_PAUSE).await;

@@ -9,8 +9,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
-use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, Status, TokenDigest};
-use super::log::{JobLog, StoreError};
+use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use super::log::{JobLog, PURGE_MAX, StoreError};
 use crate::database::{Database, DatabaseError, in_time};
 
 /// Two that make it at the same time would get in each other's way.
@@ -38,7 +38,8 @@ const TABLE: &str = "
         lease_until timestamptz,
         completion_digest bytea
     );
-    create index if not exists action_log_due on pillion.action_log (run_after, created_at)
+    drop index if exists pillion.action_log_due;
+    create index if not exists action_log_waiting on pillion.action_log (action_name, created_at)
         where status in ('created', 'processing');
     create index if not exists action_log_ended on pillion.action_log (response_received_at)
         where status in ('completed', 'error');
@@ -229,18 +230,28 @@ impl JobLog for PostgresLog {
         Ok(self.jobs(&sql, &[&id]).await?.into_iter().next())
     }
 
+    async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let sql = "select id from pillion.action_log where id = any ($1) and status in ('completed', 'error')";
+        let rows = self.with(async |client| in_time(client.query(sql, &[&ids])).await).await?;
+        rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
+    }
+
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
+        let (of, names): (_, &(dyn ToSql + Sync)) = match &claim.of {
+            Of::Action(name) => ("= $3", name),
+            Of::AllBut(names) => ("<> all ($3::text[])", names),
+        };
         let sql = format!(
             "with due as (select id from pillion.action_log where status in ('created', 'processing') \
              and run_after <= clock_timestamp() and (status = 'created' or lease_until <= clock_timestamp()) \
              and completion_digest is null and expires_at > clock_timestamp() \
-             and ($3::text is null or action_name = $3) and action_name <> all ($4::text[]) \
+             and action_name {of} \
              order by created_at limit $1 for update skip locked) \
              update pillion.action_log as log set status = 'processing', attempts = attempts + 1, \
              lease_until = clock_timestamp() + $2::float8 * interval '1 second' from due where log.id = due.id \
              returning log.{COLUMNS}"
         );
-        let values: Values<'_> = &[&rows(claim.limit), &seconds(claim.lease), &claim.only, &claim.not];
+        let values: Values<'_> = &[&rows(claim.limit), &seconds(claim.lease), names];
         let mut jobs = self.jobs(&sql, values).await?;
         jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
         Ok(jobs)
@@ -344,15 +355,31 @@ impl JobLog for PostgresLog {
         self.with(async |client| in_time(client.execute(&sql, values)).await).await
     }
 
+    async fn drop_all_but(&self, newest: usize) -> Result<u64, StoreError> {
+        let sql = "delete from pillion.action_log where id in (select id from pillion.action_log \
+                   where status in ('completed', 'error') order by response_received_at desc limit $2 offset $1)";
+        let values: Values<'_> = &[&rows(newest), &i64::from(PURGE_MAX)];
+        self.with(async |client| in_time(client.execute(sql, values)).await).await
+    }
+
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        // What is stored beside the row is not fetched to be measured.
         let sql = "select action_name, status, count(*), \
-                   extract(epoch from clock_timestamp() - min(created_at))::float8 from pillion.action_log \
+                   extract(epoch from clock_timestamp() - min(created_at))::float8, \
+                   sum(pg_column_size(input_payload) + pg_column_size(request_headers) \
+                   + pg_column_size(session_variables))::bigint from pillion.action_log \
                    where status in ('created', 'processing') group by action_name, status";
         let rows = self.with(async |client| in_time(client.query(sql, &[])).await).await?;
         let read = |row: &Row| -> Result<Count, tokio_postgres::Error> {
             let status: String = row.try_get(1)?;
             let status = Status::of(&status).unwrap_or(Status::Error);
-            Ok(Count { action: row.try_get(0)?, status, count: row.try_get(2)?, oldest_seconds: row.try_get(3)? })
+            Ok(Count {
+                action: row.try_get(0)?,
+                status,
+                count: row.try_get(2)?,
+                oldest_seconds: row.try_get(3)?,
+                bytes: row.try_get(4)?,
+            })
         };
         rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
     }

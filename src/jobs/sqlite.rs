@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use humantime::format_rfc3339_micros;
@@ -11,8 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::job::{Claim, Count, Filter, Job, NewJob, Outcome, Status, TokenDigest};
-use super::log::{JobLog, StoreError};
+use super::clock::Clock;
+use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use super::log::{JobLog, PURGE_MAX, StoreError};
 
 /// The edition of the table that this program writes.
 const EDITION: i64 = 1;
@@ -37,11 +38,17 @@ const TABLE: &str = "
         lease_until integer,
         completion_digest blob
     ) strict;
-    create index if not exists action_log_due on action_log (run_after, created_at)
+    drop index if exists action_log_due;
+    create index if not exists action_log_waiting on action_log (action_name, created_at)
         where status in ('created', 'processing');
     create index if not exists action_log_ended on action_log (response_received_at)
         where status in ('completed', 'error');
 ";
+
+/// The latest time at which anything was stored; both halves are answered by an index.
+const LATEST: &str = "select max(coalesce((select max(response_received_at) from action_log \
+                      where status in ('completed', 'error')), 0), coalesce((select max(created_at) from action_log \
+                      where status in ('created', 'processing')), 0))";
 
 const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
                        created_at, status, attempts, failures";
@@ -51,6 +58,7 @@ type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 /// The log. All work is done by one thread, in the order in which it comes.
 pub struct SqliteLog {
     work: mpsc::Sender<Work>,
+    clock: Clock,
     /// Held as long as the file is in use.
     _lock: Option<File>,
 }
@@ -82,11 +90,13 @@ impl SqliteLog {
         }
         connection.execute_batch(TABLE).map_err(failed)?;
         connection.pragma_update(None, "user_version", EDITION).map_err(failed)?;
+        let latest: i64 = connection.query_row(LATEST, [], |row| row.get(0)).map_err(failed)?;
+        let clock = Clock::start(latest);
         let (work, queue) = mpsc::channel::<Work>();
         let run = move || queue.iter().for_each(|work| work(&mut connection));
         let started = std::thread::Builder::new().name("jobs-sqlite".into()).spawn(run);
         started.map_err(|error| StoreError(error.to_string()))?;
-        Ok(Self { work, _lock: lock })
+        Ok(Self { work, clock, _lock: lock })
     }
 
     async fn run<T: Send + 'static>(
@@ -99,6 +109,12 @@ impl SqliteLog {
         let work: Work = Box::new(move |connection| drop(tell.send(work(connection))));
         self.work.send(work).map_err(|_| ended())?;
         Ok(told.await.map_err(|_| ended())??)
+    }
+
+    /// What a filter asks for, as values for [`FITS`].
+    fn bounds(&self, filter: &Filter) -> (Option<String>, Option<&'static str>, i64) {
+        let before = filter.older_than.map_or(i64::MAX, |age| self.clock.before(age));
+        (filter.action.clone(), filter.status.map(Status::name), before)
     }
 
     /// Changes one row; says whether there was one.
@@ -127,18 +143,6 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", "off")?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     Ok(())
-}
-
-fn now() -> i64 {
-    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn after(duration: Duration) -> i64 {
-    now().saturating_add(micros(duration))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -176,7 +180,7 @@ fn parts(outcome: &Outcome) -> (&'static str, Option<String>, Option<String>) {
 #[async_trait]
 impl JobLog for SqliteLog {
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
-        let jobs = jobs.to_vec();
+        let (jobs, clock) = (jobs.to_vec(), self.clock);
         self.run(move |connection| {
             let transaction = connection.transaction()?;
             {
@@ -186,7 +190,7 @@ impl JobLog for SqliteLog {
                 )?;
                 for job in &jobs {
                     let id = job.id.to_string();
-                    let (now, end) = (now(), after(job.lifetime));
+                    let (now, end) = (clock.now(), clock.after(job.lifetime));
                     insert.execute(params![id, job.action, job.payload, job.headers, job.session, now, end])?;
                 }
             }
@@ -203,22 +207,42 @@ impl JobLog for SqliteLog {
         .await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
-        let claim = claim.clone();
+    async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
         self.run(move |connection| {
-            let marks = vec!["?"; claim.not.len()].join(", ");
-            let only = if claim.only.is_some() { "and action_name = ?4" } else { "and ?4 is null" };
+            let sql = format!(
+                "select id from action_log where id in ({}) and status in ('completed', 'error')",
+                vec!["?"; ids.len()].join(", ")
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found: Vec<String> =
+                statement.query_map(params_from_iter(ids), |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(found.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
+        })
+        .await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
+        let (claim, clock) = (claim.clone(), self.clock);
+        self.run(move |connection| {
+            let (of, names) = match claim.of {
+                Of::Action(name) => ("= ?4".to_owned(), vec![name]),
+                Of::AllBut(names) => {
+                    let marks: Vec<String> = (4..4 + names.len()).map(|number| format!("?{number}")).collect();
+                    (format!("not in ({})", marks.join(", ")), names)
+                }
+            };
             let sql = format!(
                 "update action_log set status = 'processing', attempts = attempts + 1, lease_until = ?2 \
                  where id in (select id from action_log where status in ('created', 'processing') \
                  and run_after <= ?1 and (status = 'created' or lease_until <= ?1) and completion_digest is null \
-                 and expires_at > ?1 {only} and action_name not in ({marks}) order by created_at limit ?3) \
+                 and expires_at > ?1 and action_name {of} order by created_at limit ?3) \
                  returning {COLUMNS}"
             );
             let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
             let mut values: Vec<Box<dyn rusqlite::ToSql>> =
-                vec![Box::new(now()), Box::new(after(claim.lease)), Box::new(limit), Box::new(claim.only)];
-            values.extend(claim.not.into_iter().map(|name| Box::new(name) as Box<dyn rusqlite::ToSql>));
+                vec![Box::new(clock.now()), Box::new(clock.after(claim.lease)), Box::new(limit)];
+            values.extend(names.into_iter().map(|name| Box::new(name) as Box<dyn rusqlite::ToSql>));
             let mut statement = connection.prepare_cached(&sql)?;
             let mut jobs =
                 statement.query_map(params_from_iter(values), read)?.collect::<rusqlite::Result<Vec<Job>>>()?;
@@ -230,7 +254,7 @@ impl JobLog for SqliteLog {
 
     async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError> {
         let sql = "update action_log set lease_until = ?3 where id = ?1 and attempts = ?2 and status = 'processing'";
-        self.change(sql, (id.to_string(), attempt, after(lease))).await
+        self.change(sql, (id.to_string(), attempt, self.clock.after(lease))).await
     }
 
     async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {
@@ -238,20 +262,20 @@ impl JobLog for SqliteLog {
         let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \
                    lease_until = null, completion_digest = null, request_headers = '{}' \
                    where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, status, value, errors, now())).await
+        self.change(sql, (id.to_string(), attempt, status, value, errors, self.clock.now())).await
     }
 
     async fn retry(&self, id: Uuid, attempt: i32, pause: Duration) -> Result<bool, StoreError> {
         let sql = "update action_log set status = 'created', failures = failures + 1, run_after = ?3, lease_until = null \
                    where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, after(pause))).await
+        self.change(sql, (id.to_string(), attempt, self.clock.after(pause))).await
     }
 
     async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError> {
         let sql = "update action_log set status = 'created', attempts = attempts - 1, run_after = ?3, \
                    lease_until = null where id = ?1 and attempts = ?2 and status = 'processing' \
                    and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, now())).await
+        self.change(sql, (id.to_string(), attempt, self.clock.now())).await
     }
 
     async fn leave_to_handler(
@@ -263,17 +287,17 @@ impl JobLog for SqliteLog {
     ) -> Result<bool, StoreError> {
         let sql = "update action_log set completion_digest = ?3, lease_until = ?4 \
                    where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, digest.to_vec(), after(patience))).await
+        self.change(sql, (id.to_string(), attempt, digest.to_vec(), self.clock.after(patience))).await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
-        let digest = digest.to_vec();
+        let (digest, now) = (digest.to_vec(), self.clock.now());
         self.run(move |connection| {
             let sql = format!(
                 "select {COLUMNS} from action_log where id = ?1 and completion_digest = ?2 \
                  and status = 'processing' and lease_until > ?3"
             );
-            connection.prepare_cached(&sql)?.query_row(params![id.to_string(), digest, now()], read).optional()
+            connection.prepare_cached(&sql)?.query_row(params![id.to_string(), digest, now], read).optional()
         })
         .await
     }
@@ -283,29 +307,28 @@ impl JobLog for SqliteLog {
         let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \
                    lease_until = null, completion_digest = null, request_headers = '{}' \
                    where id = ?1 and completion_digest = ?2 and status = 'processing' and lease_until > ?6";
-        self.change(sql, (id.to_string(), digest.to_vec(), status, value, errors, now())).await
+        self.change(sql, (id.to_string(), digest.to_vec(), status, value, errors, self.clock.now())).await
     }
 
     async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError> {
-        let (too_late, never_reported) = (too_late.to_owned(), never_reported.to_owned());
+        let (too_late, never_reported, now) = (too_late.to_owned(), never_reported.to_owned(), self.clock.now());
         self.run(move |connection| {
             let sql = "update action_log set status = 'error', response_received_at = ?1, lease_until = null, \
                        request_headers = '{}', errors = iif(completion_digest is null, ?2, ?3), \
                        completion_digest = null \
                        where status in ('created', 'processing') and (status = 'created' or lease_until <= ?1) \
                        and (expires_at <= ?1 or completion_digest is not null)";
-            let count = connection.prepare_cached(sql)?.execute(params![now(), too_late, never_reported])?;
+            let count = connection.prepare_cached(sql)?.execute(params![now, too_late, never_reported])?;
             Ok(u64::try_from(count).unwrap_or(u64::MAX))
         })
         .await
     }
 
     async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError> {
-        let filter = filter.clone();
+        let (action, status, before) = self.bounds(filter);
         self.run(move |connection| {
             let sql = format!("select {COLUMNS} from action_log where {FITS} order by created_at desc limit ?4");
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let (action, status, before) = bounds(&filter);
             let mut statement = connection.prepare_cached(&sql)?;
             statement.query_map(params![action, status, before, limit], read)?.collect()
         })
@@ -313,46 +336,60 @@ impl JobLog for SqliteLog {
     }
 
     async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError> {
-        let sql = "update action_log set status = 'created', attempts = attempts + 1, failures = 0, run_after = ?2, \
-                   expires_at = ?3, response_payload = null, errors = null, response_received_at = null \
+        let sql = "update action_log set status = 'created', attempts = attempts + 1, failures = 0, run_after = 0, \
+                   expires_at = ?2, response_payload = null, errors = null, response_received_at = null \
                    where id = ?1 and status in ('completed', 'error')";
-        self.change(sql, (id.to_string(), now(), after(lifetime))).await
+        self.change(sql, (id.to_string(), self.clock.after(lifetime))).await
     }
 
     async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError> {
         let sql = "update action_log set status = 'error', errors = ?2, response_received_at = ?3, lease_until = null, \
                    completion_digest = null, request_headers = '{}' \
                    where id = ?1 and status in ('created', 'processing')";
-        self.change(sql, (id.to_string(), errors.to_owned(), now())).await
+        self.change(sql, (id.to_string(), errors.to_owned(), self.clock.now())).await
     }
 
     async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError> {
-        let filter = filter.clone();
+        let (action, status, before) = self.bounds(filter);
         self.run(move |connection| {
             let ended = if ended_only { "and status in ('completed', 'error')" } else { "" };
             let sql =
                 format!("delete from action_log where id in (select id from action_log where {FITS} {ended} limit ?4)");
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let (action, status, before) = bounds(&filter);
             let count = connection.prepare_cached(&sql)?.execute(params![action, status, before, limit])?;
             Ok(u64::try_from(count).unwrap_or(u64::MAX))
         })
         .await
     }
 
+    async fn drop_all_but(&self, newest: usize) -> Result<u64, StoreError> {
+        let newest = i64::try_from(newest).unwrap_or(i64::MAX);
+        self.run(move |connection| {
+            let sql = "delete from action_log where id in (select id from action_log \
+                       where status in ('completed', 'error') order by response_received_at desc limit ?2 offset ?1)";
+            let count = connection.prepare_cached(sql)?.execute(params![newest, PURGE_MAX])?;
+            Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
-        self.run(|connection| {
-            let sql = "select action_name, status, count(*), min(created_at) from action_log \
+        let now = self.clock.now();
+        self.run(move |connection| {
+            let sql = "select action_name, status, count(*), min(created_at), \
+                       sum(octet_length(input_payload) + octet_length(request_headers) + octet_length(session_variables)) \
+                       from action_log \
                        where status in ('created', 'processing') group by action_name, status";
             let mut statement = connection.prepare_cached(sql)?;
             let read = |row: &Row<'_>| {
                 let (status, oldest): (String, i64) = (row.get(1)?, row.get(3)?);
-                let age = Duration::from_micros(u64::try_from(now() - oldest).unwrap_or_default());
+                let age = Duration::from_micros(u64::try_from(now - oldest).unwrap_or_default());
                 Ok(Count {
                     action: row.get(0)?,
                     status: Status::of(&status).unwrap_or(Status::Error),
                     count: row.get(2)?,
                     oldest_seconds: age.as_secs_f64(),
+                    bytes: row.get(4)?,
                 })
             };
             statement.query_map([], read)?.collect()
@@ -363,8 +400,3 @@ impl JobLog for SqliteLog {
 
 /// What a filter asks for, by its bounds.
 const FITS: &str = "(?1 is null or action_name = ?1) and (?2 is null or status = ?2) and created_at <= ?3";
-
-fn bounds(filter: &Filter) -> (Option<String>, Option<&'static str>, i64) {
-    let before = filter.older_than.map_or(i64::MAX, |age| now().saturating_sub(micros(age)));
-    (filter.action.clone(), filter.status.map(Status::name), before)
-}

@@ -118,7 +118,7 @@ impl Visit {
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
             deadline: ctx.started + gate.world.settings.limits.request_timeout,
-            may_subscribe: false,
+            subscription: None,
             batch: None,
             handler_headers: HeaderMap::new(),
             authenticated: OnceCell::new(),

@@ -16,11 +16,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use uuid::Uuid;
 
 use super::engine::{self, EngineSocket, Introduction};
 use super::{
-    BAD_REQUEST, Close, EVENTS_MAX, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS,
-    NO_TEXT, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, SILENCE_MAX, TOO_LARGE,
+    BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE,
+    LAST_WORDS, NO_TEXT, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE,
     TOO_MANY_INITS, TOO_MANY_PINGS, UNAUTHORIZED, headers,
 };
 use crate::auth::Authenticated;
@@ -99,6 +100,8 @@ struct Conversation<S> {
     engine: Option<EngineEnd>,
     last_heard: Instant,
     pings: (Instant, usize),
+    /// When it is closed, once the process ends.
+    leaves: Option<Instant>,
 }
 
 /// Why the conversation is over.
@@ -134,6 +137,7 @@ where
         engine: None,
         last_heard: Instant::now(),
         pings: (Instant::now(), 0),
+        leaves: None,
     };
     let end = conversation.go_on(&mut stream, told).await;
     let frame = match end {
@@ -158,13 +162,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();
+        let keep_alive = KEEP_ALIVE.min(self.world.settings.socket_timeout / 3);
         loop {
             tokio::select! {
                 message = stream.next() => self.hear(message).await?,
                 Some(event) = told.recv() => self.tell(event).await?,
                 _ = tick.tick() => {
                     self.check(opened)?;
-                    if self.introduced.is_some() && kept_alive.elapsed() >= KEEP_ALIVE {
+                    if self.introduced.is_some() && kept_alive.elapsed() >= keep_alive {
                         kept_alive = Instant::now();
                         self.say(self.visitor.vocabulary.keep_alive()).await?;
                         self.send(Message::Ping(Vec::new().into())).await?;
@@ -175,15 +180,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     }
 
     /// What ends a conversation without anybody saying anything.
-    fn check(&self, opened: Instant) -> Going {
-        if self.world.readiness.is_draining() {
+    fn check(&mut self, opened: Instant) -> Going {
+        if self.world.readiness.is_draining() && self.is_time_to_go() {
             let is_hasura = self.world.snapshot.load().dialect == Dialect::Hasura;
             return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
         }
         if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
             return Err(End::Close(INIT_TOO_LATE));
         }
-        if self.last_heard.elapsed() >= SILENCE_MAX {
+        if self.last_heard.elapsed() >= self.world.settings.socket_timeout {
             return Err(End::Gone);
         }
         let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
@@ -191,6 +196,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             return Err(End::Close(FORBIDDEN));
         }
         Ok(())
+    }
+
+    /// Some sockets are closed at once, others later, within half of the time that there is.
+    fn is_time_to_go(&mut self) -> bool {
+        let world = &self.world;
+        let leaves = self.leaves.get_or_insert_with(|| {
+            let sockets = u32::try_from(world.metrics.requests_in_flight.get()).unwrap_or_default();
+            let all = FAREWELL.saturating_mul(sockets).min(world.settings.shutdown_timeout / 2);
+            Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
+        });
+        *leaves <= Instant::now()
     }
 
     async fn say_good_bye(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {

@@ -204,7 +204,7 @@ impl Engine {
     /// chooses certificate and site by it.
     #[must_use]
     pub fn host_header(&self) -> Option<String> {
-        self.settings.is_tls.then(|| format!("{}:{}", self.settings.host, self.settings.port))
+        self.settings.is_tls.then(|| self.settings.authority())
     }
 
     /// Is the engine's own name part of each request's address, so that a `Host` beside it would contradict it?
@@ -291,6 +291,14 @@ mod tests {
             mutation_root: None,
             probe_interval: second,
         }
+    }
+
+    #[test]
+    fn a_number_with_colons_stands_in_brackets() {
+        crate::install_tls_provider();
+        let engine = |host| Engine::new(&Upstream { is_tls: true, ..settings(host) }).expect("an engine");
+        assert_eq!(engine("::1").host_header().as_deref(), Some("[::1]:8080"));
+        assert_eq!(engine("engine").host_header().as_deref(), Some("engine:8080"));
     }
 
     #[test]

@@ -17,6 +17,9 @@ fn health_readiness_and_metrics(engines: &Engines) {
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
     assert_eq!(pillion.admin("/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(pillion.admin("/readyz"), (200, "ready\n".to_owned()));
+    let details = pillion.admin("/readyz?verbose").1;
+    assert!(details.starts_with("ready\nupstream: ok\nactions: "), "{details}");
+    assert!(details.contains("\nasync.store: none"), "{details}");
     assert_eq!(pillion.admin("/nothing").0, 404);
     let mut client = pillion.client();
     client.ask("{ count }");

@@ -11,7 +11,7 @@ use super::harness::client::Client;
 use super::harness::engines::{Engines, OwnPostgres, TablesEngine};
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
+use super::harness::{library, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
@@ -35,7 +35,7 @@ pub const TESTS: &[super::Test] = &[
 ];
 
 /// A store of each kind that nobody else uses.
-fn stores(engines: &Engines, name: &str) -> [String; 2] {
+pub fn stores(engines: &Engines, name: &str) -> [String; 2] {
     let file = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}.db", std::process::id()));
     remove(&file.display().to_string());
     [format!("sqlite://{}", file.display()), engines.new_database(name)]
@@ -48,7 +48,7 @@ fn remove(path: &str) {
 }
 
 /// Removes the file of a store, if it is one.
-struct Store(String);
+pub struct Store(pub String);
 
 impl Drop for Store {
     fn drop(&mut self) {
@@ -58,20 +58,24 @@ impl Drop for Store {
     }
 }
 
-fn setup(engine: u16, handlers: &Scripted, store: &str) -> Setup {
+/// The actions of Hasura's own tests for asynchronous actions.
+pub fn setup(engine: u16, handlers: &Scripted, store: &str) -> Setup {
     let setup = Setup::before(engine).with_actions("hasura-async", handlers.port);
     setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("PILLION_ASYNC_STORE", store)
 }
 
-fn start(engine: u16, handlers: &Scripted, store: &str, config: &str) -> Pillion {
+/// Starts it in Hasura's dialect.
+pub fn start(engine: u16, handlers: &Scripted, store: &str, config: &str) -> Pillion {
     setup(engine, handlers, store).config(&format!("dialect: hasura\n{config}")).start().wait_until_ready()
 }
 
-const ADMIN: &[(&str, &str)] = &[];
+/// The admin's headers, but for the secret.
+pub const ADMIN: &[(&str, &str)] = &[];
 const USER: &[(&str, &str)] = &[("X-Hasura-Role", "user"), ("X-Hasura-User-Id", "1")];
 const OTHER: &[(&str, &str)] = &[("X-Hasura-Role", "user"), ("X-Hasura-User-Id", "2")];
 
-fn ask_as(pillion: &Pillion, headers: &[(&str, &str)], query: &str, variables: &Value) -> Value {
+/// Asks with the admin secret and these headers.
+pub fn ask_as(pillion: &Pillion, headers: &[(&str, &str)], query: &str, variables: &Value) -> Value {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let own = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
     pillion.client().request("POST", "/graphql", &[&own, headers].concat(), body.as_bytes()).json()
@@ -83,7 +87,7 @@ fn engines_field(pillion: &Pillion) -> Value {
 }
 
 /// Sends a mutation of one action and gives the id that it answers.
-fn accept(pillion: &Pillion, headers: &[(&str, &str)], mutation: &str) -> String {
+pub fn accept(pillion: &Pillion, headers: &[(&str, &str)], mutation: &str) -> String {
     let answer = ask_as(pillion, headers, mutation, &json!({}));
     let id = answer["data"].as_object().and_then(|data| data.values().next()).and_then(Value::as_str);
     id.unwrap_or_else(|| panic!("{answer}")).to_owned()
@@ -96,7 +100,7 @@ fn look(pillion: &Pillion, headers: &[(&str, &str)], action: &str, id: &str, sel
 }
 
 /// Waits for the end of a call, and gives what is selected of it.
-fn wait_for(pillion: &Pillion, headers: &[(&str, &str)], action: &str, id: &str, selection: &str) -> Value {
+pub fn wait_for(pillion: &Pillion, headers: &[(&str, &str)], action: &str, id: &str, selection: &str) -> Value {
     let has_ended = || {
         let seen = look(pillion, headers, action, id, "errors output { __typename }");
         let call = &seen["data"][action];
@@ -482,7 +486,8 @@ fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
 }
 
 /// So many calls, or as many as `make chaos` wants.
-fn many(calls: usize) -> usize {
+/// How many in a small test; `make chaos` says how many in a long one.
+pub fn many(calls: usize) -> usize {
     std::env::var("PILLION_CHAOS_CALLS").map_or(calls, |calls| calls.parse().expect("a number"))
 }
 
@@ -623,10 +628,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
 fn no_id_without_its_call_on_disk(engines: &Engines) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-faulty-{}", std::process::id()));
     let _ = std::fs::create_dir(&folder);
-    let (library, file) = (folder.join("faulty.so"), folder.join("faulty.db"));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/faulty.c");
-    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]).status();
-    assert!(status.is_ok_and(|status| status.success()), "the faulty disk");
+    let (library, file) = (library("faulty.c"), folder.join("faulty.db"));
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let store = format!("sqlite://{}", file.display());
@@ -636,7 +638,7 @@ fn no_id_without_its_call_on_disk(engines: &Engines) {
     for fault in faults {
         remove(&file.display().to_string());
         let setup = || setup(engines.postgraphile, &handlers, &store).config(config);
-        let faulty = setup().env("LD_PRELOAD", &library.display().to_string()).env("FAULT_AT", &fault.to_string());
+        let faulty = setup().env("LD_PRELOAD", &library.0.display().to_string()).env("FAULT_AT", &fault.to_string());
         let (mut ids, log) = match faulty.try_start() {
             Err(log) => (Vec::new(), log),
             Ok(pillion) => {

@@ -25,6 +25,7 @@ mod drain;
 mod events;
 mod faults;
 mod introspection;
+mod job_stores;
 mod jobs;
 mod keys;
 mod metadata;
@@ -72,6 +73,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("events", events::TESTS),
         ("faults", faults::TESTS),
         ("introspection", introspection::TESTS),
+        ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),
         ("keys", keys::TESTS),
         ("metadata", metadata::TESTS),

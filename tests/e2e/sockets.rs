@@ -30,6 +30,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
     ("other_protocols_pass_through", other_protocols_pass_through),
     ("whoever_does_not_read_is_let_go", whoever_does_not_read_is_let_go),
+    ("whoever_is_not_there_any_more_is_let_go", whoever_is_not_there_any_more_is_let_go),
     ("pages_of_other_origins", pages_of_other_origins),
 ];
 
@@ -288,6 +289,28 @@ fn sockets_end_with_the_program(engines: &Engines) {
     pillion.signal("TERM");
     assert_eq!(closed(hear(&mut socket)), 1001);
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+}
+
+/// One whose connection is as good as ever, but who says nothing, not even that he is there.
+fn whoever_is_not_there_any_more_is_let_go(engines: &Engines) {
+    let handlers = Scripted::start();
+    let config = "clients: { socket_timeout: 2s }\n";
+    let pillion = setup(engines.postgraphile, &handlers).config(config).start().wait_until_ready();
+    let open_sockets = || pillion.metric("pillion_requests_in_flight");
+    let silent = ready(&pillion, MODERN, &[], "{}");
+    let mut alive = ready(&pillion, MODERN, &[], "{}");
+    assert!(open_sockets() >= 2.0);
+    alive.get_ref().set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+    wait_until("that the silent one is let go", || {
+        // It answers pings while it reads.
+        let _ = alive.read();
+        open_sockets() <= 1.0
+    });
+    say(&mut alive, r#"{"type":"ping"}"#);
+    wait_until("an answer to the one who is there", || {
+        alive.read().is_ok_and(|message| message.to_text().is_ok_and(|text| text.contains("pong")))
+    });
+    drop(silent);
 }
 
 fn a_token_that_expires_ends_a_socket(engines: &Engines) {

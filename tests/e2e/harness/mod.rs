@@ -45,3 +45,22 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
 }
+
+/// A library to be preloaded, removed at the end.
+pub struct Library(pub std::path::PathBuf);
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Builds a library to be preloaded from a file in `tests/engines`.
+pub fn library(source: &str) -> Library {
+    let file = std::env::temp_dir().join(format!("pillion-e2e-{source}-{}.so", std::process::id()));
+    let source = format!("{}/tests/engines/{source}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = std::process::Command::new("cc");
+    let status = command.args(["-shared", "-fPIC", "-o"]).arg(&file).args([&source, "-ldl"]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{source}");
+    Library(file)
+}

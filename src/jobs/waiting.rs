@@ -1,0 +1,90 @@
+//! Who waits for the end of which call, so that the store is asked once for all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The calls that somebody waits for.
+#[derive(Default)]
+pub struct Waiting(Mutex<HashMap<Uuid, watch::Sender<()>>>);
+
+/// Somebody waits for the end of a call, until this is dropped. An end that was told since it was made is not missed.
+pub struct Wait {
+    id: Uuid,
+    told: watch::Receiver<()>,
+    waiting: Arc<Waiting>,
+}
+
+impl Waiting {
+    /// From now on the end of this call is told.
+    #[must_use]
+    pub fn wait_for(self: &Arc<Self>, id: Uuid) -> Wait {
+        let told = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
+        Wait { id, told, waiting: Arc::clone(self) }
+    }
+
+    /// Tells those who wait for it.
+    pub fn tell_ended(&self, id: Uuid) {
+        if let Some(tell) = self.calls().get(&id) {
+            tell.send_replace(());
+        }
+    }
+
+    /// All that somebody waits for.
+    #[must_use]
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.calls().keys().copied().collect()
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wait {
+    /// Returns when the call has ended.
+    pub async fn ended(&mut self) {
+        // The sender is there as long as we are.
+        let _ = self.told.changed().await;
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut calls = self.waiting.calls();
+        if calls.get(&self.id).is_some_and(|tell| tell.receiver_count() <= 1) {
+            calls.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_to_all_who_wait_for_it_and_forgotten_with_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let waiting = Arc::new(Waiting::default());
+            let (id, other) = (Uuid::new_v4(), Uuid::new_v4());
+            let (mut first, mut second) = (waiting.wait_for(id), waiting.wait_for(id));
+            let mut third = waiting.wait_for(other);
+            waiting.tell_ended(id);
+            first.ended().await;
+            second.ended().await;
+            tokio::select! {
+                biased;
+                () = third.ended() => panic!("that call has not ended"),
+                () = std::future::ready(()) => {}
+            }
+            drop(first);
+            assert_eq!(waiting.ids().len(), 2);
+            drop((second, third));
+            assert!(waiting.ids().is_empty());
+            waiting.tell_ended(id);
+        });
+    }
+}

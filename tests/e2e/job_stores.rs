@@ -1,0 +1,241 @@
+//! What the stores of asynchronous actions hold, and how much of it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use pillion::config::settings::DatabaseSettings;
+use pillion::database::Database;
+use pillion::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
+use pillion::jobs::log::{JobLog, PURGE_MAX};
+use pillion::jobs::postgres::PostgresLog;
+use pillion::jobs::sqlite::SqliteLog;
+use pillion::model::secret::Secret;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::harness::engines::Engines;
+use super::harness::library;
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::wait_until;
+use super::jobs::{ADMIN, Store, accept, ask_as, many, setup, start, stores, wait_for};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("whoever_is_behind_a_thousand_others_is_found", whoever_is_behind_a_thousand_others_is_found),
+    ("only_the_newest_are_kept", only_the_newest_are_kept),
+    ("in_a_crowd_of_ended_calls", in_a_crowd_of_ended_calls),
+    ("no_more_is_stored_than_allowed", no_more_is_stored_than_allowed),
+    ("a_clock_that_is_set", a_clock_that_is_set),
+];
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn open(store: &str) -> Box<dyn JobLog> {
+    if let Some(path) = store.strip_prefix("sqlite://") {
+        return Box::new(SqliteLog::open(path.as_ref(), false).expect("a store"));
+    }
+    pillion::install_tls_provider();
+    let settings = DatabaseSettings { url: Secret::new(store.to_owned()), tls_ca_file: None };
+    Box::new(PostgresLog::open(Database::new(&settings).expect("a database")).await.expect("a store"))
+}
+
+/// Does something with a store of each kind.
+fn with_each(engines: &Engines, name: &str, work: &impl AsyncFn(&dyn JobLog)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for store in stores(engines, name) {
+        let _store = Store(store.clone());
+        runtime.block_on(async { work(&*open(&store).await).await });
+    }
+}
+
+fn job() -> NewJob {
+    let text = || String::from("{}");
+    let (payload, headers, session) = (text(), text(), text());
+    NewJob { id: Uuid::new_v4(), action: "later".into(), payload, headers, session, lifetime: HOUR }
+}
+
+fn claim(limit: usize, lease: Duration) -> Claim {
+    Claim { limit, lease, of: Of::Action("later".into()) }
+}
+
+fn whoever_is_behind_a_thousand_others_is_found(engines: &Engines) {
+    with_each(engines, "behind", &async |log: &dyn JobLog| {
+        let many: Vec<NewJob> = (0..1_200).map(|_| job()).collect();
+        log.insert(&many).await.expect("stored");
+        assert_eq!(log.claim(&claim(1_200, HOUR)).await.expect("claimed").len(), 1_200);
+        let last = job();
+        log.insert(std::slice::from_ref(&last)).await.expect("stored");
+        // Its worker dies at once, again and again; all others are well.
+        for attempt in 1..=3 {
+            let claimed = log.claim(&claim(10, Duration::ZERO)).await.expect("claimed");
+            let claimed: Vec<_> = claimed.iter().map(|job| (job.id, job.attempts)).collect();
+            assert_eq!(claimed, [(last.id, attempt)]);
+        }
+        for (name, count) in [("later", 0), ("other", 1)] {
+            let claim = Claim { limit: 10, lease: Duration::ZERO, of: Of::AllBut(vec![name.into()]) };
+            assert_eq!(log.claim(&claim).await.expect("claimed").len(), count);
+        }
+    });
+}
+
+fn only_the_newest_are_kept(engines: &Engines) {
+    with_each(engines, "newest", &async |log: &dyn JobLog| {
+        let (ended, waits): (Vec<NewJob>, NewJob) = ((0..10).map(|_| job()).collect(), job());
+        for job in &ended {
+            log.insert(std::slice::from_ref(job)).await.expect("stored");
+            log.claim(&claim(1, HOUR)).await.expect("claimed");
+            let outcome = Outcome::Completed("1".into());
+            assert!(log.finish(job.id, 1, &outcome).await.expect("finished"));
+        }
+        log.insert(std::slice::from_ref(&waits)).await.expect("stored");
+        let ids: Vec<Uuid> = ended.iter().chain([&waits]).map(|job| job.id).collect();
+        assert_eq!(log.ended_of(&ids).await.expect("an answer").len(), 10);
+        assert_eq!(log.drop_all_but(3).await.expect("an answer"), 7);
+        assert_eq!(log.drop_all_but(3).await.expect("an answer"), 0);
+        let mut kept = log.ended_of(&ids).await.expect("an answer");
+        kept.sort();
+        let mut newest = ids[7..10].to_vec();
+        newest.sort();
+        assert_eq!(kept, newest);
+        let waiting = Filter { status: Some(Status::Created), ..Filter::default() };
+        assert_eq!(log.list(&waiting, PURGE_MAX as usize).await.expect("a list").len(), 1);
+        let counts = log.counts().await.expect("counts");
+        assert_eq!(counts.len(), 1);
+        assert!((6..100).contains(&counts[0].bytes), "{counts:?}");
+    });
+}
+
+/// `make chaos` has a million of them.
+fn in_a_crowd_of_ended_calls(engines: &Engines) {
+    let crowd = if many(0) == 0 { 5_000 } else { 1_000_000 };
+    let columns = "id, action_name, input_payload, request_headers, session_variables, response_payload, \
+                   created_at, response_received_at, status, expires_at, attempts";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for store in stores(engines, "crowd") {
+        let _store = Store(store.clone());
+        runtime.block_on(async {
+            let log = open(&store).await;
+            if let Some(path) = store.strip_prefix("sqlite://") {
+                let sql = format!(
+                    "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < {crowd}) \
+                     insert into action_log ({columns}, run_after) select printf('%032x', n), 'later', '{{}}', '{{}}', \
+                     '{{}}', '1', n, n, 'completed', n, 1, 0 from numbers"
+                );
+                rusqlite::Connection::open(path).and_then(|file| file.execute_batch(&sql)).expect("a crowd");
+            } else {
+                let sql = format!(
+                    "insert into pillion.action_log ({columns}) select md5(n::text)::uuid, 'later', '{{}}', '{{}}', \
+                     '{{}}', '1', to_timestamp(n), to_timestamp(n), 'completed', now(), 1 from generate_series(1, {crowd}) n; \
+                     analyze pillion.action_log"
+                );
+                let (client, connection) = tokio_postgres::connect(&store, tokio_postgres::NoTls).await.expect("one");
+                tokio::spawn(connection);
+                client.batch_execute(&sql).await.expect("a crowd");
+            }
+            let mut times = Vec::new();
+            for _ in 0..100 {
+                let job = job();
+                log.insert(std::slice::from_ref(&job)).await.expect("stored");
+                let begun = Instant::now();
+                let claimed = log.claim(&claim(10, HOUR)).await.expect("claimed");
+                times.push(begun.elapsed());
+                assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
+            }
+            times.sort();
+            let begun = Instant::now();
+            let mut deleted = 0;
+            while let count @ 1.. = log.drop_all_but(crowd - 3_500).await.expect("deleted") {
+                deleted += count;
+            }
+            assert_eq!(deleted, 3_500);
+            let store = store.split(':').next().unwrap_or_default();
+            let (claims, deletions) = (times[50], begun.elapsed());
+            eprintln!("{store}: {crowd} ended calls, a claim takes {claims:?}, to delete 3,500 of them {deletions:?}");
+        });
+    }
+}
+
+fn no_more_is_stored_than_allowed(engines: &Engines) {
+    for store in stores(engines, "allowed") {
+        let _store = Store(store.clone());
+        let handlers = Scripted::start();
+        handlers.on_path("/later", Reply::Hang);
+        let config = "async: { stored_bytes: 1KiB, lease: 1s }\n";
+        let pillion = start(engines.postgraphile, &handlers, &store, config);
+        let mut ids = Vec::new();
+        let mutation = "mutation { later(number: 1) }";
+        let refusal = (0..50).find_map(|_| {
+            let answer = ask_as(&pillion, ADMIN, mutation, &json!({}));
+            match answer["data"]["later"].as_str() {
+                Some(id) => ids.push(id.to_owned()),
+                None => return Some(answer),
+            }
+            None
+        });
+        let message = "the action could not be stored and will not run; try again later";
+        assert_eq!(refusal.expect("a refusal")["errors"][0]["message"], json!(message));
+        assert!(pillion.log().contains("async.stored_bytes"), "{}", pillion.log());
+        assert!((2..20).contains(&ids.len()), "{}", ids.len());
+        // Once there is room, calls are accepted again.
+        handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+        for id in &ids {
+            let cancel = format!("/jobs/{id}/cancel");
+            let own = [("Content-Length", "0")];
+            super::harness::client::Client::connect(pillion.admin).request("POST", &cancel, &own, b"");
+        }
+        wait_until("room", || ask_as(&pillion, ADMIN, mutation, &json!({}))["data"]["later"].is_string());
+    }
+}
+
+/// Of the store in a file, which has the system's clock; a database has its own.
+fn a_clock_that_is_set(engines: &Engines) {
+    let [store, _] = stores(engines, "clock");
+    let _store = Store(store.clone());
+    let (library, clock) = (library("clock.c"), Clock::new());
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+    let replica = |config: &str| {
+        let setup = setup(engines.postgraphile, &handlers, &store).config(&format!("dialect: hasura\n{config}"));
+        let setup = setup.env("LD_PRELOAD", &library.0.display().to_string());
+        setup.env("CLOCK_FILE", &clock.0.display().to_string()).start().wait_until_ready()
+    };
+    let ends = |pillion: &_, id: &str| {
+        let call = wait_for(pillion, ADMIN, "later", id, "created_at errors output { id }")["data"]["later"].take();
+        assert_eq!((&call["errors"], &call["output"]), (&Value::Null, &json!([{ "id": 1 }])));
+        call["created_at"].as_str().expect("a time").to_owned()
+    };
+    // Stored by one that runs nothing, and an hour later for the system, which is then set back.
+    clock.set(3600);
+    let waits = accept(&replica("async: { fetch_interval: 0 }\n"), ADMIN, "mutation { later(number: 1) }");
+    clock.set(0);
+    let pillion = replica("async: { deadline: 10m, lease: 10m }\n");
+    let first = ends(&pillion, &waits);
+    let half_an_hour = Duration::from_secs(1800);
+    assert!(first > humantime::format_rfc3339(SystemTime::now() + half_an_hour).to_string(), "the clock was not set");
+    // Time does not go back for who comes later, nor does anything expire when it jumps.
+    clock.set(-3600);
+    let second = ends(&pillion, &accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
+    clock.set(7200);
+    let third = ends(&pillion, &accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
+    assert!(first < second && second < third, "{first} {second} {third}");
+    assert_eq!(handlers.take_seen().len(), 3);
+}
+
+/// How far the system's clock is ahead.
+struct Clock(PathBuf);
+
+impl Clock {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("pillion-e2e-clock-{}", std::process::id())))
+    }
+
+    fn set(&self, seconds: i32) {
+        std::fs::write(&self.0, seconds.to_string()).expect("the clock");
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
