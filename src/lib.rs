@@ -4,6 +4,8 @@
 pub mod action;
 pub mod config;
 pub mod graphql;
+#[cfg(feature = "server")]
+pub mod guards;
 pub mod kriti;
 pub mod model;
 pub mod protocol;

@@ -14,6 +14,7 @@ need npm npm
 need python3 python3
 python3 -c 'import flask' 2>/dev/null || need flask python3-flask
 need psql postgresql-client
+need redis-server redis-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light

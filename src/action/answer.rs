@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::transform::TransformError;
+use crate::model::guard::Refused;
 use crate::model::json::parse_strict;
 
 /// Why a handler gave no usable value. `Display` may be shown to any client.
@@ -38,6 +39,9 @@ pub enum AnswerError {
         /// The status.
         status: u16,
     },
+    /// A guard of the action did not let the call be made.
+    #[error("{}; try again in {} s", .0.message, .0.retry_seconds())]
+    Refused(Refused),
     /// The handler says no, in its own words.
     #[error("{message}")]
     Rejected {
@@ -46,6 +50,12 @@ pub enum AnswerError {
         /// The handler's extensions, or the code it gave, or `unexpected`.
         extensions: Map<String, Value>,
     },
+}
+
+impl From<Refused> for AnswerError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 impl AnswerError {

@@ -10,7 +10,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::config::settings::JobStore;
-use crate::execute::World;
+use crate::execute::{World, guarded_call};
 
 /// Answers on the admin listener.
 pub struct Admin {
@@ -41,7 +41,10 @@ impl Admin {
                 }
                 (status, TEXT, text.into_bytes())
             }
-            "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render()),
+            "/metrics" => {
+                guarded_call::show(&self.world);
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
+            }
             _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics and /jobs\n".to_vec()),
         }
     }

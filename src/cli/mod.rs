@@ -78,7 +78,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
         Kind::Bool => argument.num_args(0..=1).default_missing_value("true").require_equals(true).value_name("BOOL"),
         Kind::Choice(choices) => argument.value_name(choices.join("|")),
         Kind::Duration => argument.value_name("TIME"),
-        Kind::Bytes | Kind::Count => argument.value_name("NUMBER"),
+        Kind::Bytes | Kind::Count | Kind::Number => argument.value_name("NUMBER"),
         Kind::Text | Kind::Secret | Kind::Texts => argument.value_name("VALUE"),
     }
 }

@@ -3,6 +3,7 @@
 use http::header::{self, HeaderName};
 use indexmap::IndexMap;
 
+use super::guard_settings::{self, GuardOverrides};
 use super::yaml::{Fields, Node};
 use crate::model::source::Diagnostic;
 use crate::protocol::hop_by_hop::is_hop_by_hop;
@@ -30,6 +31,8 @@ pub struct ActionSettings {
     pub forwarded_query_params: Vec<String>,
     /// Headers of the handler's answer that the client gets.
     pub response_headers: Vec<HeaderName>,
+    /// What guards it otherwise than all others.
+    pub guards: GuardOverrides,
 }
 
 /// Headers of our own answer that no handler may write.
@@ -81,6 +84,7 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
         is_get: read_method(fields, mistakes),
         forwarded_query_params: read_params(fields, mistakes),
         response_headers: read_response_headers(fields, mistakes),
+        guards: guard_settings::read_overrides(fields, mistakes),
     }
 }
 

@@ -81,6 +81,9 @@ pub fn surroundings<'s>(
         calls_per_action_max: settings.limits.calls_per_action_max,
         jobs: (settings.jobs.attempts, settings.jobs.concurrency_per_action),
         prefixes: &settings.prefixes,
+        guards: &settings.guards,
+        allows_private: settings.handlers.allow_private,
+        allowed_hosts: &settings.handlers.allowed_hosts,
         allows_link_local: settings.handlers.allow_link_local,
         admin_secret,
     }

@@ -10,6 +10,7 @@ use http::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::action_settings::ActionSettings;
+use super::guard_settings::{GuardDefaults, rules_of};
 use super::metadata::{ActionEntry, HeaderSource, Metadata};
 use super::prefix::{self, Prefixes};
 use super::relationship_settings::RelationshipSettings;
@@ -25,7 +26,7 @@ use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, ValuePiece,
     WrittenValue,
 };
-use crate::model::address::names_link_local;
+use crate::model::address::{AllowedHosts, is_private, literal, names_link_local};
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Place, Severity};
@@ -45,6 +46,12 @@ pub struct Surroundings<'s> {
     pub precedence: Precedence,
     /// How often a stored call is tried, and how many of one action run at one time, where the action does not say.
     pub jobs: (usize, usize),
+    /// What guards an action where it does not say.
+    pub guards: &'s GuardDefaults,
+    /// May they go to private networks?
+    pub allows_private: bool,
+    /// To which hosts calls may go.
+    pub allowed_hosts: &'s AllowedHosts,
     /// How often a document may call one action.
     pub calls_per_action_max: usize,
     /// What keeps the actions' names apart from the engine's.
@@ -191,6 +198,8 @@ impl Resolver<'_, '_> {
         let headers = self.headers(&entry, settings);
         self.check_kind(&entry, signature.kind);
         let jobs = self.surroundings.jobs;
+        let own = settings.map(|settings| &settings.guards);
+        let guards = rules_of(self.surroundings.guards, own, self.surroundings.environment, self.mistakes);
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
@@ -214,6 +223,7 @@ impl Resolver<'_, '_> {
             response_transform: entry.response_transform,
             attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),
             concurrency_max: settings.and_then(|settings| settings.concurrency).unwrap_or(jobs.1),
+            guards,
             name: entry.name,
         })
     }
@@ -291,6 +301,14 @@ impl Resolver<'_, '_> {
         if names_link_local(&url) && !self.surroundings.allows_link_local {
             let message = format!("the handler of action '{}' has a link-local or metadata address", entry.name);
             self.error(place, message, "correct it, or set handlers.allow_link_local");
+        }
+        if literal(&url).is_some_and(is_private) && !self.surroundings.allows_private {
+            let message = format!("the handler of action '{}' has an address of a private network", entry.name);
+            self.error(place, message, "correct it, or set handlers.allow_private");
+        }
+        if !self.surroundings.allowed_hosts.allow(&url) {
+            let message = format!("the handler of action '{}' is at a host that is not allowed", entry.name);
+            self.error(place, message, "correct it, or name the host in handlers.allowed_hosts");
         }
         Some(Handler { template: template.clone(), base_url: Secret::new(text), url })
     }

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use url::Url;
 
 use super::action_settings::{self, ActionSettings};
+use super::guard_settings::{self, GuardDefaults};
 use super::prefix::Prefixes;
 use super::relationship_settings::{self, RelationshipSettings};
 use super::settings_table::{Kind, SETTINGS};
@@ -17,7 +18,7 @@ use super::values::Values;
 use super::yaml::Node;
 use crate::action::headers::Precedence;
 use crate::graphql::plan::RootTypes;
-use crate::model::address::names_link_local;
+use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
@@ -52,6 +53,9 @@ pub struct Settings {
     pub origins: Origins,
     pub auth: AuthRules,
     pub handlers: Handlers,
+    pub guards: GuardDefaults,
+    pub redis_url: Option<Secret>,
+    pub address_header: Option<HeaderName>,
     pub keepalive_timeout: Duration,
     pub body_timeout: Duration,
     pub socket_timeout: Duration,
@@ -166,6 +170,10 @@ pub struct Handlers {
     pub tls_ca_file: Option<String>,
     pub use_environment_proxy: bool,
     pub allow_link_local: bool,
+    pub allow_private: bool,
+    pub allowed_hosts: AllowedHosts,
+    /// The files of a certificate chain and its key.
+    pub identity: Option<(String, String)>,
 }
 
 impl Settings {
@@ -212,7 +220,13 @@ impl Settings {
                 tls_ca_file: values.text("handlers.tls_ca_file"),
                 use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
                 allow_link_local: values.bool("handlers.allow_link_local", mistakes),
+                allow_private: values.bool("handlers.allow_private", mistakes),
+                allowed_hosts: read_allowed_hosts(values, mistakes),
+                identity: read_identity(values, mistakes),
             },
+            guards: guard_settings::read_defaults(values, mistakes),
+            redis_url: values.text("redis.url").map(Secret::new),
+            address_header: header_names(values, "clients.address_header", "correct it", mistakes).pop(),
             keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
             socket_timeout: values.duration("clients.socket_timeout", mistakes),
@@ -365,6 +379,28 @@ fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
         values.refuse("cors.domains", &message, "write https://shop.example, https://*.shop.example or *", mistakes);
         Origins::Any
     })
+}
+
+fn read_allowed_hosts(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AllowedHosts {
+    AllowedHosts::parse(&values.texts("handlers.allowed_hosts")).unwrap_or_else(|wrong| {
+        let message = format!("\"{wrong}\" is not a host");
+        let remedy = "write api.example.org, *.example.org or api.example.org:8443";
+        values.refuse("handlers.allowed_hosts", &message, remedy, mistakes);
+        AllowedHosts::default()
+    })
+}
+
+fn read_identity(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<(String, String)> {
+    match (values.text("handlers.tls_cert_file"), values.text("handlers.tls_key_file")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (given, _) => {
+            let key = if given.is_some() { "handlers.tls_cert_file" } else { "handlers.tls_key_file" };
+            let message = "a certificate and its key belong together";
+            values.refuse(key, message, "set handlers.tls_cert_file and handlers.tls_key_file", mistakes);
+            None
+        }
+    }
 }
 
 fn read_tls(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<TlsListener> {

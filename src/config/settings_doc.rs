@@ -40,7 +40,9 @@ pub fn example_yaml() -> String {
         let sample = match kind {
             "integer" => "1",
             "boolean" => "false",
-            "string" => "POST",
+            "string" if key == "method" => "POST",
+            "string" => "allow",
+            _ if key == "rate_limit" => "[5 per 60s by x-hasura-user-id]",
             _ if key == "forwarded_client_headers" => "[authorization]",
             _ => "[]",
         };
@@ -117,6 +119,7 @@ fn schema_of(setting: &Setting) -> Value {
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
         Kind::Bytes => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
         Kind::Duration => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(ms|s|m|h)?$" }),
         Kind::Choice(choices) => json!({ "enum": choices }),
@@ -126,7 +129,7 @@ fn schema_of(setting: &Setting) -> Value {
         if let Some(default) = setting.default {
             let default = match setting.kind {
                 Kind::Bool => json!(default == "true"),
-                Kind::Count => default.parse::<u64>().map_or(Value::Null, Value::from),
+                Kind::Count | Kind::Number => default.parse::<u64>().map_or(Value::Null, Value::from),
                 Kind::Texts => json!([default]),
                 _ => json!(default),
             };

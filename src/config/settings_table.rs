@@ -13,6 +13,8 @@ pub enum Kind {
     Bool,
     /// A whole number of at least one.
     Count,
+    /// A whole number; zero is none.
+    Number,
     /// A number of bytes.
     Bytes,
     /// A span of time.
@@ -30,6 +32,7 @@ impl Kind {
             Self::Texts => "a list of strings",
             Self::Bool => "true or false",
             Self::Count => "a whole number of at least 1",
+            Self::Number => "a whole number",
             Self::Bytes => "a number of bytes such as 10MiB",
             Self::Duration => "a time such as 30s",
         }
@@ -167,6 +170,32 @@ pub const SETTINGS: &[Setting] = &[
     setting("handlers.use_environment_proxy", None, &["PILLION_HANDLERS_USE_ENVIRONMENT_PROXY"], Kind::Bool, Some("false"),
         "Call handlers through HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
 
+    setting("handlers.allowed_hosts", None, &["PILLION_HANDLERS_ALLOWED_HOSTS"], Kind::Texts, None,
+        "Hosts that handlers may be at: api.example.org, *.example.org, api.example.org:8443. Default: all but link-local ones."),
+    setting("handlers.allow_private", None, &["PILLION_HANDLERS_ALLOW_PRIVATE"], Kind::Bool, Some("true"),
+        "May handlers and the auth hook have addresses of private networks and of this machine? In one pod or one cluster they have.\nChecked on the address that is connected to."),
+    setting("handlers.tls_cert_file", None, &["PILLION_HANDLERS_TLS_CERT_FILE"], Kind::Text, None,
+        "The certificate chain with which Pillion shows handlers who it is, PEM."),
+    setting("handlers.tls_key_file", None, &["PILLION_HANDLERS_TLS_KEY_FILE"], Kind::Text, None,
+        "Its private key, PEM."),
+    setting("handlers.signing_secrets", None, &["PILLION_HANDLERS_SIGNING_SECRETS"], Kind::Secret, None,
+        "Signs every call as Standard Webhooks say: whsec_ and base64. While one takes another's place, both, separated by a space."),
+    setting("handlers.calls_at_once", None, &["PILLION_HANDLERS_CALLS_AT_ONCE"], Kind::Count, Some("256"),
+        "Calls of one action at one time, so that a handler which does not answer takes nothing from others."),
+    setting("handlers.calls_waiting", None, &["PILLION_HANDLERS_CALLS_WAITING"], Kind::Number, Some("64"),
+        "Calls of one action that wait for one of those to end; all others are refused at once."),
+    setting("handlers.wait_timeout", None, &["PILLION_HANDLERS_WAIT_TIMEOUT"], Kind::Duration, Some("100ms"),
+        "How long they wait."),
+    setting("handlers.breaker", None, &["PILLION_HANDLERS_BREAKER"], Kind::Bool, Some("false"),
+        "Leave a handler alone when half of at least 20 calls in 10 s had no answer or 5xx; then try it with a single call."),
+    setting("handlers.breaker_pause", None, &["PILLION_HANDLERS_BREAKER_PAUSE"], Kind::Duration, Some("5s"),
+        "For how long it is left alone."),
+    setting("handlers.retries", None, &["PILLION_HANDLERS_RETRIES"], Kind::Number, Some("0"),
+        "How often a query's call is tried again after no answer, 502, 503 or 504, within its timeout. At most a tenth of all calls is."),
+    setting("handlers.rate_limit", None, &["PILLION_HANDLERS_RATE_LIMIT"], Kind::Texts, None,
+        "How often each action may be called: 100 per 1s, 5 per 60s by x-hasura-user-id, 20 per 1s by address. All hold together."),
+    setting("handlers.rate_limit_when_uncounted", None, &["PILLION_HANDLERS_RATE_LIMIT_WHEN_UNCOUNTED"], Kind::Choice(&["allow", "refuse"]), Some("allow"),
+        "What happens to calls while the Redis that counts them is away."),
     setting("clients.keepalive_timeout", None, &["PILLION_CLIENTS_KEEPALIVE_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long a client's unused connection is kept."),
     setting("clients.body_timeout", None, &["PILLION_CLIENTS_BODY_TIMEOUT"], Kind::Duration, Some("60s"),
@@ -174,12 +203,16 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("clients.socket_timeout", None, &["PILLION_CLIENTS_SOCKET_TIMEOUT"], Kind::Duration, Some("60s"),
         "A client on a WebSocket of which nothing has been heard for so long is gone. It is pinged meanwhile."),
+    setting("clients.address_header", None, &["PILLION_CLIENTS_ADDRESS_HEADER"], Kind::Text, None,
+        "The header in which the proxy before Pillion tells the client's address, such as X-Forwarded-For; its last element\ncounts. Without one it is the address of whoever connects."),
     setting("metadata_api.store", Some("metadata-api"), &["PILLION_METADATA_API_STORE"], Kind::Choice(&["off", "folder", "postgres"]), Some("off"),
         "Where POST /v1/metadata and /v1/query of an admin write actions to: nowhere, into the metadata folder, or into\nPostgreSQL, which replicas share. Everything else on these paths passes to the engine."),
     setting("database.url", None, &["PILLION_DATABASE_URL"], Kind::Secret, None,
         "PostgreSQL, for what replicas share: postgres://user:password@host/database. Needed by metadata_api.store: postgres;\nwhat is found there wins over the metadata folder, which is taken over if nothing is."),
     setting("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
         "PEM file with the authorities that the database's certificate may come from, instead of the system's."),
+    setting("redis.url", None, &["PILLION_REDIS_URL"], Kind::Secret, None,
+        "Redis, where replicas count together how often actions are called: redis://user:password@host:6379/0, or rediss://.\nWithout it each counts for itself."),
     setting("async.store", None, &["PILLION_ASYNC_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
         "Where calls of asynchronous actions are stored before they are answered: sqlite:///path for a single replica,\npostgres://user:password@host/database for replicas that share them."),
     setting("async.concurrency", None, &["PILLION_ASYNC_CONCURRENCY"], Kind::Count, Some("32"),
@@ -266,7 +299,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 10] = [
+pub const ACTION_KEYS: [(&str, &str, &str); 17] = [
     ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
     ("attempts", "integer", "How often a stored call of an asynchronous action is tried; see async.attempts."),
     ("concurrency", "integer", "Stored calls of it at one time; see async.concurrency_per_action."),
@@ -288,5 +321,20 @@ pub const ACTION_KEYS: [(&str, &str, &str); 10] = [
         "response_headers",
         "array",
         "Headers of the handler's answer that the client gets. Cookies always go to the client.",
+    ),
+    ("calls_at_once", "integer", "Calls of its handler at one time; see handlers.calls_at_once."),
+    ("calls_waiting", "integer", "Calls that wait for one of those to end; see handlers.calls_waiting."),
+    ("breaker", "boolean", "Leave its handler alone for a while when it fails; see handlers.breaker."),
+    ("retries", "integer", "How often a call is tried again, if it is a query's or idempotent; see handlers.retries."),
+    ("rate_limit", "array", "How often it may be called, instead of handlers.rate_limit. [] is without a limit."),
+    (
+        "rate_limit_when_uncounted",
+        "string",
+        "allow or refuse its calls while the Redis that counts them is away; see handlers.rate_limit_when_uncounted.",
+    ),
+    (
+        "signing_secrets_from_env",
+        "array",
+        "Variables that hold the secrets that sign its calls, instead of handlers.signing_secrets.",
     ),
 ];

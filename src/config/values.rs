@@ -92,10 +92,11 @@ impl Values {
     /// Says that the value is no good.
     pub fn refuse(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
         let origin = self.given.get(key).map_or(&Origin::Default, |given| &given.origin);
+        let is_secret = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::Secret);
         let (place, name) = match origin {
             Origin::Flag(name) => (None, format!("--{name}")),
             Origin::Environment(name) => (None, (*name).to_owned()),
-            Origin::File(place) => (Some(place.clone()), key.to_owned()),
+            Origin::File(place) => (Some(if is_secret { place.unquoted() } else { place.clone() }), key.to_owned()),
             Origin::Default => (None, key.to_owned()),
         };
         mistakes.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
@@ -131,6 +132,11 @@ impl Values {
     pub fn count(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
         let wanted = "a whole number of at least 1";
         self.parsed(key, wanted, mistakes, |text| text.parse().ok().filter(|count| *count > 0)).unwrap_or(1)
+    }
+
+    /// A whole number.
+    pub fn number(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
+        self.parsed(key, "a whole number", mistakes, |text| text.parse().ok()).unwrap_or_default()
     }
 
     /// A number of bytes: `64KiB`, `10MiB`, `100`.

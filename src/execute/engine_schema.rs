@@ -375,6 +375,7 @@ mod tests {
     use crate::config::settings::Introspection;
     use crate::graphql::plan::RootTypes;
     use crate::graphql::scan::Scanner;
+    use crate::guards::Guards;
     use crate::model::limits::Limits;
     use crate::model::response::Dialect;
 
@@ -391,7 +392,7 @@ mod tests {
         let scanner = Arc::new(Scanner::new([]).expect("no names"));
         let introspection = Introspection { merges: true, varies_by: Vec::new() };
         let roots = RootTypes::usual(Dialect::Standard);
-        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, limits, &introspection)
+        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, limits, &introspection, &Guards::default())
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod engine_part;
 pub mod engine_schema;
 pub mod engine_watch;
 pub mod explain;
+pub mod guarded_call;
 pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;

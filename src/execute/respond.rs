@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use http::header::SET_COOKIE;
+use http::header::{RETRY_AFTER, SET_COOKIE};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -165,7 +165,21 @@ fn client_headers(outcome: &Outcome) -> ClientHeaders {
         StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => ClientHeaders::new(),
         StepOutcome::Call(call) => call.client_headers.clone(),
     };
-    outcome.iter().flat_map(|(_, step)| of_step(step)).collect()
+    let retry_after = retry_after(outcome).map(|seconds| (RETRY_AFTER, seconds.into()));
+    outcome.iter().flat_map(|(_, step)| of_step(step)).chain(retry_after).collect()
+}
+
+/// Seconds until all that guards have refused is worth trying again.
+fn retry_after(outcome: &Outcome) -> Option<u64> {
+    let calls = outcome.iter().filter_map(|(_, step)| match step {
+        StepOutcome::Call(call) => Some(call.errors.as_slice()),
+        StepOutcome::Part(_) | StepOutcome::Introspection(_) => None,
+    });
+    let refused = calls.flatten().filter_map(|error| match &error.cause {
+        CallErrorCause::Answer(AnswerError::Refused(refused)) => Some(refused.retry_seconds()),
+        _ => None,
+    });
+    refused.max()
 }
 
 fn called(finished: &Finished<'_>) -> Vec<String> {
@@ -390,6 +404,11 @@ fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> E
         CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
         CallErrorCause::Answer(error @ AnswerError::NotAnId(_)) => {
             (error.to_string(), default_extensions("data-exception"))
+        }
+        CallErrorCause::Answer(error @ AnswerError::Refused(refused)) => {
+            let mut extensions = default_extensions(refused.guard.code());
+            extensions.insert("retryAfter".into(), refused.retry_seconds().into());
+            (error.to_string(), extensions)
         }
         CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
     };

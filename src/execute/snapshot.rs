@@ -16,6 +16,7 @@ use crate::graphql::document::DocumentError;
 use crate::graphql::plan::RootTypes;
 use crate::graphql::scan::{Scanner, Sighting};
 use crate::graphql::schema::{self, RoleSchema};
+use crate::guards::Guards;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     role_schemas: DashMap<String, Arc<RoleSchema>>,
     /// Is introspection answered here?
     pub merges_introspection: bool,
+    /// What guards the actions.
+    pub guards: Guards,
     /// What is known of the engine's schema.
     pub engine_schemas: EngineSchemas,
 }
@@ -73,11 +76,13 @@ impl Snapshot {
         dialect: Dialect,
         limits: Limits,
         introspection: &Introspection,
+        guards: &Guards,
     ) -> Self {
         let bytes_max = limits.plan_cache_bytes_max as u64;
         let entries = limits.plan_cache_bytes_max / (4 * 1024);
         let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
         Self {
+            guards: guards.after(&schema),
             named_roles,
             schema,
             scanner,
@@ -95,7 +100,7 @@ impl Snapshot {
     #[must_use]
     pub fn for_engine(&self, roots: RootTypes, dialect: Dialect, introspection: &Introspection) -> Self {
         let (schema, scanner) = (Arc::clone(&self.schema), Arc::clone(&self.scanner));
-        Self::new(schema, scanner, roots, dialect, self.limits.clone(), introspection)
+        Self::new(schema, scanner, roots, dialect, self.limits.clone(), introspection, &self.guards)
     }
 
     /// Other actions for the same engine.
@@ -106,7 +111,7 @@ impl Snapshot {
         let names = schema.actions.keys().map(String::as_str);
         let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
         let (roots, limits) = (self.roots.clone(), self.limits.clone());
-        Ok(Self::new(Arc::new(schema), scanner, roots, self.dialect, limits, introspection))
+        Ok(Self::new(Arc::new(schema), scanner, roots, self.dialect, limits, introspection, &self.guards))
     }
 
     /// The document of this text, parsed now or before.

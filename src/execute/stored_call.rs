@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::calls::AllowedCall;
+use super::guarded_call;
 use super::run::Running;
 use super::webhook_part::{CallOutcome, shape_with_rows};
 use crate::action::answer::AnswerError;
@@ -21,6 +22,9 @@ use crate::session::Session;
 /// Stores a call. Its id is the answer.
 pub async fn accept(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
     let action = allowed.action();
+    if let Err(refused) = guarded_call::count(running, allowed).await {
+        return CallOutcome::failed(refused.into(), None, true);
+    }
     let outcome = match store(running, allowed).await {
         Ok(id) => CallOutcome::of_json(Value::from(id.to_string()).to_string()),
         Err(reason) => {

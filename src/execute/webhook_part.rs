@@ -1,6 +1,6 @@
 //! One webhook call of a document: what is sent, what its answer means, and what is counted about it.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
@@ -10,7 +10,7 @@ use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
 use super::snapshot::Snapshot;
-use super::{relationship_part, webhook_request};
+use super::{guarded_call, relationship_part, webhook_request};
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
@@ -21,6 +21,7 @@ use crate::model::json::parse_strict;
 use crate::model::types::TypeRef;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
+use crate::webhook::signature::sign;
 
 /// What came of a webhook call.
 #[derive(Debug)]
@@ -82,21 +83,28 @@ impl CallOutcome {
 
 /// Makes the call, shapes its answer and has the rows fetched that belong to it.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
-    let answer = call(running, allowed).await;
+    let answer = match guarded_call::count(running, allowed).await {
+        Ok(()) => timed(running, allowed, guarded_call::call(running, allowed)).await,
+        Err(refused) => Err(refused.into()),
+    };
     let outcome = outcome(running, allowed, answer).await;
     count(running, allowed, label(&outcome));
     outcome
 }
 
-/// Makes the call.
+/// Makes a stored call. Those have limits of their own, so no guard stands before it; `id` is its own.
 ///
 /// # Errors
 /// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
-pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
+pub async fn call(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Result<WebhookAnswer, AnswerError> {
+    timed(running, allowed, exchange(running, allowed, id)).await
+}
+
+async fn timed<T>(running: &Running<'_>, allowed: &AllowedCall, call: impl Future<Output = T>) -> T {
     let metrics = &running.world.metrics;
     let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
     let in_flight = Held::new(&metrics.handler_calls_in_flight);
-    let answer = exchange(running, allowed).await;
+    let answer = call.await;
     drop(in_flight);
     timer.observe_duration();
     answer
@@ -123,6 +131,7 @@ pub fn label_of(error: &AnswerError) -> &'static str {
         AnswerError::Rejected { .. } => "rejected",
         AnswerError::NotJson { .. } => "not_json",
         AnswerError::Status { .. } => "error_status",
+        AnswerError::Refused(_) => "refused",
         AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
         AnswerError::NoAnswer(CallFault::Timeout) => "timeout",
         AnswerError::NoAnswer(CallFault::Connect) => "unreachable",
@@ -229,25 +238,39 @@ fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> Clie
 /// Headers of one answer that go on to the client.
 const CLIENT_HEADERS_MAX: usize = 50;
 
-async fn exchange(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
+/// One exchange with the handler. An old connection that turns out to be dead is no reason to fail.
+///
+/// # Errors
+/// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
+pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Result<WebhookAnswer, AnswerError> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
     let client = running.world.handlers.here();
-    let answer = match call::call(client, prepare(running, allowed, deadline)?).await {
+    let answer = match call::call(client, prepare(running, allowed, deadline, id)?).await {
         // Made anew rather than kept: it is rarely needed.
         Err(CallFault::Broken) if allowed.may_repeat() => {
-            call::call(client, prepare(running, allowed, deadline)?).await
+            call::call(client, prepare(running, allowed, deadline, id)?).await
         }
         first => first,
     };
     Ok(answer?)
 }
 
-fn prepare(running: &Running<'_>, allowed: &AllowedCall, deadline: Instant) -> Result<WebhookCall, AnswerError> {
+fn prepare(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    deadline: Instant,
+    id: &str,
+) -> Result<WebhookCall, AnswerError> {
     let mut outgoing = webhook_request::outgoing(running, allowed)?;
     running.envelope.trace.write(&mut outgoing.headers);
     outgoing.headers.extend(running.envelope.handler_headers.clone());
+    let keys = &allowed.action().guards.signing_keys;
+    if !keys.is_empty() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        sign(&mut outgoing.headers, keys, id, now.as_secs(), &outgoing.body);
+    }
     Ok(WebhookCall {
         method: outgoing.method,
         url: outgoing.url,

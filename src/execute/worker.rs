@@ -302,7 +302,7 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
         merged,
     };
     let allowed = AllowedCall::stored(action, stored.input);
-    let answer = webhook_part::call(&running, &allowed).await;
+    let answer = webhook_part::call(&running, &allowed, &job.id.to_string()).await;
     judge(&running, &allowed, job, answer, &token)
 }
 

@@ -12,6 +12,8 @@ use crate::client::PerThread;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
+use crate::guards::Guards;
+use crate::guards::shared::Shared;
 use crate::jobs::Jobs;
 use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
@@ -37,6 +39,8 @@ pub struct World {
     pub planning_slots: Semaphore,
     /// Bounds the introspection under way: each may hold two large answers.
     pub introspection_slots: Semaphore,
+    /// Where replicas count together, if they do.
+    pub shared: Option<Shared>,
     /// Checks who is asking.
     pub authenticator: Authenticator,
     /// What we count.
@@ -99,8 +103,15 @@ impl World {
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
         let limits = settings.limits.clone();
-        let snapshot =
-            Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, limits, &settings.introspection);
+        let snapshot = Snapshot::new(
+            Arc::new(schema),
+            Arc::new(scanner),
+            roots,
+            dialect,
+            limits,
+            &settings.introspection,
+            &Guards::default(),
+        );
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
@@ -110,6 +121,7 @@ impl World {
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
             authenticator,
             metrics,
             jobs: OnceLock::new(),

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::kriti::Template;
 
+use super::guard::GuardRules;
 use super::secret::Secret;
 use super::source::Place;
 use super::transform::{RequestTransform, ResponseTransform};
@@ -79,6 +80,8 @@ pub struct Action {
     pub attempts_max: usize,
     /// Stored calls of it at one time.
     pub concurrency_max: usize,
+    /// How much of it may go on, and what happens when its handler fails.
+    pub guards: GuardRules,
 }
 
 /// The role that may call everything.

@@ -46,6 +46,84 @@ pub fn names_link_local(url: &Url) -> bool {
     }
 }
 
+/// Is this an address of a private network, of this machine, or of nobody?
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            v4.is_private() || v4.is_loopback() || v4.is_unspecified() || v4.is_link_local() || is_shared
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped().or_else(|| nat64(v6)) {
+            Some(within) => is_private(within.into()),
+            None => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        },
+    }
+}
+
+/// The address that is written out in `url`, if one is.
+#[must_use]
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+/// Hosts that may be called. Nothing named, all may.
+#[derive(Clone, Debug, Default)]
+pub struct AllowedHosts(Vec<AllowedHost>);
+
+#[derive(Clone, Debug)]
+struct AllowedHost {
+    /// In lower case; with a dot in front it is the end of a name.
+    name: String,
+    port: Option<u16>,
+}
+
+impl AllowedHosts {
+    /// Reads `name`, `*.name`, `name:port`, `[::1]:port`.
+    ///
+    /// # Errors
+    /// The first text that is no host.
+    pub fn parse(texts: &[String]) -> Result<Self, String> {
+        texts
+            .iter()
+            .map(|text| AllowedHost::parse(text).ok_or_else(|| text.clone()))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// May this address be called?
+    #[must_use]
+    pub fn allow(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let is_it = |allowed: &AllowedHost| {
+            let is_name =
+                if allowed.name.starts_with('.') { host.ends_with(&allowed.name) } else { host == allowed.name };
+            is_name && allowed.port.is_none_or(|port| url.port_or_known_default() == Some(port))
+        };
+        self.0.is_empty() || self.0.iter().any(is_it)
+    }
+}
+
+impl AllowedHost {
+    fn parse(text: &str) -> Option<Self> {
+        let (below, text) = match text.strip_prefix("*.") {
+            Some(rest) => (".", rest),
+            None => ("", text),
+        };
+        let url = Url::parse(&format!("http://{text}/")).ok()?;
+        // The usual port of http is not told apart from none.
+        let port = text.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let host =
+            url.host_str().filter(|_| url.path() == "/" && url.username().is_empty() && url.query().is_none())?;
+        Some(Self { name: format!("{below}{}", host.to_ascii_lowercase()), port })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +147,49 @@ mod tests {
             ["http://127.0.0.1/", "http://10.0.0.7/", "http://[::1]/", "http://[fd00::1]/", "http://example.org/"]
         {
             assert!(text.parse::<Url>().is_ok_and(|url| !names_link_local(&url)), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_may_be_called() {
+        let hosts = ["api.example.org", "*.svc.local", "other.org:8443", "[::1]:80"].map(str::to_owned);
+        let hosts = AllowedHosts::parse(&hosts).expect("hosts");
+        for (url, wanted) in [
+            ("http://api.example.org/x", true),
+            ("https://API.example.org:9/x", true),
+            ("http://x.api.example.org/", false),
+            ("http://a.svc.local/", true),
+            ("http://svc.local/", false),
+            ("http://evilsvc.local/", false),
+            ("https://other.org:8443/", true),
+            ("https://other.org/", false),
+            ("http://[::1]/", true),
+            ("http://[::1]:81/", false),
+            ("http://api.example.org@evil.org/", false),
+        ] {
+            assert_eq!(url.parse::<Url>().map(|url| hosts.allow(&url)), Ok(wanted), "{url}");
+        }
+        assert!(AllowedHosts::default().allow(&"http://any.org/".parse().expect("a URL")));
+        for wrong in ["", "http://a/", "a/b", "a b", "a@b"] {
+            assert!(AllowedHosts::parse(&[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_private_networks() {
+        for (text, wanted) in [
+            ("10.1.2.3", true),
+            ("172.31.0.1", true),
+            ("172.32.0.1", false),
+            ("100.64.0.1", true),
+            ("127.0.0.9", true),
+            ("8.8.8.8", false),
+            ("::1", true),
+            ("fd00::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("2606:4700::1", false),
+        ] {
+            assert_eq!(text.parse().map(is_private), Ok(wanted), "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod address;
 pub mod chunks;
+pub mod guard;
 pub mod json;
 pub mod limits;
 pub mod request;

@@ -24,6 +24,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// The same place without its text: what stands there may not be shown.
+    #[must_use]
+    pub fn unquoted(&self) -> Self {
+        let source = Source { name: self.source.name.clone(), text: String::new() };
+        Self { source: Arc::new(source), ..*self }
+    }
+
     /// The place of the byte `offset` in `source`.
     #[must_use]
     pub fn at_offset(source: &Arc<Source>, offset: usize) -> Self {

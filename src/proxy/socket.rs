@@ -52,7 +52,13 @@ pub async fn serve(
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
     let asked = visit.asked();
-    let visitor = Visitor { headers: asked.headers, path: asked.path, request_id: asked.request_id, vocabulary };
+    let visitor = Visitor {
+        headers: asked.headers,
+        path: asked.path,
+        request_id: asked.request_id,
+        address: visit.address(),
+        vocabulary,
+    };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
     let (world, in_flight) = (Arc::clone(&gate.world), Held::new(&gate.world.metrics.requests_in_flight));
     // The request is over: all that it took to serve it goes, and only the conversation stays.

@@ -1,8 +1,10 @@
 //! A request that is answered here: what is remembered of it, and how its answer goes out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use pingora::protocols::http::ServerSession;
 use tokio::sync::OnceCell;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 use super::answer::{self, Manner};
 use super::phases::{Context, Gate};
 use crate::auth::Authenticated;
+use crate::config::values::parse_duration;
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
 use crate::execute::subscription::Request;
@@ -29,6 +32,22 @@ pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     {
         headers.insert(header::HOST, host);
     }
+}
+
+/// The address that the proxy before us tells: the last element, which is its own word. What stands before came with the
+/// request, from anybody.
+fn told_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+    let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// In which clients say how long they wait: `2s`, `500ms`.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// How long a request may take: what its client says, if it says less than `max`.
+fn timeout(headers: &HeaderMap, max: Duration) -> Duration {
+    let wanted = headers.get(TIMEOUT).and_then(|value| parse_duration(value.to_str().ok()?));
+    wanted.map_or(max, |wanted| wanted.min(max))
 }
 
 /// May the page that sends this, if a page does, talk to us?
@@ -57,6 +76,9 @@ impl Visit {
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let address =
+            gate.world.settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or(peer);
         let path = head.uri.path().to_owned();
         let engine_path = match &gate.world.settings.upstream.graphql_path {
             Some(configured) if head.method == Method::GET => configured.clone(),
@@ -71,12 +93,7 @@ impl Visit {
                 .filter(|_| head.method == Method::POST && may_read(gate, &headers))
                 .cloned(),
             trace: TraceContext::read(&headers, random.as_u128()),
-            caller: Caller {
-                headers,
-                for_handlers: None,
-                address: session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip),
-                request_id,
-            },
+            caller: Caller { headers, for_handlers: None, address, request_id },
             path,
             engine_path,
             query: head.uri.query().unwrap_or_default().to_owned(),
@@ -87,6 +104,11 @@ impl Visit {
     pub fn asked(&self) -> Asked {
         let Caller { headers, request_id, .. } = &self.caller;
         Asked { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.caller.address
     }
 
     /// How answers to it go out.
@@ -117,7 +139,7 @@ impl Visit {
             is_get,
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started + gate.world.settings.limits.request_timeout,
+            deadline: ctx.started + timeout(&self.caller.headers, gate.world.settings.limits.request_timeout),
             subscription: None,
             batch: None,
             handler_headers: HeaderMap::new(),

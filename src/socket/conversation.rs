@@ -1,6 +1,7 @@
 //! What is said on one socket, from the first word to the last.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub struct Visitor {
     pub path: String,
     /// Its id.
     pub request_id: String,
+    /// The address of the client.
+    pub address: Option<IpAddr>,
     /// What is spoken.
     pub vocabulary: Vocabulary,
 }
@@ -274,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let caller = Caller {
             headers: headers::merged(&self.visitor.headers, &own),
             for_handlers: Some(own),
-            address: None,
+            address: self.visitor.address,
             request_id: self.visitor.request_id.clone(),
         };
         let vocabulary = self.visitor.vocabulary;

@@ -25,6 +25,16 @@ pub struct Metrics {
     pub handler_calls: IntCounterVec,
     /// Seconds of handler calls, by action.
     pub handler_call_seconds: HistogramVec,
+    /// Calls that a guard did not let be made, by action and guard.
+    pub guarded_calls: IntCounterVec,
+    /// Calls that were tried again, by action.
+    pub handler_retries: IntCounterVec,
+    /// Calls that Redis did not count, by action.
+    pub uncounted_calls: IntCounterVec,
+    /// 1 while a handler that fails is left alone, by action; 0.5 while it is tried.
+    pub breakers_open: GaugeVec,
+    /// Calls that wait for others of their action to end.
+    pub handler_calls_waiting: IntGaugeVec,
     /// Handler calls under way.
     pub handler_calls_in_flight: IntGauge,
     /// The engine's parts of requests with actions, by outcome.
@@ -186,6 +196,32 @@ impl Metrics {
                 "Handler calls, from connecting to the end of the answer.",
                 &["action"],
             )?,
+            guarded_calls: counter(
+                "pillion_guarded_calls_total",
+                "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
+                &["action", "guard"],
+            )?,
+            handler_retries: counter("pillion_handler_retries_total", "Calls that were tried again.", &["action"])?,
+            uncounted_calls: counter(
+                "pillion_uncounted_calls_total",
+                "Calls that could not be counted because Redis did not answer in time.",
+                &["action"],
+            )?,
+            breakers_open: {
+                let opts = Opts::new(
+                    "pillion_breaker_open",
+                    "1 while a failing handler is left alone, 0.5 while it is tried.",
+                );
+                let gauge = GaugeVec::new(opts, &["action"])?;
+                registry.register(Box::new(gauge.clone()))?;
+                gauge
+            },
+            handler_calls_waiting: {
+                let opts = Opts::new("pillion_handler_calls_waiting", "Calls that wait for others of their action.");
+                let gauge = IntGaugeVec::new(opts, &["action"])?;
+                registry.register(Box::new(gauge.clone()))?;
+                gauge
+            },
             handler_calls_in_flight: gauge("pillion_handler_calls_in_flight", "Handler calls under way.")?,
             upstream_parts: counter(
                 "pillion_upstream_parts_total",

@@ -2,12 +2,15 @@
 
 pub mod call;
 pub mod resolver;
+pub mod signature;
 
 use std::sync::Arc;
 
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Identity};
 
-use resolver::WithoutLinkLocal;
+use resolver::Filtered;
+
+use zeroize::Zeroizing;
 
 use crate::client::PerThread;
 use crate::config::settings::Handlers;
@@ -29,8 +32,12 @@ fn client(settings: &Handlers) -> Result<Client, String> {
         .tcp_nodelay(true)
         // Nothing is sent again behind our back; see `call`.
         .retry(reqwest::retry::never());
-    if !settings.allow_link_local {
-        builder = builder.dns_resolver(Arc::new(WithoutLinkLocal));
+    if !settings.allow_link_local || !settings.allow_private {
+        let resolver = Filtered { link_local: settings.allow_link_local, private: settings.allow_private };
+        builder = builder.dns_resolver(Arc::new(resolver));
+    }
+    if let Some((certificate, key)) = &settings.identity {
+        builder = builder.identity(identity(certificate, key)?);
     }
     if !settings.use_environment_proxy {
         builder = builder.no_proxy();
@@ -39,6 +46,15 @@ fn client(settings: &Handlers) -> Result<Client, String> {
         builder = builder.tls_certs_merge(certificates(path)?);
     }
     builder.build().map_err(|error| format!("TLS for handlers cannot be set up: {error}"))
+}
+
+fn identity(certificate: &str, key: &str) -> Result<Identity, String> {
+    let read = |setting: &str, path: &str| {
+        std::fs::read(path).map(Zeroizing::new).map_err(|error| format!("handlers.{setting}: {path}: {error}"))
+    };
+    let pem = [read("tls_key_file", key)?, read("tls_cert_file", certificate)?].map(|pem| pem.to_vec()).concat();
+    let wrong = |_| format!("handlers.tls_key_file: {key} and {certificate} are no key with its certificate");
+    Identity::from_pem(&Zeroizing::new(pem)).map_err(wrong)
 }
 
 fn certificates(path: &str) -> Result<Vec<Certificate>, String> {

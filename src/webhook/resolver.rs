@@ -2,25 +2,39 @@
 //! that says something else at the next look-up gains nothing.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::model::address::is_link_local_or_metadata;
+use crate::model::address::{is_link_local_or_metadata, is_private};
 
-/// The system's resolver without link-local and metadata addresses.
-pub struct WithoutLinkLocal;
+/// The system's resolver, without addresses that may not be connected to.
+pub struct Filtered {
+    /// Are link-local and metadata addresses allowed?
+    pub link_local: bool,
+    /// Are addresses of private networks allowed?
+    pub private: bool,
+}
 
-impl Resolve for WithoutLinkLocal {
+impl Filtered {
+    fn allows(&self, address: IpAddr) -> bool {
+        (self.link_local || !is_link_local_or_metadata(address)) && (self.private || !is_private(address))
+    }
+}
+
+impl Resolve for Filtered {
     fn resolve(&self, name: Name) -> Resolving {
+        let filter = Self { ..*self };
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let count = found.len();
-            let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| !is_link_local_or_metadata(address.ip())).collect();
+            let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| filter.allows(address.ip())).collect();
             if allowed.is_empty() && count > 0 {
-                let message = format!("{} has link-local or metadata addresses only", name.as_str());
-                tracing::warn!(reason = message, "a handler is not called; see handlers.allow_link_local");
+                let message = format!("{} has only addresses that are not allowed", name.as_str());
+                tracing::warn!(
+                    reason = message,
+                    "a handler is not called; see handlers.allow_link_local and handlers.allow_private"
+                );
                 return Err(Box::<dyn Error + Send + Sync>::from(message));
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
@@ -32,15 +46,18 @@ impl Resolve for WithoutLinkLocal {
 mod tests {
     use super::*;
 
-    async fn resolve(name: &str) -> Result<Vec<SocketAddr>, String> {
+    async fn resolve(filter: Filtered, name: &str) -> Result<Vec<SocketAddr>, String> {
         let name = name.parse::<Name>().map_err(|error| error.to_string())?;
-        WithoutLinkLocal.resolve(name).await.map(Iterator::collect).map_err(|error| error.to_string())
+        filter.resolve(name).await.map(Iterator::collect).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
     async fn what_is_connected_to_is_what_was_looked_at() {
-        assert!(resolve("localhost").await.is_ok_and(|found| !found.is_empty()));
-        let refused = resolve("169.254.169.254").await;
-        assert_eq!(refused, Err("169.254.169.254 has link-local or metadata addresses only".into()));
+        let usual = || Filtered { link_local: false, private: true };
+        assert!(resolve(usual(), "localhost").await.is_ok_and(|found| !found.is_empty()));
+        let refused = resolve(usual(), "169.254.169.254").await;
+        assert_eq!(refused, Err("169.254.169.254 has only addresses that are not allowed".into()));
+        let refused = resolve(Filtered { link_local: true, private: false }, "localhost").await;
+        assert_eq!(refused, Err("localhost has only addresses that are not allowed".into()));
     }
 }

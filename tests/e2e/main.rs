@@ -24,6 +24,7 @@ mod commands;
 mod drain;
 mod events;
 mod faults;
+mod guards;
 mod introspection;
 mod job_stores;
 mod jobs;
@@ -72,6 +73,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("drain", drain::TESTS),
         ("events", events::TESTS),
         ("faults", faults::TESTS),
+        ("guards", guards::TESTS),
         ("introspection", introspection::TESTS),
         ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),

@@ -56,7 +56,7 @@ fn http2_in_clear_text(engines: &Engines) {
 }
 
 /// A certificate for `localhost` that signs itself.
-fn certificate() -> (PathBuf, PathBuf) {
+pub fn certificate() -> (PathBuf, PathBuf) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-tls-{}-{}", std::process::id(), free_port()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));

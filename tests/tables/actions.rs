@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use pillion::action::headers::Precedence;
+use pillion::config::guard_settings::GuardDefaults;
 use pillion::config::metadata::{self, Metadata};
 use pillion::config::prefix::Prefixes;
 use pillion::config::relationship_settings;
@@ -12,6 +14,8 @@ use pillion::config::resolve::{Surroundings, resolve};
 use pillion::config::sdl::{self, Signatures};
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
+use pillion::model::address::AllowedHosts;
+use pillion::model::guard::GuardRules;
 use pillion::model::source::{Diagnostic, Source};
 
 /// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but
@@ -74,6 +78,18 @@ pub fn load(
     let relationships = relationship_settings::read(config.as_ref(), &mut mistakes);
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let second = Duration::from_secs(1);
+    let rules = GuardRules {
+        calls_max: 256,
+        waiting_max: 64,
+        wait_max: second,
+        breaker_pause: None,
+        retries_max: 0,
+        rate_limits: Vec::new(),
+        refuses_uncounted: false,
+        signing_keys: Vec::new(),
+    };
+    let guards = GuardDefaults { rules, breaker_pause: second };
     let surroundings = Surroundings {
         environment: &environment,
         actions: &IndexMap::new(),
@@ -82,6 +98,9 @@ pub fn load(
         calls_per_action_max: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),
+        guards: &guards,
+        allows_private: true,
+        allowed_hosts: &AllowedHosts::default(),
         allows_link_local: false,
         admin_secret: None,
     };

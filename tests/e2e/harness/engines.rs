@@ -235,7 +235,8 @@ fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {
     Process(command.spawn().expect("node starts; `make setup` installs it"))
 }
 
-fn node(arguments: &[&str], port: u16) -> Command {
+/// A script of `tests/engines` that listens on `port`.
+pub fn node(arguments: &[&str], port: u16) -> Command {
     let folder = engines_folder();
     // PostGraphile 5 needs a newer Node than many machines have, so it comes with the packages.
     let mut command = Command::new(folder.join("node.sh"));

@@ -1,0 +1,158 @@
+//! What guards actions: the settings for all of them, and what `pillion.yaml` says otherwise about one.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::values::{Values, parse_duration};
+use super::yaml::Fields;
+use crate::model::guard::{GuardRules, RateLimit, SigningKey};
+use crate::model::source::{Diagnostic, Place};
+
+/// What one action has otherwise than all others.
+#[derive(Clone, Debug, Default)]
+pub struct GuardOverrides {
+    calls_max: Option<usize>,
+    waiting_max: Option<usize>,
+    breaker: Option<bool>,
+    retries_max: Option<usize>,
+    rate_limits: Option<Vec<RateLimit>>,
+    refuses_uncounted: Option<bool>,
+    signing_secrets: Vec<(String, Place)>,
+}
+
+/// The guards of actions about which nothing else is said.
+#[derive(Clone, Debug)]
+pub struct GuardDefaults {
+    /// Its rules.
+    pub rules: GuardRules,
+    /// How long a handler that fails is left alone, where an action has that.
+    pub breaker_pause: Duration,
+}
+
+const LIMIT_REMEDY: &str = "write 5 per 60s, 5 per 60s by address or 5 per 60s by x-hasura-user-id";
+
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+const KEY_BYTES_MIN: usize = 24;
+
+const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
+
+/// Reads the settings for all actions.
+pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDefaults {
+    let mut rate_limits = Vec::new();
+    for text in values.texts("handlers.rate_limit") {
+        match RateLimit::parse(&text, parse_duration) {
+            Some(limit) => rate_limits.push(limit),
+            None => {
+                let message = format!("\"{text}\" is not a limit of calls in a time");
+                values.refuse("handlers.rate_limit", &message, LIMIT_REMEDY, mistakes);
+            }
+        }
+    }
+    let secrets = values.text("handlers.signing_secrets").unwrap_or_default();
+    let signing_keys = signing_keys(&secrets).unwrap_or_else(|| {
+        values.refuse("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, mistakes);
+        Vec::new()
+    });
+    let breaker_pause = values.duration("handlers.breaker_pause", mistakes);
+    let rules = GuardRules {
+        calls_max: values.count("handlers.calls_at_once", mistakes),
+        waiting_max: values.number("handlers.calls_waiting", mistakes),
+        wait_max: values.duration("handlers.wait_timeout", mistakes),
+        breaker_pause: values.bool("handlers.breaker", mistakes).then_some(breaker_pause),
+        retries_max: values.number("handlers.retries", mistakes),
+        rate_limits,
+        refuses_uncounted: values.text("handlers.rate_limit_when_uncounted").as_deref() == Some("refuse"),
+        signing_keys,
+    };
+    GuardDefaults { rules, breaker_pause }
+}
+
+/// One or several, separated by spaces. The text itself is not repeated anywhere.
+fn signing_keys(text: &str) -> Option<Vec<SigningKey>> {
+    text.split_whitespace().map(signing_key).collect()
+}
+
+fn signing_key(text: &str) -> Option<SigningKey> {
+    let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix("whsec_")?).ok()?);
+    (bytes.len() >= KEY_BYTES_MIN).then_some(SigningKey(bytes))
+}
+
+/// Reads the keys of one action that are about guards.
+pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> GuardOverrides {
+    let mut number = |key: &str| fields.count(key, mistakes).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    let (calls_max, waiting_max) = (number("calls_at_once").map(|count| count.max(1)), number("calls_waiting"));
+    let retries_max = number("retries");
+    let rate_limits = fields.get("rate_limit").map(|_| {
+        let mut limits = Vec::new();
+        for node in fields.list("rate_limit", mistakes) {
+            let text = node.scalar_text().unwrap_or_default();
+            match RateLimit::parse(&text, parse_duration) {
+                Some(limit) => limits.push(limit),
+                None => node.refuse(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, mistakes),
+            }
+        }
+        limits
+    });
+    let when = fields.get("rate_limit_when_uncounted").and_then(|node| {
+        let text = node.scalar_text().unwrap_or_default();
+        match text.as_str() {
+            "allow" => Some(false),
+            "refuse" => Some(true),
+            _ => {
+                node.refuse(format!("\"{text}\" is neither allow nor refuse"), "write one of them", mistakes);
+                None
+            }
+        }
+    });
+    let names = fields.list("signing_secrets_from_env", mistakes).iter();
+    GuardOverrides {
+        calls_max,
+        waiting_max,
+        breaker: fields.bool("breaker", mistakes),
+        retries_max,
+        rate_limits,
+        refuses_uncounted: when,
+        signing_secrets: names.map(|node| (node.scalar_text().unwrap_or_default(), node.place.clone())).collect(),
+    }
+}
+
+/// The guards of one action. `environment` gives the values of variables.
+pub fn rules_of(
+    defaults: &GuardDefaults,
+    own: Option<&GuardOverrides>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> GuardRules {
+    let mut rules = defaults.rules.clone();
+    let Some(own) = own else { return rules };
+    rules.calls_max = own.calls_max.unwrap_or(rules.calls_max);
+    rules.waiting_max = own.waiting_max.unwrap_or(rules.waiting_max);
+    rules.retries_max = own.retries_max.unwrap_or(rules.retries_max);
+    rules.refuses_uncounted = own.refuses_uncounted.unwrap_or(rules.refuses_uncounted);
+    if let Some(is_on) = own.breaker {
+        rules.breaker_pause = is_on.then_some(defaults.breaker_pause);
+    }
+    if let Some(limits) = &own.rate_limits {
+        rules.rate_limits.clone_from(limits);
+    }
+    if !own.signing_secrets.is_empty() {
+        rules.signing_keys.clear();
+    }
+    for (name, place) in &own.signing_secrets {
+        match environment(name).as_deref().map(signing_keys) {
+            Some(Some(keys)) => rules.signing_keys.extend(keys),
+            Some(None) => {
+                let message = format!("what {name} holds is not a secret that signs");
+                mistakes.push(Diagnostic::error(Some(place.clone()), message, KEY_REMEDY));
+            }
+            None => {
+                let message = format!("the variable {name} is not set");
+                mistakes.push(Diagnostic::error(Some(place.clone()), message, format!("set {name}, or remove it")));
+            }
+        }
+    }
+    rules
+}

@@ -1,0 +1,194 @@
+//! A webhook call behind the guards of its action: counted, given a place, withheld from a handler that fails, and tried
+//! again where that is harmless.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tower::retry::budget::Budget;
+use uuid::Uuid;
+
+use super::World;
+use super::calls::AllowedCall;
+use super::run::Running;
+use super::webhook_part;
+use crate::action::answer::{AnswerError, CallFault};
+use crate::guards::ActionGuards;
+use crate::guards::breaker::{Breaker, Standing};
+use crate::guards::rate_limit::Limiter;
+use crate::model::guard::{Guard, RateKey, Refused};
+use crate::webhook::call::WebhookAnswer;
+
+/// Counts a call that a client wants.
+///
+/// # Errors
+/// [`Refused`], if there were too many.
+pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), Refused> {
+    let action = allowed.action();
+    let Some(guards) = running.snapshot.guards.of(action) else { return Ok(()) };
+    for limiter in &guards.limiters {
+        let who = who(running, limiter);
+        let counted = match &running.world.shared {
+            None => limiter.count(who),
+            Some(shared) => match limiter.count_shared(shared, &action.name, &who).await {
+                Ok(counted) => counted,
+                Err(_) => uncounted(running, allowed)?,
+            },
+        };
+        if let Err(retry_after) = counted {
+            let limit = limiter.limit().shown();
+            let message = format!("rate limit exceeded: {limit}; 0 calls remain");
+            return Err(refuse(running, allowed, Refused { guard: Guard::RateLimit, message, retry_after }));
+        }
+    }
+    Ok(())
+}
+
+/// Redis did not count it.
+fn uncounted(running: &Running<'_>, allowed: &AllowedCall) -> Result<Result<(), Duration>, Refused> {
+    let action = allowed.action();
+    running.world.metrics.uncounted_calls.with_label_values(&[&action.name]).inc();
+    if !action.guards.refuses_uncounted {
+        return Ok(Ok(()));
+    }
+    let message = "nobody can tell now how often this action was called".to_owned();
+    let refused = Refused { guard: Guard::RateLimit, message, retry_after: Duration::from_secs(1) };
+    Err(refuse(running, allowed, refused))
+}
+
+fn who(running: &Running<'_>, limiter: &Limiter) -> String {
+    match &limiter.limit().by {
+        RateKey::All => String::new(),
+        RateKey::Address => running.envelope.caller.address.map(network).unwrap_or_default(),
+        RateKey::Variable(name) => running.session.variable(name).unwrap_or_default().to_owned(),
+    }
+}
+
+/// Who has one address of version 6 has the 2⁶⁴ beside it as well.
+fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => format!("{}/64", std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        },
+    }
+}
+
+/// Makes the call as soon as there is a place for it, and again where that is harmless.
+///
+/// # Errors
+/// [`AnswerError`].
+pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
+    let action = allowed.action();
+    let Some(guards) = running.snapshot.guards.of(action) else {
+        return webhook_part::exchange(running, allowed, &message_id()).await;
+    };
+    guards.retries.deposit();
+    // The same for each attempt: it is the same message.
+    let id = message_id();
+    let mut left = if allowed.may_repeat() { action.guards.retries_max } else { 0 };
+    loop {
+        let answer = attempt(running, allowed, guards, &id).await;
+        if left == 0 || !is_worth_another(&answer) || !guards.retries.withdraw() {
+            return answer;
+        }
+        let pause = RETRY_PAUSE.mul_f64(1.0 + chance());
+        if Instant::now() + pause >= running.envelope.deadline {
+            return answer;
+        }
+        running.world.metrics.handler_retries.with_label_values(&[&action.name]).inc();
+        tokio::time::sleep(pause).await;
+        left -= 1;
+    }
+}
+
+/// The shortest pause before another attempt; up to as much again is added by chance.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+fn chance() -> f64 {
+    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+fn message_id() -> String {
+    format!("msg_{}", Uuid::new_v4().simple())
+}
+
+async fn attempt(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    guards: &ActionGuards,
+    id: &str,
+) -> Result<WebhookAnswer, AnswerError> {
+    let leave = guards.breaker.as_ref().map(Breaker::ask).transpose();
+    let leave = leave.map_err(|retry_after| {
+        let message = "the handler of this action fails and is left alone for a while".to_owned();
+        refuse(running, allowed, Refused { guard: Guard::Breaker, message, retry_after })
+    })?;
+    let Some(_place) = guards.bulkhead.enter().await else {
+        let message = "too many calls of this action at one time".to_owned();
+        let refused = Refused { guard: Guard::Concurrency, message, retry_after: Duration::from_secs(1) };
+        return Err(refuse(running, allowed, refused).into());
+    };
+    let answer = webhook_part::exchange(running, allowed, id).await;
+    if let Some(leave) = leave {
+        leave.tell(!is_failure(&answer));
+    }
+    answer
+}
+
+/// Forgets callers that have not called for long, from time to time. Never returns.
+pub async fn forget_idle_callers(world: &World) {
+    loop {
+        tokio::time::sleep(FORGET_INTERVAL).await;
+        let snapshot = world.snapshot.load_full();
+        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(Limiter::forget);
+    }
+}
+
+/// How often that is done.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Says how guards stand, for who looks at metrics now.
+pub fn show(world: &World) {
+    let (open, waiting) = (&world.metrics.breakers_open, &world.metrics.handler_calls_waiting);
+    open.reset();
+    waiting.reset();
+    for (action, guards) in world.snapshot.load().guards.all() {
+        waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
+        if let Some(breaker) = &guards.breaker {
+            let standing = match breaker.standing() {
+                Standing::Closed => 0.0,
+                Standing::HalfOpen => 0.5,
+                Standing::Open => 1.0,
+            };
+            open.with_label_values(&[action]).set(standing);
+        }
+    }
+}
+
+/// Says that a guard refused, and gives it back.
+fn refuse(running: &Running<'_>, allowed: &AllowedCall, refused: Refused) -> Refused {
+    let labels = [allowed.action().name.as_str(), refused.guard.label()];
+    running.world.metrics.guarded_calls.with_label_values(&labels).inc();
+    refused
+}
+
+/// Has the handler failed? What it refuses itself is no failure, nor is what we do not send.
+fn is_failure(answer: &Result<WebhookAnswer, AnswerError>) -> bool {
+    match answer {
+        Ok(answer) => answer.status.is_server_error(),
+        Err(AnswerError::NoAnswer(fault)) => {
+            matches!(fault, CallFault::Connect | CallFault::Timeout | CallFault::Broken)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Might another attempt go better? After a timeout there is no time left for one.
+fn is_worth_another(answer: &Result<WebhookAnswer, AnswerError>) -> bool {
+    match answer {
+        Ok(answer) => matches!(answer.status.as_u16(), 502..=504),
+        Err(AnswerError::NoAnswer(fault)) => matches!(fault, CallFault::Connect | CallFault::Broken),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,251 @@
+//! A handler that fails is left alone for a while, and then tried with a single call.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Opens when at least half of at least [`VOLUME`] calls within ten seconds have failed.
+pub struct Breaker {
+    pause: Duration,
+    state: Mutex<State>,
+}
+
+/// So many calls are needed to tell.
+pub const VOLUME: usize = 20;
+
+/// The window is counted in so many pieces.
+const PIECES: usize = 10;
+
+/// Each of them is so long.
+const PIECE: Duration = Duration::from_secs(1);
+
+struct State {
+    phase: Phase,
+    /// When the newest piece began.
+    begun: Instant,
+    /// Good and bad calls, the newest first.
+    pieces: [(usize, usize); PIECES],
+    /// How often it has opened; what was begun before tells nothing about after.
+    era: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    OpenUntil(Instant),
+    /// One call is under way that decides.
+    Trying,
+}
+
+/// How it stands, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Calls are made.
+    Closed,
+    /// None is.
+    Open,
+    /// One is.
+    HalfOpen,
+}
+
+/// Leave for one call. Dropped without a word, it tells nothing: the client has gone.
+pub struct Leave<'b> {
+    breaker: &'b Breaker,
+    era: u64,
+    is_trial: bool,
+    is_told: bool,
+}
+
+impl Breaker {
+    /// Stays open for `pause`.
+    #[must_use]
+    pub fn new(pause: Duration) -> Self {
+        let state = State { phase: Phase::Closed, begun: Instant::now(), pieces: [(0, 0); PIECES], era: 0 };
+        Self { pause, state: Mutex::new(state) }
+    }
+
+    /// Leave for one call.
+    ///
+    /// # Errors
+    /// How long to wait before it is worth asking again.
+    pub fn ask(&self) -> Result<Leave<'_>, Duration> {
+        let mut state = self.state();
+        let now = Instant::now();
+        let is_trial = match state.phase {
+            Phase::Closed => false,
+            Phase::OpenUntil(end) if end > now => return Err(end - now),
+            Phase::OpenUntil(_) => {
+                state.phase = Phase::Trying;
+                true
+            }
+            Phase::Trying => return Err(self.pause),
+        };
+        Ok(Leave { breaker: self, era: state.era, is_trial, is_told: false })
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match self.state().phase {
+            Phase::Closed => Standing::Closed,
+            Phase::OpenUntil(_) => Standing::Open,
+            Phase::Trying => Standing::HalfOpen,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn open(&mut self, pause: Duration) {
+        self.phase = Phase::OpenUntil(Instant::now() + pause);
+        self.era += 1;
+        self.pieces = [(0, 0); PIECES];
+    }
+
+    fn count(&mut self, is_good: bool) {
+        let passed = self.begun.elapsed().as_millis() / PIECE.as_millis();
+        let passed = usize::try_from(passed).unwrap_or(usize::MAX);
+        if passed > 0 {
+            self.pieces.rotate_right(passed.min(PIECES));
+            self.pieces.iter_mut().take(passed).for_each(|piece| *piece = (0, 0));
+            self.begun = Instant::now();
+        }
+        let [newest, ..] = &mut self.pieces;
+        if is_good { newest.0 += 1 } else { newest.1 += 1 }
+    }
+
+    fn is_failing(&self) -> bool {
+        let (good, bad) = self.pieces.iter().fold((0, 0), |sum, piece| (sum.0 + piece.0, sum.1 + piece.1));
+        good + bad >= VOLUME && bad >= good
+    }
+}
+
+impl Leave<'_> {
+    /// The call is over: did the handler answer as handlers do?
+    pub fn tell(mut self, is_good: bool) {
+        self.is_told = true;
+        let mut state = self.breaker.state();
+        if state.era != self.era {
+            return;
+        }
+        match (self.is_trial, is_good) {
+            (true, true) => {
+                state.phase = Phase::Closed;
+                state.pieces = [(0, 0); PIECES];
+            }
+            (true, false) => state.open(self.breaker.pause),
+            (false, _) => {
+                state.count(is_good);
+                if state.is_failing() {
+                    state.open(self.breaker.pause);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if self.is_trial && !self.is_told {
+            // Nothing is known, so the next one may try.
+            self.breaker.state().phase = Phase::OpenUntil(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    fn calls(breaker: &Breaker, good: usize, bad: usize) {
+        for number in 0..good + bad {
+            if let Ok(leave) = breaker.ask() {
+                leave.tell(number < good);
+            }
+        }
+    }
+
+    async fn later(seconds: f64) {
+        tokio::time::advance(Duration::from_secs_f64(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_it_opens() {
+        for (good, bad, standing) in [
+            (0, 19, Standing::Closed),
+            (0, 20, Standing::Open),
+            (11, 9, Standing::Closed),
+            (10, 10, Standing::Open),
+            (1000, 100, Standing::Closed),
+        ] {
+            let breaker = Breaker::new(PAUSE);
+            calls(&breaker, good, bad);
+            assert_eq!(breaker.standing(), standing, "{good} good and {bad} bad");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_long_ago_does_not_count() {
+        let breaker = Breaker::new(PAUSE);
+        calls(&breaker, 0, 19);
+        later(10.5).await;
+        calls(&breaker, 0, 19);
+        assert_eq!(breaker.standing(), Standing::Closed);
+        later(5.0).await;
+        calls(&breaker, 0, 1);
+        assert_eq!(breaker.standing(), Standing::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_call_decides_whether_it_closes() {
+        let breaker = Breaker::new(PAUSE);
+        calls(&breaker, 0, 20);
+        later(2.0).await;
+        assert_eq!(breaker.ask().err(), Some(Duration::from_secs(3)));
+        later(3.0).await;
+        let trial = breaker.ask().expect("leave");
+        assert_eq!(breaker.standing(), Standing::HalfOpen);
+        assert_eq!(breaker.ask().err(), Some(PAUSE), "one at a time");
+        trial.tell(false);
+        assert_eq!(breaker.ask().err(), Some(PAUSE), "it still fails");
+        later(5.0).await;
+        breaker.ask().expect("leave").tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed);
+        calls(&breaker, 0, 19);
+        assert_eq!(breaker.standing(), Standing::Closed, "the past is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_away_tells_nothing() {
+        let breaker = Breaker::new(PAUSE);
+        for _ in 0..50 {
+            drop(breaker.ask());
+        }
+        assert_eq!(breaker.standing(), Standing::Closed);
+        calls(&breaker, 0, 20);
+        later(5.0).await;
+        drop(breaker.ask().expect("leave"));
+        breaker.ask().expect("the next one may try").tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_it_opened_tells_nothing_about_after() {
+        let breaker = Breaker::new(PAUSE);
+        let (old, other) = (breaker.ask().expect("leave"), breaker.ask().expect("leave"));
+        calls(&breaker, 0, 20);
+        later(5.0).await;
+        let trial = breaker.ask().expect("leave");
+        old.tell(true);
+        other.tell(false);
+        assert_eq!(breaker.standing(), Standing::HalfOpen);
+        trial.tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed);
+    }
+}

@@ -1,0 +1,73 @@
+//! So many calls at one time, a few that wait for a moment, and no more.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Keeps a handler that does not answer from taking what others need.
+pub struct Bulkhead {
+    slots: Semaphore,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+    wait_max: Duration,
+}
+
+/// One more that waits, until it is dropped.
+struct Waits<'b>(&'b AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Bulkhead {
+    /// For so many calls, and so many that wait for so long.
+    #[must_use]
+    pub fn new(calls_max: usize, waiting_max: usize, wait_max: Duration) -> Self {
+        let slots = Semaphore::new(calls_max.min(Semaphore::MAX_PERMITS));
+        Self { slots, waiting: AtomicUsize::new(0), waiting_max, wait_max }
+    }
+
+    /// A place for one call, or nothing if there is none in time.
+    pub async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(slot) = self.slots.try_acquire() {
+            return Some(slot);
+        }
+        let already = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(&self.waiting);
+        if already >= self.waiting_max {
+            return None;
+        }
+        tokio::time::timeout(self.wait_max, self.slots.acquire()).await.ok()?.ok()
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn some_run_some_wait_and_no_more() {
+        let bulkhead = Bulkhead::new(2, 1, Duration::from_millis(100));
+        let first = bulkhead.enter().await.expect("a place");
+        let _second = bulkhead.enter().await.expect("a place");
+        let begun = tokio::time::Instant::now();
+        let (third, fourth) = tokio::join!(bulkhead.enter(), async {
+            tokio::task::yield_now().await;
+            (bulkhead.enter().await.is_some(), begun.elapsed())
+        });
+        assert!(third.is_none(), "nobody left in time");
+        assert_eq!(fourth, (false, Duration::ZERO), "one waits already");
+        assert_eq!(bulkhead.waiting(), 0);
+        let (waited, ()) = tokio::join!(bulkhead.enter(), async { drop(first) });
+        assert!(waited.is_some());
+    }
+}

@@ -1,0 +1,92 @@
+//! Guards of actions: how much of each goes on at one time and in a time, and what happens when its handler fails. What
+//! they count outlives a change of the configuration that does not concern them.
+
+pub mod breaker;
+pub mod bulkhead;
+pub mod rate_limit;
+pub mod shared;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::TpsBudget;
+
+use crate::model::action::{Action, ActionSchema};
+use crate::model::guard::RateLimit;
+use breaker::Breaker;
+use bulkhead::Bulkhead;
+use rate_limit::Limiter;
+
+/// The guards of all actions.
+#[derive(Default)]
+pub struct Guards(HashMap<String, Arc<ActionGuards>>);
+
+/// The guards of one action.
+pub struct ActionGuards {
+    /// How many calls at one time.
+    pub bulkhead: Bulkhead,
+    /// Leaves a handler alone that fails, if it is to.
+    pub breaker: Option<Breaker>,
+    /// Calls that are tried again make up a tenth of all.
+    pub retries: TpsBudget,
+    /// How many calls in a time.
+    pub limiters: Vec<Limiter>,
+    made_for: MadeFor,
+}
+
+/// By which guards are told apart.
+#[derive(PartialEq)]
+struct MadeFor(usize, usize, Duration, Option<Duration>, Vec<RateLimit>);
+
+/// The part of the calls that may be tried again.
+const RETRY_PART: f32 = 0.1;
+
+/// Calls that may be tried again in a second although there are few.
+const RETRIES_MIN: u32 = 1;
+
+/// For how long calls count.
+const RETRY_WINDOW: Duration = Duration::from_secs(10);
+
+impl Guards {
+    /// For these actions. Guards that stay as they were go on with what they know.
+    #[must_use]
+    pub fn after(&self, schema: &ActionSchema) -> Self {
+        let guards = schema.actions.values().map(|action| {
+            let wanted = made_for(action);
+            let known = self.0.get(&action.name).filter(|known| known.made_for == wanted);
+            let guards = known.cloned().unwrap_or_else(|| Arc::new(ActionGuards::new(wanted)));
+            (action.name.clone(), guards)
+        });
+        Self(guards.collect())
+    }
+
+    /// Those of an action.
+    #[must_use]
+    pub fn of(&self, action: &Action) -> Option<&Arc<ActionGuards>> {
+        self.0.get(&action.name)
+    }
+
+    /// All of them, by the action's name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &ActionGuards)> {
+        self.0.iter().map(|(name, guards)| (name.as_str(), guards.as_ref()))
+    }
+}
+
+fn made_for(action: &Action) -> MadeFor {
+    let rules = &action.guards;
+    MadeFor(rules.calls_max, rules.waiting_max, rules.wait_max, rules.breaker_pause, rules.rate_limits.clone())
+}
+
+impl ActionGuards {
+    fn new(made_for: MadeFor) -> Self {
+        let MadeFor(calls, waiting, wait, pause, limits) = &made_for;
+        Self {
+            bulkhead: Bulkhead::new(*calls, *waiting, *wait),
+            breaker: pause.map(Breaker::new),
+            retries: TpsBudget::new(RETRY_WINDOW, RETRIES_MIN, RETRY_PART),
+            limiters: limits.iter().cloned().map(Limiter::new).collect(),
+            made_for,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Redis, where replicas count together.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Script};
+use tokio::sync::OnceCell;
+
+/// The connection to Redis, made when it is first needed and again whenever it is lost.
+pub struct Shared {
+    client: Client,
+    connection: OnceCell<ConnectionManager>,
+    script: Script,
+}
+
+/// Redis did not answer, or not in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncounted;
+
+/// How long a request waits for Redis.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// One step of the generic cell rate algorithm, by Redis' own clock: the time at which all would be allowed again moves
+/// by one call. Gives the microseconds to wait, or nothing. <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
+const STEP: &str = "
+    local time = redis.call('TIME')
+    local now = time[1] * 1000000 + time[2]
+    local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + tonumber(ARGV[1])
+    local wait = full - now - tonumber(ARGV[2])
+    if wait > 0 then return string.format('%.0f', wait) end
+    redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
+    return '0'
+";
+
+impl Shared {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the address is none. It is not told, for it may hold a password.
+    pub fn new(url: &str) -> Result<Self, String> {
+        let wrong = || "redis.url: this is not an address of Redis".to_owned();
+        let client = Client::open(url).map_err(|_| wrong())?;
+        Ok(Self { client, connection: OnceCell::new(), script: Script::new(STEP) })
+    }
+
+    /// It connects when it is used, and again whenever it has lost the connection.
+    async fn connect(&self) -> Result<ConnectionManager, Uncounted> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(PATIENCE * 10));
+        ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| Uncounted)
+    }
+
+    /// Counts one call under `key`.
+    ///
+    /// # Errors
+    /// [`Uncounted`]; or, inside, when the next one will be allowed.
+    pub async fn count(
+        &self,
+        key: &str,
+        interval: Duration,
+        window: Duration,
+    ) -> Result<Result<(), Duration>, Uncounted> {
+        let mut connection = self.connection.get_or_try_init(|| self.connect()).await?.clone();
+        let mut step = self.script.key(key);
+        step.arg(micros(interval)).arg(micros(window));
+        let told = step.invoke_async::<String>(&mut connection);
+        let told = tokio::time::timeout(PATIENCE, told).await.map_err(|_| Uncounted)?;
+        match told.ok().and_then(|text| text.parse().ok()).ok_or(Uncounted)? {
+            0 => Ok(Ok(())),
+            wait => Ok(Err(Duration::from_micros(wait))),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

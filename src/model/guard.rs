@@ -1,0 +1,154 @@
+//! What guards an action: how much of it may go on, and what happens when its handler fails.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// The guards of one action.
+#[derive(Clone, Debug)]
+pub struct GuardRules {
+    /// Calls at one time.
+    pub calls_max: usize,
+    /// Calls that wait for one of those to end.
+    pub waiting_max: usize,
+    /// How long they wait.
+    pub wait_max: Duration,
+    /// With it, a handler that fails is left alone for so long.
+    pub breaker_pause: Option<Duration>,
+    /// How often a call of a query is tried again.
+    pub retries_max: usize,
+    /// How often it may be called.
+    pub rate_limits: Vec<RateLimit>,
+    /// Is it refused when nobody can say how often it has been called?
+    pub refuses_uncounted: bool,
+    /// Each of them signs what the handler gets.
+    pub signing_keys: Vec<SigningKey>,
+}
+
+/// So many calls in so much time, for everybody or for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many; all of them may come at once.
+    pub count: u32,
+    /// In how much time as many are allowed again.
+    pub window: Duration,
+    /// Who is counted as one.
+    pub by: RateKey,
+}
+
+/// Who is counted as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RateKey {
+    /// All together.
+    All,
+    /// Each client address.
+    Address,
+    /// Each value of this session variable; who has none is counted with all others who have none.
+    Variable(String),
+}
+
+impl RateLimit {
+    /// Reads `5 per 60s`, `5 per 60s by address`, `5 per 60s by x-hasura-user-id`. `duration` reads the time.
+    #[must_use]
+    pub fn parse(text: &str, duration: impl Fn(&str) -> Option<Duration>) -> Option<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (count, window, by) = match words.as_slice() {
+            [count, "per", window] => (count, window, RateKey::All),
+            [count, "per", window, "by", "address"] => (count, window, RateKey::Address),
+            [count, "per", window, "by", name] => {
+                let name = name.to_ascii_lowercase();
+                let is_variable = name.starts_with("x-hasura-") && name.len() > "x-hasura-".len();
+                (count, window, is_variable.then_some(RateKey::Variable(name))?)
+            }
+            _ => return None,
+        };
+        let count = count.parse().ok().filter(|count| *count > 0)?;
+        Some(Self { count, window: duration(window)?, by })
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{} per {} s", self.count, self.window.as_secs_f64())
+    }
+}
+
+/// A key that signs, in the form of Standard Webhooks: <https://www.standardwebhooks.com>.
+#[derive(Clone)]
+pub struct SigningKey(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// Why a call is not made although its handler might well answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which guard.
+    pub guard: Guard,
+    /// For people.
+    pub message: String,
+    /// When it is worth trying again.
+    pub retry_after: Duration,
+}
+
+/// A guard that refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Too many calls at one time.
+    Concurrency,
+    /// The handler fails.
+    Breaker,
+    /// Too many calls in a time.
+    RateLimit,
+}
+
+impl Guard {
+    /// The code that clients get.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency-limit-exceeded",
+            Self::Breaker => "handler-unavailable",
+            Self::RateLimit => "rate-limit-exceeded",
+        }
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::Breaker => "breaker",
+            Self::RateLimit => "rate_limit",
+        }
+    }
+}
+
+impl Refused {
+    /// Whole seconds until it is worth trying again, at least one.
+    #[must_use]
+    pub fn retry_seconds(&self) -> u64 {
+        self.retry_after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limits_as_they_are_written() {
+        let duration = |text: &str| text.strip_suffix('s')?.parse().ok().map(Duration::from_secs);
+        let parse = |text: &str| RateLimit::parse(text, duration).map(|limit| (limit.count, limit.by));
+        assert_eq!(parse("5 per 60s"), Some((5, RateKey::All)));
+        assert_eq!(parse("5 per 60s by address"), Some((5, RateKey::Address)));
+        assert_eq!(parse("5 per 60s by X-Hasura-User-Id"), Some((5, RateKey::Variable("x-hasura-user-id".into()))));
+        for wrong in ["", "5", "0 per 1s", "5 per day", "5 per 60s by", "5 per 60s by cookie", "-1 per 1s", "5 in 60s"]
+        {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}
