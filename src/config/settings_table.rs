@@ -99,8 +99,10 @@ pub const SETTINGS: &[Setting] = &[
         "Put before the names of the actions' root fields, where the engine has fields of the same names. Handlers, logs\nand metrics still get the action's own name."),
     setting("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
         "Threads that serve requests. Default: as many as there are processors."),
+    setting("drain_delay", None, &["PILLION_DRAIN_DELAY"], Kind::Duration, Some("5s"),
+        "How long requests are taken after SIGTERM although /readyz fails: balancers need a while to notice."),
     setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::Duration, Some("60s"),
-        "How long requests in flight may take after SIGTERM."),
+        "How long requests in flight may take after that. Less than Kubernetes' terminationGracePeriodSeconds, drain_delay and 2 s."),
 
     setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
         "The engine: http://host:port or https://host:port. Paths of requests are passed on as they are."),

@@ -212,15 +212,24 @@ impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
         tokio::select! {
             () = wait_for_signal() => {}
-            () = self.0.fatal.wait() => return ShutdownSignal::FastShutdown,
+            () = self.0.fatal.wait() => {
+                end_soon(&self.0);
+                return ShutdownSignal::FastShutdown;
+            }
         }
         self.0.readiness.drain();
         tracing::info!(in_flight = self.0.metrics.requests_in_flight.get(), "shutting down");
+        let wait = async {
+            // Whoever sends us requests has yet to learn that we are not ready.
+            tokio::time::sleep(self.0.settings.drain_delay).await;
+            self.wait_for_requests().await;
+        };
         tokio::select! {
-            () = self.wait_for_requests() => {}
+            () = wait => {}
             () = wait_for_signal() => {}
         }
         worker::give_back(&self.0).await;
+        end_soon(&self.0);
         ShutdownSignal::FastShutdown
     }
 }
@@ -236,6 +245,21 @@ impl Drain {
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
     }
+}
+
+/// How long the runtimes may take to end.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// pingora's loop that accepts connections spins for ever if the runtime of its listener ends before its own, and is then
+/// waited for. All that matters has been done by now.
+fn end_soon(world: &Arc<World>) {
+    let world = Arc::clone(world);
+    std::thread::spawn(move || {
+        std::thread::sleep(LAST_MOMENT);
+        let reason = world.fatal.reason();
+        reason.iter().for_each(|reason| eprintln!("{reason}"));
+        std::process::exit(i32::from(reason.is_some()));
+    });
 }
 
 async fn wait_for_signal() {

@@ -11,6 +11,7 @@ use super::harness::wait_until;
 pub const TESTS: &[super::Test] = &[
     ("a_request_in_flight_is_finished", a_request_in_flight_is_finished),
     ("the_wait_has_an_end", the_wait_has_an_end),
+    ("whoever_has_not_noticed_is_served", whoever_has_not_noticed_is_served),
 ];
 
 /// Sends a request without waiting for its answer.
@@ -40,6 +41,19 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
     wait_for_end(&mut pillion);
     let status = pillion.process.0.wait().expect("a status");
     assert!(status.success(), "{status}");
+}
+
+/// A balancer takes a while to see that /readyz fails.
+fn whoever_has_not_noticed_is_served(engines: &Engines) {
+    let setup = Setup::before(engines.postgraphile).env("PILLION_DRAIN_DELAY", "2s");
+    let mut pillion = setup.start().wait_until_ready();
+    pillion.signal("TERM");
+    wait_until("draining", || pillion.admin("/readyz").0 == 503);
+    for _ in 0..5 {
+        let answer = pillion.client().ask("{ productById(id: 1) { name } }");
+        assert_eq!((answer.status(), answer.header("connection")), (200, Some("close")));
+    }
+    wait_for_end(&mut pillion);
 }
 
 fn the_wait_has_an_end(engines: &Engines) {
