@@ -9,6 +9,8 @@ pub mod guards;
 pub mod kriti;
 pub mod model;
 pub mod protocol;
+#[cfg(feature = "server")]
+pub mod reload;
 pub mod session;
 
 // The shell: everything that does input and output.

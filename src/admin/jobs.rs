@@ -23,7 +23,7 @@ pub async fn answer(world: &World, method: &Method, path: &str, query: &str) -> 
     let Ok(jobs) = world.jobs() else {
         return refused(StatusCode::NOT_FOUND, "there are no asynchronous actions");
     };
-    let deadline = world.settings.jobs.deadline;
+    let deadline = world.configured().settings.jobs.deadline;
     let parts: Vec<&str> = path.trim_start_matches("/jobs").split('/').filter(|part| !part.is_empty()).collect();
     let done = match (method.as_str(), parts.as_slice()) {
         ("GET", []) => match read_query(query) {

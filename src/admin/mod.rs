@@ -1,4 +1,4 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`.
 
 mod jobs;
 
@@ -25,7 +25,6 @@ impl Admin {
     }
 
     fn answer(&self, method: &Method, path: &str, query: &str) -> (StatusCode, &'static str, Vec<u8>) {
-        const TEXT: &str = "text/plain; charset=utf-8";
         if !matches!(*method, Method::GET | Method::HEAD) {
             return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec());
         }
@@ -45,23 +44,38 @@ impl Admin {
                 guarded_call::show(&self.world);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics and /jobs\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics, /jobs and /reload\n".to_vec()),
         }
     }
 }
+
+/// Loads the configuration anew.
+async fn reload(world: &World) -> (StatusCode, &'static str, Vec<u8>) {
+    match world.reloads.ask().await {
+        Ok(()) => (StatusCode::OK, TEXT, b"the configuration was loaded anew\n".to_vec()),
+        Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What readiness hangs on, and what is worth knowing about it: a line each.
 fn details(world: &World) -> String {
     let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
     let actions = world.snapshot.load().schema.actions.len();
-    let jobs = match (world.jobs(), &world.settings.jobs.store) {
+    let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
         (Ok(_), JobStore::Postgres(_)) => "PostgreSQL".into(),
         (Ok(_), JobStore::Sqlite(file)) => {
             format!("the file {file}: it must be on a volume that stays, and no other replica sees its calls")
         }
     };
-    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\n")
+    let configuration = match world.reloads.last() {
+        None => "as it was at the start".into(),
+        Some(Ok(())) => "loaded anew".into(),
+        Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
+    };
+    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\nconfiguration: {configuration}\n")
 }
 
 #[async_trait]
@@ -69,7 +83,9 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let path = head.uri.path();
-        let (status, content_type, body) = if path == "/jobs" || path.starts_with("/jobs/") {
+        let (status, content_type, body) = if path == "/reload" && head.method == Method::POST {
+            reload(&self.world).await
+        } else if path == "/jobs" || path.starts_with("/jobs/") {
             let query = head.uri.query().unwrap_or_default();
             let (status, answer) = jobs::answer(&self.world, &head.method, path, query).await;
             (status, "application/json", format!("{answer}\n").into_bytes())

@@ -101,6 +101,8 @@ impl Authenticator {
             }
         };
         futures_util::future::join_all(self.key_sets().into_iter().map(refresh)).await;
+        // There are none to be kept.
+        std::future::pending::<()>().await;
     }
 
     /// Who is asking, and in which role? `request` is what an auth hook may be told of the GraphQL request, as JSON;

@@ -58,7 +58,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    super::serve::serve(loaded, beside)
+    super::serve::serve(loaded, None, beside)
 }
 
 fn free_ports() -> std::io::Result<Ports> {

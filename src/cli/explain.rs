@@ -117,8 +117,8 @@ fn snapshot_for(world: &World, engine: Option<&EngineSchema>) -> Arc<Snapshot> {
     let snapshot = world.snapshot.load_full();
     let Some(engine) = engine else { return snapshot };
     let (roots, dialect) = engine.roots_and_dialect();
-    let dialect = world.settings.dialect.unwrap_or(dialect);
-    Arc::new(snapshot.for_engine(roots, dialect, &world.settings.introspection))
+    let dialect = world.configured().settings.dialect.unwrap_or(dialect);
+    Arc::new(snapshot.for_engine(roots, dialect))
 }
 
 fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {

@@ -1,8 +1,12 @@
 //! `pillion serve`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use clap::ArgMatches;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::{BackgroundService, background_service};
 
 use super::{block_on, load_from, report};
 use crate::admin::Admin;
@@ -11,6 +15,8 @@ use crate::config::settings::JobStore;
 use crate::execute::World;
 use crate::metadata::Api;
 use crate::proxy::server::{self, Beside};
+use crate::reload::files::Files;
+use crate::reload::{Load, Reloader};
 use crate::telemetry::logs;
 
 /// Loads the configuration and serves.
@@ -18,14 +24,19 @@ use crate::telemetry::logs;
 /// # Errors
 /// Everything that is wrong with the configuration, or why it cannot be served.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    serve(load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?, Vec::new())
+    let loaded = load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?;
+    let config_file = arguments.get_one::<String>("config").map(PathBuf::from);
+    let arguments = arguments.clone();
+    let again: Load = Box::new(move || load_from(&arguments, &[]));
+    let files = Files::new(config_file.as_deref(), &loaded.settings);
+    serve(loaded, Some((again, files)), Vec::new())
 }
 
-/// Serves what was loaded, with other services beside it.
+/// Serves what was loaded, with other services beside it. `again` loads it while it is served, from these files.
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<Beside>) -> Result<(), String> {
     crate::install_tls_provider();
     logs::start(loaded.settings.log_json, &loaded.settings.log_level);
     for warning in &loaded.warnings {
@@ -51,7 +62,7 @@ pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> 
     });
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
-    if let (Ok(_), JobStore::Sqlite(file)) = (world.jobs(), &world.settings.jobs.store) {
+    if let (Ok(_), JobStore::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {
         tracing::info!(
             file,
             "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
@@ -59,7 +70,21 @@ pub fn serve(mut loaded: Loaded, mut beside: Vec<Beside>) -> Result<(), String> 
         );
     }
     let admin = Admin::new(Arc::clone(&world));
-    beside.push(server::small_service("admin", world.settings.admin_listen, admin).into());
+    beside.push(server::small_service("admin", world.configured().settings.admin_listen, admin).into());
+    if let Some((load, files)) = again {
+        let reloader = Reloader { world: Arc::clone(&world), metadata: metadata.clone(), load, files: files.into() };
+        beside.push(background_service("reload", Background(reloader)).into());
+    }
     server::serve(&world, metadata, beside).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
+}
+
+/// Loads the configuration anew, beside everything else.
+struct Background(Reloader);
+
+#[async_trait]
+impl BackgroundService for Background {
+    async fn start(&self, _: ShutdownWatch) {
+        self.0.run().await;
+    }
 }

@@ -1,5 +1,6 @@
 //! The only place that opens configuration files and reads the environment.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Loaded {
     pub schema: ActionSchema,
     /// What is not wrong, but worth knowing.
     pub warnings: Vec<Diagnostic>,
+    /// What tells whether a setting has changed, by its key.
+    pub fingerprints: HashMap<&'static str, u64>,
 }
 
 /// Reads it all. `assumed` are the values of settings that nobody has to give for the purpose at hand.
@@ -35,7 +38,6 @@ pub fn load(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let environment = |name: &str| std::env::var(name).ok();
     let mut mistakes = Vec::new();
     let source = config_file.and_then(|path| open(path, &mut mistakes));
     let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
@@ -46,7 +48,7 @@ pub fn load(
     if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
         return Err(mistakes);
     }
-    Ok(Loaded { settings, schema, warnings: mistakes })
+    Ok(Loaded { settings, schema, warnings: mistakes, fingerprints: values.fingerprints() })
 }
 
 fn load_actions(
@@ -64,6 +66,24 @@ fn load_actions(
     }
     let surroundings = surroundings(settings, settings.auth.admin_secrets.first(), environment);
     resolve(metadata, files.signatures, &surroundings, mistakes)
+}
+
+/// The value of an environment variable, or of the file that `NAME_FILE` names: so are secrets mounted.
+#[must_use]
+pub fn environment(name: &str) -> Option<String> {
+    let file = || {
+        let path = std::env::var(format!("{name}_FILE")).ok()?;
+        Some(fs::read_to_string(path).ok()?.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    std::env::var(name).ok().or_else(file)
+}
+
+/// The files that variables name; see [`environment`].
+#[must_use]
+pub fn named_files() -> Vec<PathBuf> {
+    let is_name = |name: &str| name.len() > "_FILE".len() && name.ends_with("_FILE");
+    // Not every variable of this kind is one of ours, but a file that is looked at in vain does no harm.
+    std::env::vars().filter(|(name, _)| is_name(name)).map(|(_, path)| PathBuf::from(path)).collect()
 }
 
 /// What resolving needs of the settings.

@@ -99,6 +99,8 @@ pub const SETTINGS: &[Setting] = &[
         "Put before the names of the actions' root fields, where the engine has fields of the same names. Handlers, logs\nand metrics still get the action's own name."),
     setting("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
         "Threads that serve requests. Default: as many as there are processors."),
+    setting("watch_files", None, &["PILLION_WATCH_FILES"], Kind::Bool, Some("true"),
+        "Load the configuration anew when its files change: this one, the metadata folder, certificates, and files that\nvariables name (NAME_FILE instead of NAME). SIGHUP and POST /reload on the admin listener do it at any time."),
     setting("drain_delay", None, &["PILLION_DRAIN_DELAY"], Kind::Duration, Some("5s"),
         "How long requests are taken after SIGTERM although /readyz fails: balancers need a while to notice."),
     setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::Duration, Some("60s"),

@@ -1,6 +1,7 @@
 //! The value of every setting and where it came from: a flag, the environment, the file or the default.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::settings_table::{Kind, SETTINGS, Setting};
@@ -75,6 +76,17 @@ impl Values {
     #[must_use]
     pub fn is_given(&self, key: &str) -> bool {
         self.given.get(key).is_some_and(|given| !matches!(given.origin, Origin::Default))
+    }
+
+    /// What tells whether a setting has changed, by its key.
+    #[must_use]
+    pub fn fingerprints(&self) -> HashMap<&'static str, u64> {
+        let fingerprint = |given: &Given| {
+            let mut hasher = DefaultHasher::new();
+            given.texts.hash(&mut hasher);
+            hasher.finish()
+        };
+        self.given.iter().map(|(key, given)| (*key, fingerprint(given))).collect()
     }
 
     /// All texts of a list.

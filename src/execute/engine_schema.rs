@@ -372,11 +372,10 @@ async fn ask_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::Introspection;
+    use crate::execute::configured::Configured;
     use crate::graphql::plan::RootTypes;
     use crate::graphql::scan::Scanner;
     use crate::guards::Guards;
-    use crate::model::limits::Limits;
     use crate::model::response::Dialect;
 
     fn answer(description: &str) -> String {
@@ -388,11 +387,11 @@ mod tests {
     }
 
     fn snapshot(schema_cache_bytes_max: usize) -> Snapshot {
-        let limits = Limits { schema_cache_bytes_max, ..Limits::default() };
+        let mut configured = Configured::of_defaults();
+        configured.settings.limits.schema_cache_bytes_max = schema_cache_bytes_max;
         let scanner = Arc::new(Scanner::new([]).expect("no names"));
-        let introspection = Introspection { merges: true, varies_by: Vec::new() };
-        let roots = RootTypes::usual(Dialect::Standard);
-        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, limits, &introspection, &Guards::default())
+        let (roots, configured) = (RootTypes::usual(Dialect::Standard), Arc::new(configured));
+        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, &configured, &Guards::default())
     }
 
     #[test]

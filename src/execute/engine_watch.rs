@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub async fn watch(world: &World) {
     loop {
         look(world).await;
-        tokio::time::sleep(world.settings.upstream.probe_interval).await;
+        tokio::time::sleep(world.configured().settings.upstream.probe_interval).await;
     }
 }
 
@@ -44,14 +44,15 @@ pub async fn look(world: &World) {
 }
 
 /// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
-async fn ask_all_paths(world: &World) -> Result<(&str, Option<dialect::Engine>), UpstreamError> {
-    let configured = world.settings.upstream.graphql_path.as_ref();
-    let paths = configured.map_or(world.settings.graphql_paths.as_slice(), std::slice::from_ref);
+async fn ask_all_paths(world: &World) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
+    let configured = world.configured();
+    let chosen = configured.settings.upstream.graphql_path.as_ref();
+    let paths = chosen.map_or(configured.settings.graphql_paths.as_slice(), std::slice::from_ref);
     let mut failure = UpstreamError::Unreachable;
     for path in paths {
         match ask(world, path, QUESTION).await {
-            Ok(Some(engine)) => return Ok((path, Some(engine))),
-            Ok(None) => return ask(world, path, SMALL_QUESTION).await.map(|engine| (path.as_str(), engine)),
+            Ok(Some(engine)) => return Ok((path.clone(), Some(engine))),
+            Ok(None) => return ask(world, path, SMALL_QUESTION).await.map(|engine| (path.clone(), engine)),
             // Another path will not find it either.
             Err(error @ (UpstreamError::Unreachable | UpstreamError::TimedOut)) => return Err(error),
             Err(error) => failure = error,
@@ -68,7 +69,7 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
         body: Bytes::from_static(question.as_bytes()),
         may_repeat: true,
         answer_bytes_max: ANSWER_BYTES_MAX,
-        timeout: world.settings.upstream.timeout,
+        timeout: world.configured().settings.upstream.timeout,
     };
     let reply = world.engine.ask(question).await?;
     match read_engine_answer(&reply.body) {
@@ -122,7 +123,7 @@ pub async fn schema_for(
     headers: HeaderMap,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = ask_all_paths(world).await?;
-    engine_schema::ask(world, snapshot, &asker(world, path, role, headers)).await
+    engine_schema::ask(world, snapshot, &asker(world, &path, role, headers)).await
 }
 
 fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) -> Asker<'a> {
@@ -133,7 +134,7 @@ fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) ->
         headers: Cow::Owned(all),
         request_id: REQUEST_ID.into(),
         role: role.into(),
-        timeout: world.settings.upstream.timeout,
+        timeout: world.configured().settings.upstream.timeout,
     }
 }
 
@@ -154,7 +155,8 @@ fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {
 
 /// Hasura answers introspection only to somebody.
 fn credentials(world: &World) -> HeaderMap {
-    let secret = world.authenticator.admin_secret();
+    let configured = world.configured();
+    let secret = configured.authenticator.admin_secret();
     let value = secret.and_then(|secret| HeaderValue::from_str(secret.expose()).ok());
     value
         .map(|mut value| {
@@ -166,16 +168,16 @@ fn credentials(world: &World) -> HeaderMap {
 
 /// Plans are made for root types of certain names, so other names make another generation.
 fn learn(world: &World, engine: &dialect::Engine) {
-    let dialect = world.settings.dialect.unwrap_or(engine.dialect);
+    let dialect = world.configured().settings.dialect.unwrap_or(engine.dialect);
     let mut roots = engine.roots.clone();
-    let configured = &world.settings.upstream;
+    let configured = &world.configured().settings.upstream;
     roots.query = configured.query_root.clone().unwrap_or(roots.query);
     roots.mutation = configured.mutation_root.clone().unwrap_or(roots.mutation);
     world.replace_snapshot(|current| {
         let is_news = current.roots != roots || current.dialect != dialect;
         is_news.then(|| {
             tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
-            current.for_engine(roots, dialect, &world.settings.introspection)
+            current.for_engine(roots, dialect)
         })
     });
 }

@@ -1,6 +1,7 @@
 //! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
 
 pub mod calls;
+pub mod configured;
 pub mod engine_part;
 pub mod engine_schema;
 pub mod engine_watch;
@@ -10,6 +11,7 @@ pub mod introspection_part;
 pub mod prepared;
 pub mod refusal;
 pub mod relationship_part;
+pub mod reloads;
 pub mod report;
 pub mod respond;
 pub mod run;
@@ -86,7 +88,9 @@ impl Envelope<'_> {
             Some(batch) => told_batch(batch),
             None => request.map(told_request),
         };
-        let authenticate = || world.authenticator.authenticate(world.handlers.here(), &self.caller.headers, told);
+        let configured = world.configured();
+        let authenticate =
+            || configured.authenticator.authenticate(configured.handlers.here(), &self.caller.headers, told);
         self.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
     }
 }

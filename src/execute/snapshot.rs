@@ -9,9 +9,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::World;
+use super::configured::Configured;
 use super::engine_schema::EngineSchemas;
 use super::prepared::Prepared;
-use crate::config::settings::Introspection;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::RootTypes;
 use crate::graphql::scan::{Scanner, Sighting};
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub merges_introspection: bool,
     /// What guards the actions.
     pub guards: Guards,
+    /// What is configured.
+    pub configured: Arc<Configured>,
     /// What is known of the engine's schema.
     pub engine_schemas: EngineSchemas,
 }
@@ -74,15 +76,17 @@ impl Snapshot {
         scanner: Arc<Scanner>,
         roots: RootTypes,
         dialect: Dialect,
-        limits: Limits,
-        introspection: &Introspection,
+        configured: &Arc<Configured>,
         guards: &Guards,
     ) -> Self {
+        let limits = configured.settings.limits.clone();
+        let introspection = &configured.settings.introspection;
         let bytes_max = limits.plan_cache_bytes_max as u64;
         let entries = limits.plan_cache_bytes_max / (4 * 1024);
         let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
         Self {
             guards: guards.after(&schema),
+            configured: Arc::clone(configured),
             named_roles,
             schema,
             scanner,
@@ -98,20 +102,27 @@ impl Snapshot {
 
     /// The same actions for an engine that turned out to be another than was thought.
     #[must_use]
-    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect, introspection: &Introspection) -> Self {
+    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect) -> Self {
         let (schema, scanner) = (Arc::clone(&self.schema), Arc::clone(&self.scanner));
-        Self::new(schema, scanner, roots, dialect, self.limits.clone(), introspection, &self.guards)
+        Self::new(schema, scanner, roots, dialect, &self.configured, &self.guards)
     }
 
     /// Other actions for the same engine.
     ///
     /// # Errors
     /// When their names are too many to look for.
-    pub fn with_actions(&self, schema: ActionSchema, introspection: &Introspection) -> Result<Self, String> {
+    pub fn with_actions(&self, schema: ActionSchema) -> Result<Self, String> {
+        self.with_configuration(&self.configured, Arc::new(schema))
+    }
+
+    /// Another configuration for the same engine.
+    ///
+    /// # Errors
+    /// When the actions' names are too many to look for.
+    pub fn with_configuration(&self, configured: &Arc<Configured>, schema: Arc<ActionSchema>) -> Result<Self, String> {
         let names = schema.actions.keys().map(String::as_str);
         let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
-        let (roots, limits) = (self.roots.clone(), self.limits.clone());
-        Ok(Self::new(Arc::new(schema), scanner, roots, self.dialect, limits, introspection, &self.guards))
+        Ok(Self::new(schema, scanner, self.roots.clone(), self.dialect, configured, &self.guards))
     }
 
     /// The document of this text, parsed now or before.

@@ -55,7 +55,7 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
         payload: payload.to_string(),
         headers: header_json(&headers::kept(&action.headers, caller.to_handlers())).to_string(),
         session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
-        lifetime: running.world.settings.jobs.deadline,
+        lifetime: running.snapshot.configured.settings.jobs.deadline,
     };
     let (length, max) = (job.payload.len(), running.snapshot.limits.body_bytes_max);
     if length > max {

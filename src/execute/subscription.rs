@@ -143,7 +143,7 @@ async fn once(
     watched: &Arc<Watched>,
 ) -> Option<(Answer, OperationKind)> {
     let started = Instant::now();
-    let limits = &world.settings.limits;
+    let limits = &world.configured().settings.limits;
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
     let Verdict::Ours(ours) = understand(world, snapshot, element).await else { return None };
     let random = Uuid::new_v4();

@@ -246,7 +246,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
-    let client = running.world.handlers.here();
+    let client = running.snapshot.configured.handlers.here();
     let answer = match call::call(client, prepare(running, allowed, deadline, id)?).await {
         // Made anew rather than kept: it is rarely needed.
         Err(CallFault::Broken) if allowed.may_repeat() => {
@@ -297,7 +297,7 @@ const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 const HIDDEN: &str = "***";
 
 fn shows_internal(running: &Running<'_>) -> bool {
-    let settings = &running.world.settings;
+    let settings = &running.snapshot.configured.settings;
     settings.dev_mode || settings.admin_internal_errors && running.session.role() == ADMIN_ROLE
 }
 

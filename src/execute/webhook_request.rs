@@ -14,7 +14,7 @@ use crate::action::{headers, payload};
 /// [`CallFault::Header`].
 pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Outgoing, CallFault> {
     let action = allowed.action();
-    let precedence = running.world.settings.precedence;
+    let precedence = running.snapshot.configured.settings.precedence;
     let caller = running.envelope.caller;
     let headers =
         headers::outgoing(&action.headers, precedence, caller.to_handlers(), running.session, &caller.request_id);

@@ -117,7 +117,7 @@ pub async fn work(world: &Arc<World>) {
 }
 
 async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
-    let Some(interval) = world.settings.jobs.fetch_interval else { return };
+    let Some(interval) = world.configured().settings.jobs.fetch_interval else { return };
     let mut looked: Option<Instant> = None;
     loop {
         if world.readiness.is_draining() {
@@ -151,7 +151,7 @@ async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
 async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
     let snapshot = world.snapshot.load_full();
     let running = &world.running_jobs;
-    let most = world.settings.jobs.concurrency;
+    let most = world.configured().settings.jobs.concurrency;
     let mut claimed = 0;
     let mut known = Vec::new();
     for action in snapshot.schema.actions.values().filter(|action| action.is_async) {
@@ -171,7 +171,7 @@ async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>, looks_for_unknown: bool) ->
 }
 
 async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
-    let lease = world.settings.jobs.lease;
+    let lease = world.configured().settings.jobs.lease;
     let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
     let count = taken.len();
     for job in taken {
@@ -231,7 +231,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
             Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
             Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
             Next::LeftToHandler(digest) => {
-                jobs.log.leave_to_handler(id, attempt, digest, world.settings.jobs.report_timeout).await
+                jobs.log.leave_to_handler(id, attempt, digest, world.configured().settings.jobs.report_timeout).await
             }
         };
         match done {
@@ -392,7 +392,7 @@ fn retry_pause(
         (_, Some(500..=599)) => Failure::ServerError,
         _ => return None,
     };
-    let settings = &running.world.settings.jobs;
+    let settings = &running.snapshot.configured.settings.jobs;
     let name = Failure::ALL.iter().find(|(_, known)| *known == failure).map(|(name, _)| *name)?;
     let failures = usize::try_from(job.failures).unwrap_or_default();
     if !settings.retry_on.iter().any(|known| known == name) || failures + 1 >= action.attempts_max {
@@ -478,13 +478,15 @@ pub fn digest_of(token: &str) -> TokenDigest {
 async fn care(world: &Arc<World>, jobs: &Jobs) {
     let too_late = error_json("expired", "the action was not begun before its deadline", None);
     let never_reported = error_json("expired", "the handler did not report its result in time", None);
-    let old = Filter { older_than: Some(world.settings.jobs.keep), ..Filter::default() };
+    let old = Filter { older_than: Some(world.configured().settings.jobs.keep), ..Filter::default() };
     for round in 0_u64.. {
         let cared = async {
             jobs.log.expire(&too_late, &never_reported).await?;
             while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
             if round.is_multiple_of(COUNT_ROUNDS) {
-                while jobs.log.drop_all_but(world.settings.jobs.keep_calls).await? == u64::from(PURGE_MAX) {}
+                while jobs.log.drop_all_but(world.configured().settings.jobs.keep_calls).await? == u64::from(PURGE_MAX)
+                {
+                }
             }
             jobs.log.counts().await
         };

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::configured::Configured;
+use super::reloads::Reloads;
 use super::snapshot::{Snapshot, SnapshotCell};
 use super::worker::RunningJobs;
-use crate::auth::Authenticator;
-use crate::client::PerThread;
 use crate::config::load::Loaded;
-use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
 use crate::guards::Guards;
 use crate::guards::shared::Shared;
@@ -19,7 +18,6 @@ use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Engine;
-use crate::webhook;
 
 /// Everything that requests share.
 pub struct World {
@@ -27,12 +25,8 @@ pub struct World {
     pub snapshot: SnapshotCell,
     /// Held while one generation makes way for the next.
     replacing: Mutex<()>,
-    /// The settings it was loaded with.
-    pub settings: Settings,
     /// The engine.
     pub engine: Engine,
-    /// The clients that call handlers.
-    pub handlers: PerThread<reqwest::Client>,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
@@ -41,14 +35,14 @@ pub struct World {
     pub introspection_slots: Semaphore,
     /// Where replicas count together, if they do.
     pub shared: Option<Shared>,
-    /// Checks who is asking.
-    pub authenticator: Authenticator,
     /// What we count.
     pub metrics: Arc<Metrics>,
     /// The log of asynchronous actions, once it is open.
     jobs: OnceLock<Arc<Jobs>>,
     /// The stored calls that this replica runs.
     pub running_jobs: RunningJobs,
+    /// Where the configuration is asked to be loaded anew.
+    pub reloads: Reloads,
     /// Can requests be served?
     pub readiness: Readiness,
     /// The newest edition of the introspection query that the engine is believed to take.
@@ -95,43 +89,39 @@ impl World {
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
     pub fn new(loaded: Loaded) -> Result<Self, String> {
-        let Loaded { mut settings, schema, .. } = loaded;
+        let Loaded { settings, schema, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-        let handlers = webhook::clients(&settings.handlers)?;
-        let authenticator = Authenticator::new(std::mem::take(&mut settings.auth), handlers.here(), &metrics)?;
+        let configured = Arc::new(Configured::new(settings, fingerprints, &metrics, None)?);
+        let settings = &configured.settings;
         let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
-        let limits = settings.limits.clone();
-        let snapshot = Snapshot::new(
-            Arc::new(schema),
-            Arc::new(scanner),
-            roots,
-            dialect,
-            limits,
-            &settings.introspection,
-            &Guards::default(),
-        );
+        let snapshot =
+            Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, &configured, &Guards::default());
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
             replacing: Mutex::default(),
             engine: Engine::new(&settings.upstream)?,
-            handlers,
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
-            authenticator,
             metrics,
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
+            reloads: Reloads::default(),
             readiness: Readiness::default(),
             introspection_edition: AtomicUsize::new(0),
             schema_was_good: AtomicBool::new(false),
             fatal: Fatal::default(),
-            settings,
         })
+    }
+
+    /// What is configured now.
+    #[must_use]
+    pub fn configured(&self) -> Arc<Configured> {
+        Arc::clone(&self.snapshot.load().configured)
     }
 
     /// The log of asynchronous actions.
@@ -148,7 +138,7 @@ impl World {
     /// Why it cannot be opened.
     pub async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
         if self.jobs.get().is_none() && schema.actions.values().any(|action| action.is_async) {
-            let jobs = Jobs::open(&self.settings.jobs, true).await?;
+            let jobs = Jobs::open(&self.configured().settings.jobs, true).await?;
             // Only the one who changes the metadata gets here, so nobody else has opened it meanwhile.
             let _ = self.jobs.set(Arc::new(jobs));
         }

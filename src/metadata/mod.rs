@@ -22,10 +22,11 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use crate::config::document::{Document, Inconsistency};
-use crate::config::load::{read_files, surroundings};
+use crate::config::load::{environment, read_files, surroundings};
 use crate::config::settings::{MetadataApi, Settings};
 use crate::database::{Database, DatabaseError};
 use crate::execute::World;
+use crate::execute::configured::Configured;
 use crate::execute::engine_watch::schema_for;
 use crate::execute::snapshot::Snapshot;
 use crate::jobs::job::Filter;
@@ -103,13 +104,27 @@ impl Api {
                 let first = of_folder(settings)?;
                 let Versioned { version, document } =
                     shared::prepare(&database, &first).await.map_err(|error| error.to_string())?;
-                let environment = |name: &str| std::env::var(name).ok();
                 let resolved = document.resolve(&surroundings(settings, admin_secret, &environment));
                 let (schema, warnings) = resolved.map_err(|found| told(&found))?;
                 warn(&warnings);
                 Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
             }
         }
+    }
+
+    /// The actions that are kept, if they win over those of files.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn actions(&self, configured: &Configured) -> Result<Option<ActionSchema>, String> {
+        let Store::Shared(database) = &self.store else { return Ok(None) };
+        let _turn = self.turn.lock().await;
+        let kept = async { shared::load(&database.connect().await?).await };
+        let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
+        let (schema, warnings) = resolve(configured, &document).map_err(|found| told(&found))?;
+        warn(&warnings);
+        self.seen.store(version, Ordering::Relaxed);
+        Ok(Some(schema))
     }
 
     /// The request in a body, if there is anything about actions in it.
@@ -140,7 +155,8 @@ impl Api {
         let _turn = self.turn.lock().await;
         let (document, place) = self.load().await?;
         let before = world.snapshot.load_full();
-        let check = |document: &Document| resolve(world, document).map(drop);
+        let configured = Arc::clone(&before.configured);
+        let check = |document: &Document| resolve(&configured, document).map(drop);
         let is_hasura = before.roots.query == "query_root";
         if !is_hasura {
             check_version(request, &document)?;
@@ -168,8 +184,9 @@ impl Api {
         before: &Snapshot,
         document: &Document,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
-        let resolved = resolve(world, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
-        let next = before.with_actions(resolved.0, &world.settings.introspection);
+        let resolved =
+            resolve(&before.configured, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
+        let next = before.with_actions(resolved.0);
         let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
         if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
             && !error.conflicts().is_empty()
@@ -179,7 +196,8 @@ impl Api {
         world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
-        let own = resolve_unprefixed(world, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
+        let own = resolve_unprefixed(&before.configured, document)
+            .map_err(|found| ApiError::new("unexpected", told(&found)))?;
         Ok((own, next))
     }
 
@@ -243,13 +261,13 @@ impl Api {
         if self.seen.swap(version, Ordering::Relaxed) == version {
             return Ok(());
         }
-        match resolve(world, &document) {
+        match resolve(&world.configured(), &document) {
             Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
             Ok((schema, _)) => {
                 if let Err(reason) = world.open_jobs_for(&schema).await {
                     tracing::error!(reason, "asynchronous actions cannot be stored");
                 }
-                world.replace_snapshot(|current| current.with_actions(schema, &world.settings.introspection).ok());
+                world.replace_snapshot(|current| current.with_actions(schema).ok());
                 tracing::info!(version, "another replica has changed the metadata");
             }
         }
@@ -285,15 +303,17 @@ fn of_folder(settings: &Settings) -> Result<Document, String> {
     }
 }
 
-fn resolve(world: &World, document: &Document) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
-    let environment = |name: &str| std::env::var(name).ok();
-    document.resolve(&surroundings(&world.settings, world.authenticator.admin_secret(), &environment))
+fn resolve(
+    configured: &Configured,
+    document: &Document,
+) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
+    document.resolve(&surroundings(&configured.settings, configured.authenticator.admin_secret(), &environment))
 }
 
-fn resolve_unprefixed(world: &World, document: &Document) -> Result<ActionSchema, Vec<Inconsistency>> {
-    let environment = |name: &str| std::env::var(name).ok();
+fn resolve_unprefixed(configured: &Configured, document: &Document) -> Result<ActionSchema, Vec<Inconsistency>> {
     let prefixes = crate::config::prefix::Prefixes::default();
-    let mut surroundings = surroundings(&world.settings, world.authenticator.admin_secret(), &environment);
+    let secret = configured.authenticator.admin_secret();
+    let mut surroundings = surroundings(&configured.settings, secret, &environment);
     surroundings.prefixes = &prefixes;
     document.resolve(&surroundings).map(|(schema, _)| schema)
 }
@@ -313,7 +333,8 @@ fn warn(warnings: &[Diagnostic]) {
 }
 
 async fn check_admin(world: &World, headers: &HeaderMap) -> Result<(), ApiError> {
-    let authenticated = world.authenticator.authenticate(world.handlers.here(), headers, || None).await;
+    let configured = world.configured();
+    let authenticated = configured.authenticator.authenticate(configured.handlers.here(), headers, || None).await;
     let authenticated = authenticated.map_err(|error| ApiError {
         status: error.status,
         path: "$".into(),
@@ -365,8 +386,8 @@ async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Optio
         request_id: &asked.request_id,
         body: Bytes::from(request.to_string()),
         may_repeat: false,
-        answer_bytes_max: world.settings.limits.engine_answer_bytes_max,
-        timeout: world.settings.upstream.timeout,
+        answer_bytes_max: world.configured().settings.limits.engine_answer_bytes_max,
+        timeout: world.configured().settings.upstream.timeout,
     };
     let reply = world.engine.ask(question).await;
     let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };

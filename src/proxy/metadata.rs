@@ -22,7 +22,7 @@ pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
 /// When the connection to the client broke.
 pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
     let Some(api) = &gate.metadata else { return Ok(false) };
-    let bytes_max = gate.world.settings.limits.body_bytes_max;
+    let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
     let mut share = gate.budget.share();
     let read = async {
         let encoding = Encoding::of(&session.req_header().headers)?;

@@ -57,7 +57,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        let settings = &self.world.settings;
+        let settings = &self.world.configured().settings;
         let is_draining = self.world.readiness.is_draining();
         session.set_keepalive((!is_draining).then_some(settings.keepalive_timeout.as_secs()));
         session.set_read_timeout(Some(settings.body_timeout));

@@ -32,7 +32,7 @@ pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
 /// # Errors
 /// When the connection to the handler broke.
 pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
-    let limits = &gate.world.settings.limits;
+    let limits = &gate.world.configured().settings.limits;
     let mut share = gate.budget.share();
     let body = match body::read(session, limits.handler_answer_bytes_max, &mut share).await {
         Ok(body) => body,

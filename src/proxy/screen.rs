@@ -25,7 +25,7 @@ use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_
 /// # Errors
 /// When the connection to the client broke.
 pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
-    let limits = &gate.world.settings.limits;
+    let limits = &gate.world.configured().settings.limits;
     if let Err(error) = guard::check(session.req_header(), limits, ctx.is_graphql) {
         return turn_away(gate, session, ctx, error).await;
     }
@@ -142,7 +142,7 @@ async fn screen_post(
     if looked_at.content_type != ContentType::Json {
         return refuse(gate, snapshot, session, ctx, wrong_content_type()).await;
     }
-    match read_body(looked_at.text(), &gate.world.settings.limits) {
+    match read_body(looked_at.text(), &gate.world.configured().settings.limits) {
         Err(error) => refuse(gate, snapshot, session, ctx, error.into()).await,
         Ok(Body::One(element)) => {
             let visit = Visit::of(gate, session);
@@ -199,7 +199,7 @@ async fn look_at_body(
     ctx: &mut Context,
     share: &mut body::Share,
 ) -> Result<LookedAt, BodyError> {
-    let bytes_max = gate.world.settings.limits.body_bytes_max;
+    let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
     let headers = &session.req_header().headers;
     let encoding = Encoding::of(headers)?;
     let content_type = ContentType::of(headers);

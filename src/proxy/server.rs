@@ -13,7 +13,7 @@ use pingora::proxy::ProxyServiceBuilder;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::ServiceWithDependents;
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
 use pingora::services::listening::Service;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,12 +32,18 @@ impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
     }
 }
 
+impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>> for Beside {
+    fn from(service: GenBackgroundService<T>) -> Self {
+        Self(Box::new(service))
+    }
+}
+
 /// Serves until a signal ends it.
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
 pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>) -> Result<(), String> {
-    let settings = &world.settings;
+    let settings = &world.configured().settings;
     check_listeners(settings)?;
     let conf = server_conf(settings);
     let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -140,7 +146,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Prints one line once every listener takes connections.
 fn announce(world: Arc<World>) {
-    let addresses: Vec<SocketAddr> = listen_addresses(&world.settings).map(reachable).collect();
+    let addresses: Vec<SocketAddr> = listen_addresses(&world.configured().settings).map(reachable).collect();
     std::thread::spawn(move || {
         let started = Instant::now();
         let is_open = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(100)).is_ok();
@@ -171,7 +177,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn print_ready(world: &World) {
-    let settings = &world.settings;
+    let settings = &world.configured().settings;
     let count = world.snapshot.load().schema.actions.len();
     let scheme = if settings.upstream.is_tls { "https" } else { "http" };
     println!(
@@ -195,11 +201,30 @@ impl BackgroundService for Background {
                 api.watch(&self.0).await;
             }
         };
-        let keep_keys_fresh = self.0.authenticator.keep_keys_fresh();
+        let keep_keys_fresh = keep_keys_fresh(&self.0);
         let forget = guarded_call::forget_idle_callers(&self.0);
         tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0), forget);
     }
 }
+
+/// Whoever checks credentials now has fresh keys; the configuration may bring another one.
+async fn keep_keys_fresh(world: &World) {
+    loop {
+        let current = Arc::clone(&world.configured().authenticator);
+        let is_another = async {
+            while Arc::ptr_eq(&current, &world.configured().authenticator) {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = current.keep_keys_fresh() => {}
+            () = is_another => {}
+        }
+    }
+}
+
+/// How often to look whether the configuration is another.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Waits for SIGTERM or SIGINT, and then for what is in flight. A second signal ends the wait.
 struct Drain(Arc<World>);
@@ -221,7 +246,7 @@ impl ShutdownSignalWatch for Drain {
         tracing::info!(in_flight = self.0.metrics.requests_in_flight.get(), "shutting down");
         let wait = async {
             // Whoever sends us requests has yet to learn that we are not ready.
-            tokio::time::sleep(self.0.settings.drain_delay).await;
+            tokio::time::sleep(self.0.configured().settings.drain_delay).await;
             self.wait_for_requests().await;
         };
         tokio::select! {
@@ -236,7 +261,7 @@ impl ShutdownSignalWatch for Drain {
 
 impl Drain {
     async fn wait_for_requests(&self) {
-        let deadline = Instant::now() + self.0.settings.shutdown_timeout;
+        let deadline = Instant::now() + self.0.configured().settings.shutdown_timeout;
         let mut quiet = 0;
         // Twice quiet, so that a request whose connection had just been made is not cut.
         while quiet < 2 && Instant::now() < deadline {

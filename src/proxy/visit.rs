@@ -52,7 +52,9 @@ fn timeout(headers: &HeaderMap, max: Duration) -> Duration {
 
 /// May the page that sends this, if a page does, talk to us?
 pub fn may_read(gate: &Gate, headers: &HeaderMap) -> bool {
-    let allows = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| gate.world.settings.origins.allow(origin));
+    let allows = |origin: &HeaderValue| {
+        origin.to_str().is_ok_and(|origin| gate.world.configured().settings.origins.allow(origin))
+    };
     headers.get_all(header::ORIGIN).iter().all(allows)
 }
 
@@ -77,10 +79,16 @@ impl Visit {
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let address =
-            gate.world.settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or(peer);
+        let address = gate
+            .world
+            .configured()
+            .settings
+            .address_header
+            .as_ref()
+            .and_then(|name| told_address(&headers, name))
+            .or(peer);
         let path = head.uri.path().to_owned();
-        let engine_path = match &gate.world.settings.upstream.graphql_path {
+        let engine_path = match &gate.world.configured().settings.upstream.graphql_path {
             Some(configured) if head.method == Method::GET => configured.clone(),
             // The engine is asked by POST, so a document must not stand in the URL as well.
             _ if head.method == Method::GET => path.clone(),
@@ -139,7 +147,8 @@ impl Visit {
             is_get,
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started + timeout(&self.caller.headers, gate.world.settings.limits.request_timeout),
+            deadline: ctx.started
+                + timeout(&self.caller.headers, gate.world.configured().settings.limits.request_timeout),
             subscription: None,
             batch: None,
             handler_headers: HeaderMap::new(),

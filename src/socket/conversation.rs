@@ -122,7 +122,7 @@ pub async fn converse<S>(world: Arc<World>, wire: S, early: Vec<u8>, visitor: Vi
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let max = world.settings.limits.socket_message_bytes_max;
+    let max = world.configured().settings.limits.socket_message_bytes_max;
     let config = WebSocketConfig::default()
         .max_message_size(Some(max))
         .max_frame_size(Some(max))
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();
-        let keep_alive = KEEP_ALIVE.min(self.world.settings.socket_timeout / 3);
+        let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.socket_timeout / 3);
         loop {
             tokio::select! {
                 message = stream.next() => self.hear(message).await?,
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
             return Err(End::Close(INIT_TOO_LATE));
         }
-        if self.last_heard.elapsed() >= self.world.settings.socket_timeout {
+        if self.last_heard.elapsed() >= self.world.configured().settings.socket_timeout {
             return Err(End::Gone);
         }
         let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let world = &self.world;
         let leaves = self.leaves.get_or_insert_with(|| {
             let sockets = u32::try_from(world.metrics.requests_in_flight.get()).unwrap_or_default();
-            let all = FAREWELL.saturating_mul(sockets).min(world.settings.shutdown_timeout / 2);
+            let all = FAREWELL.saturating_mul(sockets).min(world.configured().settings.shutdown_timeout / 2);
             Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
         });
         *leaves <= Instant::now()
@@ -284,7 +284,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let mut authenticated = None;
         if self.world.snapshot.load().dialect == Dialect::Hasura {
             let world = &self.world;
-            let session = world.authenticator.authenticate(world.handlers.here(), &caller.headers, || None).await;
+            let session = world
+                .configured()
+                .authenticator
+                .authenticate(world.configured().handlers.here(), &caller.headers, || None)
+                .await;
             if let Err(error) = &session {
                 let Some(refusal) = vocabulary.refused(&error.message) else { return Err(End::Close(FORBIDDEN)) };
                 self.say(refusal).await?;
@@ -325,7 +329,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         }
         let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
         let snapshot = self.world.snapshot.load_full();
-        let limits = &self.world.settings.limits;
+        let limits = &self.world.configured().settings.limits;
         let is_ours = match read_body(payload.get().as_bytes(), limits) {
             Ok(Body::One(element)) => matches!(
                 understand(&self.world, &snapshot, element).await,
@@ -379,13 +383,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
 
     async fn connect_engine(&mut self) -> Result<(), String> {
         let introduction = Introduction {
-            settings: &self.world.settings.upstream,
+            settings: &self.world.configured().settings.upstream,
             tls: self.world.engine.tls(),
             path: &self.visitor.path,
             headers: &self.visitor.headers,
             payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),
             vocabulary: self.visitor.vocabulary,
-            message_bytes_max: self.world.settings.limits.engine_answer_bytes_max,
+            message_bytes_max: self.world.configured().settings.limits.engine_answer_bytes_max,
         };
         let EngineSocket { vocabulary, sink, mut stream } = engine::connect(&introduction).await?;
         let (tell, ours) = (self.tell.clone(), self.visitor.vocabulary);

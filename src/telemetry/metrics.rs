@@ -1,7 +1,7 @@
 //! The catalogue of metrics. No label value ever comes from a request: actions are named by the configuration, all
 //! other values are listed here.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -67,6 +67,12 @@ pub struct Metrics {
     pub jobs_oldest_seconds: GaugeVec,
     /// Requests to the metadata API that were answered here, by outcome.
     pub metadata_requests: IntCounterVec,
+    /// Loads of the configuration after the first, by outcome.
+    pub config_reloads: IntCounterVec,
+    /// Was the last of them good? 1 or 0.
+    pub config_last_reload_successful: IntGauge,
+    /// Seconds since 1970 of the last good one.
+    pub config_last_reload_success: Gauge,
     /// Bytes of bodies and answers that are held.
     pub buffered_bytes: IntGauge,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
@@ -280,6 +286,28 @@ impl Metrics {
                 "Requests to the metadata API that were answered here.",
                 &["outcome"],
             )?,
+            config_reloads: counter(
+                "pillion_config_reloads_total",
+                "Loads of the configuration while requests are served: success, or refused and the old one stays.",
+                &["outcome"],
+            )?,
+            config_last_reload_successful: {
+                let metric = gauge(
+                    "pillion_config_last_reload_successful",
+                    "Whether the configuration could be used when it was last loaded.",
+                )?;
+                metric.set(1);
+                metric
+            },
+            config_last_reload_success: {
+                let metric = Gauge::new(
+                    "pillion_config_last_reload_success_timestamp_seconds",
+                    "When the configuration that is in use was loaded.",
+                )?;
+                metric.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+                registry.register(Box::new(metric.clone()))?;
+                metric
+            },
             buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,
             look_alike_headers: counter(
                 "pillion_look_alike_headers_total",

@@ -35,6 +35,7 @@ mod protocols;
 mod raw_http;
 mod real_handlers;
 mod relationships;
+mod reload;
 mod sockets;
 mod startup;
 mod streaming;
@@ -84,6 +85,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("raw_http", raw_http::TESTS),
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
+        ("reload", reload::TESTS),
         ("sockets", sockets::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),

@@ -186,7 +186,8 @@ pub struct Pillion {
     /// Its process.
     pub process: Process,
     log: Arc<Mutex<String>>,
-    config: Option<PathBuf>,
+    /// Its configuration file, if it has one.
+    pub config: Option<PathBuf>,
     /// Its own metadata folder, if it has one.
     pub copy: Option<PathBuf>,
 }

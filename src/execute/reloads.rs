@@ -1,0 +1,54 @@
+//! Where somebody asks for the configuration to be loaded anew, and how that went.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+/// A request to load it; the answer says why the old one stays, if it does.
+type Asked = oneshot::Sender<Result<(), String>>;
+
+/// Requests that wait.
+const ASKED_MAX: usize = 16;
+
+/// The desk where one asks.
+pub struct Reloads {
+    ask: mpsc::Sender<Asked>,
+    asked: Mutex<Option<mpsc::Receiver<Asked>>>,
+    last: Mutex<Option<Result<(), String>>>,
+}
+
+impl Default for Reloads {
+    fn default() -> Self {
+        let (ask, asked) = mpsc::channel(ASKED_MAX);
+        Self { ask, asked: Mutex::new(Some(asked)), last: Mutex::new(None) }
+    }
+}
+
+impl Reloads {
+    /// Has it loaded, and waits.
+    ///
+    /// # Errors
+    /// Why the old one stays.
+    pub async fn ask(&self) -> Result<(), String> {
+        let nobody = || "nobody loads the configuration here".to_owned();
+        let (answer, answered) = oneshot::channel();
+        self.ask.send(answer).await.map_err(|_| nobody())?;
+        answered.await.map_err(|_| nobody())?
+    }
+
+    /// The requests, for the one who loads it; the second time there is nothing.
+    pub fn asked(&self) -> Option<mpsc::Receiver<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes how it went.
+    pub fn note(&self, outcome: Result<(), String>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    /// How it went the last time, if there was one.
+    #[must_use]
+    pub fn last(&self) -> Option<Result<(), String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,67 @@
+//! Have the files of the configuration changed? They are looked at again and again: Kubernetes exchanges a link above
+//! them, editors put a new file in an old one's place, and some volumes tell nobody about either.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::load::{metadata_files, named_files};
+use crate::config::settings::Settings;
+
+/// What tells that a file is another: its number, its length, when it was changed.
+type Mark = (u64, u64, u64, i64, i64);
+
+/// The files as they were.
+pub struct Files {
+    config: Option<PathBuf>,
+    known: BTreeMap<PathBuf, Option<Mark>>,
+    /// What was seen the last time, if it is not what is known: somebody may still be writing.
+    changing: Option<BTreeMap<PathBuf, Option<Mark>>>,
+}
+
+impl Files {
+    /// As they are now.
+    #[must_use]
+    pub fn new(config: Option<&Path>, settings: &Settings) -> Self {
+        let mut files = Self { config: config.map(Path::to_path_buf), known: BTreeMap::new(), changing: None };
+        files.known = files.look(settings);
+        files
+    }
+
+    /// Looks. A change counts once it is the same at two looks in a row.
+    pub fn have_changed(&mut self, settings: &Settings) -> bool {
+        let seen = self.look(settings);
+        if self.known == seen {
+            self.changing = None;
+            return false;
+        }
+        let is_settled = self.changing.as_ref() == Some(&seen);
+        if is_settled {
+            self.known = seen;
+            self.changing = None;
+        } else {
+            self.changing = Some(seen);
+        }
+        is_settled
+    }
+
+    fn look(&self, settings: &Settings) -> BTreeMap<PathBuf, Option<Mark>> {
+        let mut paths: Vec<PathBuf> = self.config.iter().cloned().chain(named_files()).collect();
+        if let Some(folder) = &settings.metadata {
+            paths.push(folder.clone());
+            paths.extend(metadata_files(folder, &mut Vec::new()));
+        }
+        let handlers = &settings.handlers;
+        paths.extend(handlers.tls_ca_file.iter().map(PathBuf::from));
+        paths.extend(handlers.identity.iter().flat_map(|(cert, key)| [cert, key]).map(PathBuf::from));
+        paths.into_iter().map(|path| (path.clone(), mark(&path))).collect()
+    }
+}
+
+fn mark(path: &Path) -> Option<Mark> {
+    let found = std::fs::metadata(path).ok()?;
+    // A folder's own time says nothing that its files do not say.
+    let changed = if found.is_dir() { (0, 0) } else { (found.mtime(), found.mtime_nsec()) };
+    let length = if found.is_dir() { 0 } else { found.size() };
+    Some((found.dev(), found.ino(), length, changed.0, changed.1))
+}

@@ -1,0 +1,121 @@
+//! The configuration is loaded anew while requests are served: when its files change, on SIGHUP, or when somebody asks on
+//! the admin listener. What is wrong is refused and the old one stays; what is right takes effect for new requests at once.
+
+pub mod files;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::load::Loaded;
+use crate::execute::World;
+use crate::execute::configured::Configured;
+use crate::execute::engine_watch::schema_for;
+use crate::metadata::Api;
+use crate::model::action::ADMIN_ROLE;
+use crate::model::source::Diagnostic;
+use files::Files;
+
+/// Loads the configuration as it was loaded at the start.
+pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
+
+/// Loads it anew whenever there is a reason to.
+pub struct Reloader {
+    /// What requests share.
+    pub world: Arc<World>,
+    /// Where metadata can be changed, if it can.
+    pub metadata: Option<Arc<Api>>,
+    /// Loads the configuration.
+    pub load: Load,
+    /// The files that were loaded.
+    pub files: Mutex<Files>,
+}
+
+/// How often to look at the files.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Reloader {
+    /// Watches, listens and reloads. Never returns.
+    pub async fn run(&self) {
+        let Some(mut asked) = self.world.reloads.asked() else { return std::future::pending().await };
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        loop {
+            let told = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (reason, answer) = tokio::select! {
+                Some(answer) = asked.recv() => ("it was asked for", Some(answer)),
+                Some(()) = told => ("SIGHUP", None),
+                () = tokio::time::sleep(WATCH_INTERVAL) => {
+                    let configured = self.world.configured();
+                    if !configured.settings.watches_files || !self.have_changed(&configured) {
+                        continue;
+                    }
+                    ("its files have changed", None)
+                }
+            };
+            self.reload(reason, answer).await;
+        }
+    }
+
+    fn have_changed(&self, configured: &Configured) -> bool {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).have_changed(&configured.settings)
+    }
+
+    async fn reload(&self, reason: &str, answer: Option<oneshot::Sender<Result<(), String>>>) {
+        let outcome = self.load_and_use().await;
+        let metrics = &self.world.metrics;
+        metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
+        let label = if outcome.is_ok() { "success" } else { "refused" };
+        metrics.config_reloads.with_label_values(&[label]).inc();
+        match &outcome {
+            Ok(waiting) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                metrics.config_last_reload_success.set(now.as_secs_f64());
+                tracing::info!(reason, "the configuration was loaded anew");
+                if !waiting.is_empty() {
+                    tracing::warn!(settings = waiting.join(", "), "some settings take effect at the next start only");
+                }
+            }
+            Err(mistakes) => tracing::error!(reason, "a new configuration was refused; the old one stays: {mistakes}"),
+        }
+        let outcome = outcome.map(drop);
+        self.world.reloads.note(outcome.clone());
+        // Whoever asked may have gone.
+        let _ = answer.map(|answer| answer.send(outcome));
+    }
+
+    /// Gives the settings that have changed, but take effect at the next start only.
+    async fn load_and_use(&self) -> Result<Vec<&'static str>, String> {
+        let loaded = (self.load)().map_err(|mistakes| told(&mistakes))?;
+        let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
+        let (world, before) = (&self.world, self.world.snapshot.load_full());
+        let configured = Configured::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
+        if let Some(api) = &self.metadata {
+            // What is in the database wins over the files.
+            schema = api.actions(&configured).await?.unwrap_or(schema);
+        }
+        let (configured, schema) = (Arc::new(configured), Arc::new(schema));
+        let next = Arc::new(before.with_configuration(&configured, Arc::clone(&schema))?);
+        if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
+            && !error.conflicts().is_empty()
+        {
+            return Err(told(&error.conflicts().iter().map(|one| one.diagnostic(&schema.places)).collect::<Vec<_>>()));
+        }
+        world.open_jobs_for(&schema).await?;
+        // The engine may have told about itself meanwhile.
+        world.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(configured.waiting_for_start(&before.configured))
+    }
+}
+
+fn told(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+}
