@@ -15,6 +15,7 @@ need python3 python3
 python3 -c 'import flask' 2>/dev/null || need flask python3-flask
 need psql postgresql-client
 need redis-server redis-server
+need promtool prometheus
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light

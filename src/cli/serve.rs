@@ -69,6 +69,7 @@ pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<B
              sees them; for several replicas set async.store to a PostgreSQL"
         );
     }
+    count_panics(&world);
     let admin = Admin::new(Arc::clone(&world));
     beside.push(server::small_service("admin", world.configured().settings.admin_listen, admin).into());
     if let Some((load, files)) = again {
@@ -77,6 +78,16 @@ pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<B
     }
     server::serve(&world, metadata, beside).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
+}
+
+/// A panic ends one request, and is written to the log without what the request held.
+fn count_panics(world: &World) {
+    let panics = world.metrics.panics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.inc();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect of Pillion has ended a request or a task");
+    }));
 }
 
 /// Loads the configuration anew, beside everything else.

@@ -44,7 +44,9 @@ pub async fn send(
         answer_bytes_max: snapshot.limits.engine_answer_bytes_max,
         timeout: world.engine.settings().timeout.min(left),
     };
+    let timer = world.metrics.upstream_part_seconds.start_timer();
     let reply = world.engine.ask(question).await;
+    timer.observe_duration();
     let outcome = match &reply {
         Ok(reply) if reply.status.is_success() => "success",
         Ok(_) => "error_status",

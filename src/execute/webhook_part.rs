@@ -2,8 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::ClientHeaders;
@@ -254,7 +254,21 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
         }
         first => first,
     };
-    Ok(answer?)
+    let answer = answer?;
+    let (metrics, name) = (&running.world.metrics, allowed.action().name.as_str());
+    metrics.handler_responses.with_label_values(&[name, class_of(answer.status)]).inc();
+    metrics.handler_response_bytes.with_label_values(&[name]).inc_by(answer.body.len() as u64);
+    Ok(answer)
+}
+
+fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
 }
 
 fn prepare(
@@ -271,6 +285,8 @@ fn prepare(
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         sign(&mut outgoing.headers, keys, id, now.as_secs(), &outgoing.body);
     }
+    let sent = running.world.metrics.handler_request_bytes.with_label_values(&[&allowed.action().name]);
+    sent.inc_by(outgoing.body.len() as u64);
     Ok(WebhookCall {
         method: outgoing.method,
         url: outgoing.url,

@@ -60,11 +60,12 @@ pub async fn serve(
         vocabulary,
     };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
-    let (world, in_flight) = (Arc::clone(&gate.world), Held::new(&gate.world.metrics.requests_in_flight));
+    let metrics = &gate.world.metrics;
+    let (world, held) = (Arc::clone(&gate.world), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
     // The request is over: all that it took to serve it goes, and only the conversation stays.
     tokio::spawn(async move {
         converse(world, wire, early, visitor).await;
-        drop(in_flight);
+        drop(held);
     });
     Ok(true)
 }

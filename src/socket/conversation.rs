@@ -33,6 +33,7 @@ use crate::model::response::Dialect;
 use crate::protocol::graphql_ws::{FromClient, FromServer, Vocabulary, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
 use crate::session::SessionError;
+use crate::telemetry::metrics::Held;
 
 /// Who opened the socket.
 pub struct Visitor {
@@ -59,14 +60,21 @@ enum Event {
 }
 
 /// An operation under way.
-enum Operation {
-    Own(AbortHandle),
-    Engines,
+struct Operation {
+    /// What runs it, if it is ours.
+    own: Option<AbortHandle>,
+    _counted: Held,
+}
+
+impl Operation {
+    fn new(world: &World, own: Option<AbortHandle>) -> Self {
+        Self { own, _counted: Held::new(&world.metrics.socket_operations) }
+    }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Self::Own(handle) = self {
+        if let Some(handle) = &self.own {
             handle.abort();
         }
     }
@@ -361,7 +369,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             };
             operate(&world, &snapshot, &request, say).await;
         };
-        self.operations.insert(id, Operation::Own(tokio::spawn(run).abort_handle()));
+        let own = tokio::spawn(run).abort_handle();
+        self.operations.insert(id, Operation::new(&self.world, Some(own)));
         Ok(())
     }
 
@@ -377,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             self.engine = None;
             return self.fail(&id, "upstream-error", "the connection to the upstream broke").await;
         }
-        self.operations.insert(id, Operation::Engines);
+        self.operations.insert(id, Operation::new(&self.world, None));
         Ok(())
     }
 
@@ -408,7 +417,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     }
 
     async fn stop(&mut self, id: &str) -> Going {
-        let is_engines = matches!(self.operations.remove(id), Some(Operation::Engines));
+        let is_engines = self.operations.remove(id).is_some_and(|operation| operation.own.is_none());
         if let (true, Some(engine)) = (is_engines, &mut self.engine) {
             let text = engine.vocabulary.stop(id);
             if engine.sink.send(Message::text(text)).await.is_err() {
@@ -433,7 +442,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             }
             Event::EngineGone => {
                 self.engine = None;
-                let is_engines = |(_, operation): &(&String, &Operation)| matches!(operation, Operation::Engines);
+                let is_engines = |(_, operation): &(&String, &Operation)| operation.own.is_none();
                 let ids: Vec<String> = self.operations.iter().filter(is_engines).map(|(id, _)| id.clone()).collect();
                 for id in ids {
                     self.operations.remove(&id);

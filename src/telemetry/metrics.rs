@@ -25,6 +25,12 @@ pub struct Metrics {
     pub handler_calls: IntCounterVec,
     /// Seconds of handler calls, by action.
     pub handler_call_seconds: HistogramVec,
+    /// Answers of handlers, by action and class of their status.
+    pub handler_responses: IntCounterVec,
+    /// Bytes of bodies that handlers were sent, by action.
+    pub handler_request_bytes: IntCounterVec,
+    /// Bytes of bodies that they answered, decoded, by action.
+    pub handler_response_bytes: IntCounterVec,
     /// Calls that a guard did not let be made, by action and guard.
     pub guarded_calls: IntCounterVec,
     /// Calls that were tried again, by action.
@@ -39,6 +45,14 @@ pub struct Metrics {
     pub handler_calls_in_flight: IntGauge,
     /// The engine's parts of requests with actions, by outcome.
     pub upstream_parts: IntCounterVec,
+    /// Seconds of the engine's parts of requests with actions.
+    pub upstream_part_seconds: Histogram,
+    /// Open sockets of clients.
+    pub sockets: IntGauge,
+    /// Operations under way on them.
+    pub socket_operations: IntGauge,
+    /// Panics. Each is a defect of ours; it ends one request.
+    pub panics: IntCounter,
     /// Questions to the engine for its schema, by outcome.
     pub introspections: IntCounterVec,
     /// The engine's parts of documents that were checked before anything ran, or could not be, by outcome.
@@ -202,6 +216,21 @@ impl Metrics {
                 "Handler calls, from connecting to the end of the answer.",
                 &["action"],
             )?,
+            handler_responses: counter(
+                "pillion_handler_responses_total",
+                "Answers of handlers, by class of their status.",
+                &["action", "status"],
+            )?,
+            handler_request_bytes: counter(
+                "pillion_handler_request_bytes_total",
+                "Bytes of bodies that handlers were sent.",
+                &["action"],
+            )?,
+            handler_response_bytes: counter(
+                "pillion_handler_response_bytes_total",
+                "Bytes of bodies that handlers answered, decoded.",
+                &["action"],
+            )?,
             guarded_calls: counter(
                 "pillion_guarded_calls_total",
                 "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
@@ -234,6 +263,19 @@ impl Metrics {
                 "The engine's parts of requests with actions.",
                 &["outcome"],
             )?,
+            upstream_part_seconds: {
+                let options = HistogramOpts::new(
+                    "pillion_upstream_part_duration_seconds",
+                    "The engine's parts of requests with actions.",
+                );
+                let metric = Histogram::with_opts(options.buckets(SECONDS.to_vec()))?;
+                registry.register(Box::new(metric.clone()))?;
+                metric
+            },
+            sockets: gauge("pillion_sockets", "Open WebSockets of clients.")?,
+            socket_operations: gauge("pillion_socket_operations", "Operations under way on WebSockets.")?,
+            panics: counter("pillion_panics_total", "Panics; each is a defect of Pillion.", &[])?
+                .with_label_values::<&str>(&[]),
             introspections: counter(
                 "pillion_upstream_introspections_total",
                 "Questions to the engine for its schema.",

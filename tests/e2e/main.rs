@@ -30,6 +30,7 @@ mod job_stores;
 mod jobs;
 mod keys;
 mod metadata;
+mod prometheus;
 mod properties;
 mod protocols;
 mod raw_http;
@@ -80,6 +81,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("jobs", jobs::TESTS),
         ("keys", keys::TESTS),
         ("metadata", metadata::TESTS),
+        ("prometheus", prometheus::TESTS),
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),

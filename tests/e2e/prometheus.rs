@@ -1,0 +1,236 @@
+//! What `dashboards/` asks a real Prometheus is there to be asked.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::harness::client::Client;
+use super::harness::engines::{Engines, Process};
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::socket::{MODERN, ready, say, start};
+use super::harness::{free_port, wait_for_port};
+use crate::yaml;
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("every_panel_and_rule_has_something_to_show", every_panel_and_rule_has_something_to_show),
+    ("every_alert_fires_and_is_silent", every_alert_fires_and_is_silent),
+];
+
+fn dashboards() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
+}
+
+fn promtool(arguments: &[&str], input: &str) {
+    let mut command = Command::new("promtool");
+    command.current_dir(dashboards()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.stderr(Stdio::piped()).spawn().expect("promtool runs; `make setup` installs it");
+    process.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+    let output = process.wait_with_output().expect("its output");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
+}
+
+/// Prometheus itself, with our rules, and its data in a folder that goes with it.
+struct Prometheus {
+    port: u16,
+    folder: PathBuf,
+    _process: Process,
+}
+
+impl Prometheus {
+    fn start(target: u16) -> Self {
+        let folder = std::env::temp_dir().join(format!("pillion-e2e-prometheus-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let rules = dashboards().join("rules.yaml").display().to_string();
+        let config = json!({
+            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            "rule_files": [rules],
+            "scrape_configs": [{ "job_name": "pillion", "static_configs": [{ "targets": [format!("127.0.0.1:{target}")] }] }],
+        });
+        let (file, port) = (folder.join("prometheus.yml"), free_port());
+        fs::write(&file, config.to_string()).expect("a file");
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = Process(process.expect("prometheus starts; `make setup` installs it"));
+        wait_for_port(port);
+        Self { port, folder, _process: process }
+    }
+
+    fn ask(&self, path: &str) -> Value {
+        Client::connect(self.port).request("GET", path, &[], b"").json()
+    }
+
+    /// How many series there are, or what is wrong with the expression.
+    fn count(&self, expression: &str) -> Result<usize, String> {
+        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        let answer = self.ask(&format!("/api/v1/query?query={query}"));
+        if answer["status"] != "success" {
+            return Err(format!("{expression}: {answer}"));
+        }
+        Ok(answer["data"]["result"].as_array().map_or(0, Vec::len))
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+const GRAPHQL: &str =
+    "type Query { good: Int  bad: Int  limited: Int  slow: Int }\ntype Mutation { later: Int  never: Int }\n";
+
+const CONFIG: &str = "dialect: standard
+redis: { url: 'redis://127.0.0.1:1' }
+async: { retry_pause: 500ms }
+handlers: { breaker: true, breaker_pause: 1s, retries: 1 }
+actions:
+  limited: { rate_limit: [1 per 1h] }
+  slow: { calls_at_once: 1, calls_waiting: 0 }
+  later: { attempts: 3 }
+  never: { concurrency: 1 }
+";
+
+/// One in which everything happens that can be counted.
+fn busy(engines: &Engines, handlers: &Scripted, folder: &Path) -> Pillion {
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(folder.join("actions.graphql"), GRAPHQL).expect("a file");
+    let action = |name: &str, kind: &str| {
+        let handler = format!("http://127.0.0.1:{}/{name}", handlers.port);
+        format!("  - name: {name}\n    definition: {{kind: {kind}, handler: '{handler}'}}\n")
+    };
+    let sync = ["good", "bad", "limited", "slow"].map(|name| action(name, "synchronous")).concat();
+    let later = ["later", "never"].map(|name| action(name, "asynchronous")).concat();
+    fs::write(folder.join("actions.yaml"), format!("actions:\n{sync}{later}")).expect("a file");
+    for (path, reply) in [
+        ("/good", Reply::json("1")),
+        ("/bad", Reply::status(503, "{}")),
+        ("/limited", Reply::json("1")),
+        ("/slow", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("1")))),
+        ("/later", Reply::status(503, "{}")),
+        ("/never", Reply::Hang),
+    ] {
+        handlers.on_path(path, reply);
+    }
+    let mut setup = Setup::before(engines.postgraphile).config(CONFIG);
+    setup.metadata = Some(folder.to_path_buf());
+    let keys = format!(r#"{{"jwk_url":"http://127.0.0.1:{}/keys"}}"#, handlers.port);
+    let setup = setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("HASURA_GRAPHQL_JWT_SECRET", &keys);
+    setup.start().wait_until_ready()
+}
+
+fn ask(pillion: &Pillion, query: &str) {
+    let headers = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
+    let body = json!({ "query": query }).to_string();
+    pillion.client().request("POST", "/graphql", &headers, body.as_bytes());
+}
+
+fn load(pillion: &Pillion) {
+    for query in [
+        "{ good productById(id: 1) { name } }",
+        "{ bad }",
+        "{ limited }",
+        "{ productById(id: 1) { name } }",
+        "mutation { later }",
+        "mutation { never }",
+        "{ __typename good }",
+        "{ nothing good }",
+    ] {
+        ask(pillion, query);
+    }
+    std::thread::scope(|scope| {
+        (0..3).for_each(|_| drop(scope.spawn(|| ask(pillion, "{ slow }"))));
+    });
+    let twice =
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nX-Hasura-Role: a\r\nX-Hasura-Role: b\r\nContent-Length: 2\r\n\r\n{}";
+    let mut client = pillion.client();
+    client.send(twice);
+    client.answer();
+    Client::connect(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
+}
+
+/// Every expression of a dashboard, as Grafana would ask it.
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(text)) = members.get("expr") {
+                let text = text.replace("$__rate_interval", "10s").replace("$job", ".*");
+                found.push(text.replace("$instance", ".*").replace("$action", ".*"));
+            }
+            members.values().for_each(|value| expressions(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        _ => {}
+    }
+}
+
+/// The names of metrics in an expression.
+fn names(expression: &str) -> BTreeSet<String> {
+    let words = expression.split(|letter: char| !(letter.is_ascii_alphanumeric() || "_:".contains(letter)));
+    let is_name =
+        |word: &&str| word.starts_with("pillion_") || word.starts_with("process_") || word.contains(":pillion_");
+    words.filter(is_name).map(str::to_owned).collect()
+}
+
+fn every_panel_and_rule_has_something_to_show(engines: &Engines) {
+    let handlers = Scripted::start();
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-busy-{}", std::process::id()));
+    let pillion = busy(engines, &handlers, &folder);
+    let mut socket = ready(&pillion, MODERN, &[], r#"{"headers":{"X-Hasura-Admin-Secret":"s3cret"}}"#);
+    say(&mut socket, &start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }"));
+    let prometheus = Prometheus::start(pillion.admin);
+    let dashboard: Value =
+        serde_json::from_slice(&fs::read(dashboards().join("pillion.json")).expect("a file")).expect("JSON");
+    let mut wanted = Vec::new();
+    expressions(&dashboard, &mut wanted);
+    assert!(wanted.len() > 40, "{}", wanted.len());
+    let rules = fs::read_to_string(dashboards().join("rules.yaml")).expect("a file");
+    let rules = yaml::read(&rules).expect("YAML");
+    for rule in rules["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten() {
+        let expression = rule["expr"].as_str().expect("an expression");
+        match rule["record"].as_str() {
+            Some(name) => wanted.push(name.to_owned()),
+            // Nothing may be wrong here, so what it looks at is asked for.
+            None => wanted.extend(names(expression)),
+        }
+    }
+    let mut empty = Vec::new();
+    for _ in 0..20 {
+        load(&pillion);
+        wanted.retain(|expression| !prometheus.count(expression).is_ok_and(|count| count > 0));
+        empty.clone_from(&wanted);
+        if empty.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(empty.is_empty(), "nothing to show:\n{}\n{}", empty.join("\n"), pillion.admin("/metrics").1);
+    let rules = prometheus.ask("/api/v1/rules");
+    let all =
+        rules["data"]["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten();
+    let ill: Vec<_> = all.filter(|rule| rule["health"] != "ok").collect();
+    assert!(ill.is_empty(), "{ill:?}");
+    promtool(&["check", "metrics"], &pillion.admin("/metrics").1);
+    drop(pillion);
+    let _ = fs::remove_dir_all(folder);
+}
+
+fn every_alert_fires_and_is_silent(_: &Engines) {
+    promtool(&["check", "rules", "rules.yaml"], "");
+    promtool(&["test", "rules", "alerts.test.yaml"], "");
+    let text = |name: &str| fs::read_to_string(dashboards().join(name)).expect("a file");
+    let (rules, tests) = (text("rules.yaml"), text("alerts.test.yaml"));
+    for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(tests.contains(&format!("- name: {name}\n")), "{name} has no case");
+    }
+}
