@@ -26,4 +26,4 @@ createServer(async (request, response) => {
   } catch (error) {
     answer(400, { message: error.message, extensions: { code: "no-product" } });
   }
-}).listen(Number(process.env.PORT), "127.0.0.1");
+}).listen(Number(process.env.PORT), process.env.HOST ?? "127.0.0.1");

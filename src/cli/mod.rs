@@ -4,6 +4,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod jobs;
 pub mod schema;
 pub mod serve;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Some(("serve", arguments)) => done(serve::run(arguments)),
         Some(("check", arguments)) => check::run(arguments),
         Some(("explain", arguments)) => done(explain::run(arguments)),
+        Some(("health", arguments)) => done(health::run(arguments)),
         Some(("jobs", arguments)) => done(jobs::run(arguments)),
         Some(("schema", arguments)) => done(schema::run(arguments)),
         #[cfg(feature = "demo")]
@@ -52,6 +54,7 @@ fn command() -> Command {
         .subcommand(configured(check::command()))
         .subcommand(configured(explain::command()))
         .subcommand(configured(schema::command()))
+        .subcommand(configured(health::command()))
         .subcommand(jobs::command(configured));
     #[cfg(feature = "demo")]
     let command = command.subcommand(demo::command());
@@ -88,13 +91,16 @@ const NO_ENGINE: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")
 
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
-    let config = arguments.get_one::<String>("config").map(Path::new);
-    let flag = |setting: &Setting| {
-        setting.flag?;
-        let values = arguments.get_many::<String>(setting.key)?;
-        Some(values.cloned().collect())
-    };
-    load(config, &flag, assumed)
+    load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)
+}
+
+fn config_file(arguments: &ArgMatches) -> Option<&Path> {
+    arguments.get_one::<String>("config").map(Path::new)
+}
+
+fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
+    setting.flag?;
+    Some(arguments.get_many::<String>(setting.key)?.cloned().collect())
 }
 
 /// Asks the engine about itself, once.

@@ -39,9 +39,7 @@ pub fn load(
     assumed: &[(&str, &str)],
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    let source = config_file.and_then(|path| open(path, &mut mistakes));
-    let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
-    let values = Values::collect(flag, &environment, file.as_ref(), assumed, &mut mistakes);
+    let (file, values) = read_values(config_file, flag, assumed, &mut mistakes);
     let settings = Settings::read(&values, file.as_ref(), &mut mistakes);
     let Some(settings) = settings else { return Err(mistakes) };
     let schema = load_actions(&settings, &environment, &mut mistakes);
@@ -49,6 +47,28 @@ pub fn load(
         return Err(mistakes);
     }
     Ok(Loaded { settings, schema, warnings: mistakes, fingerprints: values.fingerprints() })
+}
+
+/// The text of one setting, whatever else is wrong.
+#[must_use]
+pub fn text_of(
+    key: &str,
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+) -> Option<String> {
+    read_values(config_file, flag, &[], &mut Vec::new()).1.text(key)
+}
+
+fn read_values(
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+    assumed: &[(&str, &str)],
+    mistakes: &mut Vec<Diagnostic>,
+) -> (Option<Node>, Values) {
+    let source = config_file.and_then(|path| open(path, mistakes));
+    let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
+    let values = Values::collect(flag, &environment, file.as_ref(), assumed, mistakes);
+    (file, values)
 }
 
 fn load_actions(

@@ -169,7 +169,8 @@ fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
 }
 
 /// Who listens everywhere can be reached on loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }

@@ -21,6 +21,7 @@ mod yaml;
 
 mod admin;
 mod commands;
+mod containers;
 mod drain;
 mod events;
 mod faults;
@@ -72,6 +73,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     let modules = [
         ("admin", admin::TESTS),
         ("commands", commands::TESTS),
+        ("containers", containers::TESTS),
         ("drain", drain::TESTS),
         ("events", events::TESTS),
         ("faults", faults::TESTS),

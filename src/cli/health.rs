@@ -1,0 +1,55 @@
+//! `pillion health`: is the one that runs here alive? For containers that have no other program to ask with.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::{config_file, flag_of};
+use crate::config::load::text_of;
+use crate::proxy::server::reachable;
+
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The command.
+#[must_use]
+pub fn command() -> Command {
+    let ready = Arg::new("ready").long("ready").action(ArgAction::SetTrue);
+    Command::new("health")
+        .about("Asks the Pillion that runs here whether it is alive.")
+        .arg(ready.help("Ask whether it is ready for requests instead"))
+}
+
+/// Asks it.
+///
+/// # Errors
+/// What it says, or why it cannot be asked.
+pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+    // Nothing else of the configuration counts: whoever runs may go on with an older one.
+    let text = text_of("admin_listen", config_file(arguments), &|setting| flag_of(arguments, setting));
+    let address = text.and_then(|text| text.parse().ok()).ok_or("error: admin_listen: this is not an address")?;
+    let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };
+    let answer = ask(reachable(address), path).map_err(|error| format!("error: {error}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let is_good = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");
+    if is_good {
+        print!("{body}");
+        return Ok(());
+    }
+    Err(format!("error: {}", body.trim_end()))
+}
+
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Bytes of the answer that are read.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
