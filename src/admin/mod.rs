@@ -1,4 +1,4 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`, `/cache/purge`.
 
 mod jobs;
 
@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use url::form_urlencoded;
 
 use crate::config::settings::JobStore;
 use crate::execute::{World, guarded_call};
@@ -44,7 +45,11 @@ impl Admin {
                 guarded_call::show(&self.world);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"here are /healthz, /readyz, /metrics, /jobs and /reload\n".to_vec()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                TEXT,
+                b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n".to_vec(),
+            ),
         }
     }
 }
@@ -55,6 +60,24 @@ async fn reload(world: &World) -> (StatusCode, &'static str, Vec<u8>) {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was loaded anew\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
     }
+}
+
+/// Forgets the answers that are kept of `action=NAME`, or of all actions.
+async fn purge(world: &World, query: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
+    let actions = &world.snapshot.load().schema.actions;
+    if let Some(name) = &action
+        && !actions.values().any(|known| known.name == *name)
+    {
+        return (StatusCode::NOT_FOUND, TEXT, format!("there is no action {name}\n").into_bytes());
+    }
+    if let Some(shared) = &world.shared
+        && shared.forget(&format!("pillion:cache:{}:*", action.as_deref().unwrap_or("*"))).await.is_err()
+    {
+        return (StatusCode::SERVICE_UNAVAILABLE, TEXT, b"Redis cannot be asked; nothing was forgotten\n".to_vec());
+    }
+    world.results.purge(action.as_deref());
+    (StatusCode::OK, TEXT, b"forgotten\n".to_vec())
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -85,6 +108,8 @@ impl ServeHttp for Admin {
         let path = head.uri.path();
         let (status, content_type, body) = if path == "/reload" && head.method == Method::POST {
             reload(&self.world).await
+        } else if path == "/cache/purge" && head.method == Method::POST {
+            purge(&self.world, head.uri.query().unwrap_or_default()).await
         } else if path == "/jobs" || path.starts_with("/jobs/") {
             let query = head.uri.query().unwrap_or_default();
             let (status, answer) = jobs::answer(&self.world, &head.method, path, query).await;

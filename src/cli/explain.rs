@@ -65,7 +65,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let variables: RawObject<'_> =
         serde_json::from_str(variables).map_err(|error| format!("error: --variables: {error}"))?;
     crate::install_tls_provider();
-    let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+    let world = Arc::new(World::new(loaded).map_err(|reason| format!("error: {reason}"))?);
     let snapshot = snapshot_for(&world, engine.as_ref());
     let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot, session.role())).transpose();
     let merged = merged.map_err(|error| format!("error: --engine-schema: {error}"))?.map(Arc::new);

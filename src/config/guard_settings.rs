@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::values::{Values, parse_duration};
 use super::yaml::Fields;
-use crate::model::guard::{GuardRules, RateLimit, SigningKey};
+use crate::model::guard::{CacheRules, GuardRules, RateLimit, SigningKey};
 use crate::model::source::{Diagnostic, Place};
 
 /// What one action has otherwise than all others.
@@ -21,6 +21,8 @@ pub struct GuardOverrides {
     rate_limits: Option<Vec<RateLimit>>,
     refuses_uncounted: Option<bool>,
     signing_secrets: Vec<(String, Place)>,
+    /// How its answers are kept, and where that is said.
+    pub cache: Option<(CacheRules, Place)>,
 }
 
 /// The guards of actions about which nothing else is said.
@@ -66,6 +68,7 @@ pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDe
         rate_limits,
         refuses_uncounted: values.text("handlers.rate_limit_when_uncounted").as_deref() == Some("refuse"),
         signing_keys,
+        cache: None,
     };
     GuardDefaults { rules, breaker_pause }
 }
@@ -112,11 +115,40 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Gu
         calls_max,
         waiting_max,
         breaker: fields.bool("breaker", mistakes),
+        cache: read_cache(fields, mistakes),
         retries_max,
         rate_limits,
         refuses_uncounted: when,
         signing_secrets: names.map(|node| (node.scalar_text().unwrap_or_default(), node.place.clone())).collect(),
     }
+}
+
+/// `{ttl: 60s, stale: 30s, by: [x-hasura-org-id]}`
+fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, Place)> {
+    let node = fields.get("cache")?;
+    let own = Fields::of(node, "a cache", mistakes)?;
+    let mut time = |key: &'static str| {
+        let text = own.text(key, mistakes)?;
+        let time = parse_duration(&text);
+        if time.is_none() {
+            node.refuse(format!("{key}: \"{text}\" is not a time"), "write a time such as 60s", mistakes);
+        }
+        time
+    };
+    let (fresh, stale) = (time("ttl"), time("stale"));
+    let by = own.get("by").map(|_| {
+        let names = own.list("by", mistakes).iter().filter_map(super::yaml::Node::scalar_text);
+        names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
+    });
+    for name in by.iter().flatten().filter(|name| !name.starts_with("x-hasura-")) {
+        node.refuse(format!("by: \"{name}\" is no session variable"), "write x-hasura- and its name", mistakes);
+    }
+    own.finish(mistakes);
+    let Some(fresh) = fresh else {
+        node.refuse("a cache needs a time to live", "add ttl: 60s, for instance", mistakes);
+        return None;
+    };
+    Some((CacheRules { fresh, stale: stale.unwrap_or_default(), by }, node.place.clone()))
 }
 
 /// The guards of one action. `environment` gives the values of variables.
@@ -138,6 +170,7 @@ pub fn rules_of(
     if let Some(limits) = &own.rate_limits {
         rules.rate_limits.clone_from(limits);
     }
+    rules.cache = own.cache.as_ref().map(|(cache, _)| cache.clone());
     if !own.signing_secrets.is_empty() {
         rules.signing_keys.clear();
     }

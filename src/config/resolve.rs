@@ -199,6 +199,9 @@ impl Resolver<'_, '_> {
         self.check_kind(&entry, signature.kind);
         let jobs = self.surroundings.jobs;
         let own = settings.map(|settings| &settings.guards);
+        if let Some((_, place)) = own.and_then(|own| own.cache.as_ref()) {
+            self.check_cache(&entry.name, signature.kind, &headers, place);
+        }
         let guards = rules_of(self.surroundings.guards, own, self.surroundings.environment, self.mistakes);
         Some(Action {
             field: entry.name.clone(),
@@ -251,6 +254,19 @@ impl Resolver<'_, '_> {
         };
         let arguments = self.inputs(&entry.arguments);
         Some(Signature { place: entry.place.clone(), kind, arguments, output, description: None })
+    }
+
+    /// Only what reads is kept, and only what is told apart by all that its handler gets.
+    fn check_cache(&mut self, action: &str, kind: OperationKind, headers: &HeaderRules, place: &Place) {
+        if kind != OperationKind::Query {
+            let message = format!("the answers of action '{action}' cannot be kept: it is a mutation");
+            self.error(place, message, "remove \"cache\"");
+        }
+        if headers.forward_client_headers && headers.forwarded_client_headers.is_none() {
+            let message =
+                format!("action '{action}' gets all of the client's headers, so hardly two answers are for the same");
+            self.error(place, message, "name those that count in forwarded_client_headers");
+        }
     }
 
     fn check_kind(&mut self, entry: &ActionEntry, operation: OperationKind) {

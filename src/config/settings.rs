@@ -173,6 +173,7 @@ pub struct Handlers {
     pub use_environment_proxy: bool,
     pub allow_link_local: bool,
     pub allow_private: bool,
+    pub cache_bytes_max: usize,
     pub allowed_hosts: AllowedHosts,
     /// The files of a certificate chain and its key.
     pub identity: Option<(String, String)>,
@@ -224,6 +225,7 @@ impl Settings {
                 tls_ca_file: values.text("handlers.tls_ca_file"),
                 use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
                 allow_link_local: values.bool("handlers.allow_link_local", mistakes),
+                cache_bytes_max: values.bytes("handlers.cache_bytes", mistakes),
                 allow_private: values.bool("handlers.allow_private", mistakes),
                 allowed_hosts: read_allowed_hosts(values, mistakes),
                 identity: read_identity(values, mistakes),

@@ -42,6 +42,7 @@ pub fn example_yaml() -> String {
             "boolean" => "false",
             "string" if key == "method" => "POST",
             "string" => "allow",
+            "object" => "{ttl: 60s, stale: 30s, by: [x-hasura-org-id]}",
             _ if key == "rate_limit" => "[5 per 60s by x-hasura-user-id]",
             _ if key == "forwarded_client_headers" => "[authorization]",
             _ => "[]",

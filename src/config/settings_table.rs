@@ -194,6 +194,8 @@ pub const SETTINGS: &[Setting] = &[
         "Leave a handler alone when half of at least 20 calls in 10 s had no answer or 5xx; then try it with a single call."),
     setting("handlers.breaker_pause", None, &["PILLION_HANDLERS_BREAKER_PAUSE"], Kind::Duration, Some("5s"),
         "For how long it is left alone."),
+    setting("handlers.cache_bytes", None, &["PILLION_HANDLERS_CACHE_BYTES"], Kind::Bytes, Some("64MiB"),
+        "Memory for answers that are kept (actions: NAME: cache)."),
     setting("handlers.retries", None, &["PILLION_HANDLERS_RETRIES"], Kind::Number, Some("0"),
         "How often a query's call is tried again after no answer, 502, 503 or 504, within its timeout. At most a tenth of all calls is."),
     setting("handlers.rate_limit", None, &["PILLION_HANDLERS_RATE_LIMIT"], Kind::Texts, None,
@@ -216,7 +218,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
         "PEM file with the authorities that the database's certificate may come from, instead of the system's."),
     setting("redis.url", None, &["PILLION_REDIS_URL"], Kind::Secret, None,
-        "Redis, where replicas count together how often actions are called: redis://user:password@host:6379/0, or rediss://.\nWithout it each counts for itself."),
+        "Redis, where replicas count together how often actions are called, and keep answers together:\nredis://user:password@host:6379/0, or rediss://. Without it each does for itself."),
     setting("async.store", None, &["PILLION_ASYNC_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
         "Where calls of asynchronous actions are stored before they are answered: sqlite:///path for a single replica,\npostgres://user:password@host/database for replicas that share them."),
     setting("async.concurrency", None, &["PILLION_ASYNC_CONCURRENCY"], Kind::Count, Some("32"),
@@ -303,7 +305,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 17] = [
+pub const ACTION_KEYS: [(&str, &str, &str); 18] = [
     ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
     ("attempts", "integer", "How often a stored call of an asynchronous action is tried; see async.attempts."),
     ("concurrency", "integer", "Stored calls of it at one time; see async.concurrency_per_action."),
@@ -335,6 +337,12 @@ pub const ACTION_KEYS: [(&str, &str, &str); 17] = [
         "rate_limit_when_uncounted",
         "string",
         "allow or refuse its calls while the Redis that counts them is away; see handlers.rate_limit_when_uncounted.",
+    ),
+    (
+        "cache",
+        "object",
+        "Keep a query's answers for those in the same role who ask the same. by names the session variables that they depend \
+         on; without it all do.",
     ),
     (
         "signing_secrets_from_env",

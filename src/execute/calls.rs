@@ -17,7 +17,7 @@ use crate::model::json::RawObject;
 use crate::session::Session;
 
 /// A webhook call that may be made. Only [`allow`] makes one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AllowedCall {
     /// Whom to call.
     action: Arc<Action>,

@@ -22,7 +22,7 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 15] = [
+const AT_START: [&str; 16] = [
     "listen",
     "admin_listen",
     "tls.",
@@ -38,6 +38,7 @@ const AT_START: [&str; 15] = [
     "limits.concurrent_calls",
     "log.",
     "handlers.use_environment_proxy",
+    "handlers.cache_bytes",
 ];
 
 impl Configured {

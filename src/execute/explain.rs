@@ -66,7 +66,7 @@ pub enum ExplainedStep {
 /// # Errors
 /// Why the request would be refused.
 pub fn explain(
-    world: &World,
+    world: &Arc<World>,
     snapshot: &Arc<Snapshot>,
     envelope: &Envelope<'_>,
     session: &Session,

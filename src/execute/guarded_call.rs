@@ -151,6 +151,7 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 /// Says how guards stand, for who looks at metrics now.
 pub fn show(world: &World) {
     let (open, waiting) = (&world.metrics.breakers_open, &world.metrics.handler_calls_waiting);
+    world.metrics.cache_bytes.set(i64::try_from(world.results.bytes()).unwrap_or(i64::MAX));
     open.reset();
     waiting.reset();
     for (action, guards) in world.snapshot.load().guards.all() {

@@ -1,5 +1,6 @@
 //! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
 
+mod cached_call;
 pub mod calls;
 pub mod configured;
 pub mod engine_part;
@@ -77,7 +78,26 @@ pub struct Envelope<'e> {
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
 }
 
-impl Envelope<'_> {
+impl<'e> Envelope<'e> {
+    /// Of a call that no client waits for.
+    #[must_use]
+    pub fn detached(caller: &'e Caller, trace: &'e TraceContext, query: &'e str, deadline: Instant) -> Self {
+        Self {
+            caller,
+            trace,
+            path: "",
+            query,
+            is_get: false,
+            response_type: ResponseType::Json,
+            shows_status: false,
+            subscription: None,
+            deadline,
+            batch: None,
+            handler_headers: HeaderMap::new(),
+            authenticated: OnceCell::new(),
+        }
+    }
+
     /// Who is asking?
     async fn authenticate(
         &self,

@@ -21,7 +21,7 @@ use crate::upstream::{EngineReply, UpstreamError};
 /// What a running request has at hand.
 pub struct Running<'r> {
     /// What requests share.
-    pub world: &'r World,
+    pub world: &'r Arc<World>,
     /// The generation it began with.
     pub snapshot: &'r Arc<Snapshot>,
     /// How it came.

@@ -10,7 +10,7 @@ use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
 use super::snapshot::Snapshot;
-use super::{guarded_call, relationship_part, webhook_request};
+use super::{cached_call, guarded_call, relationship_part, webhook_request};
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
@@ -83,13 +83,37 @@ impl CallOutcome {
 
 /// Makes the call, shapes its answer and has the rows fetched that belong to it.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
-    let answer = match guarded_call::count(running, allowed).await {
-        Ok(()) => timed(running, allowed, guarded_call::call(running, allowed)).await,
-        Err(refused) => Err(refused.into()),
-    };
+    if let Err(refused) = guarded_call::count(running, allowed).await {
+        return told(running, allowed, Err(refused.into())).await;
+    }
+    if let Some(rules) = &allowed.action().guards.cache {
+        // In a box of its own: it is rare, and every call carries the room for what its future may become.
+        return Box::pin(cached_call::run(running, allowed, rules)).await;
+    }
+    let answer = timed(running, allowed, guarded_call::call(running, allowed)).await;
+    told(running, allowed, answer).await
+}
+
+/// What an answer comes to, counted.
+pub async fn told(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    answer: Result<WebhookAnswer, AnswerError>,
+) -> CallOutcome {
     let outcome = outcome(running, allowed, answer).await;
     count(running, allowed, label(&outcome));
     outcome
+}
+
+/// What a value comes to that was answered before.
+pub async fn of_value(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    value: &Value,
+    client_headers: ClientHeaders,
+) -> CallOutcome {
+    let outcome = shaped(running, allowed, None, value).await;
+    CallOutcome { client_headers, ..outcome }
 }
 
 /// Makes a stored call. Those have limits of their own, so no guard stands before it; `id` is its own.
@@ -100,7 +124,8 @@ pub async fn call(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Res
     timed(running, allowed, exchange(running, allowed, id)).await
 }
 
-async fn timed<T>(running: &Running<'_>, allowed: &AllowedCall, call: impl Future<Output = T>) -> T {
+/// Makes a call, and measures it.
+pub async fn timed<T>(running: &Running<'_>, allowed: &AllowedCall, call: impl Future<Output = T>) -> T {
     let metrics = &running.world.metrics;
     let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
     let in_flight = Held::new(&metrics.handler_calls_in_flight);
@@ -227,7 +252,8 @@ pub fn rules(snapshot: &Snapshot) -> Rules<'_> {
 }
 
 /// What of an answer's headers goes to the client: cookies, and what the action's author has chosen.
-fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
+#[must_use]
+pub fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
     let Some(answer) = answer else { return ClientHeaders::new() };
     let chosen = &allowed.action().response_headers;
     let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::calls::AllowedCall;
-use super::engine_schema::MergedSchema;
 use super::run::Running;
 use super::snapshot::Snapshot;
 use super::stored_call::headers_of;
@@ -27,9 +25,8 @@ use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, err
 use crate::jobs::log::{PURGE_MAX, StoreError};
 use crate::jobs::retry::{Failure, pause};
 use crate::model::action::{Action, OperationKind};
-use crate::model::json::{RawObject, parse_strict};
+use crate::model::json::parse_strict;
 use crate::model::request::{Caller, GraphqlRequest};
-use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
 use crate::webhook::call::WebhookAnswer;
@@ -270,28 +267,10 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
     let token = Token::new();
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
-    let envelope = Envelope {
-        caller: &caller,
-        trace: &trace,
-        path: "",
-        query: &stored.url_query,
-        is_get: false,
-        response_type: ResponseType::Json,
-        shows_status: false,
-        subscription: None,
-        deadline: Instant::now() + action.timeout,
-        batch: None,
-        handler_headers: token.headers(job.id),
-        authenticated: OnceCell::new(),
-    };
-    let request = GraphqlRequest {
-        query: stored.request_query.into(),
-        operation_name: None,
-        variables: RawObject::default(),
-        extensions: None::<&RawValue>,
-    };
+    let mut envelope = Envelope::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
+    envelope.handler_headers = token.headers(job.id);
+    let request = GraphqlRequest::of_document(stored.request_query);
     let plan = Plan::empty(OperationKind::Mutation);
-    let merged: Option<&Arc<MergedSchema>> = None;
     let running = Running {
         world,
         snapshot: &snapshot,
@@ -299,7 +278,7 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
         session: &stored.session,
         request: &request,
         plan: &plan,
-        merged,
+        merged: None,
     };
     let allowed = AllowedCall::stored(action, stored.input);
     let answer = webhook_part::call(&running, &allowed, &job.id.to_string()).await;

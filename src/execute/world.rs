@@ -12,6 +12,7 @@ use super::worker::RunningJobs;
 use crate::config::load::Loaded;
 use crate::graphql::scan::Scanner;
 use crate::guards::Guards;
+use crate::guards::result_cache::ResultCache;
 use crate::guards::shared::Shared;
 use crate::jobs::Jobs;
 use crate::model::action::ActionSchema;
@@ -33,6 +34,8 @@ pub struct World {
     pub planning_slots: Semaphore,
     /// Bounds the introspection under way: each may hold two large answers.
     pub introspection_slots: Semaphore,
+    /// Answers that are kept.
+    pub results: Arc<ResultCache>,
     /// Where replicas count together, if they do.
     pub shared: Option<Shared>,
     /// What we count.
@@ -106,6 +109,7 @@ impl World {
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            results: Arc::new(ResultCache::new(settings.handlers.cache_bytes_max)),
             shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
             metrics,
             jobs: OnceLock::new(),

@@ -4,6 +4,7 @@
 pub mod breaker;
 pub mod bulkhead;
 pub mod rate_limit;
+pub mod result_cache;
 pub mod shared;
 
 use std::collections::HashMap;

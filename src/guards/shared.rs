@@ -20,6 +20,9 @@ pub struct Uncounted;
 /// How long a request waits for Redis.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// Names that are looked at in one step.
+const SCANNED: usize = 1_000;
+
 /// One step of the generic cell rate algorithm, by Redis' own clock: the time at which all would be allowed again moves
 /// by one call. Gives the microseconds to wait, or nothing. <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 const STEP: &str = "
@@ -49,6 +52,47 @@ impl Shared {
             .set_response_timeout(Some(PATIENCE))
             .set_connection_timeout(Some(PATIENCE * 10));
         ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| Uncounted)
+    }
+
+    /// What is kept under `key`, and for how long it will be.
+    pub async fn get(&self, key: &str) -> Option<(String, Duration)> {
+        let mut connection = self.connection.get_or_try_init(|| self.connect()).await.ok()?.clone();
+        let mut both = redis::pipe();
+        both.get(key).pttl(key);
+        let told = both.query_async::<(Option<String>, i64)>(&mut connection);
+        let (text, left) = tokio::time::timeout(PATIENCE, told).await.ok()?.ok()?;
+        Some((text?, Duration::from_millis(u64::try_from(left).ok()?)))
+    }
+
+    /// Keeps something. Whether that worked is not told: it can be had again.
+    pub async fn put(&self, key: &str, text: String, time: Duration) {
+        let Ok(connection) = self.connection.get_or_try_init(|| self.connect()).await else { return };
+        let mut connection = connection.clone();
+        let mut command = redis::cmd("SET");
+        command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let _ = tokio::time::timeout(PATIENCE, command.query_async::<()>(&mut connection)).await;
+    }
+
+    /// Forgets what is kept under names of this form.
+    ///
+    /// # Errors
+    /// [`Uncounted`].
+    pub async fn forget(&self, pattern: &str) -> Result<(), Uncounted> {
+        let mut connection = self.connection.get_or_try_init(|| self.connect()).await?.clone();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCANNED);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await.map_err(|_| Uncounted)?;
+            if !keys.is_empty() {
+                let removed = redis::cmd("UNLINK").arg(keys).query_async::<()>(&mut connection).await;
+                removed.map_err(|_| Uncounted)?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
     }
 
     /// Counts one call under `key`.

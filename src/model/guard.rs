@@ -21,8 +21,21 @@ pub struct GuardRules {
     pub rate_limits: Vec<RateLimit>,
     /// Is it refused when nobody can say how often it has been called?
     pub refuses_uncounted: bool,
+    /// If given, its answers are kept.
+    pub cache: Option<CacheRules>,
     /// Each of them signs what the handler gets.
     pub signing_keys: Vec<SigningKey>,
+}
+
+/// How answers are kept for those who ask the same.
+#[derive(Clone, Debug)]
+pub struct CacheRules {
+    /// How long one is good.
+    pub fresh: Duration,
+    /// How long after that it is given while another is fetched.
+    pub stale: Duration,
+    /// The session variables that it depends on beside the role; all of them, if nothing is said.
+    pub by: Option<Vec<String>>,
 }
 
 /// So many calls in so much time, for everybody or for each.

@@ -21,6 +21,14 @@ pub struct GraphqlRequest<'a> {
     pub extensions: Option<&'a RawValue>,
 }
 
+impl GraphqlRequest<'_> {
+    /// A document of which nothing else is known any more.
+    #[must_use]
+    pub fn of_document(query: String) -> Self {
+        Self { query: query.into(), operation_name: None, variables: RawObject::default(), extensions: None }
+    }
+}
+
 /// Whoever sent the request, as far as HTTP tells.
 #[derive(Clone, Debug)]
 pub struct Caller {

@@ -33,6 +33,10 @@ pub struct Metrics {
     pub handler_response_bytes: IntCounterVec,
     /// Calls that a guard did not let be made, by action and guard.
     pub guarded_calls: IntCounterVec,
+    /// Look-ups of answers that may be kept, by action and outcome.
+    pub cache_lookups: IntCounterVec,
+    /// Bytes of answers that are kept.
+    pub cache_bytes: IntGauge,
     /// Calls that were tried again, by action.
     pub handler_retries: IntCounterVec,
     /// Calls that Redis did not count, by action.
@@ -236,6 +240,12 @@ impl Metrics {
                 "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
                 &["action", "guard"],
             )?,
+            cache_lookups: counter(
+                "pillion_result_cache_lookups_total",
+                "Look-ups of answers that may be kept: hit, stale (another is fetched meanwhile) or miss.",
+                &["action", "outcome"],
+            )?,
+            cache_bytes: gauge("pillion_result_cache_bytes", "Bytes of answers that are kept.")?,
             handler_retries: counter("pillion_handler_retries_total", "Calls that were tried again.", &["action"])?,
             uncounted_calls: counter(
                 "pillion_uncounted_calls_total",

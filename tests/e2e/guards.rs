@@ -25,6 +25,11 @@ pub const TESTS: &[super::Test] = &[
     ("clients_say_how_long_they_wait", clients_say_how_long_they_wait),
     ("handlers_that_trust_nobody", handlers_that_trust_nobody),
     ("hosts_that_may_not_be_called", hosts_that_may_not_be_called),
+    ("answers_are_kept_for_those_who_ask_the_same", answers_are_kept_for_those_who_ask_the_same),
+    ("one_fetches_for_all_who_ask_at_once", one_fetches_for_all_who_ask_at_once),
+    ("an_old_answer_while_another_is_fetched", an_old_answer_while_another_is_fetched),
+    ("replicas_keep_answers_together", replicas_keep_answers_together),
+    ("what_cannot_be_kept", what_cannot_be_kept),
 ];
 
 fn start(engines: &Engines, handlers: &Scripted, config: &str) -> Pillion {
@@ -290,4 +295,133 @@ fn hosts_that_may_not_be_called(_: &Engines) {
         "{text}"
     );
     assert!(text.contains("\"often\" is not a limit of calls in a time"), "{text}");
+}
+
+fn calls(handlers: &Scripted, path: &str) -> usize {
+    handlers.take_seen().iter().filter(|seen| seen.path() == path).count()
+}
+
+fn purge(pillion: &Pillion, query: &str) -> u16 {
+    let path = format!("/cache/purge{query}");
+    Client::connect(pillion.admin).request("POST", &path, &[("Content-Length", "0")], b"").status()
+}
+
+fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
+    let handlers = Scripted::start();
+    let answer = Reply::json(r#"{"productId":1,"amount":2,"total":3.5}"#);
+    handlers.on_path("/quote", answer.clone());
+    let config = "actions: { quote: { cache: { ttl: 1h, by: [x-hasura-org] } } }\n";
+    let pillion = start(engines, &handlers, config);
+    let as_role = |role, org, user| [("X-Hasura-Role", role), ("X-Hasura-Org", org), ("X-Hasura-User-Id", user)];
+    let quote = |who: [(&str, &str); 3], query: &str| ask(&pillion, &who, query).json()["data"].take();
+    let first = "{ quote(productId: 1, amount: 2) { total } }";
+    assert_eq!(quote(as_role("customer", "a", "1"), first), json!({ "quote": { "total": 3.5 } }));
+    assert_eq!(calls(&handlers, "/quote"), 1);
+    // The same for another user of the same organisation, selected otherwise, written otherwise.
+    for query in [
+        "{ quote(productId: 1, amount: 2) { total } }",
+        "query Q { x: quote(amount: 2, productId: 1) { amount productId } }",
+    ] {
+        quote(as_role("customer", "a", "2"), query);
+    }
+    assert_eq!(calls(&handlers, "/quote"), 0);
+    // Not for another organisation, another role, or other arguments.
+    for (who, query) in [
+        (as_role("customer", "b", "1"), first),
+        (as_role("guest", "a", "1"), first),
+        (as_role("customer", "a", "1"), "{ quote(productId: 1, amount: 3) { total } }"),
+    ] {
+        quote(who, query);
+        assert_eq!(calls(&handlers, "/quote"), 1, "{who:?} {query}");
+    }
+    let lookups = |outcome| {
+        pillion.metric(&format!("pillion_result_cache_lookups_total{{action=\"quote\",outcome=\"{outcome}\"}}"))
+    };
+    assert_eq!((lookups("hit"), lookups("miss")), (2.0, 4.0));
+    assert!(pillion.metric("pillion_result_cache_bytes") > 0.0);
+    assert_eq!((purge(&pillion, "?action=nothing"), purge(&pillion, "?action=quote")), (404, 200));
+    quote(as_role("customer", "a", "1"), first);
+    assert_eq!(calls(&handlers, "/quote"), 1);
+    // Neither an error, nor what the handler does not want to be kept, nor what sets a cookie.
+    let with = |name: &str, value: &str| {
+        let Reply::Answer { status, mut headers, body } = answer.clone() else { panic!("an answer") };
+        headers.push((name.to_owned(), value.to_owned()));
+        Reply::Answer { status, headers, body }
+    };
+    let no = Reply::status(400, r#"{"message":"no"}"#);
+    for reply in [no, Reply::status(500, "{}"), with("Cache-Control", "private"), with("Set-Cookie", "a=1")] {
+        assert_eq!(purge(&pillion, ""), 200);
+        handlers.on_path("/quote", reply.clone());
+        quote(as_role("customer", "a", "1"), first);
+        quote(as_role("customer", "a", "1"), first);
+        assert_eq!(calls(&handlers, "/quote"), 2, "{reply:?}");
+    }
+}
+
+fn one_fetches_for_all_who_ask_at_once(engines: &Engines) {
+    let handlers = Scripted::start();
+    let config = "actions: { count: { cache: { ttl: 1h } } }\n";
+    let pillion = start(engines, &handlers, config);
+    let all_at_once = |reply: Reply| {
+        handlers.on_path("/count", Reply::Late(Duration::from_millis(400), Box::new(reply)));
+        let answers = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(&pillion, &[], "{ count }").json())).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
+        });
+        (answers, calls(&handlers, "/count"))
+    };
+    // Whoever waits for one that fails asks himself, all at one time.
+    let begun = Instant::now();
+    let (answers, count) = all_at_once(Reply::status(500, "{}"));
+    assert!(answers.iter().all(|answer| answer["errors"].is_array()));
+    assert!(count == 8 && begun.elapsed() < Duration::from_millis(8 * 400), "{count} in {:?}", begun.elapsed());
+    let (answers, count) = all_at_once(Reply::json("5"));
+    assert!(answers.iter().all(|answer| answer["data"]["count"] == 5), "{answers:?}");
+    assert_eq!(count, 1);
+}
+
+fn an_old_answer_while_another_is_fetched(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = start(engines, &handlers, "actions: { count: { cache: { ttl: 500ms, stale: 1h } } }\n");
+    let count = || ask(&pillion, &[], "{ count }").json()["data"]["count"].take();
+    assert_eq!(count(), 1);
+    std::thread::sleep(Duration::from_millis(600));
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("2"))));
+    assert_eq!((count(), count()), (json!(1), json!(1)));
+    wait_until("the new answer", || count() == 2);
+    assert!(pillion.metric("pillion_result_cache_lookups_total{action=\"count\",outcome=\"stale\"}") >= 2.0);
+}
+
+fn replicas_keep_answers_together(engines: &Engines) {
+    let mut redis = Redis::start();
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let config = format!(
+        "redis: {{ url: 'redis://127.0.0.1:{}' }}\nactions: {{ count: {{ cache: {{ ttl: 1h }}, response_headers: [x-total] }} }}\n",
+        redis.port
+    );
+    let replicas = [start(engines, &handlers, &config), start(engines, &handlers, &config)];
+    let count = |replica: usize| ask(&replicas[replica], &[], "{ count }").json()["data"]["count"].take();
+    assert_eq!((count(0), count(1), count(0)), (json!(1), json!(1), json!(1)));
+    assert_eq!(calls(&handlers, "/count"), 1);
+    handlers.on_path("/count", Reply::json("2"));
+    assert_eq!(purge(&replicas[0], "?action=count"), 200);
+    assert_eq!(count(0), 2);
+    wait_until("the other replica", || count(1) == 2);
+    assert_eq!(calls(&handlers, "/count"), 1);
+    // Without Redis each asks for itself.
+    redis.process = None;
+    handlers.on_path("/count", Reply::json("3"));
+    wait_until("the handler's answer", || count(1) == 3);
+}
+
+fn what_cannot_be_kept(_: &Engines) {
+    let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
+    let text = said("actions: { sendCode: { cache: { ttl: 1h } } }\n");
+    assert!(text.contains("the answers of action 'sendCode' cannot be kept: it is a mutation"), "{text}");
+    let text = said("actions: { count: { cache: { stale: 1h } } }\n");
+    assert!(text.contains("a cache needs a time to live"), "{text}");
+    let text = said("actions: { count: { cache: { ttl: 1h, by: [authorization] } } }\n");
+    assert!(text.contains("\"authorization\" is no session variable"), "{text}");
 }

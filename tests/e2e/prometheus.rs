@@ -96,6 +96,7 @@ async: { retry_pause: 500ms }
 handlers: { breaker: true, breaker_pause: 1s, retries: 1 }
 actions:
   limited: { rate_limit: [1 per 1h] }
+  good: { cache: { ttl: 1s } }
   slow: { calls_at_once: 1, calls_waiting: 0 }
   later: { attempts: 3 }
   never: { concurrency: 1 }

@@ -88,6 +88,7 @@ pub fn load(
         rate_limits: Vec::new(),
         refuses_uncounted: false,
         signing_keys: Vec::new(),
+        cache: None,
     };
     let guards = GuardDefaults { rules, breaker_pause: second };
     let surroundings = Surroundings {

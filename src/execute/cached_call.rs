@@ -1,0 +1,169 @@
+//! A query's call whose answer is kept for those who ask the same in the same role.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::calls::AllowedCall;
+use super::run::Running;
+use super::webhook_part::{self, CallOutcome};
+use super::{ClientHeaders, Envelope, guarded_call};
+use crate::action::answer::AnswerError;
+use crate::action::headers;
+use crate::guards::result_cache::{Found, Kept, Key, Lead};
+use crate::model::guard::CacheRules;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::protocol::trace::TraceContext;
+use crate::webhook::call::WebhookAnswer;
+
+/// Gives what is kept, or makes the call.
+pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> CallOutcome {
+    let key = key(running, allowed, rules);
+    let (label, found) = match running.world.results.look(&key).await {
+        Found::Fresh(kept) => ("hit", Ok(kept)),
+        Found::Stale(kept, lead) => {
+            if let Some(lead) = lead {
+                refresh(running, allowed, rules, lead);
+            }
+            ("stale", Ok(kept))
+        }
+        Found::Lead(lead) => match shared(running, &lead, rules).await {
+            Some(kept) => ("hit", Ok(kept)),
+            None => ("miss", Err(Some(lead))),
+        },
+        Found::Nothing => ("miss", Err(None)),
+    };
+    running.world.metrics.cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    match found {
+        Ok(kept) => webhook_part::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
+        Err(lead) => fetch(running, allowed, rules, lead).await,
+    }
+}
+
+async fn fetch(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Option<Lead>) -> CallOutcome {
+    let answer = webhook_part::timed(running, allowed, guarded_call::call(running, allowed)).await;
+    if let Some(lead) = lead {
+        keep(running, allowed, rules, &lead, &answer).await;
+    }
+    webhook_part::told(running, allowed, answer).await
+}
+
+/// Fetches another answer while the old one is given.
+fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Lead) {
+    let (world, snapshot, session) = (Arc::clone(running.world), Arc::clone(running.snapshot), running.session.clone());
+    let caller: Caller = running.envelope.caller.clone();
+    let (query, document) = (running.envelope.query.to_owned(), running.request.query.clone().into_owned());
+    let (allowed, rules) = (allowed.clone(), rules.clone());
+    tokio::spawn(async move {
+        let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
+        let deadline = Instant::now() + allowed.action().timeout;
+        let envelope = Envelope::detached(&caller, &trace, &query, deadline);
+        let request = GraphqlRequest::of_document(document);
+        let plan = crate::graphql::plan::Plan::empty(crate::model::action::OperationKind::Query);
+        let running = Running {
+            world: &world,
+            snapshot: &snapshot,
+            envelope: &envelope,
+            session: &session,
+            request: &request,
+            plan: &plan,
+            merged: None,
+        };
+        let answer = webhook_part::timed(&running, &allowed, guarded_call::call(&running, &allowed)).await;
+        keep(&running, &allowed, &rules, &lead, &answer).await;
+    });
+}
+
+/// Keeps an answer that may be kept: a value, for everybody who would get the same.
+async fn keep(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    rules: &CacheRules,
+    lead: &Lead,
+    answer: &Result<WebhookAnswer, AnswerError>,
+) {
+    let Ok(answer) = answer else { return };
+    let says_no = answer.headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        ["no-store", "no-cache", "private"].iter().any(|word| text.contains(word))
+    });
+    if says_no || answer.headers.contains_key(SET_COOKIE) {
+        return;
+    }
+    let Ok(value) = webhook_part::read(running, allowed, answer) else { return };
+    let headers = webhook_part::client_headers(allowed, Some(answer));
+    let Some(shared) = &running.world.shared else {
+        lead.keep(Arc::new(Kept::new(value, headers, rules.fresh, rules.stale)));
+        return;
+    };
+    let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
+    shared.put(&lead.key().shared(), text, rules.fresh + rules.stale).await;
+    lead.keep(Arc::new(Kept::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
+}
+
+/// How long a replica believes what it has had from Redis, where others may have purged it.
+const NEAR: Duration = Duration::from_secs(1);
+
+/// What another replica has kept.
+async fn shared(running: &Running<'_>, lead: &Lead, rules: &CacheRules) -> Option<Arc<Kept>> {
+    let (text, left) = running.world.shared.as_ref()?.get(&lead.key().shared()).await?;
+    let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
+    // What is stale there is fetched anew, by one of the replicas or by several.
+    let fresh = left.checked_sub(rules.stale)?;
+    let headers = read_headers(read.get("headers")?);
+    let kept = Arc::new(Kept::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
+    lead.keep(Arc::clone(&kept));
+    Some(kept)
+}
+
+fn header_list(headers: &ClientHeaders) -> Value {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| json!([name.as_str(), text(value)])).collect()
+}
+
+fn read_headers(list: &Value) -> ClientHeaders {
+    let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, entry[1].as_str()?.parse().ok()?));
+    list.as_array().into_iter().flatten().filter_map(entry).collect()
+}
+
+/// All that the answer may depend on: the role and the variables that the rules name (all, if they name none), the
+/// arguments, what of the client's headers and URL the handler gets, and the handler itself.
+fn key(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> Key {
+    let (action, session) = (allowed.action(), running.session);
+    let variables: Vec<(&str, &str)> = match &rules.by {
+        None => session.variables().collect(),
+        Some(names) => names.iter().map(|name| (name.as_str(), session.variable(name).unwrap_or_default())).collect(),
+    };
+    let kept = headers::kept(&action.headers, running.envelope.caller.to_handlers());
+    let mut headers: Vec<(&str, String)> = kept
+        .iter()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    headers.sort();
+    let parameters: Vec<(String, String)> = url::form_urlencoded::parse(running.envelope.query.as_bytes())
+        .filter(|(name, _)| action.forwarded_query_params.iter().any(|known| *known == *name))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let input = sorted(&Value::Object(allowed.input().clone()));
+    let handler =
+        [action.handler.base_url.expose(), &format!("{:?}", (&action.request_transform, &action.response_transform))]
+            .concat();
+    Key::new(&action.name, &json!([session.role(), variables, input, headers, parameters, handler]))
+}
+
+/// The same object is the same, whatever the order of its members.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<(&String, Value)> =
+                members.iter().map(|(name, value)| (name, sorted(value))).collect();
+            members.sort_by_key(|(name, _)| *name);
+            Value::Object(members.into_iter().map(|(name, value)| (name.clone(), value)).collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}

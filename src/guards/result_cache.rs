@@ -1,0 +1,246 @@
+//! What handlers have answered to queries, kept for a while for those who ask the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use http::header::{HeaderName, HeaderValue};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Everything that an answer depends on. Only its digest is kept, for some of it may be a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The action.
+    pub action: Arc<str>,
+    digest: [u8; 32],
+}
+
+impl Key {
+    /// For an action, and what else the answer depends on.
+    #[must_use]
+    pub fn new(action: &str, parts: &Value) -> Self {
+        let digest = digest(&SHA256, parts.to_string().as_bytes());
+        Self { action: action.into(), digest: digest.as_ref().first_chunk().copied().unwrap_or_default() }
+    }
+
+    /// As it is called in Redis.
+    #[must_use]
+    pub fn shared(&self) -> String {
+        let hex: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("pillion:cache:{}:{hex}", self.action)
+    }
+}
+
+/// An answer that is kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The handler's value.
+    pub value: Value,
+    /// What of its headers is for clients.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Bytes of the value as JSON.
+    pub bytes: usize,
+    fresh_until: Instant,
+    stale_until: Instant,
+}
+
+impl Kept {
+    /// Good for `fresh`, and after that for `stale` while another is fetched.
+    #[must_use]
+    pub fn new(value: Value, headers: Vec<(HeaderName, HeaderValue)>, fresh: Duration, stale: Duration) -> Self {
+        let now = Instant::now();
+        let bytes = value.to_string().len();
+        Self { value, headers, bytes, fresh_until: now + fresh, stale_until: now + fresh + stale }
+    }
+}
+
+/// What is found under a key.
+pub enum Found {
+    /// An answer that is good.
+    Fresh(Arc<Kept>),
+    /// One that may still be given; whoever has the lead fetches another.
+    Stale(Arc<Kept>, Option<Lead>),
+    /// Nothing; this caller fetches it, and others wait for him.
+    Lead(Lead),
+    /// Nothing, and the one who was to fetch it has failed.
+    Nothing,
+}
+
+/// The answers.
+pub struct ResultCache {
+    kept: Cache<Key, Arc<Kept>, ByBytes>,
+    /// Who is fetching; the channel closes when he is done.
+    flights: DashMap<Key, watch::Receiver<()>>,
+}
+
+/// The duty to fetch an answer. Those who wait go on when it is dropped.
+pub struct Lead {
+    cache: Arc<ResultCache>,
+    key: Key,
+    _open: watch::Sender<()>,
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.cache.flights.remove(&self.key);
+    }
+}
+
+impl Lead {
+    /// The answer has been fetched.
+    pub fn keep(&self, kept: Arc<Kept>) {
+        self.cache.kept.insert(self.key.clone(), kept);
+    }
+
+    /// What it was asked by.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<Kept>> for ByBytes {
+    fn weight(&self, _: &Key, kept: &Arc<Kept>) -> u64 {
+        // A tree of values was seen to take four times its text.
+        512 + 4 * kept.bytes as u64
+    }
+}
+
+/// Bytes that the smallest answers take, for a guess how many there will be.
+const ENTRY_BYTES: usize = 2 * 1024;
+
+impl ResultCache {
+    /// With room for so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let kept = Cache::with_weighter((bytes_max / ENTRY_BYTES).max(16), bytes_max as u64, ByBytes);
+        Self { kept, flights: DashMap::new() }
+    }
+
+    /// Looks an answer up. Whoever finds nothing while somebody fetches it waits for him.
+    pub async fn look(self: &Arc<Self>, key: &Key) -> Found {
+        if let Some(found) = self.known(key) {
+            return found;
+        }
+        match self.lead(key) {
+            Ok(lead) => Found::Lead(lead),
+            Err(mut flight) => {
+                // It fails when the one who fetches is done.
+                while flight.changed().await.is_ok() {}
+                self.known(key).unwrap_or(Found::Nothing)
+            }
+        }
+    }
+
+    fn known(self: &Arc<Self>, key: &Key) -> Option<Found> {
+        let (kept, now) = (self.kept.get(key)?, Instant::now());
+        if kept.fresh_until > now {
+            return Some(Found::Fresh(kept));
+        }
+        (kept.stale_until > now).then(|| Found::Stale(kept, self.lead(key).ok()))
+    }
+
+    fn lead(self: &Arc<Self>, key: &Key) -> Result<Lead, watch::Receiver<()>> {
+        match self.flights.entry(key.clone()) {
+            Entry::Occupied(flight) => Err(flight.get().clone()),
+            Entry::Vacant(place) => {
+                let (open, closed) = watch::channel(());
+                place.insert(closed);
+                Ok(Lead { cache: Arc::clone(self), key: key.clone(), _open: open })
+            }
+        }
+    }
+
+    /// Forgets all answers of an action, or of all.
+    pub fn purge(&self, action: Option<&str>) {
+        self.kept.retain(|key, _| action.is_some_and(|action| action != &*key.action));
+    }
+
+    /// Bytes that are kept, as far as they are counted.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.kept.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn kept(number: u64) -> Arc<Kept> {
+        Arc::new(Kept::new(json!(number), Vec::new(), 10 * SECOND, 5 * SECOND))
+    }
+
+    fn told(found: &Found) -> String {
+        match found {
+            Found::Fresh(kept) => format!("fresh {}", kept.value),
+            Found::Stale(kept, lead) => format!("stale {} {}", kept.value, lead.is_some()),
+            Found::Lead(_) => "lead".into(),
+            Found::Nothing => "nothing".into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_fresh_then_stale_then_gone() {
+        let cache = Arc::new(ResultCache::new(1 << 20));
+        let key = Key::new("a", &json!(["x"]));
+        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        lead.keep(kept(1));
+        drop(lead);
+        assert_eq!(told(&cache.look(&key).await), "fresh 1");
+        tokio::time::advance(11 * SECOND).await;
+        let first = cache.look(&key).await;
+        assert_eq!((told(&first), told(&cache.look(&key).await)), ("stale 1 true".into(), "stale 1 false".into()));
+        drop(first);
+        tokio::time::advance(5 * SECOND).await;
+        assert_eq!(told(&cache.look(&key).await), "lead");
+        assert_eq!(told(&cache.look(&Key::new("b", &json!(["x"]))).await), "lead");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_fetches_and_others_wait() {
+        let cache = Arc::new(ResultCache::new(1 << 20));
+        let key = Key::new("a", &json!(1));
+        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let follower = |cache: &Arc<ResultCache>| {
+            let (cache, key) = (Arc::clone(cache), key.clone());
+            tokio::spawn(async move { told(&cache.look(&key).await) })
+        };
+        let (one, two) = (follower(&cache), follower(&cache));
+        tokio::time::advance(SECOND).await;
+        lead.keep(kept(7));
+        drop(lead);
+        assert_eq!((one.await.expect("one"), two.await.expect("two")), ("fresh 7".into(), "fresh 7".into()));
+        // Who failed leaves nothing, and nobody waits for another.
+        cache.purge(Some("other"));
+        assert_eq!(told(&cache.look(&key).await), "fresh 7");
+        cache.purge(Some("a"));
+        let Found::Lead(lead) = cache.look(&key).await else { panic!("it was purged") };
+        let (one, two) = (follower(&cache), follower(&cache));
+        tokio::time::advance(SECOND).await;
+        drop(lead);
+        assert_eq!((one.await.expect("one"), two.await.expect("two")), ("nothing".into(), "nothing".into()));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let cache = Arc::new(ResultCache::new(64 * 1024));
+        for number in 0..10_000 {
+            cache.kept.insert(Key::new("a", &json!(number)), kept(number));
+        }
+        assert!(cache.bytes() <= 64 * 1024, "{}", cache.bytes());
+    }
+}
