@@ -16,6 +16,7 @@ python3 -c 'import flask' 2>/dev/null || need flask python3-flask
 need psql postgresql-client
 need redis-server redis-server
 need promtool prometheus
+need haproxy haproxy
 python3 -c 'import venv, ensurepip' 2>/dev/null || need venv python3-venv
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then

@@ -574,6 +574,10 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         root_fields_max: values.count("limits.root_fields", mistakes),
         action_calls_max: values.count("limits.action_calls", mistakes),
         calls_per_action_max: values.count("limits.calls_per_action", mistakes),
+        concurrent_requests_max: values.count("limits.concurrent_requests", mistakes),
+        memory_bytes_max: values
+            .is_given("limits.memory_bytes")
+            .then(|| values.bytes("limits.memory_bytes", mistakes) as u64),
         batch_max: values.count("limits.batch", mistakes),
         json_depth_max: values.count("limits.json_depth", mistakes),
         handler_answer_bytes_max: values.bytes("limits.handler_answer_bytes", mistakes),

@@ -9,6 +9,7 @@ pub mod engine_watch;
 pub mod explain;
 pub mod guarded_call;
 pub mod introspection_part;
+pub mod overload;
 pub mod prepared;
 pub mod refusal;
 pub mod relationship_part;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::configured::Configured;
+use super::overload::Overload;
 use super::reloads::Reloads;
 use super::snapshot::{Snapshot, SnapshotCell};
 use super::worker::RunningJobs;
@@ -46,6 +47,8 @@ pub struct World {
     pub running_jobs: RunningJobs,
     /// Where the configuration is asked to be loaded anew.
     pub reloads: Reloads,
+    /// Is there too much to do?
+    pub overload: Overload,
     /// Can requests be served?
     pub readiness: Readiness,
     /// The newest edition of the introspection query that the engine is believed to take.
@@ -115,6 +118,7 @@ impl World {
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
             reloads: Reloads::default(),
+            overload: Overload::default(),
             readiness: Readiness::default(),
             introspection_edition: AtomicUsize::new(0),
             schema_was_good: AtomicBool::new(false),

@@ -27,6 +27,10 @@ pub struct Limits {
     pub action_calls_max: usize,
     /// Calls of one action in a document, unless the action says otherwise.
     pub calls_per_action_max: usize,
+    /// Requests under way at one time; more are refused before they are read.
+    pub concurrent_requests_max: usize,
+    /// Bytes of memory that the program may take; near it, nothing new is taken.
+    pub memory_bytes_max: Option<u64>,
     /// Requests in one batch.
     pub batch_max: usize,
     /// Nesting of JSON in a request.
@@ -80,6 +84,8 @@ impl Default for Limits {
             root_fields_max: 100,
             action_calls_max: 20,
             calls_per_action_max: 20,
+            concurrent_requests_max: 4096,
+            memory_bytes_max: None,
             batch_max: 10,
             json_depth_max: 64,
             errors_max: 20,

@@ -12,6 +12,7 @@ use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
 use super::{events, guard, metadata, report, socket};
+use crate::execute::overload::Scarce;
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
@@ -26,6 +27,11 @@ use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_
 /// When the connection to the client broke.
 pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
+    if let Some(scarce) = overloaded(gate, limits.concurrent_requests_max) {
+        gate.world.metrics.shed.with_label_values(&[scarce.label()]).inc();
+        let message = format!("too much is going on: {}; try again in a moment", scarce.label());
+        return turn_away(gate, session, ctx, RequestError::new(503, "overloaded", message)).await;
+    }
     if let Err(error) = guard::check(session.req_header(), limits, ctx.is_graphql) {
         return turn_away(gate, session, ctx, error).await;
     }
@@ -49,6 +55,12 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
         Method::GET => screen_get(gate, &snapshot, session, ctx).await,
         _ => Ok(false),
     }
+}
+
+/// Sockets are counted apart: they have their own limits, and most of the time nothing happens on them.
+fn overloaded(gate: &Gate, max: usize) -> Option<Scarce> {
+    let metrics = &gate.world.metrics;
+    gate.world.overload.scarce(metrics.requests_in_flight.get() - metrics.sockets.get(), max)
 }
 
 /// Takes out what others would misunderstand.

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::body::Budget;
 use super::phases::Gate;
 use crate::config::settings::{Settings, TlsListener};
-use crate::execute::{World, engine_watch, guarded_call, worker};
+use crate::execute::{World, engine_watch, guarded_call, overload, worker};
 use crate::metadata::Api;
 
 /// A service that runs in the same process.
@@ -203,8 +203,8 @@ impl BackgroundService for Background {
             }
         };
         let keep_keys_fresh = keep_keys_fresh(&self.0);
-        let forget = guarded_call::forget_idle_callers(&self.0);
-        tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0), forget);
+        let beside = async { tokio::join!(guarded_call::forget_idle_callers(&self.0), overload::watch(&self.0)) };
+        tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0), beside);
     }
 }
 

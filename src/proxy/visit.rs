@@ -215,6 +215,10 @@ pub async fn tell(gate: &Gate, session: &mut ServerSession, ctx: &Context, error
     let visit = Visit::of(gate, session);
     let mut envelope = visit.envelope(gate, ctx, false);
     envelope.shows_status = true;
-    let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
+    let is_busy = error.status == 503;
+    let mut answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
+    if is_busy {
+        answer.headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
+    }
     answer::write(session, answer, Manner { closes: true, ..visit.manner() }).await
 }

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Requests that were refused before anything ran, by reason.
     pub rejected: IntCounterVec,
+    /// Requests refused because there was too much to do, by what was scarce.
+    pub shed: IntCounterVec,
     /// Seconds by phase, for requests with an action.
     pub phases: Phases,
     /// Handler calls that have ended, by action and outcome.
@@ -205,6 +207,18 @@ impl Metrics {
             request_seconds,
             requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
             rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
+            shed: {
+                let metric = counter(
+                    "pillion_shed_requests_total",
+                    "Requests refused because there was too much to do: requests, memory or descriptors were scarce.",
+                    &["scarce"],
+                )?;
+                // There from the start, so that the first one is an increase.
+                for scarce in ["requests", "memory", "descriptors"] {
+                    metric.with_label_values(&[scarce]);
+                }
+                metric
+            },
             phases: Phases::new(&histograms(
                 "pillion_phase_duration_seconds",
                 "Phases of requests with an action.",

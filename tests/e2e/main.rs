@@ -31,6 +31,7 @@ mod job_stores;
 mod jobs;
 mod keys;
 mod metadata;
+mod overload;
 mod prometheus;
 mod properties;
 mod protocols;
@@ -83,6 +84,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("jobs", jobs::TESTS),
         ("keys", keys::TESTS),
         ("metadata", metadata::TESTS),
+        ("overload", overload::TESTS),
         ("prometheus", prometheus::TESTS),
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),

@@ -26,6 +26,10 @@ pub struct Setup {
     pub copy: Option<PathBuf>,
     /// Where it alone sees a small disk.
     pub small_disk: Option<PathBuf>,
+    /// How many files it may have open.
+    pub descriptors: Option<usize>,
+    /// Where it listens for clients and for admins, if not anywhere.
+    pub ports: Option<(u16, u16)>,
 }
 
 impl Setup {
@@ -39,6 +43,8 @@ impl Setup {
             environment: Vec::new(),
             copy: None,
             small_disk: None,
+            descriptors: None,
+            ports: None,
         }
     }
 
@@ -78,6 +84,11 @@ impl Setup {
 
     fn program(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_pillion");
+        if let Some(count) = self.descriptors {
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--nofile={count}")).arg(program);
+            return command;
+        }
         let Some(folder) = &self.small_disk else { return Command::new(program) };
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c"]);
@@ -137,7 +148,7 @@ impl Setup {
 
     /// Starts it, or gives what it says instead of its line.
     pub fn try_start(self) -> Result<Pillion, String> {
-        let (port, admin) = (free_port(), free_port());
+        let (port, admin) = self.ports.unwrap_or_else(|| (free_port(), free_port()));
         let (mut command, config) = self.command(port, admin);
         let mut process = Process(command.spawn().expect("pillion starts"));
         let stdout = process.0.stdout.take().expect("its output");

@@ -1,0 +1,147 @@
+//! What cannot be served is refused at once, so that everything else is: too many requests at one time, or too little memory
+//! or too few descriptors left.
+
+use std::fs;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use super::World;
+
+/// What is scarce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scarce {
+    /// Places for requests.
+    Requests,
+    /// Memory.
+    Memory,
+    /// File descriptors.
+    Descriptors,
+}
+
+impl Scarce {
+    /// What is counted, and what clients are told.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Memory => "memory",
+            Self::Descriptors => "descriptors",
+        }
+    }
+}
+
+/// What was scarce when it was last looked at.
+#[derive(Default)]
+pub struct Overload(AtomicU8);
+
+/// How often to look.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// From this part of the memory on, nothing new is taken.
+const MEMORY_FULL: f64 = 0.95;
+
+/// From this part on, answers that are kept are forgotten.
+const MEMORY_SHORT: f64 = 0.90;
+
+/// How often they are forgotten at most.
+const FORGET_PAUSE: Duration = Duration::from_secs(10);
+
+/// From this part of the descriptors on, nothing new is taken: a request may need three.
+const DESCRIPTORS_FULL: f64 = 0.90;
+
+impl Overload {
+    /// What is scarce, while so many requests are under way of so many.
+    #[must_use]
+    pub fn scarce(&self, under_way: i64, max: usize) -> Option<Scarce> {
+        match self.0.load(Ordering::Relaxed) {
+            1 => Some(Scarce::Memory),
+            2 => Some(Scarce::Descriptors),
+            _ => (usize::try_from(under_way).unwrap_or_default() > max).then_some(Scarce::Requests),
+        }
+    }
+}
+
+/// Looks again and again. Never returns.
+pub async fn watch(world: &World) {
+    let limit = memory_limit();
+    let descriptors = descriptors_max();
+    let mut forgot: Option<Instant> = None;
+    let mut last = 0;
+    loop {
+        let limit = world.configured().settings.limits.memory_bytes_max.or(limit);
+        let memory = limit.map_or(0.0, |limit| part(resident_bytes(), limit));
+        if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
+            forgot = Some(Instant::now());
+            world.results.purge(None);
+        }
+        let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
+        let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        };
+        world.overload.0.store(now, Ordering::Relaxed);
+        if now != last {
+            tracing::warn!(
+                memory,
+                descriptors = files,
+                is_shedding = now != 0,
+                "requests are refused while this is so"
+            );
+            last = now;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is compared with a part")]
+fn part(used: u64, all: u64) -> f64 {
+    used as f64 / all.max(1) as f64
+}
+
+/// Pages are of this size on every Linux that we run on.
+const PAGE_BYTES: u64 = 4096;
+
+fn resident_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    pages * PAGE_BYTES
+}
+
+/// What the container may use, if it has a limit: <https://docs.kernel.org/admin-guide/cgroup-v2.html>
+fn memory_limit() -> Option<u64> {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+    // Without a limit the older form has a very large number.
+    limit.filter(|limit| *limit < 1 << 50)
+}
+
+fn open_descriptors() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
+
+fn descriptors_max() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = text.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_can_be_read() {
+        assert!(resident_bytes() > 1 << 20);
+        assert!(open_descriptors() > 2);
+        assert!(descriptors_max().is_some_and(|max| max > 10));
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_refused() {
+        let overload = Overload::default();
+        assert_eq!((overload.scarce(5, 5), overload.scarce(6, 5)), (None, Some(Scarce::Requests)));
+        overload.0.store(2, Ordering::Relaxed);
+        assert_eq!(overload.scarce(0, 5), Some(Scarce::Descriptors));
+    }
+}
