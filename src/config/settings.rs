@@ -62,12 +62,24 @@ pub struct Settings {
     pub body_timeout: Duration,
     pub socket_timeout: Duration,
     pub limits: Limits,
+    pub traces: Option<Traces>,
     pub log_json: bool,
     pub log_level: String,
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
     pub metadata_api: MetadataApi,
     pub jobs: Jobs,
+}
+
+/// Where spans are sent, and which.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "see the table of settings")]
+pub struct Traces {
+    pub endpoint: String,
+    pub is_grpc: bool,
+    pub headers: Vec<(String, Secret)>,
+    pub sample_ratio: f64,
+    pub service_name: String,
 }
 
 /// How asynchronous actions are stored and run.
@@ -237,6 +249,7 @@ impl Settings {
             body_timeout: values.duration("clients.body_timeout", mistakes),
             socket_timeout: values.duration("clients.socket_timeout", mistakes),
             limits,
+            traces: read_traces(values, mistakes),
             log_json: values.text("log.format").as_deref() != Some("text"),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
@@ -384,6 +397,31 @@ fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
         let message = format!("\"{wrong}\" is not an origin");
         values.refuse("cors.domains", &message, "write https://shop.example, https://*.shop.example or *", mistakes);
         Origins::Any
+    })
+}
+
+fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces> {
+    let is_ratio = |text: &str| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    let sample_ratio = values.parsed("telemetry.sample_ratio", "a number from 0.0 to 1.0", mistakes, is_ratio)?;
+    let is_address = |text: &str| Url::parse(text).ok().filter(|url| url.has_host()).map(|_| text.to_owned());
+    let wanted = "an address such as http://127.0.0.1:4318";
+    let endpoint = values.parsed("telemetry.otlp_endpoint", wanted, mistakes, is_address)?;
+    let text = values.text("telemetry.otlp_headers").unwrap_or_default();
+    let mut headers = Vec::new();
+    for header in text.split(',').filter(|header| !header.trim().is_empty()) {
+        match header.split_once('=') {
+            Some((name, value)) => {
+                headers.push((name.trim().to_ascii_lowercase(), Secret::new(value.trim().to_owned())))
+            }
+            None => values.refuse("telemetry.otlp_headers", "this is no header", "write name=value", mistakes),
+        }
+    }
+    Some(Traces {
+        endpoint,
+        is_grpc: values.text("telemetry.otlp_protocol").as_deref() == Some("grpc"),
+        headers,
+        sample_ratio,
+        service_name: values.text("telemetry.service_name").unwrap_or_default(),
     })
 }
 

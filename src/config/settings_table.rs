@@ -306,6 +306,17 @@ pub const SETTINGS: &[Setting] = &[
         "One JSON object a line, or text for people."),
     setting("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
         "How much is logged. info has one line for each request with an action."),
+
+    setting("telemetry.otlp_endpoint", None, &["PILLION_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, None,
+        "The collector that spans are sent to, such as http://127.0.0.1:4318. Without it there are none."),
+    setting("telemetry.otlp_protocol", None, &["PILLION_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], Kind::Choice(&["http/protobuf", "grpc"]), Some("http/protobuf"),
+        "How they are sent."),
+    setting("telemetry.otlp_headers", None, &["PILLION_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], Kind::Secret, None,
+        "Headers for the collector: name=value, with commas between."),
+    setting("telemetry.sample_ratio", None, &["PILLION_TRACES_SAMPLE_RATIO", "OTEL_TRACES_SAMPLER_ARG"], Kind::Text, Some("1.0"),
+        "The part of the traces that are recorded, from 0.0 to 1.0, of those about which the client has not decided."),
+    setting("telemetry.service_name", None, &["PILLION_SERVICE_NAME", "OTEL_SERVICE_NAME"], Kind::Text, Some("pillion"),
+        "What Pillion is called in traces."),
 ];
 
 /// Keys of one action under `actions`, with their documentation.

@@ -22,7 +22,7 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 16] = [
+const AT_START: [&str; 17] = [
     "listen",
     "admin_listen",
     "tls.",
@@ -37,6 +37,7 @@ const AT_START: [&str; 16] = [
     "limits.buffered_bytes",
     "limits.concurrent_calls",
     "log.",
+    "telemetry.",
     "handlers.use_environment_proxy",
     "handlers.cache_bytes",
 ];

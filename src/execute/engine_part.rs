@@ -1,13 +1,15 @@
 //! The engine's part of a document: what is sent, and what its answer means.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
+use opentelemetry::KeyValue;
 use serde_json::value::RawValue;
 
 use super::run::Running;
 use super::snapshot::Snapshot;
-use super::{Envelope, World};
+use super::{Envelope, World, spans};
 use crate::graphql::plan::EnginePart;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
@@ -35,9 +37,16 @@ pub async fn send(
     may_repeat: bool,
 ) -> Result<EngineReply, UpstreamError> {
     let left = envelope.deadline.saturating_duration_since(Instant::now());
+    let is_traced = spans::tracer(world, envelope.trace).is_some();
+    let child = is_traced.then(|| spans::child(envelope.trace));
+    let mut headers = Cow::Borrowed(&envelope.caller.headers);
+    if let Some(trace) = &child {
+        trace.write(headers.to_mut());
+    }
+    let began = Instant::now();
     let question = Question {
         path: envelope.path,
-        headers: &envelope.caller.headers,
+        headers: &headers,
         request_id: &envelope.caller.request_id,
         body,
         may_repeat,
@@ -47,6 +56,19 @@ pub async fn send(
     let timer = world.metrics.upstream_part_seconds.start_timer();
     let reply = world.engine.ask(question).await;
     timer.observe_duration();
+    if let Some(trace) = &child {
+        let settings = world.engine.settings();
+        let attributes = vec![
+            KeyValue::new("server.address", settings.host.clone()),
+            KeyValue::new("server.port", i64::from(settings.port)),
+            KeyValue::new("http.request.method", "POST"),
+        ];
+        let status = reply.as_ref().map(|reply| reply.status.as_u16()).map_err(|error| match error {
+            UpstreamError::TimedOut => "timeout",
+            _ => "failure",
+        });
+        spans::asked(world, trace, "engine".into(), began, status, attributes);
+    }
     let outcome = match &reply {
         Ok(reply) if reply.status.is_success() => "success",
         Ok(_) => "error_status",

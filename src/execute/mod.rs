@@ -18,6 +18,7 @@ pub mod report;
 pub mod respond;
 pub mod run;
 pub mod snapshot;
+pub mod spans;
 pub mod stored_call;
 pub mod subscription;
 pub mod validation;
@@ -27,7 +28,7 @@ pub mod worker;
 pub mod world;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
@@ -162,7 +163,10 @@ impl Answer {
 
 impl Answer {
     /// Writes the line about the request that it answers. `path` is where that came in.
-    pub fn log(&self, caller: &Caller, trace: &TraceContext, path: &str, duration: Duration) {
+    pub fn log(&self, world: &World, caller: &Caller, trace: &TraceContext, path: &str, began: Instant) {
+        let (role, actions, status, outcome) =
+            (self.role.as_deref(), self.actions.as_slice(), self.status, self.outcome);
+        spans::request(world, trace, began, &spans::Request { way: path, caller, role, actions, status, outcome });
         let line = logs::RequestLine {
             request_id: &caller.request_id,
             trace_id: &trace.trace_id,
@@ -172,7 +176,7 @@ impl Answer {
             actions: self.actions.join(","),
             status: self.status,
             outcome: self.outcome,
-            duration,
+            duration: began.elapsed(),
         };
         line.write();
     }
@@ -283,23 +287,27 @@ async fn journey(
 ) -> Result<Executed, Refusal> {
     let phases = &world.metrics.phases;
     let mut clock = PhaseClock::start();
+    let ended = |clock: &mut PhaseClock, name, phase| {
+        let (began, ended) = clock.ended(phase);
+        spans::phase(world, envelope.trace, name, began, ended);
+    };
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
     let Authenticated { session, set_cookies, .. } = envelope.authenticate(world, ours.request.as_ref()).await?;
-    clock.ended(&phases.authenticate);
+    ended(&mut clock, "authenticate", &phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
     let operation = operation(envelope, prepared, request)?;
     let mut introspected = None;
     if operation.concern.introspection {
         introspected = Box::pin(introspect(world, snapshot, envelope, session)).await;
-        clock.ended(&phases.introspect);
+        ended(&mut clock, "introspect", &phases.introspect);
         if introspected.is_none() && !prepared.concern.action {
             return Ok(Executed::LeftToEngine);
         }
     }
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
-    clock.ended(&phases.plan);
+    ended(&mut clock, "plan", &phases.plan);
     let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan };
     match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
@@ -307,17 +315,17 @@ async fn journey(
         outcome => outcome?,
     }
     let allowed = calls::allow(snapshot, session, prepared, &plan, &request.variables)?;
-    clock.ended(&phases.validate);
+    ended(&mut clock, "validate", &phases.validate);
     let plan = &plan.plan;
     let running = run::Running { world, snapshot, envelope, session, request, plan, merged };
     let outcome = run::run(&running, &allowed).await;
-    clock.ended(&phases.run);
+    ended(&mut clock, "run", &phases.run);
     let root_type = snapshot.roots.of(plan.kind);
     let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
     if answer.engine_rejected {
         validation::doubt(world, snapshot, envelope, session);
     }
-    clock.ended(&phases.respond);
+    ended(&mut clock, "respond", &phases.respond);
     if answer.outcome == respond::SUCCESS {
         answer.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }

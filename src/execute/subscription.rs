@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::snapshot::Snapshot;
+use super::spans;
 use super::{Answer, Envelope, Executed, Verdict, World, execute, understand};
 use crate::auth::Authenticated;
 use crate::jobs::waiting::Wait;
@@ -147,7 +148,8 @@ async fn once(
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
     let Verdict::Ours(ours) = understand(world, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
-    let trace = TraceContext::read(&request.caller.headers, random.as_u128());
+    let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
+    spans::decide(world, &mut trace);
     let envelope = Envelope {
         caller: &request.caller,
         trace: &trace,
@@ -164,6 +166,6 @@ async fn once(
     };
     let kind = ours.kind().unwrap_or(OperationKind::Query);
     let Executed::Answer(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
-    answer.log(&request.caller, &trace, request.way, started.elapsed());
+    answer.log(world, &request.caller, &trace, request.way, started);
     Some((answer, kind))
 }

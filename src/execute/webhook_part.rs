@@ -4,13 +4,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use opentelemetry::KeyValue;
 use serde_json::{Map, Value, json};
 
 use super::ClientHeaders;
 use super::calls::AllowedCall;
 use super::run::Running;
 use super::snapshot::Snapshot;
-use super::{cached_call, guarded_call, relationship_part, webhook_request};
+use super::{cached_call, guarded_call, relationship_part, spans, webhook_request};
 use crate::action::answer::{self, AnswerError, CallFault};
 use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
@@ -19,6 +20,7 @@ use crate::graphql::selection::Selected;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
 use crate::model::types::TypeRef;
+use crate::protocol::trace::TraceContext;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 use crate::webhook::signature::sign;
@@ -158,10 +160,8 @@ pub fn label_of(error: &AnswerError) -> &'static str {
         AnswerError::Status { .. } => "error_status",
         AnswerError::Refused(_) => "refused",
         AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
-        AnswerError::NoAnswer(CallFault::Timeout) => "timeout",
-        AnswerError::NoAnswer(CallFault::Connect) => "unreachable",
-        AnswerError::NoAnswer(CallFault::Busy) => "busy",
-        AnswerError::NoAnswer(_) => "broken",
+        AnswerError::NoAnswer(CallFault::TooLarge { .. }) => "broken",
+        AnswerError::NoAnswer(fault) => fault_name(fault),
         AnswerError::NotStored | AnswerError::NotLookedUp | AnswerError::NotAnId(_) => "not_made",
     }
 }
@@ -273,18 +273,42 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
     let client = running.snapshot.configured.handlers.here();
-    let answer = match call::call(client, prepare(running, allowed, deadline, id)?).await {
+    let is_traced = spans::tracer(running.world, running.envelope.trace).is_some();
+    let child = is_traced.then(|| spans::child(running.envelope.trace));
+    let trace = child.as_ref().unwrap_or(running.envelope.trace);
+    let began = Instant::now();
+    let answer = match call::call(client, prepare(running, allowed, deadline, id, trace)?).await {
         // Made anew rather than kept: it is rarely needed.
         Err(CallFault::Broken) if allowed.may_repeat() => {
-            call::call(client, prepare(running, allowed, deadline, id)?).await
+            call::call(client, prepare(running, allowed, deadline, id, trace)?).await
         }
         first => first,
     };
+    if is_traced {
+        let action = allowed.action();
+        // The address is a template, so that no variable of it is shown.
+        let attributes = vec![
+            KeyValue::new("pillion.action", action.name.clone()),
+            KeyValue::new("url.template", action.shown_url().to_owned()),
+        ];
+        let status = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| fault_name(fault));
+        spans::asked(running.world, trace, format!("handler {}", action.name), began, status, attributes);
+    }
     let answer = answer?;
     let (metrics, name) = (&running.world.metrics, allowed.action().name.as_str());
     metrics.handler_responses.with_label_values(&[name, class_of(answer.status)]).inc();
     metrics.handler_response_bytes.with_label_values(&[name]).inc_by(answer.body.len() as u64);
     Ok(answer)
+}
+
+fn fault_name(fault: &CallFault) -> &'static str {
+    match fault {
+        CallFault::Connect => "unreachable",
+        CallFault::Timeout => "timeout",
+        CallFault::Busy => "busy",
+        CallFault::TooLarge { .. } => "too_large",
+        CallFault::Broken | CallFault::Header(_) => "broken",
+    }
 }
 
 fn class_of(status: StatusCode) -> &'static str {
@@ -302,9 +326,10 @@ fn prepare(
     allowed: &AllowedCall,
     deadline: Instant,
     id: &str,
+    trace: &TraceContext,
 ) -> Result<WebhookCall, AnswerError> {
     let mut outgoing = webhook_request::outgoing(running, allowed)?;
-    running.envelope.trace.write(&mut outgoing.headers);
+    trace.write(&mut outgoing.headers);
     outgoing.headers.extend(running.envelope.handler_headers.clone());
     let keys = &allowed.action().guards.signing_keys;
     if !keys.is_empty() {

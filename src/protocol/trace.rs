@@ -78,6 +78,13 @@ impl TraceContext {
         })
     }
 
+    /// That of something which is part of this. `random` is different for each.
+    #[must_use]
+    pub fn child(&self, random: u64) -> Self {
+        let span_id = format!("{:016x}", random.max(1));
+        Self { span_id, parent_span_id: Some(self.span_id.clone()), ..self.clone() }
+    }
+
     /// Puts the context into the headers of a call.
     pub fn write(&self, headers: &mut HeaderMap) {
         let sampled = if self.sampled { "1" } else { "0" };

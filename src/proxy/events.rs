@@ -60,7 +60,7 @@ pub async fn serve(
     let envelope = visit.envelope(gate, ctx, false);
     let authenticated = match identify(&gate.world, snapshot, &envelope, ours).await {
         Ok(authenticated) => authenticated,
-        Err(answer) => return send(session, ctx, visit, answer).await,
+        Err(answer) => return send(gate, session, ctx, visit, answer).await,
     };
     ctx.kind = "events";
     let head = head(session, visit, &authenticated.set_cookies)?;

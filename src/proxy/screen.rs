@@ -115,7 +115,7 @@ async fn screen_get(
         }
         Verdict::Ours(ours) => {
             match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await {
-                Executed::Answer(answer) => send(session, ctx, &visit, answer).await,
+                Executed::Answer(answer) => send(gate, session, ctx, &visit, answer).await,
                 Executed::LeftToEngine => Ok(false),
             }
         }
@@ -167,7 +167,7 @@ async fn screen_post(
                 }
                 Verdict::Ours(ours) => {
                     match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await {
-                        Executed::Answer(answer) => send(session, ctx, &visit, answer).await,
+                        Executed::Answer(answer) => send(gate, session, ctx, &visit, answer).await,
                         Executed::LeftToEngine => pass(gate, session, ctx, looked_at.wire.clone()).await,
                     }
                 }
@@ -177,7 +177,7 @@ async fn screen_post(
             let visit = Visit::of(gate, session);
             match Box::pin(answer_batch(gate, snapshot, ctx, &visit, elements, looked_at.text())).await {
                 None => pass(gate, session, ctx, looked_at.wire.clone()).await,
-                Some(answer) => send(session, ctx, &visit, answer).await,
+                Some(answer) => send(gate, session, ctx, &visit, answer).await,
             }
         }
     }
@@ -325,7 +325,7 @@ async fn refuse(
     let envelope = visit.envelope(gate, ctx, false);
     let answer = execute::refuse(&gate.world, snapshot, &envelope, refusal).await;
     count_rejected(gate, answer.outcome);
-    send(session, ctx, &visit, answer).await
+    send(gate, session, ctx, &visit, answer).await
 }
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.

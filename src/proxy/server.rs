@@ -203,7 +203,14 @@ impl BackgroundService for Background {
             }
         };
         let keep_keys_fresh = keep_keys_fresh(&self.0);
-        let beside = async { tokio::join!(guarded_call::forget_idle_callers(&self.0), overload::watch(&self.0)) };
+        let traces = async {
+            match &self.0.tracer {
+                Some(tracer) => tracer.export().await,
+                None => std::future::pending().await,
+            }
+        };
+        let forget = guarded_call::forget_idle_callers(&self.0);
+        let beside = async { tokio::join!(forget, overload::watch(&self.0), traces) };
         tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0), beside);
     }
 }
@@ -255,6 +262,9 @@ impl ShutdownSignalWatch for Drain {
             () = wait_for_signal() => {}
         }
         worker::give_back(&self.0).await;
+        if let Some(tracer) = &self.0.tracer {
+            tracer.flush().await;
+        }
         end_soon(&self.0);
         ShutdownSignal::FastShutdown
     }

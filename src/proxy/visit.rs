@@ -16,6 +16,7 @@ use crate::auth::Authenticated;
 use crate::config::values::parse_duration;
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
+use crate::execute::spans;
 use crate::execute::subscription::Request;
 use crate::execute::{Answer, Envelope};
 use crate::metadata::Asked;
@@ -87,6 +88,8 @@ impl Visit {
             .as_ref()
             .and_then(|name| told_address(&headers, name))
             .or(peer);
+        let mut trace = TraceContext::read(&headers, random.as_u128());
+        spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();
         let engine_path = match &gate.world.configured().settings.upstream.graphql_path {
             Some(configured) if head.method == Method::GET => configured.clone(),
@@ -100,7 +103,7 @@ impl Visit {
                 .get(header::ORIGIN)
                 .filter(|_| head.method == Method::POST && may_read(gate, &headers))
                 .cloned(),
-            trace: TraceContext::read(&headers, random.as_u128()),
+            trace,
             caller: Caller { headers, for_handlers: None, address, request_id },
             path,
             engine_path,
@@ -162,13 +165,14 @@ impl Visit {
 /// # Errors
 /// When the client is gone.
 pub async fn send(
+    gate: &Gate,
     session: &mut ServerSession,
     ctx: &mut Context,
     visit: &Visit,
     answer: Answer,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
-    answer.log(&visit.caller, &visit.trace, &visit.path, ctx.started.elapsed());
+    answer.log(&gate.world, &visit.caller, &visit.trace, &visit.path, ctx.started);
     answer::write(session, answer, visit.manner()).await?;
     Ok(true)
 }

@@ -93,6 +93,8 @@ pub struct Metrics {
     pub config_last_reload_successful: IntGauge,
     /// Seconds since 1970 of the last good one.
     pub config_last_reload_success: Gauge,
+    /// Spans, by what became of them.
+    pub spans: IntCounterVec,
     /// Bytes of bodies and answers that are held.
     pub buffered_bytes: IntGauge,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
@@ -153,11 +155,12 @@ impl PhaseClock {
         Self(Instant::now())
     }
 
-    /// A phase ends and the next one begins.
-    pub fn ended(&mut self, phase: &Histogram) {
-        let now = Instant::now();
-        phase.observe(now.duration_since(self.0).as_secs_f64());
+    /// A phase ends and the next one begins. Gives when it began and ended.
+    pub fn ended(&mut self, phase: &Histogram) -> (Instant, Instant) {
+        let (began, now) = (self.0, Instant::now());
+        phase.observe(now.duration_since(began).as_secs_f64());
         self.0 = now;
+        (began, now)
     }
 }
 
@@ -350,6 +353,11 @@ impl Metrics {
             metadata_requests: counter(
                 "pillion_metadata_requests_total",
                 "Requests to the metadata API that were answered here.",
+                &["outcome"],
+            )?,
+            spans: counter(
+                "pillion_spans_total",
+                "Spans that were sent, failed to be, or were dropped.",
                 &["outcome"],
             )?,
             config_reloads: counter(

@@ -42,6 +42,7 @@ mod reload;
 mod sockets;
 mod startup;
 mod streaming;
+mod traces;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,6 +96,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("sockets", sockets::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),
+        ("traces", traces::TESTS),
     ];
     let written = modules.into_iter().flat_map(|(module, tests)| {
         tests.iter().map(move |(name, test)| {

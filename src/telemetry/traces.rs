@@ -1,0 +1,250 @@
+//! Spans for OpenTelemetry, sent over OTLP. They are made when something has ended, of what is known then, so that whoever
+//! is not traced pays nothing. Names of attributes are those of the semantic conventions:
+//! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue, Value};
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use prometheus::IntCounterVec;
+use tokio::sync::{mpsc, oneshot};
+
+/// Where spans go.
+#[derive(Clone, Debug)]
+pub struct TraceSettings {
+    /// The collector's address; without it there are no spans.
+    pub endpoint: String,
+    /// Over gRPC, or over HTTP?
+    pub is_grpc: bool,
+    /// Headers for the collector; they may hold a key.
+    pub headers: Vec<(String, zeroize::Zeroizing<String>)>,
+    /// The part of the traces that are recorded, of those that nobody has decided about.
+    pub ratio: f64,
+    /// What we are called.
+    pub service_name: String,
+}
+
+/// Who something belongs to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    /// 16 hexadecimal digits.
+    pub span_id: String,
+    /// Of the span that this one is part of, if there is one.
+    pub parent: Option<String>,
+    /// Is the parent somebody else's?
+    pub parent_is_remote: bool,
+}
+
+/// Something that has ended.
+pub struct Ended {
+    /// Who it belongs to.
+    pub place: Place,
+    /// What was done for whom.
+    pub kind: SpanKind,
+    /// What it is called; not many different names.
+    pub name: String,
+    /// When it began.
+    pub began: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// What is known about it.
+    pub attributes: Vec<KeyValue>,
+    /// What went wrong, if anything did.
+    pub error: Option<&'static str>,
+}
+
+enum Told {
+    Span(Box<SpanData>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Takes spans.
+pub struct Tracer {
+    ratio: f64,
+    tell: mpsc::Sender<Told>,
+    told: Mutex<Option<mpsc::Receiver<Told>>>,
+    settings: TraceSettings,
+    counted: IntCounterVec,
+}
+
+/// Spans that wait to be sent; more are dropped, for nobody waits for them.
+const WAITING_MAX: usize = 8_192;
+
+/// Spans that are sent at one time.
+const BATCH_MAX: usize = 512;
+
+/// How long a batch is waited for.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// How long the collector may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Tracer {
+    /// Spans are counted by what became of them.
+    #[must_use]
+    pub fn new(settings: TraceSettings, counted: IntCounterVec) -> Self {
+        let (tell, told) = mpsc::channel(WAITING_MAX);
+        Self { ratio: settings.ratio, tell, told: Mutex::new(Some(told)), settings, counted }
+    }
+
+    /// Is a trace recorded that nobody has decided about? `random` is different for each.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a chance need not be exact")]
+    pub fn decides(&self, random: u64) -> bool {
+        (random as f64 / u64::MAX as f64) < self.ratio
+    }
+
+    /// Takes a span.
+    pub fn take(&self, ended: Ended) {
+        if self.tell.try_send(Told::Span(Box::new(span_data(ended)))).is_err() {
+            self.counted.with_label_values(&["dropped"]).inc();
+        }
+    }
+
+    /// Waits until what has been taken is sent, or for a while.
+    pub async fn flush(&self) {
+        let (done, is_done) = oneshot::channel();
+        let flush = async {
+            if self.tell.send(Told::Flush(done)).await.is_ok() {
+                let _ = is_done.await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, flush).await;
+    }
+
+    /// Sends what is taken. Never returns.
+    pub async fn export(&self) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut told) = told else { return std::future::pending().await };
+        let exporter = match exporter(&self.settings) {
+            Ok(exporter) => exporter,
+            Err(reason) => {
+                tracing::error!(reason, "spans cannot be sent");
+                return std::future::pending().await;
+            }
+        };
+        let mut was_good = true;
+        loop {
+            let (batch, flushes) = gather(&mut told).await;
+            let count = batch.len() as u64;
+            if count > 0 {
+                let sent = tokio::time::timeout(PATIENCE, exporter.export(batch)).await;
+                let is_good = matches!(sent, Ok(Ok(())));
+                if was_good && !is_good {
+                    tracing::warn!("the collector of spans does not take them; they are dropped");
+                }
+                was_good = is_good;
+                self.counted.with_label_values(&[if is_good { "sent" } else { "failed" }]).inc_by(count);
+            }
+            for flush in flushes {
+                // Whoever wanted it may have gone.
+                let _ = flush.send(());
+            }
+        }
+    }
+}
+
+/// Spans until there are many, somebody wants them to be sent, or some time is over.
+async fn gather(told: &mut mpsc::Receiver<Told>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
+    let (mut batch, mut flushes) = (Vec::new(), Vec::new());
+    let end = tokio::time::Instant::now() + BATCH_TIME;
+    while batch.len() < BATCH_MAX && flushes.is_empty() {
+        match tokio::time::timeout_at(end, told.recv()).await {
+            Ok(Some(Told::Span(span))) => batch.push(*span),
+            Ok(Some(Told::Flush(flush))) => flushes.push(flush),
+            Ok(None) => return std::future::pending().await,
+            Err(_) => break,
+        }
+    }
+    (batch, flushes)
+}
+
+fn span_data(ended: Ended) -> SpanData {
+    let Ended { place, kind, name, began, ended, attributes, error } = ended;
+    let id = |text: &str| SpanId::from_hex(text).unwrap_or(SpanId::INVALID);
+    let trace_id = TraceId::from_hex(&place.trace_id).unwrap_or(TraceId::INVALID);
+    let context = SpanContext::new(trace_id, id(&place.span_id), TraceFlags::SAMPLED, false, TraceState::default());
+    let before_now = |then: Instant| SystemTime::now().checked_sub(then.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut attributes = attributes;
+    attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
+    SpanData {
+        span_context: context,
+        parent_span_id: place.parent.as_deref().map_or(SpanId::INVALID, id),
+        parent_span_is_remote: place.parent_is_remote,
+        span_kind: kind,
+        name: name.into(),
+        start_time: before_now(began),
+        end_time: before_now(ended),
+        attributes,
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: error.map_or(Status::Unset, Status::error),
+        instrumentation_scope: InstrumentationScope::builder("pillion").with_version(env!("CARGO_PKG_VERSION")).build(),
+    }
+}
+
+/// A list of texts as one attribute.
+#[must_use]
+pub fn texts(name: &'static str, values: &[String]) -> KeyValue {
+    let values = values.iter().map(|text| text.clone().into()).collect();
+    KeyValue::new(name, Value::Array(opentelemetry::Array::String(values)))
+}
+
+fn exporter(settings: &TraceSettings) -> Result<SpanExporter, String> {
+    let endpoint = settings.endpoint.trim_end_matches('/');
+    let failed = |error: String| format!("telemetry.otlp_endpoint: {error}");
+    let mut exporter = if settings.is_grpc {
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in &settings.headers {
+            let name = name.parse::<http::HeaderName>().map_err(|error| failed(error.to_string()))?;
+            headers.insert(name, value.parse().map_err(|_| failed("a header cannot be sent".into()))?);
+        }
+        let builder = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(PATIENCE);
+        let builder = builder.with_metadata(MetadataMap::from_headers(headers));
+        let tls = || ClientTlsConfig::new().with_native_roots();
+        if endpoint.starts_with("https:") { builder.with_tls_config(tls()).build() } else { builder.build() }
+    } else {
+        let has_path = endpoint.split("://").nth(1).is_some_and(|rest| rest.contains('/'));
+        let endpoint = if has_path { endpoint.to_owned() } else { format!("{endpoint}/v1/traces") };
+        let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        let builder = SpanExporter::builder().with_http().with_http_client(Client(reqwest::Client::new()));
+        builder.with_endpoint(endpoint).with_headers(headers).with_timeout(PATIENCE).build()
+    }
+    .map_err(|error| failed(error.to_string()))?;
+    exporter.set_resource(&Resource::builder().with_service_name(settings.service_name.clone()).build());
+    Ok(exporter)
+}
+
+/// Our client of HTTP, for the library.
+#[derive(Debug)]
+struct Client(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = request.into_parts();
+        let url = reqwest::Url::parse(&head.uri.to_string())?;
+        let request = self.0.request(head.method, url).headers(head.headers).body(body);
+        let answer = request.send().await?;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        *response.body_mut() = crate::client::read_body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        Ok(response)
+    }
+}
+
+/// Bytes of a collector's answer.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,155 @@
+//! Spans, as a collector gets them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::harness::client::Client;
+use super::harness::engines::{Engines, Process};
+use super::harness::message::Message;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::{free_port, wait_for_port, wait_until};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("a_trace_from_client_to_handler", a_trace_from_client_to_handler),
+    ("over_grpc_and_until_the_end", over_grpc_and_until_the_end),
+    ("only_what_is_sampled_is_recorded", only_what_is_sampled_is_recorded),
+    ("a_collector_that_is_away_harms_nobody", a_collector_that_is_away_harms_nobody),
+];
+
+struct Collector {
+    http: u16,
+    grpc: u16,
+    _process: Process,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let (http, grpc) = (free_port(), free_port());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines");
+        let mut command = Command::new(folder.join(".venv/bin/python"));
+        command.arg(folder.join("collector.py")).env("PORT", http.to_string()).env("GRPC_PORT", grpc.to_string());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = Process(process.expect("the collector starts; `make setup` installs it"));
+        wait_for_port(http);
+        Self { http, grpc, _process: process }
+    }
+
+    fn spans(&self) -> Vec<Value> {
+        let answer = Client::connect(self.http).request("GET", "/spans", &[], b"").json();
+        answer.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Those of a trace, once one of them has this name.
+    fn wait_for(&self, trace: &str, name: &str) -> Vec<Value> {
+        let of_trace = || self.spans().into_iter().filter(|span| span["trace"] == trace).collect::<Vec<_>>();
+        wait_until("spans", || of_trace().iter().any(|span| span["name"] == name));
+        of_trace()
+    }
+}
+
+fn setup(engines: &Engines, handlers: &Scripted, endpoint: &str) -> Setup {
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+    setup.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret")
+}
+
+fn ask(pillion: &Pillion, headers: &[(&str, &str)], query: &str) -> Message {
+    let own = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
+    let body = json!({ "query": query }).to_string();
+    pillion.client().request("POST", "/graphql", &[&own, headers].concat(), body.as_bytes())
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn parent(sampled: &str) -> String {
+    format!("00-{TRACE}-b7ad6b7169203331-{sampled}")
+}
+
+fn a_trace_from_client_to_handler(engines: &Engines) {
+    let (collector, handlers) = (Collector::start(), Scripted::start());
+    handlers.on_path("/count", Reply::json("1"));
+    handlers.on_path("/quote", Reply::status(500, "{}"));
+    let setup = setup(engines, &handlers, &format!("http://127.0.0.1:{}", collector.http));
+    let setup = setup.env("OTEL_EXPORTER_OTLP_HEADERS", "X-Key=c4nary").env("OTEL_SERVICE_NAME", "shop");
+    let pillion = setup.start().wait_until_ready();
+    let query = "{ count quote(productId: 1) { total } productById(id: 1) { name } }";
+    ask(&pillion, &[("traceparent", &parent("01"))], query);
+    let spans = collector.wait_for(TRACE, "graphql");
+    let named =
+        |name: &str| spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("{name}: {spans:?}"));
+    let root = named("graphql");
+    assert_eq!((&root["parent"], &root["kind"]), (&json!("b7ad6b7169203331"), &json!(2)));
+    assert_eq!((&root["service"], &root["way"], &root["key"]), (&json!("shop"), &json!("http"), &json!("c4nary")));
+    let attributes = &root["attributes"];
+    assert_eq!(attributes["url.path"], "/graphql");
+    assert_eq!(attributes["http.response.status_code"], 200);
+    assert_eq!(attributes["pillion.actions"], json!(["count", "quote"]));
+    assert_eq!((&attributes["pillion.role"], &attributes["pillion.outcome"]), (&json!("admin"), &json!("errors")));
+    assert_eq!(root["is_error"], true);
+    for name in ["authenticate", "plan", "validate", "run", "respond", "engine", "handler count", "handler quote"] {
+        let span = named(name);
+        assert_eq!(span["parent"], root["id"], "{name}");
+        assert!(span["nanoseconds"].as_i64() <= root["nanoseconds"].as_i64(), "{name}");
+    }
+    let (good, bad) = (named("handler count"), named("handler quote"));
+    assert_eq!((&good["kind"], &good["is_error"]), (&json!(3), &json!(false)));
+    assert_eq!(good["attributes"]["url.template"], "{{HANDLERS}}/count");
+    assert_eq!((&bad["attributes"]["error.type"], &bad["is_error"]), (&json!("5xx"), &json!(true)));
+    assert_eq!(named("engine")["attributes"]["server.port"], engines.postgraphile);
+    // The handler's own spans are part of the call's.
+    let seen = handlers.take_seen();
+    let call = seen.iter().find(|seen| seen.path() == "/count").expect("the call");
+    let context = call.header("traceparent").expect("a context");
+    assert_eq!(context, format!("00-{TRACE}-{}-01", good["id"].as_str().unwrap_or_default()));
+    let all = serde_json::to_string(&spans).expect("JSON");
+    assert!(!all.contains("s3cret") && !pillion.log().contains("c4nary"));
+    // Nothing is made of what passes through.
+    assert!(pillion.metric("pillion_spans_total{outcome=\"sent\"}") >= 9.0);
+}
+
+fn over_grpc_and_until_the_end(engines: &Engines) {
+    let (collector, handlers) = (Collector::start(), Scripted::start());
+    handlers.on_path("/count", Reply::json("1"));
+    let setup = setup(engines, &handlers, &format!("http://127.0.0.1:{}", collector.grpc));
+    let setup = setup.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").env("OTEL_EXPORTER_OTLP_HEADERS", "x-key=1");
+    let mut pillion = setup.start().wait_until_ready();
+    ask(&pillion, &[("traceparent", &parent("01"))], "{ count }");
+    // What has not been sent yet is sent at the end.
+    pillion.signal("TERM");
+    wait_until("the end", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+    let spans = collector.wait_for(TRACE, "graphql");
+    assert!(spans.iter().all(|span| span["way"] == "grpc" && span["key"] == "1"), "{spans:?}");
+    assert!(spans.iter().any(|span| span["name"] == "handler count"));
+}
+
+fn only_what_is_sampled_is_recorded(engines: &Engines) {
+    let (collector, handlers) = (Collector::start(), Scripted::start());
+    handlers.on_path("/count", Reply::json("1"));
+    let setup = setup(engines, &handlers, &format!("http://127.0.0.1:{}", collector.http));
+    let pillion = setup.env("OTEL_TRACES_SAMPLER_ARG", "0.0").start().wait_until_ready();
+    ask(&pillion, &[("traceparent", &parent("00"))], "{ count }");
+    ask(&pillion, &[], "{ count }");
+    // B3 decides as well, with its own headers.
+    let b3 = [
+        ("X-B3-TraceId", "1af7651916cd43dd8448eb211c80319c"),
+        ("X-B3-SpanId", "b7ad6b7169203331"),
+        ("X-B3-Sampled", "1"),
+    ];
+    ask(&pillion, &b3, "{ count }");
+    collector.wait_for("1af7651916cd43dd8448eb211c80319c", "graphql");
+    assert!(collector.spans().iter().all(|span| span["trace"] == "1af7651916cd43dd8448eb211c80319c"));
+}
+
+fn a_collector_that_is_away_harms_nobody(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = setup(engines, &handlers, "http://127.0.0.1:1").start().wait_until_ready();
+    for _ in 0..20 {
+        assert_eq!(ask(&pillion, &[], "{ count }").json(), json!({ "data": { "count": 1 } }));
+    }
+    wait_until("failures", || pillion.metric("pillion_spans_total{outcome=\"failed\"}") > 0.0);
+    wait_until("the warning", || pillion.log().contains("the collector of spans does not take them"));
+}
