@@ -65,6 +65,7 @@ pub struct Settings {
     pub traces: Option<Traces>,
     pub log_json: bool,
     pub log_level: String,
+    pub logs_handler_calls: bool,
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
     pub metadata_api: MetadataApi,
@@ -251,6 +252,7 @@ impl Settings {
             limits,
             traces: read_traces(values, mistakes),
             log_json: values.text("log.format").as_deref() != Some("text"),
+            logs_handler_calls: values.texts("log.types").iter().any(|name| name == "action-handler-log"),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
             relationships: relationship_settings::read(file, mistakes),
@@ -403,7 +405,7 @@ fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
 fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces> {
     let is_ratio = |text: &str| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     let sample_ratio = values.parsed("telemetry.sample_ratio", "a number from 0.0 to 1.0", mistakes, is_ratio)?;
-    let is_address = |text: &str| Url::parse(text).ok().filter(|url| url.has_host()).map(|_| text.to_owned());
+    let is_address = |text: &str| Url::parse(text).ok().filter(Url::has_host).map(|_| text.to_owned());
     let wanted = "an address such as http://127.0.0.1:4318";
     let endpoint = values.parsed("telemetry.otlp_endpoint", wanted, mistakes, is_address)?;
     let text = values.text("telemetry.otlp_headers").unwrap_or_default();
@@ -411,7 +413,7 @@ fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces
     for header in text.split(',').filter(|header| !header.trim().is_empty()) {
         match header.split_once('=') {
             Some((name, value)) => {
-                headers.push((name.trim().to_ascii_lowercase(), Secret::new(value.trim().to_owned())))
+                headers.push((name.trim().to_ascii_lowercase(), Secret::new(value.trim().to_owned())));
             }
             None => values.refuse("telemetry.otlp_headers", "this is no header", "write name=value", mistakes),
         }

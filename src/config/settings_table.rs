@@ -306,6 +306,8 @@ pub const SETTINGS: &[Setting] = &[
         "One JSON object a line, or text for people."),
     setting("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
         "How much is logged. info has one line for each request with an action."),
+    setting("log.types", None, &["PILLION_LOG_TYPES", "HASURA_GRAPHQL_ENABLED_LOG_TYPES"], Kind::Texts, Some("http-log"),
+        "With action-handler-log among them, each handler call has a line as well. Hasura's other names have no effect."),
 
     setting("telemetry.otlp_endpoint", None, &["PILLION_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, None,
         "The collector that spans are sent to, such as http://127.0.0.1:4318. Without it there are none."),

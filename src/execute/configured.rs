@@ -22,7 +22,7 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 17] = [
+const AT_START: [&str; 18] = [
     "listen",
     "admin_listen",
     "tls.",
@@ -36,7 +36,8 @@ const AT_START: [&str; 17] = [
     "async.",
     "limits.buffered_bytes",
     "limits.concurrent_calls",
-    "log.",
+    "log.format",
+    "log.level",
     "telemetry.",
     "handlers.use_environment_proxy",
     "handlers.cache_bytes",

@@ -47,7 +47,7 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
         "input": allowed.input(),
         "request_query": running.request.query,
         "request_id": caller.request_id,
-        "query": running.envelope.query,
+        "query": kept_query(running.envelope.query, action),
     });
     let job = NewJob {
         id,
@@ -63,6 +63,13 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
     }
     jobs.accept(job).await.map_err(|error| error.to_string())?;
     Ok(id)
+}
+
+/// The parameters of the client's URL that the handler will get.
+fn kept_query(query: &str, action: &Action) -> String {
+    let is_kept = |name: &str| action.forwarded_query_params.iter().any(|known| known == name);
+    let kept = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| is_kept(name));
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
 }
 
 /// Each header with all its values.

@@ -294,11 +294,31 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
         let status = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| fault_name(fault));
         spans::asked(running.world, trace, format!("handler {}", action.name), began, status, attributes);
     }
+    if running.snapshot.configured.settings.logs_handler_calls {
+        log_call(running, allowed, began, &answer);
+    }
     let answer = answer?;
     let (metrics, name) = (&running.world.metrics, allowed.action().name.as_str());
     metrics.handler_responses.with_label_values(&[name, class_of(answer.status)]).inc();
     metrics.handler_response_bytes.with_label_values(&[name]).inc_by(answer.body.len() as u64);
     Ok(answer)
+}
+
+/// One line about a call; neither its address nor a body is in it, for both may hold secrets.
+fn log_call(running: &Running<'_>, allowed: &AllowedCall, began: Instant, answer: &Result<WebhookAnswer, CallFault>) {
+    let action = allowed.action();
+    tracing::info!(
+        r#type = "action-handler-log",
+        request_id = running.envelope.caller.request_id,
+        trace_id = running.envelope.trace.trace_id,
+        action_name = action.name,
+        url = action.shown_url(),
+        status = answer.as_ref().ok().map(|answer| answer.status.as_u16()),
+        response_size = answer.as_ref().ok().map(|answer| answer.body.len()),
+        error = answer.as_ref().err().map(fault_name),
+        duration_ms = began.elapsed().as_secs_f64() * 1000.0,
+        "handler call"
+    );
 }
 
 fn fault_name(fault: &CallFault) -> &'static str {

@@ -16,14 +16,16 @@ pub fn short(job: &Job) -> Value {
     })
 }
 
-/// All of it but the client's headers, in which credentials may be.
+/// All of it but the client's headers and what was taken from its URL, in which credentials may be.
 #[must_use]
 pub fn whole(job: &Job) -> Value {
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let mut all = short(job);
     if let Value::Object(members) = &mut all {
         members.insert("failures".into(), job.failures.into());
-        members.insert("payload".into(), read(&job.payload));
+        let mut payload = read(&job.payload);
+        payload.as_object_mut().and_then(|payload| payload.shift_remove("query"));
+        members.insert("payload".into(), payload);
         members.insert("session_variables".into(), read(&job.session));
         members.insert("response".into(), job.response.as_deref().map(read).into());
         members.insert("errors".into(), job.errors.as_deref().map(read).into());

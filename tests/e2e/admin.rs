@@ -53,7 +53,18 @@ fn one_line_a_request(engines: &Engines) {
     assert_eq!(line["status"], 200);
     assert_eq!(line["outcome"], "success");
     assert_eq!(line["role"], "admin");
-    assert!(!log.contains("hidden"), "{log}");
+    assert!(!log.contains("hidden") && !log.contains("action-handler-log"), "{log}");
+    // Each call has one as well, if that is wanted.
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+    let setup = setup.env("HASURA_GRAPHQL_ENABLED_LOG_TYPES", "startup,http-log,action-handler-log");
+    let pillion = setup.start().wait_until_ready();
+    pillion.client().ask("{ count }");
+    wait_until("its line", || pillion.log().contains("\"type\":\"action-handler-log\""));
+    let log = pillion.log();
+    let line = log.lines().find(|line| line.contains("action-handler-log")).unwrap_or_default();
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    assert_eq!((&line["action_name"], &line["status"]), (&"count".into(), &200.into()));
+    assert_eq!((&line["url"], &line["response_size"]), (&"{{HANDLERS}}/count".into(), &1.into()));
 }
 
 fn secrets_are_nowhere(engines: &Engines) {

@@ -20,6 +20,7 @@ mod harness;
 mod yaml;
 
 mod admin;
+mod canaries;
 mod commands;
 mod containers;
 mod drain;
@@ -74,6 +75,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     });
     let modules = [
         ("admin", admin::TESTS),
+        ("canaries", canaries::TESTS),
         ("commands", commands::TESTS),
         ("containers", containers::TESTS),
         ("drain", drain::TESTS),

@@ -20,14 +20,17 @@ pub const TESTS: &[super::Test] = &[
     ("a_collector_that_is_away_harms_nobody", a_collector_that_is_away_harms_nobody),
 ];
 
-struct Collector {
-    http: u16,
+/// One that remembers what it has got.
+pub struct Collector {
+    /// Where it takes OTLP over HTTP.
+    pub http: u16,
     grpc: u16,
     _process: Process,
 }
 
 impl Collector {
-    fn start() -> Self {
+    /// Starts one.
+    pub fn start() -> Self {
         let (http, grpc) = (free_port(), free_port());
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines");
         let mut command = Command::new(folder.join(".venv/bin/python"));
@@ -44,7 +47,7 @@ impl Collector {
     }
 
     /// Those of a trace, once one of them has this name.
-    fn wait_for(&self, trace: &str, name: &str) -> Vec<Value> {
+    pub fn wait_for(&self, trace: &str, name: &str) -> Vec<Value> {
         let of_trace = || self.spans().into_iter().filter(|span| span["trace"] == trace).collect::<Vec<_>>();
         wait_until("spans", || of_trace().iter().any(|span| span["name"] == name));
         of_trace()
