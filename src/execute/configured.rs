@@ -22,13 +22,15 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 18] = [
+const AT_START: [&str; 20] = [
     "listen",
     "admin_listen",
     "tls.",
     "metadata",
     "dialect",
     "threads",
+    "upgrade",
+    "upgrade_socket",
     "upstream.",
     "metadata_api.",
     "database.",

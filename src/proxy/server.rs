@@ -10,7 +10,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::ProxyServiceBuilder;
-use pingora::server::configuration::ServerConf;
+use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::ServiceWithDependents;
 use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
@@ -46,7 +46,8 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
     let settings = &world.configured().settings;
     check_listeners(settings)?;
     let conf = server_conf(settings);
-    let mut server = Server::new_with_opt_and_conf(None, conf);
+    let opt = Opt { upgrade: settings.upgrade, ..Opt::default() };
+    let mut server = Server::new_with_opt_and_conf(opt, conf);
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
@@ -85,8 +86,9 @@ fn server_conf(settings: &Settings) -> ServerConf {
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
         work_stealing: false,
-        // We wait for what is in flight ourselves.
-        grace_period_seconds: Some(0),
+        // We wait for what is in flight ourselves; after a handover that takes as long as pingora lets us.
+        grace_period_seconds: Some(settings.shutdown_timeout.as_secs() + 1),
+        upgrade_sock: settings.upgrade_socket.clone(),
         graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()
     }
@@ -135,6 +137,10 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
     for address in listen_addresses(settings) {
         if address.port() == 0 {
             return Err(format!("{address}: port 0 cannot be listened on; choose a port"));
+        }
+        if settings.upgrade {
+            // It is in use as long as nobody has handed it over.
+            continue;
         }
         TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     }
@@ -245,6 +251,10 @@ impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
         tokio::select! {
             () = wait_for_signal() => {}
+            () = wait_for(SignalKind::quit()) => {
+                hand_over(&self.0);
+                return ShutdownSignal::GracefulUpgrade;
+            }
             () = self.0.fatal.wait() => {
                 end_soon(&self.0);
                 return ShutdownSignal::FastShutdown;
@@ -261,16 +271,21 @@ impl ShutdownSignalWatch for Drain {
             () = wait => {}
             () = wait_for_signal() => {}
         }
-        worker::give_back(&self.0).await;
-        if let Some(tracer) = &self.0.tracer {
-            tracer.flush().await;
-        }
+        self.finish().await;
         end_soon(&self.0);
         ShutdownSignal::FastShutdown
     }
 }
 
 impl Drain {
+    /// What is left to be done once nothing is in flight any more.
+    async fn finish(&self) {
+        worker::give_back(&self.0).await;
+        if let Some(tracer) = &self.0.tracer {
+            tracer.flush().await;
+        }
+    }
+
     async fn wait_for_requests(&self) {
         let deadline = Instant::now() + self.0.configured().settings.shutdown_timeout;
         let mut quiet = 0;
@@ -281,6 +296,28 @@ impl Drain {
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
     }
+}
+
+/// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
+const HANDOVER: Duration = Duration::from_secs(6);
+
+/// Another Pillion takes the listeners. What is in flight here is finished, on a thread of its own: pingora is only
+/// waiting meanwhile.
+fn hand_over(world: &Arc<World>) {
+    tracing::info!("the listeners are handed over");
+    let drain = Drain(Arc::clone(world));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(async {
+                tokio::time::sleep(HANDOVER).await;
+                drain.0.readiness.drain();
+                drain.wait_for_requests().await;
+                drain.finish().await;
+            });
+        }
+        end_soon(&drain.0);
+    });
 }
 
 /// How long the runtimes may take to end.
@@ -296,6 +333,13 @@ fn end_soon(world: &Arc<World>) {
         reason.iter().for_each(|reason| eprintln!("{reason}"));
         std::process::exit(i32::from(reason.is_some()));
     });
+}
+
+async fn wait_for(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
 }
 
 async fn wait_for_signal() {

@@ -16,6 +16,7 @@ pub const TESTS: &[super::Test] = &[
     ("few_descriptors_are_left", few_descriptors_are_left),
     ("little_memory_is_left", little_memory_is_left),
     ("replicas_are_replaced", replicas_are_replaced),
+    ("one_hands_over_to_the_next", one_hands_over_to_the_next),
 ];
 
 const MIXED: &str = "{ count productById(id: 1) { name } }";
@@ -129,6 +130,54 @@ fn replicas_are_replaced(engines: &Engines) {
         }
         is_over.store(true, Ordering::Relaxed);
     });
+}
+
+/// On one machine, without a balancer: the next one takes the listeners themselves.
+fn one_hands_over_to_the_next(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
+    handlers.on_path("/search", Reply::Late(Duration::from_secs(8), Box::new(Reply::json("[]"))));
+    let ports = (free_port(), free_port());
+    let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}.sock", std::process::id()));
+    let start = |is_next: bool| -> Pillion {
+        let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+        setup = setup.env("PILLION_UPGRADE_SOCKET", &socket.display().to_string());
+        setup = setup.env("PILLION_UPGRADE", &is_next.to_string());
+        setup.ports = Some(ports);
+        setup.start()
+    };
+    let mut current = start(false).wait_until_ready();
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = Client::connect(ports.0).ask(MIXED);
+                    if answer.text() != ANSWER {
+                        is_over.store(true, Ordering::Relaxed);
+                        panic!("{}: {}", answer.status(), answer.text());
+                    }
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..2 {
+            // Longer than the handover takes: it is finished by the one that began it.
+            let slow = scope.spawn(|| Client::connect(ports.0).ask("{ search { title } }").text());
+            wait_until("the slow call", || handlers.take_seen().iter().any(|seen| seen.path() == "/search"));
+            let next = scope.spawn(|| start(true));
+            std::thread::sleep(Duration::from_millis(300));
+            current.signal("QUIT");
+            let mut old = std::mem::replace(&mut current, next.join().expect("the next one"));
+            assert_eq!(slow.join().expect("an answer"), r#"{"data":{"search":[]}}"#);
+            wait_until("the end of the old one", || old.process.0.try_wait().is_ok_and(|status| status.is_some()));
+            assert!(old.process.0.wait().is_ok_and(|status| status.success()));
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("answers", || is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 50);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let _ = std::fs::remove_file(socket);
 }
 
 /// A real one, which sends nothing twice.
