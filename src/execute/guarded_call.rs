@@ -29,7 +29,8 @@ pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), R
         let who = who(running, limiter);
         let counted = match &running.world.shared {
             None => limiter.count(who),
-            Some(shared) => match limiter.count_shared(shared, &action.name, &who).await {
+            // In a box of its own: every call carries the room for what its future may become.
+            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, &who)).await {
                 Ok(counted) => counted,
                 Err(_) => uncounted(running, allowed)?,
             },
@@ -81,11 +82,11 @@ fn network(address: IpAddr) -> String {
 pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
     let action = allowed.action();
     let Some(guards) = running.snapshot.guards.of(action) else {
-        return webhook_part::exchange(running, allowed, &message_id()).await;
+        return webhook_part::exchange(running, allowed, &message_id(allowed)).await;
     };
     guards.retries.deposit();
     // The same for each attempt: it is the same message.
-    let id = message_id();
+    let id = message_id(allowed);
     let mut left = if allowed.may_repeat() { action.guards.retries_max } else { 0 };
     loop {
         let answer = attempt(running, allowed, guards, &id).await;
@@ -109,8 +110,12 @@ fn chance() -> f64 {
     f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 
-fn message_id() -> String {
-    format!("msg_{}", Uuid::new_v4().simple())
+/// What a signed message is known by; others have no need of it.
+fn message_id(allowed: &AllowedCall) -> String {
+    match allowed.action().guards.signing_keys.is_empty() {
+        true => String::new(),
+        false => format!("msg_{}", Uuid::new_v4().simple()),
+    }
 }
 
 async fn attempt(

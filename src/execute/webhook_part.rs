@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use opentelemetry::KeyValue;
+use prometheus::HistogramTimer;
 use serde_json::{Map, Value, json};
 
 use super::ClientHeaders;
@@ -92,7 +93,9 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
         // In a box of its own: it is rare, and every call carries the room for what its future may become.
         return Box::pin(cached_call::run(running, allowed, rules)).await;
     }
-    let answer = timed(running, allowed, guarded_call::call(running, allowed)).await;
+    let measured = Measured::begin(running, allowed);
+    let answer = guarded_call::call(running, allowed).await;
+    drop(measured);
     told(running, allowed, answer).await
 }
 
@@ -123,18 +126,24 @@ pub async fn of_value(
 /// # Errors
 /// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
 pub async fn call(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Result<WebhookAnswer, AnswerError> {
-    timed(running, allowed, exchange(running, allowed, id)).await
+    let _measured = Measured::begin(running, allowed);
+    exchange(running, allowed, id).await
 }
 
-/// Makes a call, and measures it.
-pub async fn timed<T>(running: &Running<'_>, allowed: &AllowedCall, call: impl Future<Output = T>) -> T {
-    let metrics = &running.world.metrics;
-    let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
-    let in_flight = Held::new(&metrics.handler_calls_in_flight);
-    let answer = call.await;
-    drop(in_flight);
-    timer.observe_duration();
-    answer
+/// A call that is measured, until this is dropped. Not a function around the call: that would carry its future twice.
+pub struct Measured {
+    _timer: HistogramTimer,
+    _in_flight: Held,
+}
+
+impl Measured {
+    /// It begins.
+    #[must_use]
+    pub fn begin(running: &Running<'_>, allowed: &AllowedCall) -> Self {
+        let metrics = &running.world.metrics;
+        let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
+        Self { _timer: timer, _in_flight: Held::new(&metrics.handler_calls_in_flight) }
+    }
 }
 
 /// Counts what came of a call.
