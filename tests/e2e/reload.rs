@@ -198,6 +198,14 @@ fn secrets_rotate(engines: &Engines) {
     wait_until("the end of the first", || !is_admin("first"));
     assert!(is_admin("second"));
     assert!(!pillion.log().contains("second"));
+    // Without its file it is not open to everybody: it goes on as it was, and does not start.
+    let refusals = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
+    std::fs::remove_file(&file).expect("the file");
+    wait_until("the refusal", || refusals() > 0.0);
+    assert!(is_admin("second") && !is_admin("third"));
+    let setup = Setup::before(1).with_shop(1);
+    let (_, said) = setup.env("HASURA_GRAPHQL_ADMIN_SECRETS_FILE", &file.display().to_string()).start_in_vain();
+    assert!(said.contains("error: HASURA_GRAPHQL_ADMIN_SECRETS_FILE: ") && said.contains("No such file"), "{said}");
 }
 
 /// Twenty times under load: every request is answered, by one of the two handlers.
