@@ -13,7 +13,9 @@ use super::webhook_part::{self, CallOutcome, Measured};
 use super::{ClientHeaders, Envelope, guarded_call};
 use crate::action::answer::AnswerError;
 use crate::action::headers;
+use crate::graphql::plan::Plan;
 use crate::guards::result_cache::{Found, Kept, Key, Lead};
+use crate::model::action::OperationKind;
 use crate::model::guard::CacheRules;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::trace::TraceContext;
@@ -22,7 +24,9 @@ use crate::webhook::call::WebhookAnswer;
 /// Gives what is kept, or makes the call.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> CallOutcome {
     let key = key(running, allowed, rules);
-    let (label, found) = match running.world.results.look(&key).await {
+    // Whoever cannot wait for the one who fetches it runs out of time by himself.
+    let looked = tokio::time::timeout_at(running.envelope.deadline.into(), running.world.results.look(&key)).await;
+    let (label, found) = match looked.unwrap_or(Found::Nothing) {
         Found::Fresh(kept) => ("hit", Ok(kept)),
         Found::Stale(kept, lead) => {
             if let Some(lead) = lead {
@@ -64,7 +68,7 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
         let deadline = Instant::now() + allowed.action().timeout;
         let envelope = Envelope::detached(&caller, &trace, &query, deadline);
         let request = GraphqlRequest::of_document(document);
-        let plan = crate::graphql::plan::Plan::empty(crate::model::action::OperationKind::Query);
+        let plan = Plan::empty(OperationKind::Query);
         let running = Running {
             world: &world,
             snapshot: &snapshot,

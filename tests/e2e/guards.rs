@@ -375,6 +375,18 @@ fn one_fetches_for_all_who_ask_at_once(engines: &Engines) {
     let (answers, count) = all_at_once(Reply::status(500, "{}"));
     assert!(answers.iter().all(|answer| answer["errors"].is_array()));
     assert!(count == 8 && begun.elapsed() < Duration::from_millis(8 * 400), "{count} in {:?}", begun.elapsed());
+    // Whoever cannot wait for so long does not.
+    handlers.on_path("/count", Reply::Late(Duration::from_secs(3), Box::new(Reply::json("4"))));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| ask(&pillion, &[], "{ count }").json());
+        wait_until("the call", || calls(&handlers, "/count") == 1);
+        let begun = Instant::now();
+        let late = ask(&pillion, &[("X-Request-Timeout", "200ms")], "{ count }").json();
+        assert!(late["errors"].is_array() && begun.elapsed() < Duration::from_secs(2), "{late}");
+        assert_eq!(first.join().expect("a thread")["data"]["count"], 4);
+    });
+    assert_eq!(purge(&pillion, ""), 200);
+    calls(&handlers, "/count");
     let (answers, count) = all_at_once(Reply::json("5"));
     assert!(answers.iter().all(|answer| answer["data"]["count"] == 5), "{answers:?}");
     assert_eq!(count, 1);
