@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::calls::AllowedCall;
 use super::run::Running;
-use super::webhook_part::{self, CallOutcome, Measured};
+use super::webhook_part::{self, CallOutcome};
 use super::{ClientHeaders, Envelope, guarded_call};
 use crate::action::answer::AnswerError;
 use crate::action::headers;
@@ -48,9 +48,7 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRule
 }
 
 async fn fetch(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Option<Lead>) -> CallOutcome {
-    let measured = Measured::begin(running, allowed);
     let answer = guarded_call::call(running, allowed).await;
-    drop(measured);
     if let Some(lead) = lead {
         keep(running, allowed, rules, &lead, &answer).await;
     }
@@ -78,9 +76,7 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
             plan: &plan,
             merged: None,
         };
-        let measured = Measured::begin(&running, &allowed);
         let answer = guarded_call::call(&running, &allowed).await;
-        drop(measured);
         keep(&running, &allowed, &rules, &lead, &answer).await;
     });
 }

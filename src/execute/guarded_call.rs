@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::World;
 use super::calls::AllowedCall;
 use super::run::Running;
-use super::webhook_part;
+use super::webhook_part::{self, Measured};
 use crate::action::answer::{AnswerError, CallFault};
 use crate::guards::ActionGuards;
 use crate::guards::breaker::{Breaker, Standing};
@@ -80,6 +80,7 @@ fn network(address: IpAddr) -> String {
 /// # Errors
 /// [`AnswerError`].
 pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
+    let _measured = Measured::begin(running, allowed);
     let action = allowed.action();
     let Some(guards) = running.snapshot.guards.of(action) else {
         return webhook_part::exchange(running, allowed, &message_id(allowed)).await;

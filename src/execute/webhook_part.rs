@@ -93,9 +93,7 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
         // In a box of its own: it is rare, and every call carries the room for what its future may become.
         return Box::pin(cached_call::run(running, allowed, rules)).await;
     }
-    let measured = Measured::begin(running, allowed);
     let answer = guarded_call::call(running, allowed).await;
-    drop(measured);
     told(running, allowed, answer).await
 }
 
