@@ -37,8 +37,7 @@ pub async fn send(
     may_repeat: bool,
 ) -> Result<EngineReply, UpstreamError> {
     let left = envelope.deadline.saturating_duration_since(Instant::now());
-    let is_traced = spans::tracer(world, envelope.trace).is_some();
-    let child = is_traced.then(|| spans::child(envelope.trace));
+    let child = spans::question(world, envelope.trace);
     let mut headers = Cow::Borrowed(&envelope.caller.headers);
     if let Some(trace) = &child {
         trace.write(headers.to_mut());

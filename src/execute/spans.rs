@@ -12,8 +12,7 @@ use crate::protocol::trace::TraceContext;
 use crate::telemetry::traces::{Ended, Place, Tracer, texts};
 
 /// The one who takes spans of this trace, if anybody does.
-#[must_use]
-pub fn tracer<'w>(world: &'w World, trace: &TraceContext) -> Option<&'w Tracer> {
+fn tracer<'w>(world: &'w World, trace: &TraceContext) -> Option<&'w Tracer> {
     world.tracer.as_ref().filter(|_| trace.sampled)
 }
 
@@ -33,9 +32,13 @@ fn place(trace: &TraceContext, parent_is_remote: bool) -> Place {
     }
 }
 
-/// The context of something that is part of this.
+/// The context of a question that is part of this trace, if anybody takes its spans.
 #[must_use]
-pub fn child(trace: &TraceContext) -> TraceContext {
+pub fn question(world: &World, trace: &TraceContext) -> Option<TraceContext> {
+    tracer(world, trace).map(|_| child(trace))
+}
+
+fn child(trace: &TraceContext) -> TraceContext {
     trace.child(Uuid::new_v4().as_u64_pair().1)
 }
 

@@ -280,8 +280,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
     let client = running.snapshot.configured.handlers.here();
-    let is_traced = spans::tracer(running.world, running.envelope.trace).is_some();
-    let child = is_traced.then(|| spans::child(running.envelope.trace));
+    let child = spans::question(running.world, running.envelope.trace);
     let trace = child.as_ref().unwrap_or(running.envelope.trace);
     let began = Instant::now();
     let answer = match call::call(client, prepare(running, allowed, deadline, id, trace)?).await {
@@ -291,7 +290,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
         }
         first => first,
     };
-    if is_traced {
+    if child.is_some() {
         let action = allowed.action();
         // The address is a template, so that no variable of it is shown.
         let attributes = vec![

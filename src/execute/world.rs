@@ -11,7 +11,6 @@ use super::reloads::Reloads;
 use super::snapshot::{Snapshot, SnapshotCell};
 use super::worker::RunningJobs;
 use crate::config::load::Loaded;
-use crate::config::settings::Traces;
 use crate::graphql::scan::Scanner;
 use crate::guards::Guards;
 use crate::guards::result_cache::ResultCache;
@@ -20,7 +19,7 @@ use crate::jobs::Jobs;
 use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::traces::{TraceSettings, Tracer};
+use crate::telemetry::traces::Tracer;
 use crate::upstream::Engine;
 
 /// Everything that requests share.
@@ -118,7 +117,7 @@ impl World {
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             results: Arc::new(ResultCache::new(settings.handlers.cache_bytes_max)),
             shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
-            tracer: settings.traces.as_ref().map(|traces| tracer(traces, &metrics)),
+            tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),
             metrics,
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
@@ -165,18 +164,6 @@ impl World {
             self.snapshot.store(Arc::new(next));
         }
     }
-}
-
-fn tracer(settings: &Traces, metrics: &Metrics) -> Tracer {
-    let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned().into()));
-    let settings = TraceSettings {
-        endpoint: settings.endpoint.clone(),
-        is_grpc: settings.is_grpc,
-        headers: headers.collect(),
-        ratio: settings.sample_ratio,
-        service_name: settings.service_name.clone(),
-    };
-    Tracer::new(settings, metrics.spans.clone())
 }
 
 /// Can requests be served? Until somebody has seen the engine answer, they cannot.

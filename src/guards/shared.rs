@@ -47,16 +47,19 @@ impl Shared {
     }
 
     /// It connects when it is used, and again whenever it has lost the connection.
-    async fn connect(&self) -> Result<ConnectionManager, Uncounted> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(PATIENCE))
-            .set_connection_timeout(Some(PATIENCE * 10));
-        ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| Uncounted)
+    async fn connection(&self) -> Result<ConnectionManager, Uncounted> {
+        let connect = async || {
+            let config = ConnectionManagerConfig::new()
+                .set_response_timeout(Some(PATIENCE))
+                .set_connection_timeout(Some(PATIENCE * 10));
+            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| Uncounted)
+        };
+        self.connection.get_or_try_init(connect).await.cloned()
     }
 
     /// What is kept under `key`, and for how long it will be.
     pub async fn get(&self, key: &str) -> Option<(String, Duration)> {
-        let mut connection = self.connection.get_or_try_init(|| self.connect()).await.ok()?.clone();
+        let mut connection = self.connection().await.ok()?;
         let mut both = redis::pipe();
         both.get(key).pttl(key);
         let told = both.query_async::<(Option<String>, i64)>(&mut connection);
@@ -66,8 +69,7 @@ impl Shared {
 
     /// Keeps something. Whether that worked is not told: it can be had again.
     pub async fn put(&self, key: &str, text: String, time: Duration) {
-        let Ok(connection) = self.connection.get_or_try_init(|| self.connect()).await else { return };
-        let mut connection = connection.clone();
+        let Ok(mut connection) = self.connection().await else { return };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let _ = tokio::time::timeout(PATIENCE, command.query_async::<()>(&mut connection)).await;
@@ -78,7 +80,7 @@ impl Shared {
     /// # Errors
     /// [`Uncounted`].
     pub async fn forget(&self, pattern: &str) -> Result<(), Uncounted> {
-        let mut connection = self.connection.get_or_try_init(|| self.connect()).await?.clone();
+        let mut connection = self.connection().await?;
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
@@ -105,7 +107,7 @@ impl Shared {
         interval: Duration,
         window: Duration,
     ) -> Result<Result<(), Duration>, Uncounted> {
-        let mut connection = self.connection.get_or_try_init(|| self.connect()).await?.clone();
+        let mut connection = self.connection().await?;
         let mut step = self.script.key(key);
         step.arg(micros(interval)).arg(micros(window));
         let told = step.invoke_async::<String>(&mut connection);

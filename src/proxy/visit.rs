@@ -75,23 +75,18 @@ impl Visit {
     /// Reads it off the request's head.
     pub fn of(gate: &Gate, session: &ServerSession) -> Self {
         let head = session.req_header();
+        let configured = gate.world.configured();
+        let settings = &configured.settings;
         let random = Uuid::new_v4();
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let address = gate
-            .world
-            .configured()
-            .settings
-            .address_header
-            .as_ref()
-            .and_then(|name| told_address(&headers, name))
-            .or(peer);
+        let address = settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or(peer);
         let mut trace = TraceContext::read(&headers, random.as_u128());
         spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();
-        let engine_path = match &gate.world.configured().settings.upstream.graphql_path {
+        let engine_path = match &settings.upstream.graphql_path {
             Some(configured) if head.method == Method::GET => configured.clone(),
             // The engine is asked by POST, so a document must not stand in the URL as well.
             _ if head.method == Method::GET => path.clone(),

@@ -18,20 +18,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLink
 use prometheus::IntCounterVec;
 use tokio::sync::{mpsc, oneshot};
 
-/// Where spans go.
-#[derive(Clone, Debug)]
-pub struct TraceSettings {
-    /// The collector's address; without it there are no spans.
-    pub endpoint: String,
-    /// Over gRPC, or over HTTP?
-    pub is_grpc: bool,
-    /// Headers for the collector; they may hold a key.
-    pub headers: Vec<(String, zeroize::Zeroizing<String>)>,
-    /// The part of the traces that are recorded, of those that nobody has decided about.
-    pub ratio: f64,
-    /// What we are called.
-    pub service_name: String,
-}
+use crate::config::settings::Traces;
 
 /// Who something belongs to.
 #[derive(Clone, Debug)]
@@ -71,10 +58,9 @@ enum Told {
 
 /// Takes spans.
 pub struct Tracer {
-    ratio: f64,
     tell: mpsc::Sender<Told>,
     told: Mutex<Option<mpsc::Receiver<Told>>>,
-    settings: TraceSettings,
+    settings: Traces,
     counted: IntCounterVec,
 }
 
@@ -93,16 +79,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Tracer {
     /// Spans are counted by what became of them.
     #[must_use]
-    pub fn new(settings: TraceSettings, counted: IntCounterVec) -> Self {
+    pub fn new(settings: Traces, counted: IntCounterVec) -> Self {
         let (tell, told) = mpsc::channel(WAITING_MAX);
-        Self { ratio: settings.ratio, tell, told: Mutex::new(Some(told)), settings, counted }
+        Self { tell, told: Mutex::new(Some(told)), settings, counted }
     }
 
     /// Is a trace recorded that nobody has decided about? `random` is different for each.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a chance need not be exact")]
     pub fn decides(&self, random: u64) -> bool {
-        (random as f64 / u64::MAX as f64) < self.ratio
+        (random as f64 / u64::MAX as f64) < self.settings.sample_ratio
     }
 
     /// Takes a span.
@@ -202,14 +188,14 @@ pub fn texts(name: &'static str, values: &[String]) -> KeyValue {
     KeyValue::new(name, Value::Array(opentelemetry::Array::String(values)))
 }
 
-fn exporter(settings: &TraceSettings) -> Result<SpanExporter, String> {
+fn exporter(settings: &Traces) -> Result<SpanExporter, String> {
     let endpoint = settings.endpoint.trim_end_matches('/');
     let failed = |error: String| format!("telemetry.otlp_endpoint: {error}");
     let mut exporter = if settings.is_grpc {
         let mut headers = http::HeaderMap::new();
         for (name, value) in &settings.headers {
             let name = name.parse::<http::HeaderName>().map_err(|error| failed(error.to_string()))?;
-            headers.insert(name, value.parse().map_err(|_| failed("a header cannot be sent".into()))?);
+            headers.insert(name, value.expose().parse().map_err(|_| failed("a header cannot be sent".into()))?);
         }
         let builder = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(PATIENCE);
         let builder = builder.with_metadata(MetadataMap::from_headers(headers));
@@ -218,7 +204,7 @@ fn exporter(settings: &TraceSettings) -> Result<SpanExporter, String> {
     } else {
         let has_path = endpoint.split("://").nth(1).is_some_and(|rest| rest.contains('/'));
         let endpoint = if has_path { endpoint.to_owned() } else { format!("{endpoint}/v1/traces") };
-        let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
         let builder = SpanExporter::builder().with_http().with_http_client(Client(reqwest::Client::new()));
         builder.with_endpoint(endpoint).with_headers(headers).with_timeout(PATIENCE).build()
     }
