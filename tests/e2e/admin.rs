@@ -44,7 +44,7 @@ fn one_line_a_request(engines: &Engines) {
     let headers = [("Content-Type", "application/json"), ("X-Request-Id", "find-me")];
     client.request("POST", "/graphql?key=hidden", &headers, br#"{"query":"{ count productById(id: 1) { name } }"}"#);
     client.ask("{ productById(id: 1) { name } }");
-    wait_until("the line", || pillion.log().contains("find-me"));
+    pillion.wait_for_log("find-me");
     let log = pillion.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("\"request_id\"")).collect();
     assert_eq!(lines.len(), 1, "{log}");
@@ -59,7 +59,7 @@ fn one_line_a_request(engines: &Engines) {
     let setup = setup.env("HASURA_GRAPHQL_ENABLED_LOG_TYPES", "startup,http-log,action-handler-log");
     let pillion = setup.start().wait_until_ready();
     pillion.client().ask("{ count }");
-    wait_until("its line", || pillion.log().contains("\"type\":\"action-handler-log\""));
+    pillion.wait_for_log("\"type\":\"action-handler-log\"");
     let log = pillion.log();
     let line = log.lines().find(|line| line.contains("action-handler-log")).unwrap_or_default();
     let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
@@ -82,7 +82,8 @@ fn secrets_are_nowhere(engines: &Engines) {
     let body = br#"{"query":"mutation { placeOrder(order: {productId: 1}) { id } }"}"#;
     let answer = client.request("POST", "/graphql", &headers, body).text();
     assert!(answer.contains("http exception when calling webhook"), "{answer}");
-    let everything = answer + &pillion.log() + &pillion.admin("/metrics").1;
+    let metrics = pillion.admin("/metrics").1;
+    let everything = answer + &metrics + &pillion.whole_log("TERM");
     for secret in ["open-sesame", "tell-nobody", "configured-key"] {
         assert!(!everything.contains(secret), "{secret} can be seen in:\n{everything}");
     }

@@ -112,7 +112,7 @@ fn secrets_come_out_nowhere(engines: &Engines) {
         let output = command.output().expect("pillion");
         everything += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
     }
-    everything += &pillion.log();
+    everything += &pillion.whole_log("TERM");
     let secrets = [
         "c4nary-admin one",
         "c4nary-admin-two",

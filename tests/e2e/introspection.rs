@@ -378,7 +378,7 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
         assert_eq!(mixed, r#"{"data":{"advice":[],"products":[{"name":"City bicycle"}]}}"#);
         let beside = client.ask("{ advice { text } __schema { types { name } } }").text();
         assert!(beside.contains(words), "{beside}");
-        assert!(pillion.log().contains("the engine does not tell its schema"), "{}", pillion.log());
+        pillion.wait_for_log("the engine does not tell its schema");
         assert_eq!(pillion.log().matches("the engine does not tell its schema").count(), 1, "{}", pillion.log());
         assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
         assert!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
@@ -432,7 +432,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
         let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
         let wanted = if outcome == "refused" { before + 1.0 } else { 1.0 };
         wait_until("the answer to be counted", || pillion.metric(&metric) == wanted);
-        assert!(pillion.log().contains("the engine does not tell its schema"), "{}", pillion.log());
+        pillion.wait_for_log("the engine does not tell its schema");
         engine.on_path("/graphql", Reply::json(probe));
         assert_eq!(pillion.client().ask("{ count a }").text(), r#"{"data":{"count":1,"a":7}}"#, "{reply:?}");
     }
@@ -577,7 +577,7 @@ fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
     let status = pillion.process.0.wait().expect("its status");
     assert_eq!(status.code(), Some(1));
-    wait_until("its last words", || pillion.log().contains("both define the type \"products\""));
+    pillion.wait_for_log("both define the type \"products\"");
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 

@@ -174,7 +174,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         });
         let message = "the action could not be stored and will not run; try again later";
         assert_eq!(refusal.expect("a refusal")["errors"][0]["message"], json!(message));
-        wait_until("the reason in the log", || pillion.log().contains("async.stored_bytes"));
+        pillion.wait_for_log("async.stored_bytes");
         assert!((2..20).contains(&ids.len()), "{}", ids.len());
         // Once there is room, calls are accepted again.
         handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));

@@ -575,7 +575,7 @@ fn a_database_that_goes_away(engines: &Engines) {
         second.is_some()
     });
     wait_for(&pillion, ADMIN, "later", &second.expect("an id"), "id");
-    assert!(!pillion.log().contains(&database.url()));
+    assert!(!pillion.whole_log("TERM").contains(&database.url()));
 }
 
 /// A disk that is full.
@@ -609,7 +609,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
     });
     let refusal = refusal.expect("a refusal").to_string();
     assert!(refusal.contains("errors") && !refusal.contains("disk"), "{refusal}");
-    assert!(pillion.log().contains("full"), "{}", pillion.log());
+    pillion.wait_for_log("full");
     // Everything else goes on.
     let found = look(&pillion, ADMIN, "later", &ids[0], "output { id }");
     assert_eq!(found["data"]["later"]["output"], json!([{ "id": 1 }]), "{found}");
@@ -648,8 +648,7 @@ fn no_id_without_its_call_on_disk(engines: &Engines) {
                     answer["data"]["later"].as_str().map(str::to_owned)
                 });
                 let ids: Vec<String> = ids.collect();
-                pillion.signal("KILL");
-                (ids, pillion.log())
+                (ids, pillion.whole_log("KILL"))
             }
         };
         let pillion = setup().start().wait_until_ready();

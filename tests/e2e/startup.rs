@@ -37,7 +37,7 @@ fn four_flags_are_enough(engines: &Engines) {
     assert_eq!(pillion.ready.lines().count(), 1);
     assert!(pillion.ready.contains(&format!("clients on 127.0.0.1:{}", pillion.port)), "{}", pillion.ready);
     assert!(pillion.ready.contains("0 actions"), "{}", pillion.ready);
-    assert!(pillion.log().contains("every client may call every action"), "{}", pillion.log());
+    pillion.wait_for_log("every client may call every action");
     assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
     std::fs::remove_dir_all(folder).expect("the folder");
 }

@@ -152,21 +152,21 @@ impl Setup {
         let (mut command, config) = self.command(port, admin);
         let mut process = Process(command.spawn().expect("pillion starts"));
         let stdout = process.0.stdout.take().expect("its output");
+        let stderr = process.0.stderr.take().expect("its errors");
         let log = Arc::new(Mutex::new(String::new()));
-        if let Some(stderr) = process.0.stderr.take() {
-            let log = Arc::clone(&log);
-            std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                    log.push_str(&line);
-                    log.push('\n');
-                }
-            });
-        }
+        let written = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
-        let pillion = Pillion { port, admin, ready, process, log, config, copy: self.copy };
-        if pillion.ready.contains("is ready") { Ok(pillion) } else { Err(pillion.log()) }
+        let reader = Some(reader);
+        let pillion = Pillion { port, admin, ready, process, log, reader, config, copy: self.copy };
+        if pillion.ready.contains("is ready") { Ok(pillion) } else { Err(pillion.whole_log("KILL")) }
     }
 
     /// Starts it, for it to fail. Gives its status and what it says.
@@ -197,6 +197,7 @@ pub struct Pillion {
     /// Its process.
     pub process: Process,
     log: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
     /// Its configuration file, if it has one.
     pub config: Option<PathBuf>,
     /// Its own metadata folder, if it has one.
@@ -210,9 +211,24 @@ impl Pillion {
         assert!(status.is_ok_and(|status| status.success()), "{name}");
     }
 
-    /// What it has logged.
+    /// What of its log has been read by now: its last lines may still be on their way.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has logged these words.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_until(&format!("{words:?} in the log"), || self.log().contains(words));
+    }
+
+    /// Ends it with a signal, and gives all that it has logged.
+    pub fn whole_log(mut self, signal: &str) -> String {
+        let _ = Command::new("kill").args([&format!("-{signal}"), &self.process.0.id().to_string()]).status();
+        let _ = self.process.0.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        self.log()
     }
 
     /// A connection to it.
