@@ -62,6 +62,7 @@ pub struct Settings {
     pub address_header: Option<HeaderName>,
     pub keepalive_timeout: Duration,
     pub body_timeout: Duration,
+    pub head_timeout: Duration,
     pub socket_timeout: Duration,
     pub limits: Limits,
     pub traces: Option<Traces>,
@@ -251,6 +252,7 @@ impl Settings {
             redis_url: values.text("redis.url").map(Secret::new),
             address_header: header_names(values, "clients.address_header", "correct it", mistakes).pop(),
             keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
+            head_timeout: values.duration("clients.head_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
             socket_timeout: values.duration("clients.socket_timeout", mistakes),
             limits,
@@ -619,6 +621,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         action_calls_max: values.count("limits.action_calls", mistakes),
         calls_per_action_max: values.count("limits.calls_per_action", mistakes),
         concurrent_requests_max: values.count("limits.concurrent_requests", mistakes),
+        connections_max: values.count("limits.connections", mistakes),
         memory_bytes_max: values
             .is_given("limits.memory_bytes")
             .then(|| values.bytes("limits.memory_bytes", mistakes) as u64),

@@ -210,7 +210,8 @@ pub const SETTINGS: &[Setting] = &[
         "How long a client's unused connection is kept."),
     setting("clients.body_timeout", None, &["PILLION_CLIENTS_BODY_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long a client may pause while it sends a body or takes an answer."),
-
+    setting("clients.head_timeout", None, &["PILLION_CLIENTS_HEAD_TIMEOUT"], Kind::Duration, Some("10s"),
+        "How long a client may take for the head of a request, from connecting to its last byte."),
     setting("clients.socket_timeout", None, &["PILLION_CLIENTS_SOCKET_TIMEOUT"], Kind::Duration, Some("60s"),
         "A client on a WebSocket of which nothing has been heard for so long is gone. It is pinged meanwhile."),
     setting("clients.address_header", None, &["PILLION_CLIENTS_ADDRESS_HEADER"], Kind::Text, None,
@@ -287,6 +288,8 @@ pub const SETTINGS: &[Setting] = &[
         "Bodies of all requests that are held at one time; beyond it a request is answered 503."),
     setting("limits.concurrent_requests", None, &["PILLION_LIMITS_CONCURRENT_REQUESTS"], Kind::Count, Some("4096"),
         "Requests at one time; beyond it one is answered 503 with Retry-After before it is read. Sockets do not count."),
+    setting("limits.connections", None, &["PILLION_LIMITS_CONNECTIONS"], Kind::Count, Some("10000"),
+        "Connections of clients at one time; beyond it one is closed at once, and near it none is kept for later requests."),
     setting("limits.memory_bytes", None, &["PILLION_LIMITS_MEMORY_BYTES"], Kind::Bytes, None,
         "From 95 % of it on, requests are answered 503 with Retry-After. Default: what the container may use, if it has a limit."),
     setting("limits.concurrent_calls", None, &["PILLION_LIMITS_CONCURRENT_CALLS"], Kind::Count, Some("4096"),

@@ -50,6 +50,7 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRule
 async fn fetch(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Option<Lead>) -> CallOutcome {
     let answer = guarded_call::call(running, allowed).await;
     if let Some(lead) = lead {
+        lead.answered();
         keep(running, allowed, rules, &lead, &answer).await;
     }
     webhook_part::told(running, allowed, answer).await
@@ -77,6 +78,7 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
             merged: None,
         };
         let answer = guarded_call::call(&running, &allowed).await;
+        lead.answered();
         keep(&running, &allowed, &rules, &lead, &answer).await;
     });
 }

@@ -75,15 +75,16 @@ pub enum Found {
 /// The answers.
 pub struct ResultCache {
     kept: Cache<Key, Arc<Kept>, ByBytes>,
-    /// Who is fetching; the channel closes when he is done.
-    flights: DashMap<Key, watch::Receiver<()>>,
+    /// Who is fetching, and whether he has been answered; the channel closes when he is done.
+    flights: DashMap<Key, watch::Receiver<bool>>,
 }
 
-/// The duty to fetch an answer. Those who wait go on when it is dropped.
+/// The duty to fetch an answer. Those who wait go on when it is dropped; if nothing has been answered until then, one of
+/// them takes it over.
 pub struct Lead {
     cache: Arc<ResultCache>,
     key: Key,
-    _open: watch::Sender<()>,
+    is_answered: watch::Sender<bool>,
 }
 
 impl Drop for Lead {
@@ -93,8 +94,14 @@ impl Drop for Lead {
 }
 
 impl Lead {
+    /// There is an answer, which may not be one to be kept.
+    pub fn answered(&self) {
+        self.is_answered.send_replace(true);
+    }
+
     /// The answer has been fetched.
     pub fn keep(&self, kept: Arc<Kept>) {
+        self.answered();
         self.cache.kept.insert(self.key.clone(), kept);
     }
 
@@ -128,15 +135,18 @@ impl ResultCache {
 
     /// Looks an answer up. Whoever finds nothing while somebody fetches it waits for him.
     pub async fn look(self: &Arc<Self>, key: &Key) -> Found {
-        if let Some(found) = self.known(key) {
-            return found;
-        }
-        match self.lead(key) {
-            Ok(lead) => Found::Lead(lead),
-            Err(mut flight) => {
-                // It fails when the one who fetches is done.
-                while flight.changed().await.is_ok() {}
-                self.known(key).unwrap_or(Found::Nothing)
+        loop {
+            if let Some(found) = self.known(key) {
+                return found;
+            }
+            let mut flight = match self.lead(key) {
+                Ok(lead) => return Found::Lead(lead),
+                Err(flight) => flight,
+            };
+            // It fails when the one who fetches is done.
+            while flight.changed().await.is_ok() {}
+            if *flight.borrow() {
+                return self.known(key).unwrap_or(Found::Nothing);
             }
         }
     }
@@ -149,13 +159,13 @@ impl ResultCache {
         (kept.stale_until > now).then(|| Found::Stale(kept, self.lead(key).ok()))
     }
 
-    fn lead(self: &Arc<Self>, key: &Key) -> Result<Lead, watch::Receiver<()>> {
+    fn lead(self: &Arc<Self>, key: &Key) -> Result<Lead, watch::Receiver<bool>> {
         match self.flights.entry(key.clone()) {
             Entry::Occupied(flight) => Err(flight.get().clone()),
             Entry::Vacant(place) => {
-                let (open, closed) = watch::channel(());
-                place.insert(closed);
-                Ok(Lead { cache: Arc::clone(self), key: key.clone(), _open: open })
+                let (is_answered, flight) = watch::channel(false);
+                place.insert(flight);
+                Ok(Lead { cache: Arc::clone(self), key: key.clone(), is_answered })
             }
         }
     }
@@ -231,8 +241,15 @@ mod tests {
         let Found::Lead(lead) = cache.look(&key).await else { panic!("it was purged") };
         let (one, two) = (follower(&cache), follower(&cache));
         tokio::time::advance(SECOND).await;
+        lead.answered();
         drop(lead);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("nothing".into(), "nothing".into()));
+        // Who goes away before he is answered leaves it to one of them.
+        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let next = follower(&cache);
+        tokio::time::advance(SECOND).await;
+        drop(lead);
+        assert_eq!(next.await.expect("next"), "lead");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Limits {
     pub calls_per_action_max: usize,
     /// Requests under way at one time; more are refused before they are read.
     pub concurrent_requests_max: usize,
+    /// Connections of clients at one time; more are closed at once.
+    pub connections_max: usize,
     /// Bytes of memory that the program may take; near it, nothing new is taken.
     pub memory_bytes_max: Option<u64>,
     /// Requests in one batch.
@@ -85,6 +87,7 @@ impl Default for Limits {
             action_calls_max: 20,
             calls_per_action_max: 20,
             concurrent_requests_max: 4096,
+            connections_max: 10_000,
             memory_bytes_max: None,
             batch_max: 10,
             json_depth_max: 64,

@@ -32,10 +32,16 @@ pub async fn write(session: &mut ServerSession, answer: Answer, manner: Manner<'
     }
     let head = head(&answer, manner)?;
     session.write_response_header(Box::new(head)).await?;
-    let body = if session.req_header().method == Method::HEAD { Vec::new() } else { answer.body };
-    session.write_response_body(Bytes::from(body), true).await?;
+    let mut body = Bytes::from(if session.req_header().method == Method::HEAD { Vec::new() } else { answer.body });
+    while body.len() > PIECE_BYTES {
+        session.write_response_body(body.split_to(PIECE_BYTES), false).await?;
+    }
+    session.write_response_body(body, true).await?;
     session.finish_body().await
 }
+
+/// A client may take `clients.body_timeout` for each piece of so many bytes, however long the answer is.
+const PIECE_BYTES: usize = 64 * 1024;
 
 fn head(answer: &Answer, manner: Manner<'_>) -> pingora::Result<ResponseHeader> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

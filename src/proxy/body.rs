@@ -1,5 +1,7 @@
 //! A request's body, held while we look into it. Everything held counts against one budget.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http::header;
 use pingora::protocols::http::ServerSession;
@@ -73,6 +75,18 @@ impl Drop for Share {
     }
 }
 
+/// Does a body come so slowly that it only keeps us busy? Whoever pauses for long is noticed by pingora's own timer.
+#[must_use]
+pub fn is_too_slow(began: Instant, bytes: u64) -> bool {
+    began.elapsed().checked_sub(GRACE).is_some_and(|late| bytes < late.as_secs() * BYTES_PER_SECOND_MIN)
+}
+
+/// For so long nobody asks how fast it comes.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// After that it comes at this pace, from its beginning.
+const BYTES_PER_SECOND_MIN: u64 = 1024;
+
 /// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it.
 ///
 /// # Errors
@@ -86,9 +100,14 @@ pub async fn read(session: &mut ServerSession, bytes_max: usize, share: &mut Sha
         session.write_continue_response().await.map_err(BodyError::Broken)?;
     }
     session.enable_retry_buffering();
+    let (began, mut bytes) = (Instant::now(), 0);
     let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = session.read_request_body().await.map_err(BodyError::Broken)? {
         share.grow(chunk.len())?;
+        bytes += chunk.len() as u64;
+        if is_too_slow(began, bytes) {
+            return Err(RequestError::new(408, "request-timeout", "the body comes too slowly").into());
+        }
         chunks.push(chunk).map_err(|TooLong| too_large(bytes_max))?;
     }
     Ok(chunks.finish())

@@ -2,9 +2,11 @@
 
 pub mod answer;
 pub mod body;
+pub mod connections;
 pub mod decode;
 pub mod events;
 pub mod forward;
+pub mod gone;
 pub mod guard;
 pub mod metadata;
 pub mod phases;

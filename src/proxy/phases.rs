@@ -11,8 +11,8 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::body::Budget;
-use super::{guard, screen, visit};
+use super::body::{Budget, is_too_slow};
+use super::{connections, guard, screen, visit};
 use crate::execute::World;
 use crate::metadata::Api;
 use crate::telemetry::metrics::Held;
@@ -38,6 +38,8 @@ pub struct Context {
     pub is_graphql: bool,
     /// Has its whole body been read already?
     pub body_was_read: bool,
+    /// Bytes of its body that have been passed on as they came.
+    pub body_bytes: u64,
     /// What became of it, for the metric.
     pub kind: &'static str,
 }
@@ -52,18 +54,37 @@ impl ProxyHttp for Gate {
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,
+            body_bytes: 0,
             kind: "pass_through",
         }
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let settings = &self.world.configured().settings;
-        let is_draining = self.world.readiness.is_draining();
-        session.set_keepalive((!is_draining).then_some(settings.keepalive_timeout.as_secs()));
+        connections::head_was_read();
+        let is_last =
+            self.world.readiness.is_draining() || connections::are_scarce(&self.world, settings.limits.connections_max);
+        session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
+        // What a client sends before it is answered is its next request, and only its going away is an end.
+        session.set_pipelining_enabled(true);
         session.set_read_timeout(Some(settings.body_timeout));
         session.set_write_timeout(Some(settings.body_timeout));
         ctx.is_graphql = guard::is_graphql_path(session.req_header().uri.path(), &settings.graphql_paths);
         screen::screen(self, session.as_downstream_mut(), ctx).await
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        chunk: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        ctx.body_bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        match !ctx.body_was_read && is_too_slow(ctx.started, ctx.body_bytes) {
+            true => Err(Error::new_down(ErrorType::ReadTimedout)),
+            false => Ok(()),
+        }
     }
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
@@ -129,7 +150,8 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        let metrics = &self.world.metrics;
+        let (metrics, configured) = (&self.world.metrics, self.world.configured());
+        connections::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
         metrics.requests.with_label_values(&[ctx.kind]).inc();
         if let Some(error) = error {
             let path = session.req_header().uri.path();

@@ -1,5 +1,6 @@
 //! Which requests concern us: the way from a request's head to "pass it on" or to an answer of ours.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,12 +12,12 @@ use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
-use super::{events, guard, metadata, report, socket};
+use super::{events, gone, guard, metadata, report, socket};
 use crate::execute::overload::Scarce;
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{self, Answer, Envelope, Executed, Verdict};
+use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
 use crate::model::action::OperationKind;
 use crate::model::response::RequestError;
 use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
@@ -114,11 +115,30 @@ async fn screen_get(
             Box::pin(events::serve(gate, session, ctx, told)).await
         }
         Verdict::Ours(ours) => {
-            match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, true), &ours).await {
-                Executed::Answer(answer) => send(gate, session, ctx, &visit, answer).await,
-                Executed::LeftToEngine => Ok(false),
+            match work_through(gate, session, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
+                None => gone::gone(gate, ctx, &visit),
+                Some(Executed::Answer(answer)) => send(gate, session, ctx, &visit, answer).await,
+                Some(Executed::LeftToEngine) => Ok(false),
             }
         }
+    }
+}
+
+/// What is to be answered, and to whom.
+struct Work<'w> {
+    snapshot: &'w Arc<Snapshot>,
+    visit: &'w Visit,
+    ours: &'w Ours<'w>,
+    is_get: bool,
+}
+
+/// `None` if the client has gone meanwhile.
+async fn work_through(gate: &Gate, session: &mut ServerSession, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
+    let envelope = work.visit.envelope(gate, ctx, work.is_get);
+    let executed = pin!(execute::execute(&gate.world, work.snapshot, &envelope, work.ours));
+    match gone::may_be_given_up(work.ours) {
+        true => gone::unless_gone(session, executed).await,
+        false => Some(executed.await),
     }
 }
 
@@ -166,17 +186,24 @@ async fn screen_post(
                     Box::pin(events::serve(gate, session, ctx, told)).await
                 }
                 Verdict::Ours(ours) => {
-                    match execute::execute(&gate.world, snapshot, &visit.envelope(gate, ctx, false), &ours).await {
-                        Executed::Answer(answer) => send(gate, session, ctx, &visit, answer).await,
-                        Executed::LeftToEngine => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                    let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false };
+                    match work_through(gate, session, ctx, &work).await {
+                        None => gone::gone(gate, ctx, &visit),
+                        Some(Executed::Answer(answer)) => send(gate, session, ctx, &visit, answer).await,
+                        Some(Executed::LeftToEngine) => pass(gate, session, ctx, looked_at.wire.clone()).await,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
             let visit = Visit::of(gate, session);
-            match Box::pin(answer_batch(gate, snapshot, ctx, &visit, elements, looked_at.text())).await {
-                None => pass(gate, session, ctx, looked_at.wire.clone()).await,
+            let batch = understand_batch(gate, snapshot, elements).await;
+            if !batch.iter().any(|(_, verdict)| concerns_us(verdict)) {
+                return pass(gate, session, ctx, looked_at.wire.clone()).await;
+            }
+            let elements = Elements { snapshot, visit: &visit, batch: &batch, text: looked_at.text() };
+            match Box::pin(work_through_batch(gate, session, ctx, &elements)).await {
+                None => gone::gone(gate, ctx, &visit),
                 Some(answer) => send(gate, session, ctx, &visit, answer).await,
             }
         }
@@ -280,27 +307,56 @@ pub fn only_reads(body: &[u8]) -> bool {
     !body.windows(WORD.len()).any(|window| window == WORD) && !body.windows(2).any(|window| window == br"\u")
 }
 
-/// Every element on its own, in order. `None` if none of them concerns us.
-async fn answer_batch(
-    gate: &Gate,
-    snapshot: &Arc<Snapshot>,
-    ctx: &Context,
-    visit: &Visit,
-    elements: Vec<Element<'_>>,
-    text: &[u8],
-) -> Option<Answer> {
-    let mut verdicts: Vec<(&str, Verdict<'_>)> = Vec::with_capacity(elements.len());
+/// Elements of a batch, as they were written and as they are understood.
+type Batch<'b> = Vec<(&'b str, Verdict<'b>)>;
+
+async fn understand_batch<'b>(gate: &Gate, snapshot: &Arc<Snapshot>, elements: Vec<Element<'b>>) -> Batch<'b> {
+    let mut batch = Batch::with_capacity(elements.len());
     for element in elements {
         let json = element.json;
-        verdicts.push((json, execute::understand(&gate.world, snapshot, element).await));
+        batch.push((json, execute::understand(&gate.world, snapshot, element).await));
     }
-    let concerns_us = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Ours(ours) if ours.concern().any());
-    if !verdicts.iter().any(|(_, verdict)| concerns_us(verdict)) {
-        return None;
+    batch
+}
+
+fn concerns_us(verdict: &Verdict<'_>) -> bool {
+    matches!(verdict, Verdict::Ours(ours) if ours.concern().any())
+}
+
+/// What is the engine's may be a mutation.
+fn may_be_given_up(verdict: &Verdict<'_>) -> bool {
+    matches!(verdict, Verdict::Ours(ours) if gone::may_be_given_up(ours))
+}
+
+/// What is to be answered of a batch, and to whom.
+struct Elements<'w> {
+    snapshot: &'w Arc<Snapshot>,
+    visit: &'w Visit,
+    batch: &'w Batch<'w>,
+    /// All of it, as it was written.
+    text: &'w [u8],
+}
+
+/// `None` if the client has gone meanwhile.
+async fn work_through_batch(
+    gate: &Gate,
+    session: &mut ServerSession,
+    ctx: &Context,
+    elements: &Elements<'_>,
+) -> Option<Answer> {
+    let answered = pin!(answer_batch(gate, ctx, elements));
+    match elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict)) {
+        true => gone::unless_gone(session, answered).await,
+        false => Some(answered.await),
     }
+}
+
+/// Every element on its own, in order.
+async fn answer_batch(gate: &Gate, ctx: &Context, elements: &Elements<'_>) -> Answer {
+    let Elements { snapshot, visit, batch, text } = elements;
     let envelope = Envelope { batch: std::str::from_utf8(text).ok(), ..visit.envelope(gate, ctx, false) };
-    let mut answers = Vec::with_capacity(verdicts.len());
-    for (json, verdict) in &verdicts {
+    let mut answers = Vec::with_capacity(batch.len());
+    for (json, verdict) in *batch {
         let executed = match verdict {
             Verdict::Ours(ours) => execute::execute(&gate.world, snapshot, &envelope, ours).await,
             Verdict::NotOurs => Executed::LeftToEngine,
@@ -310,7 +366,7 @@ async fn answer_batch(
             Executed::LeftToEngine => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
         });
     }
-    Some(respond::batch(answers))
+    respond::batch(answers)
 }
 
 /// Refuses a request that concerns us before it is understood. The credential is checked first all the same.

@@ -9,7 +9,8 @@ use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::ServeHttp;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::ServiceWithDependents;
@@ -18,6 +19,7 @@ use pingora::services::listening::Service;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::body::Budget;
+use super::connections::Connections;
 use super::phases::Gate;
 use crate::config::settings::{Settings, TlsListener};
 use crate::execute::{World, engine_watch, guarded_call, overload, worker};
@@ -51,11 +53,10 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
     let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
     let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone() };
-    let mut proxy = ProxyServiceBuilder::new(&conf, gate).name("proxy").server_options(options).build();
+    let proxy = http_options(http_proxy(&conf, gate), settings);
+    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, world));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
         add_tls(&mut proxy, tls)?;
@@ -69,6 +70,26 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
     server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(world))) });
     Ok(())
 }
+
+fn http_options(mut proxy: HttpProxy<Gate>, settings: &Settings) -> HttpProxy<Gate> {
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(settings.keepalive_timeout);
+    proxy.server_options = Some(options);
+    let mut streams = H2Options::new();
+    streams
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_local_error_reset_streams(Some(RESETS_MAX))
+        .max_header_list_size(u32::try_from(settings.limits.header_bytes_max).unwrap_or(u32::MAX));
+    proxy.h2_options = Some(streams);
+    proxy
+}
+
+/// Requests at one time on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 100;
+
+/// A connection of HTTP/2 ends after so many streams that break its rules.
+const RESETS_MAX: usize = 100;
 
 /// A listener of one thread for something small.
 pub fn small_service<S: ServeHttp + Send + Sync + 'static>(name: &str, listen: SocketAddr, app: S) -> Service<S> {

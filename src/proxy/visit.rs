@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
@@ -106,6 +106,11 @@ impl Visit {
         }
     }
 
+    /// Writes the line about it.
+    pub fn log(&self, gate: &Gate, answer: &Answer, began: Instant) {
+        answer.log(&gate.world, &self.caller, &self.trace, &self.path, began);
+    }
+
     /// The same for the metadata API, which may outlive the request.
     pub fn asked(&self) -> Asked {
         let Caller { headers, request_id, .. } = &self.caller;
@@ -167,7 +172,7 @@ pub async fn send(
     answer: Answer,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
-    answer.log(&gate.world, &visit.caller, &visit.trace, &visit.path, ctx.started);
+    visit.log(gate, &answer, ctx.started);
     answer::write(session, answer, visit.manner()).await?;
     Ok(true)
 }

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub request_seconds: Histogram,
     /// Requests that are being served.
     pub requests_in_flight: IntGauge,
+    /// Connections of clients.
+    pub connections: IntGauge,
+    /// Connections closed because a request's head took too long.
+    pub slow_connections: IntCounterVec,
     /// Requests that were refused before anything ran, by reason.
     pub rejected: IntCounterVec,
     /// Requests refused because there was too much to do, by what was scarce.
@@ -209,15 +213,21 @@ impl Metrics {
             requests: counter("pillion_requests_total", "Requests that have ended.", &["kind"])?,
             request_seconds,
             requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
+            connections: gauge("pillion_connections", "Connections of clients.")?,
+            slow_connections: counter(
+                "pillion_slow_connections_total",
+                "Connections closed because the head of a request took too long.",
+                &[],
+            )?,
             rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
             shed: {
                 let metric = counter(
                     "pillion_shed_requests_total",
-                    "Requests refused because there was too much to do: requests, memory or descriptors were scarce.",
+                    "Requests and connections refused because there was too much to do, by what was scarce.",
                     &["scarce"],
                 )?;
                 // There from the start, so that the first one is an increase.
-                for scarce in ["requests", "memory", "descriptors"] {
+                for scarce in ["requests", "memory", "descriptors", "connections"] {
                     metric.with_label_values(&[scarce]);
                 }
                 metric

@@ -21,6 +21,7 @@ mod yaml;
 
 mod admin;
 mod canaries;
+mod clients;
 mod commands;
 mod containers;
 mod drain;
@@ -76,6 +77,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     let modules = [
         ("admin", admin::TESTS),
         ("canaries", canaries::TESTS),
+        ("clients", clients::TESTS),
         ("commands", commands::TESTS),
         ("containers", containers::TESTS),
         ("drain", drain::TESTS),

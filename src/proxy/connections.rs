@@ -1,0 +1,171 @@
+//! A client's connection from its first byte to its last: how many there may be, and how long each may take to say what it
+//! wants. pingora has a timer for each read only, so that whoever sends a byte from time to time would be waited for without
+//! end; and none for the first bytes of a connection, by which it tells HTTP/2.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+
+use super::phases::Gate;
+use crate::execute::World;
+use crate::telemetry::metrics::Held;
+
+tokio::task_local! {
+    /// That of the connection whose task this is.
+    static PACE: Arc<Pace>;
+}
+
+/// What clients connect to.
+pub struct Connections {
+    requests: Arc<Requests>,
+    world: Arc<World>,
+}
+
+impl Connections {
+    /// In front of `proxy`.
+    #[must_use]
+    pub fn new(proxy: HttpProxy<Gate>, world: &Arc<World>) -> Self {
+        Self { requests: Arc::new(Requests(Arc::new(proxy))), world: Arc::clone(world) }
+    }
+}
+
+#[async_trait]
+impl ServerApp for Connections {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let metrics = &self.world.metrics;
+        let _held = Held::new(&metrics.connections);
+        let configured = self.world.configured();
+        let max = i64::try_from(configured.settings.limits.connections_max).unwrap_or(i64::MAX);
+        if metrics.connections.get() > max {
+            metrics.shed.with_label_values(&["connections"]).inc();
+            return None;
+        }
+        let patience = configured.settings.head_timeout;
+        let pace = Arc::new(Pace::new(patience));
+        let requests = PACE.scope(Arc::clone(&pace), self.requests.process_new(stream, shutdown));
+        tokio::select! {
+            stream = requests => stream,
+            () = pace.too_slow(patience) => {
+                metrics.slow_connections.with_label_values::<&str>(&[]).inc();
+                None
+            }
+        }
+    }
+
+    async fn cleanup(&self) {
+        self.requests.cleanup().await;
+    }
+}
+
+/// Are there so many that none should be kept for later requests?
+#[must_use]
+pub fn are_scarce(world: &World, max: usize) -> bool {
+    usize::try_from(world.metrics.connections.get()).is_ok_and(|now| now > max - max / 10)
+}
+
+/// The head of a request has been read.
+pub fn head_was_read() {
+    let _ = PACE.try_with(|pace| pace.0.store(NOT_WAITING, Ordering::Relaxed));
+}
+
+/// A request is over, and the next one's head is to be there within `time`.
+pub fn next_head_within(time: Duration) {
+    let _ = PACE.try_with(|pace| pace.0.store(now() + millis(time), Ordering::Relaxed));
+}
+
+/// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and
+/// requests have tasks of their own.
+struct Requests(Arc<HttpProxy<Gate>>);
+
+#[async_trait]
+impl HttpServerApp for Requests {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.0.process_new_http(session, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        head_was_read();
+        self.0.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.0.server_options()
+    }
+
+    async fn http_cleanup(&self) {
+        self.0.http_cleanup().await;
+    }
+}
+
+/// Until when the head of a request must have been read, in milliseconds on our clock.
+struct Pace(AtomicU64);
+
+/// No head is waited for.
+const NOT_WAITING: u64 = 0;
+
+impl Pace {
+    fn new(patience: Duration) -> Self {
+        Self(AtomicU64::new(now() + millis(patience)))
+    }
+
+    /// Returns when a head is not there in time. It looks from time to time only, so that requests cost no timer.
+    async fn too_slow(&self, patience: Duration) {
+        loop {
+            let (until, now) = (self.0.load(Ordering::Relaxed), now());
+            let left = match until {
+                NOT_WAITING => patience,
+                until if until <= now => return,
+                until => Duration::from_millis(until - now),
+            };
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// Milliseconds since an hour before the first look at this clock; never 0.
+fn now() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    millis(START.get_or_init(Instant::now).elapsed()) + 3_600_000
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_waited_for_has_an_end() {
+        let patience = Duration::from_millis(30);
+        let pace = Arc::new(Pace::new(patience));
+        pace.too_slow(patience).await;
+        // Not while a request is under way, and not before it is time for the next.
+        let busy = async {
+            head_was_read();
+            tokio::time::sleep(3 * patience).await;
+            next_head_within(2 * patience);
+            tokio::time::sleep(patience).await;
+        };
+        let waiting = PACE.scope(Arc::clone(&pace), busy);
+        tokio::select! {
+            biased;
+            () = waiting => {}
+            () = pace.too_slow(patience) => panic!("it was not late"),
+        }
+        pace.too_slow(patience).await;
+    }
+}

@@ -1,0 +1,41 @@
+//! Clients that go away before they are answered: what only they wanted to read is given up.
+
+use std::pin::Pin;
+
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType};
+
+use super::phases::{Context, Gate};
+use super::visit::Visit;
+use crate::execute::{Answer, Ours};
+use crate::model::action::OperationKind;
+
+/// May the work on this be given up at any moment? What has begun to write is finished.
+pub fn may_be_given_up(ours: &Ours<'_>) -> bool {
+    ours.kind().is_some_and(|kind| kind != OperationKind::Mutation)
+}
+
+/// Works for as long as the client is there. `None`: it has gone. `work` is borrowed, because a future that is handed on
+/// by value takes its room twice.
+pub async fn unless_gone<T>(session: &mut ServerSession, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        // It ends when the connection does; what comes on it meanwhile is kept for the next request.
+        _ = session.read_body_or_idle(true) => None,
+    }
+}
+
+/// Writes the line about a request whose client has gone.
+///
+/// # Errors
+/// Always: there is nobody to be answered.
+pub fn gone(gate: &Gate, ctx: &mut Context, visit: &Visit) -> pingora::Result<bool> {
+    let answer = Answer::new(CLIENT_CLOSED, Vec::new(), "client_gone");
+    ctx.kind = answer.outcome;
+    visit.log(gate, &answer, ctx.started);
+    Err(Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down())
+}
+
+/// What nginx logs in this case; nobody is sent it.
+const CLIENT_CLOSED: u16 = 499;
