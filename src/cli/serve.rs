@@ -29,7 +29,9 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));
     let files = Files::new(config_file.as_deref(), &loaded.settings);
-    serve(loaded, Some((again, files)), Vec::new())
+    let served = serve(loaded, Some((again, files)), Vec::new());
+    logs::finish();
+    served
 }
 
 /// Serves what was loaded, with other services beside it. `again` loads it while it is served, from these files.

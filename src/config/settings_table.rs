@@ -313,6 +313,8 @@ pub const SETTINGS: &[Setting] = &[
         "One JSON object a line, or text for people."),
     setting("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
         "How much is logged. info has one line for each request with an action."),
+    setting("log.every", None, &["PILLION_LOG_EVERY"], Kind::Count, Some("1"),
+        "Of the requests that went well, one line in so many is written; what went wrong is always told."),
     setting("log.types", None, &["PILLION_LOG_TYPES", "HASURA_GRAPHQL_ENABLED_LOG_TYPES"], Kind::Texts, Some("http-log"),
         "With action-handler-log among them, each handler call has a line as well. Hasura's other names have no effect."),
 

@@ -3,6 +3,7 @@
 mod cached_call;
 pub mod calls;
 pub mod configured;
+pub mod defects;
 pub mod engine_part;
 pub mod engine_schema;
 pub mod engine_watch;
@@ -167,6 +168,9 @@ impl Answer {
         let (role, actions, status, outcome) =
             (self.role.as_deref(), self.actions.as_slice(), self.status, self.outcome);
         spans::request(world, trace, began, &spans::Request { way: path, caller, role, actions, status, outcome });
+        if self.outcome == respond::SUCCESS && !logs::REQUESTS.next(world.configured().settings.log_every) {
+            return;
+        }
         let line = logs::RequestLine {
             request_id: &caller.request_id,
             trace_id: &trace.trace_id,
@@ -252,6 +256,7 @@ pub async fn execute(
     envelope: &Envelope<'_>,
     ours: &Ours<'_>,
 ) -> Executed {
+    defects::failpoint("request");
     match journey(world, snapshot, envelope, ours).await {
         Ok(executed) => executed,
         Err(refusal) => Executed::Answer(respond::refuse(snapshot.dialect, envelope, &refusal)),

@@ -22,6 +22,7 @@ use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
 use crate::model::types::TypeRef;
 use crate::protocol::trace::TraceContext;
+use crate::telemetry::logs;
 use crate::telemetry::metrics::Held;
 use crate::webhook::call::{self, WebhookAnswer, WebhookCall};
 use crate::webhook::signature::sign;
@@ -300,7 +301,9 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
         let status = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| fault_name(fault));
         spans::asked(running.world, trace, format!("handler {}", action.name), began, status, attributes);
     }
-    if running.snapshot.configured.settings.logs_handler_calls {
+    let settings = &running.snapshot.configured.settings;
+    let is_good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+    if settings.logs_handler_calls && (!is_good || logs::CALLS.next(settings.log_every)) {
         log_call(running, allowed, began, &answer);
     }
     let answer = answer?;

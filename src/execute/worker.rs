@@ -14,7 +14,7 @@ use super::calls::AllowedCall;
 use super::run::Running;
 use super::snapshot::Snapshot;
 use super::stored_call::headers_of;
-use super::{Envelope, World, webhook_part};
+use super::{Envelope, World, defects, webhook_part};
 use crate::action::answer::{AnswerError, CallFault, UNEXPECTED};
 use crate::action::relationship::Wanted;
 use crate::action::shape::{ShapeError, shape};
@@ -105,11 +105,11 @@ pub async fn work(world: &Arc<World>) {
         }
     };
     tokio::join!(
-        jobs.store_accepted(),
-        jobs.listen(),
-        jobs.look_for_ended(),
-        claim_and_run(world, jobs),
-        care(world, jobs)
+        defects::kept_up(|| jobs.store_accepted()),
+        defects::kept_up(|| jobs.listen()),
+        defects::kept_up(|| jobs.look_for_ended()),
+        defects::kept_up(|| claim_and_run(world, jobs)),
+        defects::kept_up(|| care(world, jobs))
     );
 }
 
@@ -117,6 +117,7 @@ async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
     let Some(interval) = world.configured().settings.jobs.fetch_interval else { return };
     let mut looked: Option<Instant> = None;
     loop {
+        defects::failpoint("worker");
         if world.readiness.is_draining() {
             return;
         }
@@ -176,7 +177,8 @@ async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Res
         let (world, jobs) = (Arc::clone(world), Arc::clone(jobs));
         tokio::spawn(async move {
             let id = job.id;
-            run_leased(&world, &jobs, job, lease).await;
+            // If it panics, its lease ends, and it counts as an attempt that came to no end.
+            defects::caught(run_leased(&world, &jobs, job, lease)).await;
             world.running_jobs.end(id);
         });
     }
@@ -248,6 +250,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
 }
 
 async fn next(world: &Arc<World>, job: &Job) -> Next {
+    defects::failpoint("job");
     let snapshot = world.snapshot.load_full();
     let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {

@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::body::{Budget, is_too_slow};
 use super::{connections, guard, screen, visit};
 use crate::execute::World;
+use crate::execute::defects::caught;
 use crate::metadata::Api;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
@@ -70,7 +71,11 @@ impl ProxyHttp for Gate {
         session.set_read_timeout(Some(settings.body_timeout));
         session.set_write_timeout(Some(settings.body_timeout));
         ctx.is_graphql = guard::is_graphql_path(session.req_header().uri.path(), &settings.graphql_paths);
-        screen::screen(self, session.as_downstream_mut(), ctx).await
+        let screened = caught(screen::screen(self, session.as_downstream_mut(), ctx)).await;
+        match screened {
+            Some(screened) => screened,
+            None => visit::tell_defect(self, session.as_downstream_mut(), ctx).await,
+        }
     }
 
     async fn request_body_filter(

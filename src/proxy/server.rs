@@ -22,8 +22,10 @@ use super::body::Budget;
 use super::connections::Connections;
 use super::phases::Gate;
 use crate::config::settings::{Settings, TlsListener};
+use crate::execute::defects::kept_up;
 use crate::execute::{World, engine_watch, guarded_call, overload, worker};
 use crate::metadata::Api;
+use crate::telemetry::logs;
 
 /// A service that runs in the same process.
 pub struct Beside(Box<dyn ServiceWithDependents>);
@@ -224,21 +226,32 @@ struct Background(Arc<World>, Option<Arc<Api>>);
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, _: ShutdownWatch) {
-        let watch_metadata = async {
-            if let Some(api) = &self.1 {
-                api.watch(&self.0).await;
+        let Self(world, metadata) = self;
+        let watch_metadata = || async {
+            if let Some(api) = metadata {
+                api.watch(world).await;
             }
         };
-        let keep_keys_fresh = keep_keys_fresh(&self.0);
-        let traces = async {
-            match &self.0.tracer {
-                Some(tracer) => tracer.export().await,
-                None => std::future::pending().await,
+        let traces = || async {
+            if let Some(tracer) = &world.tracer {
+                tracer.export().await;
             }
         };
-        let forget = guarded_call::forget_idle_callers(&self.0);
-        let beside = async { tokio::join!(forget, overload::watch(&self.0), traces) };
-        tokio::join!(engine_watch::watch(&self.0), keep_keys_fresh, watch_metadata, worker::work(&self.0), beside);
+        // What belongs together is joined twice, because a future knows eight others at most.
+        let around = async {
+            tokio::join!(
+                kept_up(|| engine_watch::watch(world)),
+                kept_up(|| keep_keys_fresh(world)),
+                kept_up(watch_metadata),
+                kept_up(traces),
+            )
+        };
+        tokio::join!(
+            around,
+            kept_up(|| worker::work(world)),
+            kept_up(|| guarded_call::forget_idle_callers(world)),
+            kept_up(|| overload::watch(world)),
+        );
     }
 }
 
@@ -351,10 +364,25 @@ fn end_soon(world: &Arc<World>) {
     std::thread::spawn(move || {
         std::thread::sleep(LAST_MOMENT);
         let reason = world.fatal.reason();
-        reason.iter().for_each(|reason| eprintln!("{reason}"));
-        std::process::exit(i32::from(reason.is_some()));
+        let code = i32::from(reason.is_some());
+        say_last_words(reason.map(str::to_owned));
+        std::process::exit(code);
     });
 }
+
+/// Somebody may have stopped reading them.
+fn say_last_words(reason: Option<String>) {
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        logs::finish();
+        reason.iter().for_each(|reason| eprintln!("{reason}"));
+        drop(done);
+    });
+    let _ = wait.recv_timeout(LAST_WORDS);
+}
+
+/// How long they may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 async fn wait_for(kind: SignalKind) {
     match signal(kind) {

@@ -210,6 +210,20 @@ pub async fn tell_upstream_error(
     status
 }
 
+/// Tells a client that a defect of ours has ended its request, if nothing has been told yet.
+///
+/// # Errors
+/// When the client is gone, or has been told half of something.
+pub async fn tell_defect(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+    ctx.kind = "defect";
+    if session.response_written().is_some() {
+        return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
+    }
+    let error = RequestError::new(500, "unexpected", "internal error");
+    tell(gate, session, ctx, error).await?;
+    Ok(true)
+}
+
 /// Refuses a request without asking who sent it, with its real status, and ends the connection.
 ///
 /// # Errors

@@ -1,21 +1,65 @@
-//! Logs on standard error: JSON lines or text. Terminal escapes in what clients send are escaped by both.
+//! Logs on standard error: JSON lines or text. Terminal escapes in what clients send are escaped by both. A thread of its
+//! own writes them, so that nobody waits for a reader who has stopped: what finds no room is dropped and counted.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// Lines that may wait to be written.
+const WAITING_MAX: usize = 4096;
+
+/// The thread that writes, and what has been dropped so far.
+static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock::new();
 
 /// Starts logging. A second call has no effect.
 pub fn start(json: bool, level: &str) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
+    let (writer, guard) = builder.finish(std::io::stderr());
+    let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
     // pingora and the libraries below it log every broken connection; only what goes wrong in earnest is kept.
     let filter = format!("error,pillion={level},pingora_proxy=off,pingora_core=error,pingora_core::connectors=off");
     let filter = EnvFilter::new(filter);
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let _ = if json {
         subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
         subscriber.with_ansi(false).try_init()
     };
+}
+
+/// Writes what waits, if it is taken within a second. What is logged afterwards is lost.
+pub fn finish() {
+    if let Some((guard, _)) = WRITING.get() {
+        drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Lines that were dropped since this was last asked.
+pub fn newly_dropped() -> u64 {
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    let dropped = WRITING.get().map_or(0, |(_, dropped)| dropped.dropped_lines() as u64);
+    dropped.saturating_sub(TOLD.fetch_max(dropped, Ordering::Relaxed))
+}
+
+/// Lines of one kind, of which not all are written.
+pub struct Turns(AtomicU64);
+
+/// Those about requests that went well.
+pub static REQUESTS: Turns = Turns(AtomicU64::new(0));
+
+/// Those about calls of handlers that went well.
+pub static CALLS: Turns = Turns(AtomicU64::new(0));
+
+impl Turns {
+    /// Is the next one of those that are written, one in `every`?
+    #[must_use]
+    pub fn next(&self, every: usize) -> bool {
+        every <= 1 || self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(every as u64)
+    }
 }
 
 /// The line about one request with an action.
@@ -55,5 +99,17 @@ impl RequestLine<'_> {
             duration_ms = self.duration.as_secs_f64() * 1000.0,
             "request"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_so_many_is_written() {
+        let turns = Turns(AtomicU64::new(0));
+        let written = |every| (0..12).filter(|_| turns.next(every)).count();
+        assert_eq!((written(1), written(3), written(12)), (12, 4, 1));
     }
 }

@@ -8,6 +8,8 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::logs;
+
 /// Every metric.
 pub struct Metrics {
     registry: Registry,
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub socket_operations: IntGauge,
     /// Panics. Each is a defect of ours; it ends one request.
     pub panics: IntCounter,
+    /// Lines of the log that found no room, because nobody read them.
+    pub log_lines_dropped: IntCounter,
     /// Questions to the engine for its schema, by outcome.
     pub introspections: IntCounterVec,
     /// The engine's parts of documents that were checked before anything ran, or could not be, by outcome.
@@ -313,6 +317,12 @@ impl Metrics {
             socket_operations: gauge("pillion_socket_operations", "Operations under way on WebSockets.")?,
             panics: counter("pillion_panics_total", "Panics; each is a defect of Pillion.", &[])?
                 .with_label_values::<&str>(&[]),
+            log_lines_dropped: counter(
+                "pillion_log_lines_dropped_total",
+                "Lines of the log that found no room, because nobody read them.",
+                &[],
+            )?
+            .with_label_values::<&str>(&[]),
             introspections: counter(
                 "pillion_upstream_introspections_total",
                 "Questions to the engine for its schema.",
@@ -405,6 +415,7 @@ impl Metrics {
     /// All of them in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
+        self.log_lines_dropped.inc_by(logs::newly_dropped());
         let mut text = Vec::new();
         // Writing to memory cannot fail, and a metric that cannot be encoded must not take the others with it.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

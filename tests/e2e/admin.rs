@@ -9,6 +9,9 @@ pub const TESTS: &[super::Test] = &[
     ("health_readiness_and_metrics", health_readiness_and_metrics),
     ("one_line_a_request", one_line_a_request),
     ("secrets_are_nowhere", secrets_are_nowhere),
+    ("a_log_that_nobody_reads", a_log_that_nobody_reads),
+    ("lines_for_some_of_what_goes_well", lines_for_some_of_what_goes_well),
+    ("a_defect_ends_what_it_is_in", a_defect_ends_what_it_is_in),
 ];
 
 fn health_readiness_and_metrics(engines: &Engines) {
@@ -65,6 +68,69 @@ fn one_line_a_request(engines: &Engines) {
     let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
     assert_eq!((&line["action_name"], &line["status"]), (&"count".into(), &200.into()));
     assert_eq!((&line["url"], &line["response_size"]), (&"{{HANDLERS}}/count".into(), &1.into()));
+}
+
+/// Its pipe is full after a hundred lines or so, and its queue after some thousands.
+fn a_log_that_nobody_reads(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+    setup.log_is_unread = true;
+    let mut pillion = setup.start().wait_until_ready();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = pillion.client();
+                (0..1500).for_each(|_| assert_eq!(client.ask("{ count }").status(), 200));
+            });
+        }
+    });
+    assert!(pillion.metric("pillion_log_lines_dropped_total") > 100.0);
+    pillion.signal("TERM");
+    wait_until("its end", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
+}
+
+/// What goes wrong is always told.
+fn lines_for_some_of_what_goes_well(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+    let pillion = setup.config("log: { every: 5, types: [action-handler-log] }\n").start().wait_until_ready();
+    let mut client = pillion.client();
+    (0..10).for_each(|_| drop(client.ask("{ count }")));
+    handlers.on_path("/count", Reply::status(400, r#"{"message":"no"}"#));
+    (0..10).for_each(|_| drop(client.ask("{ count }")));
+    let log = pillion.whole_log("TERM");
+    let count =
+        |words: &str, more: &str| log.lines().filter(|line| line.contains(words) && line.contains(more)).count();
+    assert_eq!((count("\"request\"", "success"), count("\"request\"", "errors")), (2, 10), "{log}");
+    assert_eq!((count("handler call", "200"), count("handler call", "400")), (2, 10), "{log}");
+}
+
+/// One in a request, one in the loop that takes stored calls, one in such a call.
+fn a_defect_ends_what_it_is_in(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
+    let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port);
+    let setup = setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("PILLION_FAILPOINTS", "request,worker,job");
+    let pillion = setup.config("async: { lease: 1s }\n").start().wait_until_ready();
+    let headers = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
+    let body = br#"{"query":"mutation { later(number: 1) }"}"#;
+    let answer = pillion.client().request("POST", "/graphql", &headers, body);
+    assert_eq!((answer.status(), answer.header("connection")), (500, Some("close")), "{}", answer.text());
+    assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "unexpected");
+    let id = pillion.client().request("POST", "/graphql", &headers, body).json()["data"]["later"].clone();
+    let body = serde_json::json!({ "query": "query($id: uuid!) { later(id: $id) { output { id } } }", "variables": { "id": id } });
+    wait_until("its result", || {
+        let answer = pillion.client().request("POST", "/graphql", &headers, body.to_string().as_bytes());
+        answer.json()["data"]["later"]["output"] == serde_json::json!([{ "id": 1 }])
+    });
+    assert_eq!(pillion.metric("pillion_panics_total"), 3.0);
+    assert_eq!(pillion.metric("pillion_requests_in_flight"), 0.0);
+    assert_eq!(pillion.admin("/readyz").0, 200);
+    let log = pillion.whole_log("TERM");
+    assert_eq!(log.matches("a defect of Pillion").count(), 3, "{log}");
+    assert!(log.contains("src/execute/defects.rs"), "{log}");
 }
 
 fn secrets_are_nowhere(engines: &Engines) {

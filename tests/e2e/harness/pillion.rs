@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use super::client::Client;
 use super::engines::Process;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub descriptors: Option<usize>,
     /// Where it listens for clients and for admins, if not anywhere.
     pub ports: Option<(u16, u16)>,
+    /// Does nobody read its log?
+    pub log_is_unread: bool,
 }
 
 impl Setup {
@@ -45,6 +48,7 @@ impl Setup {
             small_disk: None,
             descriptors: None,
             ports: None,
+            log_is_unread: false,
         }
     }
 
@@ -152,19 +156,11 @@ impl Setup {
         let (mut command, config) = self.command(port, admin);
         let mut process = Process(command.spawn().expect("pillion starts"));
         let stdout = process.0.stdout.take().expect("its output");
-        let stderr = process.0.stderr.take().expect("its errors");
         let log = Arc::new(Mutex::new(String::new()));
-        let written = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let stderr = if self.log_is_unread { None } else { process.0.stderr.take() };
+        let reader = stderr.map(|stderr| read_log(stderr, Arc::clone(&log)));
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
-        let reader = Some(reader);
         let pillion = Pillion { port, admin, ready, process, log, reader, config, copy: self.copy };
         if pillion.ready.contains("is ready") { Ok(pillion) } else { Err(pillion.whole_log("KILL")) }
     }
@@ -179,6 +175,16 @@ impl Setup {
         config.map(std::fs::remove_file);
         (process.0.wait().expect("its status"), said)
     }
+}
+
+fn read_log(stderr: ChildStderr, log: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+        }
+    })
 }
 
 /// Where a program on this port stores calls, unless it is told otherwise.
@@ -197,7 +203,7 @@ pub struct Pillion {
     /// Its process.
     pub process: Process,
     log: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    reader: Option<JoinHandle<()>>,
     /// Its configuration file, if it has one.
     pub config: Option<PathBuf>,
     /// Its own metadata folder, if it has one.

@@ -1,0 +1,62 @@
+//! A defect of ours ends what it is in, and nothing else.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+/// `None` if `work` has panicked; the panic hook has counted and logged it.
+pub fn caught<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
+    AssertUnwindSafe(work).catch_unwind().map(Result::ok)
+}
+
+/// Does `work` for ever: what panics is begun anew, after a pause that grows if it happens again.
+pub async fn kept_up<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
+    let mut pause = PAUSE;
+    while caught(work()).await.is_none() {
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(PAUSE_MAX);
+    }
+}
+
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Where the tests have a defect appear once: at the places that `PILLION_FAILPOINTS` names, separated by commas.
+#[cfg(debug_assertions)]
+pub fn failpoint(place: &str) {
+    use std::sync::{LazyLock, Mutex, PoisonError};
+    static LEFT: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| {
+        let named = std::env::var("PILLION_FAILPOINTS").unwrap_or_default();
+        Mutex::new(named.split(',').map(str::to_owned).collect())
+    });
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = left.iter().position(|named| named == place) {
+        left.swap_remove(at);
+        panic!("a failpoint: {place}");
+    }
+}
+
+/// There are none in a release.
+#[cfg(not(debug_assertions))]
+pub fn failpoint(_: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_is_begun_anew() {
+        let begun = Cell::new(0);
+        kept_up(|| {
+            begun.set(begun.get() + 1);
+            let begun = begun.get();
+            async move { assert!(begun > 3, "again") }
+        })
+        .await;
+        assert_eq!(begun.get(), 4);
+        assert_eq!(caught(async { 5 }).await, Some(5));
+    }
+}
