@@ -5,12 +5,14 @@ use indexmap::IndexMap;
 
 use super::guard_settings::{self, GuardOverrides};
 use super::yaml::{Fields, Node};
-use crate::model::source::Diagnostic;
+use crate::model::source::{Diagnostic, Place};
 use crate::protocol::hop_by_hop::is_hop_by_hop;
 
 /// What `pillion.yaml` says about one action.
 #[derive(Clone, Debug, Default)]
 pub struct ActionSettings {
+    /// Where they are written.
+    pub place: Option<Place>,
     /// Overrides `limits.calls_per_action`: 1 for something like a one-time password.
     pub calls_per_document_max: Option<usize>,
     /// A call whose fate is unknown may be sent again.
@@ -54,9 +56,9 @@ pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> IndexMap<Str
     let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return actions };
     let Some(node) = file.get("actions") else { return actions };
     let Some(entries) = Fields::of(node, "actions", mistakes) else { return actions };
-    for (name, _, node) in entries.all() {
+    for (name, place, node) in entries.all() {
         let Some(fields) = Fields::of(node, "an action's settings", mistakes) else { continue };
-        actions.insert(name.to_owned(), read_one(&fields, mistakes));
+        actions.insert(name.to_owned(), ActionSettings { place: Some(place.clone()), ..read_one(&fields, mistakes) });
         fields.finish(mistakes);
     }
     actions
@@ -74,6 +76,7 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
     let names =
         fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", mistakes));
     ActionSettings {
+        place: None,
         calls_per_document_max: calls,
         attempts,
         concurrency,

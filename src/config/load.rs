@@ -1,6 +1,6 @@
 //! The only place that opens configuration files and reads the environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,8 +41,9 @@ pub fn load(
     let mut mistakes = Vec::new();
     let (file, values) = read_values(config_file, flag, assumed, &mut mistakes);
     let settings = Settings::read(&values, file.as_ref(), &mut mistakes);
-    let Some(settings) = settings else { return Err(mistakes) };
+    let Some(settings) = settings else { return Err(each_once(mistakes)) };
     let schema = load_actions(&settings, &environment, &mut mistakes);
+    let mistakes = each_once(mistakes);
     if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
         return Err(mistakes);
     }
@@ -70,6 +71,13 @@ fn read_values(
     refuse_unreadable(mistakes);
     let values = Values::collect(flag, &environment, file.as_ref(), assumed, mistakes);
     (file, values)
+}
+
+/// Whoever reads a part of a file finds anew what is wrong with the whole.
+fn each_once(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    mistakes.retain(|mistake| seen.insert(mistake.to_string()));
+    mistakes
 }
 
 /// A secret that is said to be in a file is not simply missing when the file is: without it everybody might be let in.

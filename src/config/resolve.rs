@@ -100,9 +100,13 @@ pub fn resolve(
         let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
         resolver.error(&signature.place, message, remedy);
     }
-    for name in surroundings.actions.keys().filter(|name| !actions.contains_key(*name)) {
+    for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !actions.contains_key(*name)) {
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
-        resolver.mistakes.push(Diagnostic::warning(None, message, "check its name, or remove the settings"));
+        resolver.mistakes.push(Diagnostic::warning(
+            settings.place.clone(),
+            message,
+            "check its name, or remove the settings",
+        ));
     }
     let schema = prefix::apply(ActionSchema { actions, types, places }, surroundings.prefixes);
     refuse_invalid(&schema, mistakes);
@@ -116,8 +120,20 @@ fn refuse_invalid(schema: &ActionSchema, mistakes: &mut Vec<Diagnostic>) {
     }
     if let Err(reason) = schema::of_actions(schema, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE) {
         let message = format!("the actions and their types do not make a valid schema: {reason}");
-        mistakes.push(Diagnostic::error(None, message, "correct actions.graphql"));
+        mistakes.push(Diagnostic::error(place_of(schema, &reason), message, "correct actions.graphql"));
     }
+}
+
+/// Where it is: the type that the validator names, or the first action that is not valid alone either.
+fn place_of(schema: &ActionSchema, reason: &str) -> Option<Place> {
+    let named = schema.places.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
+    let is_invalid = |(name, action): &(&String, &Arc<Action>)| {
+        let actions = IndexMap::from([((*name).clone(), Arc::clone(action))]);
+        let alone = ActionSchema { actions, types: schema.types.clone(), places: Places::default() };
+        schema::of_actions(&alone, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE).is_err()
+    };
+    let place = named.map(|(_, place)| place);
+    place.or_else(|| schema.places.actions.get(schema.actions.iter().find(is_invalid)?.0)).cloned()
 }
 
 /// A role that is made of others may call what any of them may, and it may itself be part of another.

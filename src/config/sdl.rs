@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::ast::{self, Definition, FieldDefinition, InputValueDefinition};
+use apollo_compiler::ast::{self, Definition, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::{Name, Node};
 use indexmap::IndexMap;
@@ -99,11 +99,7 @@ impl Reader<'_> {
                 self.add(&input.name, self.place_of_name(&input.name), input.description.as_deref(), kind);
             }
             Definition::EnumTypeDefinition(enumeration) => {
-                let values = enumeration
-                    .values
-                    .iter()
-                    .map(|value| (value.value.to_string(), value.description.as_ref().map(ToString::to_string)))
-                    .collect();
+                let values = self.enum_values(enumeration);
                 let place = self.place_of_name(&enumeration.name);
                 self.add(&enumeration.name, place, enumeration.description.as_deref(), TypeKind::Enum(values));
             }
@@ -117,6 +113,20 @@ impl Reader<'_> {
                 self.refuse_at(place, "this definition");
             }
         }
+    }
+
+    fn enum_values(&mut self, enumeration: &Node<EnumTypeDefinition>) -> IndexMap<String, Option<String>> {
+        let mut values = IndexMap::new();
+        for value in &enumeration.values {
+            let description = value.description.as_ref().map(ToString::to_string);
+            if values.insert(value.value.to_string(), description).is_some() {
+                let message =
+                    format!("the enum type \"{}\" has duplicate values: \"{}\"", enumeration.name, value.value);
+                let place = Some(self.place(value));
+                self.mistakes.push(Diagnostic::error(place, message, "remove one of them"));
+            }
+        }
+        values
     }
 
     fn refuse<T>(&mut self, node: &Node<T>, what: &str) {

@@ -1,21 +1,23 @@
 //! The configuration changes while requests are served.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::harness::client::Client;
 use super::harness::engines::Engines;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
+use super::harness::{self, client::Client};
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
     ("a_changed_file_takes_effect", a_changed_file_takes_effect),
     ("a_bad_configuration_is_refused", a_bad_configuration_is_refused),
+    ("everything_that_can_be_wrong", everything_that_can_be_wrong),
     ("kubernetes_exchanges_a_link", kubernetes_exchanges_a_link),
     ("whoever_asks_is_told", whoever_asks_is_told),
     ("secrets_rotate", secrets_rotate),
@@ -129,6 +131,45 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
     std::fs::remove_dir_all(&folder.0).expect("the folder");
     wait_until("the refusal", || pillion.metric("pillion_config_last_reload_successful") == 0.0);
     assert_eq!(act(&pillion), 2);
+}
+
+/// `tests/fixtures/broken.yaml`: what a running one says, and `check` as well.
+fn everything_that_can_be_wrong(engines: &Engines) {
+    let (folder, handlers) = (Folder::new("broken"), handlers());
+    let fixture = harness::fixture::read("broken.yaml");
+    let write = |case: &Value| {
+        for (key, file) in [("graphql", "actions.graphql"), ("yaml", "actions.yaml"), ("config", "pillion.yaml")] {
+            folder.write(file, case[key].as_str().or(fixture["defaults"][key].as_str()).expect("a text"));
+        }
+    };
+    write(&Value::Null);
+    let (metadata, config) = (folder.0.display().to_string(), folder.0.join("pillion.yaml").display().to_string());
+    let handler = format!("http://127.0.0.1:{}", handlers.port);
+    handlers.on_path("/act", Reply::json(r#"{"a":1}"#));
+    let mut setup = Setup::before(engines.postgraphile).env("HANDLER", &handler);
+    setup.metadata = Some(folder.0.clone());
+    let pillion = setup.flag("--config").flag(&config).start().wait_until_ready();
+    let cases = fixture["cases"].as_array().expect("cases");
+    assert!(cases.len() >= 60);
+    for case in cases {
+        let (name, says) = (&case["name"], case["says"].as_str().expect("says"));
+        write(case);
+        if case["check_only"] != true {
+            let reloaded = Client::connect(pillion.admin).request("POST", "/reload", &[], b"");
+            assert!(reloaded.status() == 422 && reloaded.text().contains(says), "{name}: {}", reloaded.text());
+        }
+        let checked = Command::new(env!("CARGO_BIN_EXE_pillion"))
+            .args(["check", "--metadata", &metadata, "--config", &config])
+            .env("HANDLER", &handler)
+            .output()
+            .expect("pillion check");
+        let text = String::from_utf8_lossy(&checked.stdout);
+        assert!(checked.status.code() == Some(1) && text.contains(says) && text.contains("help: "), "{name}: {text}");
+        let answer = pillion.client().ask("{ act { a } productById(id: 1) { name } }").text();
+        assert_eq!(answer, r#"{"data":{"act":{"a":1},"productById":{"name":"City bicycle"}}}"#, "{name}");
+    }
+    write(&Value::Null);
+    wait_until("the good one", || Client::connect(pillion.admin).request("POST", "/reload", &[], b"").status() == 200);
 }
 
 fn kubernetes_exchanges_a_link(engines: &Engines) {

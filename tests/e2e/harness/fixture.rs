@@ -25,12 +25,18 @@ pub fn families() -> Vec<Family> {
         std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let yaml = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    yaml.map(|path| {
-        let text = std::fs::read_to_string(&path).expect("a fixture");
-        let file = crate::yaml::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Family { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), file }
-    })
-    .collect()
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    yaml.map(|path| Family { name: name(&path), file: read_file(&path) }).collect()
+}
+
+/// Reads a file of `tests/fixtures`.
+pub fn read(name: &str) -> Value {
+    read_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name))
+}
+
+fn read_file(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).expect("a fixture");
+    crate::yaml::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 struct Stage {
