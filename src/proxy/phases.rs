@@ -18,6 +18,7 @@ use crate::execute::defects::caught;
 use crate::metadata::Api;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
+use crate::upstream::client::is_untouched;
 
 /// The proxy in front of the engine.
 pub struct Gate {
@@ -126,7 +127,9 @@ impl ProxyHttp for Gate {
         let is_upstreams = *error.esource() == ErrorSource::Upstream;
         // An old connection that turns out to be dead shows in many ways; that nothing was answered on it counts.
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
-        error.set_retry(is_stale && may_repeat(session, ctx));
+        let is_whole = !session.as_downstream().retry_buffer_truncated();
+        let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
+        error.set_retry(is_untouched || is_stale && may_repeat(session, ctx));
         error
     }
 

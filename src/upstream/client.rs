@@ -37,8 +37,8 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     builder.build(connector)
 }
 
-/// Sends a POST and reads the head of its answer. With `may_repeat`, it is made and sent once more if an old connection
-/// ends before any answer.
+/// Sends a POST and reads the head of its answer. It is made and sent again if the engine says that it has not begun to
+/// work on it; with `may_repeat`, once more if an old connection ends before any answer.
 ///
 /// # Errors
 /// [`Fault`].
@@ -56,11 +56,30 @@ pub async fn send(
         *request.headers_mut() = headers();
         request
     };
-    match client.request(request()).await {
-        Err(error) if may_repeat && !error.is_connect() => client.request(request()).await,
-        first => first,
+    let (mut refusals, mut may_repeat) = (0, may_repeat);
+    loop {
+        match client.request(request()).await {
+            Ok(response) => return Ok(response),
+            Err(error) if error.is_connect() => return Err(Fault::Connect),
+            Err(error) if refusals < REFUSALS_MAX && is_untouched(&error) => refusals += 1,
+            Err(_) if may_repeat => may_repeat = false,
+            Err(_) => return Err(Fault::Broken),
+        }
     }
-    .map_err(|error| if error.is_connect() { Fault::Connect } else { Fault::Broken })
+}
+
+/// How often a request that an engine refuses is offered again.
+const REFUSALS_MAX: usize = 3;
+
+/// Has the engine said that it has not begun to work on it? RFC 9113, sections 6.8 and 8.7: streams that were refused, or
+/// are beyond the last one that a GOAWAY names.
+#[must_use]
+pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
+        let is_farewell = error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+        is_farewell || error.reason() == Some(h2::Reason::REFUSED_STREAM)
+    })
 }
 
 /// The next piece of an answer; `None` at its end.

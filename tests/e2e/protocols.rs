@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::harness::engines::Engines;
+use super::harness::engines::{Engines, Process, node};
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_for_port, wait_until};
@@ -14,6 +14,7 @@ pub const TESTS: &[super::Test] = &[
     ("http2_in_clear_text", http2_in_clear_text),
     ("tls_from_clients_and_to_the_engine", tls_from_clients_and_to_the_engine),
     ("http2_to_the_engine", http2_to_the_engine),
+    ("an_engine_that_refuses_streams", an_engine_that_refuses_streams),
     ("handlers_with_tls", handlers_with_tls),
     ("handlers_behind_a_proxy", handlers_behind_a_proxy),
     ("websockets_pass_through", websockets_pass_through),
@@ -166,6 +167,34 @@ fn http2_to_the_engine(engines: &Engines) {
     assert_eq!(client.post(MIXED).text(), ANSWER);
     let plain = r#"{"query":"{ productById(id: 1) { name } }"}"#;
     assert_eq!(client.post(plain).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
+}
+
+/// RFC 9113, sections 6.8 and 8.7: what it has refused or said good-bye to, it has not worked on.
+fn an_engine_that_refuses_streams(_: &Engines) {
+    let port = free_port();
+    let _engine = Process(node(&["http2.mjs"], port).spawn().expect("node"));
+    wait_for_port(port);
+    let (_handlers, setup) = shop(port);
+    let pillion = setup.config("upstream: {http2: true}\n").start().wait_until_ready();
+    let plain = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+    let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(90_000));
+    let name = r#""productById":{"name":"City bicycle"}"#;
+    for (kind, body) in [("mixed", MIXED), ("plain", plain), ("long", &long)] {
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let pillion = &pillion;
+                scope.spawn(move || {
+                    let mut client = pillion.client();
+                    for number in 0..30 {
+                        let id = format!("{kind}-{worker}-{number}");
+                        let headers = [("Content-Type", "application/json"), ("X-Request-Id", id.as_str())];
+                        let answer = client.request("POST", "/graphql", &headers, body.as_bytes());
+                        assert!(answer.status() == 200 && answer.text().contains(name), "{id}: {}", answer.text());
+                    }
+                });
+            }
+        });
+    }
 }
 
 fn websockets_pass_through(_: &Engines) {
