@@ -1,5 +1,5 @@
 # Everything a newcomer needs. Each target does its own set-up and says what it does.
-.PHONY: demo test chaos bench setup lint clean
+.PHONY: demo test chaos bench endure setup lint clean
 
 demo: setup
 	cargo build --locked
@@ -13,6 +13,11 @@ test: setup
 # lost, and times the stores with a million ended calls in them. Takes about ten minutes.
 chaos: setup
 	PILLION_CHAOS_ROUNDS=200 PILLION_CHAOS_CALLS=10000 cargo test --locked --test e2e -- job
+
+# What nobody may notice: reloads, restarts, ten times the load, a handler that hangs, a soak (ENDURE_SECONDS=1800 for half an hour).
+endure:
+	tests/setup.sh bench
+	cargo bench --locked --bench endurance
 
 bench:
 	tests/setup.sh bench

@@ -81,7 +81,7 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let (mut length, mut line) = (0, String::new());
-        let (mut id, mut is_handler, mut is_late) = (None, false, false);
+        let (mut id, mut is_handler, mut is_late, mut hangs) = (None, false, false, false);
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
@@ -89,6 +89,7 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
             }
             is_handler |= line.starts_with("POST /handler");
             is_late |= line.starts_with("POST /handler/late");
+            hangs |= line.starts_with("POST /handler/hang");
             let Some((name, value)) = line.trim_end().split_once(": ") else {
                 if line.trim_end().is_empty() { break } else { continue }
             };
@@ -100,6 +101,10 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
         }
         let heard = Instant::now();
         reader.read_exact(&mut vec![0; length])?;
+        if hangs {
+            // Until the other side has had enough.
+            reader.read_exact(&mut [0])?;
+        }
         if is_late {
             std::thread::sleep(LATE);
         }

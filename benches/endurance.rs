@@ -1,0 +1,408 @@
+//! `make endure`: what nobody may notice. Reloads and rolling restarts at 2,000 requests a second, ten times the load that
+//! can be served, a handler that never answers, and hours of what happens every day (`ENDURE_SECONDS`, 60 by default).
+
+#![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
+
+mod server;
+mod tools;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use server::Server;
+use tools::{Fallible, Process, free_port, memory_kib, wait_for};
+
+/// How often each thing is done that nobody may notice.
+const TIMES: usize = 20;
+
+/// Requests in a second meanwhile.
+const RATE: usize = 2_000;
+
+/// Clients that send them.
+const CLIENTS: usize = 50;
+
+/// With an action and with a field of the engine.
+const MIXED: &str = r#"{"query":"{ act { ok } __typename }"}"#;
+const LATE: &str = r#"{"query":"{ late { ok } }"}"#;
+const HANG: &str = r#"{"query":"{ hang { ok } }"}"#;
+
+fn main() -> Fallible<()> {
+    let folder = Folder::new()?;
+    let server = Server::start()?;
+    let mut report = String::from("# What nobody may notice\n\n");
+    for part in [reloads, restarts, overload, hanging, soak] {
+        let line = part(&folder.0, &server)?;
+        println!("{line}");
+        writeln!(report, "- {line}")?;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/endurance.md");
+    fs::write(&path, &report)?;
+    println!("\n{report}\nwritten to {}", path.display());
+    Ok(())
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Fallible<Self> {
+        let folder = std::env::temp_dir().join(format!("pillion-endure-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Pillion {
+    port: u16,
+    admin: u16,
+    process: Process,
+}
+
+impl Pillion {
+    fn start(folder: &Path, server: &Server, ports: (u16, u16), config: &str) -> Fallible<Self> {
+        write_actions(folder, server.port, 0)?;
+        let file = folder.join("pillion.yaml");
+        fs::write(&file, format!("dialect: standard\nintrospection: engine\ndrain_delay: 1s\n{config}"))?;
+        let (port, admin) = ports;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{}", server.port));
+        command.arg("--metadata").arg(folder).arg("--config").arg(file).arg("--log-level=error");
+        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
+        let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        wait_for(port)?;
+        let pillion = Self { port, admin, process };
+        let started = Instant::now();
+        while !post(pillion.admin, "GET", "/readyz", "")?.starts_with("HTTP/1.1 200") {
+            if started.elapsed() > Duration::from_secs(10) {
+                return Err("pillion does not get ready".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(pillion)
+    }
+
+    fn metric(&self, name: &str) -> Fallible<f64> {
+        let text = post(self.admin, "GET", "/metrics", "")?;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+        Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+    }
+
+    fn descriptors(&self) -> Fallible<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.0.id()))?.count())
+    }
+}
+
+fn free_ports() -> Fallible<(u16, u16)> {
+    Ok((free_port()?, free_port()?))
+}
+
+/// The number makes it another file.
+fn write_actions(folder: &Path, port: u16, number: usize) -> Fallible<()> {
+    let mut yaml = format!("# {number}\nactions:\n");
+    for (name, path) in [("act", "/handler"), ("late", "/handler/late"), ("hang", "/handler/hang")] {
+        writeln!(yaml, "  - {{name: {name}, definition: {{handler: 'http://127.0.0.1:{port}{path}'}}}}")?;
+    }
+    let sdl = "type Done { ok: Boolean! }\ntype Query { act: Done! late: Done! hang: Done! }\n";
+    for (name, text) in [("actions.graphql", sdl), ("actions.yaml", &yaml)] {
+        let new = folder.join(format!(".{name}"));
+        fs::write(&new, text)?;
+        fs::rename(new, folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// The whole answer, read until the connection ends.
+fn post(port: u16, method: &str, path: &str, body: &str) -> Fallible<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let length = body.len();
+    write!(
+        connection,
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Load at a fixed rate, in the background.
+struct Load {
+    process: Process,
+    log: PathBuf,
+}
+
+/// What came of it.
+struct Outcome {
+    /// Answers by status; what got none has 0.
+    good: usize,
+    shed: usize,
+    bad: usize,
+    /// Of good ones and of shed ones, in milliseconds.
+    good_p99: f64,
+    shed_p99: f64,
+    seconds: f64,
+}
+
+impl Load {
+    fn start(
+        folder: &Path,
+        port: u16,
+        body: &str,
+        clients: usize,
+        rate: Option<usize>,
+        time: Duration,
+    ) -> Fallible<Self> {
+        let data = folder.join(format!("body-{port}-{clients}"));
+        fs::write(&data, body)?;
+        let log = folder.join(format!("log-{port}-{clients}"));
+        let _ = fs::remove_file(&log);
+        let mut command = Command::new("h2load");
+        command.args(["--h1", "-H", "content-type: application/json"]).arg(format!("--data={}", data.display()));
+        command.arg(format!("--clients={clients}")).arg(format!("--duration={}", time.as_secs()));
+        command.arg(format!("--log-file={}", log.display()));
+        if let Some(rate) = rate {
+            command.arg(format!("--rps={}", rate / clients));
+        }
+        command.arg(format!("http://127.0.0.1:{port}/graphql")).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { process: Process(command.spawn()?), log })
+    }
+
+    fn finish(mut self, time: Duration) -> Fallible<Outcome> {
+        self.process.0.wait()?;
+        let (mut good, mut shed, mut bad) = (Vec::new(), Vec::new(), 0);
+        // Start in microseconds, status (-1 without an answer), and how many microseconds it took.
+        for line in fs::read_to_string(&self.log)?.lines() {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let milliseconds = fields[2].parse::<f64>()? / 1000.0;
+            match fields[1] {
+                "200" => good.push(milliseconds),
+                "503" => shed.push(milliseconds),
+                _ => bad += 1,
+            }
+        }
+        Ok(Outcome {
+            good: good.len(),
+            shed: shed.len(),
+            bad,
+            good_p99: p99(good),
+            shed_p99: p99(shed),
+            seconds: time.as_secs_f64(),
+        })
+    }
+}
+
+fn p99(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// Answers of another text than the first one. `h2load` looks at the status only.
+struct Watcher(std::thread::JoinHandle<(usize, usize)>, std::sync::mpsc::Sender<()>);
+
+impl Watcher {
+    fn start(port: u16) -> Fallible<Self> {
+        let body = |text: String| text.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+        let wanted = body(post(port, "POST", "/graphql", MIXED)?);
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            let (mut all, mut wrong) = (0, 0);
+            while stopped.recv_timeout(Duration::from_millis(5)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                all += 1;
+                let answer = post(port, "POST", "/graphql", MIXED).map(body);
+                wrong += usize::from(answer.is_ok_and(|answer| answer != wanted));
+            }
+            (all, wrong)
+        });
+        Ok(Self(watch, stop))
+    }
+
+    fn finish(self) -> (usize, usize) {
+        drop(self.1);
+        self.0.join().unwrap_or_default()
+    }
+}
+
+fn told(what: &str, outcome: &Outcome, (watched, wrong): (usize, usize)) -> String {
+    let Outcome { good, shed, bad, good_p99, .. } = outcome;
+    let failed = shed + bad;
+    format!("{what}: {good} answers, {failed} failed; {watched} looked at, {wrong} wrong; p99 {good_p99:.1} ms")
+}
+
+fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
+    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let time = Duration::from_secs(TIMES as u64 / 2 + 2);
+    let load = Load::start(folder, pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
+    let watcher = Watcher::start(pillion.port)?;
+    for number in 0..TIMES {
+        std::thread::sleep(Duration::from_millis(500));
+        write_actions(folder, server.port, number + 1)?;
+        if !post(pillion.admin, "POST", "/reload", "")?.starts_with("HTTP/1.1 200") {
+            return Err("it is not reloaded".into());
+        }
+    }
+    let watched = watcher.finish();
+    let outcome = load.finish(time)?;
+    Ok(told(&format!("{TIMES} reloads at {RATE} requests/s"), &outcome, watched))
+}
+
+fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
+    let ports = [free_ports()?, free_ports()?];
+    let start = |index: usize| Pillion::start(folder, server, ports[index], "");
+    let mut replicas = [Some(start(0)?), Some(start(1)?)];
+    let (port, _balancer) = start_balancer(folder, &ports)?;
+    // A drain, a start, and half a second for the balancer to see it.
+    let time = Duration::from_secs(TIMES as u64 * 5 / 2 + 10);
+    let load = Load::start(folder, port, MIXED, CLIENTS, Some(RATE), time)?;
+    let watcher = Watcher::start(port)?;
+    let begun = Instant::now();
+    for round in 0..TIMES {
+        let mut old = replicas[round % 2].take().ok_or("one that runs")?;
+        Command::new("kill").args(["-TERM", &old.process.0.id().to_string()]).status()?;
+        old.process.0.wait()?;
+        drop(old);
+        replicas[round % 2] = Some(start(round % 2)?);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let took = begun.elapsed();
+    let watched = watcher.finish();
+    let outcome = load.finish(time)?;
+    let what = format!("{TIMES} restarts behind a balancer within {:.0} s at {RATE} requests/s", took.as_secs_f64());
+    Ok(told(&what, &outcome, watched))
+}
+
+fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Process)> {
+    let port = free_port()?;
+    let mut config = format!(
+        "defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n\
+         frontend clients\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
+         backend replicas\n  option httpchk GET /readyz\n"
+    );
+    for (index, (clients, admin)) in replicas.iter().enumerate() {
+        writeln!(config, "  server r{index} 127.0.0.1:{clients} check port {admin} inter 100ms fall 1 rise 1")?;
+    }
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, config)?;
+    let mut command = Command::new("haproxy");
+    let process = Process(command.arg("-f").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    wait_for(port)?;
+    // Both are taken for ready until they have been looked at.
+    std::thread::sleep(Duration::from_millis(500));
+    Ok((port, process))
+}
+
+/// A handler that takes 100 ms and 100 places for requests: a thousand requests a second can be served.
+fn overload(folder: &Path, server: &Server) -> Fallible<String> {
+    let pillion = Pillion::start(folder, server, free_ports()?, "limits: { concurrent_requests: 100 }\n")?;
+    let time = Duration::from_secs(10);
+    let alone = Load::start(folder, pillion.port, LATE, 100, None, time)?.finish(time)?;
+    let peak = alone.good as f64 / alone.seconds;
+    let load = Load::start(folder, pillion.port, LATE, 500, Some(10_000), time)?;
+    std::thread::sleep(time / 2);
+    let asked = Instant::now();
+    let is_alive = post(pillion.admin, "GET", "/healthz", "")?.starts_with("HTTP/1.1 200");
+    let healthz = asked.elapsed().as_secs_f64() * 1000.0;
+    let outcome = load.finish(time)?;
+    let ended = Instant::now();
+    while !post(pillion.port, "POST", "/graphql", LATE)?.starts_with("HTTP/1.1 200") {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let recovered = ended.elapsed().as_secs_f64() * 1000.0;
+    let goodput = outcome.good as f64 / outcome.seconds;
+    let Outcome { shed, bad, good_p99, shed_p99, .. } = outcome;
+    Ok(format!(
+        "ten times the load: alone {peak:.0}/s with p99 {:.0} ms; then {goodput:.0}/s ({:.0} %) with p99 {good_p99:.0} ms, \
+         {shed} shed with p99 {shed_p99:.0} ms, {bad} others; healthz {} after {healthz:.0} ms; at most {} MiB; served \
+         again after {recovered:.0} ms",
+        alone.good_p99,
+        100.0 * goodput / peak,
+        if is_alive { "ok" } else { "failed" },
+        memory_kib(&pillion.process, "VmHWM")? / 1024
+    ))
+}
+
+/// 500 clients wait for a handler that never answers, while others have their requests served as before.
+fn hanging(folder: &Path, server: &Server) -> Fallible<String> {
+    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let time = Duration::from_secs(10);
+    let measure = || Load::start(folder, pillion.port, MIXED, 16, Some(RATE), time)?.finish(time);
+    let alone = measure()?;
+    let waiting: Vec<TcpStream> = (0..500).map(|_| begin(pillion.port, HANG)).collect::<Result<_, _>>()?;
+    let beside = measure()?;
+    drop(waiting);
+    Ok(format!(
+        "500 clients on a handler that never answers: p99 of others {:.2} ms alone, {:.2} ms beside them, {} and {} failed",
+        alone.good_p99,
+        beside.good_p99,
+        alone.bad + alone.shed,
+        beside.bad + beside.shed
+    ))
+}
+
+/// Sends a request, and waits for nothing.
+fn begin(port: u16, body: &str) -> Fallible<TcpStream> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let length = body.len();
+    let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:";
+    connection.write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
+    Ok(connection)
+}
+
+/// Mixed load, documents that nobody has sent before, clients that leave, and a reload every few seconds.
+fn soak(folder: &Path, server: &Server) -> Fallible<String> {
+    let seconds = std::env::var("ENDURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60_u64);
+    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let time = Duration::from_secs(seconds);
+    let load = Load::start(folder, pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
+    let begun = Instant::now();
+    let (mut number, mut samples) = (0, Vec::new());
+    while begun.elapsed() < time {
+        number += 1;
+        post(pillion.port, "POST", "/graphql", &format!(r#"{{"query":"{{ a{number}: act {{ ok }} __typename }}"}}"#))?;
+        drop(begin(pillion.port, HANG)?);
+        if number % 500 == 0 {
+            write_actions(folder, server.port, number)?;
+            post(pillion.admin, "POST", "/reload", "")?;
+        }
+        if number % 50 == 0 {
+            let minutes = begun.elapsed().as_secs_f64() / 60.0;
+            samples.push((minutes, memory_kib(&pillion.process, "VmRSS")? as f64 / 1024.0));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let outcome = load.finish(time)?;
+    std::thread::sleep(Duration::from_secs(1));
+    let warm: Vec<(f64, f64)> = samples.iter().copied().filter(|(at, _)| *at > seconds as f64 / 60.0 / 3.0).collect();
+    let (first, last) = (warm.first().copied().unwrap_or_default(), warm.last().copied().unwrap_or_default());
+    Ok(format!(
+        "{seconds} s of mixed load with {number} new documents, as many clients that leave, and {} reloads: {} answers, {} \
+         failed; {:.1} MiB after a third, {:.1} MiB at the end, {:+.2} MiB in ten minutes; then {} requests in flight, {} \
+         descriptors",
+        number / 500,
+        outcome.good,
+        outcome.bad + outcome.shed,
+        first.1,
+        last.1,
+        10.0 * slope(&warm),
+        pillion.metric("pillion_requests_in_flight")?,
+        pillion.descriptors()?
+    ))
+}
+
+/// Of a line through the points, by least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len().max(1) as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
+        (above + (point.0 - x) * (point.1 - y), below + (point.0 - x).powi(2))
+    });
+    if below == 0.0 { 0.0 } else { above / below }
+}
