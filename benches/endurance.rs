@@ -3,7 +3,9 @@
 
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
 
+#[allow(dead_code, reason = "other measurements need more of it")]
 mod server;
+#[allow(dead_code, reason = "other measurements need more of it")]
 mod tools;
 
 use std::fmt::Write as _;

@@ -54,7 +54,7 @@ impl ServerApp for Connections {
         tokio::select! {
             stream = requests => stream,
             () = pace.too_slow(patience) => {
-                metrics.slow_connections.with_label_values::<&str>(&[]).inc();
+                metrics.slow_connections.inc();
                 None
             }
         }

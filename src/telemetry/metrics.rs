@@ -22,7 +22,7 @@ pub struct Metrics {
     /// Connections of clients.
     pub connections: IntGauge,
     /// Connections closed because a request's head took too long.
-    pub slow_connections: IntCounterVec,
+    pub slow_connections: IntCounter,
     /// Requests that were refused before anything ran, by reason.
     pub rejected: IntCounterVec,
     /// Requests refused because there was too much to do, by what was scarce.
@@ -222,7 +222,8 @@ impl Metrics {
                 "pillion_slow_connections_total",
                 "Connections closed because the head of a request took too long.",
                 &[],
-            )?,
+            )?
+            .with_label_values::<&str>(&[]),
             rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
             shed: {
                 let metric = counter(
