@@ -10,7 +10,7 @@ mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -84,7 +84,7 @@ impl Pillion {
         wait_for(port)?;
         let pillion = Self { port, admin, process };
         let started = Instant::now();
-        while !post(pillion.admin, "GET", "/readyz", "")?.starts_with("HTTP/1.1 200") {
+        while !post(pillion.admin, "GET", "/readyz", "").is_ok_and(|text| text.starts_with("HTTP/1.1 200")) {
             if started.elapsed() > Duration::from_secs(10) {
                 return Err("pillion does not get ready".into());
             }
@@ -136,114 +136,118 @@ fn post(port: u16, method: &str, path: &str, body: &str) -> Fallible<String> {
     Ok(text)
 }
 
-/// Load at a fixed rate, in the background.
-struct Load {
-    process: Process,
-    log: PathBuf,
-}
+/// Clients in the background, each with a connection of its own.
+struct Load(Vec<std::thread::JoinHandle<Outcome>>);
 
-/// What came of it.
+/// What came of it. Times are in milliseconds, from when a request was due.
+#[derive(Default)]
 struct Outcome {
-    /// Answers by status; what got none has 0.
-    good: usize,
-    shed: usize,
+    good: Vec<f64>,
+    shed: Vec<f64>,
+    /// Neither, or no answer at all.
     bad: usize,
-    /// Of good ones and of shed ones, in milliseconds.
-    good_p99: f64,
-    shed_p99: f64,
-    seconds: f64,
 }
 
 impl Load {
-    fn start(
-        folder: &Path,
-        port: u16,
-        body: &str,
-        clients: usize,
-        rate: Option<usize>,
-        time: Duration,
-    ) -> Fallible<Self> {
-        let data = folder.join(format!("body-{port}-{clients}"));
-        fs::write(&data, body)?;
-        let log = folder.join(format!("log-{port}-{clients}"));
-        let _ = fs::remove_file(&log);
-        let mut command = Command::new("h2load");
-        command.args(["--h1", "-H", "content-type: application/json"]).arg(format!("--data={}", data.display()));
-        command.arg(format!("--clients={clients}")).arg(format!("--duration={}", time.as_secs()));
-        command.arg(format!("--log-file={}", log.display()));
-        if let Some(rate) = rate {
-            command.arg(format!("--rps={}", rate / clients));
-        }
-        command.arg(format!("http://127.0.0.1:{port}/graphql")).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { process: Process(command.spawn()?), log })
+    /// All together `rate` requests a second, or as many as are answered; the first answer is the right one.
+    fn start(port: u16, body: &'static str, clients: usize, rate: Option<usize>, time: Duration) -> Fallible<Self> {
+        let wanted = Connection::open(port)?.ask(body)?.1;
+        let begun = Instant::now();
+        let threads = (0..clients).map(|client| {
+            let wanted = wanted.clone();
+            let pause = rate.map(|rate| Duration::from_secs_f64(clients as f64 / rate as f64));
+            let first = pause.unwrap_or_default().mul_f64(client as f64 / clients as f64);
+            std::thread::spawn(move || run_client(port, body, &wanted, (begun + first, pause, begun + time)))
+        });
+        Ok(Self(threads.collect()))
     }
 
-    fn finish(mut self, time: Duration) -> Fallible<Outcome> {
-        self.process.0.wait()?;
-        let (mut good, mut shed, mut bad) = (Vec::new(), Vec::new(), 0);
-        // Start in microseconds, status (-1 without an answer), and how many microseconds it took.
-        for line in fs::read_to_string(&self.log)?.lines() {
-            let fields: Vec<&str> = line.split('\t').collect();
-            let milliseconds = fields[2].parse::<f64>()? / 1000.0;
-            match fields[1] {
-                "200" => good.push(milliseconds),
-                "503" => shed.push(milliseconds),
-                _ => bad += 1,
-            }
+    fn finish(self) -> Outcome {
+        let mut all = Outcome::default();
+        for outcome in self.0.into_iter().map(|thread| thread.join().unwrap_or_default()) {
+            all.good.extend(outcome.good);
+            all.shed.extend(outcome.shed);
+            all.bad += outcome.bad;
         }
-        Ok(Outcome {
-            good: good.len(),
-            shed: shed.len(),
-            bad,
-            good_p99: p99(good),
-            shed_p99: p99(shed),
-            seconds: time.as_secs_f64(),
-        })
+        all
     }
 }
 
-fn p99(mut values: Vec<f64>) -> f64 {
+fn run_client(port: u16, body: &str, wanted: &str, times: (Instant, Option<Duration>, Instant)) -> Outcome {
+    let (mut due, pause, end) = times;
+    let mut outcome = Outcome::default();
+    let mut connection = None;
+    while due < end {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let open = connection.take().map_or_else(|| Connection::open(port), Ok);
+        let answered = open.and_then(|mut open: Connection| open.ask(body).map(|answer| (open, answer)));
+        let took = due.elapsed().as_secs_f64() * 1000.0;
+        match answered {
+            Ok((open, (status, text, is_kept))) => {
+                match (status.as_str(), text == wanted) {
+                    ("200", true) => outcome.good.push(took),
+                    ("503", _) => outcome.shed.push(took),
+                    _ => outcome.bad += 1,
+                }
+                connection = is_kept.then_some(open);
+            }
+            Err(_) => outcome.bad += 1,
+        }
+        due = pause.map_or_else(Instant::now, |pause| due + pause);
+    }
+    outcome
+}
+
+/// A connection that is kept.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(port: u16) -> Fallible<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Status, text, and whether the connection is kept.
+    fn ask(&mut self, body: &str) -> Fallible<(String, String, bool)> {
+        let length = body.len();
+        let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:";
+        self.0.get_mut().write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
+        let (mut line, mut length, mut is_kept) = (String::new(), 0, true);
+        self.0.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).ok_or("an answer")?.to_owned();
+        loop {
+            line.clear();
+            self.0.read_line(&mut line)?;
+            match line.trim_end().to_ascii_lowercase().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(("connection", value)) => is_kept = value != "close",
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut text = vec![0; length];
+        self.0.read_exact(&mut text)?;
+        Ok((status, String::from_utf8(text)?, is_kept))
+    }
+}
+
+fn p99(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values.get(values.len() * 99 / 100).copied().unwrap_or_default()
 }
 
-/// Answers of another text than the first one. `h2load` looks at the status only.
-struct Watcher(std::thread::JoinHandle<(usize, usize)>, std::sync::mpsc::Sender<()>);
-
-impl Watcher {
-    fn start(port: u16) -> Fallible<Self> {
-        let body = |text: String| text.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
-        let wanted = body(post(port, "POST", "/graphql", MIXED)?);
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let watch = std::thread::spawn(move || {
-            let (mut all, mut wrong) = (0, 0);
-            while stopped.recv_timeout(Duration::from_millis(5)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                all += 1;
-                let answer = post(port, "POST", "/graphql", MIXED).map(body);
-                wrong += usize::from(answer.is_ok_and(|answer| answer != wanted));
-            }
-            (all, wrong)
-        });
-        Ok(Self(watch, stop))
-    }
-
-    fn finish(self) -> (usize, usize) {
-        drop(self.1);
-        self.0.join().unwrap_or_default()
-    }
-}
-
-fn told(what: &str, outcome: &Outcome, (watched, wrong): (usize, usize)) -> String {
-    let Outcome { good, shed, bad, good_p99, .. } = outcome;
-    let failed = shed + bad;
-    format!("{what}: {good} answers, {failed} failed; {watched} looked at, {wrong} wrong; p99 {good_p99:.1} ms")
+fn told(what: &str, outcome: &Outcome) -> String {
+    let Outcome { good, shed, bad } = outcome;
+    format!("{what}: {} answers as they should be, {} others; p99 {:.1} ms", good.len(), shed.len() + bad, p99(good))
 }
 
 fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
     let pillion = Pillion::start(folder, server, free_ports()?, "")?;
     let time = Duration::from_secs(TIMES as u64 / 2 + 2);
-    let load = Load::start(folder, pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
-    let watcher = Watcher::start(pillion.port)?;
+    let load = Load::start(pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
     for number in 0..TIMES {
         std::thread::sleep(Duration::from_millis(500));
         write_actions(folder, server.port, number + 1)?;
@@ -251,9 +255,7 @@ fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
             return Err("it is not reloaded".into());
         }
     }
-    let watched = watcher.finish();
-    let outcome = load.finish(time)?;
-    Ok(told(&format!("{TIMES} reloads at {RATE} requests/s"), &outcome, watched))
+    Ok(told(&format!("{TIMES} reloads at {RATE} requests/s"), &load.finish()))
 }
 
 fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
@@ -263,8 +265,7 @@ fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
     let (port, _balancer) = start_balancer(folder, &ports)?;
     // A drain, a start, and half a second for the balancer to see it.
     let time = Duration::from_secs(TIMES as u64 * 5 / 2 + 10);
-    let load = Load::start(folder, port, MIXED, CLIENTS, Some(RATE), time)?;
-    let watcher = Watcher::start(port)?;
+    let load = Load::start(port, MIXED, CLIENTS, Some(RATE), time)?;
     let begun = Instant::now();
     for round in 0..TIMES {
         let mut old = replicas[round % 2].take().ok_or("one that runs")?;
@@ -275,10 +276,8 @@ fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
         std::thread::sleep(Duration::from_millis(500));
     }
     let took = begun.elapsed();
-    let watched = watcher.finish();
-    let outcome = load.finish(time)?;
     let what = format!("{TIMES} restarts behind a balancer within {:.0} s at {RATE} requests/s", took.as_secs_f64());
-    Ok(told(&what, &outcome, watched))
+    Ok(told(&what, &load.finish()))
 }
 
 fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Process)> {
@@ -305,27 +304,29 @@ fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Proc
 fn overload(folder: &Path, server: &Server) -> Fallible<String> {
     let pillion = Pillion::start(folder, server, free_ports()?, "limits: { concurrent_requests: 100 }\n")?;
     let time = Duration::from_secs(10);
-    let alone = Load::start(folder, pillion.port, LATE, 100, None, time)?.finish(time)?;
-    let peak = alone.good as f64 / alone.seconds;
-    let load = Load::start(folder, pillion.port, LATE, 500, Some(10_000), time)?;
+    let alone = Load::start(pillion.port, LATE, 100, None, time)?.finish();
+    let peak = alone.good.len() as f64 / time.as_secs_f64();
+    let load = Load::start(pillion.port, LATE, 1000, Some(10_000), time)?;
     std::thread::sleep(time / 2);
     let asked = Instant::now();
     let is_alive = post(pillion.admin, "GET", "/healthz", "")?.starts_with("HTTP/1.1 200");
     let healthz = asked.elapsed().as_secs_f64() * 1000.0;
-    let outcome = load.finish(time)?;
+    let Outcome { good, shed, bad } = load.finish();
     let ended = Instant::now();
     while !post(pillion.port, "POST", "/graphql", LATE)?.starts_with("HTTP/1.1 200") {
         std::thread::sleep(Duration::from_millis(10));
     }
     let recovered = ended.elapsed().as_secs_f64() * 1000.0;
-    let goodput = outcome.good as f64 / outcome.seconds;
-    let Outcome { shed, bad, good_p99, shed_p99, .. } = outcome;
+    let goodput = good.len() as f64 / time.as_secs_f64();
     Ok(format!(
-        "ten times the load: alone {peak:.0}/s with p99 {:.0} ms; then {goodput:.0}/s ({:.0} %) with p99 {good_p99:.0} ms, \
-         {shed} shed with p99 {shed_p99:.0} ms, {bad} others; healthz {} after {healthz:.0} ms; at most {} MiB; served \
-         again after {recovered:.0} ms",
-        alone.good_p99,
+        "ten times the load: alone {peak:.0}/s with p99 {:.0} ms; then {goodput:.0}/s ({:.0} %) with p99 {:.0} ms, {} shed \
+         with p99 {:.0} ms, {bad} others; healthz {} after {healthz:.0} ms; at most {} MiB; served again after \
+         {recovered:.0} ms",
+        p99(&alone.good),
         100.0 * goodput / peak,
+        p99(&good),
+        shed.len(),
+        p99(&shed),
         if is_alive { "ok" } else { "failed" },
         memory_kib(&pillion.process, "VmHWM")? / 1024
     ))
@@ -335,17 +336,18 @@ fn overload(folder: &Path, server: &Server) -> Fallible<String> {
 fn hanging(folder: &Path, server: &Server) -> Fallible<String> {
     let pillion = Pillion::start(folder, server, free_ports()?, "")?;
     let time = Duration::from_secs(10);
-    let measure = || Load::start(folder, pillion.port, MIXED, 16, Some(RATE), time)?.finish(time);
+    let measure =
+        || Ok::<_, Box<dyn std::error::Error>>(Load::start(pillion.port, MIXED, 16, Some(RATE), time)?.finish());
     let alone = measure()?;
     let waiting: Vec<TcpStream> = (0..500).map(|_| begin(pillion.port, HANG)).collect::<Result<_, _>>()?;
     let beside = measure()?;
     drop(waiting);
     Ok(format!(
         "500 clients on a handler that never answers: p99 of others {:.2} ms alone, {:.2} ms beside them, {} and {} failed",
-        alone.good_p99,
-        beside.good_p99,
-        alone.bad + alone.shed,
-        beside.bad + beside.shed
+        p99(&alone.good),
+        p99(&beside.good),
+        alone.bad + alone.shed.len(),
+        beside.bad + beside.shed.len()
     ))
 }
 
@@ -363,7 +365,7 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
     let seconds = std::env::var("ENDURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60_u64);
     let pillion = Pillion::start(folder, server, free_ports()?, "")?;
     let time = Duration::from_secs(seconds);
-    let load = Load::start(folder, pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
+    let load = Load::start(pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
     let begun = Instant::now();
     let (mut number, mut samples) = (0, Vec::new());
     while begun.elapsed() < time {
@@ -380,7 +382,7 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let outcome = load.finish(time)?;
+    let outcome = load.finish();
     std::thread::sleep(Duration::from_secs(1));
     let warm: Vec<(f64, f64)> = samples.iter().copied().filter(|(at, _)| *at > seconds as f64 / 60.0 / 3.0).collect();
     let (first, last) = (warm.first().copied().unwrap_or_default(), warm.last().copied().unwrap_or_default());
@@ -389,8 +391,8 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
          failed; {:.1} MiB after a third, {:.1} MiB at the end, {:+.2} MiB in ten minutes; then {} requests in flight, {} \
          descriptors",
         number / 500,
-        outcome.good,
-        outcome.bad + outcome.shed,
+        outcome.good.len(),
+        outcome.bad + outcome.shed.len(),
         first.1,
         last.1,
         10.0 * slope(&warm),

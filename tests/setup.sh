@@ -22,7 +22,6 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light
   need wrk wrk
-  need h2load nghttp2-client
   need taskset util-linux
 fi
 if [ ${#missing[@]} -gt 0 ]; then
