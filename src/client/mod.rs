@@ -1,5 +1,8 @@
 //! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
 
+pub mod decode;
+pub mod http1;
+pub mod resolver;
 pub mod tls;
 
 use std::error::Error;
@@ -39,6 +42,11 @@ impl<C: Clone + Send + Sync> PerThread<C> {
     pub fn new(build: impl Fn() -> Result<C, String> + Send + Sync + 'static) -> Result<Self, String> {
         let first = build()?;
         Ok(Self { build: Box::new(build), first, own: ThreadLocal::new() })
+    }
+
+    /// Those of all threads.
+    pub fn all(&self) -> impl Iterator<Item = &C> {
+        std::iter::once(&self.first).chain(self.own.iter())
     }
 
     /// This thread's client.

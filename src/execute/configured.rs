@@ -7,7 +7,7 @@ use crate::auth::Authenticator;
 use crate::client::PerThread;
 use crate::config::settings::Settings;
 use crate::telemetry::metrics::Metrics;
-use crate::webhook;
+use crate::webhook::{self, HandlerClient};
 
 /// The configuration, ready for use.
 pub struct Configured {
@@ -16,7 +16,7 @@ pub struct Configured {
     /// Checks who is asking.
     pub authenticator: Arc<Authenticator>,
     /// The clients that call handlers.
-    pub handlers: Arc<PerThread<reqwest::Client>>,
+    pub handlers: Arc<PerThread<HandlerClient>>,
     /// What tells whether a setting has changed, by its key.
     fingerprints: HashMap<&'static str, u64>,
 }
@@ -70,7 +70,7 @@ impl Configured {
         let rules = std::mem::take(&mut settings.auth);
         let authenticator = match before {
             Some(before) if !has_changed(before, "auth.") => Arc::clone(&before.authenticator),
-            _ => Arc::new(Authenticator::new(rules, handlers.here(), metrics)?),
+            _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
         Ok(Self { settings, authenticator, handlers, fingerprints })
     }

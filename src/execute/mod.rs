@@ -113,7 +113,7 @@ impl<'e> Envelope<'e> {
         };
         let configured = world.configured();
         let authenticate =
-            || configured.authenticator.authenticate(configured.handlers.here(), &self.caller.headers, told);
+            || configured.authenticator.authenticate(&configured.handlers.here().general, &self.caller.headers, told);
         self.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
     }
 }

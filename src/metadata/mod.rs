@@ -334,7 +334,8 @@ fn warn(warnings: &[Diagnostic]) {
 
 async fn check_admin(world: &World, headers: &HeaderMap) -> Result<(), ApiError> {
     let configured = world.configured();
-    let authenticated = configured.authenticator.authenticate(configured.handlers.here(), headers, || None).await;
+    let authenticated =
+        configured.authenticator.authenticate(&configured.handlers.here().general, headers, || None).await;
     let authenticated = authenticated.map_err(|error| ApiError {
         status: error.status,
         path: "$".into(),

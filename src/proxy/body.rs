@@ -7,7 +7,7 @@ use http::header;
 use pingora::protocols::http::ServerSession;
 use prometheus::IntGauge;
 
-use super::decode::too_large;
+use crate::client::decode::too_large;
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::response::RequestError;
 

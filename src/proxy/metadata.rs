@@ -4,10 +4,10 @@ use http::Method;
 use pingora::protocols::http::ServerSession;
 
 use super::body::{self, BodyError};
-use super::decode::Encoding;
 use super::phases::{Context, Gate};
 use super::screen::{pass, turn_away};
 use super::visit::{Visit, send_json};
+use crate::client::decode::Encoding;
 use crate::metadata::{Api, PATHS};
 
 /// Is this a request to it?

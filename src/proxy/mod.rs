@@ -3,7 +3,6 @@
 pub mod answer;
 pub mod body;
 pub mod connections;
-pub mod decode;
 pub mod events;
 pub mod forward;
 pub mod gone;

@@ -64,8 +64,10 @@ impl ProxyHttp for Gate {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let settings = &self.world.configured().settings;
         connections::head_was_read();
-        let is_last =
-            self.world.readiness.is_draining() || connections::are_scarce(&self.world, settings.limits.connections_max);
+        // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
+        let is_last = session.as_downstream().get_keepalive().is_none()
+            || self.world.readiness.is_draining()
+            || connections::are_scarce(&self.world, settings.limits.connections_max);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // What a client sends before it is answered is its next request, and only its going away is an end.
         session.set_pipelining_enabled(true);

@@ -8,11 +8,11 @@ use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
 
 use super::body::{self, BodyError};
-use super::decode::Encoding;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
 use super::{events, gone, guard, metadata, report, socket};
+use crate::client::decode::Encoding;
 use crate::execute::overload::Scarce;
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;

@@ -244,6 +244,7 @@ impl BackgroundService for Background {
                 kept_up(|| keep_keys_fresh(world)),
                 kept_up(watch_metadata),
                 kept_up(traces),
+                kept_up(|| close_idle_connections(world)),
             )
         };
         tokio::join!(
@@ -270,6 +271,18 @@ async fn keep_keys_fresh(world: &World) {
         }
     }
 }
+
+/// Those that we have opened. Never returns.
+async fn close_idle_connections(world: &World) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        world.engine.sweep();
+        world.configured().handlers.all().filter_map(|client| client.plain.as_ref()).for_each(|pool| pool.sweep());
+    }
+}
+
+/// How often to look for them.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often to look whether the configuration is another.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);

@@ -295,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             let session = world
                 .configured()
                 .authenticator
-                .authenticate(world.configured().handlers.here(), &caller.headers, || None)
+                .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
                 let Some(refusal) = vocabulary.refused(&error.message) else { return Err(End::Close(FORBIDDEN)) };

@@ -11,8 +11,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Response, StatusCode, Uri};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
@@ -20,6 +20,8 @@ use rustls::ClientConfig;
 
 use client::Client;
 
+use crate::client::http1::{self, Pool};
+use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
@@ -72,6 +74,8 @@ pub struct EngineReply {
 pub struct Engine {
     /// Ask for the engine's parts. What streams through goes over `peer`.
     clients: PerThread<Client>,
+    /// Ask for them in clear text over HTTP/1.1.
+    plain: Option<PerThread<Arc<Pool>>>,
     /// Scheme, host and port.
     origin: Uri,
     /// `None` while the engine's name has no address.
@@ -117,9 +121,13 @@ impl Engine {
         let literal = settings.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, settings.port));
         let origin = origin(settings);
         let tls = Arc::new(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?);
+        let (connect, idle) = (settings.connect_timeout, settings.pool_idle_timeout);
+        let plain = || PerThread::new(move || Ok(Arc::new(Pool::new(Filtered::NOTHING, connect, idle))));
+        let is_plain = !settings.is_tls && !settings.http2;
         let (for_clients, tls_of_clients) = (settings.clone(), Arc::clone(&tls));
         Ok(Self {
             clients: PerThread::new(move || Ok(client::client(&for_clients, &tls_of_clients)))?,
+            plain: is_plain.then(plain).transpose()?,
             origin: origin.parse::<Uri>().map_err(|error| format!("upstream.url: {origin}: {error}"))?,
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
@@ -175,12 +183,35 @@ impl Engine {
 
     async fn exchange(&self, question: &Question<'_>) -> Result<EngineReply, Fault> {
         let (uri, body) = (self.uri(question.path)?, question.body.clone());
+        if let Some(plain) = &self.plain {
+            return self.exchange_plainly(plain.here(), &uri, question).await;
+        }
         let headers = || self.headers(question);
         let answer = client::send(self.clients.here(), uri, headers, body, question.may_repeat).await?;
         let (head, body) = answer.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         let body = client::read_body(body, question.answer_bytes_max).await?;
         Ok(EngineReply { status: head.status, body, set_cookies })
+    }
+
+    async fn exchange_plainly(&self, plain: &Pool, uri: &Uri, question: &Question<'_>) -> Result<EngineReply, Fault> {
+        let request = http1::Request {
+            method: &Method::POST,
+            authority: uri.authority().map_or("", Authority::as_str),
+            target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            headers: &self.headers(question),
+            body: &question.body,
+            may_repeat: question.may_repeat,
+            answer_bytes_max: question.answer_bytes_max,
+        };
+        let http1::Answer { status, headers, body } = plain.exchange(request).await?;
+        let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+        Ok(EngineReply { status, body, set_cookies })
+    }
+
+    /// Closes connections that have not been used for long.
+    pub fn sweep(&self) {
+        self.plain.iter().flat_map(PerThread::all).for_each(|pool| pool.sweep());
     }
 
     /// Sends a request of a client as it is, and waits for the head of the answer.

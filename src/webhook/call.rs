@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Request, Url};
+use url::Position;
 
+use super::HandlerClient;
 use crate::action::answer::CallFault;
+use crate::client::decode::Encoding;
+use crate::client::http1::{self, Pool};
 use crate::client::{Fault, fault_of, read_body};
+use crate::model::response::RequestError;
 
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
@@ -41,7 +47,7 @@ pub struct WebhookAnswer {
 ///
 /// # Errors
 /// [`CallFault`], when no whole answer came. The request may have reached the handler all the same.
-pub async fn call(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
+pub async fn call(client: &HandlerClient, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
     let (timeout, max) = (call.timeout, call.answer_bytes_max);
     // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
     let answer = tokio::time::timeout(timeout, exchange(client, call)).await.unwrap_or(Err(Fault::Timeout));
@@ -53,7 +59,42 @@ pub async fn call(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, C
     })
 }
 
-async fn exchange(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+async fn exchange(client: &HandlerClient, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+    match &client.plain {
+        Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call).await,
+        _ => exchange_in_general(&client.general, call).await,
+    }
+}
+
+async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+    for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
+        call.headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    let request = http1::Request {
+        method: &call.method,
+        authority: &call.url[Position::BeforeHost..Position::AfterPort],
+        target: &call.url[Position::BeforePath..Position::AfterQuery],
+        headers: &call.headers,
+        body: &call.body,
+        may_repeat: false,
+        answer_bytes_max: call.answer_bytes_max,
+    };
+    let http1::Answer { status, headers, body } = plain.exchange(request).await?;
+    let body = match Encoding::of(&headers) {
+        Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
+            encoding.decode(&body, call.answer_bytes_max).map(Bytes::from).map_err(fault_of_decoding)?
+        }
+        // Nobody has asked for another one, so what comes is taken as it is.
+        _ => body,
+    };
+    Ok(WebhookAnswer { status, headers, body })
+}
+
+fn fault_of_decoding(error: RequestError) -> Fault {
+    if error.status == 413 { Fault::TooLarge } else { Fault::Broken }
+}
+
+async fn exchange_in_general(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
     let mut request = Request::new(call.method, call.url);
     *request.headers_mut() = call.headers;
     if !call.body.is_empty() {

@@ -1,27 +1,40 @@
 //! Calling handlers.
 
 pub mod call;
-pub mod resolver;
 pub mod signature;
 
 use std::sync::Arc;
 
 use reqwest::{Certificate, Client, Identity};
 
-use resolver::Filtered;
-
 use zeroize::Zeroizing;
 
 use crate::client::PerThread;
+use crate::client::http1::Pool;
+use crate::client::resolver::Filtered;
 use crate::config::settings::Handlers;
 
 /// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
-pub fn clients(settings: &Handlers) -> Result<PerThread<Client>, String> {
+pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
     let settings = settings.clone();
-    PerThread::new(move || client(&settings))
+    PerThread::new(move || {
+        let resolver = Filtered { link_local: settings.allow_link_local, private: settings.allow_private };
+        let plain = Pool::new(resolver, settings.connect_timeout, settings.pool_idle_timeout);
+        let plain = (!settings.use_environment_proxy).then(|| Arc::new(plain));
+        Ok(HandlerClient { general: client(&settings)?, plain })
+    })
+}
+
+/// What calls handlers.
+#[derive(Clone)]
+pub struct HandlerClient {
+    /// With TLS, over a proxy, and for those who know callers.
+    pub general: Client,
+    /// In clear text, unless there may be a proxy.
+    pub plain: Option<Arc<Pool>>,
 }
 
 fn client(settings: &Handlers) -> Result<Client, String> {

@@ -96,6 +96,12 @@ fn the_next_request_may_come_early(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(200), Box::new(Reply::json("1"))));
     let pillion = before(engines, &handlers, "");
+    // Unless the last one was said to be the last.
+    let bytes = String::from_utf8_lossy(&post(COUNT)).replace("Host: a", "Host: a\r\nConnection: close");
+    let mut client = pillion.client();
+    client.send(&[bytes.as_bytes(), &post(COUNT)].concat());
+    assert_eq!(client.answer().expect("an answer").header("connection"), Some("close"));
+    assert!(client.is_closed());
     let plain = "{ productById(id: 1) { name } }";
     let plains = r#"{"data":{"productById":{"name":"City bicycle"}}}"#;
     for pause in [Duration::ZERO, Duration::from_millis(100)] {

@@ -3,12 +3,16 @@
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use hyper_util::client::legacy::connect::dns;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::model::address::{is_link_local_or_metadata, is_private};
 
 /// The system's resolver, without addresses that may not be connected to.
+#[derive(Clone, Copy, Debug)]
 pub struct Filtered {
     /// Are link-local and metadata addresses allowed?
     pub link_local: bool,
@@ -17,28 +21,50 @@ pub struct Filtered {
 }
 
 impl Filtered {
+    /// Whatever the system says.
+    pub const NOTHING: Self = Self { link_local: true, private: true };
+
     fn allows(&self, address: IpAddr) -> bool {
         (self.link_local || !is_link_local_or_metadata(address)) && (self.private || !is_private(address))
+    }
+
+    async fn look_up(self, name: String) -> Found {
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+        let count = found.len();
+        let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| self.allows(address.ip())).collect();
+        if allowed.is_empty() && count > 0 {
+            let message = format!("{name} has only addresses that are not allowed");
+            tracing::warn!(
+                reason = message,
+                "a handler is not called; see handlers.allow_link_local and handlers.allow_private"
+            );
+            return Err(Box::<dyn Error + Send + Sync>::from(message));
+        }
+        Ok(allowed.into_iter())
     }
 }
 
 impl Resolve for Filtered {
     fn resolve(&self, name: Name) -> Resolving {
-        let filter = Self { ..*self };
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let count = found.len();
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| filter.allows(address.ip())).collect();
-            if allowed.is_empty() && count > 0 {
-                let message = format!("{} has only addresses that are not allowed", name.as_str());
-                tracing::warn!(
-                    reason = message,
-                    "a handler is not called; see handlers.allow_link_local and handlers.allow_private"
-                );
-                return Err(Box::<dyn Error + Send + Sync>::from(message));
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
+        let found = self.look_up(name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(found.await?) as Addrs) })
+    }
+}
+
+/// Addresses, or why there are none.
+type Found = Result<std::vec::IntoIter<SocketAddr>, Box<dyn Error + Send + Sync>>;
+
+impl tower::Service<dns::Name> for Filtered {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Found> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        Box::pin(self.look_up(name.as_str().to_owned()))
     }
 }
 
