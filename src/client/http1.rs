@@ -75,7 +75,30 @@ impl Pool {
     /// # Errors
     /// [`Fault`].
     pub async fn exchange(&self, request: Request<'_>) -> Result<Answer, Fault> {
-        let head = encode(&request);
+        let (head, mut connection) = self.send(&request).await?;
+        let framing = framing(request.method, &head)?;
+        let body = connection.read_body(framing, request.answer_bytes_max).await?;
+        if head.is_persistent && framing != Framing::UntilEnd {
+            self.put(request.authority, connection);
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// Sends a request and reads the head of the answer.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, Fault> {
+        let (head, connection) = self.send(&request).await?;
+        let left = framing(request.method, &head)?;
+        let Head { status, headers, is_persistent } = head;
+        let is_kept = is_persistent && left != Framing::UntilEnd;
+        let source = Source { pool: self, authority: request.authority, connection, is_kept };
+        Ok(Streamed { status, headers, left, source: Some(source), in_chunk: 0 })
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<(Head, Connection), Fault> {
+        let head = encode(request);
         let mut old = self.take(request.authority);
         loop {
             let is_old = old.is_some();
@@ -83,13 +106,8 @@ impl Pool {
                 Some(connection) => connection,
                 None => self.connect(request.authority).await?,
             };
-            match connection.exchange(&head, &request).await {
-                Ok((answer, is_kept)) => {
-                    if is_kept {
-                        self.put(request.authority, connection);
-                    }
-                    return Ok(answer);
-                }
+            match connection.ask(&head, request.body).await {
+                Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
                 Err(Failure::Unsent) if is_old => {}
                 Err(Failure::Unanswered) if is_old && request.may_repeat => {}
@@ -129,6 +147,10 @@ impl Pool {
     }
 
     fn put(&self, authority: &str, connection: Connection) {
+        if !connection.buffer.is_empty() {
+            // Somebody answers what nobody has asked.
+            return;
+        }
         let mut idle = self.idle();
         let entry = (Instant::now(), connection);
         match idle.get_mut(authority) {
@@ -176,14 +198,9 @@ impl Connection {
         self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// The answer, and whether the connection can be used again.
-    async fn exchange(&mut self, head: &[u8], request: &Request<'_>) -> Result<(Answer, bool), Failure> {
-        self.write(head, request.body).await?;
-        let head = self.read_head().await?;
-        let framing = framing(request.method, &head)?;
-        let body = self.read_body(framing, request.answer_bytes_max).await?;
-        let is_kept = head.is_persistent && framing != Framing::UntilEnd && self.buffer.is_empty();
-        Ok((Answer { status: head.status, headers: head.headers, body }, is_kept))
+    async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, Failure> {
+        self.write(head, body).await?;
+        self.read_head().await
     }
 
     /// Head and body at once, as far as the system takes them.
@@ -258,11 +275,25 @@ impl Connection {
                 self.read_more(size + 2 - self.buffer.len()).await?;
             }
             let chunk = self.buffer.split_to(size);
-            if self.buffer.split_to(2) != b"\r\n"[..] {
-                return Err(Fault::Broken);
-            }
+            self.end_chunk().await?;
             if body.is_empty() { body = chunk } else { body.extend_from_slice(&chunk) }
         }
+    }
+
+    async fn end_chunk(&mut self) -> Result<(), Fault> {
+        while self.buffer.len() < 2 {
+            self.read_more(READ_BYTES).await?;
+        }
+        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(Fault::Broken) }
+    }
+
+    /// What has come, at most `max` bytes of it; waits for more if that is nothing. Empty at the end of the connection.
+    async fn read_piece(&mut self, max: usize) -> Result<Bytes, Fault> {
+        if self.buffer.is_empty() {
+            self.read_some(max.min(PIECE_BYTES)).await?;
+        }
+        let length = self.buffer.len().min(max);
+        Ok(self.buffer.split_to(length).freeze())
     }
 
     async fn read_chunk_size(&mut self) -> Result<u64, Fault> {
@@ -306,6 +337,78 @@ impl Connection {
         self.buffer.reserve(room);
         self.stream.read_buf(&mut self.buffer).await.map_err(|_| Fault::Broken)
     }
+}
+
+/// Bytes of a body that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// An answer whose body comes in pieces. When it is dropped before its end, so is its connection.
+pub struct Streamed<'r> {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    left: Framing,
+    /// Bytes that are left of a chunk.
+    in_chunk: usize,
+    /// `None` after the end.
+    source: Option<Source<'r>>,
+}
+
+struct Source<'r> {
+    pool: &'r Pool,
+    authority: &'r str,
+    connection: Connection,
+    is_kept: bool,
+}
+
+impl Streamed<'_> {
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        let Some(source) = &mut self.source else { return Ok(None) };
+        let connection = &mut source.connection;
+        let piece = match &mut self.left {
+            Framing::Length(0) => Bytes::new(),
+            Framing::UntilEnd => connection.read_piece(usize::MAX).await?,
+            Framing::Length(left) => {
+                let piece = some(connection.read_piece(*left).await?)?;
+                *left -= piece.len();
+                piece
+            }
+            Framing::Chunked => {
+                if self.in_chunk == 0 {
+                    let size = connection.read_chunk_size().await?;
+                    self.in_chunk = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+                }
+                if self.in_chunk == 0 {
+                    connection.read_trailers().await?;
+                    Bytes::new()
+                } else {
+                    let piece = some(connection.read_piece(self.in_chunk).await?)?;
+                    self.in_chunk -= piece.len();
+                    if self.in_chunk == 0 {
+                        connection.end_chunk().await?;
+                    }
+                    piece
+                }
+            }
+        };
+        if !piece.is_empty() {
+            return Ok(Some(piece));
+        }
+        if let Some(Source { pool, authority, connection, is_kept: true }) = self.source.take() {
+            pool.put(authority, connection);
+        }
+        Ok(None)
+    }
+}
+
+/// Not the end of the connection.
+fn some(piece: Bytes) -> Result<Bytes, Fault> {
+    if piece.is_empty() { Err(Fault::Broken) } else { Ok(piece) }
 }
 
 /// Request line and headers.
@@ -439,6 +542,25 @@ mod tests {
         Ok((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
+    /// The same in pieces.
+    async fn ask_for_pieces(authority: &str) -> Result<(u16, String), Fault> {
+        let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from("{}"));
+        let request = Request {
+            method: &Method::POST,
+            authority,
+            target: "/",
+            headers: &headers,
+            body: &body,
+            may_repeat: false,
+            answer_bytes_max: 0,
+        };
+        let (mut answer, mut text) = (pool.stream(request).await?, String::new());
+        while let Some(piece) = answer.next_chunk().await? {
+            text += &String::from_utf8_lossy(&piece);
+        }
+        Ok((answer.status.as_u16(), text))
+    }
+
     #[tokio::test]
     async fn answers_end_where_they_say() {
         let good = |text: &str| Ok((200, text.to_owned()));
@@ -476,6 +598,14 @@ mod tests {
             let authority = server(bytes, 1);
             let got = ask(&pool(), &authority, Method::POST, true).await;
             assert_eq!(got, *wanted, "{}", String::from_utf8_lossy(bytes));
+            let got = ask_for_pieces(&server(bytes, 1)).await;
+            // There it is for others to say how much is too much; what is announced must come.
+            let wanted = match wanted {
+                Err(Fault::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
+                Err(Fault::TooLarge) => &Err(Fault::Broken),
+                other => other,
+            };
+            assert_eq!(got, *wanted, "in pieces: {}", String::from_utf8_lossy(bytes));
         }
         let authority = server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 1);
         assert_eq!(ask(&pool(), &authority, Method::HEAD, false).await, good(""));

@@ -87,11 +87,17 @@ const GRACE: Duration = Duration::from_secs(10);
 /// After that it comes at this pace, from its beginning.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
-/// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it.
+/// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it. pingora can
+/// send it on afterwards if it `is_replayed`.
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read(session: &mut ServerSession, bytes_max: usize, share: &mut Share) -> Result<Bytes, BodyError> {
+pub async fn read(
+    session: &mut ServerSession,
+    bytes_max: usize,
+    share: &mut Share,
+    is_replayed: bool,
+) -> Result<Bytes, BodyError> {
     let announced = session.get_header(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > bytes_max) {
         return Err(too_large(bytes_max).into());
@@ -99,7 +105,9 @@ pub async fn read(session: &mut ServerSession, bytes_max: usize, share: &mut Sha
     if session.get_header(header::EXPECT).is_some() {
         session.write_continue_response().await.map_err(BodyError::Broken)?;
     }
-    session.enable_retry_buffering();
+    if is_replayed {
+        session.enable_retry_buffering();
+    }
     let (began, mut bytes) = (Instant::now(), 0);
     let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = session.read_request_body().await.map_err(BodyError::Broken)? {

@@ -1,19 +1,19 @@
-//! A request whose whole body has been read and found to be none of ours, sent on by hand. pingora replays only what
-//! fits its retry buffer of 64 KiB.
+//! A request whose whole body has been read and found to be none of ours, sent on by hand: pingora's own way costs more, and
+//! replays only what fits its retry buffer of 64 KiB.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::gone::unless_gone;
 use super::visit::add_host;
 use crate::protocol::hop_by_hop::end_to_end;
-use crate::upstream::client::next_chunk;
-use crate::upstream::{Engine, UpstreamError};
+use crate::upstream::{self, Engine, UpstreamError};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -22,18 +22,25 @@ pub enum Forwarded {
     Done,
     /// No byte of an answer has been passed on; the client can be told.
     Failed(UpstreamError),
+    /// The client has gone.
+    Gone,
     /// The answer broke off half-way; the connection must go, so that nobody takes half for the whole.
     Cut,
 }
 
-/// Sends a POST on and streams the answer back.
+/// Sends a POST on and streams the answer back, for as long as the client is there.
 pub async fn forward(engine: &Engine, session: &mut ServerSession, body: Bytes, may_repeat: bool) -> Forwarded {
-    let head = session.req_header();
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let response = engine.forward(&path, &request_headers(engine, session), body, may_repeat).await;
-    match response {
-        Err(error) => Forwarded::Failed(error),
-        Ok(response) => match stream_back(response, session, engine.settings().idle_timeout).await {
+    let path = session.req_header().uri.path_and_query().map_or("/", |path| path.as_str());
+    let address = match engine.address(path) {
+        Ok(address) => address,
+        Err(error) => return Forwarded::Failed(error),
+    };
+    let headers = request_headers(engine, session);
+    let asked = pin!(engine.forward(&address, &headers, &body, may_repeat));
+    match unless_gone(session, asked).await {
+        None => Forwarded::Gone,
+        Some(Err(error)) => Forwarded::Failed(error),
+        Some(Ok(answer)) => match stream_back(answer, session, engine.settings().idle_timeout).await {
             Ok(()) => Forwarded::Done,
             Err(Cut) => Forwarded::Cut,
         },
@@ -58,12 +65,17 @@ fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
 
 struct Cut;
 
-async fn stream_back(response: Response<Incoming>, session: &mut ServerSession, idle: Duration) -> Result<(), Cut> {
-    let (head, mut body) = response.into_parts();
-    let head = response_head(head.status, &head.headers, session.req_header().version).ok_or(Cut)?;
+async fn stream_back(
+    mut answer: upstream::Forwarded<'_>,
+    session: &mut ServerSession,
+    idle: Duration,
+) -> Result<(), Cut> {
+    let (status, headers) = answer.head();
+    let head = response_head(status, headers, session.req_header().version).ok_or(Cut)?;
     session.write_response_header(Box::new(head)).await.map_err(|_| Cut)?;
     loop {
-        let chunk = tokio::time::timeout(idle, next_chunk(&mut body)).await.map_err(|_| Cut)?;
+        let next = pin!(tokio::time::timeout(idle, answer.next_chunk()));
+        let chunk = unless_gone(session, next).await.ok_or(Cut)?.map_err(|_| Cut)?;
         let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
         session.write_response_body(chunk, false).await.map_err(|_| Cut)?;
     }

@@ -26,7 +26,7 @@ pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context)
     let mut share = gate.budget.share();
     let read = async {
         let encoding = Encoding::of(&session.req_header().headers)?;
-        let wire = body::read(session, bytes_max, &mut share).await?;
+        let wire = body::read(session, bytes_max, &mut share, !gate.world.engine.is_plain()).await?;
         let decoded = match encoding {
             Encoding::Identity => None,
             encoding => Some(encoding.decode(&wire, bytes_max)?),

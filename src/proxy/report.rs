@@ -34,7 +34,7 @@ pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
 pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
     let mut share = gate.budget.share();
-    let body = match body::read(session, limits.handler_answer_bytes_max, &mut share).await {
+    let body = match body::read(session, limits.handler_answer_bytes_max, &mut share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType};
 
 use super::body::{self, BodyError};
 use super::forward::{Forwarded, forward};
@@ -251,7 +252,7 @@ async fn look_at_body(
         let message = "a document with an action in it must be in the body of a POST, not in its URL";
         return Err(RequestError::new(400, guard::BAD_REQUEST, message).into());
     }
-    let wire = body::read(session, bytes_max, share).await?;
+    let wire = body::read(session, bytes_max, share, !gate.world.engine.is_plain()).await?;
     ctx.body_was_read = true;
     let decoded = match encoding {
         Encoding::Identity => None,
@@ -286,7 +287,7 @@ pub(super) async fn pass(
     ctx: &mut Context,
     body: Bytes,
 ) -> pingora::Result<bool> {
-    if !session.retry_buffer_truncated() {
+    if !gate.world.engine.is_plain() && !session.retry_buffer_truncated() {
         return Ok(false);
     }
     let is_plain = !session.req_header().headers.contains_key(http::header::CONTENT_ENCODING);
@@ -294,6 +295,7 @@ pub(super) async fn pass(
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
     match Box::pin(forward(&gate.world.engine, session, body, may_repeat)).await {
         Forwarded::Done => {}
+        Forwarded::Gone => return Err(Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down()),
         Forwarded::Cut => session.shutdown().await,
         Forwarded::Failed(error) => drop(tell_upstream_error(gate, session, ctx, &error).await),
     }

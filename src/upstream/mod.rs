@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 
 use client::Client;
 
-use crate::client::http1::{self, Pool};
+use crate::client::http1::{self, Pool, Streamed};
 use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
@@ -82,6 +82,36 @@ pub struct Engine {
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
     tls: Arc<ClientConfig>,
+}
+
+/// The engine's answer to a client's own request, whose body comes in pieces.
+pub enum Forwarded<'f> {
+    /// In clear text.
+    Plain(Streamed<'f>),
+    /// With TLS or over HTTP/2.
+    General(Response<Incoming>),
+}
+
+impl Forwarded<'_> {
+    /// Its head.
+    #[must_use]
+    pub fn head(&self) -> (StatusCode, &HeaderMap) {
+        match self {
+            Self::Plain(answer) => (answer.status, &answer.headers),
+            Self::General(answer) => (answer.status(), answer.headers()),
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self {
+            Self::Plain(answer) => answer.next_chunk().await,
+            Self::General(answer) => client::next_chunk(answer.body_mut()).await,
+        }
+    }
 }
 
 /// One question to the engine.
@@ -214,19 +244,49 @@ impl Engine {
         self.plain.iter().flat_map(PerThread::all).for_each(|pool| pool.sweep());
     }
 
-    /// Sends a request of a client as it is, and waits for the head of the answer.
+    /// Is it asked in clear text over HTTP/1.1?
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// Where a client's request for this path goes.
+    ///
+    /// # Errors
+    /// When it is no path.
+    pub fn address(&self, path: &str) -> Result<Uri, UpstreamError> {
+        self.uri(path).map_err(|fault| error_of(fault, 0))
+    }
+
+    /// Sends a client's POST as it is, and waits for the head of the answer.
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn forward(
-        &self,
-        path: &str,
-        headers: &HeaderMap,
-        body: Bytes,
+    pub async fn forward<'f>(
+        &'f self,
+        address: &'f Uri,
+        headers: &'f HeaderMap,
+        body: &'f Bytes,
         may_repeat: bool,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let uri = self.uri(path).map_err(|fault| error_of(fault, 0))?;
-        let answer = client::send(self.clients.here(), uri, || headers.clone(), body, may_repeat);
+    ) -> Result<Forwarded<'f>, UpstreamError> {
+        let answer = async {
+            let Some(plain) = &self.plain else {
+                let here = self.clients.here();
+                let answer = client::send(here, address.clone(), || headers.clone(), body.clone(), may_repeat).await?;
+                return Ok(Forwarded::General(answer));
+            };
+            let request = http1::Request {
+                method: &Method::POST,
+                authority: address.authority().map_or("", Authority::as_str),
+                target: address.path_and_query().map_or("/", PathAndQuery::as_str),
+                headers,
+                body,
+                may_repeat,
+                // It is passed on as it comes.
+                answer_bytes_max: usize::MAX,
+            };
+            plain.here().stream(request).await.map(Forwarded::Plain)
+        };
         let answer = tokio::time::timeout(self.settings.timeout, answer).await;
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
     }

@@ -70,6 +70,8 @@ fn few_descriptors_are_left(engines: &Engines) {
     let mut idle: Vec<Client> = Vec::new();
     wait_until("too many connections", || {
         idle.push(pillion.client());
+        // It looks five times a second.
+        std::thread::sleep(Duration::from_millis(30));
         idle.len() >= 60 && {
             let answer = ask();
             answer.status() == 503 && answer.text().contains("descriptors")
