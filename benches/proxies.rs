@@ -1,5 +1,6 @@
-//! `make bench`: nginx as a plain proxy, a plain pingora proxy and Pillion, one after the other in every round, before
-//! the same upstream and handler (nginx with files). The proxy has one processor, load and upstream have the other.
+//! `make bench`: nginx as a plain proxy, a plain pingora proxy, a gateway on Node that does the same job
+//! (`benches/peers/stitching.mjs`) and Pillion, one after the other in every round, before the same upstream and handler
+//! (nginx with files). The proxy has one processor, load and upstream have the other.
 //! Everything is given as a ratio to the plain pingora proxy in the same round, because machines are noisy.
 
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
@@ -97,7 +98,26 @@ struct Proxy {
     name: &'static str,
     port: u16,
     process: Process,
-    is_pillion: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Passes everything on.
+    Plain,
+    /// Knows the small schema, and calls the handler.
+    Gateway,
+    Pillion,
+}
+
+impl Proxy {
+    fn can(&self, scenario: &Scenario) -> bool {
+        match self.kind {
+            Kind::Plain => scenario.is_plain,
+            Kind::Gateway => scenario.path == PLAIN.path,
+            Kind::Pillion => true,
+        }
+    }
 }
 
 struct Bench {
@@ -141,12 +161,16 @@ impl Bench {
         let mut proxies = Vec::new();
         let port = free_port()?;
         let process = start_nginx(&folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?;
-        proxies.push(Proxy { name: "nginx", port, process, is_pillion: false });
+        proxies.push(Proxy { name: "nginx", port, process, kind: Kind::Plain });
         let port = free_port()?;
         let plain = std::env::current_exe()?;
         let arguments = ["plain-proxy".to_owned(), format!("127.0.0.1:{port}"), upstream.clone()];
         let process = start_pinned(PROXY_CPU, &plain, &arguments)?;
-        proxies.push(Proxy { name: "plain pingora", port, process, is_pillion: false });
+        proxies.push(Proxy { name: "plain pingora", port, process, kind: Kind::Plain });
+        wait_for(port)?;
+        let port = free_port()?;
+        let process = start_gateway(port, &upstream)?;
+        proxies.push(Proxy { name: "a stitching gateway on Node", port, process, kind: Kind::Gateway });
         wait_for(port)?;
         let mut start = Duration::ZERO;
         let mut idle_kib = 0;
@@ -163,7 +187,7 @@ impl Bench {
             start = started.elapsed();
             std::thread::sleep(Duration::from_secs(1));
             idle_kib = memory_kib(&process, "VmRSS")?;
-            proxies.push(Proxy { name, port, process, is_pillion: true });
+            proxies.push(Proxy { name, port, process, kind: Kind::Pillion });
         }
         let number =
             |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -202,7 +226,7 @@ impl Bench {
         for (index, scenario) in SCENARIOS.iter().enumerate() {
             let base = scenario.base;
             for (position, proxy) in self.proxies.iter().enumerate() {
-                if !scenario.is_plain && !proxy.is_pillion {
+                if !proxy.can(scenario) {
                     continue;
                 }
                 let row = &results[index][position];
@@ -235,7 +259,7 @@ impl Bench {
         for round in 0..self.rounds {
             for (scenario, results) in scenarios.iter().zip(&mut results) {
                 for (proxy, results) in self.proxies.iter().zip(results) {
-                    if scenario.is_plain || proxy.is_pillion {
+                    if proxy.can(scenario) {
                         let measured = self.measure(scenario, proxy)?;
                         println!(
                             "round {} · {} · {}: {:.0}/s",
@@ -316,14 +340,17 @@ impl Bench {
         }
         let crowded = memory_kib(&pillion.process, "VmRSS")?;
         let mib = |kib: u64| kib / 1024;
+        let gateway = self.proxies.iter().find(|proxy| proxy.kind == Kind::Gateway);
+        let gateway = gateway.map_or(Ok(0), |gateway| memory_kib(&gateway.process, "VmHWM"))?;
         Ok(format!(
             "\nPillion with 1,000 actions: started in {} ms; resident memory {} MiB idle, {} MiB with 1,000 \
             open connections that have each made a mixed request, {} MiB at the peak of the load above, introspection \
-            left out.\n",
+            left out. The gateway on Node: {} MiB at the peak.\n",
             self.start.as_millis(),
             mib(self.idle_kib),
             mib(crowded),
-            mib(peak)
+            mib(peak),
+            mib(gateway)
         ))
     }
 }
@@ -358,6 +385,15 @@ fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Pro
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", cpu]).arg(program).args(arguments);
     Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+}
+
+fn start_gateway(port: u16, upstream: &str) -> Fallible<Process> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", PROXY_CPU]).arg(folder.join("tests/engines/node.sh"));
+    command.arg(folder.join("benches/peers/stitching.mjs")).env("PORT", port.to_string()).env("UPSTREAM", upstream);
+    command.env("NODE_ENV", "production").stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(Process(command.spawn()?))
 }
 
 fn start_pillion(metadata: &Path, port: u16, admin: u16, upstream: &str) -> Fallible<Process> {

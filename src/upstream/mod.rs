@@ -20,7 +20,8 @@ use rustls::ClientConfig;
 
 use client::Client;
 
-use crate::client::http1::{self, Pool, Streamed};
+use crate::client::message;
+use crate::client::pool::{Pool, Streamed};
 use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
@@ -225,7 +226,7 @@ impl Engine {
     }
 
     async fn exchange_plainly(&self, plain: &Pool, uri: &Uri, question: &Question<'_>) -> Result<EngineReply, Fault> {
-        let request = http1::Request {
+        let request = message::Request {
             method: &Method::POST,
             authority: uri.authority().map_or("", Authority::as_str),
             target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
@@ -234,7 +235,7 @@ impl Engine {
             may_repeat: question.may_repeat,
             answer_bytes_max: question.answer_bytes_max,
         };
-        let http1::Answer { status, headers, body } = plain.exchange(request).await?;
+        let message::Answer { status, headers, body } = plain.exchange(request).await?;
         let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         Ok(EngineReply { status, body, set_cookies })
     }
@@ -275,7 +276,7 @@ impl Engine {
                 let answer = client::send(here, address.clone(), || headers.clone(), body.clone(), may_repeat).await?;
                 return Ok(Forwarded::General(answer));
             };
-            let request = http1::Request {
+            let request = message::Request {
                 method: &Method::POST,
                 authority: address.authority().map_or("", Authority::as_str),
                 target: address.path_and_query().map_or("/", PathAndQuery::as_str),

@@ -11,7 +11,8 @@ use url::Position;
 use super::HandlerClient;
 use crate::action::answer::CallFault;
 use crate::client::decode::Encoding;
-use crate::client::http1::{self, Pool};
+use crate::client::message;
+use crate::client::pool::Pool;
 use crate::client::{Fault, fault_of, read_body};
 use crate::model::response::RequestError;
 
@@ -70,7 +71,7 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
     for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
         call.headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    let request = http1::Request {
+    let request = message::Request {
         method: &call.method,
         authority: &call.url[Position::BeforeHost..Position::AfterPort],
         target: &call.url[Position::BeforePath..Position::AfterQuery],
@@ -79,10 +80,10 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
         may_repeat: false,
         answer_bytes_max: call.answer_bytes_max,
     };
-    let http1::Answer { status, headers, body } = plain.exchange(request).await?;
+    let message::Answer { status, headers, body } = plain.exchange(request).await?;
     let body = match Encoding::of(&headers) {
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
-            encoding.decode(&body, call.answer_bytes_max).map(Bytes::from).map_err(fault_of_decoding)?
+            encoding.decode(&body, call.answer_bytes_max).map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
         // Nobody has asked for another one, so what comes is taken as it is.
         _ => body,
@@ -90,7 +91,7 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
     Ok(WebhookAnswer { status, headers, body })
 }
 
-fn fault_of_decoding(error: RequestError) -> Fault {
+fn fault_of_decoding(error: &RequestError) -> Fault {
     if error.status == 413 { Fault::TooLarge } else { Fault::Broken }
 }
 

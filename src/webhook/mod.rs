@@ -10,7 +10,7 @@ use reqwest::{Certificate, Client, Identity};
 use zeroize::Zeroizing;
 
 use crate::client::PerThread;
-use crate::client::http1::Pool;
+use crate::client::pool::Pool;
 use crate::client::resolver::Filtered;
 use crate::config::settings::Handlers;
 

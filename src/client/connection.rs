@@ -1,0 +1,226 @@
+//! One connection in clear text: a message out, and of the answer what is asked for.
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, IoSlice};
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Fault;
+use super::message::{Framing, Head, parse_head};
+
+/// Why there is no answer, as far as it decides whether to try again.
+pub enum Failure {
+    /// Not a byte of the request has gone out.
+    Unsent,
+    /// Not a byte of an answer has come.
+    Unanswered,
+    /// Nothing that another attempt would change.
+    Final(Fault),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Final(fault)
+    }
+}
+
+/// A connection and what has been read of it.
+pub struct Connection {
+    stream: TcpStream,
+    /// What has been read and not been used.
+    buffer: BytesMut,
+}
+
+/// Bytes that are asked for at a time.
+const READ_BYTES: usize = 4096;
+
+/// Bytes of an answer's head, and of the trailers after its body.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+impl Connection {
+    /// Nothing has been said on it.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// Has something come that nobody has asked for?
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Is it open, with nothing on it that nobody has asked for?
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Sends a message and reads the head of its answer.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, Failure> {
+        self.write(head, body).await?;
+        self.read_head().await
+    }
+
+    /// Head and body at once, as far as the system takes them.
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Failure> {
+        let stream = &mut self.stream;
+        let both = [IoSlice::new(head), IoSlice::new(body)];
+        let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
+        let written = first.map_err(|_| Failure::Unsent)?;
+        for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
+            // The other side may have answered and closed before it has read all.
+            if !part.is_empty() && self.stream.write_all(part).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_head(&mut self) -> Result<Head, Failure> {
+        loop {
+            if !self.buffer.is_empty()
+                && let Some(head) = parse_head(&mut self.buffer)?
+            {
+                match head.status.as_u16() {
+                    // Nobody has asked for another protocol.
+                    101 => return Err(Fault::Broken.into()),
+                    100..=199 => continue,
+                    _ => return Ok(head),
+                }
+            }
+            let is_untouched = self.buffer.is_empty();
+            if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
+                return Err(if is_untouched { Failure::Unanswered } else { Fault::Broken.into() });
+            }
+        }
+    }
+
+    /// A whole body, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn read_body(&mut self, framing: Framing, bytes_max: usize) -> Result<Bytes, Fault> {
+        match framing {
+            Framing::Length(length) if length > bytes_max => Err(Fault::TooLarge),
+            Framing::Length(length) => {
+                while self.buffer.len() < length {
+                    self.read_more(length - self.buffer.len()).await?;
+                }
+                Ok(self.buffer.split_to(length).freeze())
+            }
+            Framing::Chunked => self.read_chunks(bytes_max).await,
+            Framing::UntilEnd => {
+                while self.buffer.len() <= bytes_max {
+                    if self.read_some(READ_BYTES).await? == 0 {
+                        return Ok(self.buffer.split().freeze());
+                    }
+                }
+                Err(Fault::TooLarge)
+            }
+        }
+    }
+
+    /// RFC 9112, section 7.1.
+    async fn read_chunks(&mut self, bytes_max: usize) -> Result<Bytes, Fault> {
+        let mut body = BytesMut::new();
+        loop {
+            let size = self.read_chunk_size().await?;
+            if size == 0 {
+                self.read_trailers().await?;
+                return Ok(body.freeze());
+            }
+            let size = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+            if size > bytes_max.saturating_sub(body.len()) {
+                return Err(Fault::TooLarge);
+            }
+            while self.buffer.len() < size + 2 {
+                self.read_more(size + 2 - self.buffer.len()).await?;
+            }
+            let chunk = self.buffer.split_to(size);
+            self.end_chunk().await?;
+            if body.is_empty() { body = chunk } else { body.extend_from_slice(&chunk) }
+        }
+    }
+
+    /// What stands after the bytes of a chunk.
+    ///
+    /// # Errors
+    /// [`Fault::Broken`] if it is something else.
+    pub async fn end_chunk(&mut self) -> Result<(), Fault> {
+        while self.buffer.len() < 2 {
+            self.read_more(READ_BYTES).await?;
+        }
+        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(Fault::Broken) }
+    }
+
+    /// What has come, at most `max` bytes of it; waits for more if that is nothing. Empty at the end of the connection.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn read_piece(&mut self, max: usize) -> Result<Bytes, Fault> {
+        if self.buffer.is_empty() {
+            self.read_some(max.min(PIECE_BYTES)).await?;
+        }
+        let length = self.buffer.len().min(max);
+        Ok(self.buffer.split_to(length).freeze())
+    }
+
+    /// How long the next chunk is; the last one is empty.
+    ///
+    /// # Errors
+    /// [`Fault::Broken`] for what is no number.
+    pub async fn read_chunk_size(&mut self) -> Result<u64, Fault> {
+        loop {
+            match httparse::parse_chunk_size(&self.buffer) {
+                Ok(httparse::Status::Complete((line, size))) => {
+                    drop(self.buffer.split_to(line));
+                    return Ok(size);
+                }
+                Ok(httparse::Status::Partial) if self.buffer.len() < READ_BYTES => self.read_more(READ_BYTES).await?,
+                _ => return Err(Fault::Broken),
+            }
+        }
+    }
+
+    /// They end with an empty line, and nobody wants them.
+    ///
+    /// # Errors
+    /// When they break off or do not end.
+    pub async fn read_trailers(&mut self) -> Result<(), Fault> {
+        let mut length = 0;
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                if line == b"\r\n"[..] || line == b"\n"[..] {
+                    return Ok(());
+                }
+                length += line.len();
+            }
+            if length + self.buffer.len() > HEAD_BYTES_MAX {
+                return Err(Fault::Broken);
+            }
+            self.read_more(READ_BYTES).await?;
+        }
+    }
+
+    /// At least one byte more, or a fault.
+    async fn read_more(&mut self, room: usize) -> Result<(), Fault> {
+        if self.read_some(room).await? > 0 { Ok(()) } else { Err(Fault::Broken) }
+    }
+
+    /// 0 at the end of the connection.
+    async fn read_some(&mut self, room: usize) -> Result<usize, Fault> {
+        self.buffer.reserve(room);
+        self.stream.read_buf(&mut self.buffer).await.map_err(|_| Fault::Broken)
+    }
+}
+
+/// Bytes of a body that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
