@@ -1,11 +1,11 @@
 //! One connection in clear text: a message out, and of the answer what is asked for.
 
 use std::future::poll_fn;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::Fault;
@@ -32,6 +32,8 @@ pub struct Connection {
     stream: TcpStream,
     /// What has been read and not been used.
     buffer: BytesMut,
+    /// Has every request been taken whole?
+    is_even: bool,
 }
 
 /// Bytes that are asked for at a time.
@@ -44,13 +46,13 @@ impl Connection {
     /// Nothing has been said on it.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), is_even: true }
     }
 
-    /// Has something come that nobody has asked for?
+    /// Is all that was sent taken, and all that has come used?
     #[must_use]
-    pub fn has_more(&self) -> bool {
-        !self.buffer.is_empty()
+    pub fn is_even(&self) -> bool {
+        self.is_even && self.buffer.is_empty()
     }
 
     /// Is it open, with nothing on it that nobody has asked for?
@@ -75,12 +77,26 @@ impl Connection {
         let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
         let written = first.map_err(|_| Failure::Unsent)?;
         for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
-            // The other side may have answered and closed before it has read all.
-            if !part.is_empty() && self.stream.write_all(part).await.is_err() {
-                break;
-            }
+            self.write_rest(part).await;
         }
         Ok(())
+    }
+
+    /// Until all is written, or the other side answers or has gone: it may not want the rest.
+    async fn write_rest(&mut self, mut rest: &[u8]) {
+        while self.is_even && !rest.is_empty() {
+            let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
+            // Either may turn out not to be so.
+            let is_blocked = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
+            if ready.is_readable() {
+                self.is_even = self.stream.try_read_buf(&mut self.buffer).is_err_and(|error| is_blocked(&error));
+            }
+            match self.stream.try_write(rest) {
+                Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if is_blocked(&error) => {}
+                _ => self.is_even = false,
+            }
+        }
     }
 
     async fn read_head(&mut self) -> Result<Head, Failure> {

@@ -117,7 +117,7 @@ impl Pool {
     }
 
     fn put(&self, authority: &str, connection: Connection) {
-        if connection.has_more() {
+        if !connection.is_even() {
             return;
         }
         let mut idle = self.idle();
@@ -319,6 +319,25 @@ mod tests {
         }
         let authority = server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 1);
         assert_eq!(ask(&pool(), &authority, Method::HEAD, false).await, good(""));
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_want_all_of_a_body_may_say_so() {
+        let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
+        // The other side reads a little, answers, and goes on to the next read that never comes.
+        let (pool, method, headers, body) = (pool(), Method::POST, HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
+        let (target, may_repeat, answer_bytes_max) = ("/", false, 10);
+        let request = Request {
+            method: &method,
+            authority: &authority,
+            target,
+            headers: &headers,
+            body: &body,
+            may_repeat,
+            answer_bytes_max,
+        };
+        let answer = pool.exchange(request).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), &answer.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
     fn waiting(pool: &Pool) -> usize {
