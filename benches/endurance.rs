@@ -12,12 +12,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use server::Server;
-use tools::{Fallible, Process, free_port, memory_kib, wait_for};
+use tools::{Fallible, Folder, Process, free_port, memory_kib, wait_for};
 
 /// How often each thing is done that nobody may notice.
 const TIMES: usize = 20;
@@ -34,7 +34,7 @@ const LATE: &str = r#"{"query":"{ late { ok } }"}"#;
 const HANG: &str = r#"{"query":"{ hang { ok } }"}"#;
 
 fn main() -> Fallible<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::new("endure")?;
     let server = Server::start()?;
     let mut report = String::from("# What nobody may notice\n\n");
     for part in [reloads, restarts, overload, hanging, soak] {
@@ -46,22 +46,6 @@ fn main() -> Fallible<()> {
     fs::write(&path, &report)?;
     println!("\n{report}\nwritten to {}", path.display());
     Ok(())
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Fallible<Self> {
-        let folder = std::env::temp_dir().join(format!("pillion-endure-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 struct Pillion {

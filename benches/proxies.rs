@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tools::{Fallible, Process, free_port, median, memory_kib, wait_for};
+use tools::{Fallible, Folder, Process, free_port, median, memory_kib, wait_for};
 
 fn main() -> Fallible<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -121,7 +121,7 @@ impl Proxy {
 }
 
 struct Bench {
-    folder: PathBuf,
+    folder: Folder,
     _upstream: Process,
     proxies: Vec<Proxy>,
     start: Duration,
@@ -151,16 +151,16 @@ const OTHER_CPU: &str = "1";
 
 impl Bench {
     fn new() -> Fallible<Self> {
-        let folder = std::env::temp_dir().join(format!("pillion-bench-{}", std::process::id()));
-        write_site(&folder)?;
+        let folder = Folder::new("bench")?;
+        write_site(&folder.0)?;
         let upstream_port = free_port()?;
         let upstream = format!("127.0.0.1:{upstream_port}");
-        let upstream_process = start_nginx(&folder, "upstream", OTHER_CPU, &upstream_conf(&folder, upstream_port))?;
+        let upstream_process = start_nginx(&folder.0, "upstream", OTHER_CPU, &upstream_conf(&folder.0, upstream_port))?;
         wait_for(upstream_port)?;
 
         let mut proxies = Vec::new();
         let port = free_port()?;
-        let process = start_nginx(&folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?;
+        let process = start_nginx(&folder.0, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?;
         proxies.push(Proxy { name: "nginx", port, process, kind: Kind::Plain });
         let port = free_port()?;
         let plain = std::env::current_exe()?;
@@ -180,7 +180,7 @@ impl Bench {
             ("pillion, 1000 actions", 1000, "merged"),
         ] {
             let (port, admin) = (free_port()?, free_port()?);
-            let metadata = write_metadata(&folder, actions, introspection, &upstream)?;
+            let metadata = write_metadata(&folder.0, actions, introspection, &upstream)?;
             let started = Instant::now();
             let process = start_pillion(&metadata, port, admin, &upstream)?;
             wait_for(port)?;
@@ -277,7 +277,7 @@ impl Bench {
     }
 
     fn measure(&self, scenario: &Scenario, proxy: &Proxy) -> Fallible<Measured> {
-        let script = self.folder.join("post.lua");
+        let script = self.folder.0.join("post.lua");
         let body = format!("{{\\\"query\\\":\\\"{}\\\"}}", scenario.document);
         let mut lua = format!(
             "wrk.method = \"POST\"\nlocal body = \"{body}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\n"
@@ -352,12 +352,6 @@ impl Bench {
             mib(peak),
             mib(gateway)
         ))
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use server::Server;
-use tools::{Fallible, Process, free_port, median, memory_kib, wait_for};
+use tools::{Fallible, Folder, Process, free_port, median, memory_kib, wait_for};
 
 /// Clients at a time while calls are accepted.
 const CLIENTS: usize = 64;
@@ -35,7 +35,7 @@ const PUSHED: usize = 50;
 const DOCUMENT: &str = r#"{"query":"mutation { act }"}"#;
 
 fn main() -> Fallible<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::new("bench-stored")?;
     let server = Server::start()?;
     let postgres = Postgres::start(&folder.0)?;
     let mut report = String::from("# Asynchronous calls and sockets\n\n");
@@ -73,22 +73,6 @@ fn main() -> Fallible<()> {
     fs::write(&path, &report)?;
     println!("\n{report}\nwritten to {}", path.display());
     Ok(())
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Fallible<Self> {
-        let folder = std::env::temp_dir().join(format!("pillion-bench-stored-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 struct Postgres {
