@@ -103,8 +103,12 @@ fn lines_for_some_of_what_goes_well(engines: &Engines) {
     let log = pillion.whole_log("TERM");
     let count =
         |words: &str, more: &str| log.lines().filter(|line| line.contains(words) && line.contains(more)).count();
-    assert_eq!((count("\"request\"", "success"), count("\"request\"", "errors")), (2, 10), "{log}");
-    assert_eq!((count("handler call", "200"), count("handler call", "400")), (2, 10), "{log}");
+    assert_eq!(
+        (count("\"request\"", "\"outcome\":\"success\""), count("\"request\"", "\"outcome\":\"errors\"")),
+        (2, 10),
+        "{log}"
+    );
+    assert_eq!((count("handler call", "\"status\":200"), count("handler call", "\"status\":400")), (2, 10), "{log}");
 }
 
 /// One in a request, one in the loop that takes stored calls, one in such a call.
