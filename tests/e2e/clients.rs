@@ -78,7 +78,7 @@ fn what_nobody_waits_for_is_given_up(engines: &Engines) {
         wait_until("that it is given up", || gone() >= (number + 1) as f64);
     }
     // A stream of HTTP/2 is reset.
-    assert_eq!(ask_over_http2(&pillion, Duration::from_millis(500)), None);
+    assert_eq!(ask_over_http2(&pillion, Duration::from_millis(1500)), None);
     wait_until("that it is given up", || gone() >= 5.0);
     assert_eq!(handlers.take_seen().len(), 1);
     wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
@@ -133,7 +133,7 @@ fn the_next_request_may_come_early(engines: &Engines) {
 fn heads_that_do_not_end(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(1500), Box::new(Reply::json("1"))));
-    let pillion = before(engines, &handlers, "clients: { head_timeout: 500ms, keepalive_timeout: 1s }\n");
+    let pillion = before(engines, &handlers, "clients: { head_timeout: 1s, keepalive_timeout: 1s }\n");
     let closes = |mut client: Client, bytes: &[u8]| {
         let started = Instant::now();
         for byte in bytes.iter().cycle() {
