@@ -27,6 +27,21 @@ pub async fn unless_gone<T>(session: &mut ServerSession, work: Pin<&mut impl Fut
     }
 }
 
+/// The same for what `may_be_given_up`; other work is done to its end.
+pub async fn unless_given_up<T>(
+    session: &mut ServerSession,
+    may_be_given_up: bool,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    if may_be_given_up { unless_gone(session, work).await } else { Some(work.await) }
+}
+
+/// What pingora is told when there is nobody to be answered.
+#[must_use]
+pub fn nobody_there() -> Box<Error> {
+    Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down()
+}
+
 /// Writes the line about a request whose client has gone.
 ///
 /// # Errors
@@ -35,7 +50,7 @@ pub fn gone(gate: &Gate, ctx: &mut Context, visit: &Visit) -> pingora::Result<bo
     let answer = Answer::new(CLIENT_CLOSED, Vec::new(), "client_gone");
     ctx.kind = answer.outcome;
     visit.log(gate, &answer, ctx.started);
-    Err(Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down())
+    Err(nobody_there())
 }
 
 /// What nginx logs in this case; nobody is sent it.

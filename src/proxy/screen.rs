@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
-use pingora::{Error, ErrorType};
 
 use super::body::{self, BodyError};
 use super::forward::{Forwarded, forward};
@@ -137,10 +136,7 @@ struct Work<'w> {
 async fn work_through(gate: &Gate, session: &mut ServerSession, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
     let envelope = work.visit.envelope(gate, ctx, work.is_get);
     let executed = pin!(execute::execute(&gate.world, work.snapshot, &envelope, work.ours));
-    match gone::may_be_given_up(work.ours) {
-        true => gone::unless_gone(session, executed).await,
-        false => Some(executed.await),
-    }
+    gone::unless_given_up(session, gone::may_be_given_up(work.ours), executed).await
 }
 
 /// A form can send GET and some content types without asking first; no page needs to.
@@ -295,7 +291,7 @@ pub(super) async fn pass(
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
     match Box::pin(forward(&gate.world.engine, session, body, may_repeat)).await {
         Forwarded::Done => {}
-        Forwarded::Gone => return Err(Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down()),
+        Forwarded::Gone => return Err(gone::nobody_there()),
         Forwarded::Cut => session.shutdown().await,
         Forwarded::Failed(error) => drop(tell_upstream_error(gate, session, ctx, &error).await),
     }
@@ -347,10 +343,8 @@ async fn work_through_batch(
     elements: &Elements<'_>,
 ) -> Option<Answer> {
     let answered = pin!(answer_batch(gate, ctx, elements));
-    match elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict)) {
-        true => gone::unless_gone(session, answered).await,
-        false => Some(answered.await),
-    }
+    let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict));
+    gone::unless_given_up(session, may_be_given_up, answered).await
 }
 
 /// Every element on its own, in order.
