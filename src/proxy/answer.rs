@@ -1,11 +1,10 @@
 //! Our own answers, written to the client.
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
 
+use super::exchange::Exchange;
 use crate::execute::Answer;
 use crate::protocol::http::ResponseType;
 
@@ -26,49 +25,45 @@ pub struct Manner<'m> {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn write(session: &mut ServerSession, answer: Answer, manner: Manner<'_>) -> pingora::Result<()> {
+pub async fn write(exchange: &mut Exchange<'_>, answer: Answer, manner: Manner<'_>) -> pingora::Result<()> {
     if manner.closes {
-        session.set_keepalive(None);
+        exchange.close();
     }
-    let head = head(&answer, manner)?;
-    session.write_response_header(Box::new(head)).await?;
-    let mut body = Bytes::from(if session.req_header().method == Method::HEAD { Vec::new() } else { answer.body });
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    exchange.write_head(status, headers(&answer, manner).iter()).await?;
+    let mut body = Bytes::from(if exchange.head().method == Method::HEAD { Vec::new() } else { answer.body });
     while body.len() > PIECE_BYTES {
-        session.write_response_body(body.split_to(PIECE_BYTES), false).await?;
+        exchange.write_body(body.split_to(PIECE_BYTES)).await?;
     }
-    session.write_response_body(body, true).await?;
-    session.finish_body().await
+    exchange.finish(body).await
 }
 
 /// A client may take `clients.body_timeout` for each piece of so many bytes, however long the answer is.
 const PIECE_BYTES: usize = 64 * 1024;
 
-fn head(answer: &Answer, manner: Manner<'_>) -> pingora::Result<ResponseHeader> {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut head = ResponseHeader::build_no_case(status, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, manner.response_type.content_type())?;
-    head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-    head.insert_header(HeaderName::from_static("x-request-id"), manner.request_id)?;
+fn headers(answer: &Answer, manner: Manner<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manner.response_type.content_type()));
+    headers.insert(header::CONTENT_LENGTH, answer.body.len().into());
+    if let Ok(id) = HeaderValue::from_str(manner.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
     if let Some(allow) = answer.allow {
-        head.insert_header(header::ALLOW, allow)?;
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
     }
     for (name, value) in &answer.headers {
-        head.append_header(name.clone(), value.clone())?;
+        headers.append(name.clone(), value.clone());
     }
-    add_cors(manner.origin, &mut head)?;
-    Ok(head)
+    add_cors(manner.origin, &mut headers);
+    headers
 }
 
 /// Browsers hide an answer from a page of another origin unless it names that origin. The preflight is the engine's,
 /// so its policy decides whether such a request comes here at all.
-///
-/// # Errors
-/// Never: both names and the value are those of headers already.
-pub fn add_cors(origin: Option<&HeaderValue>, head: &mut ResponseHeader) -> pingora::Result<()> {
+pub fn add_cors(origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
     if let Some(origin) = origin {
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))?;
-        head.insert_header(header::VARY, HeaderValue::from_static("Origin"))?;
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
-    Ok(())
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header;
-use pingora::protocols::http::ServerSession;
 use prometheus::IntGauge;
 
+use super::exchange::Exchange;
 use crate::client::decode::too_large;
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::response::RequestError;
@@ -93,24 +93,24 @@ const BYTES_PER_SECOND_MIN: u64 = 1024;
 /// # Errors
 /// [`BodyError`].
 pub async fn read(
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     bytes_max: usize,
     share: &mut Share,
     is_replayed: bool,
 ) -> Result<Bytes, BodyError> {
-    let announced = session.get_header(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let announced = exchange.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > bytes_max) {
         return Err(too_large(bytes_max).into());
     }
-    if session.get_header(header::EXPECT).is_some() {
-        session.write_continue_response().await.map_err(BodyError::Broken)?;
+    if exchange.head().headers.contains_key(header::EXPECT) {
+        exchange.write_continue().await.map_err(BodyError::Broken)?;
     }
     if is_replayed {
-        session.enable_retry_buffering();
+        exchange.keep_body();
     }
     let (began, mut bytes) = (Instant::now(), 0);
     let mut chunks = Chunks::new(bytes_max);
-    while let Some(chunk) = session.read_request_body().await.map_err(BodyError::Broken)? {
+    while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
         share.grow(chunk.len())?;
         bytes += chunk.len() as u64;
         if is_too_slow(began, bytes) {

@@ -7,14 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use pingora::ErrorType;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
+use pingora::protocols::{ALPN, Stream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
-use super::phases::Gate;
+use super::direct::{Direct, Heard};
+use super::exchange::Exchange;
+use super::guard;
+use super::phases::{Context, Gate};
 use crate::execute::World;
 use crate::telemetry::metrics::Held;
 
@@ -26,23 +32,126 @@ tokio::task_local! {
 /// What clients connect to.
 pub struct Connections {
     requests: Arc<Requests>,
-    world: Arc<World>,
+    gate: Gate,
+}
+
+/// How it goes on with a connection after a request.
+enum Next {
+    Request,
+    /// With pingora.
+    Pingora,
+    End,
 }
 
 impl Connections {
-    /// In front of `proxy`.
+    /// In front of `proxy`, which was made of `gate`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gate>, world: &Arc<World>) -> Self {
-        Self { requests: Arc::new(Requests(Arc::new(proxy))), world: Arc::clone(world) }
+    pub fn new(proxy: HttpProxy<Gate>, gate: Gate) -> Self {
+        Self { requests: Arc::new(Requests(Arc::new(proxy))), gate }
     }
+
+    /// From the first byte to the last.
+    async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        if !speaks_http1(&mut stream).await? {
+            return self.requests.process_new(stream, shutdown).await;
+        }
+        let mut direct = Direct::new(stream);
+        loop {
+            match self.answer(&mut direct).await {
+                Next::Request => {}
+                Next::Pingora => return self.hand_over(direct, shutdown).await,
+                Next::End => return None,
+            }
+        }
+    }
+
+    /// Answers the next request, if it is one of the usual kind.
+    async fn answer(&self, direct: &mut Direct) -> Next {
+        let Self { gate, .. } = self;
+        match direct.hear(|path| self.is_meant(path)).await {
+            Heard::Request => head_was_read(),
+            Heard::Other => return Next::Pingora,
+            Heard::End => return Next::End,
+        }
+        let mut ctx = Context::new(gate);
+        if gate.keeps_nobody() {
+            direct.close();
+        }
+        direct.set_patience(gate.world.configured().settings.body_timeout);
+        let screened = gate.screen(&mut Exchange::Direct(direct), &mut ctx).await;
+        if let Ok(false) = screened {
+            direct.unread_head();
+            return Next::Pingora;
+        }
+        if let Err(error) = &screened {
+            direct.close();
+            if *error.etype() == ErrorType::ReadTimedout && !direct.has_begun() {
+                // Fails only when the client is gone.
+                let _ = tell_timeout(direct).await;
+            }
+        }
+        gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
+        if direct.is_kept() {
+            return Next::Request;
+        }
+        direct.shutdown().await;
+        Next::End
+    }
+
+    fn is_meant(&self, path: &str) -> bool {
+        let world = &self.gate.world;
+        guard::is_graphql_path(path, &world.configured().settings.graphql_paths)
+            && !world.snapshot.load().scanner.is_empty()
+    }
+
+    /// pingora serves all further requests of the connection, as it does by itself.
+    async fn hand_over(&self, direct: Direct, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let (stream, read) = direct.into_parts();
+        let mut session = ServerSession::new_http1(stream);
+        let is_last = *shutdown.borrow();
+        session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
+        session.set_pipelined_prefix(read);
+        let mut kept = self.requests.process_new_http(session, shutdown).await;
+        while let Some((stream, settings)) = kept.map(ReusedHttpStream::consume) {
+            let mut session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+            kept = self.requests.process_new_http(session, shutdown).await;
+        }
+        None
+    }
+}
+
+/// Until the request's own is set.
+const FIRST_KEEPALIVE_SECONDS: u64 = 60;
+
+/// `None` if nothing is said at all.
+async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
+    if stream.get_ssl_digest().is_some() {
+        return Some(!matches!(stream.selected_alpn_proto(), Some(ALPN::H2)));
+    }
+    let mut start = [0; H2_PREFACE.len()];
+    let can_peek = stream.try_peek(&mut start).await.ok()?;
+    Some(!can_peek || start != *H2_PREFACE)
+}
+
+/// With which HTTP/2 begins: RFC 9113, section 3.4.
+const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+async fn tell_timeout(direct: &mut Direct) -> pingora::Result<()> {
+    let nothing = HeaderValue::from_static("0");
+    direct.write_head(StatusCode::REQUEST_TIMEOUT, [(&header::CONTENT_LENGTH, &nothing)].into_iter())?;
+    direct.write_body(b"", true).await
 }
 
 #[async_trait]
 impl ServerApp for Connections {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let metrics = &self.world.metrics;
+        let world = &self.gate.world;
+        let metrics = &world.metrics;
         let _held = Held::new(&metrics.connections);
-        let configured = self.world.configured();
+        let configured = world.configured();
         let max = i64::try_from(configured.settings.limits.connections_max).unwrap_or(i64::MAX);
         if metrics.connections.get() > max {
             metrics.shed.with_label_values(&["connections"]).inc();
@@ -50,7 +159,7 @@ impl ServerApp for Connections {
         }
         let patience = configured.settings.head_timeout;
         let pace = Arc::new(Pace::new(patience));
-        let requests = PACE.scope(Arc::clone(&pace), self.requests.process_new(stream, shutdown));
+        let requests = PACE.scope(Arc::clone(&pace), self.serve(stream, shutdown));
         tokio::select! {
             stream = requests => stream,
             () = pace.too_slow(patience) => {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::answer::add_cors;
+use super::exchange::Exchange;
 use super::phases::{Context, Gate};
+use super::gone;
 use super::visit::{Visit, send};
 use crate::auth::Authenticated;
 use crate::execute::snapshot::Snapshot;
@@ -41,9 +41,9 @@ pub struct Streamed<'s> {
 }
 
 /// Does the client want its answer so?
-pub fn is_meant(session: &ServerSession, ours: &Ours<'_>) -> bool {
+pub fn is_meant(exchange: &Exchange<'_>, ours: &Ours<'_>) -> bool {
     let is_subscription = ours.kind() == Some(OperationKind::Subscription);
-    !ours.is_introspection_only() && wants_events(&session.req_header().headers, is_subscription)
+    !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)
 }
 
 /// Tells the client whatever comes of its operation.
@@ -52,7 +52,7 @@ pub fn is_meant(session: &ServerSession, ours: &Ours<'_>) -> bool {
 /// When the connection broke.
 pub async fn serve(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     streamed: Streamed<'_>,
 ) -> pingora::Result<bool> {
@@ -60,40 +60,41 @@ pub async fn serve(
     let envelope = visit.envelope(gate, ctx, false);
     let authenticated = match identify(&gate.world, snapshot, &envelope, ours).await {
         Ok(authenticated) => authenticated,
-        Err(answer) => return send(gate, session, ctx, visit, answer).await,
+        Err(answer) => return send(gate, exchange, ctx, visit, answer).await,
     };
     ctx.kind = "events";
-    let head = head(session, visit, &authenticated.set_cookies)?;
-    session.set_write_timeout(Some(SEND_TIMEOUT));
-    session.write_response_header(Box::new(head)).await?;
+    let headers = headers(exchange, visit, &authenticated.set_cookies);
+    exchange.set_write_timeout(SEND_TIMEOUT);
+    exchange.write_head(StatusCode::OK, headers.iter()).await?;
     let request = visit.request("event-stream", payload, authenticated);
-    stream(gate, session, snapshot, &request).await?;
-    session.write_response_body(Bytes::new(), true).await?;
-    session.finish_body().await?;
+    stream(gate, exchange, snapshot, &request).await?;
+    exchange.finish(Bytes::new()).await?;
     Ok(true)
 }
 
-fn head(session: &ServerSession, visit: &Visit, cookies: &[HeaderValue]) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(StatusCode::OK, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"))?;
-    head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+fn headers(exchange: &Exchange<'_>, visit: &Visit, cookies: &[HeaderValue]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx keeps answers back otherwise.
-    head.insert_header(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))?;
-    head.insert_header(HeaderName::from_static("x-request-id"), visit.manner().request_id)?;
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    if let Ok(id) = HeaderValue::from_str(visit.manner().request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
     for cookie in cookies {
-        head.append_header(header::SET_COOKIE, cookie.clone())?;
+        headers.append(header::SET_COOKIE, cookie.clone());
     }
-    add_cors(visit.manner().origin, &mut head)?;
-    if session.req_header().version < http::Version::HTTP_2 {
-        head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    add_cors(visit.manner().origin, &mut headers);
+    if exchange.head().version < http::Version::HTTP_2 {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    Ok(head)
+    headers
 }
 
 /// Until the operation is over, or for as long as its client may listen.
 async fn stream(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     snapshot: &Arc<Snapshot>,
     request: &Request,
 ) -> pingora::Result<()> {
@@ -109,17 +110,16 @@ async fn stream(
     while !is_over {
         tokio::select! {
             biased;
-            Some(told) = told.recv() => write(session, event(&told)).await?,
+            Some(told) = told.recv() => write(exchange, event(&told)).await?,
             () = &mut operation => is_over = true,
-            _ = keep_alive.tick() => write(session, ":\n\n".into()).await?,
+            _ = keep_alive.tick() => write(exchange, ":\n\n".into()).await?,
             // Whoever is cut off without a last word comes back.
             _ = tick.tick() => if gate.world.readiness.is_draining() || has_expired(request) { return Ok(()) },
-            // Nothing comes any more; this ends when the client is gone.
-            gone = session.read_body_or_idle(true) => drop(gone?),
+            () = exchange.gone() => return Err(gone::nobody_there()),
         }
     }
     while let Ok(told) = told.try_recv() {
-        write(session, event(&told)).await?;
+        write(exchange, event(&told)).await?;
     }
     Ok(())
 }
@@ -128,8 +128,8 @@ fn has_expired(request: &Request) -> bool {
     request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
 }
 
-async fn write(session: &mut ServerSession, text: String) -> pingora::Result<()> {
-    session.write_response_body(text.into(), false).await
+async fn write(exchange: &mut Exchange<'_>, text: String) -> pingora::Result<()> {
+    exchange.write_body(text.into()).await
 }
 
 fn event(told: &Told) -> String {

@@ -5,11 +5,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
-use http::{StatusCode, Version};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
+use http::Version;
+use http::header::{self, HeaderMap, HeaderValue};
 
+use super::exchange::Exchange;
 use super::gone::unless_gone;
 use super::visit::add_host;
 use crate::protocol::hop_by_hop::end_to_end;
@@ -29,26 +28,26 @@ pub enum Forwarded {
 }
 
 /// Sends a POST on and streams the answer back, for as long as the client is there.
-pub async fn forward(engine: &Engine, session: &mut ServerSession, body: Bytes, may_repeat: bool) -> Forwarded {
-    let path = session.req_header().uri.path_and_query().map_or("/", |path| path.as_str());
+pub async fn forward(engine: &Engine, exchange: &mut Exchange<'_>, body: Bytes, may_repeat: bool) -> Forwarded {
+    let path = exchange.head().uri.path_and_query().map_or("/", |path| path.as_str());
     let address = match engine.address(path) {
         Ok(address) => address,
         Err(error) => return Forwarded::Failed(error),
     };
-    let headers = request_headers(engine, session);
+    let headers = request_headers(engine, exchange);
     let asked = pin!(engine.forward(&address, &headers, &body, may_repeat));
-    match unless_gone(session, asked).await {
+    match unless_gone(exchange, asked).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(answer)) => match stream_back(answer, session, engine.settings().idle_timeout).await {
+        Some(Ok(answer)) => match stream_back(answer, exchange, engine.settings().idle_timeout).await {
             Ok(()) => Forwarded::Done,
             Err(Cut) => Forwarded::Cut,
         },
     }
 }
 
-fn request_headers(engine: &Engine, session: &ServerSession) -> HeaderMap {
-    let head = session.req_header();
+fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
+    let head = exchange.head();
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for (name, value) in end_to_end(&head.headers) {
         headers.append(name.clone(), value.clone());
@@ -67,32 +66,22 @@ struct Cut;
 
 async fn stream_back(
     mut answer: upstream::Forwarded<'_>,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     idle: Duration,
 ) -> Result<(), Cut> {
     let (status, headers) = answer.head();
-    let head = response_head(status, headers, session.req_header().version).ok_or(Cut)?;
-    session.write_response_header(Box::new(head)).await.map_err(|_| Cut)?;
+    // It was chunked, or ended with the connection; either way its length is not known yet.
+    let is_chunked = exchange.head().version == Version::HTTP_11
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !matches!(status.as_u16(), 204 | 304);
+    let chunked = HeaderValue::from_static("chunked");
+    let coding = is_chunked.then_some((&header::TRANSFER_ENCODING, &chunked));
+    exchange.write_head(status, end_to_end(headers).chain(coding)).await.map_err(|_| Cut)?;
     loop {
         let next = pin!(tokio::time::timeout(idle, answer.next_chunk()));
-        let chunk = unless_gone(session, next).await.ok_or(Cut)?.map_err(|_| Cut)?;
+        let chunk = unless_gone(exchange, next).await.ok_or(Cut)?.map_err(|_| Cut)?;
         let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
-        session.write_response_body(chunk, false).await.map_err(|_| Cut)?;
+        exchange.write_body(chunk).await.map_err(|_| Cut)?;
     }
-    session.write_response_body(Bytes::new(), true).await.map_err(|_| Cut)?;
-    session.finish_body().await.map_err(|_| Cut)
-}
-
-fn response_head(status: StatusCode, headers: &HeaderMap, version: Version) -> Option<ResponseHeader> {
-    let mut head = ResponseHeader::build(status, Some(headers.len() + 1)).ok()?;
-    for (name, value) in end_to_end(headers) {
-        head.append_header(name.clone(), value.clone()).ok()?;
-    }
-    let has_length = headers.contains_key(header::CONTENT_LENGTH);
-    let has_body = !matches!(status.as_u16(), 204 | 304);
-    if version == Version::HTTP_11 && !has_length && has_body {
-        // It was chunked, or ended with the connection; either way its length is not known yet.
-        head.insert_header(header::TRANSFER_ENCODING, "chunked").ok()?;
-    }
-    Some(head)
+    exchange.finish(Bytes::new()).await.map_err(|_| Cut)
 }

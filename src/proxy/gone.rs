@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 
-use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 
+use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::visit::Visit;
 use crate::execute::{Answer, Ours};
@@ -18,22 +18,22 @@ pub fn may_be_given_up(ours: &Ours<'_>) -> bool {
 
 /// Works for as long as the client is there. `None`: it has gone. `work` is borrowed, because a future that is handed on
 /// by value takes its room twice.
-pub async fn unless_gone<T>(session: &mut ServerSession, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub async fn unless_gone<T>(exchange: &mut Exchange<'_>, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
         // It ends when the connection does; what comes on it meanwhile is kept for the next request.
-        _ = session.read_body_or_idle(true) => None,
+        () = exchange.gone() => None,
     }
 }
 
 /// The same for what `may_be_given_up`; other work is done to its end.
 pub async fn unless_given_up<T>(
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     may_be_given_up: bool,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    if may_be_given_up { unless_gone(session, work).await } else { Some(work.await) }
+    if may_be_given_up { unless_gone(exchange, work).await } else { Some(work.await) }
 }
 
 /// What pingora is told when there is nobody to be answered.

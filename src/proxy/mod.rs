@@ -3,7 +3,9 @@
 pub mod answer;
 pub mod body;
 pub mod connections;
+pub mod direct;
 pub mod events;
+pub mod exchange;
 pub mod forward;
 pub mod gone;
 pub mod guard;

@@ -12,6 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::{Budget, is_too_slow};
+use super::exchange::Exchange;
 use super::{connections, guard, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
@@ -21,6 +22,7 @@ use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
 
 /// The proxy in front of the engine.
+#[derive(Clone)]
 pub struct Gate {
     /// What requests share.
     pub world: Arc<World>,
@@ -46,13 +48,45 @@ pub struct Context {
     pub kind: &'static str,
 }
 
-#[async_trait]
-impl ProxyHttp for Gate {
-    type CTX = Context;
+impl Gate {
+    /// Is every connection to be closed after the request that is on it?
+    #[must_use]
+    pub fn keeps_nobody(&self) -> bool {
+        self.world.readiness.is_draining()
+            || connections::are_scarce(&self.world, self.world.configured().settings.limits.connections_max)
+    }
 
-    fn new_ctx(&self) -> Context {
-        Context {
-            _in_flight: Held::new(&self.world.metrics.requests_in_flight),
+    /// Answers a request, or leaves it to pingora to pass on (`false`).
+    ///
+    /// # Errors
+    /// When the connection to the client broke.
+    pub async fn screen(&self, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+        let paths = &self.world.configured().settings.graphql_paths;
+        ctx.is_graphql = guard::is_graphql_path(exchange.head().uri.path(), paths);
+        let screened = caught(screen::screen(self, exchange, ctx)).await;
+        match screened {
+            Some(screened) => screened,
+            None => visit::tell_defect(self, exchange, ctx).await,
+        }
+    }
+
+    /// A request is over.
+    pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &Context) {
+        let (metrics, configured) = (&self.world.metrics, self.world.configured());
+        connections::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
+        metrics.requests.with_label_values(&[ctx.kind]).inc();
+        if let Some(error) = error {
+            tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
+        }
+    }
+}
+
+impl Context {
+    /// A request begins.
+    #[must_use]
+    pub fn new(gate: &Gate) -> Self {
+        Self {
+            _in_flight: Held::new(&gate.world.metrics.requests_in_flight),
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,
@@ -60,25 +94,27 @@ impl ProxyHttp for Gate {
             kind: "pass_through",
         }
     }
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self)
+    }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let settings = &self.world.configured().settings;
         connections::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
-        let is_last = session.as_downstream().get_keepalive().is_none()
-            || self.world.readiness.is_draining()
-            || connections::are_scarce(&self.world, settings.limits.connections_max);
+        let is_last = session.as_downstream().get_keepalive().is_none() || self.keeps_nobody();
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // What a client sends before it is answered is its next request, and only its going away is an end.
         session.set_pipelining_enabled(true);
         session.set_read_timeout(Some(settings.body_timeout));
         session.set_write_timeout(Some(settings.body_timeout));
-        ctx.is_graphql = guard::is_graphql_path(session.req_header().uri.path(), &settings.graphql_paths);
-        let screened = caught(screen::screen(self, session.as_downstream_mut(), ctx)).await;
-        match screened {
-            Some(screened) => screened,
-            None => visit::tell_defect(self, session.as_downstream_mut(), ctx).await,
-        }
+        self.screen(&mut Exchange::Pingora(session.as_downstream_mut()), ctx).await
     }
 
     async fn request_body_filter(
@@ -156,17 +192,11 @@ impl ProxyHttp for Gate {
             (_, ErrorSource::Upstream) => UpstreamError::Unreachable,
             _ => UpstreamError::Broken,
         };
-        failed(visit::tell_upstream_error(self, session.as_downstream_mut(), ctx, &fault).await)
+        failed(visit::tell_upstream_error(self, &mut Exchange::Pingora(session.as_downstream_mut()), ctx, &fault).await)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        let (metrics, configured) = (&self.world.metrics, self.world.configured());
-        connections::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
-        metrics.requests.with_label_values(&[ctx.kind]).inc();
-        if let Some(error) = error {
-            let path = session.req_header().uri.path();
-            tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
-        }
+        self.finish(session.req_header().uri.path(), error, ctx);
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {

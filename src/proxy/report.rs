@@ -1,10 +1,10 @@
 //! `POST /v1/actions/ID/complete` and `…/fail`: handlers report what came of a call.
 
 use http::Method;
-use pingora::protocols::http::ServerSession;
 use serde_json::json;
 
 use super::body::{self, BodyError};
+use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::turn_away;
 use super::visit::{Visit, send_json};
@@ -22,8 +22,8 @@ fn read_path(path: &str) -> Option<(&str, bool)> {
 }
 
 /// Is this a report?
-pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
-    let head = session.req_header();
+pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
+    let head = exchange.head();
     head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()
 }
 
@@ -31,21 +31,21 @@ pub fn is_meant(gate: &Gate, session: &ServerSession) -> bool {
 ///
 /// # Errors
 /// When the connection to the handler broke.
-pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
     let mut share = gate.budget.share();
-    let body = match body::read(session, limits.handler_answer_bytes_max, &mut share, false).await {
+    let body = match body::read(exchange, limits.handler_answer_bytes_max, &mut share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
+        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
-    let visit = Visit::of(gate, session);
-    let head = session.req_header();
+    let visit = Visit::of(gate, exchange);
+    let head = exchange.head();
     let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
     let (status, answer) = match report(&gate.world, &Report { id, token, is_failure, body: &body }).await {
         Ok(()) => (200, json!({ "message": "success" })),
         Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
     };
-    send_json(session, ctx, &visit, "report", status, answer.to_string()).await
+    send_json(exchange, ctx, &visit, "report", status, answer.to_string()).await
 }

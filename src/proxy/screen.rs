@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use pingora::protocols::http::ServerSession;
 
 use super::body::{self, BodyError};
+use super::exchange::Exchange;
 use super::forward::{Forwarded, forward};
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
@@ -26,34 +26,34 @@ use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn screen(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
     if let Some(scarce) = overloaded(gate, limits.concurrent_requests_max) {
         gate.world.metrics.shed.with_label_values(&[scarce.label()]).inc();
         let message = format!("too much is going on: {}; try again in a moment", scarce.label());
-        return turn_away(gate, session, ctx, RequestError::new(503, "overloaded", message)).await;
+        return turn_away(gate, exchange, ctx, RequestError::new(503, "overloaded", message)).await;
     }
-    if let Err(error) = guard::check(session.req_header(), limits, ctx.is_graphql) {
-        return turn_away(gate, session, ctx, error).await;
+    if let Err(error) = guard::check(exchange.head(), limits, ctx.is_graphql) {
+        return turn_away(gate, exchange, ctx, error).await;
     }
-    cleanse(gate, session);
-    if metadata::is_meant(gate, session) {
+    cleanse(gate, exchange);
+    if metadata::is_meant(gate, exchange) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
-        return Box::pin(metadata::screen(gate, session, ctx)).await;
+        return Box::pin(metadata::screen(gate, exchange, ctx)).await;
     }
-    if report::is_meant(gate, session) {
-        return Box::pin(report::screen(gate, session, ctx)).await;
+    if report::is_meant(gate, exchange) {
+        return Box::pin(report::screen(gate, exchange, ctx)).await;
     }
-    if let Some(vocabulary) = socket::vocabulary(gate, session, ctx) {
-        return Box::pin(socket::serve(gate, session, ctx, vocabulary)).await;
+    if let Some(vocabulary) = socket::vocabulary(gate, exchange, ctx) {
+        return Box::pin(socket::serve(gate, exchange, ctx, vocabulary)).await;
     }
     let snapshot = gate.world.snapshot.load_full();
-    if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&session.req_header().headers) {
+    if !ctx.is_graphql || snapshot.scanner.is_empty() || guard::wants_websocket(&exchange.head().headers) {
         return Ok(false);
     }
-    match session.req_header().method {
-        Method::POST => screen_post(gate, &snapshot, session, ctx).await,
-        Method::GET => screen_get(gate, &snapshot, session, ctx).await,
+    match exchange.head().method {
+        Method::POST => screen_post(gate, &snapshot, exchange, ctx).await,
+        Method::GET => screen_get(gate, &snapshot, exchange, ctx).await,
         _ => Ok(false),
     }
 }
@@ -65,59 +65,58 @@ fn overloaded(gate: &Gate, max: usize) -> Option<Scarce> {
 }
 
 /// Takes out what others would misunderstand.
-fn cleanse(gate: &Gate, session: &mut ServerSession) {
-    let headers = &session.req_header().headers;
+fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>) {
+    let headers = &exchange.head().headers;
     let look_alikes = guard::look_alikes(headers);
     let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !guard::wants_websocket(headers);
     if look_alikes.is_empty() && !strip_upgrade {
         return;
     }
     let dropped = gate.world.metrics.look_alike_headers.with_label_values::<&str>(&[]);
-    let head = session.req_header_mut();
     for name in look_alikes {
         dropped.inc();
-        head.remove_header(&name);
+        exchange.remove_header(&name);
     }
     if strip_upgrade {
-        head.remove_header(&http::header::UPGRADE);
-        head.remove_header(&http::header::CONNECTION);
+        exchange.remove_header(&http::header::UPGRADE);
+        exchange.remove_header(&http::header::CONNECTION);
     }
 }
 
 async fn screen_get(
     gate: &Gate,
     snapshot: &Arc<Snapshot>,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
 ) -> pingora::Result<bool> {
-    let Some(query) = session.req_header().uri.query().map(str::to_owned) else { return Ok(false) };
+    let Some(query) = exchange.head().uri.query().map(str::to_owned) else { return Ok(false) };
     if !look_at_query(&query, |text| snapshot.may_concern_us(text)) {
         return Ok(false);
     }
     let parameters = match read_query_string(&query) {
         Ok(parameters) => parameters,
-        Err(error) => return refuse(gate, snapshot, session, ctx, error.into()).await,
+        Err(error) => return refuse(gate, snapshot, exchange, ctx, error.into()).await,
     };
     let request = request_of(&parameters).map(Some);
     let element = Element { json: "", request };
-    let visit = Visit::of(gate, session);
+    let visit = Visit::of(gate, exchange);
     match execute::understand(&gate.world, snapshot, element).await {
         Verdict::NotOurs => Ok(false),
-        Verdict::Ours(ours) if has_other_content_type(&session.req_header().headers) => {
+        Verdict::Ours(ours) if has_other_content_type(&exchange.head().headers) => {
             // Introspection alone is the engine's to answer, however it is asked for.
             if ours.is_introspection_only() {
                 return Ok(false);
             }
-            refuse(gate, snapshot, session, ctx, wrong_content_type()).await
+            refuse(gate, snapshot, exchange, ctx, wrong_content_type()).await
         }
-        Verdict::Ours(ours) if events::is_meant(session, &ours) && ours.kind() != Some(OperationKind::Mutation) => {
+        Verdict::Ours(ours) if events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation) => {
             let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: parameters.to_json() };
-            Box::pin(events::serve(gate, session, ctx, told)).await
+            Box::pin(events::serve(gate, exchange, ctx, told)).await
         }
         Verdict::Ours(ours) => {
-            match work_through(gate, session, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
+            match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
                 None => gone::gone(gate, ctx, &visit),
-                Some(Executed::Answer(answer)) => send(gate, session, ctx, &visit, answer).await,
+                Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
                 Some(Executed::LeftToEngine) => Ok(false),
             }
         }
@@ -133,10 +132,10 @@ struct Work<'w> {
 }
 
 /// `None` if the client has gone meanwhile.
-async fn work_through(gate: &Gate, session: &mut ServerSession, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
+async fn work_through(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
     let envelope = work.visit.envelope(gate, ctx, work.is_get);
     let executed = pin!(execute::execute(&gate.world, work.snapshot, &envelope, work.ours));
-    gone::unless_given_up(session, gone::may_be_given_up(work.ours), executed).await
+    gone::unless_given_up(exchange, gone::may_be_given_up(work.ours), executed).await
 }
 
 /// A form can send GET and some content types without asking first; no page needs to.
@@ -156,52 +155,52 @@ fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
 async fn screen_post(
     gate: &Gate,
     snapshot: &Arc<Snapshot>,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
 ) -> pingora::Result<bool> {
     let mut share = gate.budget.share();
-    let looked_at = match look_at_body(gate, snapshot, session, ctx, &mut share).await {
+    let looked_at = match look_at_body(gate, snapshot, exchange, ctx, &mut share).await {
         Ok(looked_at) => looked_at,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return turn_away(gate, session, ctx, error).await,
+        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
     if !looked_at.may_be_ours {
-        return pass(gate, session, ctx, looked_at.wire).await;
+        return pass(gate, exchange, ctx, looked_at.wire).await;
     }
     if looked_at.content_type != ContentType::Json {
-        return refuse(gate, snapshot, session, ctx, wrong_content_type()).await;
+        return refuse(gate, snapshot, exchange, ctx, wrong_content_type()).await;
     }
     match read_body(looked_at.text(), &gate.world.configured().settings.limits) {
-        Err(error) => refuse(gate, snapshot, session, ctx, error.into()).await,
+        Err(error) => refuse(gate, snapshot, exchange, ctx, error.into()).await,
         Ok(Body::One(element)) => {
-            let visit = Visit::of(gate, session);
+            let visit = Visit::of(gate, exchange);
             let json = element.json;
             match execute::understand(&gate.world, snapshot, element).await {
-                Verdict::NotOurs => pass(gate, session, ctx, looked_at.wire.clone()).await,
-                Verdict::Ours(ours) if events::is_meant(session, &ours) => {
+                Verdict::NotOurs => pass(gate, exchange, ctx, looked_at.wire.clone()).await,
+                Verdict::Ours(ours) if events::is_meant(exchange, &ours) => {
                     let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: json.to_owned() };
-                    Box::pin(events::serve(gate, session, ctx, told)).await
+                    Box::pin(events::serve(gate, exchange, ctx, told)).await
                 }
                 Verdict::Ours(ours) => {
                     let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false };
-                    match work_through(gate, session, ctx, &work).await {
+                    match work_through(gate, exchange, ctx, &work).await {
                         None => gone::gone(gate, ctx, &visit),
-                        Some(Executed::Answer(answer)) => send(gate, session, ctx, &visit, answer).await,
-                        Some(Executed::LeftToEngine) => pass(gate, session, ctx, looked_at.wire.clone()).await,
+                        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
+                        Some(Executed::LeftToEngine) => pass(gate, exchange, ctx, looked_at.wire.clone()).await,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
-            let visit = Visit::of(gate, session);
+            let visit = Visit::of(gate, exchange);
             let batch = understand_batch(gate, snapshot, elements).await;
             if !batch.iter().any(|(_, verdict)| concerns_us(verdict)) {
-                return pass(gate, session, ctx, looked_at.wire.clone()).await;
+                return pass(gate, exchange, ctx, looked_at.wire.clone()).await;
             }
             let elements = Elements { snapshot, visit: &visit, batch: &batch, text: looked_at.text() };
-            match Box::pin(work_through_batch(gate, session, ctx, &elements)).await {
+            match Box::pin(work_through_batch(gate, exchange, ctx, &elements)).await {
                 None => gone::gone(gate, ctx, &visit),
-                Some(answer) => send(gate, session, ctx, &visit, answer).await,
+                Some(answer) => send(gate, exchange, ctx, &visit, answer).await,
             }
         }
     }
@@ -231,24 +230,24 @@ impl LookedAt {
 async fn look_at_body(
     gate: &Gate,
     snapshot: &Snapshot,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     share: &mut body::Share,
 ) -> Result<LookedAt, BodyError> {
     let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
-    let headers = &session.req_header().headers;
+    let headers = &exchange.head().headers;
     let encoding = Encoding::of(headers)?;
     let content_type = ContentType::of(headers);
     if content_type == ContentType::OtherCharset {
         let message = "the body's character set is not understood here; send UTF-8";
         return Err(RequestError::new(415, "unsupported-media-type", message).into());
     }
-    let query = session.req_header().uri.query();
+    let query = exchange.head().uri.query();
     if query.is_some_and(|query| look_at_query(query, |text| snapshot.may_name_action(text))) {
         let message = "a document with an action in it must be in the body of a POST, not in its URL";
         return Err(RequestError::new(400, guard::BAD_REQUEST, message).into());
     }
-    let wire = body::read(session, bytes_max, share, !gate.world.engine.is_plain()).await?;
+    let wire = body::read(exchange, bytes_max, share, !gate.world.engine.is_plain()).await?;
     ctx.body_was_read = true;
     let decoded = match encoding {
         Encoding::Identity => None,
@@ -279,21 +278,21 @@ fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> R
 /// Lets a request pass whose body has been read.
 pub(super) async fn pass(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     body: Bytes,
 ) -> pingora::Result<bool> {
-    if !gate.world.engine.is_plain() && !session.retry_buffer_truncated() {
+    if !gate.world.engine.is_plain() && exchange.has_kept_body() {
         return Ok(false);
     }
-    let is_plain = !session.req_header().headers.contains_key(http::header::CONTENT_ENCODING);
+    let is_plain = !exchange.head().headers.contains_key(http::header::CONTENT_ENCODING);
     let may_repeat = is_plain && ctx.is_graphql && only_reads(&body);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    match Box::pin(forward(&gate.world.engine, session, body, may_repeat)).await {
+    match Box::pin(forward(&gate.world.engine, exchange, body, may_repeat)).await {
         Forwarded::Done => {}
         Forwarded::Gone => return Err(gone::nobody_there()),
-        Forwarded::Cut => session.shutdown().await,
-        Forwarded::Failed(error) => drop(tell_upstream_error(gate, session, ctx, &error).await),
+        Forwarded::Cut => exchange.shutdown().await,
+        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error).await),
     }
     Ok(true)
 }
@@ -338,13 +337,13 @@ struct Elements<'w> {
 /// `None` if the client has gone meanwhile.
 async fn work_through_batch(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &Context,
     elements: &Elements<'_>,
 ) -> Option<Answer> {
     let answered = pin!(answer_batch(gate, ctx, elements));
     let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict));
-    gone::unless_given_up(session, may_be_given_up, answered).await
+    gone::unless_given_up(exchange, may_be_given_up, answered).await
 }
 
 /// Every element on its own, in order.
@@ -369,27 +368,27 @@ async fn answer_batch(gate: &Gate, ctx: &Context, elements: &Elements<'_>) -> An
 async fn refuse(
     gate: &Gate,
     snapshot: &Arc<Snapshot>,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     refusal: Refusal,
 ) -> pingora::Result<bool> {
-    let visit = Visit::of(gate, session);
+    let visit = Visit::of(gate, exchange);
     let envelope = visit.envelope(gate, ctx, false);
     let answer = execute::refuse(&gate.world, snapshot, &envelope, refusal).await;
     count_rejected(gate, answer.outcome);
-    send(gate, session, ctx, &visit, answer).await
+    send(gate, exchange, ctx, &visit, answer).await
 }
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.
 pub(super) async fn turn_away(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     error: RequestError,
 ) -> pingora::Result<bool> {
     ctx.kind = "refused";
     count_rejected(gate, error.code);
-    tell(gate, session, ctx, error).await?;
+    tell(gate, exchange, ctx, error).await?;
     Ok(true)
 }
 

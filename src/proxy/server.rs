@@ -57,8 +57,8 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
 
     let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
     let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone() };
-    let proxy = http_options(http_proxy(&conf, gate), settings);
-    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, world));
+    let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
+    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
         add_tls(&mut proxy, tls)?;

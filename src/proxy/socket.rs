@@ -12,6 +12,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::exchange::Exchange;
 use super::guard;
 use super::phases::{Context, Gate};
 use super::screen::turn_away;
@@ -22,8 +23,8 @@ use crate::socket::{Visitor, converse};
 use crate::telemetry::metrics::Held;
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
-pub fn vocabulary(gate: &Gate, session: &ServerSession, ctx: &Context) -> Option<Vocabulary> {
-    let headers = &session.req_header().headers;
+pub fn vocabulary(gate: &Gate, exchange: &Exchange<'_>, ctx: &Context) -> Option<Vocabulary> {
+    let headers = &exchange.head().headers;
     if !ctx.is_graphql || !guard::wants_websocket(headers) || gate.world.snapshot.load().scanner.is_empty() {
         return None;
     }
@@ -38,17 +39,19 @@ pub fn vocabulary(gate: &Gate, session: &ServerSession, ctx: &Context) -> Option
 /// When the connection broke.
 pub async fn serve(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     vocabulary: Vocabulary,
 ) -> pingora::Result<bool> {
-    if !may_read(gate, &session.req_header().headers) {
+    if !may_read(gate, &exchange.head().headers) {
         let message = "received origin header does not match configured CORS domains";
-        return turn_away(gate, session, ctx, RequestError::new(400, "access-denied", message)).await;
+        return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = "websocket";
-    let visit = Visit::of(gate, session);
-    let Some(accepted) = accept(&session.req_header().headers, vocabulary)? else { return Ok(false) };
+    let visit = Visit::of(gate, exchange);
+    let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
+    // An upgrade is never anything else.
+    let Exchange::Pingora(session) = exchange else { return Ok(false) };
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
     let asked = visit.asked();

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
-use pingora::protocols::http::ServerSession;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::answer::{self, Manner};
+use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use crate::auth::Authenticated;
 use crate::config::values::parse_duration;
@@ -73,16 +73,15 @@ pub struct Visit {
 
 impl Visit {
     /// Reads it off the request's head.
-    pub fn of(gate: &Gate, session: &ServerSession) -> Self {
-        let head = session.req_header();
+    pub fn of(gate: &Gate, exchange: &Exchange<'_>) -> Self {
+        let head = exchange.head();
         let configured = gate.world.configured();
         let settings = &configured.settings;
         let random = Uuid::new_v4();
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
-        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let address = settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or(peer);
+                let address = settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or_else(|| exchange.peer());
         let mut trace = TraceContext::read(&headers, random.as_u128());
         spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();
@@ -166,14 +165,14 @@ impl Visit {
 /// When the client is gone.
 pub async fn send(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     visit: &Visit,
     answer: Answer,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
     visit.log(gate, &answer, ctx.started);
-    answer::write(session, answer, visit.manner()).await?;
+    answer::write(exchange, answer, visit.manner()).await?;
     Ok(true)
 }
 
@@ -182,7 +181,7 @@ pub async fn send(
 /// # Errors
 /// When the client is gone.
 pub async fn send_json(
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     visit: &Visit,
     kind: &'static str,
@@ -191,14 +190,14 @@ pub async fn send_json(
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
     let answer = Answer::new(status, body.into_bytes(), kind);
-    answer::write(session, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }).await?;
+    answer::write(exchange, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }).await?;
     Ok(true)
 }
 
 /// Tells a client that the engine could not be asked. Gives the status.
 pub async fn tell_upstream_error(
     gate: &Gate,
-    session: &mut ServerSession,
+    exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     fault: &UpstreamError,
 ) -> u16 {
@@ -206,7 +205,7 @@ pub async fn tell_upstream_error(
     let error = upstream_error(fault);
     let status = error.status;
     // Fails only when the client is gone.
-    let _ = tell(gate, session, ctx, error).await;
+    let _ = tell(gate, exchange, ctx, error).await;
     status
 }
 
@@ -214,13 +213,13 @@ pub async fn tell_upstream_error(
 ///
 /// # Errors
 /// When the client is gone, or has been told half of something.
-pub async fn tell_defect(gate: &Gate, session: &mut ServerSession, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn tell_defect(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
     ctx.kind = "defect";
-    if session.response_written().is_some() {
+    if exchange.has_begun() {
         return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
     }
     let error = RequestError::new(500, "unexpected", "internal error");
-    tell(gate, session, ctx, error).await?;
+    tell(gate, exchange, ctx, error).await?;
     Ok(true)
 }
 
@@ -228,9 +227,9 @@ pub async fn tell_defect(gate: &Gate, session: &mut ServerSession, ctx: &mut Con
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn tell(gate: &Gate, session: &mut ServerSession, ctx: &Context, error: RequestError) -> pingora::Result<()> {
+pub async fn tell(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, error: RequestError) -> pingora::Result<()> {
     let snapshot = gate.world.snapshot.load();
-    let visit = Visit::of(gate, session);
+    let visit = Visit::of(gate, exchange);
     let mut envelope = visit.envelope(gate, ctx, false);
     envelope.shows_status = true;
     let is_busy = error.status == 503;
@@ -238,5 +237,5 @@ pub async fn tell(gate: &Gate, session: &mut ServerSession, ctx: &Context, error
     if is_busy {
         answer.headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    answer::write(session, answer, Manner { closes: true, ..visit.manner() }).await
+    answer::write(exchange, answer, Manner { closes: true, ..visit.manner() }).await
 }

@@ -1,0 +1,409 @@
+//! HTTP/1.1 as nearly every client speaks it: a POST to a GraphQL path, with a `Content-Length`, on a connection that is kept.
+//! pingora's session can do much more, and takes twice the time for this. Whatever is not exactly this is left to pingora,
+//! with all that has been read of it.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
+use std::ops::Range;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri, Version, request};
+use pingora::protocols::Stream;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::{Error, ErrorType};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// A client's connection, and the request on it.
+pub struct Direct {
+    stream: Stream,
+    peer: Option<IpAddr>,
+    /// What has been read and not been used.
+    buffer: BytesMut,
+    head: request::Parts,
+    /// The head as it came.
+    raw_head: Bytes,
+    /// Bytes of the body that nobody has taken yet.
+    body_left: usize,
+    answer: Answering,
+    /// What is to go out with the next piece.
+    out: Vec<u8>,
+    /// Is the connection to end with this request?
+    is_last: bool,
+    /// For each piece of a body, in and out.
+    patience: Duration,
+}
+
+/// How far the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    NotBegun,
+    /// So many bytes are left.
+    Length(usize),
+    Chunked,
+    /// Its end is that of the connection.
+    UntilEnd,
+    Over,
+}
+
+/// What a client has said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A request that can be answered here.
+    Request,
+    /// Anything else, perhaps half of it.
+    Other,
+    /// Nothing; it has gone.
+    End,
+}
+
+/// Bytes that are asked for at a time.
+const READ_BYTES: usize = 4096;
+
+/// Bytes of a body that are asked for at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Longer heads are left to pingora.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the next requests that are held while one is answered.
+const PIPELINED_BYTES_MAX: usize = 64 * 1024;
+
+impl Direct {
+    /// Nothing has been read yet.
+    #[must_use]
+    pub fn new(stream: Stream) -> Self {
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip));
+        Self {
+            stream,
+            peer,
+            buffer: BytesMut::new(),
+            head: Request::new(()).into_parts().0,
+            raw_head: Bytes::new(),
+            body_left: 0,
+            answer: Answering::NotBegun,
+            out: Vec::new(),
+            is_last: false,
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// Waits for the next request.
+    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> Heard {
+        // Nothing of the last request is needed any more, so its room can be used again.
+        self.raw_head = Bytes::new();
+        self.head.headers = HeaderMap::new();
+        self.answer = Answering::NotBegun;
+        loop {
+            if !self.buffer.is_empty() {
+                match parse(&self.buffer, &is_meant) {
+                    Parsed::Whole(found) => return if self.take(found) { Heard::Request } else { Heard::Other },
+                    Parsed::Other => return Heard::Other,
+                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => return Heard::Other,
+                    Parsed::Half => {}
+                }
+            }
+            self.buffer.reserve(READ_BYTES);
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return Heard::End;
+            }
+        }
+    }
+
+    /// Takes the head off the buffer, if it is one after all.
+    fn take(&mut self, found: Found) -> bool {
+        let Found { length, body_length, closes, .. } = found;
+        let bytes = self.buffer.split_to(length).freeze();
+        let Some((uri, headers)) = read_fields(&bytes, found) else {
+            self.give_back(&bytes);
+            return false;
+        };
+        (self.head.method, self.head.version) = (Method::POST, Version::HTTP_11);
+        (self.head.uri, self.head.headers) = (uri, headers);
+        (self.raw_head, self.body_left, self.is_last) = (bytes, body_length, closes);
+        true
+    }
+
+    /// Puts what has been taken before what has not.
+    fn give_back(&mut self, bytes: &[u8]) {
+        let rest = std::mem::replace(&mut self.buffer, BytesMut::from(bytes));
+        self.buffer.extend_from_slice(&rest);
+    }
+
+    /// The head of the request.
+    #[must_use]
+    pub fn head(&self) -> &request::Parts {
+        &self.head
+    }
+
+    /// The same, to be changed.
+    pub fn head_mut(&mut self) -> &mut request::Parts {
+        &mut self.head
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// How long each piece of a body may take, in and out.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The connection ends with this request.
+    pub fn close(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Can there be another request?
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.is_last && self.answer == Answering::Over && self.body_left == 0
+    }
+
+    /// Has something of an answer been written?
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.answer != Answering::NotBegun
+    }
+
+    /// The next piece of the request's body.
+    ///
+    /// # Errors
+    /// When it breaks off or takes too long.
+    pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
+        if self.body_left == 0 {
+            return Ok(None);
+        }
+        if self.buffer.is_empty() {
+            self.buffer.reserve(self.body_left.min(PIECE_BYTES));
+            let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
+            match read {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Err(Error::new_down(ErrorType::ConnectionClosed)),
+                Err(_) => return Err(Error::new_down(ErrorType::ReadTimedout)),
+            }
+        }
+        let piece = self.buffer.split_to(self.buffer.len().min(self.body_left));
+        self.body_left -= piece.len();
+        Ok(Some(piece.freeze()))
+    }
+
+    /// Ends when the client has gone. What it says meanwhile is kept for the next request.
+    pub async fn gone(&mut self) {
+        while self.buffer.len() < PIPELINED_BYTES_MAX {
+            if self.buffer.capacity() == self.buffer.len() {
+                self.buffer.reserve(READ_BYTES);
+            }
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return;
+            }
+        }
+        // Nobody sends so much ahead in good faith; he is heard again once he is answered.
+        std::future::pending::<()>().await;
+    }
+
+    /// Begins the answer. Where its body ends is told by `headers`.
+    ///
+    /// # Errors
+    /// When it has begun already.
+    pub fn write_head<'h>(
+        &mut self,
+        status: StatusCode,
+        headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+    ) -> pingora::Result<()> {
+        if self.has_begun() {
+            return Err(Error::new_in(ErrorType::InternalError));
+        }
+        let has_body = !matches!(status.as_u16(), 204 | 304);
+        self.answer = if has_body { Answering::UntilEnd } else { Answering::Length(0) };
+        let out = &mut self.out;
+        let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        let reason = status.canonical_reason().unwrap_or_default();
+        add(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+        for (name, value) in headers {
+            add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            if *name == header::TRANSFER_ENCODING {
+                self.answer = Answering::Chunked;
+            } else if *name == header::CONTENT_LENGTH && has_body {
+                let length = value.to_str().ok().and_then(|length| length.parse().ok());
+                self.answer = Answering::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
+            }
+        }
+        self.is_last |= self.answer == Answering::UntilEnd;
+        let connection: &[u8] = if self.is_last { b"close" } else { b"keep-alive" };
+        add(&[b"date: ", get_cached_date().as_bytes(), b"\r\nconnection: ", connection, b"\r\n\r\n"]);
+        Ok(())
+    }
+
+    /// Writes a piece of the answer, and all that is before it. With `end` nothing follows.
+    ///
+    /// # Errors
+    /// When the client is gone or takes too long, or the piece does not fit what the head has announced.
+    pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
+        let mut after: &[u8] = b"";
+        match &mut self.answer {
+            Answering::Length(left) => {
+                *left = left.checked_sub(piece.len()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+                if end && *left > 0 {
+                    return Err(Error::new_in(ErrorType::InternalError));
+                }
+            }
+            Answering::Chunked => {
+                if !piece.is_empty() {
+                    self.out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    after = b"\r\n";
+                }
+                if end {
+                    after = if piece.is_empty() { b"0\r\n\r\n" } else { b"\r\n0\r\n\r\n" };
+                }
+            }
+            Answering::UntilEnd => {}
+            Answering::NotBegun | Answering::Over => return Err(Error::new_in(ErrorType::InternalError)),
+        }
+        if end {
+            self.answer = Answering::Over;
+        }
+        let written = timeout(self.patience, write_all(&mut self.stream, [&self.out, piece, after])).await;
+        self.out.clear();
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::new_down(ErrorType::WriteError)),
+            Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
+        }
+    }
+
+    /// Ends the connection, whatever has been written.
+    pub async fn shutdown(&mut self) {
+        self.is_last = true;
+        // It fails only when there is nobody any more.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// The connection, with what has been read and not been used.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.buffer)
+    }
+
+    /// Puts the request back, as long as nothing of its body has been taken.
+    pub fn unread_head(&mut self) {
+        let bytes = std::mem::take(&mut self.raw_head);
+        self.give_back(&bytes);
+    }
+}
+
+/// All of them, one after the other, with as few calls of the system as it allows.
+async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
+    let mut slices = parts.map(IoSlice::new);
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, rest)).await?;
+        if written == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    stream.flush().await
+}
+
+/// A head that is meant for us, as places in what has been read.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    /// Bytes of it.
+    length: usize,
+    target: Range<usize>,
+    fields: Vec<(HeaderName, Range<usize>)>,
+    body_length: usize,
+    /// Is it the client's last request?
+    closes: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Parsed {
+    Whole(Found),
+    /// It may become one.
+    Half,
+    Other,
+}
+
+/// As many fields as can be read; whether there are too many is decided later.
+const FIELDS_MAX: usize = 100;
+
+/// Reads the head of a request whose path `is_meant`. Pure.
+fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let length = match request.parse(read) {
+        Ok(httparse::Status::Complete(length)) => length,
+        // A method that is another one needs no waiting.
+        Ok(httparse::Status::Partial) if request.method.is_none_or(|method| method == "POST") => return Parsed::Half,
+        _ => return Parsed::Other,
+    };
+    let (Some("POST"), Some(target), Some(1)) = (request.method, request.path, request.version) else {
+        return Parsed::Other;
+    };
+    if !target.starts_with('/') || !is_meant(target.split('?').next().unwrap_or_default()) {
+        return Parsed::Other;
+    }
+    let place = |part: &[u8]| {
+        let start = (part.as_ptr() as usize).saturating_sub(read.as_ptr() as usize);
+        start..start + part.len()
+    };
+    let mut found = Found {
+        length,
+        target: place(target.as_bytes()),
+        fields: Vec::with_capacity(request.headers.len()),
+        body_length: 0,
+        closes: false,
+    };
+    let (mut hosts, mut lengths) = (0, 0);
+    for field in request.headers.iter() {
+        let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { return Parsed::Other };
+        match name {
+            header::HOST if is_plain_host(field.value) => hosts += 1,
+            header::CONTENT_LENGTH => {
+                let Some(length) = read_length(field.value) else { return Parsed::Other };
+                (found.body_length, lengths) = (length, lengths + 1);
+            }
+            header::CONNECTION if field.value.eq_ignore_ascii_case(b"keep-alive") => {}
+            header::CONNECTION if field.value.eq_ignore_ascii_case(b"close") => found.closes = true,
+            header::HOST | header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::EXPECT => {
+                return Parsed::Other;
+            }
+            _ => {}
+        }
+        found.fields.push((name, place(field.value)));
+    }
+    if (hosts, lengths) == (1, 1) { Parsed::Whole(found) } else { Parsed::Other }
+}
+
+/// A name or a number, with or without a port. Others are for pingora to judge.
+fn is_plain_host(value: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    !value.is_empty() && value.iter().all(is_plain)
+}
+
+fn read_length(value: &[u8]) -> Option<usize> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()
+}
+
+/// `None` if there is a byte in it that must not be.
+fn read_fields(bytes: &Bytes, found: Found) -> Option<(Uri, HeaderMap)> {
+    let uri = Uri::from_maybe_shared(bytes.slice(found.target)).ok()?;
+    let mut headers = HeaderMap::with_capacity(found.fields.len());
+    for (name, place) in found.fields {
+        let value = if place.is_empty() { Bytes::new() } else { bytes.slice(place) };
+        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+    }
+    Some((uri, headers))
+}
