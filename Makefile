@@ -1,5 +1,5 @@
 # Everything a newcomer needs. Each target does its own set-up and says what it does.
-.PHONY: demo test chaos bench endure setup lint clean
+.PHONY: demo test chaos bench endure instructions setup lint clean
 
 demo: setup
 	cargo build --locked
@@ -18,6 +18,11 @@ chaos: setup
 endure:
 	tests/setup.sh bench
 	cargo bench --locked --bench endurance
+
+# Counts the instructions of the pure core; 5 % more than benches/instructions.rs says of any of them fails.
+instructions:
+	tests/setup.sh instructions
+	GUNGRAUN_RUNNER=$(CURDIR)/target/tools/bin/gungraun-runner cargo bench --locked --no-default-features --bench instructions
 
 bench:
 	tests/setup.sh bench

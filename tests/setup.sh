@@ -24,6 +24,7 @@ if [ "${1:-}" = bench ]; then
   need wrk wrk
   need taskset util-linux
 fi
+[ "${1:-}" != instructions ] || need valgrind valgrind
 if [ ${#missing[@]} -gt 0 ]; then
   echo "setup: installing ${missing[*]}"
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
@@ -33,6 +34,12 @@ fi
 if ! command -v cargo >/dev/null 2>&1; then
   echo "setup: Rust is missing; install it as https://rustup.rs says, then call make again" >&2
   exit 1
+fi
+runner=target/tools/bin/gungraun-runner
+runner_version=0.20.0
+if [ "${1:-}" = instructions ] && [ "$($runner --version 2>/dev/null)" != "gungraun-runner $runner_version" ]; then
+  echo "setup: installing what runs the counted benchmarks"
+  cargo install --quiet --locked --root target/tools --version "$runner_version" gungraun-runner
 fi
 if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-lock.json ]; then
   echo "setup: installing PostGraphile, GraphQL Yoga, Express and what reads schemas"

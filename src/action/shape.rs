@@ -59,15 +59,17 @@ pub struct Rules<'r> {
 pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected, rows: &mut dyn RowSource) -> Shaped {
     let Rules { types, dialect, list_elements_max } = *rules;
     let mut shaper =
-        Shaper { types, dialect, list_elements_max, rows, json: String::new(), path: Vec::new(), errors: Vec::new() };
+        Shaper { types, dialect, list_elements_max, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
     let null_escapes = match shaper.complete(ty, Some(value), selected, Place::Answer) {
         Ok(()) => false,
         Err(Failed) => {
-            shaper.json = "null".into();
+            shaper.json = b"null".to_vec();
             !ty.is_nullable()
         }
     };
-    Shaped { json: shaper.json, errors: shaper.errors, null_escapes }
+    // Every piece of it was text.
+    let json = String::from_utf8(shaper.json).unwrap_or_default();
+    Shaped { json, errors: shaper.errors, null_escapes }
 }
 
 /// Errors of the engine's rows that are kept; nobody is told so many.
@@ -88,19 +90,42 @@ struct Shaper<'a> {
     dialect: Dialect,
     list_elements_max: usize,
     rows: &'a mut dyn RowSource,
-    json: String,
-    path: Vec<PathSegment>,
+    /// JSON.
+    json: Vec<u8>,
+    /// Borrowed, because hardly any place is ever told.
+    path: Vec<Step<'a>>,
     errors: Vec<ShapeError>,
 }
 
-impl Shaper<'_> {
+/// From one level of the answer to the next.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// By its response name.
+    Field(&'a str),
+    Index(usize),
+}
+
+impl From<Step<'_>> for PathSegment {
+    fn from(step: Step<'_>) -> Self {
+        match step {
+            Step::Field(name) => Self::Field(name.to_owned()),
+            Step::Index(index) => Self::Index(index),
+        }
+    }
+}
+
+fn told(path: &[Step<'_>]) -> impl Iterator<Item = PathSegment> {
+    path.iter().copied().map(PathSegment::from)
+}
+
+impl<'a> Shaper<'a> {
     /// Writes `value` as `ty`. The recursion is as deep as the client's selection or the type's lists are, both of
     /// which are limited.
     fn complete(
         &mut self,
         ty: &TypeRef,
         value: Option<&Value>,
-        selected: &Selected,
+        selected: &'a Selected,
         place: Place<'_>,
     ) -> Result<(), Failed> {
         let start = self.json.len();
@@ -109,7 +134,7 @@ impl Shaper<'_> {
         if result.is_err() && ty.is_nullable() && self.dialect == Dialect::Standard {
             self.json.truncate(start);
             self.path.truncate(depth);
-            self.json.push_str("null");
+            self.json.extend_from_slice(b"null");
             return Ok(());
         }
         result
@@ -119,7 +144,7 @@ impl Shaper<'_> {
         &mut self,
         ty: &TypeRef,
         value: Option<&Value>,
-        selected: &Selected,
+        selected: &'a Selected,
         place: Place<'_>,
     ) -> Result<(), Failed> {
         match (ty, value) {
@@ -127,7 +152,7 @@ impl Shaper<'_> {
             // The null must travel through this level, so it is not caught here.
             (TypeRef::NonNull(inner), value) => self.complete_inner(inner, value, selected, place),
             (_, None | Some(Value::Null)) => {
-                self.json.push_str("null");
+                self.json.extend_from_slice(b"null");
                 Ok(())
             }
             (TypeRef::List(inner), Some(Value::Array(items))) => self.complete_list(inner, items, selected),
@@ -147,25 +172,25 @@ impl Shaper<'_> {
         })
     }
 
-    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &Selected) -> Result<(), Failed> {
+    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a Selected) -> Result<(), Failed> {
         if items.len() > self.list_elements_max {
             let message = format!("a list of the webhook response has more than {} elements", self.list_elements_max);
             return self.refuse(message);
         }
-        self.json.push('[');
+        self.json.push(b'[');
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
-                self.json.push(',');
+                self.json.push(b',');
             }
-            self.path.push(PathSegment::Index(index));
+            self.path.push(Step::Index(index));
             self.complete(inner, Some(item), selected, Place::Answer)?;
             self.path.pop();
         }
-        self.json.push(']');
+        self.json.push(b']');
         Ok(())
     }
 
-    fn complete_named(&mut self, name: &str, value: &Value, selected: &Selected) -> Result<(), Failed> {
+    fn complete_named(&mut self, name: &str, value: &Value, selected: &'a Selected) -> Result<(), Failed> {
         match self.types.get(name).map(|definition| &definition.kind) {
             Some(TypeKind::Object(_)) => match value {
                 Value::Object(object) => self.complete_object(name, object, selected),
@@ -186,7 +211,7 @@ impl Shaper<'_> {
         &mut self,
         type_name: &str,
         object: &Map<String, Value>,
-        selected: &Selected,
+        selected: &'a Selected,
     ) -> Result<(), Failed> {
         let types = self.types;
         let Some(fields) = types.object(type_name) else { return self.write(&Value::Null) };
@@ -202,16 +227,16 @@ impl Shaper<'_> {
         if selected.is_all {
             return self.complete_all_fields(fields, object, selected);
         }
-        self.json.push('{');
+        self.json.push(b'{');
         for (index, field) in selected.fields.iter().enumerate() {
             self.push_key(index, &field.response_name);
             if field.name == "__typename" {
-                self.json.push('"');
-                self.json.push_str(type_name);
-                self.json.push('"');
+                self.json.push(b'"');
+                self.json.extend_from_slice(type_name.as_bytes());
+                self.json.push(b'"');
                 continue;
             }
-            self.path.push(PathSegment::Field(field.response_name.clone()));
+            self.path.push(Step::Field(&field.response_name));
             if let Some(related) = &field.related {
                 self.complete_related(related, object)?;
                 self.path.pop();
@@ -221,43 +246,43 @@ impl Shaper<'_> {
             self.complete(&definition.ty, object.get(&field.name), &field.selected, Place::Field(&field.name))?;
             self.path.pop();
         }
-        self.json.push('}');
+        self.json.push(b'}');
         Ok(())
     }
 
     /// The recursion ends with the value, whose nesting is limited where it is read.
     fn complete_all_fields(
         &mut self,
-        fields: &IndexMap<String, OutputField>,
+        fields: &'a IndexMap<String, OutputField>,
         object: &Map<String, Value>,
-        selected: &Selected,
+        selected: &'a Selected,
     ) -> Result<(), Failed> {
-        self.json.push('{');
+        self.json.push(b'{');
         for (index, (name, field)) in fields.iter().enumerate() {
             self.push_key(index, name);
-            self.path.push(PathSegment::Field(name.clone()));
+            self.path.push(Step::Field(name));
             self.complete(&field.ty, object.get(name), selected, Place::Field(name))?;
             self.path.pop();
         }
-        self.json.push('}');
+        self.json.push(b'}');
         Ok(())
     }
 
     /// A GraphQL name needs no escapes.
     fn push_key(&mut self, index: usize, name: &str) {
         if index > 0 {
-            self.json.push(',');
+            self.json.push(b',');
         }
-        self.json.push('"');
-        self.json.push_str(name);
-        self.json.push_str("\":");
+        self.json.push(b'"');
+        self.json.extend_from_slice(name.as_bytes());
+        self.json.extend_from_slice(b"\":");
     }
 
     /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
     fn complete_related(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> Result<(), Failed> {
         let RelatedRows { json, errors } = self.rows.rows(field, object);
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
-            let path = self.path.iter().chain(&error.path).cloned().collect();
+            let path = told(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
             self.errors.push(ShapeError { message: error.message.clone(), path, related });
         }
@@ -265,12 +290,12 @@ impl Shaper<'_> {
             return Err(Failed);
         }
         match json {
-            Some(json) => self.json.push_str(&json),
+            Some(json) => self.json.extend_from_slice(json.as_bytes()),
             None if field.relationship.lookup.is_array() && !errors.is_empty() => return Err(Failed),
             None if field.relationship.lookup.is_array() => {
                 return self.refuse("the upstream gave null for a list of rows".into());
             }
-            None => self.json.push_str("null"),
+            None => self.json.extend_from_slice(b"null"),
         }
         Ok(())
     }
@@ -302,7 +327,7 @@ impl Shaper<'_> {
     }
 
     fn is_in_object(&self) -> bool {
-        self.path.iter().any(|segment| matches!(segment, PathSegment::Field(_)))
+        self.path.iter().any(|segment| matches!(segment, Step::Field(_)))
     }
 
     fn refuse_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
@@ -318,12 +343,11 @@ impl Shaper<'_> {
     }
 
     fn refuse(&mut self, message: String) -> Result<(), Failed> {
-        self.errors.push(ShapeError { message, path: self.path.clone(), related: None });
+        self.errors.push(ShapeError { message, path: told(&self.path).collect(), related: None });
         Err(Failed)
     }
 
     fn write(&mut self, value: &Value) -> Result<(), Failed> {
-        self.json.push_str(&value.to_string());
-        Ok(())
+        serde_json::to_writer(&mut self.json, value).map_err(|_| Failed)
     }
 }

@@ -40,8 +40,8 @@ pub fn coerce_variable_values(
         operation.variables.iter().filter(|definition| wanted.iter().any(|name| definition.name == name.as_str()))
     {
         let name = definition.name.as_str();
-        let place =
-            Place { kind: "Variable", name, path: format!("$.variableValues.{name}"), offset: offset_of(definition) };
+        let step = Step::Root("$.variableValues");
+        let place = Place { kind: "Variable", name, step, above: None, offset: offset_of(definition) };
         let ty = type_ref(&definition.ty);
         if let Some(raw) = given.get(name) {
             let value = parse_strict(raw.get().as_bytes()).map_err(|error| place.refuse(&error.to_string()))?;
@@ -51,7 +51,7 @@ pub fn coerce_variable_values(
             variables.extend(value.map(|value| (name.to_owned(), value)));
         } else if !ty.is_nullable() {
             let message = format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
-            return Err(CoerceError { message, path: place.path, offset: place.offset });
+            return Err(CoerceError { message, path: place.path(), offset: place.offset });
         }
     }
     Ok(variables)
@@ -74,7 +74,8 @@ pub fn coerce_argument_values(
         let place = Place {
             kind: "Argument",
             name: &definition.name,
-            path: format!("$.args.{}", definition.name),
+            step: Step::Root("$.args"),
+            above: None,
             offset: given.and_then(offset_of),
         };
         let value = match given {
@@ -93,31 +94,54 @@ pub fn coerce_argument_values(
 /// # Errors
 /// When the type does not take it.
 pub fn coerce_default(types: &Types, input: &InputValue, default: Value) -> Result<Value, CoerceError> {
-    let place = Place { kind: "Default of", name: &input.name, path: "$".into(), offset: None };
+    let place = Place { kind: "Default of", name: &input.name, step: Step::Default, above: None, offset: None };
     coerce_value(types, &input.ty, default, &place)
 }
 
-/// Where a value stands, for errors.
+/// Where a value stands. It is put into words for errors only, because nearly every value is as it should be.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     /// What has it.
     kind: &'static str,
     name: &'a str,
-    path: String,
+    step: Step<'a>,
+    above: Option<&'a Place<'a>>,
     offset: Option<usize>,
 }
 
-impl<'a> Place<'a> {
+/// From the place above to a place.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// The variable or the argument itself.
+    Root(&'static str),
+    Default,
+    Field(&'a str),
+    Item(usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> String {
+        let above = self.above.map(Place::path).unwrap_or_default();
+        match self.step {
+            Step::Root(root) => format!("{root}.{}", self.name),
+            Step::Default => "$".into(),
+            Step::Field(name) => format!("{above}.{name}"),
+            Step::Item(index) => format!("{above}[{index}]"),
+        }
+    }
+
     fn refuse(&self, reason: &str) -> CoerceError {
-        let message = format!("{} \"{}\" got an invalid value at \"{}\": {reason}", self.kind, self.name, self.path);
-        CoerceError { message, path: self.path.clone(), offset: self.offset }
+        let path = self.path();
+        let message = format!("{} \"{}\" got an invalid value at \"{path}\": {reason}", self.kind, self.name);
+        CoerceError { message, path, offset: self.offset }
     }
 
-    fn field(&self, name: &str) -> Place<'a> {
-        Place { path: format!("{}.{name}", self.path), ..*self }
+    fn field<'p>(&'p self, name: &'p str) -> Place<'p> {
+        Place { step: Step::Field(name), above: Some(self), ..*self }
     }
 
-    fn item(&self, index: usize) -> Place<'a> {
-        Place { path: format!("{}[{index}]", self.path), ..*self }
+    fn item(&self, index: usize) -> Place<'_> {
+        Place { step: Step::Item(index), above: Some(self), ..*self }
     }
 }
 

@@ -1,0 +1,278 @@
+//! `make instructions`: how many instructions the pure core takes for what it does again and again, counted by Valgrind, so
+//! that no noise hides a step back. Each figure was measured by the release profile; 5 % more of it fails. Whoever makes
+//! something cheaper, or has a reason to make it dearer, writes the new figure here.
+
+#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "a measurement that goes wrong may end")]
+
+#[path = "../tests/tables/actions.rs"]
+#[allow(dead_code, reason = "it is there for other tests as well")]
+mod actions;
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use gungraun::{Callgrind, EventKind};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pillion::action::headers::{Precedence, outgoing};
+use pillion::action::relationship::Wanted;
+use pillion::action::shape::{Rules, Shaped, shape};
+use pillion::action::{answer, payload};
+use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use pillion::graphql::document::{self, Document};
+use pillion::graphql::mask::{Keep, Masked, mask};
+use pillion::graphql::merge::{Merged, read_engine_answer, write};
+use pillion::graphql::plan::{self, Plan, RootTypes, Surroundings, concern};
+use pillion::graphql::scan::{Scanner, Sighting};
+use pillion::graphql::schema::{self, RoleSchema};
+use pillion::graphql::selection::{Selected, Selector};
+use pillion::graphql::validate::validate;
+use pillion::model::action::ActionSchema;
+use pillion::model::json::RawObject;
+use pillion::model::limits::Limits;
+use pillion::model::response::Dialect;
+use pillion::protocol::http::{Body, Element, read_body};
+use pillion::session::Session;
+use pillion::session::credential::{AuthRules, Credential, read};
+use serde_json::{Map, Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The most that a case may take when `figure` is what it took.
+fn near(figure: u64) -> LibraryBenchmarkConfig {
+    let limit = figure + figure / 20;
+    LibraryBenchmarkConfig::default().tool(Callgrind::default().hard_limits([(EventKind::Ir, limit)])).clone()
+}
+
+const ACTIONS: &str = "
+type Query {
+  quote(order: Order!, currency: String = \"EUR\"): Quote!
+}
+input Order { customer: ID!, lines: [Line!]! }
+input Line { sku: String!, count: Int = 1, note: String }
+type Quote { total: Float!, currency: String!, lines: [QuoteLine!]! }
+type QuoteLine { sku: String!, price: Float!, stock: Int }
+";
+
+const DOCUMENT: &str = "query Checkout($order: Order!, $first: Int = 10) {
+  items(first: $first, order_by: {name: asc}) { id name price vendor { name } }
+  customer_by_pk(id: 7) { ...Customer }
+  quote(order: $order) { total currency lines { sku price stock } }
+}
+fragment Customer on customer { id name address { street city } }";
+
+/// A request as an application sends it, and all that is known before it comes.
+struct Known {
+    schema: ActionSchema,
+    scanner: Scanner,
+    roots: RootTypes,
+    limits: Limits,
+    role: RoleSchema,
+    session: Session,
+    client: HeaderMap,
+    body: Vec<u8>,
+    document: Document,
+    plan: Plan,
+    selected: Selected,
+    /// Of the engine, with so many items.
+    engine_answer: Vec<u8>,
+    handler_answer: Vec<u8>,
+}
+
+fn order() -> Value {
+    let line = |sku: usize| json!({ "sku": format!("sku-{sku}"), "count": sku });
+    json!({ "order": { "customer": "7", "lines": (1..=10).map(line).collect::<Vec<_>>() } })
+}
+
+fn with_items(items: usize) -> &'static Known {
+    let schema = actions::from_sdl(ACTIONS);
+    let others: Vec<String> = (0..1000).map(|index| format!("another_action_{index}")).collect();
+    let scanner = Scanner::new(others.iter().map(String::as_str).chain(["quote"])).expect("a scanner");
+    let (roots, limits) = (RootTypes::usual(Dialect::Standard), Limits::default());
+    let role = schema::of_actions(&schema, &roots, "user").expect("a schema");
+    let headers = [
+        ("x-hasura-role", "user"),
+        ("x-hasura-user-id", "7"),
+        ("user-agent", "an application"),
+        ("accept", "application/json"),
+        ("x-request-id", "of-the-client"),
+    ];
+    let client: HeaderMap =
+        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).into_iter().collect();
+    let Ok(Credential::Session(session)) = read(&AuthRules::default(), &client) else { panic!("no session") };
+    let document = parsed();
+    let plan = planned(&document, &schema, &roots, &limits);
+    let selected = {
+        let operation = document.operation(None).expect("one operation");
+        let call = plan.calls.first().expect("a call");
+        let selector = Selector { document: &document, operation, types: &schema.types, condition: &|_| true };
+        selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
+    };
+    let quoted = |sku: usize| json!({ "sku": format!("sku-{sku}"), "price": 1.5, "stock": null, "more": "of it" });
+    let handler_answer = json!({ "total": 15.0, "currency": "EUR", "lines": (1..=10).map(quoted).collect::<Vec<_>>() });
+    let known = Known {
+        body: json!({ "query": DOCUMENT, "variables": order() }).to_string().into_bytes(),
+        engine_answer: engine_answer(items).into_bytes(),
+        handler_answer: handler_answer.to_string().into_bytes(),
+        schema,
+        scanner,
+        roots,
+        limits,
+        role,
+        session,
+        client,
+        document,
+        plan,
+        selected,
+    };
+    let known: &'static Known = Box::leak(Box::new(known));
+    // What is done once in the life of a process is no part of any figure.
+    black_box(answered(known));
+    black_box(learned(known));
+    known
+}
+
+fn usual() -> &'static Known {
+    with_items(24)
+}
+
+fn engine_answer(items: usize) -> String {
+    let mut json = String::from(r#"{"data":{"items":["#);
+    for item in 0..items {
+        let comma = if item > 0 { "," } else { "" };
+        write!(json, r#"{comma}{{"id":{item},"name":"a name of usual length"}}"#).expect("room");
+    }
+    json + r#"],"customer_by_pk":{"id":7,"name":"a customer","address":{"street":"a street","city":"a city"}}}}"#
+}
+
+fn parsed() -> Document {
+    document::parse(DOCUMENT, &Limits::default()).expect("a document")
+}
+
+fn planned(document: &Document, schema: &ActionSchema, roots: &RootTypes, limits: &Limits) -> Plan {
+    let operation = document.operation(None).expect("one operation");
+    let surroundings = Surroundings { schema, roots, limits, answers_introspection: true };
+    plan::plan(document, operation, &surroundings, &|_| true).expect("a plan")
+}
+
+/// Everything that a document which nobody has sent before costs once.
+fn learned(known: &Known) -> Plan {
+    let Known { schema, roots, limits, role, .. } = known;
+    let document = parsed();
+    assert!(concern(&document, document.operation(None).expect("one operation"), schema, roots).any());
+    document.check(limits).expect("a good document");
+    let plan = planned(&document, schema, roots, limits);
+    let own = plan.own_text.as_deref().expect("a part of ours");
+    validate(&role.schema, own, (schema, &roots.query), 20).expect("a good document");
+    plan
+}
+
+/// Everything that a request costs whose plan is known.
+fn answered(known: &Known) -> Vec<u8> {
+    assert_eq!(looked(known), Sighting::Action);
+    let Ok(Body::One(Element { request: Ok(Some(request)), .. })) = read_body(&known.body, &known.limits) else {
+        panic!("no request");
+    };
+    let input = coerced(known, &request.variables);
+    black_box(asked(known, &input, &request.query));
+    let shaped = shaped(known);
+    merged(known, &shaped.json)
+}
+
+fn looked(known: &Known) -> Sighting {
+    known.scanner.look(&known.body)
+}
+
+fn coerced(known: &Known, given: &RawObject<'_>) -> Map<String, Value> {
+    let Known { schema, plan, document, .. } = known;
+    let operation = document.operation(None).expect("one operation");
+    let call = plan.calls.first().expect("a call");
+    let variables =
+        coerce_variable_values(&schema.types, operation, &plan.own_variables, given).expect("good variables");
+    let arguments = &call.fields.first().expect("a field").arguments;
+    coerce_argument_values(&schema.types, &call.action.arguments, arguments, &variables).expect("good arguments")
+}
+
+fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, Vec<u8>) {
+    let Known { plan, client, session, .. } = known;
+    let action = &plan.calls.first().expect("a call").action;
+    let rules = &action.headers;
+    let headers = outgoing(rules, Precedence::ClientFirst, client, session, "an-id").expect("good headers");
+    (headers, payload::body(&action.name, input, session, query).expect("a body"))
+}
+
+fn shaped(known: &Known) -> Shaped {
+    let Known { schema, plan, selected, handler_answer, .. } = known;
+    let value = answer::read(200, handler_answer).expect("an answer");
+    let rules = Rules { types: &schema.types, dialect: Dialect::Standard, list_elements_max: 1000 };
+    let output = &plan.calls.first().expect("a call").action.output;
+    shape(&rules, output, &value, selected, &mut Wanted::default())
+}
+
+fn merged(known: &Known, ours: &str) -> Vec<u8> {
+    let answer = read_engine_answer(&known.engine_answer).expect("an answer");
+    let fields = known.plan.fields.iter().map(|field| {
+        let name = field.response_name.as_str();
+        (name, Some(answer.data.get(name).map_or(ours, |value| value.get()).into()))
+    });
+    write(&Merged { data: Some(fields.collect()), errors: Vec::new(), extensions: Vec::new() })
+}
+
+#[library_benchmark(setup = usual, config = near(6238))]
+#[bench::one_among_a_thousand()]
+fn scan(known: &'static Known) -> Sighting {
+    black_box(looked(black_box(known)))
+}
+
+#[library_benchmark(setup = usual, config = near(468_380))]
+#[bench::new_document()]
+fn plan_miss(known: &'static Known) -> Plan {
+    black_box(learned(black_box(known)))
+}
+
+#[library_benchmark(setup = usual, config = near(274_656))]
+#[bench::known_document()]
+fn plan_hit(known: &'static Known) -> Vec<u8> {
+    black_box(answered(black_box(known)))
+}
+
+#[library_benchmark(setup = usual, config = near(6492))]
+#[bench::engines_part()]
+fn masked(known: &'static Known) -> Masked {
+    let operation = known.document.operation(None).expect("one operation");
+    let keep = Keep { field: &|field| field.name != "quote", other_types: true, operation_directives: true };
+    black_box(mask(black_box(&known.document), operation, "Query", &keep).expect("a document"))
+}
+
+fn variables() -> (&'static Known, RawObject<'static>) {
+    let text: &'static str = Box::leak(order().to_string().into_boxed_str());
+    (usual(), serde_json::from_str(text).expect("an object"))
+}
+
+#[library_benchmark(setup = variables, config = near(82_548))]
+#[bench::ten_lines()]
+fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, Value> {
+    black_box(coerced(black_box(known), &given))
+}
+
+#[library_benchmark(setup = usual, config = near(111_555))]
+#[bench::ten_lines()]
+fn shape_answer(known: &'static Known) -> Shaped {
+    black_box(shaped(black_box(known)))
+}
+
+#[library_benchmark]
+#[bench::of_1_kb(args = (24), setup = with_items, config = near(20_929))]
+#[bench::of_100_kb(args = (2440), setup = with_items, config = near(1_628_557))]
+fn merge(known: &'static Known) -> Vec<u8> {
+    black_box(merged(black_box(known), r#"{"total":1.5}"#))
+}
+
+library_benchmark_group!(
+    name = core,
+    benchmarks = [scan, plan_miss, plan_hit, masked, coerce, shape_answer, merge]
+);
+
+main!(library_benchmark_groups = core);
