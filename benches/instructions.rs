@@ -99,8 +99,10 @@ fn with_items(items: usize) -> &'static Known {
         ("accept", "application/json"),
         ("x-request-id", "of-the-client"),
     ];
-    let client: HeaderMap =
-        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).into_iter().collect();
+    let client: HeaderMap = headers
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
     let Ok(Credential::Session(session)) = read(&AuthRules::default(), &client) else { panic!("no session") };
     let document = parsed();
     let plan = planned(&document, &schema, &roots, &limits);
@@ -270,9 +272,6 @@ fn merge(known: &'static Known) -> Vec<u8> {
     black_box(merged(black_box(known), r#"{"total":1.5}"#))
 }
 
-library_benchmark_group!(
-    name = core,
-    benchmarks = [scan, plan_miss, plan_hit, masked, coerce, shape_answer, merge]
-);
+library_benchmark_group!(name = core, benchmarks = [scan, plan_miss, plan_hit, masked, coerce, shape_answer, merge]);
 
 main!(library_benchmark_groups = core);

@@ -98,7 +98,8 @@ pub async fn read(
     share: &mut Share,
     is_replayed: bool,
 ) -> Result<Bytes, BodyError> {
-    let announced = exchange.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let announced =
+        exchange.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > bytes_max) {
         return Err(too_large(bytes_max).into());
     }

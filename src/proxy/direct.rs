@@ -407,3 +407,90 @@ fn read_fields(bytes: &Bytes, found: Found) -> Option<(Uri, HeaderMap)> {
     }
     Some((uri, headers))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a head with these lines after its first.
+    fn parsed(first: &str, lines: &str) -> Parsed {
+        parse(format!("{first}\r\n{lines}\r\n").as_bytes(), |path| path == "/graphql")
+    }
+
+    #[test]
+    fn only_what_everybody_understands_alike_is_read_here() {
+        const POST: &str = "POST /graphql HTTP/1.1";
+        let ours = [
+            (POST, "Host: a:1\r\nContent-Length: 2\r\n", (2, false)),
+            ("POST /graphql?x=1 HTTP/1.1", "Host: a\r\ncontent-length: 0\r\nConnection: Close\r\n", (0, true)),
+            (POST, "X: \r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 2\r\n", (2, false)),
+        ];
+        for (first, lines, wanted) in ours {
+            let Parsed::Whole(found) = parsed(first, lines) else { panic!("{lines}") };
+            assert_eq!((found.body_length, found.closes), wanted, "{lines}");
+        }
+        let others = [
+            ("GET /graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /graphql HTTP/1.0", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /elsewhere HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST http://a/graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\n"),
+            (POST, "Content-Length: 2\r\n"),
+            (POST, "Host: a\r\nHost: a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a/b\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\nContent-Length: +2\r\n"),
+            (POST, "Host: a\r\nContent-Length: 99999999999999999999\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: x-hasura-role\r\n"),
+            (POST, "Host : a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\n Folded: b\r\nContent-Length: 2\r\n"),
+        ];
+        for (first, lines) in others {
+            assert_eq!(parsed(first, lines), Parsed::Other, "{first} {lines}");
+        }
+    }
+
+    #[test]
+    fn half_a_head_is_waited_for_if_it_may_be_ours() {
+        let whole = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(parse(&whole.as_bytes()[..end], |_| true), Parsed::Half, "{end}");
+        }
+        assert_eq!(parse(b"GET / HT", |_| true), Parsed::Other);
+    }
+
+    async fn answer(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let mut direct = Direct::new(Box::new(ours));
+        direct.set_patience(Duration::from_secs(1));
+        let headers: HeaderMap =
+            head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        direct.write_head(StatusCode::OK, headers.iter()).expect("a head");
+        let (last, before) = pieces.split_last().expect("a piece");
+        for piece in before {
+            direct.write_body(piece.as_bytes(), false).await.expect("room");
+        }
+        let ended = direct.write_body(last.as_bytes(), true).await;
+        let kept = direct.is_kept();
+        drop(direct);
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).await.expect("text");
+        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        format!("{body:?} {} {}", ended.is_ok(), if kept { "kept" } else { "ended" })
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_where_it_says() {
+        let length = [("content-length", "4")];
+        assert_eq!(answer(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
+        assert_eq!(answer(&length, &["ab", ""]).await, r#""ab" false ended"#);
+        assert_eq!(answer(&length, &["abcde"]).await, r#""" false ended"#);
+        let chunked = [("transfer-encoding", "chunked")];
+        assert_eq!(answer(&chunked, &["ab", "", "cde"]).await, r#""2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(answer(&chunked, &["ab", ""]).await, r#""2\r\nab\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(answer(&[], &["ab", "c"]).await, r#""abc" true ended"#);
+    }
+}

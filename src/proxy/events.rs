@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::answer::add_cors;
 use super::exchange::Exchange;
-use super::phases::{Context, Gate};
 use super::gone;
+use super::phases::{Context, Gate};
 use super::visit::{Visit, send};
 use crate::auth::Authenticated;
 use crate::execute::snapshot::Snapshot;
@@ -41,6 +41,7 @@ pub struct Streamed<'s> {
 }
 
 /// Does the client want its answer so?
+#[must_use]
 pub fn is_meant(exchange: &Exchange<'_>, ours: &Ours<'_>) -> bool {
     let is_subscription = ours.kind() == Some(OperationKind::Subscription);
     !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)

@@ -11,6 +11,7 @@ use crate::client::decode::Encoding;
 use crate::metadata::{Api, PATHS};
 
 /// Is this a request to it?
+#[must_use]
 pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
     let head = exchange.head();
     gate.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())

@@ -22,6 +22,7 @@ fn read_path(path: &str) -> Option<(&str, bool)> {
 }
 
 /// Is this a report?
+#[must_use]
 pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
     let head = exchange.head();
     head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()

@@ -114,7 +114,8 @@ async fn screen_get(
             Box::pin(events::serve(gate, exchange, ctx, told)).await
         }
         Verdict::Ours(ours) => {
-            match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
+            match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await
+            {
                 None => gone::gone(gate, ctx, &visit),
                 Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
                 Some(Executed::LeftToEngine) => Ok(false),

@@ -81,7 +81,8 @@ impl Visit {
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
-                let address = settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or_else(|| exchange.peer());
+        let address =
+            settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or_else(|| exchange.peer());
         let mut trace = TraceContext::read(&headers, random.as_u128());
         spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();

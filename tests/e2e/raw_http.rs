@@ -11,6 +11,7 @@ pub const TESTS: &[super::Test] = &[
     ("headers_are_limited", headers_are_limited),
     ("the_next_request_is_unharmed", the_next_request_is_unharmed),
     ("clients_that_leave", clients_that_leave),
+    ("kinds_of_requests_take_turns", kinds_of_requests_take_turns),
 ];
 
 /// Name, bytes, status; zero means that the connection just ends.
@@ -67,12 +68,16 @@ fn framing(_: &Engines) {
         engine.on_path(path, Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     }
     let pillion = Setup::before(engine.port).with_shop(handlers.port).start().wait_until_ready();
-    for (name, bytes, status) in FRAMING {
+    // What is posted to a GraphQL path is read by another reader than the rest.
+    let posted = FRAMING.iter().filter(|(_, bytes, _)| bytes.starts_with("POST / "));
+    let posted = posted.map(|(name, bytes, status)| (*name, bytes.replacen("POST / ", "POST /graphql ", 1), *status));
+    let as_written = FRAMING.iter().map(|(name, bytes, status)| (*name, (*bytes).to_owned(), *status));
+    for (name, bytes, status) in as_written.chain(posted) {
         let mut client = pillion.client();
         client.send(bytes.as_bytes());
         let answer = client.answer().unwrap_or_else(|| panic!("{name}: no answer"));
-        assert_eq!(answer.status(), *status, "{name}: {}", answer.text());
-        if *status == 405 && !name.contains("CONNECT") {
+        assert_eq!(answer.status(), status, "{name}: {bytes}: {}", answer.text());
+        if status == 405 && !name.contains("CONNECT") {
             assert!(answer.text().contains("not served"), "{name}: {}", answer.text());
         }
         assert!(client.is_closed(), "{name}: the connection goes on");
@@ -179,4 +184,39 @@ fn clients_that_leave(engines: &Engines) {
     super::harness::wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
     assert_eq!(pillion.metric("pillion_buffered_bytes"), 0.0);
     assert_eq!(handlers.take_seen().len(), 1);
+}
+
+/// On one connection, whole, byte by byte, and with the next request right behind.
+fn kinds_of_requests_take_turns(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    let post = |head: &str, body: &str| {
+        format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{head}\r\n{body}")
+    };
+    let (ours, engines_own) = (r#"{"query":"{ count }"}"#, r#"{"query":"{ __typename }"}"#);
+    let plain = |body: &str| post(&format!("Content-Length: {}\r\n", body.len()), body);
+    let chunked = post("Transfer-Encoding: chunked\r\n", &format!("{:x}\r\n{ours}\r\n0\r\n\r\n", ours.len()));
+    let get = "GET /graphql?query=%7Bcount%7D HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    let (count, name) = (r#"{"data":{"count":1}}"#, r#"{"data":{"__typename":"Query"}}"#);
+    let plain_ours = (plain(ours), count);
+    for other in [(chunked, count), (get, count), (plain(engines_own), name)] {
+        let turns = [&plain_ours, &other, &plain_ours, &other, &other, &plain_ours];
+        let all: String = turns.iter().map(|(request, _)| request.as_str()).collect();
+        for step in [all.len(), 1, 37] {
+            let mut client = pillion.client();
+            for piece in all.as_bytes().chunks(step) {
+                client.send(piece);
+            }
+            for (request, expected) in turns {
+                let answer = client.answer();
+                let answer = answer.unwrap_or_else(|| panic!("no answer to {request} in steps of {step}"));
+                assert_eq!(answer.text(), *expected, "{request} in steps of {step}");
+            }
+        }
+    }
+    let mut client = pillion.client();
+    client.send(post(&format!("Content-Length: {}\r\nConnection: close\r\n", ours.len()), ours).as_bytes());
+    assert_eq!(client.answer().expect("an answer").header("connection"), Some("close"));
+    assert!(client.is_closed());
 }
