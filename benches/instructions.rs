@@ -2,7 +2,13 @@
 //! that no noise hides a step back. Each figure was measured by the release profile; 5 % more of it fails. Whoever makes
 //! something cheaper, or has a reason to make it dearer, writes the new figure here.
 
-#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "a measurement that goes wrong may end")]
+#![allow(
+    clippy::expect_used,
+    clippy::must_use_candidate,
+    clippy::panic,
+    missing_docs,
+    reason = "a measurement that goes wrong may end"
+)]
 
 #[path = "../tests/tables/actions.rs"]
 #[allow(dead_code, reason = "it is there for other tests as well")]
