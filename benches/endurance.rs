@@ -37,7 +37,10 @@ fn main() -> Fallible<()> {
     let folder = Folder::new("endure")?;
     let server = Server::start()?;
     let mut report = String::from("# What nobody may notice\n\n");
-    for part in [reloads, restarts, overload, hanging, soak] {
+    let parts: [(&str, Part); 5] =
+        [("reloads", reloads), ("restarts", restarts), ("overload", overload), ("hanging", hanging), ("soak", soak)];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for (_, part) in parts.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name)) {
         let line = part(&folder.0, &server)?;
         println!("{line}");
         writeln!(report, "- {line}")?;
@@ -47,6 +50,8 @@ fn main() -> Fallible<()> {
     println!("\n{report}\nwritten to {}", path.display());
     Ok(())
 }
+
+type Part = fn(&Path, &Server) -> Fallible<String>;
 
 struct Pillion {
     port: u16,
@@ -370,13 +375,15 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
     std::thread::sleep(Duration::from_secs(1));
     let warm: Vec<(f64, f64)> = samples.iter().copied().filter(|(at, _)| *at > seconds as f64 / 60.0 / 3.0).collect();
     let (first, last) = (warm.first().copied().unwrap_or_default(), warm.last().copied().unwrap_or_default());
+    let minute = samples.iter().rev().find(|(at, _)| *at <= 1.0).copied().unwrap_or_default();
     Ok(format!(
         "{seconds} s of mixed load with {number} new documents, as many clients that leave, and {} reloads: {} answers, {} \
-         failed; {:.1} MiB after a third, {:.1} MiB at the end, {:+.2} MiB in ten minutes; then {} requests in flight, {} \
+         failed; {:.1} MiB after a minute, {:.1} MiB after a third, {:.1} MiB at the end, {:+.2} MiB in ten minutes; then {} requests in flight, {} \
          descriptors",
         number / 500,
         outcome.good.len(),
         outcome.bad + outcome.shed.len(),
+        minute.1,
         first.1,
         last.1,
         10.0 * slope(&warm),
