@@ -27,6 +27,7 @@ instructions:
 bench:
 	tests/setup.sh bench
 	cargo bench --locked --bench proxies
+	cargo bench --locked --bench allocations
 	cargo bench --locked --bench stored
 
 lint:

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use server::Server;
-use tools::{Fallible, Folder, Process, free_port, memory_kib, wait_for};
+use tools::{Fallible, Folder, Process, free_port, memory_kib, publish, wait_for};
 
 /// How often each thing is done that nobody may notice.
 const TIMES: usize = 20;
@@ -36,7 +36,7 @@ const HANG: &str = r#"{"query":"{ hang { ok } }"}"#;
 fn main() -> Fallible<()> {
     let folder = Folder::new("endure")?;
     let server = Server::start()?;
-    let mut report = String::from("# What nobody may notice\n\n");
+    let mut report = String::from("## What nobody may notice\n\n");
     let parts: [(&str, Part); 5] =
         [("reloads", reloads), ("restarts", restarts), ("overload", overload), ("hanging", hanging), ("soak", soak)];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -45,10 +45,7 @@ fn main() -> Fallible<()> {
         println!("{line}");
         writeln!(report, "- {line}")?;
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/endurance.md");
-    fs::write(&path, &report)?;
-    println!("\n{report}\nwritten to {}", path.display());
-    Ok(())
+    if wanted.is_empty() { publish("endurance", &report) } else { Ok(()) }
 }
 
 type Part = fn(&Path, &Server) -> Fallible<String>;

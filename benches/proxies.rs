@@ -1,22 +1,38 @@
-//! `make bench`: nginx as a plain proxy, a plain pingora proxy, a gateway on Node that does the same job
-//! (`benches/peers/stitching.mjs`) and Pillion, one after the other in every round, before the same upstream and handler
-//! (nginx with files). The proxy has one processor, load and upstream have the other.
-//! Everything is given as a ratio to the plain pingora proxy in the same round, because machines are noisy.
+//! `make bench`: Pillion beside what only passes on and what does the same job, one after the other in every round, before
+//! the same upstream and handler (nginx with files, and a server of ours where answers are late or bodies large). Everything
+//! is given as a ratio to the plain pingora proxy in the same round as well, because machines are noisy.
 
-#![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a measurement that goes wrong may end"
+)]
 
 mod big_schema;
+mod peers;
+mod picture;
 mod plain_proxy;
+#[allow(dead_code, reason = "other measurements need more of it")]
+mod server;
+#[allow(dead_code, reason = "other measurements need more of it")]
 mod tools;
+mod wrk;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
 
-use tools::{Fallible, Folder, Process, free_port, median, memory_kib, wait_for};
+use peers::{DELAYS, FRESH, Kind, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
+use picture::{Group, draw};
+use server::Server;
+use tools::{Fallible, Folder, median, memory_kib, publish};
+use wrk::{Load, Measured};
 
 fn main() -> Fallible<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -25,12 +41,11 @@ fn main() -> Fallible<()> {
     {
         plain_proxy::run(listen, upstream);
     }
+    // What is measured is put on the other processor when it is started.
+    Command::new("taskset").args(["-cp", OTHER_CPU, &std::process::id().to_string()]).output()?;
     let bench = Bench::new()?;
     let report = bench.run()?;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.md");
-    fs::write(&path, &report)?;
-    println!("\n{report}\nwritten to {}", path.display());
-    Ok(())
+    publish("proxies", &report)
 }
 
 /// One kind of load.
@@ -38,46 +53,107 @@ struct Scenario {
     name: &'static str,
     path: &'static str,
     document: &'static str,
-    /// Without it only Pillion can answer.
-    is_plain: bool,
-    /// Is every document another one, so that none has a plan yet?
+    /// The text of its one variable, in bytes.
+    text_bytes: usize,
     is_new: bool,
-    /// Of which scenario the plain proxy's figures are what ratios are to.
-    base: usize,
-    /// How many clients at a time.
+    who: &'static [Who],
     connections: usize,
+    pause_ms: usize,
+    /// Is the plain proxy of the first scenario what it is compared with?
+    base: Base,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Direct,
+    Plain,
+    Gateways,
+    Unchecked,
+    One,
+    Hundred,
+    Thousand,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// The plain proxy in the first scenario, which does less.
+    First,
+    /// The plain proxy in the same one.
+    Same,
+    Nothing,
+}
+
+use Who::{Direct, Gateways, Hundred, One, Plain, Thousand, Unchecked};
+
+impl Who {
+    fn is(self, kind: Kind) -> bool {
+        match self {
+            Self::Direct => kind == Kind::Direct,
+            Self::Plain => kind == Kind::Plain,
+            Self::Gateways => kind == Kind::Gateway,
+            Self::Unchecked => kind == Kind::Unchecked,
+            Self::One => kind == Kind::Pillion(1),
+            Self::Hundred => kind == Kind::Pillion(100),
+            Self::Thousand => kind == Kind::Pillion(1000),
+        }
+    }
 }
 
 const MIXED: &str = "{ items { id } act { ok } }";
 
-/// The scenarios before introspection.
-const ORDINARY: usize = 5;
-
-const PLAIN: Scenario = Scenario {
+const PASS: Scenario = Scenario {
     name: "no action, 1 KB",
     path: "/graphql",
     document: "{ items { id } }",
-    is_plain: true,
+    text_bytes: 0,
     is_new: false,
-    base: 0,
+    who: &[Direct, Plain, Gateways, Unchecked, One, Hundred, Thousand],
     connections: 32,
+    pause_ms: 0,
+    base: Base::Same,
 };
 
-const SCENARIOS: [Scenario; 6] = [
-    PLAIN,
-    Scenario { name: "no action, 100 KB", path: "/large/graphql", base: 1, ..PLAIN },
-    Scenario { name: "one action", document: "{ act { ok } }", is_plain: false, ..PLAIN },
-    Scenario { name: "mixed, warm plan", document: MIXED, is_plain: false, ..PLAIN },
-    Scenario { name: "mixed, cold plan", document: MIXED, is_plain: false, is_new: true, ..PLAIN },
+const OURS: Scenario = Scenario { who: &[Gateways, Unchecked, One, Hundred, Thousand], base: Base::First, ..PASS };
+
+const FEW: &[Who] = &[Plain, One];
+
+const SCENARIOS: [Scenario; 11] = [
+    PASS,
+    Scenario { name: "no action, 100 KB", path: "/large/graphql", who: &[Direct, Plain, One, Thousand], ..PASS },
+    Scenario { name: "one action", document: "{ act { ok } }", ..OURS },
+    Scenario { name: "mixed, warm plan", document: MIXED, ..OURS },
+    Scenario { name: "mixed, cold plan", document: MIXED, is_new: true, who: &[Gateways, One, Thousand], ..OURS },
+    Scenario {
+        name: "mutation, three steps",
+        path: "/writes/graphql",
+        document: "mutation { one: change { ok } insert { id } two: change { ok } }",
+        who: &[One],
+        ..OURS
+    },
+    Scenario {
+        name: "a variable of 1 MB",
+        document: "mutation ($text: String!) { take(text: $text) { ok } }",
+        text_bytes: 1_000_000,
+        who: &[Gateways, One],
+        connections: 8,
+        base: Base::Nothing,
+        ..PASS
+    },
+    Scenario { name: "no action, 10 connections", connections: 10, who: FEW, ..PASS },
+    Scenario { name: "no action, 1,000 connections", connections: 1_000, who: FEW, ..PASS },
+    Scenario { name: "no action, 10,000 that pause", connections: 10_000, pause_ms: 500, who: FEW, ..PASS },
     Scenario {
         name: "introspection, 2,000 types",
         path: "/large/graphql",
         document: INTROSPECTION,
-        base: 5,
         connections: 4,
-        ..PLAIN
+        who: &[Plain, Unchecked, One, Thousand],
+        ..PASS
     },
 ];
+
+/// The one that changes how allocators treat all that comes after.
+const INTROSPECTIONS: usize = 10;
 
 /// What GraphiQL asks.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description queryType { name kind } \
@@ -93,271 +169,296 @@ const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description q
     fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name \
     ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
 
-/// A proxy under test.
-struct Proxy {
-    name: &'static str,
-    port: u16,
-    process: Process,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// Passes everything on.
-    Plain,
-    /// Knows the small schema, and calls the handler.
-    Gateway,
-    Pillion,
-}
-
-impl Proxy {
-    fn can(&self, scenario: &Scenario) -> bool {
-        match self.kind {
-            Kind::Plain => scenario.is_plain,
-            Kind::Gateway => scenario.path == PLAIN.path,
-            Kind::Pillion => true,
-        }
-    }
-}
+/// By scenario, peer and round.
+type Results = Vec<Vec<Vec<Measured>>>;
 
 struct Bench {
     folder: Folder,
-    _upstream: Process,
-    proxies: Vec<Proxy>,
-    start: Duration,
-    idle_kib: u64,
-    upstream_port: u16,
+    peers: Peers,
+    late: Server,
     rounds: usize,
     seconds: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Measured {
-    per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    cpu_us: f64,
-}
-
-/// Where the engine has other large schemas, each of which is asked for once.
-const FRESH: [&str; 5] = ["fresh1", "fresh2", "fresh3", "fresh4", "fresh5"];
-
-/// Types of the large schema.
-const TYPES: usize = 2_000;
-
-/// The proxy's processor, and that of everything else.
-const PROXY_CPU: &str = "0";
-const OTHER_CPU: &str = "1";
-
 impl Bench {
     fn new() -> Fallible<Self> {
         let folder = Folder::new("bench")?;
-        write_site(&folder.0)?;
-        let upstream_port = free_port()?;
-        let upstream = format!("127.0.0.1:{upstream_port}");
-        let upstream_process = start_nginx(&folder.0, "upstream", OTHER_CPU, &upstream_conf(&folder.0, upstream_port))?;
-        wait_for(upstream_port)?;
-
-        let mut proxies = Vec::new();
-        let port = free_port()?;
-        let process = start_nginx(&folder.0, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?;
-        proxies.push(Proxy { name: "nginx", port, process, kind: Kind::Plain });
-        let port = free_port()?;
-        let plain = std::env::current_exe()?;
-        let arguments = ["plain-proxy".to_owned(), format!("127.0.0.1:{port}"), upstream.clone()];
-        let process = start_pinned(PROXY_CPU, &plain, &arguments)?;
-        proxies.push(Proxy { name: "plain pingora", port, process, kind: Kind::Plain });
-        wait_for(port)?;
-        let port = free_port()?;
-        let process = start_gateway(port, &upstream)?;
-        proxies.push(Proxy { name: "a stitching gateway on Node", port, process, kind: Kind::Gateway });
-        wait_for(port)?;
-        let mut start = Duration::ZERO;
-        let mut idle_kib = 0;
-        for (name, actions, introspection) in [
-            ("pillion, engine's part unchecked", 1, "engine"),
-            ("pillion, 1 action", 1, "merged"),
-            ("pillion, 1000 actions", 1000, "merged"),
-        ] {
-            let (port, admin) = (free_port()?, free_port()?);
-            let metadata = write_metadata(&folder.0, actions, introspection, &upstream)?;
-            let started = Instant::now();
-            let process = start_pillion(&metadata, port, admin, &upstream)?;
-            wait_for(port)?;
-            start = started.elapsed();
-            std::thread::sleep(Duration::from_secs(1));
-            idle_kib = memory_kib(&process, "VmRSS")?;
-            proxies.push(Proxy { name, port, process, kind: Kind::Pillion });
-        }
+        let late = Server::start()?;
         let number =
             |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
         Ok(Self {
+            peers: Peers::start(&folder.0, late.port)?,
             folder,
-            _upstream: upstream_process,
-            proxies,
-            start,
-            idle_kib,
-            upstream_port,
-            rounds: usize::try_from(number("BENCH_ROUNDS", 5))?,
+            late,
+            rounds: usize::try_from(number("BENCH_ROUNDS", 3))?,
             seconds: number("BENCH_SECONDS", 3),
         })
     }
 
     fn run(&self) -> Fallible<String> {
-        let mut report = String::from("# Proxies before the same upstream and handler\n\n");
-        let cpu = fs::read_to_string("/proc/cpuinfo")?;
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
-        writeln!(
-            report,
-            "{model}; {} rounds of {} s; 32 connections, 4 for introspection; medians.",
-            self.rounds, self.seconds
-        )?;
-        writeln!(
-            report,
-            "Ratios are to the plain pingora proxy in the same round: without actions, 1 KB (100 KB for 100 KB), and for \
-             introspection passing on the engine's own answer.\n"
-        )?;
-        writeln!(report, "| load | proxy | requests/s | ratio | p50 ms | p99 ms | CPU µs/request | CPU ratio |")?;
-        writeln!(report, "|---|---|--:|--:|--:|--:|--:|--:|")?;
-        let mut results = self.measure_all(&SCENARIOS[..ORDINARY])?;
-        let memory = self.memory()?;
-        // Last, because answers of this size change how allocators treat all that comes after.
-        results.extend(self.measure_all(&SCENARIOS[ORDINARY..])?);
-        for (index, scenario) in SCENARIOS.iter().enumerate() {
-            let base = scenario.base;
-            for (position, proxy) in self.proxies.iter().enumerate() {
-                if !proxy.can(scenario) {
-                    continue;
-                }
-                let row = &results[index][position];
-                let of = |value: fn(&Measured) -> f64| median(row.iter().map(value));
-                let ratio = |value: fn(&Measured) -> f64| {
-                    median(row.iter().zip(&results[base][1]).map(|(own, plain)| value(own) / value(plain)))
-                };
-                writeln!(
-                    report,
-                    "| {} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} |",
-                    scenario.name,
-                    proxy.name,
-                    of(|m| m.per_second),
-                    ratio(|m| m.per_second),
-                    of(|m| m.p50_ms),
-                    of(|m| m.p99_ms),
-                    of(|m| m.cpu_us),
-                    ratio(|m| m.cpu_us),
-                )?;
-            }
+        let mut results: Results = vec![vec![Vec::new(); self.peers.all.len()]; SCENARIOS.len()];
+        let (early, last) = SCENARIOS.split_at(INTROSPECTIONS);
+        for round in 1..=self.rounds {
+            self.measure_all(early, &mut results, round)?;
         }
-        self.write_introspection(&mut report)?;
-        report.push_str(&memory);
+        // Before introspection, after which allocators keep more.
+        let (at_half, five, sizes) = (self.at_half(&results)?, self.five_actions()?, self.sizes()?);
+        let memory = self.memory()?;
+        for round in 1..=self.rounds {
+            self.measure_all(last, &mut results[INTROSPECTIONS..], round)?;
+        }
+        let alone = self.introspection_alone()?;
+        self.draw(&results)?;
+        let mut report = format!(
+            "## Beside others\n\n{} rounds of {} s; what is measured has one processor, load, upstream and handler the other; \
+             32 connections where nothing else is said; medians, and of requests/s the least and the most. Ratios are to \
+             plain pingora in the same round: on the same load, or, where it cannot do the job, on 1 KB without an action. \
+             The peers are in [peers](peers).\n\n![requests a second](throughput.svg)\n\n",
+            self.rounds, self.seconds
+        );
+        report.push_str(&self.table(&results)?);
+        for part in [at_half, five, sizes, alone, memory] {
+            write!(report, "\n{part}\n")?;
+        }
         Ok(report)
     }
 
-    /// By scenario, proxy and round.
-    fn measure_all(&self, scenarios: &[Scenario]) -> Fallible<Vec<Vec<Vec<Measured>>>> {
-        let mut results = vec![vec![Vec::new(); self.proxies.len()]; scenarios.len()];
-        for round in 0..self.rounds {
-            for (scenario, results) in scenarios.iter().zip(&mut results) {
-                for (proxy, results) in self.proxies.iter().zip(results) {
-                    if proxy.can(scenario) {
-                        let measured = self.measure(scenario, proxy)?;
-                        println!(
-                            "round {} · {} · {}: {:.0}/s",
-                            round + 1,
-                            scenario.name,
-                            proxy.name,
-                            measured.per_second
-                        );
-                        results.push(measured);
-                    }
+    fn measure_all(&self, scenarios: &[Scenario], results: &mut [Vec<Vec<Measured>>], round: usize) -> Fallible<()> {
+        for (scenario, results) in scenarios.iter().zip(results) {
+            for (peer, results) in self.peers.all.iter().zip(results) {
+                if scenario.who.iter().any(|who| who.is(peer.kind)) {
+                    let measured = self.measure(scenario, peer)?;
+                    println!("round {round} · {} · {}: {:.0}/s", scenario.name, peer.name, measured.per_second);
+                    results.push(measured);
                 }
             }
         }
-        Ok(results)
-    }
-
-    fn measure(&self, scenario: &Scenario, proxy: &Proxy) -> Fallible<Measured> {
-        let script = self.folder.0.join("post.lua");
-        let body = format!("{{\\\"query\\\":\\\"{}\\\"}}", scenario.document);
-        let mut lua = format!(
-            "wrk.method = \"POST\"\nlocal body = \"{body}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\n"
-        );
-        lua.push_str(if scenario.is_new {
-            // A comment at the end makes it another document.
-            "local n = 0\nrequest = function()\n n = n + 1\n \
-             return wrk.format(nil, nil, nil, body:sub(1, -3) .. ' #' .. n .. '\"}')\nend\n"
-        } else {
-            "wrk.body = body\n"
-        });
-        fs::write(&script, lua)?;
-        let url = format!("http://127.0.0.1:{}{}", proxy.port, scenario.path);
-        let before = cpu_ticks(&proxy.process)?;
-        let duration = format!("{}s", self.seconds);
-        let connections = scenario.connections.to_string();
-        let output = Command::new("taskset")
-            .args(["--cpu-list", OTHER_CPU, "wrk", "--threads", "1", "--connections", &connections, "--latency"])
-            .args(["--duration", &duration, "--script"])
-            .arg(&script)
-            .arg(&url)
-            .output()?;
-        let ticks = cpu_ticks(&proxy.process)? - before;
-        read_wrk(&String::from_utf8(output.stdout)?, ticks)
-    }
-
-    /// One after the other on one connection, so that nothing waits for anything else.
-    fn write_introspection(&self, report: &mut String) -> Fallible<()> {
-        let Some(pillion) = self.proxies.last() else { return Ok(()) };
-        let typical = |port| -> Fallible<f64> {
-            let times: Vec<f64> = (0..20).map(|_| introspect(port, "large")).collect::<Result<_, _>>()?;
-            Ok(median(times.into_iter()))
-        };
-        let (engine, merged) = (typical(self.upstream_port)?, typical(pillion.port)?);
-        let fresh: Vec<f64> = FRESH.iter().map(|folder| introspect(pillion.port, folder)).collect::<Result<_, _>>()?;
-        writeln!(
-            report,
-            "\nIntrospection of {TYPES} types ({} MB), alone on one connection: {engine:.0} ms from the engine, \
-             {merged:.0} ms merged with 1,000 actions, {:.0} ms the first time that the engine answers so.",
-            big_schema::introspection_result(TYPES).len() / 1_000_000,
-            median(fresh.into_iter()),
-        )?;
         Ok(())
     }
 
-    fn memory(&self) -> Fallible<String> {
-        let Some(pillion) = self.proxies.last() else { return Ok(String::new()) };
-        let peak = memory_kib(&pillion.process, "VmHWM")?;
-        let connections: Vec<TcpStream> =
-            (0..1000).map(|_| TcpStream::connect(("127.0.0.1", pillion.port))).collect::<Result<_, _>>()?;
-        for mut connection in &connections {
-            use std::io::{Read, Write};
-            let body = r#"{"query":"{ items { id } act { ok } }"}"#;
-            write!(
-                connection,
-                "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )?;
-            connection.read_exact(&mut [0; 200])?;
+    fn measure(&self, scenario: &Scenario, peer: &Peer) -> Fallible<Measured> {
+        let body = match scenario.text_bytes {
+            0 => serde_json::json!({ "query": scenario.document }),
+            bytes => serde_json::json!({ "variables": { "text": "a".repeat(bytes) }, "query": scenario.document }),
+        };
+        let load = Load {
+            url: &format!("http://127.0.0.1:{}{}", peer.port, scenario.path),
+            body: &body.to_string(),
+            is_new: scenario.is_new,
+            connections: scenario.connections,
+            pause_ms: scenario.pause_ms,
+            seconds: self.seconds,
+        };
+        load.measure(&self.folder.0, OTHER_CPU, &peer.process)
+    }
+
+    fn table(&self, results: &Results) -> Fallible<String> {
+        let plain = self.peers.all.iter().position(|peer| peer.name == PLAIN_PINGORA).ok_or("no plain proxy")?;
+        let mut table = String::from(
+            "| load | proxy | requests/s | least to most | ratio | p50 ms | p99 ms | p99.9 ms | CPU µs/request | peak MiB |\n\
+             |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        );
+        for (scenario, rows) in SCENARIOS.iter().zip(results) {
+            let base = match scenario.base {
+                Base::First => Some(&results[0][plain]),
+                Base::Same => Some(&rows[plain]),
+                Base::Nothing => None,
+            };
+            for (peer, row) in self.peers.all.iter().zip(rows).filter(|(_, row)| !row.is_empty()) {
+                let of = |value: fn(&Measured) -> f64| median(row.iter().map(value));
+                let ends =
+                    |pick: fn(f64, f64) -> f64| row.iter().map(|m| m.per_second).reduce(pick).unwrap_or_default();
+                let ratio = base.map_or("–".to_owned(), |base| {
+                    let ratios = row.iter().zip(base).map(|(own, plain)| own.per_second / plain.per_second);
+                    format!("{:.2}", median(ratios))
+                });
+                // The upstream has the load's processor, and all of them share it.
+                let is_alone = peer.kind != Kind::Direct;
+                let own =
+                    |value: f64, digits: usize| if is_alone { format!("{value:.digits$}") } else { "–".to_owned() };
+                writeln!(
+                    table,
+                    "| {} | {} | {:.0} | {:.0} to {:.0} | {ratio} | {:.2} | {:.2} | {:.2} | {} | {} |",
+                    scenario.name,
+                    peer.name,
+                    of(|m| m.per_second),
+                    ends(f64::min),
+                    ends(f64::max),
+                    of(|m| m.p50_ms),
+                    of(|m| m.p99_ms),
+                    of(|m| m.p999_ms),
+                    own(of(|m| m.cpu_us), 1),
+                    own(of(|m| m.peak_mib), 0),
+                )?;
+            }
         }
-        let crowded = memory_kib(&pillion.process, "VmRSS")?;
-        let mib = |kib: u64| kib / 1024;
-        let gateway = self.proxies.iter().find(|proxy| proxy.kind == Kind::Gateway);
-        let gateway = gateway.map_or(Ok(0), |gateway| memory_kib(&gateway.process, "VmHWM"))?;
+        Ok(table)
+    }
+
+    /// The latencies while half of what Pillion can do is asked for.
+    fn at_half(&self, results: &Results) -> Fallible<String> {
+        let position = |kind| self.peers.all.iter().position(|peer| peer.kind == kind).ok_or("no such peer");
+        let most = median(results[0][position(Kind::Pillion(1))?].iter().map(|m| m.per_second));
+        const PAUSE_MS: usize = 10;
+        let mut text = format!(
+            "At half of what Pillion passes on at most ({most:.0}/s, 1 KB), from connections that pause for {PAUSE_MS} ms:\n\n\
+             | proxy | requests/s | p50 ms | p99 ms | p99.9 ms |\n|---|--:|--:|--:|--:|\n"
+        );
+        // A connection is busy for its pause and about a millisecond.
+        let connections = (most / 2.0 * (PAUSE_MS as f64 + 1.0) / 1000.0) as usize;
+        let scenario = Scenario { connections, pause_ms: PAUSE_MS, ..PASS };
+        for peer in self.peers.all.iter().filter(|peer| [Direct, Plain, One].iter().any(|who| who.is(peer.kind))) {
+            let rounds = (0..self.rounds).map(|_| self.measure(&scenario, peer));
+            let rounds = rounds.collect::<Fallible<Vec<_>>>()?;
+            let of = |value: fn(&Measured) -> f64| median(rounds.iter().map(value));
+            let (rate, p50) = (of(|m| m.per_second), of(|m| m.p50_ms));
+            let (p99, p999) = (of(|m| m.p99_ms), of(|m| m.p999_ms));
+            writeln!(text, "| {} | {rate:.0} | {p50:.2} | {p99:.2} | {p999:.2} |", peer.name)?;
+        }
+        Ok(text)
+    }
+
+    /// Five actions at once take as long as the slowest of them.
+    fn five_actions(&self) -> Fallible<String> {
+        const TIMES: usize = 200;
+        let slowest = DELAYS[DELAYS.len() - 1];
+        let calls: String = DELAYS.iter().map(|delay| format!(" late_{delay} {{ ok }}")).collect();
+        let times = |port: u16, path: &str, document: &str| -> Fallible<f64> {
+            let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+            connection.set_nodelay(true)?;
+            let body = serde_json::json!({ "query": document }).to_string();
+            let times = (0..TIMES).map(|_| ask_once(&mut connection, path, &body));
+            Ok(median(times.collect::<Fallible<Vec<_>>>()?.into_iter()))
+        };
+        let direct = times(self.late.port, &format!("/handler/wait/{slowest}"), "{ x }")?;
+        let pillion = self.peers.of(Kind::Pillion(1))?.port;
+        let one = times(pillion, "/graphql", &format!("{{ late_{slowest} {{ ok }} }}"))?;
+        let five = times(pillion, "/graphql", &format!("{{ items {{ id }}{calls} }}"))?;
         Ok(format!(
-            "\nPillion with 1,000 actions: started in {} ms; resident memory {} MiB idle, {} MiB with 1,000 \
-            open connections that have each made a mixed request, {} MiB at the peak of the load above, introspection \
-            left out. The gateway on Node: {} MiB at the peak.\n",
-            self.start.as_millis(),
-            mib(self.idle_kib),
-            mib(crowded),
-            mib(peak),
-            mib(gateway)
+            "Five actions whose handlers take {DELAYS:?} ms, and a field of the engine, in one query: {five:.2} ms at the median; \
+             the slowest handler alone takes {direct:.2} ms, and {one:.2} ms through Pillion."
         ))
+    }
+
+    /// What a document costs that nobody has sent before, by its length.
+    fn sizes(&self) -> Fallible<String> {
+        let pillion = self.peers.of(Kind::Pillion(1))?;
+        let mut points = Vec::new();
+        for fields in [10, 100, 200, 400, 800] {
+            let names: String = (0..fields).map(|index| format!(" f{index}: name")).collect();
+            let document = format!("{{ act {{ ok }} items {{{names} }} }}");
+            let body = serde_json::json!({ "query": document }).to_string();
+            let load = Load {
+                url: &format!("http://127.0.0.1:{}/sizes/graphql", pillion.port),
+                body: &body,
+                is_new: true,
+                connections: PASS.connections,
+                pause_ms: 0,
+                seconds: self.seconds,
+            };
+            let rounds = (0..self.rounds).map(|_| load.measure(&self.folder.0, OTHER_CPU, &pillion.process));
+            let rounds = rounds.collect::<Fallible<Vec<_>>>()?;
+            points.push((document.len() as f64 / 1024.0, median(rounds.iter().map(|m| m.cpu_us))));
+        }
+        let (slope, start, fit) = line(&points);
+        let seen: Vec<String> = points.iter().map(|(size, cpu)| format!("{cpu:.0} µs for {size:.1} KiB")).collect();
+        Ok(format!(
+            "Processor time of a mixed request with a document that was never seen before: {}. A line through them: {start:.0} \
+             µs and {slope:.0} µs for each KiB, R² = {fit:.3}.",
+            seen.join(", ")
+        ))
+    }
+
+    /// One after the other on one connection, so that nothing waits for anything else.
+    fn introspection_alone(&self) -> Fallible<String> {
+        let (upstream, pillion) = (self.peers.of(Kind::Direct)?.port, self.peers.of(Kind::Pillion(1000))?.port);
+        let typical = |port| -> Fallible<f64> {
+            let times = (0..20).map(|_| introspect(port, "large")).collect::<Fallible<Vec<f64>>>()?;
+            Ok(median(times.into_iter()))
+        };
+        let (engine, merged) = (typical(upstream)?, typical(pillion)?);
+        let fresh = FRESH.iter().map(|folder| introspect(pillion, folder)).collect::<Fallible<Vec<f64>>>()?;
+        Ok(format!(
+            "Introspection of {TYPES} types ({} MB), alone on one connection: {engine:.0} ms from the engine, {merged:.0} ms \
+             merged with 1,000 actions, {:.0} ms the first time that the engine answers so.",
+            big_schema::introspection_result(TYPES).len() / 1_000_000,
+            median(fresh.into_iter()),
+        ))
+    }
+
+    fn memory(&self) -> Fallible<String> {
+        let pillion = self.peers.of(Kind::Pillion(1000))?;
+        let before = memory_kib(&pillion.process, "VmRSS")? / 1024;
+        let mut connections = (0..1000)
+            .map(|_| TcpStream::connect(("127.0.0.1", pillion.port)))
+            .collect::<Result<Vec<TcpStream>, _>>()?;
+        let body = serde_json::json!({ "query": MIXED }).to_string();
+        for connection in &mut connections {
+            ask_once(connection, "/graphql", &body)?;
+        }
+        let crowded = memory_kib(&pillion.process, "VmRSS")? / 1024;
+        Ok(format!(
+            "Pillion with 1,000 actions listens {} ms after its start; resident memory is {:.0} MiB then ({:.0} MiB with one \
+             action), {before} MiB after all of the above but introspection, and {crowded} MiB with 1,000 more connections that \
+             have each made a mixed request.",
+            self.peers.start.as_millis(),
+            self.peers.idle_mib.1,
+            self.peers.idle_mib.0
+        ))
+    }
+
+    fn draw(&self, results: &Results) -> Fallible<()> {
+        let group = |index: usize| {
+            let rows = self.peers.all.iter().zip(&results[index]);
+            let shown = rows
+                .filter(|(peer, row)| !row.is_empty() && !matches!(peer.kind, Kind::Unchecked | Kind::Pillion(100)));
+            let bars = shown.map(|(peer, row)| (peer.name.to_owned(), median(row.iter().map(|m| m.per_second))));
+            Group { title: SCENARIOS[index].name, bars: bars.collect() }
+        };
+        let picture = draw("Requests a second", &[0, 1, 2, 3, 4].map(group));
+        Ok(fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/throughput.svg"), picture)?)
+    }
+}
+
+/// Slope, start and R² of a line through the points, by least squares.
+fn line(points: &[(f64, f64)]) -> (f64, f64, f64) {
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / points.len() as f64;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let sum = |value: &dyn Fn(f64, f64) -> f64| points.iter().map(|point| value(point.0 - x, point.1 - y)).sum::<f64>();
+    let slope = sum(&|dx, dy| dx * dy) / sum(&|dx, _| dx * dx);
+    let unexplained = sum(&|dx, dy| (dy - slope * dx).powi(2));
+    (slope, y - slope * x, 1.0 - unexplained / sum(&|_, dy| dy * dy))
+}
+
+/// Milliseconds for one answer of a known length.
+fn ask_once(connection: &mut TcpStream, path: &str, body: &str) -> Fallible<f64> {
+    let started = Instant::now();
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}");
+    connection.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
+    let (mut seen, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    loop {
+        let count = connection.read(&mut piece)?;
+        seen.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&seen);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if !head.contains(" 200 ") || body.contains("\"errors\"") {
+                return Err(format!("{path} gave {text}").into());
+            }
+            if length == Some(body.len()) {
+                return Ok(started.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        if count == 0 {
+            return Err(format!("half an answer: {text}").into());
+        }
     }
 }
 
 /// Milliseconds for a whole answer.
 fn introspect(port: u16, folder: &str) -> Fallible<f64> {
-    use std::io::{Read, Write};
     let body = serde_json::json!({ "query": INTROSPECTION }).to_string();
     let mut connection = TcpStream::connect(("127.0.0.1", port))?;
     let started = Instant::now();
@@ -373,145 +474,4 @@ fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
     let start = String::from_utf8_lossy(answer.get(..1000).unwrap_or(&answer));
     if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes: {start}", answer.len()).into()) }
-}
-
-fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", cpu]).arg(program).args(arguments);
-    Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
-}
-
-fn start_gateway(port: u16, upstream: &str) -> Fallible<Process> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", PROXY_CPU]).arg(folder.join("tests/engines/node.sh"));
-    command.arg(folder.join("benches/peers/stitching.mjs")).env("PORT", port.to_string()).env("UPSTREAM", upstream);
-    command.env("NODE_ENV", "production").stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(Process(command.spawn()?))
-}
-
-fn start_pillion(metadata: &Path, port: u16, admin: u16, upstream: &str) -> Fallible<Process> {
-    let arguments = [
-        "serve".to_owned(),
-        format!("--upstream=http://{upstream}"),
-        format!("--metadata={}", metadata.display()),
-        format!("--listen=127.0.0.1:{port}"),
-        format!("--admin-listen=127.0.0.1:{admin}"),
-        "--threads=1".to_owned(),
-        // The others write no line for each request either.
-        "--log-level=warn".to_owned(),
-        "--config".to_owned(),
-        metadata.join("pillion.yaml").display().to_string(),
-    ];
-    start_pinned(PROXY_CPU, Path::new(env!("CARGO_BIN_EXE_pillion")), &arguments)
-}
-
-fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {
-    let conf = folder.join(format!("{name}.conf"));
-    let text = format!(
-        "daemon off; master_process off; worker_processes 1; pid {0}/{name}.pid; error_log {0}/{name}.log crit;\n\
-         events {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_requests 100000000;\n\
-         client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
-         uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n{http}\n}}\n",
-        folder.display()
-    );
-    fs::write(&conf, text)?;
-    start_pinned(cpu, Path::new("nginx"), &["-c".to_owned(), conf.display().to_string()])
-}
-
-fn write_site(folder: &Path) -> Fallible<()> {
-    for (index, fresh) in FRESH.iter().enumerate() {
-        fs::create_dir_all(folder.join("site").join(fresh))?;
-        let answer = big_schema::introspection_result(TYPES + 4 * (index + 1));
-        fs::write(folder.join("site").join(fresh).join("graphql.introspection"), answer)?;
-        // nginx refuses to be posted to only where there is a file.
-        fs::write(folder.join("site").join(fresh).join("graphql"), "{}")?;
-    }
-    fs::create_dir_all(folder.join("site/large"))?;
-    let items = |count: usize| {
-        let item = r#"{"id":1,"name":"a name of usual length"}"#;
-        format!(r#"{{"data":{{"items":[{}]}}}}"#, vec![item; count].join(","))
-    };
-    fs::write(folder.join("site/graphql"), items(24))?;
-    fs::write(folder.join("site/large/graphql"), items(2440))?;
-    fs::write(folder.join("site/graphql.introspection"), big_schema::introspection_result(0))?;
-    fs::write(folder.join("site/large/graphql.introspection"), big_schema::introspection_result(TYPES))?;
-    fs::write(folder.join("site/handler"), r#"{"ok":true}"#)?;
-    Ok(())
-}
-
-fn upstream_conf(folder: &Path, port: u16) -> String {
-    let site = folder.join("site");
-    format!(
-        "default_type application/json; open_file_cache max=10;\n\
-         # Only introspection takes a long document.\n\
-         map $content_length $answer {{ default $uri; \"~^[0-9][0-9][0-9][0-9]\" $uri.introspection; }}\n\
-         server {{ listen 127.0.0.1:{port}; root {}; error_page 405 =200 $answer; }}",
-        site.display()
-    )
-}
-
-fn proxy_conf(port: u16, upstream: &str) -> String {
-    format!(
-        "upstream engine {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
-    )
-}
-
-fn write_metadata(folder: &Path, actions: usize, introspection: &str, upstream: &str) -> Fallible<PathBuf> {
-    let folder = folder.join(format!("metadata-{actions}-{introspection}"));
-    fs::create_dir_all(&folder)?;
-    let mut yaml = String::from("actions:\n");
-    let mut graphql = String::from("type Done { ok: Boolean! }\ntype Query {\n");
-    let names = std::iter::once("act".to_owned()).chain((1..actions).map(|index| format!("another_{index}")));
-    for name in names {
-        writeln!(graphql, "  {name}: Done!")?;
-        writeln!(yaml, "  - name: {name}\n    definition:\n      kind: synchronous\n      type: query")?;
-        writeln!(yaml, "      handler: http://{upstream}/handler")?;
-    }
-    fs::write(folder.join("actions.yaml"), yaml)?;
-    fs::write(folder.join("actions.graphql"), graphql + "}\n")?;
-    let yaml = "graphql_paths: [/graphql, /large/graphql, /fresh1/graphql, /fresh2/graphql, /fresh3/graphql, /fresh4/graphql, \
-         /fresh5/graphql]\ndialect: standard\n";
-    let yaml = format!("{yaml}introspection: {introspection}\n");
-    fs::write(folder.join("pillion.yaml"), yaml)?;
-    Ok(folder)
-}
-
-/// Processor time of a process with all its threads, in ticks of 10 ms.
-fn cpu_ticks(process: &Process) -> Fallible<f64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0.id()))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-    Ok(ticks(11) + ticks(12))
-}
-
-fn read_wrk(output: &str, ticks: f64) -> Fallible<Measured> {
-    if let Some(bad) = output.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors")) {
-        return Err(format!("the load met errors: {}", bad.trim()).into());
-    }
-    let after = |prefix: &str| {
-        let line = output.lines().find_map(|line| line.trim().strip_prefix(prefix));
-        line.map(str::trim).ok_or_else(|| format!("wrk printed no {prefix}: {output}"))
-    };
-    let requests: f64 = output
-        .lines()
-        .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
-        .ok_or("wrk printed no number of requests")?;
-    Ok(Measured {
-        per_second: after("Requests/sec:")?.parse()?,
-        p50_ms: milliseconds(after("50%")?)?,
-        p99_ms: milliseconds(after("99%")?)?,
-        cpu_us: ticks * 10_000.0 / requests,
-    })
-}
-
-fn milliseconds(text: &str) -> Fallible<f64> {
-    for (unit, factor) in [("us", 0.001), ("ms", 1.0), ("s", 1000.0)] {
-        if let Some(number) = text.strip_suffix(unit) {
-            return Ok(number.parse::<f64>()? * factor);
-        }
-    }
-    Err(format!("wrk printed the time {text}").into())
 }

@@ -82,6 +82,7 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
     loop {
         let (mut length, mut line) = (0, String::new());
         let (mut id, mut is_handler, mut is_late, mut hangs) = (None, false, false, false);
+        let mut wait = Duration::ZERO;
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
@@ -90,6 +91,10 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
             is_handler |= line.starts_with("POST /handler");
             is_late |= line.starts_with("POST /handler/late");
             hangs |= line.starts_with("POST /handler/hang");
+            if let Some(rest) = line.strip_prefix("POST /handler/wait/") {
+                let milliseconds = rest.split(' ').next().unwrap_or_default();
+                wait = Duration::from_millis(milliseconds.parse()?);
+            }
             let Some((name, value)) = line.trim_end().split_once(": ") else {
                 if line.trim_end().is_empty() { break } else { continue }
             };
@@ -105,9 +110,7 @@ fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
             // Until the other side has had enough.
             reader.read_exact(&mut [0])?;
         }
-        if is_late {
-            std::thread::sleep(LATE);
-        }
+        std::thread::sleep(if is_late { LATE } else { wait });
         let now = if is_late { Instant::now() } else { heard };
         if let Some(id) = id {
             calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);

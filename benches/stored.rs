@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
 
 mod server;
+#[allow(dead_code, reason = "other measurements need more of it")]
 mod tools;
 
 use std::fmt::Write as _;
@@ -15,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use server::Server;
-use tools::{Fallible, Folder, Process, free_port, median, memory_kib, wait_for};
+use tools::{Fallible, Folder, Process, free_port, median, memory_kib, publish, wait_for};
 
 /// Clients at a time while calls are accepted.
 const CLIENTS: usize = 64;
@@ -38,7 +39,7 @@ fn main() -> Fallible<()> {
     let folder = Folder::new("bench-stored")?;
     let server = Server::start()?;
     let postgres = Postgres::start(&folder.0)?;
-    let mut report = String::from("# Asynchronous calls and sockets\n\n");
+    let mut report = String::from("## Asynchronous calls and sockets\n\n");
     writeln!(report, "{CLIENTS} clients for {SECONDS} s; nothing is pinned. PostgreSQL with `fsync=on`.\n")?;
     writeln!(
         report,
@@ -69,10 +70,7 @@ fn main() -> Fallible<()> {
         report,
         "An event of the engine, at the median: {direct:.0} µs directly, {through:.0} µs through Pillion."
     )?;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-stored.md");
-    fs::write(&path, &report)?;
-    println!("\n{report}\nwritten to {}", path.display());
-    Ok(())
+    publish("stored", &report)
 }
 
 struct Postgres {

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -61,4 +61,55 @@ pub fn memory_kib(process: &Process, field: &str) -> Fallible<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.0.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Processor time of a process with all its threads, in ticks of 10 ms.
+pub fn cpu_ticks(process: &Process) -> Fallible<f64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0.id()))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+    Ok(ticks(11) + ticks(12))
+}
+
+/// The greatest memory of a process is from now on that since now.
+pub fn peak_memory_starts_anew(process: &Process) -> Fallible<()> {
+    Ok(fs::write(format!("/proc/{}/clear_refs", process.0.id()), "5")?)
+}
+
+/// In the order in which they stand in the results.
+const SECTIONS: [&str; 4] = ["proxies", "allocations", "stored", "endurance"];
+
+/// Writes what one measurement found, and all that is known of this machine into `benches/RESULTS.md`.
+pub fn publish(section: &str, text: &str) -> Fallible<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/results");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(section), text)?;
+    let known = SECTIONS.iter().filter_map(|section| fs::read_to_string(folder.join(section)).ok());
+    let all: Vec<String> = std::iter::once(heading()?).chain(known).collect();
+    let path = root.join("benches/RESULTS.md");
+    fs::write(&path, all.join("\n"))?;
+    println!("\n{text}\nwritten to {}", path.display());
+    Ok(())
+}
+
+fn heading() -> Fallible<String> {
+    let cpus = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("an unknown processor");
+    let system = fs::read_to_string("/etc/os-release")?;
+    let system =
+        system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default().trim_matches('"');
+    let said = |program: &str, argument: &str| -> Fallible<String> {
+        let output = Command::new(program).arg(argument).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let count = std::thread::available_parallelism()?;
+    Ok(format!(
+        "# What was measured\n\nWith `make bench` and `make endure` on {}: {count} processors of {model}, {system}, Node {}, {}. \
+         Machines are noisy, and shared ones more so: only what was measured in one run can be compared, and yours will \
+         differ.\n",
+        said("date", "-I")?,
+        said("node", "--version")?,
+        said("rustc", "--version")?
+    ))
 }

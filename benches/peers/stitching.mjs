@@ -1,43 +1,18 @@
-// A gateway as one writes it by hand: GraphQL Yoga with a schema stitched from the engine's and from one whose resolver
-// calls the handler. Both are called over kept connections.
+// A gateway as one writes it by hand: GraphQL Yoga with a schema stitched from the engine's and from one whose resolvers
+// call the handler.
 import { createServer } from "node:http";
-import { Agent, request } from "node:http";
 import { createSchema, createYoga } from "graphql-yoga";
 import { buildSchema, print } from "graphql";
 import { stitchSchemas } from "@graphql-tools/stitch";
-
-const upstream = process.env.UPSTREAM;
-const agent = new Agent({ keepAlive: true });
-
-const post = (path, body) =>
-  new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    const sent = request(`http://${upstream}${path}`, { method: "POST", agent, headers }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (piece) => (text += piece));
-      answer.on("end", () => resolve(JSON.parse(text)));
-      answer.on("error", reject);
-    });
-    sent.on("error", reject);
-    sent.end(body);
-  });
+import { actions, engine, post } from "./call.mjs";
 
 const schema = stitchSchemas({
   subschemas: [
     {
-      schema: buildSchema("type Query { items: [Item!]! } type Item { id: Int! name: String! }"),
-      executor: ({ document, variables }) => post("/graphql", JSON.stringify({ query: print(document), variables })),
+      schema: buildSchema(engine.types),
+      executor: ({ document, variables }) => post(engine.url, JSON.stringify({ query: print(document), variables })),
     },
-    createSchema({
-      typeDefs: "type Query { act: Done! } type Done { ok: Boolean! }",
-      resolvers: {
-        Query: {
-          act: (_source, input) =>
-            post("/handler", JSON.stringify({ action: { name: "act" }, input, session_variables: {} })),
-        },
-      },
-    }),
+    createSchema({ typeDefs: actions.types, resolvers: actions.resolvers }),
   ],
 });
 

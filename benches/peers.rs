@@ -1,0 +1,233 @@
+//! What is measured: the upstream alone, what only passes on, what does the same job, and Pillion. The one that is measured
+//! has one processor, everything else the other.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::big_schema;
+use crate::tools::{Fallible, Process, free_port, memory_kib, wait_for};
+
+/// The processor of what is measured, and that of everything else.
+pub const PROXY_CPU: &str = "0";
+pub const OTHER_CPU: &str = "1";
+
+/// Types of the large schema.
+pub const TYPES: usize = 2_000;
+
+/// Where the engine has other large schemas, each of which is asked for once.
+pub const FRESH: [&str; 5] = ["fresh1", "fresh2", "fresh3", "fresh4", "fresh5"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The engine or the handler itself.
+    Direct,
+    /// Passes everything on.
+    Plain,
+    /// Knows the small schema, and calls the handler.
+    Gateway,
+    /// Its introspection is the engine's, which it does not know.
+    Unchecked,
+    /// With so many actions.
+    Pillion(usize),
+}
+
+/// What is measured.
+pub struct Peer {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub port: u16,
+    pub process: Process,
+}
+
+/// Those whose answers are the same in every run.
+pub struct Peers {
+    pub all: Vec<Peer>,
+    /// From the start of a Pillion with 1,000 actions until it listens.
+    pub start: Duration,
+    /// Of Pillion with 1 action and with 1,000, before any request.
+    pub idle_mib: (f64, f64),
+}
+
+impl Peers {
+    /// Starts all of them; `late` answers late and takes large bodies.
+    pub fn start(folder: &Path, late: u16) -> Fallible<Self> {
+        write_site(folder)?;
+        let upstream_port = free_port()?;
+        let upstream = format!("127.0.0.1:{upstream_port}");
+        let process = start_nginx(folder, "upstream", OTHER_CPU, &upstream_conf(folder, upstream_port))?;
+        let mut all =
+            vec![Peer { name: "none: upstream or handler itself", kind: Kind::Direct, port: upstream_port, process }];
+        wait_for(upstream_port)?;
+        let mut add = |name, kind, port: u16, process| {
+            all.push(Peer { name, kind, port, process });
+            wait_for(port)
+        };
+        let port = free_port()?;
+        add("nginx", Kind::Plain, port, start_nginx(folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?)?;
+        let port = free_port()?;
+        let arguments = ["plain-proxy".to_owned(), format!("127.0.0.1:{port}"), upstream.clone()];
+        add(PLAIN_PINGORA, Kind::Plain, port, start_pinned(PROXY_CPU, &std::env::current_exe()?, &arguments)?)?;
+        for (name, script) in [("Yoga and stitching, Node", "stitching.mjs"), ("Hive Gateway, Node", "hive.mjs")] {
+            let port = free_port()?;
+            add(name, Kind::Gateway, port, start_gateway(script, port, &upstream, late)?)?;
+        }
+        let (mut start, mut idle) = (Duration::ZERO, Vec::new());
+        for (name, kind) in [
+            ("Pillion, engine unchecked", Kind::Unchecked),
+            ("Pillion, 1 action", Kind::Pillion(1)),
+            ("Pillion, 100 actions", Kind::Pillion(100)),
+            ("Pillion, 1,000 actions", Kind::Pillion(1000)),
+        ] {
+            let (port, metadata) = (free_port()?, write_metadata(folder, kind, &upstream, late)?);
+            let started = Instant::now();
+            let process = start_pillion(&metadata, port, &upstream)?;
+            wait_for(port)?;
+            start = started.elapsed();
+            std::thread::sleep(Duration::from_secs(1));
+            idle.push(memory_kib(&process, "VmRSS")? as f64 / 1024.0);
+            add(name, kind, port, process)?;
+        }
+        let idle_mib = (idle.get(1).copied().unwrap_or_default(), idle.last().copied().unwrap_or_default());
+        Ok(Self { all, start, idle_mib })
+    }
+
+    /// The one of this kind.
+    pub fn of(&self, kind: Kind) -> Fallible<&Peer> {
+        Ok(self.all.iter().find(|peer| peer.kind == kind).ok_or("no such peer")?)
+    }
+}
+
+/// What the others are compared with.
+pub const PLAIN_PINGORA: &str = "plain pingora";
+
+fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", cpu]).arg(program).args(arguments);
+    Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+}
+
+fn start_gateway(script: &str, port: u16, upstream: &str, handler: u16) -> Fallible<Process> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", PROXY_CPU]).arg(folder.join("tests/engines/node.sh"));
+    command.arg(folder.join("benches/peers").join(script)).env("PORT", port.to_string()).env("UPSTREAM", upstream);
+    command.env("HANDLER", format!("127.0.0.1:{handler}")).env("NODE_ENV", "production");
+    Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+}
+
+fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Process> {
+    let arguments = [
+        "serve".to_owned(),
+        format!("--upstream=http://{upstream}"),
+        format!("--metadata={}", metadata.display()),
+        format!("--listen=127.0.0.1:{port}"),
+        format!("--admin-listen=127.0.0.1:{}", free_port()?),
+        "--threads=1".to_owned(),
+        // The others write no line for each request either.
+        "--log-level=warn".to_owned(),
+        "--config".to_owned(),
+        metadata.join("pillion.yaml").display().to_string(),
+    ];
+    start_pinned(PROXY_CPU, Path::new(env!("CARGO_BIN_EXE_pillion")), &arguments)
+}
+
+fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {
+    let conf = folder.join(format!("{name}.conf"));
+    let text = format!(
+        "daemon off; master_process off; worker_processes 1; pid {0}/{name}.pid; error_log {0}/{name}.log crit;\n\
+         events {{ worker_connections 16384; }}\nhttp {{ access_log off; keepalive_requests 100000000;\n\
+         client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
+         uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n{http}\n}}\n",
+        folder.display()
+    );
+    fs::write(&conf, text)?;
+    start_pinned(cpu, Path::new("nginx"), &["-c".to_owned(), conf.display().to_string()])
+}
+
+fn write_site(folder: &Path) -> Fallible<()> {
+    for (index, fresh) in FRESH.iter().enumerate() {
+        fs::create_dir_all(folder.join("site").join(fresh))?;
+        let answer = big_schema::introspection_result(TYPES + 4 * (index + 1));
+        fs::write(folder.join("site").join(fresh).join("graphql.introspection"), answer)?;
+        // nginx refuses to be posted to only where there is a file.
+        fs::write(folder.join("site").join(fresh).join("graphql"), "{}")?;
+    }
+    fs::create_dir_all(folder.join("site/large"))?;
+    let items = |count: usize| {
+        let item = r#"{"id":1,"name":"a name of usual length"}"#;
+        vec![item; count].join(",")
+    };
+    let small = items(24);
+    fs::write(folder.join("site/graphql"), format!(r#"{{"data":{{"items":[{small}]}}}}"#))?;
+    // The engine's part of a mutation, and of documents of every length.
+    fs::create_dir_all(folder.join("site/writes"))?;
+    fs::create_dir_all(folder.join("site/sizes"))?;
+    fs::write(folder.join("site/sizes/graphql"), format!(r#"{{"data":{{"items":[{small}]}}}}"#))?;
+    fs::write(folder.join("site/writes/graphql"), format!(r#"{{"data":{{"insert":[{small}]}}}}"#))?;
+    fs::write(folder.join("site/large/graphql"), format!(r#"{{"data":{{"items":[{}]}}}}"#, items(2440)))?;
+    fs::write(folder.join("site/graphql.introspection"), big_schema::introspection_result(0))?;
+    fs::write(folder.join("site/large/graphql.introspection"), big_schema::introspection_result(TYPES))?;
+    fs::write(folder.join("site/handler"), r#"{"ok":true}"#)?;
+    Ok(())
+}
+
+fn upstream_conf(folder: &Path, port: u16) -> String {
+    let site = folder.join("site");
+    format!(
+        "default_type application/json; open_file_cache max=10;\n\
+         # But for those, only introspection takes a long document.\n\
+         map \"$uri $content_length\" $answer {{\n  default $uri; \"~^/sizes\" $uri;\n\
+           \"~ [0-9][0-9][0-9][0-9]\" $uri.introspection;\n}}\n\
+         server {{ listen 127.0.0.1:{port} backlog=16384; root {}; error_page 405 =200 $answer; }}",
+        site.display()
+    )
+}
+
+fn proxy_conf(port: u16, upstream: &str) -> String {
+    format!(
+        "upstream engine {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
+         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
+    )
+}
+
+/// How long the handlers of the five late actions take, in milliseconds.
+pub const DELAYS: [u64; 5] = [5, 10, 15, 20, 25];
+
+fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Fallible<PathBuf> {
+    let (actions, introspection) = match kind {
+        Kind::Pillion(actions) => (actions, "merged"),
+        _ => (1, "engine"),
+    };
+    let folder = folder.join(format!("metadata-{actions}-{introspection}"));
+    fs::create_dir_all(&folder)?;
+    let mut yaml = String::from("actions:\n");
+    let mut action = |name: &str, handler: &str| {
+        writeln!(yaml, "  - {{name: {name}, definition: {{kind: synchronous, handler: 'http://{handler}'}}}}")
+    };
+    let mut query = String::new();
+    for name in std::iter::once("act".to_owned()).chain((1..actions).map(|index| format!("another_{index}"))) {
+        writeln!(query, "  {name}: Done!")?;
+        action(&name, &format!("{upstream}/handler"))?;
+    }
+    for delay in DELAYS {
+        writeln!(query, "  late_{delay}: Done!")?;
+        action(&format!("late_{delay}"), &format!("127.0.0.1:{late}/handler/wait/{delay}"))?;
+    }
+    action("change", &format!("{upstream}/handler"))?;
+    action("take", &format!("127.0.0.1:{late}/handler"))?;
+    let mutation = "type Mutation {\n  change: Done!\n  take(text: String!): Done!\n}\n";
+    fs::write(folder.join("actions.yaml"), yaml)?;
+    let graphql = format!("type Done {{ ok: Boolean! }}\ntype Query {{\n{query}}}\n{mutation}");
+    fs::write(folder.join("actions.graphql"), graphql)?;
+    let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
+    let yaml = format!(
+        "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
+         introspection: {introspection}\nlimits: {{connections: 16384, body_bytes: 4MiB}}\n"
+    );
+    fs::write(folder.join("pillion.yaml"), yaml)?;
+    Ok(folder)
+}
