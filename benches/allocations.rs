@@ -83,7 +83,8 @@ struct Counted {
 
 impl Counted {
     fn start(folder: &Path, upstream: u16) -> Fallible<Self> {
-        let yaml = format!("actions:\n  - {{name: act, definition: {{handler: 'http://127.0.0.1:{upstream}/handler'}}}}\n");
+        let yaml =
+            format!("actions:\n  - {{name: act, definition: {{handler: 'http://127.0.0.1:{upstream}/handler'}}}}\n");
         fs::write(folder.join("actions.yaml"), yaml)?;
         fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Query { act: Done! }\n")?;
         let config = folder.join("pillion.yaml");

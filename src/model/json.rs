@@ -135,22 +135,12 @@ impl<'de> Visitor<'de> for StrictValue {
 /// Is any value in `text` nested deeper than `depth_max` lists and objects? Looks only at brackets outside strings,
 /// so it costs one pass and no stack.
 #[must_use]
-pub fn is_deeper_than(text: &[u8], depth_max: usize) -> bool {
+pub fn is_deeper_than(mut text: &[u8], depth_max: usize) -> bool {
     let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
-    for byte in text {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    while let Some((byte, after)) = text.split_first() {
+        text = after;
         match byte {
-            b'"' => in_string = true,
+            b'"' => text = after_string(text),
             b'[' | b'{' => {
                 depth += 1;
                 if depth > depth_max {
@@ -162,6 +152,18 @@ pub fn is_deeper_than(text: &[u8], depth_max: usize) -> bool {
         }
     }
     false
+}
+
+/// What follows the end of the string that `text` begins inside of.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', text) {
+        match text.get(at..).unwrap_or_default() {
+            [b'"', after @ ..] => return after,
+            [_, _, after @ ..] => text = after,
+            _ => break,
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]

@@ -87,6 +87,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// After that it comes at this pace, from its beginning.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
+/// Room is made at once for what a client announces, up to so much: announcing costs it nothing.
+const BELIEVED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it. pingora can
 /// send it on afterwards if it `is_replayed`.
 ///
@@ -110,7 +113,7 @@ pub async fn read(
         exchange.keep_body();
     }
     let (began, mut bytes) = (Instant::now(), 0);
-    let mut chunks = Chunks::new(bytes_max);
+    let mut chunks = Chunks::expecting(announced.unwrap_or_default().min(BELIEVED_BYTES_MAX), bytes_max);
     while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
         share.grow(chunk.len())?;
         bytes += chunk.len() as u64;

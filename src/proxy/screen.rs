@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use memchr::memmem;
 
 use super::body::{self, BodyError};
 use super::exchange::Exchange;
@@ -264,7 +265,7 @@ async fn look_at_body(
 
 fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> Result<bool, RequestError> {
     // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
-    if content_type != ContentType::Multipart && text.contains(&0) {
+    if content_type != ContentType::Multipart && memchr::memchr(0, text).is_some() {
         return Err(RequestError::new(400, "invalid-json", "the body is not UTF-8 text"));
     }
     if content_type == ContentType::Form {
@@ -301,8 +302,7 @@ pub(super) async fn pass(
 /// Is it certain that this body asks for nothing to be written?
 #[must_use]
 pub fn only_reads(body: &[u8]) -> bool {
-    const WORD: &[u8] = b"mutation";
-    !body.windows(WORD.len()).any(|window| window == WORD) && !body.windows(2).any(|window| window == br"\u")
+    memmem::find(body, b"mutation").is_none() && memmem::find(body, br"\u").is_none()
 }
 
 /// Elements of a batch, as they were written and as they are understood.
