@@ -3,7 +3,7 @@
 //! end; and none for the first bytes of a connection, by which it tells HTTP/2.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -68,6 +68,10 @@ impl Connections {
     /// Answers the next request, if it is one of the usual kind.
     async fn answer(&self, direct: &mut Direct) -> Next {
         let Self { gate, .. } = self;
+        if direct.is_idle() && !direct.listen().await {
+            return Next::End;
+        }
+        head_begins(gate.world.configured().settings.head_timeout);
         match direct.hear(|path| self.is_meant(path)).await {
             Heard::Request => head_was_read(),
             Heard::Other => return Next::Pingora,
@@ -92,6 +96,9 @@ impl Connections {
         }
         gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
         if direct.is_kept() {
+            if direct.is_idle() {
+                idle_for(gate.world.configured().settings.keepalive_timeout);
+            }
             return Next::Request;
         }
         direct.shutdown().await;
@@ -162,8 +169,10 @@ impl ServerApp for Connections {
         let requests = PACE.scope(Arc::clone(&pace), self.serve(stream, shutdown));
         tokio::select! {
             stream = requests => stream,
-            () = pace.too_slow(patience) => {
-                metrics.slow_connections.inc();
+            waited = pace.end(patience) => {
+                if waited == Waited::TooSlow {
+                    metrics.slow_connections.inc();
+                }
                 None
             }
         }
@@ -182,12 +191,22 @@ pub fn are_scarce(world: &World, max: usize) -> bool {
 
 /// The head of a request has been read.
 pub fn head_was_read() {
-    let _ = PACE.try_with(|pace| pace.0.store(NOT_WAITING, Ordering::Relaxed));
+    let _ = PACE.try_with(|pace| pace.until.store(NOT_WAITING, Ordering::Relaxed));
 }
 
 /// A request is over, and the next one's head is to be there within `time`.
 pub fn next_head_within(time: Duration) {
-    let _ = PACE.try_with(|pace| pace.0.store(now() + millis(time), Ordering::Relaxed));
+    let _ = PACE.try_with(|pace| pace.wait(time, false));
+}
+
+/// A request is over, and nobody has to send another one; after `time` the connection ends.
+fn idle_for(time: Duration) {
+    let _ = PACE.try_with(|pace| pace.wait(time, true));
+}
+
+/// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
+fn head_begins(time: Duration) {
+    let _ = PACE.try_with(|pace| if pace.is_idle.load(Ordering::Relaxed) { pace.wait(time, false) });
 }
 
 /// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and
@@ -218,24 +237,46 @@ impl HttpServerApp for Requests {
     }
 }
 
-/// Until when the head of a request must have been read, in milliseconds on our clock.
-struct Pace(AtomicU64);
+/// What a connection is waited for, and how long.
+struct Pace {
+    /// Until when, in milliseconds on our clock.
+    until: AtomicU64,
+    /// Is it one that nothing has to come on?
+    is_idle: AtomicBool,
+}
+
+/// How the wait for a client ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Waited {
+    /// Nothing came, and nothing had to.
+    Idle,
+    /// Half a head, or nothing at all.
+    TooSlow,
+}
 
 /// No head is waited for.
 const NOT_WAITING: u64 = 0;
 
 impl Pace {
     fn new(patience: Duration) -> Self {
-        Self(AtomicU64::new(now() + millis(patience)))
+        Self { until: AtomicU64::new(now() + millis(patience)), is_idle: AtomicBool::new(false) }
     }
 
-    /// Returns when a head is not there in time. It looks from time to time only, so that requests cost no timer.
-    async fn too_slow(&self, patience: Duration) {
+    fn wait(&self, time: Duration, is_idle: bool) {
+        self.is_idle.store(is_idle, Ordering::Relaxed);
+        self.until.store(now() + millis(time), Ordering::Relaxed);
+    }
+
+    /// Returns when what is waited for is not there in time, or up to `patience` later: it looks from time to time only, so
+    /// that requests cost no timer.
+    async fn end(&self, patience: Duration) -> Waited {
         loop {
-            let (until, now) = (self.0.load(Ordering::Relaxed), now());
+            let (until, now) = (self.until.load(Ordering::Relaxed), now());
             let left = match until {
                 NOT_WAITING => patience,
-                until if until <= now => return,
+                until if until <= now => {
+                    return if self.is_idle.load(Ordering::Relaxed) { Waited::Idle } else { Waited::TooSlow };
+                }
                 until => Duration::from_millis(until - now),
             };
             tokio::time::sleep(left).await;
@@ -261,7 +302,7 @@ mod tests {
     async fn whoever_is_waited_for_has_an_end() {
         let patience = Duration::from_millis(30);
         let pace = Arc::new(Pace::new(patience));
-        pace.too_slow(patience).await;
+        assert_eq!(pace.end(patience).await, Waited::TooSlow);
         // Not while a request is under way, and not before it is time for the next.
         let busy = async {
             head_was_read();
@@ -273,8 +314,8 @@ mod tests {
         tokio::select! {
             biased;
             () = waiting => {}
-            () = pace.too_slow(patience) => panic!("it was not late"),
+            _ = pace.end(patience) => panic!("it was not late"),
         }
-        pace.too_slow(patience).await;
+        assert_eq!(pace.end(patience).await, Waited::TooSlow);
     }
 }

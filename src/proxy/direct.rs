@@ -93,11 +93,23 @@ impl Direct {
         }
     }
 
-    /// Waits for the next request.
-    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> Heard {
+    /// Has nothing of another request come?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Waits until something comes; `false` if nothing will any more.
+    pub async fn listen(&mut self) -> bool {
         // Nothing of the last request is needed any more, so its room can be used again.
         self.raw_head = Bytes::new();
         self.head.headers = HeaderMap::new();
+        self.buffer.reserve(READ_BYTES);
+        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
+    }
+
+    /// Reads the next request's head.
+    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> Heard {
         self.answer = Answering::NotBegun;
         loop {
             if !self.buffer.is_empty() {
@@ -108,8 +120,7 @@ impl Direct {
                     Parsed::Half => {}
                 }
             }
-            self.buffer.reserve(READ_BYTES);
-            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+            if !self.listen().await {
                 return Heard::End;
             }
         }

@@ -16,6 +16,7 @@ pub const TESTS: &[super::Test] = &[
     ("what_has_begun_to_write_is_finished", what_has_begun_to_write_is_finished),
     ("the_next_request_may_come_early", the_next_request_may_come_early),
     ("heads_that_do_not_end", heads_that_do_not_end),
+    ("connections_that_rest", connections_that_rest),
     ("bodies_that_drip", bodies_that_drip),
     ("answers_that_are_read_slowly", answers_that_are_read_slowly),
     ("more_than_there_is_room_for", more_than_there_is_room_for),
@@ -162,6 +163,23 @@ fn heads_that_do_not_end(engines: &Engines) {
     let mut client = pillion.client();
     assert_eq!((client.ask(COUNT).text(), client.ask(COUNT).text()), (ONE.into(), ONE.into()));
     assert_eq!(ask_over_http2(&pillion, Duration::from_secs(20)).as_deref(), Some(ONE));
+}
+
+/// They end after their time, whoever reads their requests, and are no fault of their clients.
+fn connections_that_rest(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = before(engines, &handlers, "clients: { head_timeout: 2s, keepalive_timeout: 1s }\n");
+    for request in [post(COUNT), b"GET /graphql?query=%7Bcount%7D HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()] {
+        let mut client = pillion.client();
+        for _ in 0..3 {
+            client.send(&request);
+            assert_eq!(client.answer().expect("an answer").text(), ONE);
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        assert!(client.is_closed(), "it rests for ever");
+    }
+    assert_eq!(pillion.metric("pillion_slow_connections_total"), 0.0);
 }
 
 /// Ten seconds are given; after that it must come at some pace.
