@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::Fault;
-use super::message::{Framing, Head, parse_head};
+use super::message::{Framing, Head, drop_interim, parse_head};
 
 /// Why there is no answer, as far as it decides whether to try again.
 pub enum Failure {
@@ -89,7 +89,11 @@ impl Connection {
             // Either may turn out not to be so.
             let is_blocked = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
             if ready.is_readable() {
-                self.is_even = self.stream.try_read_buf(&mut self.buffer).is_err_and(|error| is_blocked(&error));
+                let read = self.stream.try_read_buf(&mut self.buffer);
+                drop_interim(&mut self.buffer);
+                // Whoever has only said that there will be an answer still wants to know everything.
+                self.is_even =
+                    self.buffer.is_empty() && !matches!(read, Ok(0)) && read.err().is_none_or(|e| is_blocked(&e));
             }
             match self.stream.try_write(rest) {
                 Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),

@@ -340,6 +340,38 @@ mod tests {
         assert_eq!((answer.status.as_u16(), &answer.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
+    #[tokio::test]
+    async fn whoever_says_something_before_his_answer_wants_the_rest() {
+        const LENGTH: usize = 20 << 20;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let authority = listener.local_addr().expect("its address").to_string();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut read = stream.read(&mut [0; 4096]).expect("a head");
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n").expect("a client");
+            // Long enough for the client to fill what the system holds, and to look.
+            std::thread::sleep(Duration::from_millis(200));
+            while read < LENGTH {
+                read += stream.read(&mut [0; 65536]).expect("the body");
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nall").expect("a client");
+        });
+        let (pool, method, headers, body) = (pool(), Method::POST, HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
+        let (target, may_repeat, answer_bytes_max) = ("/", false, 10);
+        let request = Request {
+            method: &method,
+            authority: &authority,
+            target,
+            headers: &headers,
+            body: &body,
+            may_repeat,
+            answer_bytes_max,
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
+        let answer = answer.expect("an answer in time").expect("an answer");
+        assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"all"[..]));
+    }
+
     fn waiting(pool: &Pool) -> usize {
         pool.idle().values().map(Vec::len).sum()
     }

@@ -206,7 +206,11 @@ fn idle_for(time: Duration) {
 
 /// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
 fn head_begins(time: Duration) {
-    let _ = PACE.try_with(|pace| if pace.is_idle.load(Ordering::Relaxed) { pace.wait(time, false) });
+    let _ = PACE.try_with(|pace| {
+        if pace.is_idle.load(Ordering::Relaxed) {
+            pace.wait(time, false)
+        }
+    });
 }
 
 /// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and
