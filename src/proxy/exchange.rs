@@ -104,7 +104,11 @@ impl Exchange<'_> {
     /// Ends when the client has gone; its body must have been read. What it says meanwhile is kept for the next request.
     pub async fn gone(&mut self) {
         match self {
-            Self::Pingora(session) => drop(session.read_body_or_idle(true).await),
+            Self::Pingora(session) => {
+                // What came with a head that has no body is laid aside by this only, and comes before what is read here.
+                session.is_body_done();
+                drop(session.read_body_or_idle(true).await);
+            }
             Self::Direct(direct) => direct.gone().await,
         }
     }

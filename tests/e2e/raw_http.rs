@@ -1,6 +1,8 @@
 //! Bytes that two servers could understand differently: the status, whether the connection ends, and that the next
 //! request on it is none that the first one smuggled in.
 
+use std::time::Duration;
+
 use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
@@ -12,6 +14,7 @@ pub const TESTS: &[super::Test] = &[
     ("the_next_request_is_unharmed", the_next_request_is_unharmed),
     ("clients_that_leave", clients_that_leave),
     ("kinds_of_requests_take_turns", kinds_of_requests_take_turns),
+    ("half_a_request_comes_early", half_a_request_comes_early),
 ];
 
 /// Name, bytes, status; zero means that the connection just ends.
@@ -219,4 +222,25 @@ fn kinds_of_requests_take_turns(engines: &Engines) {
     client.send(post(&format!("Content-Length: {}\r\nConnection: close\r\n", ours.len()), ours).as_bytes());
     assert_eq!(client.answer().expect("an answer").header("connection"), Some("close"));
     assert!(client.is_closed());
+}
+
+/// With the one before it, and the rest while that is worked on.
+fn half_a_request_comes_early(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("1"))));
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    let body = r#"{"query":"{ count }"}"#;
+    let head = "HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:";
+    let post = format!("POST /graphql {head} {}\r\n\r\n{body}", body.len());
+    let get = "GET /graphql?query=%7Bcount%7D HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    for (first, second) in [(&get, &get), (&get, &post), (&post, &post), (&post, &get)] {
+        let (early, late) = second.split_at(13);
+        let mut client = pillion.client();
+        client.send(format!("{first}{early}").as_bytes());
+        std::thread::sleep(Duration::from_millis(100));
+        client.send(late.as_bytes());
+        for _ in 0..2 {
+            assert_eq!(client.answer().expect("an answer").text(), r#"{"data":{"count":1}}"#, "{first}{second}");
+        }
+    }
 }
