@@ -239,8 +239,10 @@ impl Direct {
         let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let reason = status.canonical_reason().unwrap_or_default();
         add(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+        let mut has_date = false;
         for (name, value) in headers {
             add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            has_date |= *name == header::DATE;
             if *name == header::TRANSFER_ENCODING {
                 self.answer = Answering::Chunked;
             } else if *name == header::CONTENT_LENGTH && has_body {
@@ -250,7 +252,10 @@ impl Direct {
         }
         self.is_last |= self.answer == Answering::UntilEnd;
         let connection: &[u8] = if self.is_last { b"close" } else { b"keep-alive" };
-        add(&[b"date: ", get_cached_date().as_bytes(), b"\r\nconnection: ", connection, b"\r\n\r\n"]);
+        if !has_date {
+            add(&[b"date: ", get_cached_date().as_bytes(), b"\r\n"]);
+        }
+        add(&[b"connection: ", connection, b"\r\n\r\n"]);
         Ok(())
     }
 
@@ -489,7 +494,8 @@ mod tests {
         drop(direct);
         let mut text = String::new();
         theirs.read_to_string(&mut text).await.expect("text");
-        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(text.is_empty() || head.matches("\r\ndate: ").count() == 1, "{head}");
         format!("{body:?} {} {}", ended.is_ok(), if kept { "kept" } else { "ended" })
     }
 
@@ -499,6 +505,8 @@ mod tests {
         assert_eq!(answer(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
         assert_eq!(answer(&length, &["ab", ""]).await, r#""ab" false ended"#);
         assert_eq!(answer(&length, &["abcde"]).await, r#""" false ended"#);
+        let dated = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("content-length", "1")];
+        assert_eq!(answer(&dated, &["a"]).await, r#""a" true kept"#);
         let chunked = [("transfer-encoding", "chunked")];
         assert_eq!(answer(&chunked, &["ab", "", "cde"]).await, r#""2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n" true kept"#);
         assert_eq!(answer(&chunked, &["ab", ""]).await, r#""2\r\nab\r\n0\r\n\r\n" true kept"#);
