@@ -252,18 +252,15 @@ mod tests {
         Ok((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
+    fn posted<'r>(authority: &'r str, headers: &'r HeaderMap, body: &'r Bytes) -> Request<'r> {
+        let method = &Method::POST;
+        Request { method, authority, target: "/", headers, body, may_repeat: false, answer_bytes_max: 10 }
+    }
+
     /// The same in pieces.
     async fn ask_for_pieces(authority: &str) -> Said {
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from("{}"));
-        let request = Request {
-            method: &Method::POST,
-            authority,
-            target: "/",
-            headers: &headers,
-            body: &body,
-            may_repeat: false,
-            answer_bytes_max: 0,
-        };
+        let request = Request { answer_bytes_max: 0, ..posted(authority, &headers, &body) };
         let (mut answer, mut text) = (pool.stream(request).await?, String::new());
         while let Some(piece) = answer.next_chunk().await? {
             text += &String::from_utf8_lossy(&piece);
@@ -325,18 +322,8 @@ mod tests {
     async fn whoever_does_not_want_all_of_a_body_may_say_so() {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
         // The other side reads a little, answers, and goes on to the next read that never comes.
-        let (pool, method, headers, body) = (pool(), Method::POST, HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
-        let (target, may_repeat, answer_bytes_max) = ("/", false, 10);
-        let request = Request {
-            method: &method,
-            authority: &authority,
-            target,
-            headers: &headers,
-            body: &body,
-            may_repeat,
-            answer_bytes_max,
-        };
-        let answer = pool.exchange(request).await.expect("an answer");
+        let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
+        let answer = pool.exchange(posted(&authority, &headers, &body)).await.expect("an answer");
         assert_eq!((answer.status.as_u16(), &answer.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
@@ -356,17 +343,8 @@ mod tests {
             }
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nall").expect("a client");
         });
-        let (pool, method, headers, body) = (pool(), Method::POST, HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
-        let (target, may_repeat, answer_bytes_max) = ("/", false, 10);
-        let request = Request {
-            method: &method,
-            authority: &authority,
-            target,
-            headers: &headers,
-            body: &body,
-            may_repeat,
-            answer_bytes_max,
-        };
+        let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
+        let request = posted(&authority, &headers, &body);
         let answer = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
         let answer = answer.expect("an answer in time").expect("an answer");
         assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"all"[..]));

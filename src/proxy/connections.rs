@@ -208,7 +208,7 @@ fn idle_for(time: Duration) {
 fn head_begins(time: Duration) {
     let _ = PACE.try_with(|pace| {
         if pace.is_idle.load(Ordering::Relaxed) {
-            pace.wait(time, false)
+            pace.wait(time, false);
         }
     });
 }
