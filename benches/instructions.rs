@@ -234,13 +234,13 @@ fn scan(known: &'static Known) -> Sighting {
     black_box(looked(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(468_380))]
+#[library_benchmark(setup = usual, config = near(468_633))]
 #[bench::new_document()]
 fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(274_656))]
+#[library_benchmark(setup = usual, config = near(269_431))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(answered(black_box(known)))
