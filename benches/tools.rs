@@ -81,16 +81,19 @@ const SECTIONS: [&str; 4] = ["proxies", "allocations", "stored", "endurance"];
 
 /// Writes what one measurement found, and all that is known of this machine into `benches/RESULTS.md`.
 pub fn publish(section: &str, text: &str) -> Fallible<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("target/results");
+    let folder = root().join("target/results");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(section), text)?;
     let known = SECTIONS.iter().filter_map(|section| fs::read_to_string(folder.join(section)).ok());
     let all: Vec<String> = std::iter::once(heading()?).chain(known).collect();
-    let path = root.join("benches/RESULTS.md");
+    let path = root().join("benches/RESULTS.md");
     fs::write(&path, all.join("\n"))?;
     println!("\n{text}\nwritten to {}", path.display());
     Ok(())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn heading() -> Fallible<String> {
@@ -109,7 +112,7 @@ fn heading() -> Fallible<String> {
          Machines are noisy, and shared ones more so: only what was measured in one run can be compared, and yours will \
          differ.\n",
         said("date", "-I")?,
-        said("node", "--version")?,
+        said(&root().join("tests/engines/node.sh").display().to_string(), "--version")?,
         said("rustc", "--version")?
     ))
 }
