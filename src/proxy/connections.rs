@@ -1,10 +1,6 @@
-//! A client's connection from its first byte to its last: how many there may be, and how long each may take to say what it
-//! wants. pingora has a timer for each read only, so that whoever sends a byte from time to time would be waited for without
-//! end; and none for the first bytes of a connection, by which it tells HTTP/2.
+//! A client's connection from its first byte to its last: how many there may be, and who serves it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -20,14 +16,10 @@ use pingora::server::ShutdownWatch;
 use super::direct::{Direct, Heard};
 use super::exchange::Exchange;
 use super::guard;
+use super::pace::{Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
 use super::phases::{Context, Gate};
 use crate::execute::World;
 use crate::telemetry::metrics::Held;
-
-tokio::task_local! {
-    /// That of the connection whose task this is.
-    static PACE: Arc<Pace>;
-}
 
 /// What clients connect to.
 pub struct Connections {
@@ -166,7 +158,7 @@ impl ServerApp for Connections {
         }
         let patience = configured.settings.head_timeout;
         let pace = Arc::new(Pace::new(patience));
-        let requests = PACE.scope(Arc::clone(&pace), self.serve(stream, shutdown));
+        let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
         tokio::select! {
             stream = requests => stream,
             waited = pace.end(patience) => {
@@ -187,30 +179,6 @@ impl ServerApp for Connections {
 #[must_use]
 pub fn are_scarce(world: &World, max: usize) -> bool {
     usize::try_from(world.metrics.connections.get()).is_ok_and(|now| now > max - max / 10)
-}
-
-/// The head of a request has been read.
-pub fn head_was_read() {
-    let _ = PACE.try_with(|pace| pace.until.store(NOT_WAITING, Ordering::Relaxed));
-}
-
-/// A request is over, and the next one's head is to be there within `time`.
-pub fn next_head_within(time: Duration) {
-    let _ = PACE.try_with(|pace| pace.wait(time, false));
-}
-
-/// A request is over, and nobody has to send another one; after `time` the connection ends.
-fn idle_for(time: Duration) {
-    let _ = PACE.try_with(|pace| pace.wait(time, true));
-}
-
-/// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
-fn head_begins(time: Duration) {
-    let _ = PACE.try_with(|pace| {
-        if pace.is_idle.load(Ordering::Relaxed) {
-            pace.wait(time, false);
-        }
-    });
 }
 
 /// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and
@@ -238,88 +206,5 @@ impl HttpServerApp for Requests {
 
     async fn http_cleanup(&self) {
         self.0.http_cleanup().await;
-    }
-}
-
-/// What a connection is waited for, and how long.
-struct Pace {
-    /// Until when, in milliseconds on our clock.
-    until: AtomicU64,
-    /// Is it one that nothing has to come on?
-    is_idle: AtomicBool,
-}
-
-/// How the wait for a client ended.
-#[derive(Debug, PartialEq, Eq)]
-enum Waited {
-    /// Nothing came, and nothing had to.
-    Idle,
-    /// Half a head, or nothing at all.
-    TooSlow,
-}
-
-/// No head is waited for.
-const NOT_WAITING: u64 = 0;
-
-impl Pace {
-    fn new(patience: Duration) -> Self {
-        Self { until: AtomicU64::new(now() + millis(patience)), is_idle: AtomicBool::new(false) }
-    }
-
-    fn wait(&self, time: Duration, is_idle: bool) {
-        self.is_idle.store(is_idle, Ordering::Relaxed);
-        self.until.store(now() + millis(time), Ordering::Relaxed);
-    }
-
-    /// Returns when what is waited for is not there in time, or up to `patience` later: it looks from time to time only, so
-    /// that requests cost no timer.
-    async fn end(&self, patience: Duration) -> Waited {
-        loop {
-            let (until, now) = (self.until.load(Ordering::Relaxed), now());
-            let left = match until {
-                NOT_WAITING => patience,
-                until if until <= now => {
-                    return if self.is_idle.load(Ordering::Relaxed) { Waited::Idle } else { Waited::TooSlow };
-                }
-                until => Duration::from_millis(until - now),
-            };
-            tokio::time::sleep(left).await;
-        }
-    }
-}
-
-/// Milliseconds since an hour before the first look at this clock; never 0.
-fn now() -> u64 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    millis(START.get_or_init(Instant::now).elapsed()) + 3_600_000
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn whoever_is_waited_for_has_an_end() {
-        let patience = Duration::from_millis(30);
-        let pace = Arc::new(Pace::new(patience));
-        assert_eq!(pace.end(patience).await, Waited::TooSlow);
-        // Not while a request is under way, and not before it is time for the next.
-        let busy = async {
-            head_was_read();
-            tokio::time::sleep(3 * patience).await;
-            next_head_within(2 * patience);
-            tokio::time::sleep(patience).await;
-        };
-        let waiting = PACE.scope(Arc::clone(&pace), busy);
-        tokio::select! {
-            biased;
-            () = waiting => {}
-            _ = pace.end(patience) => panic!("it was not late"),
-        }
-        assert_eq!(pace.end(patience).await, Waited::TooSlow);
     }
 }

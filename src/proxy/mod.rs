@@ -10,6 +10,7 @@ pub mod forward;
 pub mod gone;
 pub mod guard;
 pub mod metadata;
+pub mod pace;
 pub mod phases;
 pub mod report;
 pub mod screen;

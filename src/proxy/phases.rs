@@ -13,7 +13,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::{Budget, is_too_slow};
 use super::exchange::Exchange;
-use super::{connections, guard, screen, visit};
+use super::{connections, guard, pace, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::metadata::Api;
@@ -73,7 +73,7 @@ impl Gate {
     /// A request is over.
     pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &Context) {
         let (metrics, configured) = (&self.world.metrics, self.world.configured());
-        connections::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
+        pace::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
         metrics.requests.with_label_values(&[ctx.kind]).inc();
         if let Some(error) = error {
             tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
@@ -106,7 +106,7 @@ impl ProxyHttp for Gate {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let settings = &self.world.configured().settings;
-        connections::head_was_read();
+        pace::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none() || self.keeps_nobody();
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
