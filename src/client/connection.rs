@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::Fault;
-use super::message::{Framing, Head, drop_interim, parse_head};
+use super::message::{Framing, Head, parse_head};
 
 /// Why there is no answer, as far as it decides whether to try again.
 pub enum Failure {
@@ -66,34 +66,41 @@ impl Connection {
     /// # Errors
     /// [`Failure`].
     pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, Failure> {
-        self.write(head, body).await?;
-        self.read_head().await
+        match self.write(head, body).await? {
+            Some(early) => Ok(early),
+            None => self.read_head().await,
+        }
     }
 
-    /// Head and body at once, as far as the system takes them.
-    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Failure> {
+    /// Head and body at once, as far as the system takes them. Gives the head of an answer that comes before all is written.
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, Failure> {
         let stream = &mut self.stream;
         let both = [IoSlice::new(head), IoSlice::new(body)];
         let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
         let written = first.map_err(|_| Failure::Unsent)?;
         for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
-            self.write_rest(part).await;
+            if let Some(early) = self.write_rest(part).await? {
+                return Ok(Some(early));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Until all is written, or the other side answers or has gone: it may not want the rest.
-    async fn write_rest(&mut self, mut rest: &[u8]) {
+    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, Failure> {
         while self.is_even && !rest.is_empty() {
             let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
             // Either may turn out not to be so.
             let is_blocked = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
             if ready.is_readable() {
                 let read = self.stream.try_read_buf(&mut self.buffer);
-                drop_interim(&mut self.buffer);
+                let is_open = !matches!(read, Ok(0)) && read.err().is_none_or(|error| is_blocked(&error));
+                let early = self.take_head()?;
                 // Whoever has only said that there will be an answer still wants to know everything.
-                self.is_even =
-                    self.buffer.is_empty() && !matches!(read, Ok(0)) && read.err().is_none_or(|e| is_blocked(&e));
+                self.is_even = is_open && early.is_none() && self.buffer.is_empty();
+                if early.is_some() {
+                    return Ok(early);
+                }
             }
             match self.stream.try_write(rest) {
                 Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),
@@ -101,25 +108,33 @@ impl Connection {
                 _ => self.is_even = false,
             }
         }
+        Ok(None)
     }
 
     async fn read_head(&mut self) -> Result<Head, Failure> {
         loop {
-            if !self.buffer.is_empty()
-                && let Some(head) = parse_head(&mut self.buffer)?
-            {
-                match head.status.as_u16() {
-                    // Nobody has asked for another protocol.
-                    101 => return Err(Fault::Broken.into()),
-                    100..=199 => continue,
-                    _ => return Ok(head),
-                }
+            if let Some(head) = self.take_head()? {
+                return Ok(head);
             }
             let is_untouched = self.buffer.is_empty();
             if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
                 return Err(if is_untouched { Failure::Unanswered } else { Fault::Broken.into() });
             }
         }
+    }
+
+    /// The head of the answer, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
+    fn take_head(&mut self) -> Result<Option<Head>, Fault> {
+        while !self.buffer.is_empty() {
+            let Some(head) = parse_head(&mut self.buffer)? else { break };
+            match head.status.as_u16() {
+                // Nobody has asked for another protocol.
+                101 => return Err(Fault::Broken),
+                100..=199 => {}
+                _ => return Ok(Some(head)),
+            }
+        }
+        Ok(None)
     }
 
     /// A whole body, at most `bytes_max` bytes.

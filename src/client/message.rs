@@ -105,19 +105,6 @@ pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, Fault> {
     Ok(Some(Head { status, headers, is_persistent: is_current && !closes }))
 }
 
-/// Takes those heads off the buffer that only announce an answer: RFC 9110, section 15.2.
-pub fn drop_interim(buffer: &mut BytesMut) {
-    loop {
-        let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Response::new(&mut fields);
-        match (parsed.parse(buffer), parsed.code) {
-            // 101 announces nothing, but changes the protocol.
-            (Ok(httparse::Status::Complete(length)), Some(100 | 102..=199)) => drop(buffer.split_to(length)),
-            _ => return,
-        }
-    }
-}
-
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
