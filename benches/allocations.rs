@@ -12,14 +12,13 @@ use std::alloc::System;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use server::Server;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use tools::{Fallible, Folder, Process, free_port, publish, wait_for};
+use tools::{Connection, Fallible, Folder, GRAPHQL, Process, free_port, publish, wait_for};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -63,10 +62,10 @@ fn measure() -> Fallible<()> {
          | load | allocations | bytes |\n|---|--:|--:|\n",
     );
     for (name, document) in LOADS {
-        let mut client = BufReader::new(TcpStream::connect(("127.0.0.1", pillion.port))?);
-        (0..BEFORE).try_for_each(|_| ask(&mut client, document))?;
+        let mut client = Connection::open(pillion.port)?;
+        (0..BEFORE).try_for_each(|_| client.ask_well(GRAPHQL, document))?;
         let before = pillion.count()?;
-        (0..COUNTED).try_for_each(|_| ask(&mut client, document))?;
+        (0..COUNTED).try_for_each(|_| client.ask_well(GRAPHQL, document))?;
         let after = pillion.count()?;
         let each = |count: fn(&(u64, u64)) -> u64| (count(&after) - count(&before)) as f64 / COUNTED as f64;
         writeln!(report, "| {name} | {:.0} | {:.0} |", each(|count| count.0), each(|count| count.1))?;
@@ -115,22 +114,4 @@ impl Counted {
         let mut counts = line.split_whitespace().skip(1).map(str::parse);
         Ok((counts.next().ok_or("no count")??, counts.next().ok_or("no bytes")??))
     }
-}
-
-fn ask(client: &mut BufReader<TcpStream>, document: &str) -> Fallible<()> {
-    let body = serde_json::json!({ "query": document }).to_string();
-    let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:";
-    client.get_mut().write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes())?;
-    let (mut line, mut length) = (String::new(), 0);
-    while line != "\r\n" {
-        line.clear();
-        client.read_line(&mut line)?;
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-            length = value.trim_end().parse()?;
-        }
-    }
-    let mut body = vec![0; length];
-    std::io::Read::read_exact(client, &mut body)?;
-    let text = String::from_utf8(body)?;
-    if text.contains("errors") { Err(text.into()) } else { Ok(()) }
 }

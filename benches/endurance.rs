@@ -10,14 +10,14 @@ mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write as _};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use server::Server;
-use tools::{Fallible, Folder, Process, free_port, memory_kib, publish, wait_for};
+use tools::{Connection, Fallible, Folder, GRAPHQL, Process, Reply, free_port, line, memory_kib, publish, wait_for};
 
 /// How often each thing is done that nobody may notice.
 const TIMES: usize = 20;
@@ -137,7 +137,7 @@ struct Outcome {
 impl Load {
     /// All together `rate` requests a second, or as many as are answered; the first answer is the right one.
     fn start(port: u16, body: &'static str, clients: usize, rate: Option<usize>, time: Duration) -> Fallible<Self> {
-        let wanted = Connection::open(port)?.ask(body)?.1;
+        let wanted = Connection::open(port)?.ask(GRAPHQL, body)?.text;
         let begun = Instant::now();
         let threads = (0..clients).map(|client| {
             let wanted = wanted.clone();
@@ -166,13 +166,13 @@ fn run_client(port: u16, body: &str, wanted: &str, times: (Instant, Option<Durat
     while due < end {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let open = connection.take().map_or_else(|| Connection::open(port), Ok);
-        let answered = open.and_then(|mut open: Connection| open.ask(body).map(|answer| (open, answer)));
+        let answered = open.and_then(|mut open: Connection| open.ask(GRAPHQL, body).map(|answer| (open, answer)));
         let took = due.elapsed().as_secs_f64() * 1000.0;
         match answered {
-            Ok((open, (status, text, is_kept))) => {
-                match (status.as_str(), text == wanted) {
-                    ("200", true) => outcome.good.push(took),
-                    ("503", _) => outcome.shed.push(took),
+            Ok((open, Reply { status, text, is_kept })) => {
+                match (status, text == wanted) {
+                    (200, true) => outcome.good.push(took),
+                    (503, _) => outcome.shed.push(took),
                     _ => outcome.bad += 1,
                 }
                 connection = is_kept.then_some(open);
@@ -182,41 +182,6 @@ fn run_client(port: u16, body: &str, wanted: &str, times: (Instant, Option<Durat
         due = pause.map_or_else(Instant::now, |pause| due + pause);
     }
     outcome
-}
-
-/// A connection that is kept.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(port: u16) -> Fallible<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// Status, text, and whether the connection is kept.
-    fn ask(&mut self, body: &str) -> Fallible<(String, String, bool)> {
-        let length = body.len();
-        let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:";
-        self.0.get_mut().write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
-        let (mut line, mut length, mut is_kept) = (String::new(), 0, true);
-        self.0.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).ok_or("an answer")?.to_owned();
-        loop {
-            line.clear();
-            self.0.read_line(&mut line)?;
-            match line.trim_end().to_ascii_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse()?,
-                Some(("connection", value)) => is_kept = value != "close",
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut text = vec![0; length];
-        self.0.read_exact(&mut text)?;
-        Ok((status, String::from_utf8(text)?, is_kept))
-    }
 }
 
 fn p99(values: &[f64]) -> f64 {
@@ -383,18 +348,8 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
         minute.1,
         first.1,
         last.1,
-        10.0 * slope(&warm),
+        10.0 * line(&warm).slope,
         pillion.metric("pillion_requests_in_flight")?,
         pillion.descriptors()?
     ))
-}
-
-/// Of a line through the points, by least squares.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let count = points.len().max(1) as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
-    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
-        (above + (point.0 - x) * (point.1 - y), below + (point.0 - x).powi(2))
-    });
-    if below == 0.0 { 0.0 } else { above / below }
 }

@@ -31,7 +31,7 @@ use std::time::Instant;
 use peers::{DELAYS, FRESH, Kind, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
 use picture::{Group, draw};
 use server::Server;
-use tools::{Fallible, Folder, median, memory_kib, publish};
+use tools::{Connection, Fallible, Folder, GRAPHQL, Line, line, median, memory_kib, publish};
 use wrk::{Load, Measured};
 
 fn main() -> Fallible<()> {
@@ -324,16 +324,18 @@ impl Bench {
         let slowest = DELAYS[DELAYS.len() - 1];
         let calls: String = DELAYS.iter().map(|delay| format!(" late_{delay} {{ ok }}")).collect();
         let times = |port: u16, path: &str, document: &str| -> Fallible<f64> {
-            let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-            connection.set_nodelay(true)?;
-            let body = serde_json::json!({ "query": document }).to_string();
-            let times = (0..TIMES).map(|_| ask_once(&mut connection, path, &body));
+            let mut connection = Connection::open(port)?;
+            let times = (0..TIMES).map(|_| {
+                let started = Instant::now();
+                connection.ask_well(path, document)?;
+                Ok(started.elapsed().as_secs_f64() * 1000.0)
+            });
             Ok(median(times.collect::<Fallible<Vec<_>>>()?.into_iter()))
         };
         let direct = times(self.late.port, &format!("/handler/wait/{slowest}"), "{ x }")?;
         let pillion = self.peers.of(Kind::Pillion(1))?.port;
-        let one = times(pillion, "/graphql", &format!("{{ late_{slowest} {{ ok }} }}"))?;
-        let five = times(pillion, "/graphql", &format!("{{ items {{ id }}{calls} }}"))?;
+        let one = times(pillion, GRAPHQL, &format!("{{ late_{slowest} {{ ok }} }}"))?;
+        let five = times(pillion, GRAPHQL, &format!("{{ items {{ id }}{calls} }}"))?;
         Ok(format!(
             "Five actions whose handlers take {DELAYS:?} ms, and a field of the engine, in one query: {five:.2} ms at the median; \
              the slowest handler alone takes {direct:.2} ms, and {one:.2} ms through Pillion."
@@ -360,7 +362,7 @@ impl Bench {
             let rounds = rounds.collect::<Fallible<Vec<_>>>()?;
             points.push((document.len() as f64 / 1024.0, median(rounds.iter().map(|m| m.cpu_us))));
         }
-        let (slope, start, fit) = line(&points);
+        let Line { slope, start, fit } = line(&points);
         let seen: Vec<String> = points.iter().map(|(size, cpu)| format!("{cpu:.0} µs for {size:.1} KiB")).collect();
         Ok(format!(
             "Processor time of a mixed request with a document that was never seen before: {}. A line through them: {start:.0} \
@@ -389,13 +391,8 @@ impl Bench {
     fn memory(&self) -> Fallible<String> {
         let pillion = self.peers.of(Kind::Pillion(1000))?;
         let before = memory_kib(&pillion.process, "VmRSS")? / 1024;
-        let mut connections = (0..1000)
-            .map(|_| TcpStream::connect(("127.0.0.1", pillion.port)))
-            .collect::<Result<Vec<TcpStream>, _>>()?;
-        let body = serde_json::json!({ "query": MIXED }).to_string();
-        for connection in &mut connections {
-            ask_once(connection, "/graphql", &body)?;
-        }
+        let mut connections = (0..1000).map(|_| Connection::open(pillion.port)).collect::<Fallible<Vec<_>>>()?;
+        connections.iter_mut().try_for_each(|connection| connection.ask_well(GRAPHQL, MIXED))?;
         let crowded = memory_kib(&pillion.process, "VmRSS")? / 1024;
         Ok(format!(
             "Pillion with 1,000 actions listens {} ms after its start; resident memory is {:.0} MiB then ({:.0} MiB with one \
@@ -417,43 +414,6 @@ impl Bench {
         };
         let picture = draw("Requests a second", &[0, 1, 2, 3, 4].map(group));
         Ok(fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/throughput.svg"), picture)?)
-    }
-}
-
-/// Slope, start and R² of a line through the points, by least squares.
-fn line(points: &[(f64, f64)]) -> (f64, f64, f64) {
-    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / points.len() as f64;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let sum = |value: &dyn Fn(f64, f64) -> f64| points.iter().map(|point| value(point.0 - x, point.1 - y)).sum::<f64>();
-    let slope = sum(&|dx, dy| dx * dy) / sum(&|dx, _| dx * dx);
-    let unexplained = sum(&|dx, dy| (dy - slope * dx).powi(2));
-    (slope, y - slope * x, 1.0 - unexplained / sum(&|_, dy| dy * dy))
-}
-
-/// Milliseconds for one answer of a known length.
-fn ask_once(connection: &mut TcpStream, path: &str, body: &str) -> Fallible<f64> {
-    let started = Instant::now();
-    let length = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}");
-    connection.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
-    let (mut seen, mut piece) = (Vec::new(), [0; 16 * 1024]);
-    loop {
-        let count = connection.read(&mut piece)?;
-        seen.extend_from_slice(&piece[..count]);
-        let text = String::from_utf8_lossy(&seen);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            if !head.contains(" 200 ") || body.contains("\"errors\"") {
-                return Err(format!("{path} gave {text}").into());
-            }
-            if length == Some(body.len()) {
-                return Ok(started.elapsed().as_secs_f64() * 1000.0);
-            }
-        }
-        if count == 0 {
-            return Err(format!("half an answer: {text}").into());
-        }
     }
 }
 

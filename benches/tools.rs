@@ -1,6 +1,7 @@
 //! What both measurements need.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -115,4 +116,75 @@ fn heading() -> Fallible<String> {
         said(&root().join("tests/engines/node.sh").display().to_string(), "--version")?,
         said("rustc", "--version")?
     ))
+}
+
+/// A line through points, by least squares.
+pub struct Line {
+    pub slope: f64,
+    /// Where it begins, at 0.
+    pub start: f64,
+    /// R²: how much of what is seen it explains.
+    pub fit: f64,
+}
+
+pub fn line(points: &[(f64, f64)]) -> Line {
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / points.len().max(1) as f64;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let sum = |value: &dyn Fn(f64, f64) -> f64| points.iter().map(|point| value(point.0 - x, point.1 - y)).sum::<f64>();
+    let below = sum(&|dx, _| dx * dx);
+    let slope = if below == 0.0 { 0.0 } else { sum(&|dx, dy| dx * dy) / below };
+    let unexplained = sum(&|dx, dy| (dy - slope * dx).powi(2));
+    Line { slope, start: y - slope * x, fit: 1.0 - unexplained / sum(&|_, dy| dy * dy) }
+}
+
+/// Where GraphQL is spoken.
+pub const GRAPHQL: &str = "/graphql";
+
+/// A client's connection that is kept.
+pub struct Connection(BufReader<TcpStream>);
+
+/// A whole answer.
+pub struct Reply {
+    pub status: u16,
+    pub text: String,
+    /// Is the connection kept?
+    pub is_kept: bool,
+}
+
+impl Connection {
+    pub fn open(port: u16) -> Fallible<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Posts JSON.
+    pub fn ask(&mut self, path: &str, body: &str) -> Fallible<Reply> {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:");
+        self.0.get_mut().write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
+        let (mut line, mut length, mut is_kept) = (String::new(), 0, true);
+        self.0.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).ok_or("an answer")?.parse()?;
+        loop {
+            line.clear();
+            self.0.read_line(&mut line)?;
+            match line.trim_end().to_ascii_lowercase().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(("connection", value)) => is_kept = value != "close",
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut text = vec![0; length];
+        self.0.read_exact(&mut text)?;
+        Ok(Reply { status, text: String::from_utf8(text)?, is_kept })
+    }
+
+    /// Asks for a document, and wants nothing but data.
+    pub fn ask_well(&mut self, path: &str, document: &str) -> Fallible<()> {
+        let Reply { status, text, .. } = self.ask(path, &serde_json::json!({ "query": document }).to_string())?;
+        if status == 200 && !text.contains("\"errors\"") { Ok(()) } else { Err(format!("{path} gave {text}").into()) }
+    }
 }
