@@ -1,17 +1,20 @@
-# syntax=docker/dockerfile:1
 # An image with the program, the four libraries that it is linked with, and nothing else: about 27 MB.
 #   docker build -t pillion .
 # A list of all that is in it (SBOM), in the form of CycloneDX:
-#   cargo install cargo-cyclonedx && cargo cyclonedx --format json --no-default-features --features server
+#   cargo install cargo-cyclonedx && cargo cyclonedx --format json
 FROM rust:1.95-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates cmake \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+# What there is: see .dockerignore.
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
-RUN config/image/build.sh /image
+# What has been downloaded and compiled stays for the next time.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    config/image/build.sh /image
 
 FROM scratch
 LABEL org.opencontainers.image.title="Pillion" \

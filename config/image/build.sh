@@ -10,6 +10,6 @@ cd "$(dirname "$0")/../.."
 # No path of the machine that builds, so that the same source makes the same program.
 export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 target=target/image
-cargo build --locked --profile "$profile" --no-default-features --features server --bin pillion --target-dir "$target"
+cargo build --locked --profile "$profile" --bin pillion --target-dir "$target"
 [ "$profile" = dev ] && profile=debug
 config/image/collect.sh "$target/$profile/pillion" "$folder"
