@@ -50,7 +50,7 @@ pub fn example_yaml() -> String {
         let _ = writeln!(yaml, "#    # {doc}\n#    {key}: {sample}");
     }
     let doc = RELATIONSHIPS_DOC.replace('\n', "\n# ");
-    let _ = write!(yaml, "\n# {doc}\nrelationships: {{}}\n#  Order.customer: customerById(id: $customer_id)\n");
+    let _ = write!(yaml, "\n# {doc}\nrelationships: {{}}\n#  Order.customer: \"customerById(id: $customer_id)\"\n");
     yaml
 }
 

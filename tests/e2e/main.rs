@@ -28,6 +28,7 @@ mod drain;
 mod events;
 mod faults;
 mod guards;
+mod installs;
 mod introspection;
 mod job_stores;
 mod jobs;
@@ -38,6 +39,7 @@ mod prometheus;
 mod properties;
 mod protocols;
 mod raw_http;
+mod readme;
 mod real_handlers;
 mod relationships;
 mod reload;
@@ -84,6 +86,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("events", events::TESTS),
         ("faults", faults::TESTS),
         ("guards", guards::TESTS),
+        ("installs", installs::TESTS),
         ("introspection", introspection::TESTS),
         ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),
@@ -94,6 +97,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("properties", properties::TESTS),
         ("protocols", protocols::TESTS),
         ("raw_http", raw_http::TESTS),
+        ("readme", readme::TESTS),
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
         ("reload", reload::TESTS),
