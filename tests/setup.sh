@@ -32,11 +32,11 @@ need_python() {
 install_debian_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   has apt-get || fail "these Debian packages are missing, and there is no apt-get here: ${missing[*]}"
-  say "installing Debian packages, about a minute: ${missing[*]}"
+  say "installing Debian packages, one to three minutes: ${missing[*]}"
   local sudo=()
   [ "$(id -u)" = 0 ] || sudo=(sudo)
   "${sudo[@]}" apt-get update -qq
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 check_rust() {

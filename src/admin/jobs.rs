@@ -1,4 +1,4 @@
-//! `/jobs`: the log of asynchronous actions over HTTP, as `pillion jobs` has it on the command line.
+//! `/jobs`: the job store of asynchronous actions over HTTP, as `pillion jobs` has it on the command line.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

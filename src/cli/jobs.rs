@@ -1,4 +1,4 @@
-//! `pillion jobs`: looks into the log of asynchronous actions, and changes what is in it.
+//! `pillion jobs`: looks into the job store of asynchronous actions, and changes what is in it.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn command(configured: fn(Command) -> Command) -> Command {
     let names = Status::ALL.map(Status::name);
     let status = option("status", "STATUS", "With this status").value_parser(names);
     Command::new("jobs")
-        .about("Looks into the log of asynchronous actions, and changes what is in it.")
+        .about("Looks into the job store of asynchronous actions, and changes what is in it.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(filtered("list", "The newest calls, one line of JSON each").arg(status.clone()))

@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::harness::client::Client;
 use super::harness::engines::{Engines, Process};
+use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_for_port, wait_until};
 
@@ -33,6 +34,7 @@ pub const TESTS: &[super::Test] = &[
     ("the_demo_needs_nothing_but_the_program", the_demo_needs_nothing_but_the_program),
     ("figures_are_those_that_were_measured", figures_are_those_that_were_measured),
     ("links_lead_somewhere", links_lead_somewhere),
+    ("all_endpoints_of_the_admin_listener_are_listed", all_endpoints_of_the_admin_listener_are_listed),
 ];
 
 /// Commands that are not run: they install what is tested here.
@@ -350,6 +352,21 @@ fn links_lead_somewhere(_: &Engines) {
                 }
             };
             assert!(exists, "{page}: {target}");
+        }
+    }
+}
+
+fn all_endpoints_of_the_admin_listener_are_listed(engines: &Engines) {
+    let pillion = Setup::before(engines.postgraphile).with_actions("readme", 1).start();
+    let page = text_of("README.md");
+    let id = "4b27291d-b523-43f6-b70a-0b2334c418c2";
+    for asked in ["/nowhere".to_owned(), format!("/jobs/{id}/nowhere")] {
+        let (status, usage) = pillion.admin(&asked);
+        let words = usage.split(|letter: char| letter.is_whitespace() || letter == ',' || letter == '"');
+        let paths: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
+        assert!(status == 404 && paths.len() > 3, "{usage}");
+        for path in paths {
+            assert!(page.contains(&format!("GET {path}")) || page.contains(&format!("POST {path}")), "{path}");
         }
     }
 }
