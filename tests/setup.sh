@@ -67,7 +67,7 @@ install_python_packages() {
   [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ] || return 0
   say "installing Python packages into tests/engines/.venv, about half a minute: Flask, helm, what looks at manifests"
   "$python" -m venv tests/engines/.venv
-  tests/engines/.venv/bin/pip install --quiet --requirement tests/engines/requirements.txt
+  tests/engines/.venv/bin/python -m pip install --quiet --requirement tests/engines/requirements.txt
   touch tests/engines/.venv/installed
 }
 
