@@ -48,6 +48,13 @@ pub struct Outgoing {
     pub body: Vec<u8>,
 }
 
+/// The variables of a request's templates.
+pub const REQUEST_VARIABLES: [&str; 4] = ["$body", "$base_url", "$query_params", "$session_variables"];
+
+/// The variables of a response's templates: what is known of the response, and the request's below it.
+pub const RESPONSE_VARIABLES: [&str; 6] =
+    ["$body", "$response", "$request", "$base_url", "$query_params", "$session_variables"];
+
 /// What the templates of one call can look up.
 pub struct Lookup<'c> {
     body: Value,
@@ -63,7 +70,9 @@ impl<'c> Lookup<'c> {
     /// For a call of `handler` whose body would be `payload`. Each template may make `bytes_max` bytes.
     #[must_use]
     pub fn new(handler: &'c Handler, payload: &[u8], session: &'c Session, bytes_max: usize) -> Self {
-        let pairs = handler.url.query_pairs().map(|(name, value)| json!([name, value]));
+        // A parameter without a value, as in `?flag`, has null for it.
+        let pairs = read_pairs(handler.url.query().unwrap_or_default());
+        let pairs = pairs.into_iter().map(|(name, value)| json!([name, value]));
         Self {
             // We wrote it ourselves.
             body: serde_json::from_slice(payload).unwrap_or_default(),

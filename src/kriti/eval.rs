@@ -203,18 +203,19 @@ impl<'e, 't> Evaluator<'e, 't> {
     }
 
     fn path(&mut self, of: &'t Node, steps: &'t [Step]) -> Evaluated<Cow<'e, Value>> {
-        let mut value = match self.value(of) {
-            // A variable that is not bound is not there either; limits hold all the same.
-            Err(_) if matches!(steps, [Step::Optional(_), ..]) && !self.is_exhausted() => Cow::Owned(Value::Null),
-            value => value?,
-        };
+        let mut value = self.value(of);
         for step in steps {
             value = match step {
-                Step::Field(key) => self.field(of, value, key)?,
-                Step::Optional(keys) => self.optional(of, value, keys)?,
+                Step::Field(key) => value.and_then(|value| self.field(of, value, key)),
+                Step::Optional(keys) => {
+                    // kriti-lang evaluates what stands before the `?`, and takes any error for null. Limits hold all the same.
+                    let value =
+                        if value.is_err() && !self.is_exhausted() { Ok(Cow::Owned(Value::Null)) } else { value };
+                    self.optional(of, value?, keys)
+                }
             };
         }
-        Ok(value)
+        value
     }
 
     /// What is not there is null, and nothing is looked up in it.
@@ -287,8 +288,21 @@ fn look_up<'e>(of: Cow<'e, Value>, key: &Value) -> Option<Cow<'e, Value>> {
     }
 }
 
+/// `1e0` and `1.0` are the index 1, as in kriti-lang.
 fn index(number: &Number) -> Option<usize> {
-    usize::try_from(number.as_u64()?).ok()
+    if let Some(index) = number.as_u64() {
+        return usize::try_from(index).ok();
+    }
+    // No list is so long that its indexes are not exact.
+    const INDEX_MAX: f64 = 4_294_967_295.0;
+    let close = number.as_f64().filter(|index| index.fract() == 0.0 && (0.0..=INDEX_MAX).contains(index))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number within the range above"
+    )]
+    let index = close as usize;
+    Some(index)
 }
 
 fn contains(within: &Value, value: &Value) -> Result<bool, String> {

@@ -6,6 +6,7 @@
 pub mod eval;
 pub mod functions;
 pub mod parse;
+pub mod scope;
 
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ enum Key {
 enum Step {
     /// `.name`, `['name']`, `[index]`: what is not there is an error.
     Field(Key),
-    /// `?.a.b`: what is not there is null, and so is what comes after it.
+    /// `?.a.b`: an error before it is null, what is not there is null, and so is what comes after it.
     Optional(Vec<Key>),
 }
 

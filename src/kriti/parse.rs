@@ -359,7 +359,7 @@ impl<'t> Parser<'t> {
         let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
         let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
         let text = rest.get(..end).unwrap_or_default();
-        let number: Number = text.parse().map_err(|_| self.error(format!("'{text}' is not a number")))?;
+        let number = read_number(text).ok_or_else(|| self.error(format!("'{text}' is not a number")))?;
         self.at += end;
         Ok(Expression::Literal(Value::Number(number)))
     }
@@ -414,9 +414,15 @@ impl<'t> Parser<'t> {
         Ok(Expression::Text(pieces))
     }
 
-    /// The escapes of JSON. A backslash before anything else stands for itself.
+    /// The escapes of JSON, and `\{{` for two braces that begin no expression. A backslash before anything else stands
+    /// for itself.
     fn escape(&mut self, literal: &mut String) -> Parsed<()> {
         let after = self.rest().get(1..).unwrap_or_default();
+        if after.starts_with("{{") {
+            literal.push_str("{{");
+            self.at += 3;
+            return Ok(());
+        }
         let simple = match after.chars().next() {
             Some(same @ ('"' | '\\' | '/')) => same,
             Some('b') => '\u{8}',
@@ -518,4 +524,15 @@ impl<'t> Parser<'t> {
         self.at += name.len();
         Ok(name.to_owned())
     }
+}
+
+/// JSON's numbers, and integers with zeros in front of them as kriti-lang reads them.
+fn read_number(text: &str) -> Option<Number> {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_integer {
+        return text.parse().ok();
+    }
+    let significant = digits.trim_start_matches('0');
+    format!("{sign}{}", if significant.is_empty() { "0" } else { significant }).parse().ok()
 }
