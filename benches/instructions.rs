@@ -213,7 +213,8 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 
 fn shaped(known: &Known) -> Shaped {
     let Known { schema, plan, selected, handler_answer, .. } = known;
-    let value = answer::read(200, handler_answer).expect("an answer");
+    let rules = answer::ReadRules { is_envelope: false, errors_max: 20 };
+    let value = answer::read(rules, 200, handler_answer).expect("an answer").value;
     let rules = Rules { types: &schema.types, dialect: Dialect::Standard, list_elements_max: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
     shape(&rules, output, &value, selected, &mut Wanted::default())
@@ -250,7 +251,12 @@ fn plan_hit(known: &'static Known) -> Vec<u8> {
 #[bench::engines_part()]
 fn masked(known: &'static Known) -> Masked {
     let operation = known.document.operation(None).expect("one operation");
-    let keep = Keep { field: &|field| field.name != "quote", other_types: true, operation_directives: true };
+    let keep = Keep {
+        field: &|field| field.name != "quote",
+        other_types: true,
+        operation_directives: true,
+        drops_directive: |_| false,
+    };
     black_box(mask(black_box(&known.document), operation, "Query", &keep).expect("a document"))
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::error_list::{self, HandlerError};
 use super::transform::TransformError;
 use crate::model::guard::Refused;
 use crate::model::json::parse_strict;
@@ -50,6 +51,36 @@ pub enum AnswerError {
         /// The handler's extensions, or the code it gave, or `unexpected`.
         extensions: Map<String, Value>,
     },
+    /// The handler says no, with a list of errors that is never empty.
+    #[error("{}", .0.first().map_or(UNEXPECTED, |error| error.message.as_str()))]
+    RejectedWithList(Vec<HandlerError>),
+    /// The handler's list of errors cannot be read. The reason holds no value.
+    #[error("not a valid list of errors from webhook: {reason}")]
+    MalformedErrors {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A 2xx response of an action with `envelope: graphql` that is no GraphQL response.
+    #[error("not a valid GraphQL response from webhook: it has neither data nor errors")]
+    NoEnvelope,
+}
+
+/// A handler's value, and the errors that it gave beside it.
+#[derive(Debug, Default, PartialEq)]
+pub struct HandlerAnswer {
+    /// The value.
+    pub value: Value,
+    /// Only in a GraphQL envelope.
+    pub errors: Vec<HandlerError>,
+}
+
+/// How a handler's response is read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRules {
+    /// Is the body of 2xx `{"data": …, "errors": […]}`?
+    pub is_envelope: bool,
+    /// Errors of one list that are kept.
+    pub errors_max: usize,
 }
 
 impl From<Refused> for AnswerError {
@@ -66,6 +97,33 @@ impl AnswerError {
             Self::NoAnswer(fault) => fault.to_string(),
             Self::RequestTransform(error) | Self::ResponseTransform(error) => error.to_string(),
             other => other.to_string(),
+        }
+    }
+
+    /// Is it the handler's own word? There is nothing to explain about it.
+    #[must_use]
+    pub fn is_handlers_own(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::RejectedWithList(_))
+    }
+
+    /// May the handler have done what it was asked for all the same? Somebody who repeats a mutation may then do it
+    /// twice.
+    #[must_use]
+    pub fn may_have_been_executed(&self) -> bool {
+        match self {
+            Self::NoAnswer(fault) => {
+                matches!(fault, CallFault::Timeout | CallFault::Broken | CallFault::TooLarge { .. })
+            }
+            Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,
+            Self::Status { status } => *status >= 500,
+            Self::NotStored
+            | Self::NotLookedUp
+            | Self::NotAnId(_)
+            | Self::RequestTransform(_)
+            | Self::Refused(_)
+            | Self::Rejected { .. }
+            | Self::RejectedWithList(_)
+            | Self::MalformedErrors { .. } => false,
         }
     }
 }
@@ -97,7 +155,7 @@ pub enum CallFault {
 }
 
 /// Bytes of a handler's error message that a client gets to see; the rest is cut off.
-const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// The code of errors that carry none.
 pub const UNEXPECTED: &str = "unexpected";
@@ -106,13 +164,13 @@ pub const UNEXPECTED: &str = "unexpected";
 ///
 /// # Errors
 /// [`AnswerError`].
-pub fn read(status: u16, body: &[u8]) -> Result<Value, AnswerError> {
+pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerAnswer, AnswerError> {
     match status {
         // No content is no value, which is what null says.
-        204 => Ok(Value::Null),
+        204 => Ok(HandlerAnswer::default()),
         200..=299 | 400..=499 => {
             let value = parse_strict(body).map_err(|_| AnswerError::NotJson { status })?;
-            judge(status, value)
+            judge(rules, status, value)
         }
         _ => Err(AnswerError::Status { status }),
     }
@@ -122,17 +180,47 @@ pub fn read(status: u16, body: &[u8]) -> Result<Value, AnswerError> {
 ///
 /// # Errors
 /// [`AnswerError`].
-pub fn judge(status: u16, value: Value) -> Result<Value, AnswerError> {
+pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerAnswer, AnswerError> {
     match status {
-        200..=299 => Ok(value),
-        400..=499 => Err(read_refusal(status, value)),
+        200..=299 if rules.is_envelope => open_envelope(value, rules.errors_max),
+        200..=299 => Ok(HandlerAnswer { value, errors: Vec::new() }),
+        400..=499 => Err(read_refusal(status, value, rules.errors_max)),
         _ => Err(AnswerError::Status { status }),
     }
 }
 
-fn read_refusal(status: u16, value: Value) -> AnswerError {
-    let Value::Object(mut object) = value else { return AnswerError::Status { status } };
-    let Some(Value::String(message)) = object.remove("message") else { return AnswerError::Status { status } };
+/// [A response](https://spec.graphql.org/September2025/#sec-Response-Format) of a GraphQL server.
+fn open_envelope(value: Value, errors_max: usize) -> Result<HandlerAnswer, AnswerError> {
+    let Value::Object(mut envelope) = value else { return Err(AnswerError::NoEnvelope) };
+    let errors = match envelope.remove("errors") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) if list.is_empty() => Vec::new(),
+        Some(Value::Array(list)) => error_list::read(list, errors_max)?,
+        Some(_) => return Err(AnswerError::MalformedErrors { reason: "errors is not a list".into() }),
+    };
+    match envelope.remove("data") {
+        Some(value) => Ok(HandlerAnswer { value, errors }),
+        None if errors.is_empty() => Err(AnswerError::NoEnvelope),
+        None => Err(AnswerError::RejectedWithList(errors)),
+    }
+}
+
+/// A message, or else a list of errors.
+fn read_refusal(status: u16, value: Value, errors_max: usize) -> AnswerError {
+    let listed = |list: Vec<Value>| match error_list::read(list, errors_max) {
+        Ok(errors) => AnswerError::RejectedWithList(errors),
+        Err(malformed) => malformed,
+    };
+    let mut object = match value {
+        Value::Object(object) => object,
+        Value::Array(list) if error_list::is_meant(&list) => return listed(list),
+        _ => return AnswerError::Status { status },
+    };
+    let message = match (object.remove("message"), object.remove("errors")) {
+        (Some(Value::String(message)), _) => message,
+        (_, Some(Value::Array(list))) if error_list::is_meant(&list) => return listed(list),
+        _ => return AnswerError::Status { status },
+    };
     let extensions = match (object.remove("extensions"), object.remove("code")) {
         (Some(Value::Object(extensions)), _) => extensions,
         (_, Some(Value::String(code))) => default_extensions(&code),
@@ -150,7 +238,7 @@ pub fn default_extensions(code: &str) -> Map<String, Value> {
     }
 }
 
-fn cut(mut text: String, bytes_max: usize) -> String {
+pub(super) fn cut(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         text.truncate(text.floor_char_boundary(bytes_max));
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::related::RelatedField;
 use crate::graphql::selection::Selected;
-use crate::model::response::{Dialect, PathSegment};
+use crate::model::response::{Dialect, Location, PathSegment};
 use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
 
 /// A value that does not fit.
@@ -20,6 +20,8 @@ pub struct ShapeError {
     pub message: String,
     /// Where in the answer, starting below the action's own field.
     pub path: Vec<PathSegment>,
+    /// Where in the document, if it is not the action's own field.
+    pub location: Option<Location>,
     /// Set if it is not the handler's fault: the rows of a relationship could not be had.
     pub related: Option<Box<RelatedError>>,
 }
@@ -284,7 +286,8 @@ impl<'a> Shaper<'a> {
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
             let path = told(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
-            self.errors.push(ShapeError { message: error.message.clone(), path, related });
+            let (message, location) = (error.message.clone(), field.location);
+            self.errors.push(ShapeError { message, path, location, related });
         }
         if !errors.is_empty() && self.dialect == Dialect::Hasura {
             return Err(Failed);
@@ -293,7 +296,9 @@ impl<'a> Shaper<'a> {
             Some(json) => self.json.extend_from_slice(json.as_bytes()),
             None if field.relationship.lookup.is_array() && !errors.is_empty() => return Err(Failed),
             None if field.relationship.lookup.is_array() => {
-                return self.refuse("the upstream gave null for a list of rows".into());
+                let (message, path) = ("the upstream gave null for a list of rows".into(), told(&self.path).collect());
+                self.errors.push(ShapeError { message, path, location: field.location, related: None });
+                return Err(Failed);
             }
             None => self.json.extend_from_slice(b"null"),
         }
@@ -343,7 +348,7 @@ impl<'a> Shaper<'a> {
     }
 
     fn refuse(&mut self, message: String) -> Result<(), Failed> {
-        self.errors.push(ShapeError { message, path: told(&self.path).collect(), related: None });
+        self.errors.push(ShapeError { message, path: told(&self.path).collect(), location: None, related: None });
         Err(Failed)
     }
 

@@ -33,6 +33,8 @@ pub struct ActionSettings {
     pub forwarded_query_params: Vec<String>,
     /// Headers of the handler's answer that the client gets.
     pub response_headers: Vec<HeaderName>,
+    /// Is a 2xx body of its handler a GraphQL response?
+    pub has_envelope: bool,
     /// What guards it otherwise than all others.
     pub guards: GuardOverrides,
 }
@@ -87,6 +89,7 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
         is_get: read_method(fields, mistakes),
         forwarded_query_params: read_params(fields, mistakes),
         response_headers: read_response_headers(fields, mistakes),
+        has_envelope: read_envelope(fields, mistakes),
         guards: guard_settings::read_overrides(fields, mistakes),
     }
 }
@@ -117,6 +120,19 @@ fn read_method(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
         Some("POST") => false,
         _ => {
             node.refuse("a handler is called by GET or by POST", "write GET, or use a request transform", mistakes);
+            false
+        }
+    }
+}
+
+fn read_envelope(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
+    let Some(node) = fields.get("envelope") else { return false };
+    match node.scalar_text().as_deref() {
+        Some("graphql") => true,
+        Some("none") => false,
+        _ => {
+            let remedy = "write graphql if the handler answers {\"data\": …, \"errors\": […]}, or none";
+            node.refuse("there is no such envelope of a handler's response", remedy, mistakes);
             false
         }
     }

@@ -41,6 +41,7 @@ pub fn example_yaml() -> String {
             "integer" => "1",
             "boolean" => "false",
             "string" if key == "method" => "POST",
+            "string" if key == "envelope" => "graphql",
             "string" => "allow",
             "object" => "{ttl: 60s, stale: 30s, by: [x-hasura-org-id]}",
             _ if key == "rate_limit" => "[5 per 60s by x-hasura-user-id]",

@@ -331,7 +331,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 18] = [
+pub const ACTION_KEYS: [(&str, &str, &str); 19] = [
     ("calls_per_document", "integer", "How often one document may call it. 1 for something like a one-time password."),
     ("attempts", "integer", "How often a stored call of an asynchronous action is tried; see async.attempts."),
     ("concurrency", "integer", "Stored calls of it at one time; see async.concurrency_per_action."),
@@ -353,6 +353,12 @@ pub const ACTION_KEYS: [(&str, &str, &str); 18] = [
         "response_headers",
         "array",
         "Headers of the handler's answer that the client gets. Cookies always go to the client.",
+    ),
+    (
+        "envelope",
+        "string",
+        "graphql: a 2xx body of its handler is a GraphQL response, {data, errors}, with errors beside data; none: it is the \
+         value.",
     ),
     ("calls_at_once", "integer", "Calls of its handler at one time; see handlers.calls_at_once."),
     ("calls_waiting", "integer", "Calls that wait for one of those to end; see handlers.calls_waiting."),

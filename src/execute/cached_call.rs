@@ -11,7 +11,7 @@ use super::calls::AllowedCall;
 use super::run::Running;
 use super::webhook_part::{self, CallOutcome};
 use super::{ClientHeaders, Envelope, guarded_call};
-use crate::action::answer::AnswerError;
+use crate::action::answer::{AnswerError, HandlerAnswer};
 use crate::action::headers;
 use crate::graphql::plan::Plan;
 use crate::guards::result_cache::{Found, Kept, Key, Lead};
@@ -99,7 +99,10 @@ async fn keep(
     if says_no || answer.headers.contains_key(SET_COOKIE) {
         return;
     }
-    let Ok(value) = webhook_part::read(running, allowed, answer) else { return };
+    let Ok(HandlerAnswer { value, errors }) = webhook_part::read(running, allowed, answer) else { return };
+    if !errors.is_empty() {
+        return;
+    }
     let headers = webhook_part::client_headers(allowed, Some(answer));
     let Some(shared) = &running.world.shared else {
         lead.keep(Arc::new(Kept::new(value, headers, rules.fresh, rules.stale)));

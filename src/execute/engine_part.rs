@@ -7,6 +7,7 @@ use bytes::Bytes;
 use opentelemetry::KeyValue;
 use serde_json::value::RawValue;
 
+use super::engine_schema::Asker;
 use super::run::Running;
 use super::snapshot::Snapshot;
 use super::{Envelope, World, spans};
@@ -23,6 +24,18 @@ pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply
     let may_repeat = running.plan.kind == OperationKind::Query;
     let body = Bytes::from(body(running, part));
     send(running.world, running.snapshot, running.envelope, body, may_repeat).await
+}
+
+/// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
+#[must_use]
+pub fn may_be_null(running: &Running<'_>, part: &EnginePart) -> bool {
+    let Running { world, snapshot, envelope, session, plan, .. } = running;
+    let asker = Asker::of(world, envelope, session);
+    let Some(merged) = snapshot.engine_schemas.known(snapshot, &asker) else { return false };
+    let root = merged.role_schema.schema.get_object(snapshot.roots.of(plan.kind));
+    let is_nullable =
+        |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
+    part.fields.iter().all(|field| is_nullable(&field.name))
 }
 
 /// Sends a request's JSON to the engine as the caller.

@@ -103,7 +103,7 @@ pub fn explain(
 
 fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
     ExplainedStep::Engine {
-        fields: part.fields.iter().map(|(name, _)| name.clone()).collect(),
+        fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),
         body: engine_part::body(running, part),

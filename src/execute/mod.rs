@@ -37,9 +37,9 @@ use tokio::sync::{OnceCell, SemaphorePermit};
 
 use crate::auth::Authenticated;
 use crate::graphql::document::DocumentError;
-use crate::graphql::plan::Concern;
+use crate::graphql::plan::{Concern, EnginePart};
 use crate::model::action::OperationKind;
-use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::request::{Caller, GraphqlRequest, only_reads};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::hook::{told_batch, told_request};
@@ -326,7 +326,9 @@ async fn journey(
     let outcome = run::run(&running, &allowed).await;
     ended(&mut clock, "run", &phases.run);
     let root_type = snapshot.roots.of(plan.kind);
-    let mut answer = respond::respond(snapshot.dialect, &respond::Finished { plan, root_type, outcome: &outcome });
+    let may_be_null = |part: &EnginePart| engine_part::may_be_null(&running, part);
+    let finished = respond::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
+    let mut answer = respond::respond(snapshot.dialect, &finished);
     if answer.engine_rejected {
         validation::doubt(world, snapshot, envelope, session);
     }
@@ -375,8 +377,9 @@ fn operation<'p>(
 
 /// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
 pub async fn ask_engine(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, json: &str) -> Answer {
+    let may_write = !only_reads(json.as_bytes());
     match engine_part::send(world, snapshot, envelope, json.to_owned().into(), false).await {
-        Ok(reply) => respond::element(snapshot.dialect, envelope, &reply),
-        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error)),
+        Ok(reply) => respond::element(snapshot.dialect, envelope, &reply, may_write),
+        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error, may_write)),
     }
 }

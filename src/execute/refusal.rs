@@ -92,10 +92,10 @@ impl Refusal {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
     }
 
-    /// The engine could not be asked.
+    /// The engine could not be asked. `may_write`: by what may be a mutation.
     #[must_use]
-    pub fn upstream(error: &UpstreamError) -> Self {
-        Self::Request(upstream_error(error))
+    pub fn upstream(error: &UpstreamError, may_write: bool) -> Self {
+        Self::Request(upstream_error(error, may_write))
     }
 
     /// A defect of ours. The words go to the log, not to the client.
@@ -149,9 +149,10 @@ impl From<SessionError> for Refusal {
 
 /// A request that the engine could not be asked about.
 #[must_use]
-pub fn upstream_error(error: &UpstreamError) -> RequestError {
+pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
     let status = if *error == UpstreamError::TimedOut { 504 } else { 502 };
-    RequestError::new(status, code_of(error), error.to_string())
+    let refusal = RequestError::new(status, code_of(error), error.to_string());
+    if may_write && error.may_have_been_executed() { refusal.possibly_executed() } else { refusal }
 }
 
 /// The code of a part that the engine did not answer.

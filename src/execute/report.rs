@@ -4,7 +4,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::World;
-use super::worker::{digest_of, fit};
+use super::webhook_part::read_rules;
+use super::worker::{digest_of, error_list_json, fit};
 use crate::action::answer::{self, AnswerError, UNEXPECTED};
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::model::json::parse_strict;
@@ -95,11 +96,12 @@ fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, Rep
         Err(error) => error.message,
     };
     // What is no value of the action's type may be its error, which has a message.
-    match answer::judge(400, value) {
+    match answer::judge(read_rules(&snapshot, action), 400, value) {
         Err(AnswerError::Rejected { message, extensions }) => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
             Ok(Outcome::Failed(error_json(code, &message, None)))
         }
+        Err(AnswerError::RejectedWithList(errors)) => Ok(Outcome::Failed(error_list_json(&errors))),
         _ => Err(ReportError::Unfit(misfit)),
     }
 }

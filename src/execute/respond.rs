@@ -14,11 +14,14 @@ use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
 use super::{Answer, ClientHeaders, Envelope};
 use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
 use crate::action::relationship::RelatedError;
+use crate::action::shape::ShapeError;
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
-use crate::graphql::plan::{EnginePart, Owner, Plan, PlannedCall, PlannedIntrospection, Step};
+use crate::graphql::plan::{EnginePart, Owner, PartField, Plan, PlannedCall, PlannedIntrospection, Step};
 use crate::model::action::OperationKind;
-use crate::model::response::{Dialect, ExecutionError, Location, PathSegment, RequestError};
+use crate::model::response::{
+    Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, possibly_executed,
+};
 use crate::protocol::http::ResponseType;
 use crate::upstream::{EngineReply, UpstreamError};
 
@@ -30,6 +33,8 @@ pub struct Finished<'f> {
     pub root_type: &'f str,
     /// What came of each step that ran.
     pub outcome: &'f Outcome,
+    /// May all root fields of a part be null, as far as the upstream's schema is known?
+    pub may_be_null: &'f dyn Fn(&EnginePart) -> bool,
 }
 
 /// The answer to a plan that was carried out.
@@ -63,10 +68,10 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
 
 /// The answer to an element of a batch that only the engine has seen.
 #[must_use]
-pub fn element(dialect: Dialect, envelope: &Envelope<'_>, reply: &EngineReply) -> Answer {
+pub fn element(dialect: Dialect, envelope: &Envelope<'_>, reply: &EngineReply, may_write: bool) -> Answer {
     if read_engine_answer(&reply.body).is_err() {
         let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
-        return refuse(dialect, envelope, &Refusal::upstream(&error));
+        return refuse(dialect, envelope, &Refusal::upstream(&error, may_write));
     }
     Answer::new(200, reply.body.to_vec(), "success")
 }
@@ -138,10 +143,13 @@ fn error_body<'a>(errors: impl Iterator<Item = &'a str>) -> Vec<u8> {
 
 /// A request error as JSON.
 fn render_request_error(dialect: Dialect, error: &RequestError) -> String {
-    let extensions = match dialect {
+    let mut extensions = match dialect {
         Dialect::Hasura => json!({ "path": error.path, "code": error.code }),
         Dialect::Standard => json!({ "code": error.code }),
     };
+    if let (true, Value::Object(extensions)) = (error.may_have_been_executed, &mut extensions) {
+        extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
+    }
     render(&error.message, &error.locations, None, &extensions)
 }
 
@@ -222,7 +230,8 @@ impl<'f> Response<'f> {
         for (step, outcome) in finished.outcome {
             match (step, outcome) {
                 (Step::Engine(index), StepOutcome::Part(outcome)) => {
-                    plan.parts.get(*index).into_iter().for_each(|part| response.add_part(part, outcome));
+                    let part = plan.parts.get(*index);
+                    part.into_iter().for_each(|part| response.add_part(part, outcome, finished.may_be_null));
                 }
                 (Step::Introspection(index), StepOutcome::Introspection(outcome)) => {
                     let planned = plan.introspections.get(*index);
@@ -249,8 +258,12 @@ impl<'f> Response<'f> {
 
     fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f CallOutcome) {
         for error in &outcome.errors {
-            let error = execution_error(self.dialect, call, error);
-            self.push_error(&error);
+            let told = execution_error(self.dialect, self.plan.kind, call, error);
+            match &error.cause {
+                // The first failed part is all that Hasura tells, but that part may say it in several errors.
+                CallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
+                CallErrorCause::Answer(_) | CallErrorCause::Shape(_) => self.push_error(&told),
+            }
         }
         if outcome.null_escapes {
             self.data = None;
@@ -285,37 +298,43 @@ impl<'f> Response<'f> {
         }
     }
 
-    fn add_part(&mut self, part: &'f EnginePart, outcome: &'f PartOutcome) {
+    fn add_part(&mut self, part: &'f EnginePart, outcome: &'f PartOutcome, may_be_null: &dyn Fn(&EnginePart) -> bool) {
         match outcome {
             Err(error) => self.fail_part(part, error),
             Ok(reply) => match read_engine_answer(&reply.body) {
                 Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
-                Ok(answer) => self.add_answer(part, &answer, reply.status.as_u16()),
+                Ok(answer) => self.add_answer(part, &answer, may_be_null),
             },
         }
     }
 
-    fn add_answer(&mut self, part: &'f EnginePart, answer: &EngineAnswer<'f>, status: u16) {
+    fn add_answer(
+        &mut self,
+        part: &'f EnginePart,
+        answer: &EngineAnswer<'f>,
+        may_be_null: &dyn Fn(&EnginePart) -> bool,
+    ) {
         self.errors.extend(answer.errors.iter().map(|error| Cow::Borrowed(error.get())));
         self.extensions.extend(answer.extensions);
         if answer.data_is_null {
-            self.data = None;
-            return;
-        }
-        if answer.data.is_empty() && !answer.errors.is_empty() {
-            // A request error: the engine has run nothing of its part.
-            self.engine_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
-            if self.dialect == Dialect::Standard {
-                self.fail_part(part, &UpstreamError::Refused { status });
+            // async-graphql answers null for all when its only field fails, also where that field may be null. Then
+            // its own fields are null, and the actions' results stay.
+            if !may_be_null(part) {
+                self.data = None;
             }
             return;
         }
-        if answer.errors.is_empty() {
-            self.completed.extend(part.fields.iter().map(|(name, _)| name.as_str()));
+        if !answer.has_data {
+            // A request error: the engine has run nothing of its part, and says why in its own words.
+            self.engine_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
+            return;
         }
-        for (name, _) in &part.fields {
-            if let Some(value) = answer.data.get(name.as_str()) {
-                self.set(name, Cow::Borrowed(value.get()));
+        if answer.errors.is_empty() {
+            self.completed.extend(part.fields.iter().map(|field| field.response_name.as_str()));
+        }
+        for PartField { response_name, .. } in &part.fields {
+            if let Some(value) = answer.data.get(response_name.as_str()) {
+                self.set(response_name, Cow::Borrowed(value.get()));
             }
         }
     }
@@ -329,11 +348,16 @@ impl<'f> Response<'f> {
         if self.plan.kind == OperationKind::Mutation && !self.completed.is_empty() {
             extensions.insert("completed".into(), self.completed.clone().into());
         }
-        for (name, location) in &part.fields {
+        let mut message = error.to_string();
+        if self.plan.kind == OperationKind::Mutation && error.may_have_been_executed() {
+            message = possibly_executed(&message);
+            extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
+        }
+        for PartField { response_name, location, .. } in &part.fields {
             self.push_error(&ExecutionError {
-                message: error.to_string(),
+                message: message.clone(),
                 locations: vec![*location],
-                path: vec![PathSegment::Field(name.clone())],
+                path: vec![PathSegment::Field(response_name.clone())],
                 extensions: extensions.clone(),
             });
             if self.dialect == Dialect::Hasura {
@@ -343,12 +367,16 @@ impl<'f> Response<'f> {
     }
 
     fn push_error(&mut self, error: &ExecutionError) {
-        if self.dialect == Dialect::Hasura && !self.errors.is_empty() {
-            return;
+        if self.dialect == Dialect::Standard || self.errors.is_empty() {
+            self.write_error(error, false);
         }
+    }
+
+    /// `has_own_path`: it says more than which part failed, so that Hasura's dialect has a place for it, too.
+    fn write_error(&mut self, error: &ExecutionError, has_own_path: bool) {
         let extensions = Value::Object(error.extensions.clone());
         self.errors.push(Cow::Owned(match self.dialect {
-            Dialect::Hasura => render(&error.message, &[], None, &extensions),
+            Dialect::Hasura => render(&error.message, &[], has_own_path.then_some(&error.path), &extensions),
             Dialect::Standard => render(&error.message, &error.locations, Some(&error.path), &extensions),
         }));
     }
@@ -390,9 +418,9 @@ fn is_about_validity(error: &RawValue) -> bool {
     }
 }
 
-fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> ExecutionError {
+fn execution_error(dialect: Dialect, kind: OperationKind, call: &PlannedCall, error: &CallError) -> ExecutionError {
     let mut path = vec![PathSegment::Field(call.response_name.clone())];
-    let (message, mut extensions) = match &error.cause {
+    let (mut message, mut extensions) = match &error.cause {
         CallErrorCause::Shape(shape) => {
             path.extend(shape.path.iter().cloned());
             let extensions = match &shape.related {
@@ -400,6 +428,10 @@ fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> E
                 None => default_extensions(UNEXPECTED),
             };
             (shape.message.clone(), extensions)
+        }
+        CallErrorCause::Listed(listed) => {
+            path.extend(listed.path.iter().cloned());
+            (listed.message.clone(), listed.extensions.clone())
         }
         CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
         CallErrorCause::Answer(error @ AnswerError::NotAnId(_)) => {
@@ -412,10 +444,23 @@ fn execution_error(dialect: Dialect, call: &PlannedCall, error: &CallError) -> E
         }
         CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
     };
+    let location = match &error.cause {
+        CallErrorCause::Shape(ShapeError { location: Some(location), .. }) => *location,
+        _ => call.location,
+    };
+    let may_have_been_executed = match &error.cause {
+        CallErrorCause::Answer(error) => error.may_have_been_executed(),
+        CallErrorCause::Shape(_) | CallErrorCause::Listed(_) => false,
+    };
+    // Hasura's words and extensions stay as they are.
+    if dialect == Dialect::Standard && kind == OperationKind::Mutation && may_have_been_executed {
+        message = possibly_executed(&message);
+        extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
+    }
     if let Some(internal) = &error.internal {
         extensions.insert("internal".into(), internal.clone());
     }
-    ExecutionError { message, locations: vec![call.location], path, extensions }
+    ExecutionError { message, locations: vec![location], path, extensions }
 }
 
 /// The engine's extensions with the client's path in them: Hasura's lead through selection sets.

@@ -76,7 +76,7 @@ async fn run_in_order(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     let mut outcome = Vec::with_capacity(running.plan.steps.len());
     for step in &running.plan.steps {
         let result = run_step(running, allowed, *step).await;
-        let is_last = stops(running.snapshot.dialect, &result);
+        let is_last = stops(running, *step, &result);
         outcome.push((*step, result));
         if is_last {
             break;
@@ -111,8 +111,8 @@ async fn run_step(running: &Running<'_>, allowed: &Allowed, step: Step) -> StepO
 
 /// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one
 /// only a null that takes all of the data with it.
-fn stops(dialect: Dialect, outcome: &StepOutcome) -> bool {
-    match (dialect, outcome) {
+fn stops(running: &Running<'_>, step: Step, outcome: &StepOutcome) -> bool {
+    match (running.snapshot.dialect, outcome) {
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
         (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {
@@ -120,9 +120,14 @@ fn stops(dialect: Dialect, outcome: &StepOutcome) -> bool {
         }
         (Dialect::Hasura, StepOutcome::Part(Err(_))) => true,
         (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
-            read_engine_answer(&reply.body).is_ok_and(|answer| answer.data_is_null)
+            read_engine_answer(&reply.body).is_ok_and(|answer| answer.data_is_null) && !may_be_null(running, step)
         }
         // A mutation has no introspection.
         (Dialect::Standard, StepOutcome::Part(Err(_))) | (_, StepOutcome::Introspection(_)) => false,
     }
+}
+
+fn may_be_null(running: &Running<'_>, step: Step) -> bool {
+    let Step::Engine(index) = step else { return false };
+    running.plan.parts.get(index).is_some_and(|part| engine_part::may_be_null(running, part))
 }

@@ -42,9 +42,11 @@ pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Re
         let has_none = Box::pin(subject.has_no_mutations()).await;
         return Err(if has_none { Refusal::no_mutations() } else { refusal });
     }
-    let Plan { parts, has_relationships, .. } = &subject.plan.plan;
-    let asks_engine = !parts.is_empty() || *has_relationships;
-    if !asks_engine || !subject.snapshot.merges_introspection {
+    let Plan { parts, has_relationships, upstream_directives, .. } = &subject.plan.plan;
+    if !subject.snapshot.merges_introspection {
+        return subject.without_schema().map(drop);
+    }
+    if parts.is_empty() && !has_relationships && upstream_directives.is_empty() {
         return Ok(());
     }
     let known = subject.known();
@@ -92,28 +94,42 @@ impl Subject<'_> {
             Some(known) => Some(known),
             None => self.learn().await,
         };
-        let Some(known) = known else { return Ok("schema_unknown") };
+        let Some(known) = known else { return self.without_schema() };
         let Err(refusal) = self.by(&known) else { return Ok("valid") };
         // The engine may have changed, or show more to this caller than to others of his role.
         let fresh = engine_schema::refresh(self.world, self.snapshot, &self.asker()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
             Ok(_) => Err(refusal),
-            Err(_) => Ok("schema_unknown"),
+            Err(_) => self.without_schema(),
         }
+    }
+
+    /// What the upstream's schema would say is left to the upstream. It does not see directives on our fields, so
+    /// those are then unknown.
+    fn without_schema(&self) -> Result<&'static str, Refusal> {
+        let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
+        if upstream_directives.is_empty() {
+            return Ok("schema_unknown");
+        }
+        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.errors_max);
+        let mistakes = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
+        let more = upstream_directives.len().saturating_sub(max);
+        Err(Refusal::Invalid { mistakes, more, syntax: false, unknown: None })
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
         self.snapshot.engine_schemas.known(self.snapshot, &self.asker())
     }
 
-    /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer.
+    /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer, and
+    /// what is refused without it.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
         if !self.snapshot.engine_schemas.is_worth_asking(&self.asker()) {
             return None;
         }
         let asked = ask_in_background(self.world, self.snapshot, self.asker().into_owned());
-        if has_side_effects(&self.plan.plan) {
+        if has_side_effects(&self.plan.plan) || !self.plan.plan.upstream_directives.is_empty() {
             // When the time is up the engine is left to judge its part itself.
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
         }

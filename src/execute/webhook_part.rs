@@ -13,12 +13,13 @@ use super::calls::AllowedCall;
 use super::run::Running;
 use super::snapshot::Snapshot;
 use super::{cached_call, guarded_call, relationship_part, spans, webhook_request};
-use crate::action::answer::{self, AnswerError, CallFault};
+use crate::action::answer::{self, AnswerError, CallFault, HandlerAnswer, ReadRules};
+use crate::action::error_list::HandlerError;
 use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
 use crate::action::transform;
 use crate::graphql::selection::Selected;
-use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
+use crate::model::action::{ADMIN_ROLE, Action, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
 use crate::model::types::TypeRef;
 use crate::protocol::trace::TraceContext;
@@ -56,6 +57,8 @@ pub enum CallErrorCause {
     Answer(AnswerError),
     /// An answer that does not fit.
     Shape(ShapeError),
+    /// One of a list of the handler's own.
+    Listed(HandlerError),
 }
 
 impl CallOutcome {
@@ -80,9 +83,16 @@ impl CallOutcome {
     /// No value.
     #[must_use]
     pub fn failed(error: AnswerError, internal: Option<Value>, null_escapes: bool) -> Self {
-        let errors = vec![CallError { cause: CallErrorCause::Answer(error), internal }];
+        let errors = match error {
+            AnswerError::RejectedWithList(errors) => listed(errors),
+            error => vec![CallError { cause: CallErrorCause::Answer(error), internal }],
+        };
         Self { json: "null".into(), errors, null_escapes, client_headers: ClientHeaders::new() }
     }
+}
+
+fn listed(errors: Vec<HandlerError>) -> Vec<CallError> {
+    errors.into_iter().map(|error| CallError { cause: CallErrorCause::Listed(error), internal: None }).collect()
 }
 
 /// Makes the call, shapes its answer and has the rows fetched that belong to it.
@@ -116,7 +126,7 @@ pub async fn of_value(
     value: &Value,
     client_headers: ClientHeaders,
 ) -> CallOutcome {
-    let outcome = shaped(running, allowed, None, value).await;
+    let outcome = shaped(running, allowed, None, value, Vec::new()).await;
     CallOutcome { client_headers, ..outcome }
 }
 
@@ -155,6 +165,7 @@ fn label(outcome: &CallOutcome) -> &'static str {
         None => "success",
         Some(CallErrorCause::Shape(ShapeError { related: Some(_), .. })) => "relationship_failed",
         Some(CallErrorCause::Shape(_)) => "wrong_shape",
+        Some(CallErrorCause::Listed(_)) => "rejected",
         Some(CallErrorCause::Answer(error)) => label_of(error),
     }
 }
@@ -163,8 +174,9 @@ fn label(outcome: &CallOutcome) -> &'static str {
 #[must_use]
 pub fn label_of(error: &AnswerError) -> &'static str {
     match error {
-        AnswerError::Rejected { .. } => "rejected",
+        AnswerError::Rejected { .. } | AnswerError::RejectedWithList(_) => "rejected",
         AnswerError::NotJson { .. } => "not_json",
+        AnswerError::MalformedErrors { .. } | AnswerError::NoEnvelope => "wrong_shape",
         AnswerError::Status { .. } => "error_status",
         AnswerError::Refused(_) => "refused",
         AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
@@ -189,13 +201,12 @@ async fn outcome(
     match value {
         Err(error) => {
             let internal = internal(running, allowed, answer.as_ref(), &error_text(&error), shows_internal(running));
-            // A refusal is the handler's own word; there is nothing to explain about it.
-            let internal = internal.filter(|_| !matches!(error, AnswerError::Rejected { .. }));
+            let internal = internal.filter(|_| !error.is_handlers_own());
             let mut outcome = CallOutcome::failed(error, internal, !allowed.action().output.is_nullable());
             outcome.client_headers = client_headers(allowed, answer.as_ref());
             outcome
         }
-        Ok(value) => shaped(running, allowed, answer.as_ref(), &value).await,
+        Ok(HandlerAnswer { value, errors }) => shaped(running, allowed, answer.as_ref(), &value, errors).await,
     }
 }
 
@@ -203,15 +214,28 @@ async fn outcome(
 ///
 /// # Errors
 /// [`AnswerError`].
-pub fn read(running: &Running<'_>, allowed: &AllowedCall, answer: &WebhookAnswer) -> Result<Value, AnswerError> {
+pub fn read(
+    running: &Running<'_>,
+    allowed: &AllowedCall,
+    answer: &WebhookAnswer,
+) -> Result<HandlerAnswer, AnswerError> {
     let status = answer.status.as_u16();
-    let Some(transform) = &allowed.action().response_transform else { return answer::read(status, &answer.body) };
+    let rules = read_rules(running.snapshot, allowed.action());
+    let Some(transform) = &allowed.action().response_transform else {
+        return answer::read(rules, status, &answer.body);
+    };
     let payload = webhook_request::payload(running, allowed)?;
     let lookup = webhook_request::lookup(running, allowed, &payload);
     // Handlers that are not made for us need not answer with JSON; to a template that is null.
     let body = parse_strict(&answer.body).unwrap_or_default();
     let value = transform::response(transform, &lookup, status, body).map_err(AnswerError::ResponseTransform)?;
-    answer::judge(status, value)
+    answer::judge(rules, status, value)
+}
+
+/// How responses of an action's handler are read.
+#[must_use]
+pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
+    ReadRules { is_envelope: action.has_envelope, errors_max: snapshot.limits.errors_max }
 }
 
 async fn shaped(
@@ -219,16 +243,20 @@ async fn shaped(
     allowed: &AllowedCall,
     answer: Option<&WebhookAnswer>,
     value: &Value,
+    own_errors: Vec<HandlerError>,
 ) -> CallOutcome {
     let shaped = shape_with_rows(running, &allowed.action().output, value, allowed.selected()).await;
     let shows = shows_internal(running);
-    let errors = shaped.errors.into_iter().take(running.snapshot.limits.errors_max).map(|error| CallError {
+    // A null that the handler has explained needs no second explanation.
+    let is_news = |error: &ShapeError| !own_errors.iter().any(|own| own.path.starts_with(&error.path));
+    let misfits: Vec<ShapeError> = shaped.errors.into_iter().filter(is_news).collect();
+    let errors = misfits.into_iter().take(running.snapshot.limits.errors_max).map(|error| CallError {
         internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
             .filter(|_| error.related.is_none()),
         cause: CallErrorCause::Shape(error),
     });
     CallOutcome {
-        errors: errors.collect(),
+        errors: listed(own_errors).into_iter().chain(errors).collect(),
         json: shaped.json,
         null_escapes: shaped.null_escapes,
         client_headers: client_headers(allowed, answer),

@@ -15,7 +15,8 @@ use super::run::Running;
 use super::snapshot::Snapshot;
 use super::stored_call::headers_of;
 use super::{Envelope, World, defects, webhook_part};
-use crate::action::answer::{AnswerError, CallFault, UNEXPECTED};
+use crate::action::answer::{AnswerError, CallFault, HandlerAnswer, UNEXPECTED};
+use crate::action::error_list::HandlerError;
 use crate::action::relationship::Wanted;
 use crate::action::shape::{ShapeError, shape};
 use crate::graphql::plan::Plan;
@@ -308,6 +309,11 @@ fn judge(
         Err(error) => (None, Err(error)),
     };
     let internal = |error: &Value| webhook_part::internal(running, allowed, answer.as_ref(), error, true);
+    // A stored call ends with a value or with errors; a value with errors beside it is not the whole of it.
+    let value = value.and_then(|HandlerAnswer { value, errors }| match errors.is_empty() {
+        true => Ok(value),
+        false => Err(AnswerError::RejectedWithList(errors)),
+    });
     match value {
         Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
             Ok(json) => {
@@ -350,8 +356,25 @@ fn of_answer(error: &AnswerError, internal: Option<Value>) -> Outcome {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
             failed(code, message, None)
         }
+        AnswerError::RejectedWithList(errors) => Outcome::Failed(error_list_json(errors)),
         other => failed(UNEXPECTED, &other.to_string(), internal),
     }
+}
+
+/// The first error as Hasura has it, and all of them beside it.
+pub fn error_list_json(errors: &[HandlerError]) -> String {
+    let first = errors.first();
+    let code = first.and_then(|error| error.extensions.get("code")).and_then(Value::as_str).unwrap_or(UNEXPECTED);
+    let mut json = serde_json::Map::from_iter([
+        ("code".to_owned(), Value::from(code)),
+        ("path".to_owned(), "$".into()),
+        ("error".to_owned(), first.map_or(UNEXPECTED, |error| error.message.as_str()).into()),
+    ]);
+    let list = errors.iter().map(
+        |error| serde_json::json!({ "message": error.message, "path": error.path, "extensions": error.extensions }),
+    );
+    json.insert("errors".into(), list.collect());
+    Value::Object(json).to_string()
 }
 
 fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {

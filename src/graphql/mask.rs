@@ -21,6 +21,8 @@ pub struct Keep<'k> {
     pub other_types: bool,
     /// The operation's own directives: do they stay?
     pub operation_directives: bool,
+    /// Directives that go wherever they stand, by name.
+    pub drops_directive: fn(&str) -> bool,
 }
 
 /// A masked document.
@@ -60,7 +62,7 @@ pub fn mask(
         blanks: Vec::new(),
         root_fragments: HashMap::new(),
         cut_fragments: HashSet::new(),
-        uses: Uses::new(document),
+        uses: Uses::without(document, keep.drops_directive),
     };
     masker.root_selection_set(&operation.selection_set);
     masker.check_fragments()?;
@@ -71,6 +73,7 @@ pub fn mask(
     }
     masker.blank_definitions(operation);
     masker.blank_variables(operation);
+    masker.blanks.extend(masker.uses.left_out.iter().copied().filter_map(range_of));
     let used = |name: &&str| masker.uses.variables.contains(name);
     let variables = operation.variables.iter().map(|variable| variable.name.as_str()).filter(used);
     let variables = variables.map(str::to_owned).collect();
@@ -191,7 +194,7 @@ impl<'d> Masker<'d, '_> {
     }
 }
 
-fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
+pub(super) fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
     node.location().map(|span| span.offset()..span.end_offset())
 }
 

@@ -13,6 +13,8 @@ pub type FieldValue<'a> = Option<Cow<'a, str>>;
 pub struct EngineAnswer<'a> {
     /// Each of its root fields by response name.
     pub data: HashMap<Cow<'a, str>, &'a RawValue>,
+    /// Was `data` there? Without it the errors are of the request, and nothing has run.
+    pub has_data: bool,
     /// Was `data` there, and null? Then a field that may not be null failed.
     pub data_is_null: bool,
     /// Its errors, each untouched.
@@ -27,7 +29,7 @@ pub enum EngineAnswerError {
     /// They are not JSON, or `data`, `errors` or `extensions` is not what it has to be.
     #[error("the answer is not a GraphQL response: {0}")]
     NotGraphql(#[from] serde_json::Error),
-    /// Neither `data` nor `errors` is in it.
+    /// Neither `data` nor an error is in it.
     #[error("the answer is not a GraphQL response: it has neither data nor errors")]
     Empty,
 }
@@ -48,14 +50,15 @@ pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerE
         extensions: Option<&'a RawValue>,
     }
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
-    if envelope.data.is_none() && envelope.errors.is_none() {
+    let has_data = envelope.data.is_some();
+    if !has_data && envelope.errors.as_ref().is_none_or(Vec::is_empty) {
         return Err(EngineAnswerError::Empty);
     }
     // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
     let data_is_null = matches!(envelope.data, Some(None));
     let data = envelope.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
     let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
-    Ok(EngineAnswer { data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
+    Ok(EngineAnswer { data, has_data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
 }
 
 /// `Option` alone takes a null for absent.

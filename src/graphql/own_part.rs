@@ -1,15 +1,18 @@
-//! Our own part of a document without the relationships in it, which are the engine's to judge.
+//! Our own part of a document without what is the upstream's to judge: the relationships in it, and directives that the
+//! specification does not have.
 
 use std::collections::HashSet;
 
-use apollo_compiler::ast::{self, Definition, Field, Selection};
+use apollo_compiler::ast::{self, Definition, DirectiveList, Field, Selection};
 use apollo_compiler::{Node, name};
 
+use super::client_schema::built_in;
 use super::collect_fields::{conditions_of, directives_of};
-use super::document::Document;
+use super::document::{Document, Mistake};
 use super::selection::OUTPUT;
 use super::uses::Uses;
 use crate::model::action::ActionSchema;
+use crate::model::response::location_at;
 
 /// Our part of a document, cut.
 pub struct Cut {
@@ -19,27 +22,74 @@ pub struct Cut {
     pub variables: HashSet<String>,
     /// Was there a relationship in it?
     pub has_relationships: bool,
+    /// The directives that were taken out; those on relationships are not among them.
+    pub upstream_directives: Vec<UpstreamDirective>,
 }
 
-/// Takes the relationships out of `own`, and the variables and fragments that only they used.
+/// A directive on a field of ours that only the upstream can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamDirective {
+    /// Its name.
+    pub name: String,
+    /// The byte of our part where it stands.
+    pub offset: usize,
+}
+
+impl UpstreamDirective {
+    /// What is said of it when nobody knows it.
+    #[must_use]
+    pub fn unknown(&self, own_text: &str) -> Mistake {
+        Mistake {
+            message: format!("Unknown directive \"@{}\".", self.name),
+            location: Some(location_at(own_text, self.offset)),
+            offset: Some(self.offset),
+        }
+    }
+}
+
+/// Can there be anything to cut in our part? Most documents are not even parsed for it.
 #[must_use]
-pub fn without_relationships(own: &ast::Document, root_type: &str, schema: &ActionSchema) -> Cut {
-    let mut cutter = Cutter { root_type, schema, has_relationships: false, conditions: HashSet::new() };
+pub fn may_need_cut(own_text: &str, schema: &ActionSchema) -> bool {
+    schema.types.has_relationships() || own_text.contains('@')
+}
+
+/// Takes relationships and the upstream's directives out of `own`, which was parsed from `own_text`, and the variables
+/// and fragments that only they used.
+#[must_use]
+pub fn cut(own: &ast::Document, own_text: &str, root_type: &str, schema: &ActionSchema) -> Cut {
+    let mut cutter = Cutter {
+        root_type,
+        schema,
+        has_relationships: false,
+        conditions: HashSet::new(),
+        upstream_directives: Vec::new(),
+    };
     let mut document = own.clone();
     for definition in &mut document.definitions {
         match definition {
             Definition::OperationDefinition(operation) => {
-                cutter.selection_set(root_type, &mut operation.make_mut().selection_set);
+                let operation = operation.make_mut();
+                for variable in &mut operation.variables {
+                    if !variable.directives.is_empty() {
+                        cutter.directives(&mut variable.make_mut().directives);
+                    }
+                }
+                cutter.selection_set(root_type, &mut operation.selection_set);
             }
             Definition::FragmentDefinition(fragment) => {
                 let type_name = fragment.type_condition.clone();
-                cutter.selection_set(&type_name, &mut fragment.make_mut().selection_set);
+                let fragment = fragment.make_mut();
+                cutter.directives(&mut fragment.directives);
+                cutter.selection_set(&type_name, &mut fragment.selection_set);
             }
             _ => {}
         }
     }
-    let Cutter { has_relationships, conditions, .. } = cutter;
-    let (mut variables, fragments) = used(&document);
+    let Cutter { has_relationships, conditions, upstream_directives, .. } = cutter;
+    if !has_relationships && upstream_directives.is_empty() {
+        return Cut { document, variables: used(own, own_text).0, has_relationships, upstream_directives };
+    }
+    let (mut variables, fragments) = used(&document, "");
     for definition in &mut document.definitions {
         if let Definition::OperationDefinition(operation) = definition {
             operation.make_mut().variables.retain(|variable| variables.contains(variable.name.as_str()));
@@ -50,12 +100,12 @@ pub fn without_relationships(own: &ast::Document, root_type: &str, schema: &Acti
         _ => true,
     });
     variables.extend(conditions);
-    Cut { document, variables, has_relationships }
+    Cut { document, variables, has_relationships, upstream_directives }
 }
 
 /// The variables and the fragments that are still used.
-fn used(document: &ast::Document) -> (HashSet<String>, HashSet<String>) {
-    let document = Document::of("", document.clone());
+fn used(document: &ast::Document, text: &str) -> (HashSet<String>, HashSet<String>) {
+    let document = Document::of(text, document.clone());
     let (mut variables, mut fragments) = (HashSet::new(), HashSet::new());
     for operation in document.operations() {
         let uses = Uses::of_operation(&document, operation);
@@ -71,9 +121,18 @@ struct Cutter<'c> {
     has_relationships: bool,
     /// The variables that decide whether a relationship is selected.
     conditions: HashSet<String>,
+    upstream_directives: Vec<UpstreamDirective>,
 }
 
 impl Cutter<'_> {
+    /// Directives of the specification stay.
+    fn directives(&mut self, directives: &mut DirectiveList) {
+        for directive in directives.0.extract_if(.., |directive| is_upstreams(&directive.name)) {
+            let offset = directive.location().map_or(0, |span| span.offset());
+            self.upstream_directives.push(UpstreamDirective { name: directive.name.to_string(), offset });
+        }
+    }
+
     /// The parser's limit bounds the recursion.
     fn selection_set(&mut self, type_name: &str, selection_set: &mut Vec<Selection>) {
         let definition = self.schema.types.get(type_name);
@@ -93,15 +152,20 @@ impl Cutter<'_> {
         for selection in selection_set {
             match selection {
                 Selection::Field(field) => {
-                    if let Some(inner) = self.type_of(type_name, &field.name) {
-                        self.selection_set(&inner, &mut field.make_mut().selection_set);
+                    let inner = self.type_of(type_name, &field.name);
+                    let field = field.make_mut();
+                    self.directives(&mut field.directives);
+                    if let Some(inner) = inner {
+                        self.selection_set(&inner, &mut field.selection_set);
                     }
                 }
                 Selection::InlineFragment(inline) => {
                     let type_name = inline.type_condition.as_deref().unwrap_or(type_name).to_owned();
-                    self.selection_set(&type_name, &mut inline.make_mut().selection_set);
+                    let inline = inline.make_mut();
+                    self.directives(&mut inline.directives);
+                    self.selection_set(&type_name, &mut inline.selection_set);
                 }
-                Selection::FragmentSpread(_) => {}
+                Selection::FragmentSpread(spread) => self.directives(&mut spread.make_mut().directives),
             }
         }
     }
@@ -118,6 +182,10 @@ impl Cutter<'_> {
         }
         self.schema.types.object(type_name)?.get(field).map(|field| field.ty.named().to_owned())
     }
+}
+
+fn is_upstreams(directive: &str) -> bool {
+    !built_in().directive_definitions.contains_key(directive)
 }
 
 /// What a selection set holds when all of it was cut.

@@ -9,7 +9,7 @@ use apollo_compiler::ast::{self, Field, OperationDefinition};
 use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
 use super::document::{Document, Mistake, kind_of};
 use super::mask::{FragmentBelowRoot, Keep, mask};
-use super::own_part::{self, Cut};
+use super::own_part::{self, Cut, UpstreamDirective};
 use super::selection::{Selected, Selector, is_conditional};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
@@ -82,6 +82,8 @@ pub struct Plan {
     pub own_variables: Vec<String>,
     /// Is a relationship selected anywhere in the calls?
     pub has_relationships: bool,
+    /// Directives in our part that only the upstream can know. Here they have no effect.
+    pub upstream_directives: Vec<UpstreamDirective>,
 }
 
 impl Plan {
@@ -98,8 +100,15 @@ impl Plan {
             own_text: None,
             own_variables: Vec::new(),
             has_relationships: false,
+            upstream_directives: Vec::new(),
         }
     }
+}
+
+/// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
+/// pieces. A server may always answer at once, and an upstream whose answer becomes part of ours has to.
+pub(super) fn is_incremental(directive: &str) -> bool {
+    matches!(directive, "defer" | "stream")
 }
 
 /// A root field of the response.
@@ -194,10 +203,21 @@ pub struct EnginePart {
     pub query_json: String,
     /// The variables it uses.
     pub variables: Vec<String>,
-    /// Its root fields with their places.
-    pub fields: Vec<(String, Location)>,
+    /// Its root fields.
+    pub fields: Vec<PartField>,
     /// Does the client's document reach the engine with nothing taken out of it?
     pub is_whole: bool,
+}
+
+/// A root field of a part.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PartField {
+    /// Its key in the response.
+    pub response_name: String,
+    /// Its name in the schema.
+    pub name: String,
+    /// Where its first occurrence stands.
+    pub location: Location,
 }
 
 /// Why no plan can be made.
@@ -424,9 +444,14 @@ impl Planner<'_> {
             plan.parts.len() - 1
         });
         if let Some(part) = plan.parts.get_mut(index) {
-            part.fields.push((response_name.to_owned(), self.location(field)));
+            part.fields.push(self.part_field(response_name, field));
         }
         Owner::Engine(index)
+    }
+
+    fn part_field(&self, response_name: &str, field: &Node<Field>) -> PartField {
+        let (response_name, name) = (response_name.to_owned(), field.name.to_string());
+        PartField { response_name, name, location: self.location(field) }
     }
 
     /// In a query that the engine has a part of, `__typename` stays in that part: it costs nothing there.
@@ -438,7 +463,7 @@ impl Planner<'_> {
             field.owner = Owner::Engine(0);
             let first = collected.get(field.response_name.as_str()).and_then(|fields| fields.first());
             if let (Some(part), Some(first)) = (plan.parts.first_mut(), first) {
-                part.fields.push((field.response_name.clone(), self.location(first)));
+                part.fields.push(self.part_field(&field.response_name, first));
             }
         }
     }
@@ -459,6 +484,7 @@ impl Planner<'_> {
                     field: &|field| own.contains(field.response_name().as_str()),
                     other_types: true,
                     operation_directives: true,
+                    drops_directive: is_incremental,
                 },
             )?;
             if let Some(part) = plan.parts.get_mut(index) {
@@ -481,25 +507,27 @@ impl Planner<'_> {
             },
             other_types: false,
             operation_directives: false,
+            drops_directive: |_| false,
         };
         let masked = mask(self.document, self.operation, self.root_type, &keep)?;
         plan.own_variables = masked.variables;
-        if let Some(cut) = self.without_relationships(&masked.text) {
+        if let Some(cut) = self.cut(&masked.text) {
             plan.own_variables.retain(|name| cut.variables.contains(name));
-            plan.has_relationships = true;
+            plan.has_relationships = cut.has_relationships;
+            plan.upstream_directives = cut.upstream_directives;
         }
         plan.own_text = Some(masked.text);
         Ok(())
     }
 
-    fn without_relationships(&self, own_text: &str) -> Option<Cut> {
+    fn cut(&self, own_text: &str) -> Option<Cut> {
         let schema = self.surroundings.schema;
-        if !schema.types.has_relationships() {
+        if !own_part::may_need_cut(own_text, schema) {
             return None;
         }
         let own = ast::Document::parse(own_text, "document").ok()?;
-        let cut = own_part::without_relationships(&own, self.root_type, schema);
-        cut.has_relationships.then_some(cut)
+        let cut = own_part::cut(&own, own_text, self.root_type, schema);
+        (cut.has_relationships || !cut.upstream_directives.is_empty()).then_some(cut)
     }
 
     fn first_location(&self, fields: &[&Node<Field>]) -> Location {

@@ -1,12 +1,17 @@
 //! A relationship as a client selects it: all of his text that is needed to ask the engine for its rows.
 
+use std::ops::Range;
+
 use apollo_compiler::Node;
 use apollo_compiler::ast::{
     Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value, VariableDefinition,
 };
 
 use super::document::Document;
+use super::mask::range_of;
+use super::plan::is_incremental;
 use super::uses::Uses;
+use crate::model::response::Location;
 use crate::model::types::Relationship;
 
 /// A selected relationship. Its texts are the client's own.
@@ -14,6 +19,8 @@ use crate::model::types::Relationship;
 pub struct RelatedField {
     /// Which rows.
     pub relationship: Relationship,
+    /// Where its first occurrence stands.
+    pub location: Option<Location>,
     /// Are the rows summed up, as Hasura's `…_aggregate` does?
     pub is_aggregate: bool,
     /// `where`, to which the condition on the keys is added.
@@ -76,7 +83,7 @@ pub fn related_field(
         Value::Variable(name) => operation.variables.iter().find(|variable| variable.name == *name),
         _ => None,
     });
-    let mut uses = Uses::new(document);
+    let mut uses = Uses::without(document, is_incremental);
     others
         .iter()
         .chain(filter.iter().filter(|_| filter_variable.is_none()))
@@ -85,13 +92,17 @@ pub fn related_field(
         engines_directives(&field.directives).for_each(|directive| uses.directive(directive));
         uses.selection_set(&field.selection_set);
     }
+    let mut left_out: Vec<Range<usize>> = uses.left_out.iter().copied().filter_map(range_of).collect();
+    left_out.sort_by_key(|range| range.start);
     let mut fragments: Vec<(String, String)> = Vec::new();
     for name in uses.fragments.iter().copied() {
-        fragments.extend(document.fragment(name).map(|fragment| (name.to_owned(), text_of(document, fragment))));
+        let range = document.fragment(name).and_then(range_of);
+        fragments.extend(range.map(|range| (name.to_owned(), text_without(document, range, &left_out))));
     }
     fragments.sort();
     RelatedField {
         relationship: relationship.clone(),
+        location: fields.first().and_then(|field| document.location(field)),
         is_aggregate,
         where_argument: filter.map(|filter| WhereArgument {
             text: text_of(document, &filter.value),
@@ -99,7 +110,7 @@ pub fn related_field(
         }),
         arguments: others.iter().map(|argument| argument_text(document, argument)).collect(),
         directives: fields.iter().map(|field| directives_text(document, &field.directives)).collect(),
-        selection: fields.iter().map(|field| selection_text(document, &field.selection_set)).collect(),
+        selection: fields.iter().map(|field| selection_text(document, &field.selection_set, &left_out)).collect(),
         fragments,
         variables: variables(document, operation, &uses),
     }
@@ -110,13 +121,25 @@ fn text_of<T>(document: &Document, node: &Node<T>) -> String {
     range.and_then(|range| document.text.get(range)).unwrap_or_default().to_owned()
 }
 
+/// The text of `range` without those ranges in it that are left out, which are sorted.
+fn text_without(document: &Document, range: Range<usize>, left_out: &[Range<usize>]) -> String {
+    let mut text = String::new();
+    let mut at = range.start;
+    for cut in left_out.iter().filter(|cut| range.start <= cut.start && cut.end <= range.end) {
+        text.push_str(document.text.get(at..cut.start).unwrap_or_default());
+        at = at.max(cut.end);
+    }
+    text + document.text.get(at..range.end).unwrap_or_default()
+}
+
 fn argument_text(document: &Document, argument: &Node<Argument>) -> String {
     format!("{}: {}", argument.name, text_of(document, &argument.value))
 }
 
-/// Those that say whether the field is there have been obeyed already.
+/// Those that say whether the field is there have been obeyed already, and its rows are asked for at once.
 fn engines_directives(directives: &DirectiveList) -> impl Iterator<Item = &Node<Directive>> {
-    directives.iter().filter(|directive| directive.name != "skip" && directive.name != "include")
+    let is_ours = |name: &str| name == "skip" || name == "include" || is_incremental(name);
+    directives.iter().filter(move |directive| !is_ours(&directive.name))
 }
 
 fn directives_text(document: &Document, directives: &DirectiveList) -> String {
@@ -124,7 +147,7 @@ fn directives_text(document: &Document, directives: &DirectiveList) -> String {
 }
 
 /// From the first selection to the last, comments between them included.
-fn selection_text(document: &Document, selection_set: &[Selection]) -> String {
+fn selection_text(document: &Document, selection_set: &[Selection], left_out: &[Range<usize>]) -> String {
     let range = |selection: &Selection| {
         let span = match selection {
             Selection::Field(field) => field.location(),
@@ -135,8 +158,8 @@ fn selection_text(document: &Document, selection_set: &[Selection]) -> String {
     };
     let first = selection_set.first().and_then(range);
     let last = selection_set.last().and_then(range);
-    let whole = first.zip(last).and_then(|(first, last)| document.text.get(first.start..last.end));
-    whole.map(|text| format!("{text} ")).unwrap_or_default()
+    let whole = first.zip(last).map(|(first, last)| text_without(document, first.start..last.end, left_out));
+    whole.map(|text| text + " ").unwrap_or_default()
 }
 
 fn variables(document: &Document, operation: &OperationDefinition, uses: &Uses<'_>) -> Vec<VariableText> {

@@ -10,6 +10,10 @@ use super::document::Document;
 /// What has been found to be used. Every fragment is walked once, so the walk is linear in the document's text.
 pub struct Uses<'d> {
     document: &'d Document,
+    /// Directives that are not counted, by name.
+    is_left_out: fn(&str) -> bool,
+    /// The directives that were met and not counted.
+    pub left_out: Vec<&'d Node<Directive>>,
     /// Names of variables.
     pub variables: HashSet<&'d str>,
     /// Names of fragments.
@@ -20,7 +24,14 @@ impl<'d> Uses<'d> {
     /// Nothing used yet.
     #[must_use]
     pub fn new(document: &'d Document) -> Self {
-        Self { document, variables: HashSet::new(), fragments: HashSet::new() }
+        Self::without(document, |_| false)
+    }
+
+    /// Nothing used yet; directives of certain names will not count.
+    #[must_use]
+    pub fn without(document: &'d Document, is_left_out: fn(&str) -> bool) -> Self {
+        let (variables, fragments) = (HashSet::new(), HashSet::new());
+        Self { document, is_left_out, left_out: Vec::new(), variables, fragments }
     }
 
     /// All that `operation` uses.
@@ -74,8 +85,12 @@ impl<'d> Uses<'d> {
     }
 
     /// Adds what a directive uses.
-    pub fn directive(&mut self, directive: &'d Directive) {
-        self.arguments(&directive.arguments);
+    pub fn directive(&mut self, directive: &'d Node<Directive>) {
+        if (self.is_left_out)(&directive.name) {
+            self.left_out.push(directive);
+        } else {
+            self.arguments(&directive.arguments);
+        }
     }
 
     /// Adds what an argument uses.

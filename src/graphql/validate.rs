@@ -9,14 +9,14 @@ use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
 use super::document::{Document, Mistake, kind_of, mistakes};
-use super::own_part::without_relationships;
+use super::own_part;
 use super::plan::RootTypes;
 use super::uses::Uses;
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::response::location_at;
 
-/// Validates `own_text`, a masked document that holds nothing but action fields, the relationships in them left out:
-/// <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`,
+/// Validates `own_text`, a masked document that holds nothing but action fields; the relationships in them, and
+/// directives that only the upstream can know, are left out: <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`,
 /// so calling it is the same mistake as calling one that does not exist.
 ///
 /// # Errors
@@ -46,10 +46,10 @@ fn told(text: &str, errors: &DiagnosticList, errors_max: usize) -> (Vec<Mistake>
 
 fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
     let document = ast::Document::parse(own_text, "document").map_err(|failed| failed.errors)?;
-    if !actions.types.has_relationships() {
+    if !own_part::may_need_cut(own_text, actions) {
         return Ok(document);
     }
-    Ok(without_relationships(&document, root_type, actions).document)
+    Ok(own_part::cut(&document, own_text, root_type, actions).document)
 }
 
 /// Validates a whole operation, with the fragments it uses, against the merged schema.

@@ -74,6 +74,8 @@ pub struct Action {
     pub forwarded_query_params: Vec<String>,
     /// Headers of the handler's answer that the client gets, beside cookies.
     pub response_headers: Vec<HeaderName>,
+    /// Is a 2xx body of the handler a GraphQL response, `{"data": …, "errors": […]}`?
+    pub has_envelope: bool,
     /// How the handler's answer is.
     pub response_transform: Option<ResponseTransform>,
     /// How often a stored call of it is tried.

@@ -57,12 +57,33 @@ pub struct RequestError {
     pub locations: Vec<Location>,
     /// The HTTP status where the dialect shows it.
     pub status: u16,
+    /// May what was asked for have been done all the same?
+    pub may_have_been_executed: bool,
+}
+
+/// The member of an error's extensions that is true where a mutation may have been carried out although its response is
+/// lost. Whoever repeats it may do it twice.
+pub const MAY_HAVE_BEEN_EXECUTED: &str = "mayHaveBeenExecuted";
+
+/// The message of an error about a mutation that may have been carried out.
+#[must_use]
+pub fn possibly_executed(message: &str) -> String {
+    format!("{message}; the mutation may have been carried out")
 }
 
 impl RequestError {
     /// An error about the request as a whole.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), path: "$".into(), locations: Vec::new(), status }
+        let (message, may_have_been_executed) = (message.into(), false);
+        Self { code, message, path: "$".into(), locations: Vec::new(), status, may_have_been_executed }
+    }
+
+    /// The same about what may be a mutation and may have been carried out.
+    #[must_use]
+    pub fn possibly_executed(mut self) -> Self {
+        self.message.push_str("; a mutation in it may have been carried out");
+        self.may_have_been_executed = true;
+        self
     }
 
     /// The same with places in the document.

@@ -17,6 +17,7 @@ use super::{connections, guard, pace, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::metadata::Api;
+use crate::model::request::only_reads;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
@@ -189,10 +190,23 @@ impl ProxyHttp for Gate {
             (ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout, _) => {
                 UpstreamError::TimedOut
             }
+            // The connection was there, and what was sent on it may have arrived.
+            (
+                ErrorType::ReadError
+                | ErrorType::WriteError
+                | ErrorType::ConnectionClosed
+                | ErrorType::InvalidHTTPHeader
+                | ErrorType::H1Error
+                | ErrorType::H2Error,
+                ErrorSource::Upstream,
+            ) => UpstreamError::Broken,
             (_, ErrorSource::Upstream) => UpstreamError::Unreachable,
             _ => UpstreamError::Broken,
         };
-        failed(visit::tell_upstream_error(self, &mut Exchange::Pingora(session.as_downstream_mut()), ctx, &fault).await)
+        let was_sent = *error.etype() != ErrorType::ConnectTimedout;
+        let may_write = was_sent && ctx.is_graphql && !may_repeat(session, ctx);
+        let exchange = &mut Exchange::Pingora(session.as_downstream_mut());
+        failed(visit::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
@@ -219,5 +233,5 @@ fn may_repeat(session: &Session, ctx: &Context) -> bool {
         return !session.as_downstream().retry_buffer_truncated();
     }
     let is_readable = ctx.body_was_read && ctx.is_graphql && !request.headers.contains_key(header::CONTENT_ENCODING);
-    is_readable && session.as_downstream().get_retry_buffer().is_some_and(|body| screen::only_reads(&body))
+    is_readable && session.as_downstream().get_retry_buffer().is_some_and(|body| only_reads(&body))
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use memchr::memmem;
 
 use super::body::{self, BodyError};
 use super::exchange::Exchange;
@@ -20,6 +19,7 @@ use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
 use crate::model::action::OperationKind;
+use crate::model::request::only_reads;
 use crate::model::response::RequestError;
 use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
 
@@ -289,20 +289,15 @@ pub(super) async fn pass(
     }
     let is_plain = !exchange.head().headers.contains_key(http::header::CONTENT_ENCODING);
     let may_repeat = is_plain && ctx.is_graphql && only_reads(&body);
+    let may_write = ctx.is_graphql && !may_repeat;
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
     match Box::pin(forward(&gate.world.engine, exchange, body, may_repeat)).await {
         Forwarded::Done => {}
         Forwarded::Gone => return Err(gone::nobody_there()),
         Forwarded::Cut => exchange.shutdown().await,
-        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error).await),
+        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error, may_write).await),
     }
     Ok(true)
-}
-
-/// Is it certain that this body asks for nothing to be written?
-#[must_use]
-pub fn only_reads(body: &[u8]) -> bool {
-    memmem::find(body, b"mutation").is_none() && memmem::find(body, br"\u").is_none()
 }
 
 /// Elements of a batch, as they were written and as they are understood.

@@ -195,15 +195,16 @@ pub async fn send_json(
     Ok(true)
 }
 
-/// Tells a client that the engine could not be asked. Gives the status.
+/// Tells a client that the engine could not be asked, `may_write` if by what may be a mutation. Gives the status.
 pub async fn tell_upstream_error(
     gate: &Gate,
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     fault: &UpstreamError,
+    may_write: bool,
 ) -> u16 {
     ctx.kind = "upstream_failed";
-    let error = upstream_error(fault);
+    let error = upstream_error(fault, may_write);
     let status = error.status;
     // Fails only when the client is gone.
     let _ = tell(gate, exchange, ctx, error).await;

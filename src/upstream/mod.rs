@@ -46,18 +46,20 @@ pub enum UpstreamError {
         /// The limit.
         max: usize,
     },
-    /// A GraphQL response without data.
-    #[error("the upstream refused its part of the document with status {status}")]
-    Refused {
-        /// Its status.
-        status: u16,
-    },
     /// An answer that is no GraphQL response.
     #[error("the upstream answered {status} with something that is not a GraphQL response")]
     NotGraphql {
         /// Its status.
         status: u16,
     },
+}
+
+impl UpstreamError {
+    /// May the upstream have done what it was asked for all the same? Without a connection nothing was sent.
+    #[must_use]
+    pub fn may_have_been_executed(&self) -> bool {
+        !matches!(self, Self::Unreachable)
+    }
 }
 
 /// The engine's answer, whole.

@@ -1,11 +1,23 @@
 // A second engine, strict in other ways: GraphQL Yoga on graphql-js, with root types of other names, no subscriptions,
 // and every kind of type that introspection can show.
 import { createServer } from "node:http";
+import { useDeferStream } from "@graphql-yoga/plugin-defer-stream";
 import { createSchema, createYoga } from "graphql-yoga";
 
 const books = [{ id: "1", title: "Zen and the Art of Motorcycle Maintenance", pages: 418 }];
 
+// async-graphql answers null for all of data when its only root field fails, although that field may be null.
+const likeAsyncGraphql = {
+  onExecute: ({ args }) => ({
+    onExecuteDone: ({ result, setResult }) => {
+      const isAsked = args.contextValue.request.headers.get("x-answers-like") === "async-graphql";
+      if (isAsked && result.errors?.length > 0) setResult({ errors: result.errors, data: null });
+    },
+  }),
+};
+
 const yoga = createYoga({
+  plugins: [useDeferStream(), likeAsyncGraphql],
   graphqlEndpoint: "/graphql",
   logging: false,
   landingPage: false,
@@ -24,7 +36,7 @@ const yoga = createYoga({
         "Whatever is found."
         find(old: Int @deprecated): Found @deprecated(reason: "ask for \\"exhibits\\"")
       }
-      type RootMutation { addBook(title: String!, pages: Int): Book! failing: Book! }
+      type RootMutation { addBook(title: String!, pages: Int): Book! failing: Book! find: Book }
       type Book implements Thing { id: ID! title: String! pages: Int broken: String! isbn: ISBN }
       """
       A thing.
@@ -53,6 +65,9 @@ const yoga = createYoga({
         addBook: (_, { title, pages }) => ({ id: "2", title, pages }),
         failing: () => {
           throw new Error("no");
+        },
+        find: () => {
+          throw new Error("not found");
         },
       },
       Book: {

@@ -7,7 +7,8 @@ use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pillion::action::answer::{self, AnswerError};
+use pillion::action::answer::{self, AnswerError, HandlerAnswer, ReadRules};
+use pillion::action::error_list::HandlerError;
 use pillion::action::headers::{self, Precedence};
 use pillion::action::relationship::{Found, FoundRows, RowSource, Wanted};
 use pillion::action::shape::{Rules, Shaped, shape};
@@ -274,8 +275,15 @@ fn run_relationships(case: &Value) -> String {
 /// A status and a body, as a value or as an error.
 fn run_answer(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
-    match answer::read(status, text(case, "body").as_bytes()) {
-        Ok(value) => value.to_string(),
+    let rules = ReadRules { is_envelope: case["envelope"] == "graphql", errors_max: 3 };
+    let shown = |errors: &[HandlerError]| {
+        let shown = |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
+        Value::from(errors.iter().map(shown).collect::<Vec<_>>())
+    };
+    match answer::read(rules, status, text(case, "body").as_bytes()) {
+        Ok(HandlerAnswer { value, errors }) if errors.is_empty() => value.to_string(),
+        Ok(HandlerAnswer { value, errors }) => json!({ "data": value, "errors": shown(&errors) }).to_string(),
+        Err(AnswerError::RejectedWithList(errors)) => json!({ "errors": shown(&errors) }).to_string(),
         Err(AnswerError::Rejected { message, extensions }) => {
             json!({ "message": message, "extensions": extensions }).to_string()
         }

@@ -271,8 +271,11 @@ fn compare_answer(expect: &Value, answer: &Message, failures: &mut Vec<String>) 
             serde_json::from_slice::<Value>(&answer.body).map_or_else(|_| answer.text(), |value| value.to_string());
         differ("body", &json.to_string(), &got);
     }
+    let text = answer.text();
+    for part in list(&expect["lacks"]).iter().filter_map(Value::as_str).filter(|part| text.contains(part)) {
+        differ("body lacks", part, &text);
+    }
     if let Some(part) = expect.get("contains") {
-        let text = answer.text();
         let parts = part.as_array().cloned().unwrap_or_else(|| vec![part.clone()]);
         for part in parts.iter().filter_map(Value::as_str).filter(|part| !text.contains(part)) {
             differ("body contains", part, &text);

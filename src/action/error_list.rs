@@ -1,0 +1,91 @@
+//! A handler's list of errors: GraphQL errors in the body of its response, bounded in number and size.
+
+use serde_json::{Map, Value};
+
+use super::answer::{AnswerError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
+use crate::model::response::PathSegment;
+
+/// One error of a handler's list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandlerError {
+    /// The handler's message.
+    pub message: String,
+    /// Where, starting below the action's own field.
+    pub path: Vec<PathSegment>,
+    /// The handler's extensions, or the code that it gave, or `unexpected`.
+    pub extensions: Map<String, Value>,
+}
+
+/// Segments of one error's path. No selection is deeper.
+const PATH_MAX: usize = 64;
+
+/// Bytes of one error's extensions. Larger ones were seen to be stack traces; they are left out.
+const EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
+
+/// Does a list hold errors, good or bad? Handlers refuse with lists of other things, too.
+#[must_use]
+pub fn is_meant(list: &[Value]) -> bool {
+    list.iter().any(|entry| entry.get("message").is_some())
+}
+
+/// Reads `list`, of which at most `errors_max` are kept.
+///
+/// # Errors
+/// [`AnswerError::MalformedErrors`], also for an empty list: it refuses without saying why.
+pub fn read(list: Vec<Value>, errors_max: usize) -> Result<Vec<HandlerError>, AnswerError> {
+    let count = list.len();
+    if count == 0 {
+        return Err(malformed("the list is empty"));
+    }
+    let entries = list.into_iter().take(errors_max).enumerate();
+    let mut errors = entries.map(|(index, entry)| entry_of(index, entry)).collect::<Result<Vec<_>, _>>()?;
+    if count > errors.len() {
+        let message = format!("… and {} more errors", count - errors.len());
+        errors.push(HandlerError { message, path: Vec::new(), extensions: default_extensions(UNEXPECTED) });
+    }
+    Ok(errors)
+}
+
+fn malformed(reason: &str) -> AnswerError {
+    AnswerError::MalformedErrors { reason: reason.to_owned() }
+}
+
+fn entry_of(index: usize, entry: Value) -> Result<HandlerError, AnswerError> {
+    let Value::Object(mut entry) = entry else { return Err(malformed(&format!("errors[{index}] is not an object"))) };
+    let Some(Value::String(message)) = entry.remove("message") else {
+        return Err(malformed(&format!("errors[{index}].message is not a string")));
+    };
+    let path = match entry.remove("path") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(segments)) if segments.len() <= PATH_MAX => segments.iter().map(segment).collect(),
+        Some(_) => None,
+    };
+    let Some(path) = path else {
+        let reason = format!("errors[{index}].path is not a list of at most {PATH_MAX} names and indexes");
+        return Err(malformed(&reason));
+    };
+    let extensions = match (entry.remove("extensions"), entry.remove("code")) {
+        (Some(Value::Object(extensions)), _) => bounded(extensions),
+        (None | Some(Value::Null), Some(Value::String(code))) => default_extensions(&code),
+        (None | Some(Value::Null), _) => default_extensions(UNEXPECTED),
+        (Some(_), _) => return Err(malformed(&format!("errors[{index}].extensions is not an object"))),
+    };
+    Ok(HandlerError { message: cut(message, MESSAGE_BYTES_MAX), path, extensions })
+}
+
+fn segment(value: &Value) -> Option<PathSegment> {
+    match value {
+        Value::String(name) => Some(PathSegment::Field(cut(name.clone(), MESSAGE_BYTES_MAX))),
+        Value::Number(index) => Some(PathSegment::Index(usize::try_from(index.as_u64()?).ok()?)),
+        _ => None,
+    }
+}
+
+fn bounded(extensions: Map<String, Value>) -> Map<String, Value> {
+    let bytes = serde_json::to_string(&extensions).map_or(usize::MAX, |text| text.len());
+    if bytes <= EXTENSIONS_BYTES_MAX {
+        return extensions;
+    }
+    let code = extensions.get("code").and_then(Value::as_str).filter(|code| code.len() <= MESSAGE_BYTES_MAX);
+    default_extensions(code.unwrap_or(UNEXPECTED))
+}
