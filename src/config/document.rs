@@ -11,7 +11,7 @@ use super::sdl::{Signature, Signatures};
 use super::yaml::{Data, Node};
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::source::{Diagnostic, Place, Severity, Source};
-use crate::model::types::{InputValue, OutputField, TypeDefinition, TypeKind};
+use crate::model::types::{EnumValue, InputValue, OutputField, TypeDefinition, TypeKind};
 
 /// The metadata of actions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,8 +120,13 @@ impl Document {
         let (kind, key, members) = match &definition.kind {
             TypeKind::Scalar => (TypeList::Scalars, "", Value::Null),
             TypeKind::Enum(values) => {
-                let value = |(value, description): (&String, &Option<String>)| {
-                    described(json!({ "value": value }), description.as_deref())
+                let value = |(value, definition): (&String, &EnumValue)| {
+                    let mut json = described(json!({ "value": value }), definition.description.as_deref());
+                    if let (Some(reason), Value::Object(members)) = (&definition.deprecated, &mut json) {
+                        members.insert(IS_DEPRECATED.into(), true.into());
+                        members.insert(DEPRECATED.into(), reason.as_str().into());
+                    }
+                    json
                 };
                 (TypeList::Enums, "values", values.iter().map(value).collect())
             }
@@ -130,7 +135,9 @@ impl Document {
             }
             TypeKind::Object(fields) => {
                 let field = |(name, field): (&String, &OutputField)| {
-                    described(json!({ "name": name, "type": field.ty.to_string() }), field.description.as_deref())
+                    let json =
+                        described(json!({ "name": name, "type": field.ty.to_string() }), field.description.as_deref());
+                    deprecated(json, field.deprecated.as_deref())
                 };
                 (TypeList::Objects, "fields", fields.iter().map(field).collect())
             }
@@ -141,6 +148,12 @@ impl Document {
             }
             if let Some(description) = &definition.description {
                 entry.entry("description").or_insert_with(|| description.as_str().into());
+            }
+            if definition.is_one_of {
+                entry.insert(IS_ONE_OF.into(), true.into());
+            }
+            if let Some(url) = &definition.specified_by {
+                entry.insert(SPECIFIED_BY.into(), url.as_str().into());
             }
         });
     }
@@ -225,10 +238,14 @@ fn add_signature(action: &mut Map<String, Value>, signature: &Signature) {
     definition.insert("type".into(), kind.into());
     definition.insert("arguments".into(), signature.arguments.iter().map(input_json).collect());
     definition.insert("output_type".into(), signature.output.to_string().into());
+    if let Some(reason) = &signature.deprecated {
+        definition.insert(DEPRECATED.into(), reason.as_str().into());
+    }
 }
 
 fn input_json(input: &InputValue) -> Value {
-    let mut json = described(json!({ "name": input.name, "type": input.ty.to_string() }), input.description.as_deref());
+    let json = described(json!({ "name": input.name, "type": input.ty.to_string() }), input.description.as_deref());
+    let mut json = deprecated(json, input.deprecated.as_deref());
     if let (Some(default), Value::Object(fields)) = (&input.default, &mut json) {
         // Hasura has no place for it, so it is never exported.
         fields.insert(DEFAULT.into(), default.clone());
@@ -238,6 +255,26 @@ fn input_json(input: &InputValue) -> Value {
 
 /// The key of an argument's default.
 pub const DEFAULT: &str = "default";
+
+/// The key of what `@deprecated` says. Hasura has no place for it, nor for `@oneOf` and `@specifiedBy`: they are never
+/// exported, and files have them in the SDL.
+pub const DEPRECATED: &str = "deprecated";
+
+/// Hasura's own key of a deprecated value of an enum.
+pub const IS_DEPRECATED: &str = "is_deprecated";
+
+/// The key of `@oneOf`.
+pub const IS_ONE_OF: &str = "is_one_of";
+
+/// The key of what `@specifiedBy` says.
+pub const SPECIFIED_BY: &str = "specified_by";
+
+fn deprecated(mut json: Value, reason: Option<&str>) -> Value {
+    if let (Some(reason), Value::Object(members)) = (reason, &mut json) {
+        members.insert(DEPRECATED.into(), reason.into());
+    }
+    json
+}
 
 fn described(mut json: Value, description: Option<&str>) -> Value {
     if let (Some(description), Value::Object(fields)) = (description, &mut json) {

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::model::source::{Diagnostic, Place};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
-use crate::model::types::{Lookup, Relationship, Table};
+use crate::model::types::{Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, Table};
 
-use super::document::DEFAULT;
+use super::document::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use super::transform;
 use super::yaml::{Data, Fields, Node};
 
@@ -37,6 +37,8 @@ pub struct ActionEntry {
     pub arguments: Vec<InputEntry>,
     /// Only JSON exports have it.
     pub output_type: Option<(String, Place)>,
+    /// The reason of its `@deprecated`. Hasura has no place for it.
+    pub deprecated: Option<Deprecation>,
     /// The handler's address, a template.
     pub handler: Option<(String, Place)>,
     /// Configured headers, in order.
@@ -88,6 +90,8 @@ pub struct InputEntry {
     pub description: Option<String>,
     /// Its default as JSON. Hasura has no place for it.
     pub default: Option<Value>,
+    /// The reason of its `@deprecated`. Hasura has no place for it.
+    pub deprecated: Option<Deprecation>,
 }
 
 /// Which list of `custom_types` an entry stands in.
@@ -130,7 +134,11 @@ pub struct TypeEntry {
     /// Fields, in JSON exports.
     pub fields: Vec<InputEntry>,
     /// Values of an enum with their descriptions, in JSON exports.
-    pub values: Vec<(String, Option<String>)>,
+    pub values: Vec<(String, EnumValue)>,
+    /// `@oneOf`. Hasura has no place for it.
+    pub is_one_of: bool,
+    /// The address of `@specifiedBy`. Hasura has no place for it.
+    pub specified_by: Option<String>,
     /// Rows of the engine that belong to an object, each with its place.
     pub relationships: Vec<(Relationship, Place)>,
 }
@@ -203,6 +211,7 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
         operation: placed_text(&definition, "type", mistakes),
         arguments: read_inputs(definition.list("arguments", mistakes), "an argument", mistakes),
         output_type: placed_text(&definition, "output_type", mistakes),
+        deprecated: definition.text(DEPRECATED, mistakes),
         handler: placed_text(&definition, "handler", mistakes),
         headers: definition.list("headers", mistakes).iter().filter_map(|node| read_header(node, mistakes)).collect(),
         forward_client_headers: definition.bool("forward_client_headers", mistakes).unwrap_or(false),
@@ -255,9 +264,10 @@ fn read_inputs(nodes: &[Node], what: &'static str, mistakes: &mut Vec<Diagnostic
         let description = fields.text("description", mistakes);
         let _ = fields.get("arguments");
         let default = fields.get(DEFAULT).map(Node::to_json);
+        let deprecated = fields.text(DEPRECATED, mistakes);
         fields.finish(mistakes);
         if let (Some(name), Some(ty)) = (name, ty) {
-            inputs.push(InputEntry { name, ty, description, default });
+            inputs.push(InputEntry { name, ty, description, default, deprecated });
         }
     }
     inputs
@@ -271,8 +281,11 @@ fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Opt
     for value in fields.list("values", mistakes) {
         let Some(value_fields) = Fields::of(value, "an enum value", mistakes) else { continue };
         let description = value_fields.text("description", mistakes);
-        let _ = value_fields.get("is_deprecated");
-        values.extend(value_fields.required_text("value", mistakes).map(|value| (value, description)));
+        let reason = value_fields.text(DEPRECATED, mistakes);
+        let is_deprecated = value_fields.bool(IS_DEPRECATED, mistakes).unwrap_or(false);
+        let deprecated = reason.or_else(|| is_deprecated.then(|| NO_LONGER_SUPPORTED.to_owned()));
+        let definition = EnumValue { description, deprecated };
+        values.extend(value_fields.required_text("value", mistakes).map(|value| (value, definition)));
         value_fields.finish(mistakes);
     }
     let relationships = fields.list("relationships", mistakes);
@@ -283,6 +296,8 @@ fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Opt
         description: fields.text("description", mistakes),
         fields: read_inputs(fields.list("fields", mistakes), "a field", mistakes),
         values,
+        is_one_of: fields.bool(IS_ONE_OF, mistakes).unwrap_or(false),
+        specified_by: fields.text(SPECIFIED_BY, mistakes),
         relationships: relationships.iter().filter_map(|node| read_relationship(node, mistakes)).collect(),
     };
     fields.finish(mistakes);

@@ -13,6 +13,7 @@ pub mod relationship_settings;
 pub mod resolve;
 mod resolve_types;
 pub mod sdl;
+mod sdl_directives;
 pub mod settings;
 pub mod settings_doc;
 pub mod settings_table;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde_json::{Map, Value, json};
 
-use super::document::{DEFAULT, Document, LISTS, list};
+use super::document::{DEFAULT, DEPRECATED, Document, IS_DEPRECATED, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
 use super::metadata::TypeList;
 use super::sdl::parse_type;
 use super::yaml;
 use crate::graphql::literal::literal_text;
 use crate::model::source::Source;
-use crate::model::types::Types;
+use crate::model::types::{NO_LONGER_SUPPORTED, Types};
 
 /// `actions.yaml`: definitions, permissions, and of the types what has no place in GraphQL.
 #[must_use]
@@ -34,8 +34,9 @@ pub fn inherited_roles_yaml(document: &Document) -> String {
 fn without_signature(action: &Value) -> Value {
     let mut action = action.clone();
     if let Some(definition) = action.get_mut("definition").and_then(Value::as_object_mut) {
-        definition
-            .retain(|key, value| !["type", "arguments", "output_type"].contains(&key.as_str()) && !value.is_null());
+        definition.retain(|key, value| {
+            !["type", "arguments", "output_type", DEPRECATED].contains(&key.as_str()) && !value.is_null()
+        });
     }
     if let Some(action) = action.as_object_mut() {
         action.retain(|_, value| !value.is_null());
@@ -98,16 +99,18 @@ pub fn actions_graphql(document: &Document, types: &Types) -> String {
         if !arguments.is_empty() {
             let _ = write!(sdl, "(\n{}  )", inputs(arguments, types, "    "));
         }
-        let _ = write!(sdl, ": {output}\n}}\n\n");
+        let _ = write!(sdl, ": {output}{}\n}}\n\n", deprecated(definition));
     }
     for entry in document.list(TypeList::InputObjects) {
-        let _ = write!(sdl, "input {} {{\n{}}}\n\n", text(&entry["name"]), inputs(list(&entry["fields"]), types, "  "));
+        let one_of = if entry[IS_ONE_OF] == true { " @oneOf" } else { "" };
+        let fields = inputs(list(&entry["fields"]), types, "  ");
+        let _ = write!(sdl, "input {}{one_of} {{\n{fields}}}\n\n", text(&entry["name"]));
     }
     for entry in document.list(TypeList::Objects) {
         let _ = writeln!(sdl, "type {} {{", text(&entry["name"]));
         for field in list(&entry["fields"]) {
             describe(&mut sdl, field, "  ");
-            let _ = writeln!(sdl, "  {}: {}", text(&field["name"]), text(&field["type"]));
+            let _ = writeln!(sdl, "  {}: {}{}", text(&field["name"]), text(&field["type"]), deprecated(field));
         }
         sdl.push_str("}\n\n");
     }
@@ -115,12 +118,14 @@ pub fn actions_graphql(document: &Document, types: &Types) -> String {
         let _ = writeln!(sdl, "enum {} {{", text(&entry["name"]));
         for value in list(&entry["values"]) {
             describe(&mut sdl, value, "  ");
-            let _ = writeln!(sdl, "  {}", text(&value["value"]));
+            let _ = writeln!(sdl, "  {}{}", text(&value["value"]), deprecated(value));
         }
         sdl.push_str("}\n\n");
     }
     for entry in document.list(TypeList::Scalars) {
-        let _ = write!(sdl, "scalar {}\n\n", text(&entry["name"]));
+        let specified_by = entry[SPECIFIED_BY].as_str();
+        let specified_by = specified_by.map(|url| format!(" @specifiedBy(url: {})", Value::from(url)));
+        let _ = write!(sdl, "scalar {}{}\n\n", text(&entry["name"]), specified_by.unwrap_or_default());
     }
     sdl.truncate(sdl.trim_end().len());
     sdl.push('\n');
@@ -140,9 +145,20 @@ fn inputs(inputs: &[Value], types: &Types, indent: &str) -> String {
         if let (Some(default), Some(ty)) = (input.get(DEFAULT), parse_type(ty)) {
             let _ = write!(sdl, " = {}", literal_text(types, &ty, default));
         }
+        sdl.push_str(&deprecated(input));
         sdl.push('\n');
     }
     sdl
+}
+
+/// ` @deprecated`, if it is; a string of GraphQL has JSON's escapes.
+fn deprecated(entry: &Value) -> String {
+    match entry[DEPRECATED].as_str() {
+        Some(NO_LONGER_SUPPORTED) => " @deprecated".into(),
+        Some(reason) => format!(" @deprecated(reason: {})", Value::from(reason)),
+        None if entry[IS_DEPRECATED] == true => " @deprecated".into(),
+        None => String::new(),
+    }
 }
 
 /// A string of GraphQL has JSON's escapes.

@@ -230,6 +230,7 @@ impl Resolver<'_, '_> {
             timeout: Duration::from_secs(entry.timeout.unwrap_or(TIMEOUT_SECONDS).max(1)),
             roles: entry.permissions.into_iter().collect::<BTreeSet<_>>(),
             comment: entry.comment.or(signature.description),
+            deprecated: signature.deprecated,
             calls_per_document_max: settings
                 .and_then(|settings| settings.calls_per_document_max)
                 .unwrap_or(self.surroundings.calls_per_action_max),
@@ -270,7 +271,8 @@ impl Resolver<'_, '_> {
             return None;
         };
         let arguments = self.inputs(&entry.arguments);
-        Some(Signature { place: entry.place.clone(), kind, arguments, output, description: None })
+        let (place, deprecated) = (entry.place.clone(), entry.deprecated.clone());
+        Some(Signature { place, kind, arguments, output, description: None, deprecated })
     }
 
     /// Only what reads is kept, and only what is told apart by all that its handler gets.

@@ -26,8 +26,9 @@ impl Resolver<'_, '_> {
                 TypeList::InputObjects if !entry.fields.is_empty() => TypeKind::InputObject(self.inputs(&entry.fields)),
                 TypeList::Objects if !entry.fields.is_empty() => {
                     let fields = self.inputs(&entry.fields).into_iter();
-                    let output =
-                        |field: InputValue| (field.name, OutputField { ty: field.ty, description: field.description });
+                    let output = |InputValue { name, ty, description, deprecated, .. }: InputValue| {
+                        (name, OutputField { ty, description, deprecated })
+                    };
                     TypeKind::Object(fields.map(output).collect())
                 }
                 _ => {
@@ -36,7 +37,11 @@ impl Resolver<'_, '_> {
                     continue;
                 }
             };
-            let definition = TypeDefinition::new(kind, entry.description.clone());
+            let definition = TypeDefinition {
+                is_one_of: entry.is_one_of,
+                specified_by: entry.specified_by.clone(),
+                ..TypeDefinition::new(kind, entry.description.clone())
+            };
             signatures.types.insert(entry.name.clone(), (definition, entry.place.clone()));
         }
     }
@@ -51,6 +56,7 @@ impl Resolver<'_, '_> {
                     ty,
                     default: entry.default.clone(),
                     description: entry.description.clone(),
+                    deprecated: entry.deprecated.clone(),
                 }),
                 None => self.error(place, format!("not a valid GraphQL type: {text}"), "write a type such as [Int!]!"),
             }

@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::ast::{self, Definition, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
+use apollo_compiler::ast::{self, Definition, Directive, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::{Name, Node};
 use indexmap::IndexMap;
 
+use super::sdl_directives::{self, Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::model::action::OperationKind;
 use crate::model::source::{Diagnostic, Place, Source};
-use crate::model::types::{BUILT_IN_SCALARS, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef};
+use crate::model::types::{
+    BUILT_IN_SCALARS, Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef,
+};
 
 /// What all `actions.graphql` files together say.
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub struct Signature {
     pub output: TypeRef,
     /// Its description; the YAML's comment wins.
     pub description: Option<String>,
+    /// Why it should not be called any more.
+    pub deprecated: Option<Deprecation>,
 }
 
 /// Reads one file into `signatures`.
@@ -80,25 +85,37 @@ impl Reader<'_> {
         Place::at_offset(self.source, name.location().map_or(0, |span| span.offset()))
     }
 
+    fn directives(&mut self, directives: &[Node<Directive>], owner: Owner, of: &str) -> Annotations {
+        let source = self.source;
+        let place = |node: &Node<Directive>| Place::at_offset(source, node.location().map_or(0, |span| span.offset()));
+        sdl_directives::read(directives, (owner, of), place, self.mistakes)
+    }
+
     fn definition(&mut self, definition: &Definition) {
         match definition {
             Definition::ObjectTypeDefinition(object) => {
+                self.directives(&object.directives, Owner::Other, &object.name);
                 let place = self.place_of_name(&object.name);
                 match root_kind(&object.name) {
                     Some(kind) => self.actions(kind, &object.fields),
                     None => self.object(&object.name, place, object.description.as_deref(), &object.fields),
                 }
             }
-            Definition::ObjectTypeExtension(extension) => match root_kind(&extension.name) {
-                Some(kind) => self.actions(kind, &extension.fields),
-                None => self.refuse(extension, "an extension of another type than Query and Mutation"),
-            },
-            Definition::InputObjectTypeDefinition(input) => {
-                let fields = input.fields.iter().map(|field| self.input_value(field)).collect();
-                let kind = TypeKind::InputObject(fields);
-                self.add(&input.name, self.place_of_name(&input.name), input.description.as_deref(), kind);
+            Definition::ObjectTypeExtension(extension) => {
+                self.directives(&extension.directives, Owner::Other, &extension.name);
+                match root_kind(&extension.name) {
+                    Some(kind) => self.actions(kind, &extension.fields),
+                    None => self.refuse(extension, "an extension of another type than Query and Mutation"),
+                }
+            }
+            Definition::InputObjectTypeDefinition(input) => self.input_object(input),
+            Definition::DirectiveDefinition(directive) => {
+                let message = format!("the definition of the directive @{} has no effect", directive.name);
+                let place = Some(self.place(directive));
+                self.mistakes.push(Diagnostic::warning(place, message, "remove it"));
             }
             Definition::EnumTypeDefinition(enumeration) => {
+                self.directives(&enumeration.directives, Owner::Other, &enumeration.name);
                 let values = self.enum_values(enumeration);
                 let place = self.place_of_name(&enumeration.name);
                 self.add(&enumeration.name, place, enumeration.description.as_deref(), TypeKind::Enum(values));
@@ -115,11 +132,34 @@ impl Reader<'_> {
         }
     }
 
-    fn enum_values(&mut self, enumeration: &Node<EnumTypeDefinition>) -> IndexMap<String, Option<String>> {
+    fn input_object(&mut self, input: &Node<ast::InputObjectTypeDefinition>) {
+        let Annotations { is_one_of, .. } = self.directives(&input.directives, Owner::InputObject, &input.name);
+        let mut fields = Vec::with_capacity(input.fields.len());
+        for field in &input.fields {
+            let value = self.input_value(field);
+            if is_one_of && (!value.ty.is_nullable() || value.default.is_some()) {
+                let message = format!(
+                    "the field \"{}\" of the OneOf input object \"{}\" must be nullable and have no default",
+                    field.name, input.name
+                );
+                let place = Some(self.place_of_name(&field.name));
+                self.mistakes.push(Diagnostic::error(place, message, "remove its \"!\" or its default"));
+            }
+            fields.push(value);
+        }
+        let place = self.place_of_name(&input.name);
+        let kind = TypeKind::InputObject(fields);
+        if let Some(definition) = self.add(&input.name, place, input.description.as_deref(), kind) {
+            definition.is_one_of = is_one_of;
+        }
+    }
+
+    fn enum_values(&mut self, enumeration: &Node<EnumTypeDefinition>) -> IndexMap<String, EnumValue> {
         let mut values = IndexMap::new();
         for value in &enumeration.values {
             let description = value.description.as_ref().map(ToString::to_string);
-            if values.insert(value.value.to_string(), description).is_some() {
+            let Annotations { deprecated, .. } = self.directives(&value.directives, Owner::Member, &value.value);
+            if values.insert(value.value.to_string(), EnumValue { description, deprecated }).is_some() {
                 let message =
                     format!("the enum type \"{}\" has duplicate values: \"{}\"", enumeration.name, value.value);
                 let place = Some(self.place(value));
@@ -153,10 +193,14 @@ impl Reader<'_> {
                 self.mistakes.push(Diagnostic::error(Some(place), message, "remove one of the two"));
                 continue;
             }
+            // In the order of the text, so that warnings come in it.
+            let arguments = field.arguments.iter().map(|argument| self.input_value(argument)).collect();
+            let Annotations { deprecated, .. } = self.directives(&field.directives, Owner::Member, &field.name);
             let signature = Signature {
                 place,
                 kind,
-                arguments: field.arguments.iter().map(|argument| self.input_value(argument)).collect(),
+                deprecated,
+                arguments,
                 output: type_ref(&field.ty),
                 description: field.description.as_ref().map(ToString::to_string),
             };
@@ -176,6 +220,7 @@ impl Reader<'_> {
             let value = OutputField {
                 ty: type_ref(&field.ty),
                 description: field.description.as_ref().map(ToString::to_string),
+                deprecated: self.directives(&field.directives, Owner::Member, &field.name).deprecated,
             };
             if output.insert(field.name.to_string(), value).is_some() {
                 let message = format!("the object \"{name}\" has duplicate fields: \"{}\"", field.name);
@@ -192,26 +237,38 @@ impl Reader<'_> {
             self.mistakes.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));
             return;
         }
-        self.add(&scalar.name, place, scalar.description.as_deref(), TypeKind::Scalar);
+        let Annotations { specified_by, .. } = self.directives(&scalar.directives, Owner::Scalar, &scalar.name);
+        if let Some(definition) = self.add(&scalar.name, place, scalar.description.as_deref(), TypeKind::Scalar) {
+            definition.specified_by = specified_by;
+        }
     }
 
-    fn add(&mut self, name: &str, place: Place, description: Option<&str>, kind: TypeKind) {
+    /// The definition as it was added, if it was.
+    fn add(
+        &mut self,
+        name: &str,
+        place: Place,
+        description: Option<&str>,
+        kind: TypeKind,
+    ) -> Option<&mut TypeDefinition> {
         if self.signatures.types.contains_key(name) {
             let message = format!("duplicate type names: \"{name}\"");
             self.mistakes.push(Diagnostic::error(Some(place), message, "remove or rename one of them"));
-            return;
+            return None;
         }
         if BUILT_IN_SCALARS.contains(&name) {
             let message = format!("the type name '{name}' is that of a built-in scalar");
             self.mistakes.push(Diagnostic::error(Some(place), message, "choose another name"));
-            return;
+            return None;
         }
         let definition = TypeDefinition::new(kind, description.map(str::to_owned));
-        self.signatures.types.insert(name.to_owned(), (definition, place));
+        let (added, _) = self.signatures.types.entry(name.to_owned()).or_insert((definition, place));
+        Some(added)
     }
 
-    fn input_value(&self, input: &Node<InputValueDefinition>) -> InputValue {
+    fn input_value(&mut self, input: &Node<InputValueDefinition>) -> InputValue {
         InputValue {
+            deprecated: self.directives(&input.directives, Owner::Member, &input.name).deprecated,
             name: input.name.to_string(),
             ty: type_ref(&input.ty),
             default: input.default_value.as_ref().map(|value| json_of(value, &Variables::new())),

@@ -21,6 +21,7 @@ use crate::action::transform;
 use crate::graphql::selection::Selected;
 use crate::model::action::{ADMIN_ROLE, Action, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
+use crate::model::response::PathSegment;
 use crate::model::types::TypeRef;
 use crate::protocol::trace::TraceContext;
 use crate::telemetry::logs;
@@ -248,7 +249,8 @@ async fn shaped(
     let shaped = shape_with_rows(running, &allowed.action().output, value, allowed.selected()).await;
     let shows = shows_internal(running);
     // A null that the handler has explained needs no second explanation.
-    let is_news = |error: &ShapeError| !own_errors.iter().any(|own| own.path.starts_with(&error.path));
+    let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
+    let is_news = |error: &ShapeError| !(is_explained(&error.path) && is_null_at(value, &error.path));
     let misfits: Vec<ShapeError> = shaped.errors.into_iter().filter(is_news).collect();
     let errors = misfits.into_iter().take(running.snapshot.limits.errors_max).map(|error| CallError {
         internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
@@ -261,6 +263,15 @@ async fn shaped(
         null_escapes: shaped.null_escapes,
         client_headers: client_headers(allowed, answer),
     }
+}
+
+/// Is there nothing, or null, at `path`? Under an alias there is nothing.
+fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
+    let found = path.iter().try_fold(value, |value, segment| match segment {
+        PathSegment::Field(name) => value.get(name),
+        PathSegment::Index(index) => value.get(index),
+    });
+    found.is_none_or(Value::is_null)
 }
 
 /// Shapes a value as `ty`, with the engine's rows that belong to it.

@@ -78,6 +78,7 @@ pub fn built_in() -> &'static Schema {
         for definition in newer.iter().flat_map(|document| &document.definitions) {
             replace(&mut schema, definition);
         }
+        schema.directive_definitions.insert(ONE_OF, one_of_definition());
         schema
     });
     &BUILT_IN
@@ -182,8 +183,7 @@ impl<'a> Builder<'a> {
             });
             definitions.insert(name, Node::new(definition));
         }
-        let one_of = one_of_definition();
-        for (name, definition) in schema.directive_definitions.iter().chain([(&one_of.name, &one_of)]) {
+        for (name, definition) in &schema.directive_definitions {
             definitions.entry(name.clone()).or_insert_with(|| definition.clone());
         }
         schema.directive_definitions = definitions;
@@ -219,8 +219,7 @@ impl<'a> Builder<'a> {
             Kind::InputObject => {
                 let fields = from.input_fields.as_deref().ok_or_else(|| missing("inputFields", &name))?;
                 let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into()));
-                let one_of = (from.is_one_of == Some(true)).then(|| Directive::new(ONE_OF));
-                let directives = one_of.into_iter().map(Component::from).collect();
+                let directives = one_of(from.is_one_of == Some(true));
                 InputObjectType { description, fields: fields.collect(), name, directives }.into()
             }
             Kind::List | Kind::NonNull => {
@@ -350,17 +349,27 @@ fn with_argument(directive: Name, argument: Name, value: Value) -> Directive {
     directive
 }
 
-fn specified_by(url: &str) -> Directive {
+/// `@oneOf`, if it is.
+pub(super) fn one_of(is_one_of: bool) -> DirectiveList {
+    is_one_of.then(|| Component::from(Directive::new(ONE_OF))).into_iter().collect()
+}
+
+/// `@specifiedBy`.
+pub(super) fn specified_by(url: &str) -> Directive {
     let (directive, argument) = (name!("specifiedBy"), name!("url"));
     with_argument(directive, argument, Value::String(url.to_owned()))
 }
 
 fn deprecated(is_deprecated: bool, reason: Option<&Text<'_>>) -> ast::DirectiveList {
-    let reason = match reason {
-        Some(reason) => Value::String(reason.0.clone().into_owned()),
-        None if is_deprecated => Value::Null,
-        None => return ast::DirectiveList::new(),
-    };
+    match reason {
+        Some(reason) => deprecated_because(Value::String(reason.0.clone().into_owned())),
+        None if is_deprecated => deprecated_because(Value::Null),
+        None => ast::DirectiveList::new(),
+    }
+}
+
+/// `@deprecated` with a reason.
+pub(super) fn deprecated_because(reason: Value) -> ast::DirectiveList {
     let directive = with_argument(name!("deprecated"), name!("reason"), reason);
     [Node::new(directive)].into_iter().collect()
 }

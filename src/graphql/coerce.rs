@@ -202,6 +202,7 @@ fn coerce_object(
     let Value::Object(mut given) = value else {
         return Err(place.refuse(&format!("expected an object of type \"{name}\", found {}", brief(&value))));
     };
+    check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), value.is_null())), place)?;
     let mut object = Map::new();
     for field in fields {
         let place = place.field(&field.name);
@@ -295,6 +296,26 @@ fn coerce_literal(
     }
 }
 
+/// Of a [OneOf input object](https://spec.graphql.org/September2025/#sec-OneOf-Input-Objects) exactly one field is
+/// given, and it is not null.
+fn check_one_of<'v>(
+    types: &Types,
+    name: &str,
+    mut given: impl Iterator<Item = (&'v str, bool)>,
+    place: &Place<'_>,
+) -> Result<(), CoerceError> {
+    if !types.get(name).is_some_and(|definition| definition.is_one_of) {
+        return Ok(());
+    }
+    match (given.next(), given.next()) {
+        (Some((field, true)), None) => {
+            Err(place.field(field).refuse("a field of a OneOf input object must not be null"))
+        }
+        (Some(_), None) => Ok(()),
+        _ => Err(place.refuse(&format!("exactly one key must be specified for OneOf type \"{name}\""))),
+    }
+}
+
 fn coerce_object_literal(
     types: &Types,
     name: &str,
@@ -306,6 +327,12 @@ fn coerce_object_literal(
     let Literal::Object(given) = literal else {
         return Err(place.refuse(&format!("expected an object of type \"{name}\"")));
     };
+    let is_null = |value: &Literal| match value {
+        Literal::Null => true,
+        Literal::Variable(name) => variables.get(name.as_str()).is_none_or(Value::is_null),
+        _ => false,
+    };
+    check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), is_null(value))), place)?;
     let mut object = Map::new();
     for field in fields {
         let place = place.field(&field.name);

@@ -107,6 +107,10 @@ pub fn merge(
     for (name, definition) in own_types(&own.schema) {
         merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&engine.schema, definition, types));
     }
+    // What our definitions say in directives is told by those of the specification.
+    for (name, definition) in &own.schema.directive_definitions {
+        merged.directive_definitions.entry(name.clone()).or_insert_with(|| definition.clone());
+    }
     RoleSchema::new(merged, engine.directives.clone()).map_err(MergeError::Invalid)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use apollo_compiler::ast::{DirectiveList, Type};
+use apollo_compiler::ast::{DirectiveList, Type, Value};
 use apollo_compiler::collections::{HashMap, IndexMap, IndexSet};
 use apollo_compiler::schema::{
     Component, ComponentName, EnumType, EnumValueDefinition, ExtendedType, FieldDefinition, Implementers,
@@ -12,11 +12,11 @@ use apollo_compiler::schema::{
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node, Schema, name, schema};
 
-use super::client_schema::{ListedDirective, built_in, parse_value};
+use super::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
 use super::literal::literal_text;
 use super::plan::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
-use crate::model::types::{BUILT_IN_SCALARS, InputValue, OutputField, TypeKind, TypeRef, Types};
+use crate::model::types::{BUILT_IN_SCALARS, Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types};
 
 /// A schema as one role sees it.
 pub struct RoleSchema {
@@ -112,7 +112,7 @@ fn result_field(action: &Action) -> Option<RootField<'_>> {
 pub fn result_arguments() -> &'static [InputValue] {
     static ARGUMENTS: LazyLock<[InputValue; 1]> = LazyLock::new(|| {
         let description = Some("the unique id of an action".into());
-        [InputValue { name: "id".into(), ty: non_null("uuid"), default: None, description }]
+        [InputValue { name: "id".into(), ty: non_null("uuid"), default: None, description, deprecated: None }]
     });
     ARGUMENTS.as_slice()
 }
@@ -138,7 +138,7 @@ impl Builder<'_> {
                 name: new_name(&field.action.field)?,
                 arguments,
                 ty: type_of(&field.ty)?,
-                directives: DirectiveList::new(),
+                directives: deprecated(field.action.deprecated.as_ref()),
             };
             definitions.insert(definition.name.clone(), Component::new(definition));
         }
@@ -184,7 +184,8 @@ impl Builder<'_> {
             ("id", non_null("uuid"), "the unique id of an action"),
             ("output", action.output.clone(), "the output fields of this action"),
         ] {
-            let field = self.field(field, &OutputField { ty, description: Some(description.into()) })?;
+            let description = Some(description.into());
+            let field = self.field(field, &OutputField { ty, description, deprecated: None })?;
             fields.insert(field.name.clone(), Component::new(field));
         }
         self.object(&name, Some(&format!("fields of action: \"{}\"", action.name)), fields)
@@ -199,14 +200,16 @@ impl Builder<'_> {
         let built: ExtendedType = match &definition.kind {
             TypeKind::Scalar if BUILT_IN_SCALARS.contains(&type_name) => return Ok(()),
             TypeKind::Scalar => {
-                ScalarType { description: described, name: name.clone(), directives: directives() }.into()
+                let url = definition.specified_by.as_deref().map(specified_by);
+                let directives = url.into_iter().map(Component::from).collect();
+                ScalarType { description: described, name: name.clone(), directives }.into()
             }
             TypeKind::Enum(values) => {
-                let values = values.iter().map(|(value, description)| {
+                let values = values.iter().map(|(value, definition)| {
                     let value = new_name(value)?;
-                    let description = description.as_deref().map(Node::new_str);
-                    let definition =
-                        EnumValueDefinition { description, value: value.clone(), directives: DirectiveList::new() };
+                    let description = definition.description.as_deref().map(Node::new_str);
+                    let directives = deprecated(definition.deprecated.as_ref());
+                    let definition = EnumValueDefinition { description, value: value.clone(), directives };
                     Ok((value, Component::new(definition)))
                 });
                 let values = values.collect::<Built<_>>()?;
@@ -214,7 +217,8 @@ impl Builder<'_> {
             }
             TypeKind::InputObject(fields) => {
                 let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into())).collect();
-                InputObjectType { description: described, name: name.clone(), directives: directives(), fields }.into()
+                let directives = one_of(definition.is_one_of);
+                InputObjectType { description: described, name: name.clone(), directives, fields }.into()
             }
             TypeKind::Object(fields) => {
                 let fields = fields.iter().map(|(field_name, field)| {
@@ -235,7 +239,7 @@ impl Builder<'_> {
             name: new_name(field_name)?,
             arguments: Vec::new(),
             ty: type_of(&field.ty)?,
-            directives: DirectiveList::new(),
+            directives: deprecated(field.deprecated.as_ref()),
         })
     }
 
@@ -250,11 +254,15 @@ impl Builder<'_> {
                 name: new_name(&input.name)?,
                 ty: Node::new(type_of(&input.ty)?),
                 default_value: default.transpose()?,
-                directives: DirectiveList::new(),
+                directives: deprecated(input.deprecated.as_ref()),
             }))
         });
         inputs.collect()
     }
+}
+
+fn deprecated(reason: Option<&Deprecation>) -> DirectiveList {
+    reason.map(|reason| deprecated_because(Value::String(reason.clone()))).unwrap_or_default()
 }
 
 fn new_name(text: &str) -> Built<Name> {

@@ -92,7 +92,11 @@ impl<'t> ScopeChecker<'t> {
         for key in keys {
             if let Key::Computed(node) = key {
                 // What is null before it needs no key.
-                if last_optional.is_some() { self.possibly(node) } else { self.node(node) }
+                if last_optional.is_some() {
+                    self.possibly(node);
+                } else {
+                    self.node(node);
+                }
             }
         }
     }
@@ -100,9 +104,9 @@ impl<'t> ScopeChecker<'t> {
     fn condition(&mut self, branches: &'t [(Node, Node)], otherwise: Option<&'t Node>) {
         for (index, (condition, then)) in branches.iter().enumerate() {
             if index == 0 {
-                self.node(condition)
+                self.node(condition);
             } else {
-                self.possibly(condition)
+                self.possibly(condition);
             }
             self.possibly(then);
         }

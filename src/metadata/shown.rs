@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{DEFAULT, Document, LISTS, list};
+use crate::config::document::{DEFAULT, DEPRECATED, Document, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
 use crate::config::metadata::TypeList;
 use crate::protocol::client_headers::IGNORED_BY_DEFAULT;
 
@@ -21,10 +21,11 @@ fn action(action: &Value) -> Value {
             "timeout" => *value != 30,
             "arguments" | "headers" => !list(value).is_empty(),
             "forward_client_headers" => *value == true,
+            DEPRECATED => false,
             _ => !value.is_null(),
         });
         if let Some(arguments) = definition.get_mut("arguments") {
-            *arguments = list(arguments).iter().map(without_default).collect();
+            *arguments = list(arguments).iter().map(as_hasura_has_it).collect();
         }
         definition.entry("type").or_insert_with(|| "mutation".into());
         definition.entry("ignored_client_headers").or_insert_with(|| IGNORED_BY_DEFAULT.to_vec().into());
@@ -33,8 +34,10 @@ fn action(action: &Value) -> Value {
     action
 }
 
-fn without_default(input: &Value) -> Value {
-    let members = input.as_object().into_iter().flatten().filter(|(key, value)| *key != DEFAULT && !value.is_null());
+/// An argument or a field without what Hasura has no place for.
+fn as_hasura_has_it(input: &Value) -> Value {
+    let is_hasuras = |key: &str| key != DEFAULT && key != DEPRECATED;
+    let members = input.as_object().into_iter().flatten().filter(|(key, value)| is_hasuras(key) && !value.is_null());
     Value::Object(members.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
@@ -55,8 +58,9 @@ fn custom_type(kind: TypeList, entry: &Value) -> Value {
     let mut entry = entry.clone();
     let Some(members) = entry.as_object_mut() else { return entry };
     members.retain(|key, value| !value.is_null() && (key != "relationships" || !list(value).is_empty()));
+    members.retain(|key, _| key != IS_ONE_OF && key != SPECIFIED_BY);
     if let Some(fields) = members.get_mut("fields") {
-        *fields = list(fields).iter().map(without_default).collect();
+        *fields = list(fields).iter().map(as_hasura_has_it).collect();
     }
     if let (TypeList::Enums, Some(values)) = (kind, members.get_mut("values")) {
         let value = |value: &Value| json!({ "description": value["description"], "is_deprecated": value["is_deprecated"], "value": value["value"] });

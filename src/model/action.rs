@@ -14,7 +14,7 @@ use super::guard::GuardRules;
 use super::secret::Secret;
 use super::source::Place;
 use super::transform::{RequestTransform, ResponseTransform};
-use super::types::{InputValue, TypeRef, Types};
+use super::types::{Deprecation, InputValue, TypeRef, Types};
 
 /// The kinds of operation a GraphQL document can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,8 @@ pub struct Action {
     pub roles: BTreeSet<String>,
     /// For readers of the schema.
     pub comment: Option<String>,
+    /// Why it should not be called any more.
+    pub deprecated: Option<Deprecation>,
     /// How often one document may call it.
     pub calls_per_document_max: usize,
     /// May a call whose fate is unknown be sent again?

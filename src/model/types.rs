@@ -64,7 +64,15 @@ pub struct InputValue {
     pub default: Option<Value>,
     /// For readers of the schema.
     pub description: Option<String>,
+    /// Why it should not be used any more.
+    pub deprecated: Option<Deprecation>,
 }
+
+/// The reason of [`@deprecated`](https://spec.graphql.org/September2025/#sec--deprecated).
+pub type Deprecation = String;
+
+/// The reason where none is given, as the specification has it.
+pub const NO_LONGER_SUPPORTED: &str = "No longer supported";
 
 /// A field of an output object.
 #[derive(Clone, Debug)]
@@ -73,6 +81,17 @@ pub struct OutputField {
     pub ty: TypeRef,
     /// For readers of the schema.
     pub description: Option<String>,
+    /// Why it should not be used any more.
+    pub deprecated: Option<Deprecation>,
+}
+
+/// A value of an enum.
+#[derive(Clone, Debug, Default)]
+pub struct EnumValue {
+    /// For readers of the schema.
+    pub description: Option<String>,
+    /// Why it should not be used any more.
+    pub deprecated: Option<Deprecation>,
 }
 
 /// What a type name stands for.
@@ -81,7 +100,7 @@ pub enum TypeKind {
     /// Any JSON, or one of the five built-in scalars.
     Scalar,
     /// One of these names.
-    Enum(IndexMap<String, Option<String>>),
+    Enum(IndexMap<String, EnumValue>),
     /// An object that a client sends.
     InputObject(Vec<InputValue>),
     /// An object that a handler answers.
@@ -97,6 +116,10 @@ pub struct TypeDefinition {
     pub description: Option<String>,
     /// For an object: the engine's rows that belong to it.
     pub relationships: Vec<Relationship>,
+    /// For an input object: must exactly one of its fields be given?
+    pub is_one_of: bool,
+    /// For a scalar: where its format is described.
+    pub specified_by: Option<String>,
 }
 
 /// Rows of the engine that belong to an object of ours.
@@ -206,7 +229,7 @@ impl TypeDefinition {
     /// A type without relationships.
     #[must_use]
     pub fn new(kind: TypeKind, description: Option<String>) -> Self {
-        Self { kind, description, relationships: Vec::new() }
+        Self { kind, description, relationships: Vec::new(), is_one_of: false, specified_by: None }
     }
 
     /// In the words of the specification.

@@ -190,17 +190,7 @@ impl ProxyHttp for Gate {
             (ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout, _) => {
                 UpstreamError::TimedOut
             }
-            // The connection was there, and what was sent on it may have arrived.
-            (
-                ErrorType::ReadError
-                | ErrorType::WriteError
-                | ErrorType::ConnectionClosed
-                | ErrorType::InvalidHTTPHeader
-                | ErrorType::H1Error
-                | ErrorType::H2Error,
-                ErrorSource::Upstream,
-            ) => UpstreamError::Broken,
-            (_, ErrorSource::Upstream) => UpstreamError::Unreachable,
+            (kind, ErrorSource::Upstream) if !was_connected(kind) => UpstreamError::Unreachable,
             _ => UpstreamError::Broken,
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
@@ -217,6 +207,19 @@ impl ProxyHttp for Gate {
         // Its words hold headers and addresses; `logging` has ours.
         true
     }
+}
+
+/// Was there a connection, so that what was sent on it may have arrived?
+fn was_connected(error: &ErrorType) -> bool {
+    matches!(
+        error,
+        ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::ConnectionClosed
+            | ErrorType::InvalidHTTPHeader
+            | ErrorType::H1Error
+            | ErrorType::H2Error
+    )
 }
 
 async fn respond_plainly(session: &mut Session, status: u16) -> u16 {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use pillion::action::headers::Precedence;
+use pillion::config::document::Document;
 use pillion::config::guard_settings::GuardDefaults;
 use pillion::config::metadata::{self, Metadata};
 use pillion::config::prefix::Prefixes;
+use pillion::config::print::actions_graphql;
 use pillion::config::relationship_settings;
 use pillion::config::resolve::{Surroundings, resolve};
 use pillion::config::sdl::{self, Signatures};
@@ -17,6 +19,7 @@ use pillion::model::action::ActionSchema;
 use pillion::model::address::AllowedHosts;
 use pillion::model::guard::GuardRules;
 use pillion::model::source::{Diagnostic, Source};
+use pillion::model::types::Types;
 
 /// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but
 /// `hidden`.
@@ -24,7 +27,8 @@ pub fn from_sdl(text: &str) -> ActionSchema {
     with_relationships(text, "", "")
 }
 
-fn actions_yaml(text: &str) -> String {
+/// `actions.yaml` for every root field of `text`.
+pub fn actions_yaml(text: &str) -> String {
     let mut yaml = String::from("actions:\n");
     for name in root_fields(text) {
         let _ = writeln!(yaml, "  - name: {name}\n    definition: {{handler: 'http://handlers/{name}'}}");
@@ -44,6 +48,19 @@ fn without_errors((schema, mistakes): (ActionSchema, Vec<Diagnostic>)) -> Action
     let errors: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     assert!(errors.iter().all(|error| error.contains("warning:")), "{errors:?}");
     schema
+}
+
+/// `actions.graphql` as it is written again, and the first lines of what is said about the old one.
+pub fn written(text: &str, actions: &str) -> (String, Vec<String>) {
+    let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
+    let (mut signatures, mut mistakes) = (Signatures::default(), Vec::new());
+    sdl::read(&source("actions.graphql", text), &mut signatures, &mut mistakes);
+    let lines = mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned());
+    let yaml = yaml::parse(&source("actions.yaml", actions)).expect("YAML");
+    let document = Document::of_files(&[yaml], None, &signatures);
+    let types =
+        Types(signatures.types.iter().map(|(name, (definition, _))| (name.clone(), definition.clone())).collect());
+    (actions_graphql(&document, &types), lines.collect())
 }
 
 fn root_fields(text: &str) -> Vec<String> {

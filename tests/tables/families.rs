@@ -47,6 +47,7 @@ pub const FAMILIES: &[Family] = &[
     ("answers", run_answer),
     ("coercion", run_coercion),
     ("configuration", run_configuration),
+    ("directives", run_directives),
     ("headers", run_headers),
     ("hooks", run_hook),
     ("masks", run_mask),
@@ -386,6 +387,16 @@ fn run_configuration(case: &Value) -> String {
     let lines: Vec<String> =
         mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned()).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }
+}
+
+/// What is said about `actions.graphql`, and how it is written again.
+fn run_directives(case: &Value) -> String {
+    let yaml = actions::actions_yaml(text(case, "actions"));
+    let (written, mut lines) = actions::written(text(case, "actions"), &yaml);
+    let (again, _) = actions::written(&written, &yaml);
+    assert_eq!(again, written, "{}", case["name"]);
+    lines.push(written.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.join("\n")
 }
 
 /// The types and roots that merging adds to the engine's schema or changes in it.
