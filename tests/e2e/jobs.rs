@@ -145,6 +145,18 @@ fn hasuras_cases(engines: &Engines) {
         let errors = &wait_for(&pillion, ADMIN, action, &id, "id errors")["data"][action]["errors"];
         assert!(errors["internal"]["request"].is_object(), "{errors}");
 
+        // A list of errors: the first of them as Hasura has it, and all of them.
+        let list = r#"{"errors":[{"message":"a","path":["name"],"code":"x"},{"message":"b"}]}"#;
+        handlers.on_path("/invalid-response", Reply::status(400, list));
+        let id = accept(&pillion, &USER[..1], &format!("mutation {{ {action} }}"));
+        let list = json!([
+            { "message": "a", "path": ["name"], "extensions": { "path": "$", "code": "x" } },
+            { "message": "b", "path": [], "extensions": { "path": "$", "code": "unexpected" } },
+        ]);
+        let errors = json!({ "code": "x", "path": "$", "error": "a", "errors": list });
+        let wanted = json!({ "data": { action: { "id": id, "errors": errors } } });
+        assert_eq!(wait_for(&pillion, &USER[..1], action, &id, "id errors"), wanted);
+
         // test_create_user_success
         handlers.on_path("/create-user", Reply::json(r#"{"id":1}"#));
         let id = accept(&pillion, ADMIN, CREATE);
