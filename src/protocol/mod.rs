@@ -1,8 +1,11 @@
 //! How GraphQL travels. All pure.
 
 pub mod client_headers;
+pub mod content_coding;
+pub mod document_finder;
 pub mod graphql_ws;
 pub mod hop_by_hop;
 pub mod http;
+pub mod multipart;
 pub mod origin;
 pub mod trace;
