@@ -27,6 +27,15 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unsent | Failure::Unanswered => Self::Broken,
+            Failure::Final(fault) => fault,
+        }
+    }
+}
+
 /// A connection and what has been read of it.
 pub struct Connection {
     stream: TcpStream,
@@ -84,6 +93,29 @@ impl Connection {
             }
         }
         Ok(None)
+    }
+
+    /// Sends a part of a message, and gives the head of an answer that comes before all of it is written. Once
+    /// [`Self::takes_more`] is false, nobody wants the rest.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<Head>, Fault> {
+        self.write_rest(part).await.map_err(Fault::from)
+    }
+
+    /// Does the other side still take what is sent?
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.is_even
+    }
+
+    /// Reads the head of the answer to a message whose parts have been sent.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn read_answer(&mut self) -> Result<Head, Fault> {
+        self.read_head().await.map_err(Fault::from)
     }
 
     /// Until all is written, or the other side answers or has gone: it may not want the rest.

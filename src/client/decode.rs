@@ -69,6 +69,30 @@ impl Encoding {
     }
 }
 
+impl Encoding {
+    /// Decompresses what there is of a body that is larger than may be held, as far as `bytes_max`. Where it is cut, or is not
+    /// properly compressed, it ends.
+    #[must_use]
+    pub fn decode_beginning(self, body: &[u8], bytes_max: usize) -> Vec<u8> {
+        let mut decoded = Vec::new();
+        let mut read = |decoder: &mut dyn Read| drop(decoder.take(bytes_max as u64).read_to_end(&mut decoded));
+        match self {
+            Self::Identity => read(&mut &*body),
+            Self::Gzip => read(&mut flate2::read::MultiGzDecoder::new(body)),
+            Self::Deflate => read(&mut flate2::read::ZlibDecoder::new(body)),
+            Self::Brotli => read(&mut brotli::Decompressor::new(body, BUFFER_BYTES)),
+            Self::Zstd => {
+                if let Ok(mut decoder) = zstd::Decoder::new(body)
+                    && decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).is_ok()
+                {
+                    read(&mut decoder);
+                }
+            }
+        }
+        decoded
+    }
+}
+
 const BUFFER_BYTES: usize = 4096;
 
 /// RFC 8878 asks for 8 MiB; a frame could ask for more memory than a body may have bytes.
@@ -132,6 +156,11 @@ mod tests {
         for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd] {
             assert_eq!(encoding.decode(b"not compressed", 100).map_err(|error| error.status), Err(400), "{encoding:?}");
         }
+        assert_eq!(Encoding::Gzip.decode_beginning(&bomb, 1000), vec![b' '; 1000]);
+        // Without the end, which tells how long it was.
+        let whole = gzip(b"{}");
+        assert_eq!(Encoding::Gzip.decode_beginning(&whole[..whole.len() - 8], 100), b"{}");
+        assert_eq!(Encoding::Zstd.decode_beginning(b"not compressed", 100), b"");
         let mut trailing = gzip(b"{}");
         trailing.extend_from_slice(b"junk");
         assert_eq!(Encoding::Gzip.decode(&trailing, 100).map_err(|error| error.status), Err(400));

@@ -41,7 +41,23 @@ pub struct Answer {
 /// Request line and headers.
 #[must_use]
 pub fn encode(request: &Request<'_>) -> Vec<u8> {
-    let Request { method, authority, target, headers, body, .. } = request;
+    let has_body = !request.body.is_empty() || !matches!(*request.method, Method::GET | Method::HEAD | Method::DELETE);
+    encode_head(request, has_body.then_some(BodyLength::Known(request.body.len())))
+}
+
+/// How the end of a request's body is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// After so many bytes.
+    Known(usize),
+    /// With the last chunk.
+    Chunked,
+}
+
+/// The same for a body that is sent in pieces. Without a length there is none.
+#[must_use]
+pub fn encode_head(request: &Request<'_>, length: Option<BodyLength>) -> Vec<u8> {
+    let Request { method, authority, target, headers, .. } = request;
     let mut head = Vec::with_capacity(512);
     let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| head.extend_from_slice(part));
     add(&[method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
@@ -53,8 +69,10 @@ pub fn encode(request: &Request<'_>) -> Vec<u8> {
             add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
     }
-    if !body.is_empty() || !matches!(**method, Method::GET | Method::HEAD | Method::DELETE) {
-        add(&[b"content-length: ", body.len().to_string().as_bytes(), b"\r\n"]);
+    match length {
+        Some(BodyLength::Known(length)) => add(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]),
+        Some(BodyLength::Chunked) => add(&[b"transfer-encoding: chunked\r\n"]),
+        None => {}
     }
     add(&[b"\r\n"]);
     head

@@ -65,7 +65,7 @@ impl<C: Clone + Send + Sync> PerThread<C> {
 pub async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
     let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
-        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
+        chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
     }
     Ok(chunks.finish())
 }

@@ -14,7 +14,7 @@ use tower::{Service, ServiceExt};
 
 use super::Fault;
 use super::connection::{Connection, Failure};
-use super::message::{Answer, Framing, Head, Request, encode, framing};
+use super::message::{Answer, BodyLength, Framing, Head, Request, encode, encode_head, framing};
 use super::resolver::Filtered;
 
 /// Connections that wait for the next request, by host and port.
@@ -60,11 +60,32 @@ impl Pool {
     /// [`Fault`].
     pub async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, Fault> {
         let (head, connection) = self.send(&request).await?;
+        self.streamed(&request, head, connection)
+    }
+
+    fn streamed<'r>(
+        &'r self,
+        request: &Request<'r>,
+        head: Head,
+        connection: Connection,
+    ) -> Result<Streamed<'r>, Fault> {
         let left = framing(request.method, &head)?;
         let Head { status, headers, is_persistent } = head;
         let is_kept = is_persistent && left != Framing::UntilEnd;
         let source = Source { pool: self, authority: request.authority, connection, is_kept };
         Ok(Streamed { status, headers, left, source: Some(source), in_chunk: 0 })
+    }
+
+    /// Begins a request whose body comes in pieces; that in `request` is not looked at. It has a connection of its own,
+    /// because what is sent only once cannot be sent again when an old connection turns out to be dead.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn upload<'r>(&'r self, request: Request<'r>, length: Option<usize>) -> Result<Upload<'r>, Fault> {
+        let length = length.map_or(BodyLength::Chunked, BodyLength::Known);
+        let mut connection = self.connect(request.authority).await?;
+        let early = connection.send_part(&encode_head(&request, Some(length))).await?;
+        Ok(Upload { pool: self, request, length, connection, early })
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<(Head, Connection), Fault> {
@@ -131,6 +152,64 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request whose body comes in pieces. When it is dropped before its end, so is its connection, and the other side has
+/// only a part of the request.
+pub struct Upload<'r> {
+    pool: &'r Pool,
+    request: Request<'r>,
+    length: BodyLength,
+    connection: Connection,
+    /// The head of an answer that has come before the end of the body.
+    early: Option<Head>,
+}
+
+impl<'r> Upload<'r> {
+    /// Sends a piece of the body; `false` once nobody wants more.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn write(&mut self, piece: &[u8]) -> Result<bool, Fault> {
+        match self.length {
+            BodyLength::Known(left) => {
+                // More than was announced would be taken for the next request.
+                self.length = BodyLength::Known(left.checked_sub(piece.len()).ok_or(Fault::Broken)?);
+                self.send(piece).await
+            }
+            // An empty chunk would be the last one.
+            BodyLength::Chunked if piece.is_empty() => Ok(self.connection.takes_more()),
+            BodyLength::Chunked => {
+                self.send(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+                self.send(piece).await?;
+                self.send(b"\r\n").await
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+        if self.connection.takes_more() {
+            self.early = self.connection.send_part(bytes).await?;
+        }
+        Ok(self.connection.takes_more())
+    }
+
+    /// Ends the body, if anybody wants it, and reads the head of the answer.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn finish(mut self) -> Result<Streamed<'r>, Fault> {
+        match self.length {
+            BodyLength::Chunked => drop(self.send(b"0\r\n\r\n").await?),
+            BodyLength::Known(1..) if self.connection.takes_more() => return Err(Fault::Broken),
+            BodyLength::Known(_) => {}
+        }
+        let head = match self.early.take() {
+            Some(head) => head,
+            None => self.connection.read_answer().await?,
+        };
+        self.pool.streamed(&self.request, head, self.connection)
     }
 }
 

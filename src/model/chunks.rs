@@ -13,9 +13,9 @@ pub struct Chunks {
     expected: usize,
 }
 
-/// More arrived than may be held.
+/// More arrived than may be held: the piece that does not fit.
 #[derive(Debug)]
-pub struct TooLong;
+pub struct TooLong(pub Bytes);
 
 impl Chunks {
     /// Nothing yet.
@@ -36,7 +36,7 @@ impl Chunks {
     /// [`TooLong`].
     pub fn push(&mut self, chunk: Bytes) -> Result<(), TooLong> {
         if self.first.len() + self.all.len() + chunk.len() > self.bytes_max {
-            return Err(TooLong);
+            return Err(TooLong(chunk));
         }
         if self.first.is_empty() && self.all.is_empty() {
             self.first = chunk;

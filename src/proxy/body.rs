@@ -90,6 +90,54 @@ const BYTES_PER_SECOND_MIN: u64 = 1024;
 /// Room is made at once for what a client announces, up to so much: announcing costs it nothing.
 const BELIEVED_BYTES_MAX: usize = 1024 * 1024;
 
+/// What has been read of a body.
+pub enum Read {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning: there is more than may be held.
+    Beginning(Bytes),
+}
+
+/// How a body is read.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// At most so much of it is held.
+    pub bytes_max: usize,
+    /// Can pingora send it on afterwards?
+    pub is_replayed: bool,
+    /// Is the beginning of no use if the body is announced to be longer? It is not waited for then.
+    pub wants_all: bool,
+}
+
+/// Reads a body to its end, or until it has more bytes than are held. A client that waits for leave to send gets it, unless
+/// nothing is read at all.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &mut Share, how: How) -> Result<Read, BodyError> {
+    let announced = announced_length(exchange);
+    if how.wants_all && announced.is_some_and(|announced| announced > how.bytes_max) {
+        return Ok(Read::Beginning(Bytes::new()));
+    }
+    give_leave(exchange).await?;
+    if how.is_replayed {
+        exchange.keep_body();
+    }
+    let (began, mut bytes) = (Instant::now(), 0);
+    let mut chunks = Chunks::expecting(announced.unwrap_or_default().min(BELIEVED_BYTES_MAX), how.bytes_max);
+    while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
+        share.grow(chunk.len())?;
+        bytes += chunk.len() as u64;
+        if is_too_slow(began, bytes) {
+            return Err(too_slow().into());
+        }
+        if let Err(TooLong(last)) = chunks.push(chunk) {
+            return Ok(Read::Beginning(Bytes::from([chunks.finish(), last].concat())));
+        }
+    }
+    Ok(Read::Whole(chunks.finish()))
+}
+
 /// Reads a body to its end, at most `bytes_max` bytes of it. A client that waits for leave to send gets it. pingora can
 /// send it on afterwards if it `is_replayed`.
 ///
@@ -101,26 +149,31 @@ pub async fn read(
     share: &mut Share,
     is_replayed: bool,
 ) -> Result<Bytes, BodyError> {
-    let announced =
-        exchange.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|announced: usize| announced > bytes_max) {
-        return Err(too_large(bytes_max).into());
+    match read_up_to(exchange, share, How { bytes_max, is_replayed, wants_all: true }).await? {
+        Read::Whole(bytes) => Ok(bytes),
+        Read::Beginning(_) => Err(too_large(bytes_max).into()),
     }
+}
+
+/// How long the client says that its body is.
+#[must_use]
+pub fn announced_length(exchange: &Exchange<'_>) -> Option<usize> {
+    exchange.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A client may wait for leave to send its body.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn give_leave(exchange: &mut Exchange<'_>) -> Result<(), BodyError> {
     if exchange.head().headers.contains_key(header::EXPECT) {
         exchange.write_continue().await.map_err(BodyError::Broken)?;
     }
-    if is_replayed {
-        exchange.keep_body();
-    }
-    let (began, mut bytes) = (Instant::now(), 0);
-    let mut chunks = Chunks::expecting(announced.unwrap_or_default().min(BELIEVED_BYTES_MAX), bytes_max);
-    while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
-        share.grow(chunk.len())?;
-        bytes += chunk.len() as u64;
-        if is_too_slow(began, bytes) {
-            return Err(RequestError::new(408, "request-timeout", "the body comes too slowly").into());
-        }
-        chunks.push(chunk).map_err(|TooLong| too_large(bytes_max))?;
-    }
-    Ok(chunks.finish())
+    Ok(())
+}
+
+/// The error for a body that only keeps us busy.
+#[must_use]
+pub fn too_slow() -> RequestError {
+    RequestError::new(408, "request-timeout", "the body comes too slowly")
 }

@@ -1,22 +1,64 @@
 //! The HTTP client for the engine's part of a request, on hyper: every request with an action waits for it, and a
 //! general client's redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::client::Fault;
 use crate::config::settings::Upstream;
 use crate::model::chunks::{Chunks, TooLong};
 
 /// A pool of connections to the engine.
-pub type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
+
+/// The body of a request.
+pub enum RequestBody {
+    /// All of it; `None` once it has been taken.
+    Whole(Option<Bytes>),
+    /// It is still coming: pieces, and an empty one for its end.
+    Pieces(mpsc::Receiver<Bytes>),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(Frame::data).map(Ok)),
+            Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
+                // Whoever sends it has given up, and half of a body must not be taken for the whole.
+                None => Some(Err(io::ErrorKind::BrokenPipe.into())),
+                Some(end) if end.is_empty() => None,
+                Some(piece) => Some(Ok(Frame::data(piece))),
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// Makes a client.
 #[must_use]
@@ -37,21 +79,22 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     builder.build(connector)
 }
 
-/// Sends a POST and reads the head of its answer. It is made and sent again if the engine says that it has not begun to
+/// Sends a request and reads the head of its answer. It is made and sent again if the engine says that it has not begun to
 /// work on it; with `may_repeat`, once more if an old connection ends before any answer.
 ///
 /// # Errors
 /// [`Fault`].
 pub async fn send(
     client: &Client,
+    method: &Method,
     uri: Uri,
     headers: impl Fn() -> HeaderMap,
     body: Bytes,
     may_repeat: bool,
 ) -> Result<Response<Incoming>, Fault> {
     let request = || {
-        let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = Method::POST;
+        let mut request = Request::new(RequestBody::Whole(Some(body.clone())));
+        *request.method_mut() = method.clone();
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers();
         request
@@ -64,6 +107,43 @@ pub async fn send(
             Err(error) if refusals < REFUSALS_MAX && is_untouched(&error) => refusals += 1,
             Err(_) if may_repeat => may_repeat = false,
             Err(_) => return Err(Fault::Broken),
+        }
+    }
+}
+
+/// A POST whose body comes in pieces. When it is dropped before its end, it ends with an error on the other side as well.
+pub struct Upload {
+    pieces: mpsc::Sender<Bytes>,
+    response: JoinHandle<Result<Response<Incoming>, hyper_util::client::legacy::Error>>,
+}
+
+impl Upload {
+    /// Begins one. `headers` tell its length, if it is known.
+    #[must_use]
+    pub fn begin(client: &Client, uri: Uri, headers: HeaderMap) -> Self {
+        let (pieces, body) = mpsc::channel(1);
+        let mut request = Request::new(RequestBody::Pieces(body));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri, headers);
+        // It ends when the sender of its pieces goes.
+        Self { pieces, response: tokio::spawn(client.request(request)) }
+    }
+
+    /// Sends a piece of the body; `false` once nobody wants more.
+    pub async fn write(&mut self, piece: Bytes) -> bool {
+        piece.is_empty() || self.pieces.send(piece).await.is_ok()
+    }
+
+    /// Ends the body and reads the head of the answer.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn finish(self) -> Result<Response<Incoming>, Fault> {
+        // Fails only if nobody wants the rest.
+        let _ = self.pieces.send(Bytes::new()).await;
+        match self.response.await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(Fault::Connect),
+            _ => Err(Fault::Broken),
         }
     }
 }
@@ -104,7 +184,7 @@ pub async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fa
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), bytes_max);
     while let Some(chunk) = next_chunk(&mut body).await? {
-        chunks.push(chunk).map_err(|TooLong| Fault::TooLarge)?;
+        chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
     }
     Ok(chunks.finish())
 }

@@ -21,7 +21,7 @@ use rustls::ClientConfig;
 use client::Client;
 
 use crate::client::message;
-use crate::client::pool::{Pool, Streamed};
+use crate::client::pool::{self, Pool, Streamed};
 use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
@@ -116,6 +116,52 @@ impl Forwarded<'_> {
         }
     }
 }
+
+/// A client's POST on its way to the upstream. Dropped before its end, it breaks off there as well.
+pub enum Upload<'f> {
+    /// In clear text.
+    Plain(Box<pool::Upload<'f>>),
+    /// With TLS or over HTTP/2.
+    General(client::Upload),
+}
+
+impl<'f> Upload<'f> {
+    /// Sends a piece of the body; `false` once the upstream does not want more.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn write(&mut self, piece: Bytes) -> Result<bool, Fault> {
+        match self {
+            Self::Plain(upload) => upload.write(&piece).await,
+            Self::General(upload) => Ok(upload.write(piece).await),
+        }
+    }
+
+    /// Ends the body and reads the head of the response.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn finish(self) -> Result<Forwarded<'f>, Fault> {
+        match self {
+            Self::Plain(upload) => upload.finish().await.map(Forwarded::Plain),
+            Self::General(upload) => upload.finish().await.map(Forwarded::General),
+        }
+    }
+}
+
+/// A whole response, with its headers.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Of requests that have none, or whose body comes later.
+static NO_BODY: Bytes = Bytes::new();
 
 /// One question to the engine.
 pub struct Question<'q> {
@@ -220,7 +266,7 @@ impl Engine {
             return self.exchange_plainly(plain.here(), &uri, question).await;
         }
         let headers = || self.headers(question);
-        let answer = client::send(self.clients.here(), uri, headers, body, question.may_repeat).await?;
+        let answer = client::send(self.clients.here(), &Method::POST, uri, headers, body, question.may_repeat).await?;
         let (head, body) = answer.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         let body = client::read_body(body, question.answer_bytes_max).await?;
@@ -275,7 +321,8 @@ impl Engine {
         let answer = async {
             let Some(plain) = &self.plain else {
                 let here = self.clients.here();
-                let answer = client::send(here, address.clone(), || headers.clone(), body.clone(), may_repeat).await?;
+                let (uri, headers) = (address.clone(), || headers.clone());
+                let answer = client::send(here, &Method::POST, uri, headers, body.clone(), may_repeat).await?;
                 return Ok(Forwarded::General(answer));
             };
             let request = message::Request {
@@ -292,6 +339,75 @@ impl Engine {
         };
         let answer = tokio::time::timeout(self.settings.timeout, answer).await;
         answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
+    }
+
+    /// Begins to send a client's POST whose body is still coming.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn upload<'f>(
+        &'f self,
+        address: &'f Uri,
+        headers: &'f HeaderMap,
+        length: Option<usize>,
+    ) -> Result<Upload<'f>, UpstreamError> {
+        let Some(plain) = &self.plain else {
+            let mut headers = headers.clone();
+            if let Some(length) = length {
+                headers.insert(header::CONTENT_LENGTH, length.into());
+            }
+            return Ok(Upload::General(client::Upload::begin(self.clients.here(), address.clone(), headers)));
+        };
+        let request = message::Request {
+            method: &Method::POST,
+            authority: address.authority().map_or("", Authority::as_str),
+            target: address.path_and_query().map_or("/", PathAndQuery::as_str),
+            headers,
+            body: &NO_BODY,
+            may_repeat: false,
+            answer_bytes_max: usize::MAX,
+        };
+        let begun = self.in_time(plain.here().upload(request, length)).await;
+        begun.map(Box::new).map(Upload::Plain)
+    }
+
+    /// Waits for so long as the upstream may take.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, UpstreamError> {
+        let done = tokio::time::timeout(self.settings.timeout, work).await;
+        done.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
+    }
+
+    /// Sends a GET and reads the whole answer, at most `bytes_max` bytes of its body.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn get(&self, path: &str, headers: &HeaderMap, bytes_max: usize) -> Result<Fetched, UpstreamError> {
+        let fetched = async {
+            let uri = self.uri(path)?;
+            let Some(plain) = &self.plain else {
+                let (here, headers) = (self.clients.here(), || headers.clone());
+                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), true).await?;
+                let (head, body) = answer.into_parts();
+                let body = client::read_body(body, bytes_max).await?;
+                return Ok(Fetched { status: head.status, headers: head.headers, body });
+            };
+            let request = message::Request {
+                method: &Method::GET,
+                authority: uri.authority().map_or("", Authority::as_str),
+                target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+                headers,
+                body: &NO_BODY,
+                may_repeat: true,
+                answer_bytes_max: bytes_max,
+            };
+            let message::Answer { status, headers, body } = plain.here().exchange(request).await?;
+            Ok(Fetched { status, headers, body })
+        };
+        let fetched = tokio::time::timeout(self.settings.timeout, fetched).await;
+        fetched.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, bytes_max))
     }
 
     /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS
