@@ -54,7 +54,10 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     pub upstream: Upstream,
     pub graphql_paths: Vec<String>,
-    pub origins: Origins,
+    pub graphql_get: GraphqlGet,
+    pub cors: Cors,
+    /// Responses of so many bytes are compressed; `usize::MAX` for none.
+    pub compressed_from: usize,
     pub auth: AuthRules,
     pub handlers: Handlers,
     pub guards: GuardDefaults,
@@ -74,6 +77,29 @@ pub struct Settings {
     pub relationships: Vec<RelationshipSettings>,
     pub metadata_api: MetadataApi,
     pub jobs: Jobs,
+}
+
+/// What happens to GET requests with an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphqlGet {
+    /// What the upstream would do with them.
+    Upstream,
+    /// They are served.
+    Allow,
+    /// They are refused.
+    Deny,
+}
+
+/// Which pages of other origins may read responses.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// Are headers of ours sent at all?
+    pub enabled: bool,
+    /// Whose pages may read our responses and open WebSockets.
+    pub origins: Origins,
+    /// Are the headers that the upstream leaves out added to its responses, preflights included? Only if somebody has said
+    /// for which origins: the default would open an upstream that has no CORS on purpose.
+    pub completes_upstream: bool,
 }
 
 /// Where spans are sent, and which.
@@ -178,6 +204,17 @@ impl Upstream {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
+
+    /// Where a client's request on a GraphQL `path` goes. Hasura's three paths mean three things in Hasura, so there each
+    /// stays what it is.
+    #[must_use]
+    pub fn path_for<'p>(&'p self, path: &'p str) -> &'p str {
+        let is_hasuras = |path: &str| HASURA_PATHS.contains(&path);
+        match &self.graphql_path {
+            Some(own) if !(is_hasuras(own) && is_hasuras(path)) => own,
+            _ => path,
+        }
+    }
 }
 
 /// How handlers are called.
@@ -235,8 +272,14 @@ impl Settings {
             upgrade_socket: values.text("upgrade_socket").unwrap_or_default(),
             drain_delay: values.duration("drain_delay", mistakes),
             shutdown_timeout: values.duration("shutdown_timeout", mistakes),
-            graphql_paths: read_paths(values, mistakes),
-            origins: read_origins(values, mistakes),
+            graphql_paths: read_paths(values, upstream.as_ref(), mistakes),
+            graphql_get: match values.text("graphql_get").as_deref() {
+                Some("allow") => GraphqlGet::Allow,
+                Some("deny") => GraphqlGet::Deny,
+                _ => GraphqlGet::Upstream,
+            },
+            cors: read_cors(values, mistakes),
+            compressed_from: read_compression(values, mistakes),
             auth,
             handlers: Handlers {
                 connect_timeout: values.duration("handlers.connect_timeout", mistakes),
@@ -389,17 +432,28 @@ fn check_choices(values: &Values, mistakes: &mut Vec<Diagnostic>) {
     }
 }
 
-fn read_paths(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
+fn read_paths(values: &Values, upstream: Option<&Upstream>, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
     let mut paths = values.texts("graphql_paths");
     if paths.iter().any(|path| !path.starts_with('/')) {
         values.refuse("graphql_paths", "a path must start with /", "write /graphql, for instance", mistakes);
     }
-    for path in HASURA_PATHS {
+    for path in HASURA_PATHS.into_iter().chain(upstream.and_then(|upstream| upstream.graphql_path.as_deref())) {
         if !paths.iter().any(|known| known == path) {
             paths.push(path.to_owned());
         }
     }
     paths
+}
+
+fn read_compression(values: &Values, mistakes: &mut Vec<Diagnostic>) -> usize {
+    let min_size = values.bytes("compression.min_size", mistakes);
+    if values.bool("compression.enabled", mistakes) { min_size } else { usize::MAX }
+}
+
+fn read_cors(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Cors {
+    let enabled = values.bool("cors.enabled", mistakes);
+    let completes_upstream = enabled && values.is_given("cors.domains");
+    Cors { enabled, origins: read_origins(values, mistakes), completes_upstream }
 }
 
 fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
@@ -477,24 +531,25 @@ fn read_upstream(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Upst
         values.refuse("upstream.url", "the engine's address is missing", "give --upstream http://host:port", mistakes);
         return None;
     };
-    let remedy = "write http://host:port or https://host:port";
+    let remedy = "write http://host:port or https://host:port, with or without a path";
     let Some(uri) = text.parse::<http::Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
     else {
         // The text itself is not repeated: it may hold a password.
         values.refuse("upstream.url", "this is not an http or https address", remedy, mistakes);
         return None;
     };
-    if uri.path() != "/" || uri.query().is_some() || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
-        let message = "the address must have neither a path nor a user";
-        values.refuse("upstream.url", message, "a path belongs into upstream.graphql_path", mistakes);
+    if uri.query().is_some() || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
+        let message = "the address must have neither a query nor a user";
+        values.refuse("upstream.url", message, remedy, mistakes);
         return None;
     }
+    let graphql_path = read_upstream_path(values, &uri, mistakes);
     let is_tls = uri.scheme_str() == Some("https");
     Some(Upstream {
         is_tls,
         host: uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
         port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
-        graphql_path: values.text("upstream.graphql_path"),
+        graphql_path,
         connect_timeout: values.duration("upstream.connect_timeout", mistakes),
         timeout: values.duration("upstream.timeout", mistakes),
         idle_timeout: values.duration("upstream.idle_timeout", mistakes),
@@ -505,6 +560,23 @@ fn read_upstream(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Upst
         mutation_root: values.text("upstream.mutation_root"),
         probe_interval: values.duration("upstream.probe_interval", mistakes),
     })
+}
+
+/// It may stand in the address or in a setting of its own.
+fn read_upstream_path(values: &Values, uri: &http::Uri, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+    let in_url = Some(uri.path()).filter(|path| *path != "/").map(str::to_owned);
+    let key = "upstream.graphql_path";
+    let set = values.parsed(key, "a path such as /v1/graphql", mistakes, |text| {
+        let is_path = text.starts_with('/') && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == text);
+        is_path.then(|| text.to_owned())
+    });
+    if let (Some(in_url), Some(set)) = (&in_url, &set)
+        && in_url != set
+    {
+        let message = format!("upstream.url has another path: {in_url}");
+        values.refuse(key, &message, "leave one of the two out", mistakes);
+    }
+    in_url.or(set)
 }
 
 fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {

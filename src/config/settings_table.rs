@@ -67,6 +67,9 @@ const fn setting(
     Setting { key, flag, env, kind, default, doc }
 }
 
+/// Variables that say the opposite of their setting, because Hasura has them so.
+pub const INVERTED_VARIABLES: &[&str] = &["HASURA_GRAPHQL_DISABLE_CORS"];
+
 /// All settings, in the order of the example file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
@@ -111,9 +114,9 @@ pub const SETTINGS: &[Setting] = &[
         "How long requests in flight may take after that. Less than Kubernetes' terminationGracePeriodSeconds, drain_delay and 2 s."),
 
     setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
-        "The engine: http://host:port or https://host:port. Paths of requests are passed on as they are."),
+        "The upstream: http://host:port or https://host:port, with its GraphQL path if that is another than the clients':\nhttp://host:8080/v1/graphql. Other paths of requests are passed on as they are."),
     setting("upstream.graphql_path", None, &["PILLION_UPSTREAM_GRAPHQL_PATH"], Kind::Text, None,
-        "The engine's GraphQL path for our own questions to it. Default: the first of graphql_paths that answers."),
+        "The upstream's GraphQL path, to which requests on any of graphql_paths go; the same as a path in upstream.url.\nDefault: requests keep their path, and our own questions go to the first of graphql_paths that answers."),
     setting("upstream.connect_timeout", None, &["PILLION_UPSTREAM_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
         "How long a connection to the engine may take to make."),
     setting("upstream.timeout", None, &["PILLION_UPSTREAM_TIMEOUT"], Kind::Duration, Some("60s"),
@@ -137,8 +140,16 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
         "Paths that speak GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well."),
+    setting("graphql_get", None, &["PILLION_GRAPHQL_GET"], Kind::Choice(&["upstream", "allow", "deny"]), Some("upstream"),
+        "GET requests with an action. upstream: the upstream is asked first whether it takes a GET from this client, once a\nminute; what it refuses (405, or 400 for CSRF) is refused, and its CORS headers decide who may read the response.\nallow: without asking. deny: 405."),
+    setting("cors.enabled", None, &["PILLION_CORS_ENABLED", "HASURA_GRAPHQL_DISABLE_CORS"], Kind::Bool, Some("true"),
+        "Send CORS headers of our own. HASURA_GRAPHQL_DISABLE_CORS says the opposite; cookies are not read from WebSockets\nthen, as in Hasura. The upstream's own headers pass in any case."),
     setting("cors.domains", None, &["PILLION_CORS_DOMAINS", "HASURA_GRAPHQL_CORS_DOMAIN"], Kind::Texts, Some("*"),
-        "Origins whose pages may open WebSockets and read answers of ours, such as https://*.shop.example; browsers let any page open a socket, with the user's cookies. Preflights are the engine's."),
+        "Origins whose pages may open WebSockets and read responses of ours, such as https://*.shop.example; browsers let any\npage open a socket, with the user's cookies. If it is given, Pillion also answers preflights that the upstream\ndoes not, and adds the headers to the upstream's responses that have none."),
+    setting("compression.enabled", None, &["PILLION_COMPRESSION_ENABLED"], Kind::Bool, Some("true"),
+        "Compress responses of ours for clients that ask for it (zstd, gzip, br). What passes is as the upstream sends it."),
+    setting("compression.min_size", None, &["PILLION_COMPRESSION_MIN_SIZE"], Kind::Bytes, Some("1KiB"),
+        "Shorter responses are not compressed."),
 
     setting("auth.admin_secret", None, &["PILLION_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ACCESS_KEY"], Kind::Secret, None,
         "Whoever sends this as X-Hasura-Admin-Secret is admin. Set the variable rather than this key."),
@@ -251,7 +262,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("async.stored_bytes", None, &["PILLION_ASYNC_STORED_BYTES"], Kind::Bytes, Some("1GiB"),
         "Calls that have not ended may take so much in the store; beyond it none is accepted."),
     setting("limits.body_bytes", None, &["PILLION_LIMITS_BODY_BYTES"], Kind::Bytes, Some("10MiB"),
-        "A request body on a GraphQL path, on the wire and decoded. Other paths have no limit."),
+        "A request body with an action in it, on the wire and decoded. What passes has no limit, unless it is compressed and\nits document is not found within so many bytes."),
     setting("limits.document_bytes", None, &["PILLION_LIMITS_DOCUMENT_BYTES"], Kind::Bytes, Some("256KiB"),
         "A document with an action in it. Its text goes into every webhook call."),
     setting("limits.tokens", None, &["PILLION_LIMITS_TOKENS"], Kind::Count, Some("15000"),

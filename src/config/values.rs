@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::settings_table::{Kind, SETTINGS, Setting};
+use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, Setting};
 use super::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, Place};
 
@@ -57,6 +57,7 @@ impl Values {
                 let text = environment(name).filter(|text| !text.is_empty())?;
                 let texts = match setting.kind {
                     Kind::Texts => text.split(',').map(|item| item.trim().to_owned()).collect(),
+                    _ if INVERTED_VARIABLES.contains(name) => vec![inverted(text)],
                     _ => vec![text],
                 };
                 Some(Given { texts, origin: Origin::Environment(name) })
@@ -132,12 +133,7 @@ impl Values {
 
     /// `true` or `false`, in any of Hasura's spellings.
     pub fn bool(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> bool {
-        self.parsed(key, "true or false", mistakes, |text| match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" => Some(true),
-            "false" | "f" | "no" | "n" => Some(false),
-            _ => None,
-        })
-        .unwrap_or(false)
+        self.parsed(key, "true or false", mistakes, parse_bool).unwrap_or(false)
     }
 
     /// A whole number of at least one. Zero is not "unlimited".
@@ -193,6 +189,19 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             ));
         }
     }
+}
+
+fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" => Some(true),
+        "false" | "f" | "no" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+/// What is neither stays, to be refused.
+fn inverted(text: String) -> String {
+    parse_bool(&text).map_or(text, |value| (!value).to_string())
 }
 
 /// `64KiB`, `10MiB`, `1GiB`, `100`, `100B`; not zero.

@@ -167,6 +167,19 @@ impl Snapshot {
         self.scanner.look(bytes) == Sighting::Action
     }
 
+    /// Does this document select an action? One that is too large to be parsed does if it names one; one that is no document
+    /// does not, because nobody can carry it out.
+    pub async fn selects_action(self: &Arc<Self>, world: &World, document: &str) -> bool {
+        if !self.may_name_action(document.as_bytes()) {
+            return false;
+        }
+        match self.prepare(world, document).await {
+            Ok(prepared) => prepared.concern.action,
+            Err(DocumentError::Invalid { syntax: true, .. }) => false,
+            Err(_) => true,
+        }
+    }
+
     /// What this role sees of the actions.
     ///
     /// # Errors

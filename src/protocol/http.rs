@@ -258,6 +258,23 @@ impl ResponseType {
     }
 }
 
+/// Does the client want a page rather than JSON, as a browser does that opens a link? A type that it names counts more than
+/// one that a star stands for.
+#[must_use]
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    let (mut html, mut json, mut any) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (media_type, quality) in accepted(headers) {
+        let best = match media_type.as_str() {
+            "text/html" | "application/xhtml+xml" => &mut html,
+            "application/json" | "application/graphql-response+json" | "text/event-stream" => &mut json,
+            "*/*" | "application/*" => &mut any,
+            _ => continue,
+        };
+        *best = best.max(quality);
+    }
+    html > json && html >= any
+}
+
 /// Is the answer to be a stream of events? A subscription's is if the client takes one at all; that to a query or a
 /// mutation if the client takes nothing else.
 #[must_use]

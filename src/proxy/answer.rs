@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use super::compression::compress;
 use super::exchange::Exchange;
 use crate::execute::Answer;
 use crate::protocol::http::ResponseType;
@@ -15,8 +16,10 @@ pub struct Manner<'m> {
     pub response_type: ResponseType,
     /// The request's id.
     pub request_id: &'m str,
-    /// The page's origin, if it may read the answer.
-    pub origin: Option<&'m HeaderValue>,
+    /// The headers that let a page of another origin read the answer, if it may.
+    pub cors: &'m HeaderMap,
+    /// Answers of so many bytes are compressed.
+    pub compressed_from: usize,
     /// Is the connection not to be used again?
     pub closes: bool,
 }
@@ -30,8 +33,13 @@ pub async fn write(exchange: &mut Exchange<'_>, answer: Answer, manner: Manner<'
         exchange.close();
     }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    exchange.write_head(status, headers(&answer, manner).iter()).await?;
+    let mut headers = headers(&answer, manner);
     let mut body = Bytes::from(if exchange.head().method == Method::HEAD { Vec::new() } else { answer.body });
+    if body.len() >= manner.compressed_from {
+        // In a box of its own: every answer carries the room for what its future may become.
+        body = Box::pin(compress(&exchange.head().headers, &mut headers, body)).await;
+    }
+    exchange.write_head(status, headers.iter()).await?;
     while body.len() > PIECE_BYTES {
         exchange.write_body(body.split_to(PIECE_BYTES)).await?;
     }
@@ -54,16 +62,13 @@ fn headers(answer: &Answer, manner: Manner<'_>) -> HeaderMap {
     for (name, value) in &answer.headers {
         headers.append(name.clone(), value.clone());
     }
-    add_cors(manner.origin, &mut headers);
+    add_cors(manner.cors, &mut headers);
     headers
 }
 
-/// Browsers hide an answer from a page of another origin unless it names that origin. The preflight is the engine's,
-/// so its policy decides whether such a request comes here at all.
-pub fn add_cors(origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    if let Some(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+/// Adds them to those that are there.
+pub fn add_cors(cors: &HeaderMap, headers: &mut HeaderMap) {
+    for (name, value) in cors {
+        headers.append(name.clone(), value.clone());
     }
 }

@@ -66,6 +66,10 @@ pub async fn serve(
     ctx.kind = "events";
     let headers = headers(exchange, visit, &authenticated.set_cookies);
     exchange.set_write_timeout(SEND_TIMEOUT);
+    if exchange.head().version < http::Version::HTTP_11 {
+        // It knows no chunks: the end of the connection is that of the stream.
+        exchange.close();
+    }
     exchange.write_head(StatusCode::OK, headers.iter()).await?;
     let request = visit.request("event-stream", payload, authenticated);
     stream(gate, exchange, snapshot, &request).await?;
@@ -85,8 +89,8 @@ fn headers(exchange: &Exchange<'_>, visit: &Visit, cookies: &[HeaderValue]) -> H
     for cookie in cookies {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
-    add_cors(visit.manner().origin, &mut headers);
-    if exchange.head().version < http::Version::HTTP_2 {
+    add_cors(visit.manner().cors, &mut headers);
+    if exchange.head().version == http::Version::HTTP_11 {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     headers

@@ -2,15 +2,20 @@
 //! replays only what fits its retry buffer of 64 KiB.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::Version;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{Uri, Version};
 
+use super::body::{BodyError, announced_length, give_leave, is_too_slow, too_slow};
+use super::body_scan::BodyScan;
+use super::cors;
 use super::exchange::Exchange;
 use super::gone::unless_gone;
-use super::visit::add_host;
+use super::phases::Gate;
+use super::visit::{add_host, upstream_path};
+use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::{self, Engine, UpstreamError};
 
@@ -23,14 +28,24 @@ pub enum Forwarded {
     Failed(UpstreamError),
     /// The client has gone.
     Gone,
+    /// There is something in the body that may not pass.
+    Refused(RequestError),
+    /// The body broke off.
+    Broken(Box<pingora::Error>),
     /// The answer broke off half-way; the connection must go, so that nobody takes half for the whole.
     Cut,
 }
 
 /// Sends a POST on and streams the answer back, for as long as the client is there.
-pub async fn forward(engine: &Engine, exchange: &mut Exchange<'_>, body: Bytes, may_repeat: bool) -> Forwarded {
-    let path = exchange.head().uri.path_and_query().map_or("/", |path| path.as_str());
-    let address = match engine.address(path) {
+pub async fn forward(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    is_graphql: bool,
+    body: Bytes,
+    may_repeat: bool,
+) -> Forwarded {
+    let engine = &gate.world.engine;
+    let address = match address(engine, exchange, is_graphql) {
         Ok(address) => address,
         Err(error) => return Forwarded::Failed(error),
     };
@@ -39,11 +54,91 @@ pub async fn forward(engine: &Engine, exchange: &mut Exchange<'_>, body: Bytes, 
     match unless_gone(exchange, asked).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(answer)) => match stream_back(answer, exchange, engine.settings().idle_timeout).await {
+        Some(Ok(answer)) => match stream_back(gate, answer, exchange, true).await {
             Ok(()) => Forwarded::Done,
             Err(Cut) => Forwarded::Cut,
         },
     }
+}
+
+/// Sends a POST on whose body is still coming after its `beginning`, and streams the answer back. Each piece is looked
+/// through first; as long as the last one has not been sent, the upstream has only a part of a request, which it cannot
+/// carry out.
+pub async fn forward_in_pieces(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    beginning: Bytes,
+    mut scan: Option<BodyScan<'_>>,
+) -> Forwarded {
+    let engine = &gate.world.engine;
+    let address = match address(engine, exchange, true) {
+        Ok(address) => address,
+        Err(error) => return Forwarded::Failed(error),
+    };
+    let headers = request_headers(engine, exchange);
+    let (length, began, mut bytes) = (announced_length(exchange), Instant::now(), 0);
+    let (mut upload, mut takes_more) = (None, true);
+    if beginning.is_empty()
+        && let Err(BodyError::Broken(error)) = give_leave(exchange).await
+    {
+        return Forwarded::Broken(error);
+    }
+    let mut next = Some(beginning).filter(|beginning| !beginning.is_empty());
+    while takes_more {
+        let piece = match next.take() {
+            Some(piece) => piece,
+            None => match exchange.read_body().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(error) => return Forwarded::Broken(error),
+            },
+        };
+        bytes += piece.len() as u64;
+        if is_too_slow(began, bytes) {
+            return Forwarded::Refused(too_slow());
+        }
+        if let Some(scan) = &mut scan
+            && let Err(error) = scan.feed(&piece).await
+        {
+            return Forwarded::Refused(error);
+        }
+        let begun = match upload.take() {
+            Some(begun) => Ok(begun),
+            None => engine.upload(&address, &headers, length).await,
+        };
+        let mut begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Forwarded::Failed(error),
+        };
+        takes_more = match engine.in_time(begun.write(piece)).await {
+            Ok(takes_more) => takes_more,
+            Err(error) => return Forwarded::Failed(error),
+        };
+        upload = Some(begun);
+    }
+    let Some(upload) = upload else { return Forwarded::Failed(UpstreamError::Broken) };
+    if !takes_more {
+        // What is left of the body must not be taken for the next request.
+        exchange.close();
+    }
+    let answer = pin!(engine.in_time(upload.finish()));
+    let answer = if takes_more { unless_gone(exchange, answer).await } else { Some(answer.await) };
+    match answer {
+        None => Forwarded::Gone,
+        Some(Err(error)) => Forwarded::Failed(error),
+        Some(Ok(answer)) => match stream_back(gate, answer, exchange, takes_more).await {
+            Ok(()) => Forwarded::Done,
+            Err(Cut) => Forwarded::Cut,
+        },
+    }
+}
+
+fn address(engine: &Engine, exchange: &Exchange<'_>, is_graphql: bool) -> Result<Uri, UpstreamError> {
+    let uri = &exchange.head().uri;
+    if is_graphql && engine.settings().graphql_path.is_some() {
+        return engine.address(&upstream_path(engine.settings(), uri, true));
+    }
+    engine.address(uri.path_and_query().map_or("/", |path| path.as_str()))
 }
 
 fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
@@ -64,22 +159,35 @@ fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
 
 struct Cut;
 
+/// The client is listened to while it is waited for, unless it may still be sending.
 async fn stream_back(
+    gate: &Gate,
     mut answer: upstream::Forwarded<'_>,
     exchange: &mut Exchange<'_>,
-    idle: Duration,
+    listens: bool,
 ) -> Result<(), Cut> {
+    let idle = gate.world.engine.settings().idle_timeout;
     let (status, headers) = answer.head();
+    let added = {
+        let configured = gate.world.configured();
+        cors::missing_headers(&configured.settings.cors, &exchange.head().headers, headers)
+    };
     // It was chunked, or ended with the connection; either way its length is not known yet.
     let is_chunked = exchange.head().version == Version::HTTP_11
         && !headers.contains_key(header::CONTENT_LENGTH)
         && !matches!(status.as_u16(), 204 | 304);
     let chunked = HeaderValue::from_static("chunked");
     let coding = is_chunked.then_some((&header::TRANSFER_ENCODING, &chunked));
-    exchange.write_head(status, end_to_end(headers).chain(coding)).await.map_err(|_| Cut)?;
+    if added.is_empty() {
+        exchange.write_head(status, end_to_end(headers).chain(coding)).await.map_err(|_| Cut)?;
+    } else {
+        let own = end_to_end(headers).filter(|(name, _)| !cors::is_cors_header(name));
+        exchange.write_head(status, own.chain(coding).chain(&added)).await.map_err(|_| Cut)?;
+    }
     loop {
         let next = pin!(tokio::time::timeout(idle, answer.next_chunk()));
-        let chunk = unless_gone(exchange, next).await.ok_or(Cut)?.map_err(|_| Cut)?;
+        let next = if listens { unless_gone(exchange, next).await.ok_or(Cut)? } else { next.await };
+        let chunk = next.map_err(|_| Cut)?;
         let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
         exchange.write_body(chunk).await.map_err(|_| Cut)?;
     }

@@ -2,11 +2,15 @@
 
 pub mod answer;
 pub mod body;
+pub mod body_scan;
+pub mod compression;
 pub mod connections;
+pub mod cors;
 pub mod direct;
 pub mod events;
 pub mod exchange;
 pub mod forward;
+pub mod get_policy;
 pub mod gone;
 pub mod guard;
 pub mod metadata;

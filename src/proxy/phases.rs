@@ -1,19 +1,20 @@
 //! What pingora asks us about a request, in the order in which it asks.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
-use pingora::http::RequestHeader;
+use http::{StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::{Budget, is_too_slow};
 use super::exchange::Exchange;
-use super::{connections, guard, pace, screen, visit};
+use super::get_policy::GetPolicies;
+use super::{connections, cors, guard, pace, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::metadata::Api;
@@ -31,6 +32,8 @@ pub struct Gate {
     pub budget: Budget,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
+    /// How the upstream takes a GET.
+    pub get_policies: Arc<GetPolicies>,
 }
 
 /// What is known about one request.
@@ -45,6 +48,8 @@ pub struct Context {
     pub body_was_read: bool,
     /// Bytes of its body that have been passed on as they came.
     pub body_bytes: u64,
+    /// Is the upstream's body not for the client, because we have answered in its place?
+    pub drops_body: bool,
     /// What became of it, for the metric.
     pub kind: &'static str,
 }
@@ -92,6 +97,7 @@ impl Context {
             is_graphql: false,
             body_was_read: false,
             body_bytes: 0,
+            drops_body: false,
             kind: "pass_through",
         }
     }
@@ -150,7 +156,61 @@ impl ProxyHttp for Gate {
         if let Some(host) = self.world.engine.host_header() {
             upstream_request.insert_header(header::HOST, host)?;
         }
+        let upstream = self.world.engine.settings();
+        if ctx.is_graphql && upstream.graphql_path.is_some() {
+            let path = visit::upstream_path(upstream, &upstream_request.uri, true);
+            let path = path.parse().map_err(|_| Error::new_in(ErrorType::InvalidHTTPHeader))?;
+            upstream_request.set_uri(path);
+        }
         Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let configured = self.world.configured();
+        let cors = &configured.settings.cors;
+        if !cors.completes_upstream || response.status.is_informational() {
+            return Ok(());
+        }
+        let request = session.req_header();
+        let added = if cors::is_preflight(request) {
+            let added = cors::preflight_headers(cors, &request.headers, &response.headers);
+            if !added.is_empty() {
+                // Whatever the upstream makes of the method, it is no answer to the browser.
+                *response = ResponseHeader::build(StatusCode::NO_CONTENT, Some(added.len()))?;
+                ctx.drops_body = true;
+            }
+            added
+        } else {
+            cors::missing_headers(cors, &request.headers, &response.headers)
+        };
+        if !added.is_empty() {
+            let others: Vec<_> = response.headers.keys().filter(|name| cors::is_cors_header(name)).cloned().collect();
+            for name in others {
+                response.remove_header(&name);
+            }
+        }
+        for (name, value) in &added {
+            response.append_header(name.clone(), value.clone())?;
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        if ctx.drops_body {
+            *body = None;
+        }
+        Ok(None)
     }
 
     fn error_while_proxy(

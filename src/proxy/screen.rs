@@ -7,12 +7,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use super::body::{self, BodyError};
+use super::body_scan::{BodyScan, not_text, wrong_content_type};
 use super::exchange::Exchange;
-use super::forward::{Forwarded, forward};
+use super::forward::{Forwarded, forward, forward_in_pieces};
+use super::get_policy::relayed;
 use super::phases::{Context, Gate};
 use super::visit::{Visit, send, tell, tell_upstream_error};
-use super::{events, gone, guard, metadata, report, socket};
+use super::{cors, events, gone, guard, metadata, report, socket};
 use crate::client::decode::Encoding;
+use crate::config::settings::GraphqlGet;
 use crate::execute::overload::Scarce;
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
@@ -21,7 +24,9 @@ use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
 use crate::model::action::OperationKind;
 use crate::model::request::only_reads;
 use crate::model::response::RequestError;
-use crate::protocol::http::{Body, ContentType, Element, decode, read_body, read_query_string, request_of};
+use crate::protocol::http::{
+    Body, ContentType, Element, QueryParameters, decode, prefers_html, read_body, read_query_string, request_of,
+};
 
 /// Answers a request, or lets it pass (`false`).
 ///
@@ -91,7 +96,8 @@ async fn screen_get(
     ctx: &mut Context,
 ) -> pingora::Result<bool> {
     let Some(query) = exchange.head().uri.query().map(str::to_owned) else { return Ok(false) };
-    if !look_at_query(&query, |text| snapshot.may_concern_us(text)) {
+    // Whoever opens a link wants the upstream's page, which may have a document in its address.
+    if prefers_html(&exchange.head().headers) || !look_at_query(&query, |text| snapshot.may_concern_us(text)) {
         return Ok(false);
     }
     let parameters = match read_query_string(&query) {
@@ -100,29 +106,68 @@ async fn screen_get(
     };
     let request = request_of(&parameters).map(Some);
     let element = Element { json: "", request };
-    let visit = Visit::of(gate, exchange);
-    match execute::understand(&gate.world, snapshot, element).await {
-        Verdict::NotOurs => Ok(false),
-        Verdict::Ours(ours) if has_other_content_type(&exchange.head().headers) => {
-            // Introspection alone is the engine's to answer, however it is asked for.
-            if ours.is_introspection_only() {
-                return Ok(false);
-            }
-            refuse(gate, snapshot, exchange, ctx, wrong_content_type()).await
+    let Verdict::Ours(ours) = execute::understand(&gate.world, snapshot, element).await else { return Ok(false) };
+    if has_other_content_type(&exchange.head().headers) {
+        // Introspection alone is the engine's to answer, however it is asked for.
+        if ours.is_introspection_only() {
+            return Ok(false);
         }
-        Verdict::Ours(ours) if events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation) => {
-            let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: parameters.to_json() };
-            Box::pin(events::serve(gate, exchange, ctx, told)).await
-        }
-        Verdict::Ours(ours) => {
-            match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await
-            {
-                None => gone::gone(gate, ctx, &visit),
-                Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
-                Some(Executed::LeftToEngine) => Ok(false),
-            }
-        }
+        return refuse(gate, snapshot, exchange, ctx, Refusal::Request(wrong_content_type())).await;
     }
+    let mut visit = Visit::of(gate, exchange);
+    let is_stream = events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation);
+    // In a box of its own: GET is rare, and every request carries the room for what its future may become.
+    if let Some(done) = Box::pin(ask_about_get(gate, snapshot, exchange, ctx, (&mut visit, &ours, is_stream))).await? {
+        return Ok(done);
+    }
+    if is_stream {
+        let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: parameters.to_json() };
+        return Box::pin(events::serve(gate, exchange, ctx, told)).await;
+    }
+    match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
+        None => gone::gone(gate, ctx, &visit),
+        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
+        Some(Executed::LeftToEngine) => Ok(false),
+    }
+}
+
+/// May this GET be served? Otherwise it is answered, or passes. Streams of events are our own, so the upstream only says
+/// which pages may read them.
+async fn ask_about_get(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    (visit, ours, is_stream): (&mut Visit, &Ours<'_>, bool),
+) -> pingora::Result<Option<bool>> {
+    let rule = gate.world.configured().settings.graphql_get;
+    match rule {
+        GraphqlGet::Allow => return Ok(None),
+        GraphqlGet::Deny if ours.is_introspection_only() => return Ok(Some(false)),
+        GraphqlGet::Deny => {
+            let error = RequestError::new(405, "method-not-allowed", "a document with an action must be sent by POST");
+            return refuse(gate, snapshot, exchange, ctx, Refusal::Request(error)).await.map(Some);
+        }
+        GraphqlGet::Upstream => {}
+    }
+    let policy = match gate.get_policies.of(&gate.world.engine, &visit.get_asked()).await {
+        Ok(policy) => policy,
+        Err(error) => {
+            tell_upstream_error(gate, exchange, ctx, &error, false).await;
+            return Ok(Some(true));
+        }
+    };
+    visit.set_cors(&policy.cors);
+    let Some(refusal) = policy.refusal.as_ref().filter(|_| !is_stream) else { return Ok(None) };
+    let answer = Answer::new(refusal.status.as_u16(), Vec::new(), "upstream_refused_get");
+    ctx.kind = "refused";
+    visit.log(gate, &answer, ctx.started);
+    let configured = gate.world.configured();
+    let missing = cors::missing_headers(&configured.settings.cors, &exchange.head().headers, &refusal.headers);
+    let (status, headers, body) = relayed(refusal, &missing);
+    exchange.write_head(status, headers.iter()).await?;
+    exchange.finish(body).await?;
+    Ok(Some(true))
 }
 
 /// What is to be answered, and to whom.
@@ -166,12 +211,13 @@ async fn screen_post(
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
-    if !looked_at.may_be_ours {
-        return pass(gate, exchange, ctx, looked_at.wire).await;
-    }
-    if looked_at.content_type != ContentType::Json {
-        return refuse(gate, snapshot, exchange, ctx, wrong_content_type()).await;
-    }
+    let looked_at = match looked_at {
+        Looked::MayBeOurs(looked_at) => looked_at,
+        Looked::NotOurs(wire) => return pass(gate, exchange, ctx, wire).await,
+        // In boxes of their own: they are rare, and every request carries the room for what its future may become.
+        Looked::OfAnotherType(body) => return Box::pin(screen_other(gate, snapshot, exchange, ctx, body)).await,
+        Looked::Large(large) => return Box::pin(screen_large(gate, snapshot, exchange, ctx, large)).await,
+    };
     match read_body(looked_at.text(), &gate.world.configured().settings.limits) {
         Err(error) => refuse(gate, snapshot, exchange, ctx, error.into()).await,
         Ok(Body::One(element)) => {
@@ -208,34 +254,106 @@ async fn screen_post(
     }
 }
 
-fn wrong_content_type() -> Refusal {
-    let message = "a document with an action in it must be sent as application/json";
-    Refusal::Request(RequestError::new(415, "unsupported-media-type", message))
+/// A body that is no JSON: whoever names an action in it is told how to send it, and everything else is the upstream's.
+async fn screen_other(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    body: Whole,
+) -> pingora::Result<bool> {
+    let headers = &exchange.head().headers;
+    let scan = BodyScan::new(gate, snapshot, headers, ContentType::of(headers));
+    match scan.look_through(body.text()).await {
+        Ok(()) => pass(gate, exchange, ctx, body.wire).await,
+        Err(error) => refuse(gate, snapshot, exchange, ctx, Refusal::Request(error)).await,
+    }
 }
 
-/// A body that has been read and searched.
-struct LookedAt {
+/// A body that is larger than one with an action may be. It passes while it is looked through, so that none of it is held.
+async fn screen_large(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    large: Large,
+) -> pingora::Result<bool> {
+    let headers = &exchange.head().headers;
+    let content_type = ContentType::of(headers);
+    let mut scan = BodyScan::new(gate, snapshot, headers, content_type);
+    if let Some(decoded) = large.decoded_beginning {
+        // Nobody opens all of it: a small body can become any size. So a document must stand at its beginning.
+        if let Err(error) = scan.feed(&decoded).await {
+            return turn_away(gate, exchange, ctx, error).await;
+        }
+        if content_type == ContentType::Json && scan.has_found_nothing() {
+            let error = scan.too_large();
+            return turn_away(gate, exchange, ctx, error).await;
+        }
+        if large.is_whole {
+            return pass(gate, exchange, ctx, large.wire).await;
+        }
+        return pass_in_pieces(gate, exchange, ctx, large.wire, None).await;
+    }
+    pass_in_pieces(gate, exchange, ctx, large.wire, Some(scan)).await
+}
+
+async fn pass_in_pieces(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    beginning: Bytes,
+    scan: Option<BodyScan<'_>>,
+) -> pingora::Result<bool> {
+    ctx.body_was_read = true;
+    let forwarded = forward_in_pieces(gate, exchange, beginning, scan).await;
+    // Nobody has read all of it.
+    finish_forwarded(gate, exchange, ctx, forwarded, true).await
+}
+
+/// What a body is, as far as its bytes tell.
+enum Looked {
+    /// Nothing of ours is in it.
+    NotOurs(Bytes),
+    /// JSON that may name an action or introspection.
+    MayBeOurs(Whole),
+    /// No JSON, and it may name an action.
+    OfAnotherType(Whole),
+    /// More than is held.
+    Large(Large),
+}
+
+/// A body that has been read.
+struct Whole {
     /// As it came.
     wire: Bytes,
     /// As it is meant, if it was compressed.
     decoded: Option<Vec<u8>>,
-    content_type: ContentType,
-    may_be_ours: bool,
 }
 
-impl LookedAt {
+impl Whole {
     fn text(&self) -> &[u8] {
         self.decoded.as_deref().unwrap_or(&self.wire)
     }
 }
 
+/// The beginning of a body.
+struct Large {
+    /// As it came.
+    wire: Bytes,
+    /// Is that all that comes?
+    is_whole: bool,
+    /// As it is meant, if it was compressed.
+    decoded_beginning: Option<Vec<u8>>,
+}
+
 async fn look_at_body(
     gate: &Gate,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     share: &mut body::Share,
-) -> Result<LookedAt, BodyError> {
+) -> Result<Looked, BodyError> {
     let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
     let headers = &exchange.head().headers;
     let encoding = Encoding::of(headers)?;
@@ -244,37 +362,70 @@ async fn look_at_body(
         let message = "the body's character set is not understood here; send UTF-8";
         return Err(RequestError::new(415, "unsupported-media-type", message).into());
     }
-    let query = exchange.head().uri.query();
-    if query.is_some_and(|query| look_at_query(query, |text| snapshot.may_name_action(text))) {
-        let message = "a document with an action in it must be in the body of a POST, not in its URL";
-        return Err(RequestError::new(400, guard::BAD_REQUEST, message).into());
-    }
-    let wire = body::read(exchange, bytes_max, share, !gate.world.engine.is_plain()).await?;
+    check_query_of_post(gate, snapshot, exchange).await?;
+    let is_compressed = encoding != Encoding::Identity;
+    let how = body::How { bytes_max, is_replayed: !gate.world.engine.is_plain(), wants_all: !is_compressed };
+    let wire = match body::read_up_to(exchange, share, how).await? {
+        body::Read::Whole(wire) => wire,
+        body::Read::Beginning(wire) => {
+            let decoded_beginning = is_compressed.then(|| encoding.decode_beginning(&wire, bytes_max));
+            return Ok(Looked::Large(Large { wire, is_whole: false, decoded_beginning }));
+        }
+    };
     ctx.body_was_read = true;
-    let decoded = match encoding {
-        Encoding::Identity => None,
-        encoding => {
-            let decoded = encoding.decode(&wire, bytes_max)?;
+    let decoded = match is_compressed.then(|| encoding.decode(&wire, bytes_max)) {
+        None => None,
+        Some(Ok(decoded)) => {
             share.grow(decoded.len())?;
             Some(decoded)
         }
+        Some(Err(error)) if error.status == 413 => {
+            let decoded_beginning = Some(encoding.decode_beginning(&wire, bytes_max));
+            share.grow(bytes_max)?;
+            return Ok(Looked::Large(Large { wire, is_whole: true, decoded_beginning }));
+        }
+        Some(Err(error)) => return Err(error.into()),
     };
-    let may_be_ours = may_be_ours(snapshot, content_type, decoded.as_deref().unwrap_or(&wire))?;
-    Ok(LookedAt { wire, decoded, content_type, may_be_ours })
+    look_at_text(snapshot, content_type, Whole { wire, decoded }).map_err(BodyError::from)
 }
 
-fn may_be_ours(snapshot: &Snapshot, content_type: ContentType, text: &[u8]) -> Result<bool, RequestError> {
-    // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
-    if content_type != ContentType::Multipart && memchr::memchr(0, text).is_some() {
-        return Err(RequestError::new(400, "invalid-json", "the body is not UTF-8 text"));
+/// A document in the URL of a POST would be another one than that in its body.
+async fn check_query_of_post(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    exchange: &Exchange<'_>,
+) -> Result<(), RequestError> {
+    let query = exchange.head().uri.query().unwrap_or_default();
+    if query.is_empty() || !look_at_query(query, |text| snapshot.may_name_action(text)) {
+        return Ok(());
     }
-    if content_type == ContentType::Form {
-        let decoded: Vec<u8> = percent_encoding::percent_decode(text).collect();
-        return Ok(snapshot.may_name_action(&decoded));
-    }
-    // Introspection in another form than JSON is the engine's to answer.
-    let is_json = content_type == ContentType::Json;
-    Ok(if is_json { snapshot.may_concern_us(text) } else { snapshot.may_name_action(text) })
+    let has_action = match read_query_string(query) {
+        Ok(QueryParameters { query: Some(document), .. }) => snapshot.selects_action(&gate.world, &document).await,
+        Ok(_) => false,
+        // Several readers could understand it in several ways.
+        Err(_) => true,
+    };
+    let message = "a document with an action in it must be in the body of a POST, not in its URL";
+    if has_action { Err(RequestError::new(400, guard::BAD_REQUEST, message)) } else { Ok(()) }
+}
+
+fn look_at_text(snapshot: &Snapshot, content_type: ContentType, body: Whole) -> Result<Looked, RequestError> {
+    let text = body.text();
+    let (is_json, may_be_ours) = match content_type {
+        // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
+        ContentType::Json if memchr::memchr(0, text).is_some() => return Err(not_text()),
+        ContentType::Json => (true, snapshot.may_concern_us(text)),
+        ContentType::Form => {
+            (false, snapshot.may_name_action(&percent_encoding::percent_decode(text).collect::<Vec<u8>>()))
+        }
+        // Introspection in another form than JSON is the engine's to answer.
+        _ => (false, snapshot.may_name_action(text)),
+    };
+    Ok(match (may_be_ours, is_json) {
+        (false, _) => Looked::NotOurs(body.wire),
+        (true, true) => Looked::MayBeOurs(body),
+        (true, false) => Looked::OfAnotherType(body),
+    })
 }
 
 /// Lets a request pass whose body has been read.
@@ -291,8 +442,21 @@ pub(super) async fn pass(
     let may_repeat = is_plain && ctx.is_graphql && only_reads(&body);
     let may_write = ctx.is_graphql && !may_repeat;
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    match Box::pin(forward(&gate.world.engine, exchange, body, may_repeat)).await {
+    let forwarded = Box::pin(forward(gate, exchange, ctx.is_graphql, body, may_repeat)).await;
+    finish_forwarded(gate, exchange, ctx, forwarded, may_write).await
+}
+
+async fn finish_forwarded(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    forwarded: Forwarded,
+    may_write: bool,
+) -> pingora::Result<bool> {
+    match forwarded {
         Forwarded::Done => {}
+        Forwarded::Refused(error) => return turn_away(gate, exchange, ctx, error).await,
+        Forwarded::Broken(error) => return Err(error.into_down()),
         Forwarded::Gone => return Err(gone::nobody_there()),
         Forwarded::Cut => exchange.shutdown().await,
         Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error, may_write).await),

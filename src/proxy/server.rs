@@ -56,7 +56,7 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
     let conf = Arc::clone(&server.configuration);
 
     let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
-    let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone() };
+    let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone(), get_policies: Arc::default() };
     let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
     let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate));
     proxy.add_listener(listener(settings.listen));
@@ -211,11 +211,12 @@ fn print_ready(world: &World) {
     let count = world.snapshot.load().schema.actions.len();
     let scheme = if settings.upstream.is_tls { "https" } else { "http" };
     println!(
-        "pillion is ready: clients on {}, admin on {}, upstream {scheme}://{}:{}, {count} action{}",
+        "pillion is ready: clients on {}, admin on {}, upstream {scheme}://{}:{}{}, {count} action{}",
         settings.listen,
         settings.admin_listen,
         settings.upstream.host,
         settings.upstream.port,
+        settings.upstream.graphql_path.as_deref().unwrap_or_default(),
         if count == 1 { "" } else { "s" }
     );
 }

@@ -13,10 +13,10 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::exchange::Exchange;
-use super::guard;
 use super::phases::{Context, Gate};
 use super::screen::turn_away;
-use super::visit::{Visit, may_read};
+use super::visit::Visit;
+use super::{cors, guard};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Vocabulary;
 use crate::socket::{Visitor, converse};
@@ -43,7 +43,9 @@ pub async fn serve(
     ctx: &mut Context,
     vocabulary: Vocabulary,
 ) -> pingora::Result<bool> {
-    if !may_read(gate, &exchange.head().headers) {
+    let configured = gate.world.configured();
+    let cors = &configured.settings.cors;
+    if !cors::allows(cors, &exchange.head().headers) {
         let message = "received origin header does not match configured CORS domains";
         return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
     }
@@ -54,7 +56,11 @@ pub async fn serve(
     let Exchange::Pingora(session) = exchange else { return Ok(false) };
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
-    let asked = visit.asked();
+    let mut asked = visit.asked();
+    if !cors.enabled {
+        // Hasura's rule: any page can open a socket, and without CORS nobody says which one may use the user's cookies.
+        asked.headers.remove(header::COOKIE);
+    }
     let visitor = Visitor {
         headers: asked.headers,
         path: asked.path,

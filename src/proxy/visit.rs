@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::answer::{self, Manner};
 use super::exchange::Exchange;
 use super::phases::{Context, Gate};
+use super::{cors, get_policy, guard};
 use crate::auth::Authenticated;
+use crate::config::settings::Upstream;
 use crate::config::values::parse_duration;
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
@@ -51,12 +53,14 @@ fn timeout(headers: &HeaderMap, max: Duration) -> Duration {
     wanted.map_or(max, |wanted| wanted.min(max))
 }
 
-/// May the page that sends this, if a page does, talk to us?
-pub fn may_read(gate: &Gate, headers: &HeaderMap) -> bool {
-    let allows = |origin: &HeaderValue| {
-        origin.to_str().is_ok_and(|origin| gate.world.configured().settings.origins.allow(origin))
-    };
-    headers.get_all(header::ORIGIN).iter().all(allows)
+/// The upstream's path and query for a client's request.
+pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String {
+    let whole = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
+    if !is_graphql || upstream.graphql_path.is_none() {
+        return whole.to_owned();
+    }
+    let path = upstream.path_for(uri.path());
+    uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 /// What is remembered of a request while it is answered.
@@ -67,8 +71,9 @@ pub struct Visit {
     path: String,
     engine_path: String,
     query: String,
-    origin: Option<HeaderValue>,
+    cors: HeaderMap,
     response_type: ResponseType,
+    compressed_from: usize,
 }
 
 impl Visit {
@@ -86,18 +91,22 @@ impl Visit {
         let mut trace = TraceContext::read(&headers, random.as_u128());
         spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();
-        let engine_path = match &settings.upstream.graphql_path {
-            Some(configured) if head.method == Method::GET => configured.clone(),
+        let upstream = gate.world.engine.settings();
+        let is_mapped = upstream.graphql_path.is_some() && guard::is_graphql_path(&path, &settings.graphql_paths);
+        let mut engine_path = upstream_path(upstream, &head.uri, is_mapped);
+        if head.method == Method::GET {
             // The engine is asked by POST, so a document must not stand in the URL as well.
-            _ if head.method == Method::GET => path.clone(),
-            _ => head.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string),
-        };
+            engine_path.truncate(engine_path.find('?').unwrap_or(engine_path.len()));
+        }
         Self {
             response_type: ResponseType::negotiate(&headers),
-            origin: headers
-                .get(header::ORIGIN)
-                .filter(|_| head.method == Method::POST && may_read(gate, &headers))
-                .cloned(),
+            // A page can send a GET without a preflight, so there is no reason to believe that the upstream would allow it.
+            cors: if head.method == Method::POST || settings.cors.completes_upstream {
+                cors::response_headers(&settings.cors, &headers)
+            } else {
+                HeaderMap::new()
+            },
+            compressed_from: settings.compressed_from,
             trace,
             caller: Caller { headers, for_handlers: None, address, request_id },
             path,
@@ -124,9 +133,31 @@ impl Visit {
 
     /// How answers to it go out.
     pub fn manner(&self) -> Manner<'_> {
-        let Self { response_type, origin, caller, .. } = self;
-        let (response_type, origin) = (*response_type, origin.as_ref());
-        Manner { response_type, request_id: &caller.request_id, origin, closes: false }
+        let Self { response_type, cors, caller, compressed_from, .. } = self;
+        Manner {
+            response_type: *response_type,
+            request_id: &caller.request_id,
+            cors,
+            compressed_from: *compressed_from,
+            closes: false,
+        }
+    }
+
+    /// The upstream has said who may read the answer.
+    pub fn set_cors(&mut self, cors: &HeaderMap) {
+        if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
+            self.cors = cors.clone();
+        }
+    }
+
+    /// The upstream's path, and the client's headers.
+    pub fn get_asked(&self) -> get_policy::Asked<'_> {
+        get_policy::Asked { path: &self.engine_path, headers: &self.caller.headers }
+    }
+
+    /// The headers that let a page read the answer.
+    pub fn cors(&self) -> &HeaderMap {
+        &self.cors
     }
 
     /// The same for an operation that may be answered more than once.

@@ -17,6 +17,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_client_that_people_use", a_client_that_people_use),
     ("which_answers_are_streams", which_answers_are_streams),
     ("a_stream_to_the_letter", a_stream_to_the_letter),
+    ("old_clients_know_no_chunks", old_clients_know_no_chunks),
     ("streams_end_with_the_program", streams_end_with_the_program),
     ("whoever_goes_is_forgotten", whoever_goes_is_forgotten),
     ("a_token_that_expires_ends_a_stream", a_token_that_expires_ends_a_stream),
@@ -147,6 +148,32 @@ fn a_stream_to_the_letter(engines: &Engines) {
         let mut client = subscribe(&pillion, &written);
         let told = read_until(&mut client, "\"id\":7");
         assert!(told.contains("event: next\ndata: {\"data\":{\"later\":{\"output\":"), "{told}");
+    }
+}
+
+/// HTTP/1.0: the end of the connection is that of the stream.
+fn old_clients_know_no_chunks(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    let query = format!("{{ later(id: \"{}\") {{ id }} }}", uuid::Uuid::new_v4());
+    let in_url = percent_encoding::utf8_percent_encode(&query, percent_encoding::NON_ALPHANUMERIC);
+    let body = json!({ "query": query }).to_string();
+    let post = format!(
+        "POST /graphql HTTP/1.0\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let get = format!(
+        "GET /graphql?query={in_url} HTTP/1.0\r\nHost: a\r\nAccept: text/event-stream\r\nConnection: keep-alive\r\n\r\n"
+    );
+    for request in [post, get] {
+        let mut client = pillion.client();
+        client.send(request.as_bytes());
+        let answer = client.answer().expect("an answer");
+        assert_eq!(
+            (answer.status(), answer.header("transfer-encoding"), answer.header("content-length")),
+            (200, None, None)
+        );
+        assert_eq!(answer.text(), "event: next\ndata: {\"data\":{\"later\":null}}\n\nevent: complete\ndata:\n\n");
     }
 }
 

@@ -23,7 +23,9 @@ mod admin;
 mod canaries;
 mod clients;
 mod commands;
+mod compression;
 mod containers;
+mod cross_origin;
 mod drain;
 mod events;
 mod faults;
@@ -47,6 +49,7 @@ mod sockets;
 mod startup;
 mod streaming;
 mod traces;
+mod upstream_path;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,7 +84,9 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("canaries", canaries::TESTS),
         ("clients", clients::TESTS),
         ("commands", commands::TESTS),
+        ("compression", compression::TESTS),
         ("containers", containers::TESTS),
+        ("cross_origin", cross_origin::TESTS),
         ("drain", drain::TESTS),
         ("events", events::TESTS),
         ("faults", faults::TESTS),
@@ -105,6 +110,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),
         ("traces", traces::TESTS),
+        ("upstream_path", upstream_path::TESTS),
     ];
     let written = modules.into_iter().flat_map(|(module, tests)| {
         tests.iter().map(move |(name, test)| {

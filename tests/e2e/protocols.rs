@@ -113,6 +113,28 @@ fn tls_from_clients_and_to_the_engine(engines: &Engines) {
     let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(90_000));
     assert_eq!(client.post(&long).text(), r#"{"data":{"productById":{"name":"City bicycle"}}}"#);
 
+    // A body that is not held passes in pieces, over HTTP/2 as well.
+    let upstream = Scripted::start();
+    upstream.on_path("/graphql", Reply::json("{}"));
+    let (_front, port, authority) = with_tls(upstream.port);
+    let large = format!(r#"{{"x":"{}","query":"{{ a }}"}}"#, "x".repeat(12_000_000));
+    for http2 in [false, true] {
+        let (_handlers, setup) = shop(1);
+        let config = format!("upstream: {{tls_ca_file: '{}', http2: {http2}}}\n", authority.display());
+        let mut setup = setup.config(&config);
+        setup.upstream = format!("https://localhost:{port}");
+        let pillion = setup.start();
+        let url = format!("http://127.0.0.1:{}/graphql", pillion.port);
+        for client in [reqwest::Client::builder().http2_prior_knowledge(), reqwest::Client::builder().http1_only()] {
+            upstream.take_seen();
+            assert_eq!(post(client, &url, &large).1, 200, "http2: {http2}");
+            assert!(upstream.take_seen().iter().any(|seen| seen.body == large.as_bytes()), "http2: {http2}");
+        }
+        let ours = large.replace("{ a }", "{ count }");
+        assert_eq!(pillion.client().post(&ours).status(), 413, "http2: {http2}");
+        assert!(upstream.take_seen().iter().all(|seen| !seen.text().contains("count")), "http2: {http2}");
+    }
+
     // An authority that we do not know is no engine.
     let (other, _) = certificate();
     let (_handlers, setup) = shop(1);

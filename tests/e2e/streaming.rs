@@ -13,7 +13,9 @@ pub const TESTS: &[super::Test] = &[
     ("answers_stream", answers_stream),
     ("every_method_and_path", every_method_and_path),
     ("compressed_bodies_are_looked_into", compressed_bodies_are_looked_into),
-    ("large_bodies_are_refused_early", large_bodies_are_refused_early),
+    ("large_bodies_pass", large_bodies_pass),
+    ("large_bodies_with_an_action_are_refused", large_bodies_with_an_action_are_refused),
+    ("an_upstream_that_has_enough", an_upstream_that_has_enough),
     ("engines_answers_are_not_changed", engines_answers_are_not_changed),
 ];
 
@@ -155,27 +157,123 @@ fn compressed_bodies_are_looked_into(_: &Engines) {
     assert!(handlers.take_seen().is_empty());
 }
 
-fn large_bodies_are_refused_early(_: &Engines) {
+/// As large as it wants to be, in every framing, with nothing of it held.
+fn large_bodies_pass(_: &Engines) {
     let (engine, _handlers, pillion) = stage();
-    let mut client = pillion.client();
-    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 104857600\r\n\r\n");
-    let answer = client.answer().expect("an answer before any of the body");
-    assert_eq!((answer.status(), answer.header("connection")), (413, Some("close")));
-
-    let mut client = pillion.client();
-    client.send(b"POST /graphql HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 0x10_0000], b"\r\n"].concat();
-    for _ in 0..11 {
-        client.send(&chunk);
+    let length = 24 * 1024 * 1024;
+    let variables = "\"count { \\\" [".repeat(1024);
+    let first = body(length);
+    // Variables first, with an action's name in them and all that could be taken for the end of something.
+    let start = format!(
+        r#"{{"variables":{{"query":"{{ count }}","a":[{{"query":"\"count"}}],"{}":1}},"x":""#,
+        variables.replace('"', "\\\"")
+    );
+    let last = [start.as_bytes(), &first[30..length - 2], br#"","query":"{ a }"}"#].concat();
+    for body in [first, last] {
+        let json = [("Content-Type", "application/json"), ("X-Keep", "1")];
+        assert_eq!(pillion.client().request("POST", "/graphql", &json, &body).status(), 200);
+        let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-Keep: 1\r\n";
+        let mut client = pillion.client();
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
+        for chunk in body.chunks(100_003) {
+            client.send(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+        }
+        client.send(b"0\r\n\r\n");
+        assert_eq!(client.answer().expect("an answer").status(), 200);
+        // The connection goes on.
+        assert_eq!(client.ask("{ count }").text(), r#"{"data":{"count":1}}"#);
+        client.send(format!("{head}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len()).as_bytes());
+        assert_eq!(client.answer().expect("leave to go on").status(), 100);
+        client.send(&body);
+        assert_eq!(client.answer().expect("an answer").status(), 200);
+        let seen = engine.take_seen();
+        let seen: Vec<_> = seen.iter().filter(|seen| seen.header("x-keep").is_some()).collect();
+        assert!(seen.len() == 3 && seen.iter().all(|seen| seen.body == body), "{} came", seen.len());
     }
-    assert!(client.answer().is_none_or(|answer| answer.status() == 413));
-    assert!(client.is_closed());
-
-    // Elsewhere there is no limit.
+    let memory = pillion.metric("process_resident_memory_bytes");
+    assert!(memory < 150.0 * 1024.0 * 1024.0, "{memory} bytes");
+    assert_eq!(pillion.metric("pillion_buffered_bytes"), 0.0);
+    // An upload, whatever its file holds.
+    let part = |name: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+    let upload = |document: &str| {
+        let operations = format!("{}{{\"query\":\"{document}\"}}\r\n{}", part("operations"), part("0\"; filename=\"a"));
+        [operations.as_bytes(), &b"{ count } ".repeat(2 * 1024 * 1024), b"\r\n--x--\r\n"].concat()
+    };
+    let form = [("Content-Type", "multipart/form-data; boundary=x")];
+    assert_eq!(pillion.client().request("POST", "/graphql", &form, &upload("{ a }")).status(), 200);
+    assert!(engine.take_seen().iter().any(|seen| seen.body == upload("{ a }")));
+    let refused = pillion.client().request("POST", "/graphql", &form, &upload("{ count }"));
+    assert!(refused.status() == 415 && refused.text().contains("application/json"), "{}", refused.text());
+    assert!(engine.take_seen().is_empty());
+    // Elsewhere nothing is looked at.
     engine.on_path("/upload", Reply::json("{}"));
     let large = vec![b'x'; 20 * 1024 * 1024];
     assert_eq!(pillion.client().request("POST", "/upload", &[], &large).status(), 200);
     assert!(engine.take_seen().iter().any(|seen| seen.body == large));
+}
+
+/// Wherever it stands: the upstream has never got all of the request.
+fn large_bodies_with_an_action_are_refused(_: &Engines) {
+    let (engine, handlers, pillion) = stage();
+    let filling = "x".repeat(12 * 1024 * 1024);
+    let json = [("Content-Type", "application/json")];
+    for body in [
+        format!(r#"{{"query":"{{ count }}","x":"{filling}"}}"#),
+        format!(r#"{{"x":"{filling}","query":"{{ count }}"}}"#),
+        format!(r#"{{"x":"{filling}","qu\u0065ry":"{{ \u0063ount }}"}}"#),
+        format!(r#"[{{"query":"{{ a }}"}},{{"x":"{filling}","query":"{{ a count }}"}}]"#),
+        format!(r#"{{"query":"{{ a }}","x":"{filling}","query":"{{ count }}"}}"#),
+    ] {
+        let answer = pillion.client().request("POST", "/graphql", &json, body.as_bytes());
+        assert_eq!((answer.status(), answer.header("connection")), (413, Some("close")), "{}", &body[..20]);
+        assert!(answer.text().contains("a request with an action in it must not be larger than 10485760 bytes"));
+    }
+    // In chunks, of which nobody knows how many there will be.
+    let mut client = pillion.client();
+    client.send(
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 0x10_0000], b"\r\n"].concat();
+    for _ in 0..11 {
+        client.send(&chunk);
+    }
+    client.send(b"13\r\n{\"query\":\"{count}\"}\r\n0\r\n\r\n");
+    assert!(client.answer().is_none_or(|answer| answer.status() == 413));
+    assert!(client.is_closed());
+    // A compressed body is opened so far only.
+    let headers = [json[0], ("Content-Encoding", "gzip")];
+    for (body, status) in [
+        (format!(r#"{{"query":"{{ a }}","x":"{filling}"}}"#), 200),
+        (format!(r#"{{"query":"{{ count }}","x":"{filling}"}}"#), 413),
+        (format!(r#"{{"x":"{filling}","query":"{{ a }}"}}"#), 413),
+    ] {
+        let answer = pillion.client().request("POST", "/graphql", &headers, &gzip(body.as_bytes()));
+        assert_eq!(answer.status(), status, "{}", answer.text());
+    }
+    let seen = engine.take_seen();
+    assert!(seen.len() == 1 && seen[0].header("content-encoding").is_some(), "{}", seen.len());
+    assert!(handlers.take_seen().is_empty());
+    assert_eq!(pillion.metric("pillion_buffered_bytes"), 0.0);
+}
+
+/// An upstream may refuse a body before it has read all of it.
+fn an_upstream_that_has_enough(_: &Engines) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let Ok(Some(_)) = super::harness::message::read_head(&mut stream) else { return };
+                let _ = stream.write_all(b"HTTP/1.1 413 Enough\r\nContent-Length: 2\r\n\r\nno");
+                std::thread::sleep(Duration::from_secs(2));
+            });
+        }
+    });
+    let handlers = Scripted::start();
+    let pillion = Setup::before(port).with_shop(handlers.port).start();
+    let answer =
+        pillion.client().request("POST", "/graphql", &[("Content-Type", "application/json")], &body(30_000_000));
+    assert_eq!((answer.status(), answer.text().as_str()), (413, "no"));
 }
 
 fn engines_answers_are_not_changed(_: &Engines) {

@@ -10,6 +10,8 @@ export default {
     host: "127.0.0.1",
     port: Number(process.env.PORT),
     graphqlPath: "/graphql",
+    // It refuses GET by itself.
+    graphqlOverGET: process.env.GRAPHQL_OVER_GET !== "false",
     watch: false,
     websockets: true,
   },

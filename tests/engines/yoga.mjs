@@ -16,8 +16,20 @@ const likeAsyncGraphql = {
   }),
 };
 
+// Apollo's rule against cross-site request forgery: a request that a page could send without a preflight is refused.
+const csrfPrevention = {
+  onRequest({ request, endResponse, fetchAPI }) {
+    const isSimple = /^(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)/.test(request.headers.get("content-type") ?? "text/plain");
+    const isNamed = ["x-apollo-operation-name", "apollo-require-preflight"].some((name) => request.headers.get(name));
+    if (request.method !== "OPTIONS" && isSimple && !isNamed) {
+      const message = "This operation has been blocked as a potential cross-site request forgery (CSRF).";
+      endResponse(fetchAPI.Response.json({ errors: [{ message }] }, { status: 400 }));
+    }
+  },
+};
+
 const yoga = createYoga({
-  plugins: [useDeferStream(), likeAsyncGraphql],
+  plugins: [useDeferStream(), likeAsyncGraphql, ...(process.env.CSRF_PREVENTION === "true" ? [csrfPrevention] : [])],
   graphqlEndpoint: "/graphql",
   logging: false,
   landingPage: false,
