@@ -712,6 +712,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         socket_message_bytes_max: values.bytes("limits.socket_message_bytes", mistakes),
         plan_cache_bytes_max: values.bytes("limits.plan_cache_bytes", mistakes),
         introspection_bytes_max: values.bytes("limits.introspection_bytes", mistakes),
+        introspection_depth_max: values.count("limits.introspection_depth", mistakes),
         template_bytes_max: values.bytes("limits.template_bytes", mistakes),
         schema_cache_bytes_max: values.bytes("limits.schema_cache_bytes", mistakes),
         request_timeout: values.duration("limits.request_timeout", mistakes),

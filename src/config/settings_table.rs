@@ -315,6 +315,8 @@ pub const SETTINGS: &[Setting] = &[
         "Memory for plans of documents that were seen before."),
     setting("limits.introspection_bytes", None, &["PILLION_LIMITS_INTROSPECTION_BYTES"], Kind::Bytes, Some("32MiB"),
         "An answer to introspection: the engine's to Pillion, and Pillion's to a client."),
+    setting("limits.introspection_depth", None, &["PILLION_LIMITS_INTROSPECTION_DEPTH"], Kind::Count, Some("2"),
+        "How many of fields, interfaces, possibleTypes and inputFields may stand within one another in introspection: each\nmultiplies the response by the size of the schema. graphql-js refuses a third as well."),
     setting("limits.schema_cache_bytes", None, &["PILLION_LIMITS_SCHEMA_CACHE_BYTES"], Kind::Bytes, Some("128MiB"),
         "Memory for the engine's schema as different roles see it."),
     setting("limits.request_timeout", None, &["PILLION_LIMITS_REQUEST_TIMEOUT"], Kind::Duration, Some("70s"),

@@ -103,7 +103,9 @@ pub fn allow(
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };
     let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
-    let compiled = plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables));
+    let depth_max = snapshot.limits.introspection_depth_max;
+    let compiled =
+        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, depth_max));
     let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
     Ok(Allowed { calls, introspections })
 }

@@ -30,10 +30,12 @@ pub async fn run(running: &Running<'_>, introspection: &Arc<Introspection>) -> R
 /// # Errors
 /// None but a defect of ours, and a schema larger than memory.
 pub fn full_result(merged: &MergedSchema) -> Result<String, String> {
-    let document = document::parse(&document_text(0), &Limits::default()).map_err(|error| error.to_string())?;
+    let limits = Limits::default();
+    let document = document::parse(&document_text(0), &limits).map_err(|error| error.to_string())?;
     let operation = document.operation(None).map_err(|error| error.to_string())?;
     let fields: Vec<_> = root_fields(&document, operation, "").into_iter().cloned().collect();
-    let compiled = introspect::compile(&document, &fields, &Variables::new()).map_err(|error| error.to_string())?;
+    let compiled = introspect::compile(&document, &fields, &Variables::new(), limits.introspection_depth_max)
+        .map_err(|error| error.to_string())?;
     let schema = introspect::execute(&merged.role_schema, &compiled, usize::MAX).map_err(|error| error.to_string())?;
     Ok(format!("{{\"data\":{{\"__schema\":{schema}}}}}\n"))
 }

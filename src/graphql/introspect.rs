@@ -48,7 +48,10 @@ struct Selected {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// Lists within lists: each multiplies the answer by the size of the schema.
-    #[error("introspection is nested too deeply: at most {max} lists within one another are answered")]
+    #[error(
+        "Maximum introspection depth exceeded: at most {max} of fields, interfaces, possibleTypes and inputFields are \
+         answered within one another"
+    )]
     TooDeep {
         /// The limit.
         max: usize,
@@ -61,8 +64,9 @@ pub enum IntrospectionError {
     },
 }
 
-/// The lists of a document within one another. Tools ask for four.
-pub const LISTS_MAX: usize = 20;
+/// The lists that lead from a type to further types, and so from one list into the next, as graphql-js's
+/// `MaxIntrospectionDepthRule` has them.
+const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
 /// The types of introspection that have fields.
 #[derive(Clone, Copy)]
@@ -87,45 +91,44 @@ impl MetaType {
         }
     }
 
-    /// Each field, what its value is made of, and whether that is a list.
-    fn fields(self) -> &'static [(&'static str, Option<(MetaType, bool)>)] {
-        const ONE_TYPE: Option<(MetaType, bool)> = Some((MetaType::Type, false));
-        const TYPES: Option<(MetaType, bool)> = Some((MetaType::Type, true));
-        const INPUTS: Option<(MetaType, bool)> = Some((MetaType::InputValue, true));
+    /// Each field, and what its value is made of.
+    fn fields(self) -> &'static [(&'static str, Option<MetaType>)] {
+        const TYPE: Option<MetaType> = Some(MetaType::Type);
+        const INPUTS: Option<MetaType> = Some(MetaType::InputValue);
         match self {
             Self::Schema => &[
                 ("description", None),
-                ("types", TYPES),
-                ("queryType", ONE_TYPE),
-                ("mutationType", ONE_TYPE),
-                ("subscriptionType", ONE_TYPE),
-                ("directives", Some((MetaType::Directive, true))),
+                ("types", TYPE),
+                ("queryType", TYPE),
+                ("mutationType", TYPE),
+                ("subscriptionType", TYPE),
+                ("directives", Some(MetaType::Directive)),
             ],
             Self::Type => &[
                 ("kind", None),
                 ("name", None),
                 ("description", None),
                 ("specifiedByURL", None),
-                ("fields", Some((MetaType::Field, true))),
-                ("interfaces", TYPES),
-                ("possibleTypes", TYPES),
-                ("enumValues", Some((MetaType::EnumValue, true))),
+                ("fields", Some(MetaType::Field)),
+                ("interfaces", TYPE),
+                ("possibleTypes", TYPE),
+                ("enumValues", Some(MetaType::EnumValue)),
                 ("inputFields", INPUTS),
-                ("ofType", ONE_TYPE),
+                ("ofType", TYPE),
                 ("isOneOf", None),
             ],
             Self::Field => &[
                 ("name", None),
                 ("description", None),
                 ("args", INPUTS),
-                ("type", ONE_TYPE),
+                ("type", TYPE),
                 ("isDeprecated", None),
                 ("deprecationReason", None),
             ],
             Self::InputValue => &[
                 ("name", None),
                 ("description", None),
-                ("type", ONE_TYPE),
+                ("type", TYPE),
                 ("defaultValue", None),
                 ("isDeprecated", None),
                 ("deprecationReason", None),
@@ -146,7 +149,8 @@ impl MetaType {
     }
 }
 
-/// Compiles a validated root field, `__schema` or `__type`, in all its occurrences.
+/// Compiles a validated root field, `__schema` or `__type`, in all its occurrences. At most `depth_max` of the lists
+/// that lead to further types may stand within one another.
 ///
 /// # Errors
 /// [`IntrospectionError::TooDeep`].
@@ -154,9 +158,10 @@ pub fn compile(
     document: &Document,
     fields: &[Node<Field>],
     variables: &Variables,
+    depth_max: usize,
 ) -> Result<Introspection, IntrospectionError> {
     let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
-    let compiler = Compiler { document, variables, condition: &condition };
+    let compiler = Compiler { document, variables, condition: &condition, depth_max };
     let occurrences: Vec<&Node<Field>> = fields.iter().collect();
     let first = occurrences.first();
     let (root, meta_type) = match first.map(|field| field.name.as_str()) {
@@ -166,13 +171,14 @@ pub fn compile(
         }
         _ => (Root::Schema, MetaType::Schema),
     };
-    Ok(Introspection { root, selected: compiler.select(meta_type, &occurrences, LISTS_MAX)? })
+    Ok(Introspection { root, selected: compiler.select(meta_type, &occurrences, depth_max)? })
 }
 
 struct Compiler<'c> {
     document: &'c Document,
     variables: &'c Variables,
     condition: Condition<'c>,
+    depth_max: usize,
 }
 
 impl Compiler<'_> {
@@ -180,7 +186,7 @@ impl Compiler<'_> {
         &self,
         meta_type: MetaType,
         fields: &[&Node<Field>],
-        lists_left: usize,
+        depth_left: usize,
     ) -> Result<Vec<Selected>, IntrospectionError> {
         let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
         let mut visited = HashSet::new();
@@ -196,11 +202,11 @@ impl Compiler<'_> {
             let (name, of) = found.copied().unwrap_or(("__typename", None));
             let inner = match of {
                 None => Vec::new(),
-                Some((of, false)) => self.select(of, &fields, lists_left)?,
-                Some((of, true)) => {
-                    let left = lists_left.checked_sub(1).ok_or(IntrospectionError::TooDeep { max: LISTS_MAX })?;
-                    self.select(of, &fields, left)?
+                Some(of) if NESTING_LISTS.contains(&name) => {
+                    let max = self.depth_max;
+                    self.select(of, &fields, depth_left.checked_sub(1).ok_or(IntrospectionError::TooDeep { max })?)?
                 }
+                Some(of) => self.select(of, &fields, depth_left)?,
             };
             let include_deprecated = self.argument(first, "includeDeprecated") == Some(Value::Bool(true));
             selected.push(Selected { key: format!("\"{response_name}\":"), name, include_deprecated, selected: inner });

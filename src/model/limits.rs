@@ -63,6 +63,9 @@ pub struct Limits {
     pub plan_cache_bytes_max: usize,
     /// Bytes of an answer to introspection: the engine's to us, and ours to a client.
     pub introspection_bytes_max: usize,
+    /// Lists of fields, interfaces, possible types or input fields within one another in introspection: each multiplies
+    /// the response by the size of the schema.
+    pub introspection_depth_max: usize,
     /// Bytes that the schemas of the engine take, as different callers see it. Beyond it those that have not been used
     /// for the longest time are forgotten.
     pub schema_cache_bytes_max: usize,
@@ -104,6 +107,7 @@ impl Default for Limits {
             socket_message_bytes_max: MIB,
             plan_cache_bytes_max: 16 * MIB,
             introspection_bytes_max: 32 * MIB,
+            introspection_depth_max: 2,
             schema_cache_bytes_max: 128 * MIB,
             request_timeout: Duration::from_secs(70),
         }

@@ -65,7 +65,10 @@ fn reference(full: &Value, requests: &[(String, Value)]) -> (Value, Vec<Value>) 
 
 /// Every engine with the actions that suit it, and the roles of those.
 fn stages(engines: &Engines) -> [(&'static str, Pillion, &'static [&'static str]); 4] {
-    let start = |engine, actions| setup(engine, actions).start().wait_until_ready();
+    // Deeper than anybody asks, to see more of what may be asked.
+    let start = |engine, actions| {
+        setup(engine, actions).config("limits: {introspection_depth: 20}\n").start().wait_until_ready()
+    };
     let shop: &[&str] = &["admin", "customer", "guest", "boss", "nobody"];
     let supplies: &[&str] = &["admin", "clerk", "customer", "nobody"];
     [
