@@ -11,6 +11,7 @@ use pingora::protocols::http::ServerSession;
 use url::form_urlencoded;
 
 use crate::config::settings::JobStore;
+use crate::execute::snapshot::Snapshot;
 use crate::execute::{World, guarded_call};
 
 /// Answers on the admin listener.
@@ -85,7 +86,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// What readiness hangs on, and what is worth knowing about it: a line each.
 fn details(world: &World) -> String {
     let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
-    let actions = world.snapshot.load().schema.actions.len();
+    let snapshot = world.snapshot.load();
+    let actions = snapshot.schema.actions.len();
+    let schema = schema_state(&snapshot);
     let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
         (Ok(_), JobStore::Postgres(_)) => "PostgreSQL".into(),
@@ -98,8 +101,31 @@ fn details(world: &World) -> String {
         Some(Ok(())) => "loaded anew".into(),
         Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
     };
-    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\nconfiguration: {configuration}\n")
+    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\nconfiguration: {configuration}\n{schema}")
 }
+
+/// Why the schema of the upstream is not known, a line for each role.
+fn schema_state(snapshot: &Snapshot) -> String {
+    if !snapshot.merges_introspection {
+        return "upstream.schema: not asked for, because of the setting `introspection`\n".into();
+    }
+    let line = |(role, reason): (String, String)| {
+        let reason: String = reason.chars().take(REASON_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        format!(
+            "upstream.schema: not known for the role {role:?}, so that what was known before counts, or else introspection \
+             and validation are left to the upstream: {reason}\n"
+        )
+    };
+    let failures: String = snapshot.engine_schemas.failures().into_iter().map(line).collect();
+    match failures.as_str() {
+        "" if snapshot.engine_schemas.is_empty() => "upstream.schema: not asked for yet\n".into(),
+        "" => "upstream.schema: ok\n".into(),
+        _ => failures,
+    }
+}
+
+/// Characters of a reason, which may be the upstream's own words.
+const REASON_MAX: usize = 1_000;
 
 #[async_trait]
 impl ServeHttp for Admin {

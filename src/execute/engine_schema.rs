@@ -4,6 +4,7 @@
 //! by its content; for whom it answered what is kept by role.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,8 @@ pub struct EngineSchemas {
     /// What a caller's schema depends on beside his role.
     varies_by: Vec<HeaderName>,
     hasher: RandomState,
+    /// Why the schema is not known to a role, since it was last asked for.
+    failures: Mutex<BTreeMap<String, String>>,
 }
 
 /// What one kind of caller is known to see.
@@ -85,6 +88,9 @@ const MEMORY_PER_BYTE: u64 = 2;
 
 /// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
 const CALLERS_MAX: usize = 1_000;
+
+/// Roles whose failure is remembered, for people who look.
+const FAILURES_MAX: usize = 10;
 
 /// How soon the engine may be asked again for the same kind of caller on our own account.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -186,6 +192,30 @@ impl EngineSchemas {
             callers: Cache::new(CALLERS_MAX),
             varies_by,
             hasher: RandomState::new(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The roles for whom the last answer gave no schema, each with the reason; not all of them if there are many.
+    #[must_use]
+    pub fn failures(&self) -> BTreeMap<String, String> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has no schema been seen yet?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_content.is_empty()
+    }
+
+    fn note_failure(&self, role: &str, failure: Option<&SchemaError>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(error) if failures.len() < FAILURES_MAX || failures.contains_key(role) => {
+                failures.insert(role.to_owned(), error.to_string());
+            }
+            Some(_) => {}
+            None => drop(failures.remove(role)),
         }
     }
 
@@ -297,6 +327,7 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> 
     world.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
     world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
+    snapshot.engine_schemas.note_failure(&asker.role, found.as_ref().err());
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {

@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Text that is borrowed where it can be; inside an `Option`, `Cow` alone would always copy.
 #[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// Some upstreams answer null for what they do not know.
+fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
 
 #[derive(Deserialize)]
 pub(super) struct Answer<'a> {
@@ -86,7 +91,7 @@ pub(super) struct IntrospectionField<'a> {
     pub(super) args: Vec<IntrospectionInput<'a>>,
     #[serde(rename = "type")]
     pub(super) ty: IntrospectionTypeRef<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub(super) is_deprecated: bool,
     pub(super) deprecation_reason: Option<Text<'a>>,
 }
@@ -100,7 +105,7 @@ pub(super) struct IntrospectionInput<'a> {
     #[serde(rename = "type")]
     pub(super) ty: IntrospectionTypeRef<'a>,
     pub(super) default_value: Option<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub(super) is_deprecated: bool,
     pub(super) deprecation_reason: Option<Text<'a>>,
 }
@@ -111,7 +116,7 @@ pub(super) struct IntrospectionEnumValue<'a> {
     #[serde(borrow)]
     pub(super) name: Text<'a>,
     pub(super) description: Option<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub(super) is_deprecated: bool,
     pub(super) deprecation_reason: Option<Text<'a>>,
 }
@@ -122,11 +127,11 @@ pub(super) struct IntrospectionDirective<'a> {
     #[serde(borrow)]
     pub(super) name: Text<'a>,
     pub(super) description: Option<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub(super) is_repeatable: bool,
     pub(super) locations: Vec<Text<'a>>,
     pub(super) args: Vec<IntrospectionInput<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub(super) is_deprecated: bool,
     pub(super) deprecation_reason: Option<Text<'a>>,
 }

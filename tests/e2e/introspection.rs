@@ -23,6 +23,7 @@ pub const TESTS: &[super::Test] = &[
     ("answers_have_a_size", answers_have_a_size),
     ("a_schema_that_changes", a_schema_that_changes),
     ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
+    ("a_null_boolean_is_false_and_a_lost_schema_is_told", a_null_boolean_is_false_and_a_lost_schema_is_told),
     ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
     ("names_that_clash_with_an_engine_that_comes_later", names_that_clash_with_an_engine_that_comes_later),
     ("prefixes_settle_it", prefixes_settle_it),
@@ -459,6 +460,42 @@ fn older_engines_are_asked_in_older_words(_: &Engines) {
         } })
     );
     assert_eq!(pillion.metric("pillion_upstream_introspections_total{outcome=\"success\"}"), 2.0);
+}
+
+/// Some upstreams answer null for the booleans of introspection that they do not know. Whatever else is wrong with the
+/// answer stands where operators look.
+fn a_null_boolean_is_false_and_a_lost_schema_is_told(_: &Engines) {
+    let upstream = Scripted::start();
+    let answer = |deprecated: &str, fields: &str| {
+        let argument = format!(
+            r#"{{"name":"n","type":{{"kind":"SCALAR","name":"Int"}},"defaultValue":null,"isDeprecated":{deprecated}}}"#
+        );
+        let field = format!(
+            r#"{{"name":"rows","args":[{argument}],"type":{{"kind":"SCALAR","name":"Int"}},"isDeprecated":{deprecated}}}"#
+        );
+        let query = format!(r#"{{"kind":"OBJECT","name":"Query","interfaces":[],"{fields}":[{field}]}}"#);
+        let value = format!(r#"{{"name":"OLD","isDeprecated":{deprecated},"deprecationReason":null}}"#);
+        let enumeration = format!(r#"{{"kind":"ENUM","name":"Age","enumValues":[{value}]}}"#);
+        let int = r#"{"kind":"SCALAR","name":"Int"}"#;
+        let directive = format!(
+            r#"{{"name":"skip","locations":["FIELD"],"args":[],"isRepeatable":{deprecated},"isDeprecated":{deprecated}}}"#
+        );
+        format!(
+            r#"{{"data":{{"__schema":{{"queryType":{{"name":"Query"}},"types":[{query},{enumeration},{int}],"directives":[{directive}]}}}}}}"#
+        )
+    };
+    upstream.on_path("/graphql", Reply::json(&answer("null", "fields")));
+    let pillion = setup(upstream.port, "shop").config("upstream: {probe_interval: 100ms}\n").start().wait_until_ready();
+    let shown = ask(&pillion, "admin", "{ __type(name: \"Query\") { fields { name isDeprecated } } }", &Value::Null);
+    let fields = &shown["data"]["__type"]["fields"];
+    assert_eq!(fields[0], json!({ "name": "rows", "isDeprecated": false }), "{shown}");
+    assert!(fields.as_array().is_some_and(|fields| fields.len() > 1), "{shown}");
+    assert!(pillion.admin("/readyz?verbose").1.ends_with("upstream.schema: ok\n"));
+    upstream.on_path("/graphql", Reply::json(&answer("false", "nothing")));
+    ask(&pillion, "clerk", "{ __type(name: \"Query\") { fields { name } } }", &Value::Null);
+    let details = pillion.admin("/readyz?verbose").1;
+    assert!(details.contains("upstream.schema: not known for the role \"clerk"), "{details}");
+    assert!(details.contains("the schema is incomplete: the type Query has no fields"), "{details}");
 }
 
 fn answers_have_a_size(engines: &Engines) {
