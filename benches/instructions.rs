@@ -256,6 +256,7 @@ fn masked(known: &'static Known) -> Masked {
         other_types: true,
         operation_directives: true,
         drops_directive: |_| false,
+        never: &[],
     };
     black_box(mask(black_box(&known.document), operation, "Query", &keep).expect("a document"))
 }

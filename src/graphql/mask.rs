@@ -23,6 +23,8 @@ pub struct Keep<'k> {
     pub operation_directives: bool,
     /// Directives that go wherever they stand, by name.
     pub drops_directive: fn(&str) -> bool,
+    /// What does not stay wherever it stands.
+    pub never: &'k [Range<usize>],
 }
 
 /// A masked document.
@@ -59,7 +61,7 @@ pub fn mask(
         document,
         root_type,
         keep,
-        blanks: Vec::new(),
+        blanks: keep.never.to_vec(),
         root_fragments: HashMap::new(),
         cut_fragments: HashSet::new(),
         uses: Uses::without(document, keep.drops_directive),

@@ -5,6 +5,7 @@ use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition, ObjectTy
 use apollo_compiler::{Name, Node, Schema};
 
 use super::client_schema::{EngineSchema, built_in};
+use super::nested_roots;
 use super::plan::RootTypes;
 use super::schema::{PLACEHOLDER, RoleSchema};
 use crate::model::action::{OperationKind, Places};
@@ -102,7 +103,12 @@ pub fn merge(
     }
     let mut merged = engine.schema.clone();
     for kind in KINDS {
-        add_root_fields(&mut merged, &own.schema, kind);
+        if add_root_fields(&mut merged, &own.schema, kind)
+            && let Some(root) = root_of(&engine.schema.schema_definition, kind)
+            && let Some(object) = engine.schema.get_object(root)
+        {
+            nested_roots::separate(&mut merged, object);
+        }
     }
     for (name, definition) in own_types(&own.schema) {
         merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&engine.schema, definition, types));
@@ -188,10 +194,10 @@ fn has_fields(root: &ObjectType) -> bool {
     own_fields(root).next().is_some()
 }
 
-/// Adds to a root of the engine, or makes the root that the engine does not have.
-fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) {
+/// Adds to a root of the engine, or makes the root that the engine does not have. Is there anything to add?
+fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bool {
     let ours = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
-    let Some(ours) = ours.filter(|ours| has_fields(ours)) else { return };
+    let Some(ours) = ours.filter(|ours| has_fields(ours)) else { return false };
     match root_of(&merged.schema_definition, kind).cloned() {
         Some(root) => {
             if let Some(ExtendedType::Object(object)) = merged.types.get_mut(&root) {
@@ -210,6 +216,7 @@ fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) {
             }
         }
     }
+    true
 }
 
 /// An object of the actions with the fields of its relationships, as far as the engine shows their rows to this role.

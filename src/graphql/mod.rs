@@ -12,6 +12,7 @@ pub mod mask;
 pub mod merge;
 pub mod merge_schema;
 pub mod own_part;
+mod nested_roots;
 pub mod plan;
 pub mod print_schema;
 pub mod related;

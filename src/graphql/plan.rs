@@ -9,6 +9,7 @@ use apollo_compiler::ast::{self, Field, OperationDefinition};
 use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
 use super::document::{Document, Mistake, kind_of};
 use super::mask::{FragmentBelowRoot, Keep, mask};
+use super::nested_roots;
 use super::own_part::{self, Cut, UpstreamDirective};
 use super::selection::{Selected, Selector, is_conditional};
 use crate::model::action::{Action, ActionSchema, OperationKind};
@@ -284,7 +285,7 @@ pub fn plan(
 pub struct Concern {
     /// Is an action among the root fields?
     pub action: bool,
-    /// Is `__schema` or `__type` among them?
+    /// Is `__schema` or `__type` among them, or a fragment on a type that is known from there alone?
     pub introspection: bool,
 }
 
@@ -316,7 +317,9 @@ pub fn concern(
         action: schema.action(kind, &field.name).is_some(),
         introspection: is_introspection(kind, &field.name),
     };
-    fields.into_iter().map(of_field).fold(Concern::default(), Concern::or)
+    // The upstream knows nothing of the types that only our answer to introspection has.
+    let introspection = !nested_roots::suffixes(document, roots).is_empty();
+    fields.into_iter().map(of_field).fold(Concern { action: false, introspection }, Concern::or)
 }
 
 /// <https://spec.graphql.org/September2025/#sec-Schema-Introspection>
@@ -469,6 +472,7 @@ impl Planner<'_> {
     }
 
     fn mask_parts(&self, plan: &mut Plan, collected: &CollectedFields<'_>) -> Result<(), PlanError> {
+        let suffixes = nested_roots::suffixes(self.document, self.surroundings.roots);
         for index in 0..plan.parts.len() {
             let own: HashSet<&str> = collected
                 .keys()
@@ -485,6 +489,7 @@ impl Planner<'_> {
                     other_types: true,
                     operation_directives: true,
                     drops_directive: is_incremental,
+                    never: &suffixes,
                 },
             )?;
             if let Some(part) = plan.parts.get_mut(index) {
@@ -508,6 +513,7 @@ impl Planner<'_> {
             other_types: false,
             operation_directives: false,
             drops_directive: |_| false,
+            never: &[],
         };
         let masked = mask(self.document, self.operation, self.root_type, &keep)?;
         plan.own_variables = masked.variables;

@@ -2,6 +2,8 @@
 
 use aho_corasick::{AhoCorasick, MatchKind, PatternID};
 
+use super::nested_roots;
+
 /// Looks for the names of actions, and for introspection, in raw bytes.
 #[derive(Debug)]
 pub struct Scanner {
@@ -15,7 +17,7 @@ pub struct Scanner {
 pub enum Sighting {
     /// Nothing of ours is.
     Nothing,
-    /// `__schema` or `__type` may be.
+    /// `__schema`, `__type` or a type that is known from there alone may be.
     Introspection,
     /// An action may be.
     Action,
@@ -26,7 +28,7 @@ const ESCAPE: &[u8] = br"\u";
 
 /// The patterns after the actions' names. The last is there so that it is not taken for `__type`: most documents have
 /// it.
-const OTHERS: [&[u8]; 4] = [ESCAPE, b"__schema", b"__type", b"__typename"];
+const OTHERS: [&[u8]; 5] = [ESCAPE, b"__schema", b"__type", nested_roots::SUFFIX.as_bytes(), b"__typename"];
 
 /// What a pattern is.
 enum Found {
@@ -90,7 +92,7 @@ impl Scanner {
         match pattern.as_usize().checked_sub(self.actions) {
             None => Found::Action,
             Some(0) => Found::Escape,
-            Some(1 | 2) => Found::Introspection,
+            Some(1..=3) => Found::Introspection,
             Some(_) => Found::TypeName,
         }
     }
