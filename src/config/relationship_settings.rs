@@ -4,6 +4,7 @@ use apollo_compiler::Node as Syntax;
 use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
 
 use super::yaml::{Fields, Node};
+use crate::graphql::diagnostics;
 use crate::model::source::{Diagnostic, Place};
 use crate::model::types::{Lookup, LookupPiece};
 
@@ -51,7 +52,9 @@ pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Vec<Relation
 fn parse_lookup(text: &str) -> Result<Lookup, String> {
     let source = format!("{{{text}}}");
     let document = ast::Document::parse(source.as_str(), "lookup").map_err(|failed| {
-        failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
+        // The last brace is ours.
+        let written = source.strip_suffix('}').unwrap_or_default();
+        failed.errors.iter().next().map_or_else(String::new, |found| diagnostics::message(written, found.error, None))
     })?;
     let field = match document.definitions.as_slice() {
         [Definition::OperationDefinition(operation)] => match operation.selection_set.as_slice() {

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 
 use super::sdl_directives::{self, Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
+use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
 use crate::model::source::{Diagnostic, Place, Source};
 use crate::model::types::{
@@ -55,7 +56,8 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Ve
         Err(failed) => {
             mistakes.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
                 let place = diagnostic.error.location().map(|span| Place::at_offset(source, span.offset()));
-                Diagnostic::error(place, diagnostic.error.to_string(), "correct the GraphQL")
+                let message = diagnostics::message(&source.text, diagnostic.error, None);
+                Diagnostic::error(place, message, "correct the GraphQL")
             }));
             return;
         }

@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use super::prepared::{CachedPlan, Prepared};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use crate::graphql::coerce::{CoerceError, coerce_argument_values, coerce_variable_values};
+use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
 use crate::graphql::plan::{CallKind, PlannedCall};
 use crate::graphql::schema::result_arguments;
 use crate::graphql::selection::{Selected, Selector};
+use crate::graphql::value_error::CoerceError;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::session::Session;
@@ -81,7 +82,7 @@ pub fn allow(
 ) -> Result<Allowed, Refusal> {
     let types = &snapshot.schema.types;
     let CachedPlan { plan, operation, .. } = plan;
-    let located = |error: CoerceError| Refusal::of_value(error, &prepared.document.text);
+    let located = |error: CoerceError| Refusal::of_value(snapshot.dialect, error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let allow_one = |call: &PlannedCall| {
         // Validation has refused this already; the permission is checked again where the call is made possible.

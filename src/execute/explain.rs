@@ -83,6 +83,7 @@ pub fn explain(
     cached.validate(snapshot, session.role())?;
     if let Some(merged) = merged {
         cached.validate_whole(snapshot, &prepared.document, merged)?;
+        cached.check_variables(snapshot, &prepared.document, merged, &request.variables)?;
     }
     let allowed = calls::allow(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;

@@ -313,7 +313,8 @@ async fn journey(
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
     ended(&mut clock, "plan", &phases.plan);
-    let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan };
+    let variables = &request.variables;
+    let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan, variables };
     match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
         Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),

@@ -5,20 +5,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apollo_compiler::Node;
-use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal};
+use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal, VariableDefinition};
 use serde_json::value::RawValue;
 
 use super::engine_schema::MergedSchema;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use crate::graphql::collect_fields::condition_variables;
+use crate::graphql::collect_fields::{condition_variables, root_fields};
 use crate::graphql::document::{self, Document, DocumentError, kind_of};
 use crate::graphql::plan::{self, Concern, Plan, Surroundings};
 use crate::graphql::size;
 use crate::graphql::validate;
+use crate::graphql::variables::check_variables;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::limits::Limits;
+use crate::model::response::Dialect;
+use crate::model::types::BUILT_IN_SCALARS;
 
 /// A parsed document.
 pub struct Prepared {
@@ -49,6 +52,11 @@ pub struct CachedPlan {
     pub plan: Plan,
     /// The operation it plans.
     pub operation: Node<OperationDefinition>,
+    /// Is there anything in what has to be valid that the actions alone do not tell? Root fields of the upstream, even
+    /// if they are skipped, relationships, other operations.
+    pub concerns_upstream: bool,
+    /// The variables that no action uses, or whose types the actions do not tell.
+    upstream_variables: Vec<Node<VariableDefinition>>,
     /// Our part, for each kind of role.
     by_role: Mutex<HashMap<String, Result<(), Refusal>>>,
     /// All of it, by the id of the merged schema.
@@ -128,7 +136,22 @@ impl Prepared {
         };
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
             .map_err(|error| Refusal::of_plan(error, &self.document.text))?;
+        // Of a type that only the upstream defines, nothing is known but from the merged schema.
+        let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || snapshot.schema.types.get(ty).is_some();
+        let is_own = |variable: &VariableDefinition| {
+            plan.own_variables.iter().any(|own| variable.name == own.as_str())
+                && is_ours(variable.ty.inner_named_type())
+        };
+        let upstream_variables: Vec<_> =
+            operation.variables.iter().filter(|variable| !is_own(variable)).cloned().collect();
         let plan = Arc::new(CachedPlan {
+            concerns_upstream: !plan.parts.is_empty()
+                || !upstream_variables.is_empty()
+                || plan.has_relationships
+                || !plan.upstream_directives.is_empty()
+                || self.has_upstream_fields(snapshot, operation)
+                || only_checked(snapshot, operation).is_none() && self.operations.len() > 1,
+            upstream_variables,
             plan,
             operation: operation.clone(),
             by_role: Mutex::default(),
@@ -140,6 +163,24 @@ impl Prepared {
         }
         Ok(plan)
     }
+}
+
+impl Prepared {
+    fn has_upstream_fields(&self, snapshot: &Snapshot, operation: &OperationDefinition) -> bool {
+        let kind = kind_of(operation);
+        let fields = root_fields(&self.document, operation, snapshot.roots.of(kind));
+        let is_ours = |name: &str| name.starts_with("__") || snapshot.schema.action(kind, name).is_some();
+        fields.iter().any(|field| !is_ours(&field.name))
+    }
+}
+
+/// The operation that has to be valid, if the others of its document need not be: Hasura looks at the chosen one only,
+/// others refuse the whole document.
+fn only_checked<'o>(
+    snapshot: &Snapshot,
+    operation: &'o Node<OperationDefinition>,
+) -> Option<&'o Node<OperationDefinition>> {
+    (snapshot.dialect == Dialect::Hasura).then_some(operation)
 }
 
 fn check(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
@@ -209,7 +250,22 @@ impl CachedPlan {
         Ok(())
     }
 
-    /// Is the whole operation good by this merged schema? Asked once for each.
+    /// Do the variables that no action uses have values of their types? Those that actions use are coerced for them.
+    ///
+    /// # Errors
+    /// The first that has not.
+    pub fn check_variables(
+        &self,
+        snapshot: &Snapshot,
+        document: &Document,
+        merged: &MergedSchema,
+        given: &RawObject<'_>,
+    ) -> Result<(), Refusal> {
+        check_variables(&merged.role_schema.schema, &self.upstream_variables, given)
+            .map_err(|error| Refusal::of_value(snapshot.dialect, error, &document.text))
+    }
+
+    /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
     ///
     /// # Errors
     /// The mistakes in it.
@@ -239,7 +295,8 @@ impl CachedPlan {
     ) -> Result<(), Refusal> {
         let schema = &merged.role_schema.schema;
         let own = (snapshot.schema.as_ref(), &snapshot.roots);
-        validate::validate_operation(schema, document, &self.operation, own, snapshot.limits.errors_max).map_err(
+        let only = only_checked(snapshot, &self.operation);
+        validate::validate_document(schema, document, only, own, snapshot.limits.errors_max).map_err(
             |(mistakes, more)| Refusal::Invalid {
                 mistakes,
                 more,

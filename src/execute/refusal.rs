@@ -1,13 +1,13 @@
 //! Every reason why a request is refused as a whole, with its code.
 
 use crate::action::answer::UNEXPECTED;
-use crate::graphql::coerce::CoerceError;
 use crate::graphql::document::{DocumentError, Mistake};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanError;
 use crate::graphql::validate::Unknown;
+use crate::graphql::value_error::CoerceError;
 use crate::model::action::OperationKind;
-use crate::model::response::{RequestError, location_at};
+use crate::model::response::{Dialect, RequestError, location_at};
 use crate::protocol::http::HttpError;
 use crate::session::SessionError;
 use crate::upstream::UpstreamError;
@@ -52,9 +52,9 @@ impl Refusal {
 
     /// A value that its type does not take.
     #[must_use]
-    pub fn of_value(error: CoerceError, text: &str) -> Self {
+    pub fn of_value(dialect: Dialect, error: CoerceError, text: &str) -> Self {
         let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
-        let refusal = RequestError::new(400, VALIDATION_FAILED, error.message).at(error.path);
+        let refusal = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
         Self::Request(refusal.located(locations))
     }
 

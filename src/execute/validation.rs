@@ -10,6 +10,7 @@ use super::snapshot::Snapshot;
 use super::{Envelope, World};
 use crate::graphql::plan::Plan;
 use crate::model::action::{Action, OperationKind};
+use crate::model::json::RawObject;
 use crate::model::response::Dialect;
 use crate::session::Session;
 
@@ -27,6 +28,8 @@ pub struct Subject<'s> {
     pub prepared: &'s Prepared,
     /// The plan for its operation.
     pub plan: &'s CachedPlan,
+    /// The values that the client gives for its variables.
+    pub variables: &'s RawObject<'s>,
 }
 
 /// How long a mutation with side effects of ours waits until the engine's schema is known. The question goes on.
@@ -42,11 +45,10 @@ pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Re
         let has_none = Box::pin(subject.has_no_mutations()).await;
         return Err(if has_none { Refusal::no_mutations() } else { refusal });
     }
-    let Plan { parts, has_relationships, upstream_directives, .. } = &subject.plan.plan;
     if !subject.snapshot.merges_introspection {
         return subject.without_schema().map(drop);
     }
-    if parts.is_empty() && !has_relationships && upstream_directives.is_empty() {
+    if !subject.plan.concerns_upstream {
         return Ok(());
     }
     let known = subject.known();
@@ -82,10 +84,11 @@ fn ask_in_background(
 
 impl Subject<'_> {
     fn by(&self, merged: &MergedSchema) -> Result<(), Refusal> {
-        if self.asks_for_what_is_not_shown(merged) {
-            return Ok(());
+        let document = &self.prepared.document;
+        if !self.asks_for_what_is_not_shown(merged) {
+            self.plan.validate_whole(self.snapshot, document, merged)?;
         }
-        self.plan.validate_whole(self.snapshot, &self.prepared.document, merged)
+        self.plan.check_variables(self.snapshot, document, merged, self.variables)
     }
 
     /// What is known does not say that it is valid.
@@ -159,8 +162,10 @@ impl Subject<'_> {
     fn asks_for_what_is_not_shown(&self, merged: &MergedSchema) -> bool {
         let schema = &merged.role_schema.schema;
         let shown = schema.schema_definition.query.as_ref().and_then(|query| schema.get_object(query));
-        let selected = self.plan.operation.selection_set.iter().filter_map(|selection| selection.as_field());
-        selected
+        let operations = self.prepared.document.operations().iter();
+        operations
+            .flat_map(|operation| &operation.selection_set)
+            .filter_map(|selection| selection.as_field())
             .filter(|field| matches!(field.name.as_str(), "_service" | "_entities"))
             .any(|field| shown.is_none_or(|query| !query.fields.contains_key(&field.name)))
     }

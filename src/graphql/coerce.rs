@@ -4,25 +4,14 @@ use std::collections::HashMap;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, OperationDefinition, Type, Value as Literal};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
+use super::value_error::{CoerceError, Holder, Misfit, Place, is_integer};
 use crate::model::json::{RawObject, parse_strict};
 use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
 
 /// The variables of an operation, coerced. A variable that was not given and has no default is absent.
 pub type Variables = HashMap<String, Value>;
-
-/// A value that its type does not take.
-#[derive(Debug, thiserror::Error, PartialEq)]
-#[error("{message}")]
-pub struct CoerceError {
-    /// What is wrong, in the words of graphql-js.
-    pub message: String,
-    /// Hasura's path to it: `$.variableValues.input.id`.
-    pub path: String,
-    /// The byte of the document where the variable or the argument stands.
-    pub offset: Option<usize>,
-}
 
 /// [CoerceVariableValues](https://spec.graphql.org/September2025/#CoerceVariableValues()) for those variables of
 /// `operation` that are in `wanted`; the others are the engine's business and are not even parsed.
@@ -40,18 +29,17 @@ pub fn coerce_variable_values(
         operation.variables.iter().filter(|definition| wanted.iter().any(|name| definition.name == name.as_str()))
     {
         let name = definition.name.as_str();
-        let step = Step::Root("$.variableValues");
-        let place = Place { kind: "Variable", name, step, above: None, offset: offset_of(definition) };
+        let place = Place::root(Holder::Variable, name, offset_of(definition));
         let ty = type_ref(&definition.ty);
         if let Some(raw) = given.get(name) {
-            let value = parse_strict(raw.get().as_bytes()).map_err(|error| place.refuse(&error.to_string()))?;
+            let value =
+                parse_strict(raw.get().as_bytes()).map_err(|error| place.refuse(&Misfit::Json(error.to_string())))?;
             variables.insert(name.to_owned(), coerce_value(types, &ty, value, &place)?);
         } else if let Some(default) = &definition.default_value {
             let value = coerce_literal(types, &ty, default, &Variables::new(), &place)?;
             variables.extend(value.map(|value| (name.to_owned(), value)));
         } else if !ty.is_nullable() {
-            let message = format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
-            return Err(CoerceError { message, path: place.path(), offset: place.offset });
+            return Err(place.refuse(&Misfit::VariableMissing { ty: ty.to_string() }));
         }
     }
     Ok(variables)
@@ -71,13 +59,7 @@ pub fn coerce_argument_values(
     let mut values = Map::new();
     for definition in definitions {
         let given = arguments.iter().find(|argument| argument.name == definition.name.as_str());
-        let place = Place {
-            kind: "Argument",
-            name: &definition.name,
-            step: Step::Root("$.args"),
-            above: None,
-            offset: given.and_then(offset_of),
-        };
+        let place = Place::root(Holder::Argument, &definition.name, given.and_then(offset_of));
         let value = match given {
             Some(argument) => coerce_literal(types, &definition.ty, &argument.value, variables, &place)?,
             None => None,
@@ -94,55 +76,8 @@ pub fn coerce_argument_values(
 /// # Errors
 /// When the type does not take it.
 pub fn coerce_default(types: &Types, input: &InputValue, default: Value) -> Result<Value, CoerceError> {
-    let place = Place { kind: "Default of", name: &input.name, step: Step::Default, above: None, offset: None };
+    let place = Place::root(Holder::Default, &input.name, None);
     coerce_value(types, &input.ty, default, &place)
-}
-
-/// Where a value stands. It is put into words for errors only, because nearly every value is as it should be.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    /// What has it.
-    kind: &'static str,
-    name: &'a str,
-    step: Step<'a>,
-    above: Option<&'a Place<'a>>,
-    offset: Option<usize>,
-}
-
-/// From the place above to a place.
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    /// The variable or the argument itself.
-    Root(&'static str),
-    Default,
-    Field(&'a str),
-    Item(usize),
-}
-
-impl Place<'_> {
-    fn path(&self) -> String {
-        let above = self.above.map(Place::path).unwrap_or_default();
-        match self.step {
-            Step::Root(root) => format!("{root}.{}", self.name),
-            Step::Default => "$".into(),
-            Step::Field(name) => format!("{above}.{name}"),
-            Step::Item(index) => format!("{above}[{index}]"),
-        }
-    }
-
-    fn refuse(&self, reason: &str) -> CoerceError {
-        let path = self.path();
-        let message = format!("{} \"{}\" got an invalid value at \"{path}\": {reason}", self.kind, self.name);
-        CoerceError { message, path, offset: self.offset }
-    }
-
-    fn field<'p>(&'p self, name: &'p str) -> Place<'p> {
-        Place { step: Step::Field(name), above: Some(self), ..*self }
-    }
-
-    fn item(&self, index: usize) -> Place<'_> {
-        Place { step: Step::Item(index), above: Some(self), ..*self }
-    }
 }
 
 fn offset_of<T>(node: &Node<T>) -> Option<usize> {
@@ -163,7 +98,7 @@ pub fn type_ref(ty: &Type) -> TypeRef {
 fn or_default(definition: &InputValue, value: Option<Value>, place: &Place<'_>) -> Result<Option<Value>, CoerceError> {
     match value.or_else(|| definition.default.clone()) {
         None if !definition.ty.is_nullable() => {
-            Err(place.refuse(&format!("a value of type \"{}\" is required", definition.ty)))
+            Err(place.refuse(&Misfit::Missing { field: &definition.name, ty: definition.ty.to_string() }))
         }
         value => Ok(value),
     }
@@ -173,7 +108,7 @@ fn or_default(definition: &InputValue, value: Option<Value>, place: &Place<'_>) 
 /// of the request's JSON has been limited, so the recursion is.
 fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
     match (ty, value) {
-        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), value) => coerce_value(types, inner, value, place),
         (_, Value::Null) => Ok(Value::Null),
         (TypeRef::List(inner), Value::Array(items)) => {
@@ -185,7 +120,10 @@ fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &Place<'_>) ->
             Some(TypeKind::InputObject(fields)) => coerce_object(types, name, fields, value, place),
             Some(TypeKind::Enum(values)) => match value {
                 Value::String(text) if values.contains_key(&text) => Ok(Value::String(text)),
-                other => Err(place.refuse(&format!("{} is not a value of enum \"{name}\"", brief(&other)))),
+                other => {
+                    let known = values.keys().map(String::as_str).collect();
+                    Err(place.refuse(&Misfit::NotInEnum { type_name: name, found: &other, is_name: true, known }))
+                }
             },
             _ => coerce_scalar(name, value, place),
         },
@@ -200,44 +138,69 @@ fn coerce_object(
     place: &Place<'_>,
 ) -> Result<Value, CoerceError> {
     let Value::Object(mut given) = value else {
-        return Err(place.refuse(&format!("expected an object of type \"{name}\", found {}", brief(&value))));
+        return Err(place.refuse(&Misfit::NotAnObject { type_name: name, found: &value }));
     };
     check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), value.is_null())), place)?;
     let mut object = Map::new();
     for field in fields {
-        let place = place.field(&field.name);
         let value = match given.remove(&field.name) {
-            Some(value) => Some(coerce_value(types, &field.ty, value, &place)?),
+            Some(value) => Some(coerce_value(types, &field.ty, value, &place.field(&field.name))?),
             None => None,
         };
-        if let Some(value) = or_default(field, value, &place)? {
+        if let Some(value) = or_default(field, value, place)? {
             object.insert(field.name.clone(), value);
         }
     }
     match given.keys().next() {
-        Some(unknown) => Err(place.refuse(&format!("field \"{unknown}\" is not defined by type \"{name}\""))),
+        Some(unknown) => Err(place.refuse(&unknown_field(unknown, name, fields))),
         None => Ok(Value::Object(object)),
     }
 }
 
+fn unknown_field<'m>(field: &'m str, type_name: &'m str, fields: &'m [InputValue]) -> Misfit<'m> {
+    let known = fields.iter().map(|field| field.name.as_str()).collect();
+    Misfit::UnknownField { field, type_name, known }
+}
+
 /// The five built-in scalars take what the specification says; every other scalar takes any JSON.
 fn coerce_scalar(name: &str, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
-    let fits = match (name, &value) {
+    match value {
+        value if !scalar_takes(name, &value) => {
+            Err(place.refuse(&Misfit::NotOfScalar { type_name: name, found: &value }))
+        }
+        // An ID is a string, whatever it was written as.
+        Value::Number(number) if name == "ID" => Ok(Value::String(id_of(&number))),
+        value => Ok(value),
+    }
+}
+
+/// Does a scalar take this JSON value? One that is not built in takes any.
+pub(super) fn scalar_takes(name: &str, value: &Value) -> bool {
+    match (name, value) {
         ("Int", Value::Number(number)) => {
             let integer = number.as_i64().or_else(|| whole(number.as_f64()?));
             integer.is_some_and(|integer| i32::try_from(integer).is_ok())
         }
         ("Float", Value::Number(number)) => number.as_f64().is_some_and(f64::is_finite),
-        ("ID", Value::Number(number)) => number.as_i64().is_some() || number.as_u64().is_some(),
+        ("ID", Value::Number(number)) => {
+            is_integer(number.as_str()) || number.as_f64().is_some_and(|float| float.fract() == 0.0)
+        }
         ("String" | "ID", Value::String(_)) | ("Boolean", Value::Bool(_)) => true,
         ("Int" | "Float" | "String" | "ID" | "Boolean", _) => false,
         _ => true,
-    };
-    match value {
-        value if !fits => Err(place.refuse(&format!("{name} cannot represent {}", brief(&value)))),
-        // An ID is a string, whatever it was written as.
-        Value::Number(number) if name == "ID" => Ok(Value::String(number.to_string())),
-        value => Ok(value),
+    }
+}
+
+/// An integer as the text of an ID: its own digits, however many there are. `1.0` and `1e3` are written out as
+/// JavaScript does it, which has an exponent from 1e21 on.
+fn id_of(number: &Number) -> String {
+    let text = number.as_str();
+    match number.as_f64() {
+        _ if is_integer(text) && text != "-0" => text.to_owned(),
+        Some(0.0) => "0".into(),
+        Some(float) if float.abs() < 1e21 => format!("{float:.0}"),
+        Some(float) => format!("{float:e}").replace('e', "e+"),
+        None => text.to_owned(),
     }
 }
 
@@ -259,10 +222,10 @@ fn coerce_literal(
     match (ty, literal) {
         (_, Literal::Variable(name)) => match variables.get(name.as_str()) {
             // A nullable variable may stand where null is not allowed if a default could replace it.
-            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
             value => Ok(value.cloned()),
         },
-        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&format!("expected \"{ty}\", found null"))),
+        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), literal) => coerce_literal(types, inner, literal, variables, place),
         (_, Literal::Null) => Ok(Some(Value::Null)),
         (TypeRef::List(inner), Literal::List(items)) => {
@@ -271,7 +234,7 @@ fn coerce_literal(
                 let place = place.item(index);
                 let value = coerce_literal(types, inner, item, variables, &place)?;
                 if value.is_none() && !inner.is_nullable() {
-                    return Err(place.refuse(&format!("a value of type \"{inner}\" is required")));
+                    return Err(place.refuse(&Misfit::Null { ty: inner.to_string() }));
                 }
                 values.push(value.unwrap_or(Value::Null));
             }
@@ -289,7 +252,11 @@ fn coerce_literal(
                 Literal::Enum(value) if values.contains_key(value.as_str()) => {
                     Ok(Some(Value::String(value.to_string())))
                 }
-                _ => Err(place.refuse(&format!("this is not a value of enum \"{name}\""))),
+                other => {
+                    let (found, is_name) = (json_of(other, variables), matches!(other, Literal::Enum(_)));
+                    let known = values.keys().map(String::as_str).collect();
+                    Err(place.refuse(&Misfit::NotInEnum { type_name: name, found: &found, is_name, known }))
+                }
             },
             _ => coerce_scalar(name, json_of(literal, variables), place).map(Some),
         },
@@ -308,11 +275,9 @@ fn check_one_of<'v>(
         return Ok(());
     }
     match (given.next(), given.next()) {
-        (Some((field, true)), None) => {
-            Err(place.field(field).refuse("a field of a OneOf input object must not be null"))
-        }
+        (Some((field, true)), None) => Err(place.field(field).refuse(&Misfit::OneKeyIsNull { type_name: name, field })),
         (Some(_), None) => Ok(()),
-        _ => Err(place.refuse(&format!("exactly one key must be specified for OneOf type \"{name}\""))),
+        _ => Err(place.refuse(&Misfit::NotOneKey { type_name: name })),
     }
 }
 
@@ -325,7 +290,8 @@ fn coerce_object_literal(
     place: &Place<'_>,
 ) -> Result<Value, CoerceError> {
     let Literal::Object(given) = literal else {
-        return Err(place.refuse(&format!("expected an object of type \"{name}\"")));
+        let found = json_of(literal, variables);
+        return Err(place.refuse(&Misfit::NotAnObject { type_name: name, found: &found }));
     };
     let is_null = |value: &Literal| match value {
         Literal::Null => true,
@@ -335,17 +301,16 @@ fn coerce_object_literal(
     check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), is_null(value))), place)?;
     let mut object = Map::new();
     for field in fields {
-        let place = place.field(&field.name);
         let value = match given.iter().find(|(name, _)| *name == field.name.as_str()) {
-            Some((_, value)) => coerce_literal(types, &field.ty, value, variables, &place)?,
+            Some((_, value)) => coerce_literal(types, &field.ty, value, variables, &place.field(&field.name))?,
             None => None,
         };
-        if let Some(value) = or_default(field, value, &place)? {
+        if let Some(value) = or_default(field, value, place)? {
             object.insert(field.name.clone(), value);
         }
     }
     match given.iter().find(|(given, _)| fields.iter().all(|field| *given != field.name.as_str())) {
-        Some((unknown, _)) => Err(place.refuse(&format!("field \"{unknown}\" is not defined by type \"{name}\""))),
+        Some((unknown, _)) => Err(place.refuse(&unknown_field(unknown, name, fields))),
         None => Ok(Value::Object(object)),
     }
 }
@@ -371,17 +336,4 @@ pub fn json_of(literal: &Literal, variables: &Variables) -> Value {
 /// GraphQL's numbers are JSON's.
 fn number_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Number)
-}
-
-/// A value as it may stand in an error: short, and without its contents where they could be long or secret.
-fn brief(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) if number.to_string().len() <= 40 => number.to_string(),
-        Value::Number(_) => "that number".into(),
-        Value::String(_) => "a string".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "an object".into(),
-    }
 }

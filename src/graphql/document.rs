@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::Node;
 use apollo_compiler::ast::{self, Definition, FragmentDefinition, OperationDefinition, OperationType};
 use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::parser::{Parser, SourceSpan};
 use apollo_compiler::validation::{DiagnosticData, DiagnosticList};
+use apollo_compiler::{Node, Schema};
 use indexmap::IndexMap;
 
+use super::diagnostics;
 use super::uses::Uses;
 use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
@@ -92,7 +93,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
         return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.recursion_max });
     }
     let ast = parsed.map_err(|failed| {
-        let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "");
+        let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "", None);
         DocumentError::Invalid { syntax: true, mistakes, more }
     })?;
     Ok(Document::of(text, ast))
@@ -102,7 +103,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
 const LEFT_TO_ENGINE: &str = "UndefinedDirective";
 
 fn refuse_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
-    let (mistakes, more) = mistakes(text, errors, max, LEFT_TO_ENGINE);
+    let (mistakes, more) = mistakes(text, errors, max, LEFT_TO_ENGINE, None);
     if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
 }
 
@@ -127,20 +128,27 @@ fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), Doc
 }
 
 /// The mistakes in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
-/// is itself an attack.
-pub(crate) fn mistakes(text: &str, errors: &DiagnosticList, max: usize, kind_left_out: &str) -> (Vec<Mistake>, usize) {
+/// is itself an attack. Names that are suggested are those of `schema`.
+pub(crate) fn mistakes(
+    text: &str,
+    errors: &DiagnosticList,
+    max: usize,
+    kind_left_out: &str,
+    schema: Option<&Schema>,
+) -> (Vec<Mistake>, usize) {
     let is_told =
         |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(kind_left_out);
     let count = errors.iter().filter(is_told).count();
-    let mistakes: Vec<Mistake> = errors.iter().filter(is_told).take(max).map(|found| mistake(text, &found)).collect();
+    let mistakes: Vec<Mistake> =
+        errors.iter().filter(is_told).take(max).map(|found| mistake(text, found.error, schema)).collect();
     let more = count - mistakes.len();
     (mistakes, more)
 }
 
-fn mistake(text: &str, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Mistake {
-    let offset = diagnostic.error.location().map(|span| span.offset());
+fn mistake(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> Mistake {
+    let offset = diagnostic.location().map(|span| span.offset());
     Mistake {
-        message: diagnostic.error.unstable_compat_message().unwrap_or_else(|| diagnostic.error.to_string()),
+        message: diagnostics::message(text, diagnostic, schema),
         location: offset.map(|offset| location_at(text, offset)),
         offset,
     }

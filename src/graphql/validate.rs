@@ -9,8 +9,10 @@ use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
 use super::document::{Document, Mistake, kind_of, mistakes};
+use super::nested_roots::without_actions;
 use super::own_part;
 use super::plan::RootTypes;
+use super::rules;
 use super::uses::Uses;
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::response::location_at;
@@ -30,18 +32,25 @@ pub fn validate(
     let failed = match parse_own(own_text, root_type, actions) {
         Err(errors) => errors,
         Ok(document) => match document.to_executable_validate(schema) {
-            Ok::<Valid<ExecutableDocument>, _>(_) => return Ok(()),
+            Ok(validated) => return cut(rules::check(schema, &validated, own_text), errors_max),
             Err(failed) => failed.errors,
         },
     };
-    Err(told(own_text, &failed, errors_max))
+    Err(told(own_text, &failed, errors_max, schema))
 }
 
-fn told(text: &str, errors: &DiagnosticList, errors_max: usize) -> (Vec<Mistake>, usize) {
+/// Fails if there are mistakes.
+fn cut(mut mistakes: Vec<Mistake>, max: usize) -> Result<(), (Vec<Mistake>, usize)> {
+    let more = mistakes.len().saturating_sub(max);
+    mistakes.truncate(max);
+    if mistakes.is_empty() { Ok(()) } else { Err((mistakes, more)) }
+}
+
+fn told(text: &str, errors: &DiagnosticList, errors_max: usize, schema: &Schema) -> (Vec<Mistake>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
-    mistakes(text, errors, errors_max, kind_left_out)
+    mistakes(text, errors, errors_max, kind_left_out, Some(schema))
 }
 
 fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
@@ -52,32 +61,57 @@ fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<
     Ok(own_part::cut(&document, own_text, root_type, actions).document)
 }
 
-/// Validates a whole operation, with the fragments it uses, against the merged schema.
+/// Validates a whole document against the merged schema; or nothing of it but `only`, with the fragments that it uses.
 ///
 /// # Errors
 /// At most `errors_max` mistakes, and how many there are beyond.
-pub fn validate_operation(
+pub fn validate_document(
     schema: &Valid<Schema>,
     document: &Document,
-    operation: &Node<OperationDefinition>,
+    only: Option<&Node<OperationDefinition>>,
     (actions, roots): (&ActionSchema, &RootTypes),
     errors_max: usize,
 ) -> Result<(), (Vec<Mistake>, usize)> {
-    let validated = match alone(document, operation).to_executable_validate(schema) {
-        Ok(validated) => validated,
-        Err(failed) => return Err(told(&document.text, &failed.errors, errors_max)),
+    let validated = match only {
+        Some(operation) => alone(document, operation).to_executable_validate(schema),
+        None => document.syntax_tree().to_executable_validate(schema),
     };
+    let validated = match validated {
+        Ok(validated) => validated,
+        Err(failed) => {
+            let (mut mistakes, more) = told(&document.text, &failed.errors, errors_max, schema);
+            mistakes.iter_mut().for_each(|mistake| tell_of_root(mistake, schema, roots));
+            return Err((mistakes, more));
+        }
+    };
+    let mistakes = rules::check(schema, &validated, &document.text);
+    if !mistakes.is_empty() {
+        return cut(mistakes, errors_max);
+    }
     let mut search = BelowRoot { document: &validated, actions, roots, visited: HashSet::new(), found: Vec::new() };
     for selected in validated.operations.iter() {
         search.root(&selected.selection_set);
     }
-    if search.found.is_empty() {
-        return Ok(());
+    cut(search.found.into_iter().map(|field| below_root(document, field)).collect(), errors_max)
+}
+
+/// An action that is selected where the upstream's root is shown without actions.
+fn tell_of_root(mistake: &mut Mistake, schema: &Schema, roots: &RootTypes) {
+    let names: Vec<&str> = mistake.message.split('"').skip(1).step_by(2).collect();
+    let is_of_root = |kind: OperationKind, field: &str, type_name: &str| {
+        let root = roots.of(kind);
+        without_actions(root) == type_name
+            && schema.get_object(root).is_some_and(|object| object.fields.contains_key(field))
+    };
+    if let [field, type_name, ..] = names.as_slice()
+        && [OperationKind::Query, OperationKind::Mutation].iter().any(|kind| is_of_root(*kind, field, type_name))
+    {
+        mistake.message = not_at_root(field);
     }
-    let mut mistakes: Vec<Mistake> = search.found.into_iter().map(|field| below_root(document, field)).collect();
-    let more = mistakes.len().saturating_sub(errors_max);
-    mistakes.truncate(errors_max);
-    Err((mistakes, more))
+}
+
+fn not_at_root(field: &str) -> String {
+    format!("Cannot query field \"{field}\" here: an action can be selected at the root of an operation only.")
 }
 
 /// The document with nothing but this operation and the fragments it uses.
@@ -95,17 +129,13 @@ fn alone(document: &Document, operation: &Node<OperationDefinition>) -> ast::Doc
 fn below_root(document: &Document, field: &Node<Field>) -> Mistake {
     let offset = field.location().map(|span| span.offset());
     Mistake {
-        message: format!(
-            "Cannot query field \"{}\" here: an action can be selected at the root of an operation only.",
-            field.name
-        ),
+        message: not_at_root(&field.name),
         location: offset.map(|offset| location_at(&document.text, offset)),
         offset,
     }
 }
 
-/// Looks for actions below the root. Engines like PostGraphile show their root types there, and the merged schema
-/// cannot tell the two places apart.
+/// Looks for actions below the root, where a fragment on the root type may have brought them.
 struct BelowRoot<'v> {
     document: &'v Valid<ExecutableDocument>,
     actions: &'v ActionSchema,

@@ -48,7 +48,14 @@ const yoga = createYoga({
         "Whatever is found."
         find(old: Int @deprecated): Found @deprecated(reason: "ask for \\"exhibits\\"")
       }
-      type RootMutation { addBook(title: String!, pages: Int): Book! failing: Book! find: Book }
+      type RootMutation {
+        addBook(title: String!, pages: Int): Book!
+        failing: Book!
+        find: Book
+        "What was given, as JSON."
+        given(pages: Int! = 1, by: Finder, filter: Filter, periods: [Period!], price: Float, id: ID, isbn: ISBN): String!
+        required(pages: Int!, by: Finder!): Boolean
+      }
       type Book implements Thing { id: ID! title: String! pages: Int broken: String! isbn: ISBN }
       """
       A thing.
@@ -81,6 +88,8 @@ const yoga = createYoga({
         find: () => {
           throw new Error("not found");
         },
+        given: (_, given) => JSON.stringify(given),
+        required: () => true,
       },
       Book: {
         broken: () => {
