@@ -114,6 +114,17 @@ pub enum ClaimsPlace {
     Map(Vec<(String, MappedClaim)>),
 }
 
+impl ClaimsPlace {
+    /// The roles that every user may take, whatever the token says.
+    #[must_use]
+    pub fn literal_roles(&self) -> Vec<&str> {
+        let Self::Map(claims) = self else { return Vec::new() };
+        let allowed = claims.iter().find(|(name, _)| name == ALLOWED_ROLES).map(|(_, claim)| claim);
+        let Some(MappedClaim::Literal(Value::Array(roles))) = allowed else { return Vec::new() };
+        roles.iter().filter_map(Value::as_str).collect()
+    }
+}
+
 /// Where one variable comes from.
 #[derive(Debug)]
 pub enum MappedClaim {
@@ -327,12 +338,20 @@ pub fn session(
         if name == ALLOWED_ROLES || name == DEFAULT_ROLE {
             continue;
         }
-        let Value::String(text) = value else {
-            return Err(SessionError::claims(format!("x-hasura-* claims: {name} must be a string")));
-        };
-        variables.push((name.clone(), text.clone()));
+        variables.push((name.clone(), variable(name, value)?));
     }
     Ok(Session::new(role.to_owned(), variables))
+}
+
+/// A session variable. Tokens that were not made for Hasura have numbers and booleans among their claims; those keep
+/// their spelling. A list, an object or null is no value, and nobody is let in with it.
+fn variable(name: &str, value: &Value) -> Result<String, SessionError> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(truth) => Ok(truth.to_string()),
+        _ => Err(SessionError::claims(format!("x-hasura-* claims: {name} must be a string"))),
+    }
 }
 
 /// The `x-hasura-*` claims by lower-case name.
@@ -391,9 +410,17 @@ fn mapped_claims(
                 MappedClaim::Path(path, default) => path.query(&root).first().cloned().or_else(|| default.clone()),
             };
             let missing = || SessionError::claims(format!("JWT claim from claims_map, {name} not found"));
-            value.map(|value| (name.clone(), value)).ok_or_else(missing)
+            value.map(|value| (name.clone(), listed(name, value))).ok_or_else(missing)
         })
         .collect()
+}
+
+/// A token with one role has it as a string, which is a list of one here.
+fn listed(name: &str, value: Value) -> Value {
+    match value {
+        Value::String(role) if name == ALLOWED_ROLES && !role.is_empty() => Value::Array(vec![role.into()]),
+        value => value,
+    }
 }
 
 fn claim<'c>(hasura: &'c [(String, Value)], name: &str) -> Result<&'c Value, SessionError> {
