@@ -161,7 +161,10 @@ fn every_case_of_hasuras_that_passes_is_there() {
         let cases = read(format!("tests/fixtures/http/{file}.yaml"));
         // What follows are cases of our own.
         let hasuras = cases.split("\n  # Ours.\n").next().unwrap_or_default();
+        let cell = format!(" | `http/{file}.yaml` | differs: ");
+        let differs = |name: &&str| table.contains(&format!("/{name}{cell}"));
         let ours: Vec<&str> = hasuras.lines().filter_map(|line| line.strip_prefix("  - name: ")).collect();
+        let ours: Vec<&str> = ours.into_iter().filter(|name| !differs(name)).collect();
         assert_eq!(listed, ours);
     }
 }
