@@ -23,15 +23,17 @@ pub struct TransformError {
     pub part: &'static str,
     /// What is wrong with it.
     pub reason: String,
+    /// The same with its place in the template, if it is a template that has no value.
+    pub cause: Option<TemplateError>,
 }
 
 impl TransformError {
     fn new(part: &'static str, reason: impl Into<String>) -> Self {
-        Self { part, reason: reason.into() }
+        Self { part, reason: reason.into(), cause: None }
     }
 
     fn of(part: &'static str) -> impl Fn(TemplateError) -> Self {
-        move |error| Self::new(part, error.to_string())
+        move |error| Self { cause: Some(error.clone()), ..Self::new(part, error.to_string()) }
     }
 }
 
@@ -60,8 +62,8 @@ pub struct Lookup<'c> {
     body: Value,
     base_url: Value,
     query_params: Value,
+    /// By lower-case name.
     session_variables: Value,
-    session: &'c Session,
     handler_query: &'c str,
     bytes_max: usize,
 }
@@ -69,18 +71,25 @@ pub struct Lookup<'c> {
 impl<'c> Lookup<'c> {
     /// For a call of `handler` whose body would be `payload`. Each template may make `bytes_max` bytes.
     #[must_use]
-    pub fn new(handler: &'c Handler, payload: &[u8], session: &'c Session, bytes_max: usize) -> Self {
+    pub fn new(handler: &'c Handler, payload: &[u8], session: &Session, bytes_max: usize) -> Self {
+        // We wrote it ourselves.
+        let body = serde_json::from_slice(payload).unwrap_or_default();
+        let session_variables = serde_json::to_value(session).unwrap_or_default();
+        Self::of(handler.base_url.expose(), &handler.url, body, session_variables, bytes_max)
+    }
+
+    /// For a call at `url`, which is `base_url` to templates. Session variables stand under lower-case names.
+    #[must_use]
+    pub fn of(base_url: &str, url: &'c Url, body: Value, session_variables: Value, bytes_max: usize) -> Self {
         // A parameter without a value, as in `?flag`, has null for it.
-        let pairs = read_pairs(handler.url.query().unwrap_or_default());
+        let pairs = read_pairs(url.query().unwrap_or_default());
         let pairs = pairs.into_iter().map(|(name, value)| json!([name, value]));
         Self {
-            // We wrote it ourselves.
-            body: serde_json::from_slice(payload).unwrap_or_default(),
-            base_url: Value::from(handler.base_url.expose()),
+            body,
+            base_url: Value::from(base_url),
             query_params: pairs.collect(),
-            session_variables: serde_json::to_value(session).unwrap_or_default(),
-            session,
-            handler_query: handler.url.query().unwrap_or_default(),
+            session_variables,
+            handler_query: url.query().unwrap_or_default(),
             bytes_max,
         }
     }
@@ -98,7 +107,7 @@ impl<'c> Lookup<'c> {
             ("$query_params", Cow::Borrowed(&self.query_params)),
             ("$session_variables", Cow::Borrowed(&self.session_variables)),
         ]);
-        let session_variable = |name: &str| self.session.variable(name).map(str::to_owned);
+        let session_variable = |name: &str| Some(self.session_variables.get(name)?.as_str()?.to_owned());
         evaluate(template, &Environment { variables, session_variable: &session_variable }, self.bytes_max)
     }
 
@@ -116,7 +125,7 @@ pub fn request(
     lookup: &Lookup<'_>,
     untransformed: Outgoing,
 ) -> Result<Outgoing, TransformError> {
-    let Outgoing { method, url: handler_url, mut headers, body } = untransformed;
+    let Outgoing { method, url: handler_url, headers, body } = untransformed;
     let mut url = match &transform.url {
         Some(template) => checked_url(&lookup.text("url", template)?, &handler_url)?,
         None => handler_url,
@@ -125,6 +134,45 @@ pub fn request(
         let written = written(&query_pairs(query, lookup)?);
         url.set_query((!written.is_empty()).then_some(written.as_str()));
     }
+    let (headers, body) = content(transform, lookup, headers, body)?;
+    Ok(Outgoing { method: transform.method.clone().unwrap_or(method), url, headers, body })
+}
+
+/// What a transform makes of a sample, for somebody who is writing it. Nothing is called, so that its address may lead
+/// anywhere.
+///
+/// # Errors
+/// [`TransformError`].
+pub fn preview(
+    transform: &RequestTransform,
+    lookup: &Lookup<'_>,
+    untransformed: Outgoing,
+) -> Result<(String, HeaderMap, Vec<u8>), TransformError> {
+    let mut url = match &transform.url {
+        Some(template) => lookup.text("url", template)?,
+        None => untransformed.url.to_string(),
+    };
+    if Url::parse(&url).is_err() {
+        return Err(TransformError::new("url", "Invalid URL"));
+    }
+    if let Some(query) = &transform.query {
+        let written = written(&query_pairs(query, lookup)?);
+        url.truncate(url.find(['?', '#']).unwrap_or(url.len()));
+        if !written.is_empty() {
+            url = format!("{url}?{written}");
+        }
+    }
+    let (headers, body) = content(transform, lookup, untransformed.headers, untransformed.body)?;
+    Ok((url, headers, body))
+}
+
+/// Headers and body as a transform makes them.
+fn content(
+    transform: &RequestTransform,
+    lookup: &Lookup<'_>,
+    mut headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<(HeaderMap, Vec<u8>), TransformError> {
     let body = match &transform.body {
         BodyTransform::Keep => body,
         BodyTransform::Remove => {
@@ -146,7 +194,7 @@ pub fn request(
         let value = header_value(name, &lookup.text("request_headers", template)?)?;
         headers.insert(name.clone(), value);
     }
-    Ok(Outgoing { method: transform.method.clone().unwrap_or(method), url, headers, body })
+    Ok((headers, body))
 }
 
 /// Rewrites the value of an answer; `body` is null where it was no JSON.

@@ -13,6 +13,8 @@ use url::form_urlencoded;
 use crate::config::settings::JobStore;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{World, guarded_call};
+use crate::model::action::ActionSchema;
+use crate::model::source::Diagnostic;
 
 /// Answers on the admin listener.
 pub struct Admin {
@@ -89,6 +91,7 @@ fn details(world: &World) -> String {
     let snapshot = world.snapshot.load();
     let actions = snapshot.schema.actions.len();
     let schema = schema_state(&snapshot);
+    let metadata = metadata(&snapshot.schema);
     let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
         (Ok(_), JobStore::Postgres(_)) => "PostgreSQL".into(),
@@ -101,7 +104,21 @@ fn details(world: &World) -> String {
         Some(Ok(())) => "loaded anew".into(),
         Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
     };
-    format!("upstream: {engine}\nactions: {actions}\nasync.store: {jobs}\nconfiguration: {configuration}\n{schema}")
+    format!(
+        "upstream: {engine}\nactions: {actions}\nmetadata: {metadata}\nasync.store: {jobs}\nconfiguration: {configuration}\n{schema}"
+    )
+}
+
+/// Is all of it served, and if not, what is not?
+fn metadata(schema: &ActionSchema) -> String {
+    if schema.inconsistent.is_empty() {
+        return "consistent".into();
+    }
+    let line = |mistake: &Diagnostic| {
+        let object = mistake.subject.as_deref().map(ToString::to_string).unwrap_or_default();
+        format!("\n  not served: {object}: {}", mistake.on_one_line())
+    };
+    format!("inconsistent{}", schema.inconsistent.iter().map(line).collect::<String>())
 }
 
 /// Why the schema of the upstream is not known, a line for each role.

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::{NO_ENGINE, block_on, load_from, look_at_engine, report};
 use crate::config::lint::lint;
 use crate::config::load::Loaded;
+use crate::config::upstream_types;
 use crate::execute::World;
 use crate::execute::engine_watch;
 use crate::graphql::check_relationships::missing;
@@ -90,6 +91,11 @@ fn as_json(found: &Diagnostic) -> Value {
 fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings {
     let mut diagnostics = std::mem::take(&mut loaded.warnings);
     diagnostics.extend(lint(&loaded.schema, &loaded.settings));
+    diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
+    let undecided = upstream_types::undecided(&loaded.schema);
+    if !asks_engine {
+        diagnostics.extend(undecided);
+    }
     if !asks_engine && !asks_handlers {
         return Findings { diagnostics, is_complete: true };
     }
@@ -152,7 +158,14 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
 async fn compare_with_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
     look_at_engine(world).await?;
     let error = match engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
-        Ok(merged) => return Ok(missing(&merged.role_schema.schema, &world.snapshot.load().schema)),
+        Ok(merged) => {
+            let schema = &world.snapshot.load().schema;
+            let mut found = missing(&merged.role_schema.schema, schema);
+            if let Some(decided) = &merged.decided {
+                found.extend(decided.inconsistent.iter().skip(schema.inconsistent.len()).cloned());
+            }
+            return Ok(found);
+        }
         Err(error) => error,
     };
     if !error.conflicts().is_empty() {
@@ -160,5 +173,7 @@ async fn compare_with_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
         return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the engine's part of documents is left to it";
-    Ok(vec![Diagnostic::warning(None, format!("the engine's schema is not known: {error}"), remedy)])
+    let mut found = upstream_types::undecided(&world.snapshot.load().schema);
+    found.push(Diagnostic::warning(None, format!("the engine's schema is not known: {error}"), remedy));
+    Ok(found)
 }

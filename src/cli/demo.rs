@@ -45,7 +45,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
             "upstream.url" => format!("http://{}", ports.engine),
             "listen" => ports.clients.to_string(),
             "admin_listen" => ports.admin.to_string(),
-            "metadata" => metadata.0.display().to_string(),
+            "metadata.folder" => metadata.0.display().to_string(),
             "log.format" => "text".into(),
             _ => return None,
         };

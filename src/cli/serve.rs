@@ -12,8 +12,9 @@ use super::{block_on, load_from, report};
 use crate::admin::Admin;
 use crate::config::load::Loaded;
 use crate::config::settings::JobStore;
-use crate::execute::World;
+use crate::execute::{World, upstream_types};
 use crate::metadata::Api;
+use crate::model::source::summed_up;
 use crate::proxy::server::{self, Beside};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
@@ -41,7 +42,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
 pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<Beside>) -> Result<(), String> {
     crate::install_tls_provider();
     logs::start(loaded.settings.log_json, &loaded.settings.log_level);
-    for warning in &loaded.warnings {
+    for warning in summed_up(&loaded.warnings) {
         tracing::warn!("{warning}");
     }
     if loaded.settings.auth.is_open() {
@@ -62,6 +63,7 @@ pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<B
         loaded.schema = schema.unwrap_or(std::mem::take(&mut loaded.schema));
         Arc::new(api)
     });
+    upstream_types::tell(&loaded.schema);
     let world = Arc::new(World::new(loaded).map_err(failed)?);
     block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
     if let (Ok(_), JobStore::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {

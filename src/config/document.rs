@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::metadata::{self, Metadata, TypeList};
-use super::resolve::{Surroundings, resolve};
+use super::resolve::{Surroundings, Usable, resolve_usable};
 use super::sdl::{Signature, Signatures};
+use super::upstream_types::LookUp;
 use super::yaml::{Data, Node};
-use crate::model::action::{ActionSchema, OperationKind};
-use crate::model::source::{Diagnostic, Place, Severity, Source};
+use crate::model::action::{OperationKind, Tolerated};
+use crate::model::source::{Diagnostic, Place, Source, Subject};
 use crate::model::types::{EnumValue, InputValue, OutputField, TypeDefinition, TypeKind};
 
 /// The metadata of actions.
@@ -26,15 +27,6 @@ pub struct Document {
 
 /// The lists of `custom_types`, in the order in which Hasura's tools write them.
 pub const LISTS: [TypeList; 4] = [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars];
-
-/// Something in a document that makes it unusable.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inconsistency {
-    /// The action in which it is, or `None` for the custom types.
-    pub action: Option<String>,
-    /// In one sentence.
-    pub message: String,
-}
 
 impl Document {
     /// What files say together.
@@ -143,6 +135,8 @@ impl Document {
             }
         };
         self.set_entry(kind, name, |entry| {
+            // What a file says of the members beside the definition counts for nothing, whatever it is.
+            entry.retain(|key, _| key != "fields" && key != "values");
             if !key.is_empty() {
                 entry.insert(key.into(), members);
             }
@@ -158,36 +152,52 @@ impl Document {
         });
     }
 
-    /// The actions that the document makes, with warnings.
+    /// The same without some of its actions and types.
+    #[must_use]
+    pub fn without(&self, subjects: &[&Subject]) -> Self {
+        let mut document = self.clone();
+        let is_kept = |entry: &Value, subject: fn(String) -> Subject| {
+            let named = entry["name"].as_str().map(|name| subject(name.to_owned()));
+            named.is_none_or(|named| !subjects.contains(&&named))
+        };
+        document.actions.retain(|action| is_kept(action, Subject::Action));
+        for kind in LISTS {
+            if let Some(Value::Array(entries)) = document.custom_types.get_mut(kind.key()) {
+                entries.retain(|entry| is_kept(entry, Subject::Type));
+            }
+        }
+        document
+    }
+
+    /// The actions that the document makes: those that can be used, if the others are `tolerated`.
     ///
     /// # Errors
-    /// Everything that is inconsistent in it.
+    /// See [`resolve_usable`].
     pub fn resolve(
         &self,
         surroundings: &Surroundings<'_>,
-    ) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
-        let (mut metadata, mut mistakes) = (Metadata::default(), Vec::new());
-        for action in &self.actions {
-            let name = action["name"].as_str().unwrap_or_default();
-            let file = json!({ "actions": [action] });
-            metadata::read(&node_of(&file, &place_of(&format!("{ACTION}{name}"))), &mut metadata, &mut mistakes);
-        }
-        let types = json!({ "custom_types": self.custom_types });
-        metadata::read(&node_of(&types, &place_of(TYPES)), &mut metadata, &mut mistakes);
-        let roles = Value::from(self.inherited_roles.clone());
-        metadata::read_inherited_roles(&node_of(&roles, &place_of(TYPES)), &mut metadata, &mut mistakes);
-        let schema = resolve(metadata, Signatures::default(), surroundings, &mut mistakes);
-        if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
-            return Err(mistakes.into_iter().filter_map(inconsistency).collect());
-        }
-        Ok((schema, mistakes))
+        look_up: Option<LookUp<'_>>,
+        tolerated: &Tolerated,
+    ) -> Result<Usable, Vec<Diagnostic>> {
+        let signatures = Signatures::default();
+        let read = |mistakes: &mut Vec<Diagnostic>| {
+            let mut metadata = Metadata::default();
+            for action in &self.actions {
+                let place = place_of(&format!("action {}", action["name"].as_str().unwrap_or_default()));
+                let file = json!({ "actions": [action] });
+                metadata::read(&node_at(&file, &place), &signatures, &mut metadata, mistakes);
+            }
+            let types = json!({ "custom_types": self.custom_types });
+            metadata::read(&node_at(&types, &place_of(TYPES)), &signatures, &mut metadata, mistakes);
+            let roles = Value::from(self.inherited_roles.clone());
+            metadata::read_inherited_roles(&node_at(&roles, &place_of(TYPES)), &mut metadata, mistakes);
+            (metadata, Signatures::default())
+        };
+        resolve_usable(&read, surroundings, look_up, tolerated)
     }
 }
 
-/// Where mistakes in an action are said to be.
-const ACTION: &str = "action ";
-
-/// Where mistakes in the custom types are.
+/// Where mistakes in the custom types are said to be.
 const TYPES: &str = "custom_types";
 
 fn place_of(name: &str) -> Place {
@@ -195,13 +205,14 @@ fn place_of(name: &str) -> Place {
     Place { source, line: 1, column: 1 }
 }
 
-fn inconsistency(mistake: Diagnostic) -> Option<Inconsistency> {
-    let action = mistake.place.as_ref().and_then(|place| place.source.name.strip_prefix(ACTION)).map(str::to_owned);
-    (mistake.severity == Severity::Error).then_some(Inconsistency { action, message: mistake.message })
+/// JSON as a node that stands nowhere.
+#[must_use]
+pub fn node_of(value: &Value) -> Node {
+    node_at(value, &place_of("request"))
 }
 
 /// The recursion is as deep as JSON is read.
-fn node_of(value: &Value, place: &Place) -> Node {
+fn node_at(value: &Value, place: &Place) -> Node {
     let data = match value {
         Value::Null => Data::Null,
         Value::Bool(value) => Data::Bool(*value),
@@ -210,9 +221,9 @@ fn node_of(value: &Value, place: &Place) -> Node {
             None => Data::Float(number.as_f64().unwrap_or_default()),
         },
         Value::String(text) => Data::Text(text.clone()),
-        Value::Array(items) => Data::List(items.iter().map(|item| node_of(item, place)).collect()),
+        Value::Array(items) => Data::List(items.iter().map(|item| node_at(item, place)).collect()),
         Value::Object(entries) => {
-            Data::Map(entries.iter().map(|(key, value)| (key.clone(), place.clone(), node_of(value, place))).collect())
+            Data::Map(entries.iter().map(|(key, value)| (key.clone(), place.clone(), node_at(value, place))).collect())
         }
     };
     Node { data, place: place.clone() }

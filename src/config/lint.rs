@@ -18,7 +18,8 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
             let message = format!("nobody but admin may call action '{}'", action.name);
             warnings.push(Diagnostic::warning(place.cloned(), message, "add its permissions, unless that is meant"));
         }
-        if action.timeout > settings.limits.request_timeout {
+        let is_cut = settings.limits.request_timeout_is_given && !action.is_async;
+        if is_cut && action.timeout > settings.limits.request_timeout {
             let message = format!(
                 "action '{}' may take {} s, but a client's request {} s as a whole",
                 action.name,

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::metadata::{self, Metadata};
-use super::resolve::{Surroundings, resolve};
+use super::resolve::{Surroundings, Usable, resolve_usable};
 use super::sdl::{self, Signatures};
-use super::settings::Settings;
+use super::settings::{MetadataApi, OnInconsistency, Settings};
 use super::settings_table::{SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node};
-use crate::model::action::ActionSchema;
+use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
 
@@ -44,10 +44,12 @@ pub fn load(
     let Some(settings) = settings else { return Err(each_once(mistakes)) };
     let schema = load_actions(&settings, &environment, &mut mistakes);
     let mistakes = each_once(mistakes);
-    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
-        return Err(mistakes);
+    match schema {
+        Some(schema) if mistakes.iter().all(|mistake| mistake.severity == Severity::Warning) => {
+            Ok(Loaded { settings, schema, warnings: mistakes, fingerprints: values.fingerprints() })
+        }
+        _ => Err(mistakes),
     }
-    Ok(Loaded { settings, schema, warnings: mistakes, fingerprints: values.fingerprints() })
 }
 
 /// The text of one setting, whatever else is wrong.
@@ -97,17 +99,65 @@ fn load_actions(
     settings: &Settings,
     environment: &dyn Fn(&str) -> Option<String>,
     mistakes: &mut Vec<Diagnostic>,
-) -> ActionSchema {
-    let files = settings.metadata.as_deref().map(|folder| read_files(folder, mistakes)).unwrap_or_default();
-    let mut metadata = Metadata::default();
-    for node in &files.actions {
-        metadata::read(node, &mut metadata, mistakes);
-    }
-    if let Some(node) = &files.inherited_roles {
-        metadata::read_inherited_roles(node, &mut metadata, mistakes);
-    }
+) -> Option<ActionSchema> {
+    let mut of_files = Vec::new();
+    let files = settings.metadata.as_deref().map(|folder| read_files(folder, &mut of_files)).unwrap_or_default();
+    let read = |mistakes: &mut Vec<Diagnostic>| {
+        mistakes.extend(of_files.iter().cloned());
+        let mut metadata = Metadata::default();
+        for node in &files.actions {
+            metadata::read(node, &files.signatures, &mut metadata, mistakes);
+        }
+        if let Some(node) = &files.inherited_roles {
+            metadata::read_inherited_roles(node, &mut metadata, mistakes);
+        }
+        (metadata, files.signatures.clone())
+    };
+    mistakes.extend(warn_of_nothing(settings, &files));
     let surroundings = surroundings(settings, settings.auth.admin_secrets.first(), environment);
-    resolve(metadata, files.signatures, &surroundings, mistakes)
+    match resolve_usable(&read, &surroundings, None, &tolerated(settings)) {
+        Ok(Usable { schema, warnings }) => {
+            mistakes.extend(warnings);
+            Some(schema)
+        }
+        Err(found) => {
+            mistakes.extend(found);
+            None
+        }
+    }
+}
+
+/// A folder that exists, but without what makes actions, is probably another one than was meant.
+fn warn_of_nothing(settings: &Settings, files: &Files) -> Option<Diagnostic> {
+    let folder = settings.metadata.as_ref()?;
+    // The metadata API may have begun with an empty folder.
+    let is_written = matches!(settings.metadata_api, MetadataApi::Folder(_));
+    let is_empty = files.is_empty && folder.is_dir() && !is_written;
+    is_empty.then(|| {
+        let message = format!(
+            "the metadata folder {} holds neither actions.yaml nor actions.graphql: there are no actions",
+            folder.display()
+        );
+        Diagnostic::warning(None, message, "correct --metadata, or create the files")
+    })
+}
+
+/// Where the metadata API notes beside its files what an administrator has accepted as inconsistent: a line each.
+pub const INCONSISTENT: &str = ".pillion-inconsistent";
+
+/// What of the files may be left out: anything if the settings say so, otherwise what has been accepted as inconsistent
+/// through the metadata API, if it writes into the folder.
+#[must_use]
+pub fn tolerated(settings: &Settings) -> Tolerated {
+    match (settings.on_inconsistency, &settings.metadata_api) {
+        (OnInconsistency::Serve, _) => Tolerated::Everything,
+        (OnInconsistency::Refuse, MetadataApi::Folder(folder)) => {
+            let folders = [folder.clone(), folder.join("metadata")];
+            let texts = folders.map(|folder| fs::read_to_string(folder.join(INCONSISTENT)).unwrap_or_default());
+            Tolerated::These(texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect())
+        }
+        (OnInconsistency::Refuse, _) => Tolerated::Nothing,
+    }
 }
 
 /// The value of an environment variable, or of the file that `NAME_FILE` names: so are secrets mounted.
@@ -160,12 +210,15 @@ pub struct Files {
     pub inherited_roles: Option<Node>,
     /// All GraphQL files.
     pub signatures: Signatures,
+    /// Is there no file for actions?
+    pub is_empty: bool,
 }
 
 /// Reads the files of a metadata folder.
 pub fn read_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Files {
-    let mut files = Files::default();
+    let mut files = Files { is_empty: true, ..Files::default() };
     for path in metadata_files(folder, mistakes) {
+        files.is_empty &= path.ends_with(INHERITED_ROLES);
         let Some(source) = open(&path, mistakes) else { continue };
         if path.extension().is_some_and(|extension| extension == "graphql") {
             sdl::read(&source, &mut files.signatures, mistakes);

@@ -3,11 +3,12 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::model::source::{Diagnostic, Place};
+use crate::model::source::{Diagnostic, Place, Subject, assign};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, Table};
 
 use super::document::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
+use super::sdl::Signatures;
 use super::transform;
 use super::yaml::{Data, Fields, Node};
 
@@ -143,18 +144,26 @@ pub struct TypeEntry {
     pub relationships: Vec<(Relationship, Place)>,
 }
 
-/// Reads one file's content into `metadata`.
-pub fn read(file: &Node, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>) {
+/// Reads one file's content into `metadata`. Of what `signatures` define nothing is read that they say themselves.
+pub fn read(file: &Node, signatures: &Signatures, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>) {
     let Some(fields) = Fields::of(file, "the file", mistakes) else { return };
     for entry in fields.list("actions", mistakes) {
-        metadata.actions.extend(read_action(entry, mistakes));
+        let start = mistakes.len();
+        metadata.actions.extend(read_action(entry, signatures, mistakes));
+        if let Some(name) = name_of(entry) {
+            assign(mistakes, start, &Subject::Action(name));
+        }
     }
     if let Some(custom_types) = fields.get("custom_types")
         && let Some(lists) = Fields::of(custom_types, "custom_types", mistakes)
     {
         for list in [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars] {
             for entry in lists.list(list.key(), mistakes) {
-                metadata.types.extend(read_type(list, entry, mistakes));
+                let start = mistakes.len();
+                metadata.types.extend(read_type(list, entry, signatures, mistakes));
+                if let Some(name) = name_of(entry) {
+                    assign(mistakes, start, &Subject::Type(name));
+                }
             }
         }
         lists.finish(mistakes);
@@ -178,12 +187,17 @@ pub fn read_inherited_roles(file: &Node, metadata: &mut Metadata, mistakes: &mut
     }
 }
 
+fn name_of(entry: &Node) -> Option<String> {
+    let Data::Map(members) = &entry.data else { return None };
+    members.iter().find(|(key, ..)| key == "name").and_then(|(.., name)| name.scalar_text())
+}
+
 fn placed_text(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, Place)> {
     let place = fields.get(key)?.place.clone();
     fields.text(key, mistakes).map(|text| (text, place))
 }
 
-fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEntry> {
+fn read_action(entry: &Node, signatures: &Signatures, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEntry> {
     let fields = Fields::of(entry, "an action", mistakes)?;
     let name = fields.required_text("name", mistakes)?;
     let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
@@ -195,7 +209,8 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
         let _ = (fields.get("comment"), fields.get("definition"));
         fields.finish(mistakes);
     }
-    let comment = fields.text("comment", mistakes);
+    // Exports of Hasura's console hold empty ones.
+    let comment = fields.text("comment", mistakes).filter(|comment| !comment.is_empty());
     let nothing = Node { data: Data::Null, place: place.clone() };
     let definition = fields.get("definition");
     if definition.is_none() {
@@ -204,13 +219,24 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
     }
     fields.finish(mistakes);
     let definition = Fields::of(definition.unwrap_or(&nothing), "a definition", mistakes)?;
+    let has_signature = signatures.actions.contains_key(&name);
+    let (operation, arguments, output_type) = if has_signature {
+        ["type", "arguments", "output_type"].into_iter().for_each(|key| definition.ignore(key));
+        (None, Vec::new(), None)
+    } else {
+        (
+            placed_text(&definition, "type", mistakes),
+            read_inputs(definition.list("arguments", mistakes), "an argument", mistakes),
+            placed_text(&definition, "output_type", mistakes),
+        )
+    };
     let action = ActionEntry {
         place,
         name,
         kind: placed_text(&definition, "kind", mistakes),
-        operation: placed_text(&definition, "type", mistakes),
-        arguments: read_inputs(definition.list("arguments", mistakes), "an argument", mistakes),
-        output_type: placed_text(&definition, "output_type", mistakes),
+        operation,
+        arguments,
+        output_type,
         deprecated: definition.text(DEPRECATED, mistakes),
         handler: placed_text(&definition, "handler", mistakes),
         headers: definition.list("headers", mistakes).iter().filter_map(|node| read_header(node, mistakes)).collect(),
@@ -218,7 +244,8 @@ fn read_action(entry: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<ActionEnt
         ignored_client_headers: definition
             .get("ignored_client_headers")
             .map(|_| placed_texts(definition.list("ignored_client_headers", mistakes))),
-        timeout: definition.count("timeout", mistakes),
+        // Hasura's tools write no zero: there it stands for a timeout that was not given.
+        timeout: definition.count("timeout", mistakes).filter(|seconds| *seconds > 0),
         permissions,
         comment,
         request_transform: definition.get("request_transform").and_then(|node| transform::read_request(node, mistakes)),
@@ -273,10 +300,39 @@ fn read_inputs(nodes: &[Node], what: &'static str, mistakes: &mut Vec<Diagnostic
     inputs
 }
 
-fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<TypeEntry> {
+fn read_type(
+    list: TypeList,
+    node: &Node,
+    signatures: &Signatures,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Option<TypeEntry> {
     let fields = Fields::of(node, "a custom type", mistakes)?;
     let name = fields.required_text("name", mistakes)?;
     let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
+    let (members, values) = if signatures.types.contains_key(&name) {
+        // Hasura's tools drop them as well, whatever they are.
+        ["fields", "values"].into_iter().for_each(|key| fields.ignore(key));
+        (Vec::new(), Vec::new())
+    } else {
+        (read_inputs(fields.list("fields", mistakes), "a field", mistakes), read_values(&fields, mistakes))
+    };
+    let relationships = fields.list("relationships", mistakes);
+    let entry = TypeEntry {
+        list,
+        place,
+        name,
+        description: fields.text("description", mistakes).filter(|description| !description.is_empty()),
+        fields: members,
+        values,
+        is_one_of: fields.bool(IS_ONE_OF, mistakes).unwrap_or(false),
+        specified_by: fields.text(SPECIFIED_BY, mistakes),
+        relationships: relationships.iter().filter_map(|node| read_relationship(node, mistakes)).collect(),
+    };
+    fields.finish(mistakes);
+    Some(entry)
+}
+
+fn read_values(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, EnumValue)> {
     let mut values = Vec::new();
     for value in fields.list("values", mistakes) {
         let Some(value_fields) = Fields::of(value, "an enum value", mistakes) else { continue };
@@ -288,20 +344,7 @@ fn read_type(list: TypeList, node: &Node, mistakes: &mut Vec<Diagnostic>) -> Opt
         values.extend(value_fields.required_text("value", mistakes).map(|value| (value, definition)));
         value_fields.finish(mistakes);
     }
-    let relationships = fields.list("relationships", mistakes);
-    let entry = TypeEntry {
-        list,
-        place,
-        name,
-        description: fields.text("description", mistakes),
-        fields: read_inputs(fields.list("fields", mistakes), "a field", mistakes),
-        values,
-        is_one_of: fields.bool(IS_ONE_OF, mistakes).unwrap_or(false),
-        specified_by: fields.text(SPECIFIED_BY, mistakes),
-        relationships: relationships.iter().filter_map(|node| read_relationship(node, mistakes)).collect(),
-    };
-    fields.finish(mistakes);
-    Some(entry)
+    values
 }
 
 fn read_relationship(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<(Relationship, Place)> {

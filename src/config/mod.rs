@@ -18,5 +18,6 @@ pub mod settings;
 pub mod settings_doc;
 pub mod settings_table;
 pub mod transform;
+pub mod upstream_types;
 pub mod values;
 pub mod yaml;

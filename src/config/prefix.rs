@@ -26,7 +26,7 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
         .types
         .0
         .iter()
-        .filter(|(_, definition)| !matches!(definition.kind, TypeKind::Scalar))
+        .filter(|(_, definition)| !definition.is_upstreams && !matches!(definition.kind, TypeKind::Scalar))
         .map(|(name, _)| (name.clone(), format!("{}{name}", prefixes.types)))
         .collect();
     let new_name = |name: &str| new_names.get(name).map_or(name, String::as_str).to_owned();
@@ -51,7 +51,7 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
         types: schema.places.types.into_iter().map(|(name, place)| (new_name(&name), place)).collect(),
     };
     let types = schema.types.0.into_iter().map(|(name, definition)| (new_name(&name), rename(definition, &new_name)));
-    ActionSchema { actions: actions.collect(), types: Types(types.collect()), places }
+    ActionSchema { actions: actions.collect(), types: Types(types.collect()), places, ..schema }
 }
 
 fn rename(definition: TypeDefinition, new_name: &impl Fn(&str) -> String) -> TypeDefinition {

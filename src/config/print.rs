@@ -34,6 +34,11 @@ pub fn inherited_roles_yaml(document: &Document) -> String {
 fn without_signature(action: &Value) -> Value {
     let mut action = action.clone();
     if let Some(definition) = action.get_mut("definition").and_then(Value::as_object_mut) {
+        // Hasura's command line would send an empty one for a mutation, which its server does not take.
+        let is_mutation = definition.get("type").is_none_or(|operation| operation != "query");
+        if is_mutation && definition.get("kind").is_none_or(|kind| kind.is_null() || kind == "") {
+            definition.insert("kind".into(), "synchronous".into());
+        }
         definition.retain(|key, value| {
             !["type", "arguments", "output_type", DEPRECATED].contains(&key.as_str()) && !value.is_null()
         });

@@ -1,7 +1,7 @@
 //! Signatures and metadata become actions: types, then actions, their permissions and templates. Every mistake is
 //! collected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::prefix::{self, Prefixes};
 use super::relationship_settings::RelationshipSettings;
 use super::resolve_types::TypeUse;
 use super::sdl::{Signature, Signatures, parse_type};
+use super::upstream_types::{self, LookUp};
 use url::Url;
 
 use crate::action::headers::Precedence;
@@ -23,15 +24,15 @@ use crate::action::template::{self, TemplateError};
 use crate::graphql::plan::RootTypes;
 use crate::graphql::schema;
 use crate::model::action::{
-    ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, ValuePiece,
-    WrittenValue,
+    ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, Tolerated,
+    ValuePiece, WrittenValue,
 };
 use crate::model::address::{AllowedHosts, is_private, literal, names_link_local};
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
-use crate::model::source::{Diagnostic, Place, Severity};
+use crate::model::source::{Diagnostic, Place, Severity, Subject, assign};
 use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform};
-use crate::model::types::{TypeKind, Types};
+use crate::model::types::{TypeDefinition, TypeKind, Types};
 use crate::session::SESSION_PREFIX;
 
 /// What resolving needs beside the files.
@@ -72,9 +73,23 @@ pub fn resolve(
     surroundings: &Surroundings<'_>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
-    let mut resolver = Resolver { surroundings, mistakes };
+    let schema = resolve_each(metadata, signatures, surroundings, mistakes);
+    refuse_invalid(&schema, surroundings.prefixes, mistakes);
+    schema
+}
+
+/// The same without the checks of the whole.
+fn resolve_each(
+    metadata: Metadata,
+    signatures: Signatures,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> ActionSchema {
+    let interfaces = signatures.interfaces.keys().cloned().collect();
+    let mut resolver = Resolver { surroundings, mistakes, interfaces, undecided: IndexMap::new() };
     let mut signatures = signatures;
     resolver.exported_types(&metadata, &mut signatures);
+    resolver.interfaces(&signatures);
     let mut types = resolver.types(&metadata, &signatures);
     let mut actions = IndexMap::new();
     let mut places = Places::default();
@@ -85,55 +100,136 @@ pub fn resolve(
         let place = entry.place.clone();
         if actions.contains_key(&name) {
             let message = format!("action '{name}' is defined twice");
-            resolver.error(&place, message, "remove one of the two");
+            let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
+            resolver.mistakes.push(mistake.about(Subject::Action(name)));
             continue;
         }
         let signature = signatures.actions.shift_remove(&name);
         let place = signature.as_ref().map_or(place, |signature| signature.place.clone());
         places.actions.insert(name.clone(), place);
-        if let Some(action) = resolver.action(entry, signature, &mut types) {
+        let start = resolver.mistakes.len();
+        let action = resolver.action(entry, signature, &mut types);
+        resolver.assign(start, &Subject::Action(name.clone()));
+        if let Some(action) = action {
             actions.insert(name, Arc::new(action));
         }
     }
     for (name, signature) in &signatures.actions {
         let message = format!("action '{name}' has a signature, but no definition");
         let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
-        resolver.error(&signature.place, message, remedy);
+        let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+        resolver.mistakes.push(mistake.about(Subject::Action(name.clone())));
     }
     for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !actions.contains_key(*name)) {
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
-        resolver.mistakes.push(Diagnostic::warning(
-            settings.place.clone(),
-            message,
-            "check its name, or remove the settings",
-        ));
+        let remedy = "check its name, or remove the settings";
+        let mistake = Diagnostic::warning(settings.place.clone(), message, remedy);
+        resolver.mistakes.push(mistake.about(Subject::Action(name.clone())));
     }
-    let schema = prefix::apply(ActionSchema { actions, types, places }, surroundings.prefixes);
-    refuse_invalid(&schema, mistakes);
-    schema
+    let undecided = resolver.undecided;
+    for name in undecided.keys() {
+        // Until the upstream has told its schema, any value is one of it.
+        let definition = TypeDefinition { is_upstreams: true, ..TypeDefinition::new(TypeKind::Scalar, None) };
+        types.0.insert(name.clone(), definition);
+    }
+    let schema = ActionSchema { actions, types, places, undecided, ..ActionSchema::default() };
+    prefix::apply(schema, surroundings.prefixes)
+}
+
+/// What can be used of some metadata: what is wrong with single actions or types is left out, and with it whatever needs
+/// it. What was left out stands in [`ActionSchema::inconsistent`].
+pub struct Usable {
+    /// The actions.
+    pub schema: ActionSchema,
+    /// What is not wrong, but worth knowing.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Resolves what can be used. `read` reads the metadata, each time that it is asked; `look_up` finds types of the
+/// upstream, if its schema is known; only what is `tolerated` is left out.
+///
+/// # Errors
+/// All that is wrong, warnings among it, if anything is that is not tolerated.
+pub fn resolve_usable(
+    read: &dyn Fn(&mut Vec<Diagnostic>) -> (Metadata, Signatures),
+    surroundings: &Surroundings<'_>,
+    look_up: Option<LookUp<'_>>,
+    tolerated: &Tolerated,
+) -> Result<Usable, Vec<Diagnostic>> {
+    let mut inconsistent: Vec<Diagnostic> = Vec::new();
+    // Each round leaves something out, so there are no more of them than actions and types.
+    loop {
+        let left_out: HashSet<&Subject> =
+            inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+        let is_news =
+            |mistake: &Diagnostic| mistake.subject.as_deref().is_none_or(|subject| !left_out.contains(subject));
+        let mut mistakes = Vec::new();
+        let (mut metadata, mut signatures) = read(&mut mistakes);
+        leave_out(&mut metadata, &mut signatures, &left_out);
+        let mut schema = resolve_each(metadata, signatures, surroundings, &mut mistakes);
+        mistakes.retain(is_news);
+        refuse_invalid(&schema, surroundings.prefixes, &mut mistakes);
+        if let Some(look_up) = look_up {
+            mistakes.extend(upstream_types::missing(&schema, look_up));
+            upstream_types::fill(&mut schema, look_up);
+        }
+        let is_error = |mistake: &&Diagnostic| mistake.severity == Severity::Error;
+        let is_tolerated =
+            |mistake: &Diagnostic| mistake.subject.as_deref().is_some_and(|subject| tolerated.includes(subject));
+        if mistakes.iter().filter(is_error).any(|mistake| !is_tolerated(mistake)) {
+            return Err(mistakes);
+        }
+        if !mistakes.iter().any(|mistake| is_error(&mistake)) {
+            schema.inconsistent = inconsistent;
+            schema.tolerated = tolerated.clone();
+            return Ok(Usable { schema, warnings: mistakes });
+        }
+        let errors: Vec<Diagnostic> = mistakes.into_iter().filter(|mistake| is_error(&mistake)).collect();
+        inconsistent.extend(errors);
+    }
+}
+
+fn leave_out(metadata: &mut Metadata, signatures: &mut Signatures, left_out: &HashSet<&Subject>) {
+    if left_out.is_empty() {
+        return;
+    }
+    let has_action = |name: &str| !left_out.contains(&Subject::Action(name.to_owned()));
+    let has_type = |name: &str| !left_out.contains(&Subject::Type(name.to_owned()));
+    metadata.actions.retain(|entry| has_action(&entry.name));
+    metadata.types.retain(|entry| has_type(&entry.name));
+    signatures.actions.retain(|name, _| has_action(name));
+    signatures.types.retain(|name, _| has_type(name));
+    signatures.interfaces.retain(|name, _| has_type(name));
 }
 
 /// Whatever has not been found by name so far: an empty type, an argument that stands twice.
-fn refuse_invalid(schema: &ActionSchema, mistakes: &mut Vec<Diagnostic>) {
+fn refuse_invalid(schema: &ActionSchema, prefixes: &Prefixes, mistakes: &mut Vec<Diagnostic>) {
     if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
         return;
     }
     if let Err(reason) = schema::of_actions(schema, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE) {
         let message = format!("the actions and their types do not make a valid schema: {reason}");
-        mistakes.push(Diagnostic::error(place_of(schema, &reason), message, "correct actions.graphql"));
+        let (place, subject) = culprit(schema, prefixes, &reason).unzip();
+        let mistake = Diagnostic::error(place, message, "correct actions.graphql");
+        mistakes.push(Diagnostic { subject: subject.map(Box::new), ..mistake });
     }
 }
 
-/// Where it is: the type that the validator names, or the first action that is not valid alone either.
-fn place_of(schema: &ActionSchema, reason: &str) -> Option<Place> {
+/// What it is about, and where that is: the type that the validator names, or the first action that is not valid alone
+/// either.
+fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(Place, Subject)> {
     let named = schema.places.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
+    if let Some((name, place)) = named {
+        let own_name = name.strip_prefix(prefixes.types.as_str()).unwrap_or(name);
+        return Some((place.clone(), Subject::Type(own_name.to_owned())));
+    }
     let is_invalid = |(name, action): &(&String, &Arc<Action>)| {
         let actions = IndexMap::from([((*name).clone(), Arc::clone(action))]);
-        let alone = ActionSchema { actions, types: schema.types.clone(), places: Places::default() };
+        let alone = ActionSchema { actions, types: schema.types.clone(), ..ActionSchema::default() };
         schema::of_actions(&alone, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE).is_err()
     };
-    let place = named.map(|(_, place)| place);
-    place.or_else(|| schema.places.actions.get(schema.actions.iter().find(is_invalid)?.0)).cloned()
+    let (field, action) = schema.actions.iter().find(is_invalid)?;
+    Some((schema.places.actions.get(field)?.clone(), Subject::Action(action.name.clone())))
 }
 
 /// A role that is made of others may call what any of them may, and it may itself be part of another.
@@ -159,12 +255,48 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
 
 pub(super) struct Resolver<'r, 's> {
     pub(super) surroundings: &'r Surroundings<'s>,
-    mistakes: &'r mut Vec<Diagnostic>,
+    pub(super) mistakes: &'r mut Vec<Diagnostic>,
+    /// The names of all interfaces.
+    pub(super) interfaces: HashSet<String>,
+    /// See [`ActionSchema::undecided`].
+    pub(super) undecided: IndexMap<String, Vec<Diagnostic>>,
 }
 
 impl Resolver<'_, '_> {
     pub(super) fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+    }
+
+    pub(super) fn assign(&mut self, start: usize, subject: &Subject) {
+        assign(self.mistakes, start, subject);
+    }
+
+    /// Hasura's tools drop interfaces without a word; something that has the type of one is then refused by its server.
+    fn interfaces(&mut self, signatures: &Signatures) {
+        let mut used: HashSet<&str> = HashSet::new();
+        for signature in signatures.actions.values() {
+            used.insert(signature.output.named());
+            used.extend(signature.arguments.iter().map(|argument| argument.ty.named()));
+        }
+        for (definition, _) in signatures.types.values() {
+            match &definition.kind {
+                TypeKind::Object(fields) => used.extend(fields.values().map(|field| field.ty.named())),
+                TypeKind::InputObject(fields) => used.extend(fields.iter().map(|field| field.ty.named())),
+                TypeKind::Scalar | TypeKind::Enum(_) => {}
+            }
+        }
+        for (name, place) in &signatures.interfaces {
+            if used.contains(name.as_str()) {
+                let message = format!("actions cannot use the interface '{name}'");
+                let remedy =
+                    "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
+                let mistake = Diagnostic::error(Some(place.clone()), message, remedy);
+                self.mistakes.push(mistake.about(Subject::Type(name.clone())));
+            } else {
+                let message = format!("the interface '{name}' has no effect: actions cannot use interfaces");
+                self.warning(place, message, "remove it, and \"implements\" with it");
+            }
+        }
     }
 
     fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
@@ -177,19 +309,30 @@ impl Resolver<'_, '_> {
             None => self.exported_signature(&entry)?,
         };
         for argument in &signature.arguments {
-            if !matches!(self.kind_of(types, argument.ty.named()), Some(TypeUse::Both | TypeUse::Input)) {
-                let message = format!(
-                    "the type: \"{}\" is not defined in custom types or it is not a scalar/enum/input_object",
-                    argument.ty.named()
-                );
-                self.error(&signature.place, message, format!("correct the type of argument \"{}\"", argument.name));
+            let name = argument.ty.named();
+            let remedy = format!("correct the type of argument \"{}\"", argument.name);
+            let message =
+                format!("the type: \"{name}\" is not defined in custom types or it is not a scalar/enum/input_object");
+            match self.kind_of(types, name) {
+                Some(TypeUse::Both | TypeUse::Input) => {}
+                Some(TypeUse::Output) => self.error(&signature.place, message, remedy),
+                None => {
+                    let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                    self.leave_to_upstream(name, mistake.about(Subject::Action(entry.name.clone())));
+                }
             }
         }
         let output = signature.output.named();
         let output_is_enum = matches!(types.get(output).map(|found| &found.kind), Some(TypeKind::Enum(_)));
-        if output_is_enum || !matches!(self.kind_of(types, output), Some(TypeUse::Both | TypeUse::Output)) {
-            let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
-            self.error(&signature.place, message, format!("correct what action '{}' returns", entry.name));
+        let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
+        let remedy = format!("correct what action '{}' returns", entry.name);
+        match self.kind_of(types, output) {
+            Some(TypeUse::Both | TypeUse::Output) if !output_is_enum => {}
+            Some(_) => self.error(&signature.place, message, remedy),
+            None => {
+                let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                self.leave_to_upstream(output, mistake.about(Subject::Action(entry.name.clone())));
+            }
         }
         self.refuse_reserved(&signature.place, "action", &entry.name);
         for argument in &signature.arguments {
@@ -253,7 +396,9 @@ impl Resolver<'_, '_> {
     fn exported_signature(&mut self, entry: &ActionEntry) -> Option<Signature> {
         let Some((output, output_place)) = &entry.output_type else {
             let message = format!("action {} is not present in actions.graphql", entry.name);
-            let remedy = format!("declare it there: type Mutation {{ {}(…): … }}", entry.name);
+            let is_query = entry.operation.as_ref().is_some_and(|(operation, _)| operation == "query");
+            let root = if is_query { "Query" } else { "Mutation" };
+            let remedy = format!("declare it there: type {root} {{ {}(…): … }}", entry.name);
             self.error(&entry.place, message, remedy);
             return None;
         };

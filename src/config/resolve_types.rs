@@ -7,7 +7,7 @@ use super::relationship_settings::RelationshipSettings;
 use super::resolve::Resolver;
 use super::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
-use crate::model::source::Place;
+use crate::model::source::{Diagnostic, Place, Subject};
 use crate::model::types::{
     AGGREGATE, BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, Lookup, OutputField, Relationship, TypeDefinition,
     TypeKind, TypeRef, Types,
@@ -20,6 +20,7 @@ impl Resolver<'_, '_> {
             if signatures.types.contains_key(&entry.name) {
                 continue;
             }
+            let start = self.mistakes.len();
             let kind = match entry.list {
                 TypeList::Scalars => TypeKind::Scalar,
                 TypeList::Enums if !entry.values.is_empty() => TypeKind::Enum(entry.values.iter().cloned().collect()),
@@ -34,9 +35,11 @@ impl Resolver<'_, '_> {
                 _ => {
                     let message = format!("custom type {} is not present in actions.graphql", entry.name);
                     self.error(&entry.place, message, "define it there, or remove it here");
+                    self.assign(start, &Subject::Type(entry.name.clone()));
                     continue;
                 }
             };
+            self.assign(start, &Subject::Type(entry.name.clone()));
             let definition = TypeDefinition {
                 is_one_of: entry.is_one_of,
                 specified_by: entry.specified_by.clone(),
@@ -76,6 +79,7 @@ impl Resolver<'_, '_> {
         self.describe(metadata, &mut types);
         self.relationships(metadata, &mut types);
         for (name, (definition, place)) in &signatures.types {
+            let start = self.mistakes.len();
             self.refuse_reserved(place, "type", name);
             match &definition.kind {
                 TypeKind::InputObject(fields) => {
@@ -90,6 +94,7 @@ impl Resolver<'_, '_> {
                 }
                 TypeKind::Scalar | TypeKind::Enum(_) => {}
             }
+            self.assign(start, &Subject::Type(name.clone()));
         }
         self.type_defaults(signatures, &mut types);
         types
@@ -98,7 +103,9 @@ impl Resolver<'_, '_> {
     fn type_defaults(&mut self, signatures: &Signatures, types: &mut Types) {
         for (name, (definition, place)) in &signatures.types {
             let TypeKind::InputObject(fields) = &definition.kind else { continue };
+            let start = self.mistakes.len();
             let fields = self.defaults(types, fields.clone(), place);
+            self.assign(start, &Subject::Type(name.clone()));
             if let Some(definition) = types.0.get_mut(name) {
                 definition.kind = TypeKind::InputObject(fields);
             }
@@ -137,7 +144,8 @@ impl Resolver<'_, '_> {
                     entry.name,
                     entry.list.key()
                 );
-                self.error(&entry.place, message, "move it to the list of its kind");
+                let mistake = Diagnostic::error(Some(entry.place.clone()), message, "move it to the list of its kind");
+                self.mistakes.push(mistake.about(Subject::Type(entry.name.clone())));
             }
         }
     }
@@ -145,9 +153,11 @@ impl Resolver<'_, '_> {
     /// The relationships of Hasura's files, looked up as those say or as `pillion.yaml` does, and those that it adds.
     fn relationships(&mut self, metadata: &Metadata, types: &mut Types) {
         for entry in &metadata.types {
+            let start = self.mistakes.len();
             for (relationship, place) in &entry.relationships {
                 self.add_relationship(types, &entry.name, relationship.clone(), place);
             }
+            self.assign(start, &Subject::Type(entry.name.clone()));
         }
         for RelationshipSettings { type_name, name, lookup, place } in self.surroundings.relationships {
             let known = types
@@ -155,6 +165,7 @@ impl Resolver<'_, '_> {
                 .get_mut(type_name)
                 .and_then(|definition| definition.relationships.iter_mut().find(|known| known.name == *name));
             let relationship = Relationship { name: name.clone(), lookup: lookup.clone() };
+            let start = self.mistakes.len();
             match known {
                 Some(known) => {
                     *known = relationship.clone();
@@ -162,6 +173,7 @@ impl Resolver<'_, '_> {
                 }
                 None => self.add_relationship(types, type_name, relationship, place),
             }
+            self.assign(start, &Subject::Type(type_name.clone()));
         }
     }
 
@@ -239,7 +251,8 @@ impl Resolver<'_, '_> {
                 // The two blanks are Hasura's.
                 let message =
                     format!("the type \"{}\" for field \"{field}\" in  {kind} \"{owner}\" does not exist", ty.named());
-                self.error(place, message, "define it, or correct its name");
+                let mistake = Diagnostic::error(Some(place.clone()), message, "define it, or correct its name");
+                self.leave_to_upstream(ty.named(), mistake.about(Subject::Type(owner.to_owned())));
             }
             Some(TypeUse::Output) if is_input => {
                 let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());
@@ -254,10 +267,18 @@ impl Resolver<'_, '_> {
         }
     }
 
+    /// Nobody defines `name` here, which is a mistake unless the upstream has a scalar or an enum of that name.
+    pub(super) fn leave_to_upstream(&mut self, name: &str, mistake: Diagnostic) {
+        self.undecided.entry(name.to_owned()).or_default().push(mistake);
+    }
+
     /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.
     pub(super) fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
         if types.get(name).is_none() && DATABASE_SCALARS.contains(&name) {
             types.0.insert(name.to_owned(), TypeDefinition::new(TypeKind::Scalar, None));
+        }
+        if self.interfaces.contains(name) {
+            return Some(TypeUse::Both);
         }
         Some(match &types.get(name)?.kind {
             TypeKind::Scalar | TypeKind::Enum(_) => TypeUse::Both,

@@ -14,22 +14,24 @@ use super::sdl_directives::{self, Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
-use crate::model::source::{Diagnostic, Place, Source};
+use crate::model::source::{Diagnostic, Place, Source, Subject, assign};
 use crate::model::types::{
     BUILT_IN_SCALARS, Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef,
 };
 
 /// What all `actions.graphql` files together say.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Signatures {
     /// The fields of all `Query` and `Mutation` blocks, by name.
     pub actions: IndexMap<String, Signature>,
     /// All other types, by name.
     pub types: IndexMap<String, (TypeDefinition, Place)>,
+    /// Interfaces, by name. Hasura's tools drop them, so that they may stand there as long as nothing has their type.
+    pub interfaces: IndexMap<String, Place>,
 }
 
 /// One action as the SDL declares it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Signature {
     /// Where.
     pub place: Place,
@@ -64,7 +66,11 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Ve
     };
     let mut reader = Reader { source, signatures, mistakes };
     for definition in &document.definitions {
+        let start = reader.mistakes.len();
         reader.definition(definition);
+        if let Some(name) = definition.name().filter(|name| root_kind(name).is_none()) {
+            assign(reader.mistakes, start, &Subject::Type(name.to_string()));
+        }
     }
 }
 
@@ -124,7 +130,8 @@ impl Reader<'_> {
             }
             Definition::ScalarTypeDefinition(scalar) => self.scalar(scalar),
             Definition::InterfaceTypeDefinition(interface) => {
-                self.refuse(interface, &format!("the interface '{}'", interface.name));
+                let place = self.place(interface);
+                self.signatures.interfaces.insert(interface.name.to_string(), place);
             }
             Definition::UnionTypeDefinition(union) => self.refuse(union, &format!("the union '{}'", union.name)),
             other => {
@@ -192,7 +199,8 @@ impl Reader<'_> {
                     "action '{name}' is declared twice; the first time in {}:{}:{}",
                     known.place.source.name, known.place.line, known.place.column
                 );
-                self.mistakes.push(Diagnostic::error(Some(place), message, "remove one of the two"));
+                let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
+                self.mistakes.push(mistake.about(Subject::Action(name)));
                 continue;
             }
             // In the order of the text, so that warnings come in it.

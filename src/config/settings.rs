@@ -39,6 +39,7 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     pub tls: Option<TlsListener>,
     pub metadata: Option<PathBuf>,
+    pub on_inconsistency: OnInconsistency,
     /// `None` asks the engine.
     pub dialect: Option<Dialect>,
     pub precedence: Precedence,
@@ -100,6 +101,15 @@ pub struct Cors {
     /// Are the headers that the upstream leaves out added to its responses, preflights included? Only if somebody has said
     /// for which origins: the default would open an upstream that has no CORS on purpose.
     pub completes_upstream: bool,
+}
+
+/// What becomes of the others when an action or a type cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInconsistency {
+    /// The configuration is refused.
+    Refuse,
+    /// They are served.
+    Serve,
 }
 
 /// Where spans are sent, and which.
@@ -259,7 +269,11 @@ impl Settings {
         let actions = action_settings::read(file, mistakes);
         Some(Self {
             tls,
-            metadata: values.text("metadata").map(PathBuf::from),
+            metadata: values.text("metadata.folder").map(PathBuf::from),
+            on_inconsistency: match values.text("metadata.on_inconsistency").as_deref() {
+                Some("serve") => OnInconsistency::Serve,
+                _ => OnInconsistency::Refuse,
+            },
             dialect,
             precedence,
             prefixes: read_prefixes(values, mistakes),
@@ -329,7 +343,7 @@ impl Settings {
 
 fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> MetadataApi {
     let key = "metadata_api.store";
-    let store = match (values.text(key).as_deref(), values.text("metadata"), values.text("database.url")) {
+    let store = match (values.text(key).as_deref(), values.text("metadata.folder"), values.text("database.url")) {
         (Some("folder"), Some(folder), _) => MetadataApi::Folder(folder.into()),
         (Some("folder"), None, _) => {
             values.refuse(key, "there is no metadata folder to write into", "give --metadata", mistakes);
@@ -667,7 +681,16 @@ fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
     let remedy = "see the documentation of HASURA_GRAPHQL_JWT_SECRET";
     let mut rules = Vec::new();
     let mut take = |key: &str, rule: Result<JwtRules, String>, mistakes: &mut Vec<Diagnostic>| match rule {
-        Ok(rule) => rules.push(rule),
+        Ok(rule) => {
+            if let [_, _, ..] = rule.claims.literal_roles().as_slice() {
+                let roles = rule.claims.literal_roles().join(", ");
+                let message = format!("claims_map lets every user take every one of these roles: {roles}");
+                let remedy = "read them from the token: \"x-hasura-allowed-roles\": {\"path\": \"$.roles\"}; a claim \
+                              with a single role will do as well";
+                values.warn(key, &message, remedy, mistakes);
+            }
+            rules.push(rule);
+        }
         Err(reason) => values.refuse(key, &reason, remedy, mistakes),
     };
     if let Some(json) = values.text("auth.jwt_secrets") {
@@ -716,6 +739,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         template_bytes_max: values.bytes("limits.template_bytes", mistakes),
         schema_cache_bytes_max: values.bytes("limits.schema_cache_bytes", mistakes),
         request_timeout: values.duration("limits.request_timeout", mistakes),
+        request_timeout_is_given: values.is_given("limits.request_timeout"),
         // These two bound our own recursion and our own answers; there is nothing to choose.
         recursion_max: fixed.recursion_max,
         errors_max: fixed.errors_max,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::settings_table::{ACTION_KEYS, Kind, SETTINGS, Setting};
+use super::settings_table::{ACTION_KEYS, Kind, SETTINGS, SHORTHANDS, Setting};
 
 /// `config/pillion.example.yaml`: every setting with its default and its reason.
 #[must_use]
@@ -83,6 +83,11 @@ pub fn json_schema() -> String {
                     members.insert(name.to_owned(), schema);
                 }
             }
+        }
+    }
+    for (group, _) in SHORTHANDS {
+        if let Some(whole) = properties.get_mut(group) {
+            *whole = json!({ "anyOf": [{ "type": "string" }, whole.take()] });
         }
     }
     let action: Map<String, Value> = ACTION_KEYS

@@ -70,6 +70,9 @@ const fn setting(
 /// Variables that say the opposite of their setting, because Hasura has them so.
 pub const INVERTED_VARIABLES: &[&str] = &["HASURA_GRAPHQL_DISABLE_CORS"];
 
+/// Groups for which a single value may stand, and the setting that it then is.
+pub const SHORTHANDS: [(&str, &str); 1] = [("metadata", "metadata.folder")];
+
 /// All settings, in the order of the example file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
@@ -83,8 +86,6 @@ pub const SETTINGS: &[Setting] = &[
         "The certificate chain, PEM."),
     setting("tls.key_file", Some("tls-key-file"), &["PILLION_TLS_KEY_FILE"], Kind::Text, None,
         "Its private key, PEM."),
-    setting("metadata", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
-        "The folder with actions.yaml and actions.graphql, or a whole metadata folder exported from Hasura."),
     setting("dialect", Some("dialect"), &["PILLION_DIALECT"], Kind::Choice(&["auto", "hasura", "standard"]), Some("auto"),
         "How errors are told. hasura: one failed part fails the response. standard: partial results, as the GraphQL\nspecification says. auto asks the engine: a query root named query_root is Hasura."),
     setting("configured_header_precedence", Some("configured-header-precedence"),
@@ -112,6 +113,11 @@ pub const SETTINGS: &[Setting] = &[
         "How long requests are taken after SIGTERM although /readyz fails: balancers need a while to notice."),
     setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long requests in flight may take after that. Less than Kubernetes' terminationGracePeriodSeconds, drain_delay and 2 s."),
+
+    setting("metadata.folder", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
+        "The folder with actions.yaml and actions.graphql, or a whole metadata folder exported from Hasura. metadata: PATH\nis short for it."),
+    setting("metadata.on_inconsistency", None, &["PILLION_METADATA_ON_INCONSISTENCY"], Kind::Choice(&["refuse", "serve"]), Some("refuse"),
+        "What happens when an action or a type in the folder cannot be used: a variable is not set, a template does not\nparse, nobody has a type. refuse: Pillion does not start, and a reload leaves the old configuration. serve: it is left\nout with all that needs it, the rest is served, and the log, /readyz?verbose, check and get_inconsistent_metadata name\nit. What the metadata API has accepted with allow_inconsistent_metadata is left out in any case."),
 
     setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
         "The upstream: http://host:port or https://host:port, with its GraphQL path if that is another than the clients':\nhttp://host:8080/v1/graphql. Other paths of requests are passed on as they are."),

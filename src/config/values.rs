@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, Setting};
+use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
 use super::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, Place};
 
@@ -104,15 +104,26 @@ impl Values {
 
     /// Says that the value is no good.
     pub fn refuse(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+        let (place, name) = self.written_at(key);
+        mistakes.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
+    }
+
+    /// Says that the value is probably not as it was meant.
+    pub fn warn(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+        let (place, name) = self.written_at(key);
+        mistakes.push(Diagnostic::warning(place, format!("{name}: {message}"), remedy));
+    }
+
+    /// Where the value was written, and by which name.
+    fn written_at(&self, key: &str) -> (Option<Place>, String) {
         let origin = self.given.get(key).map_or(&Origin::Default, |given| &given.origin);
         let is_secret = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::Secret);
-        let (place, name) = match origin {
+        match origin {
             Origin::Flag(name) => (None, format!("--{name}")),
             Origin::Environment(name) => (None, (*name).to_owned()),
             Origin::File(place) => (Some(if is_secret { place.unquoted() } else { place.clone() }), key.to_owned()),
             Origin::Default => (None, key.to_owned()),
-        };
-        mistakes.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
+        }
     }
 
     /// Reads the text with `read`; what it does not take is a mistake.
@@ -161,7 +172,7 @@ impl Values {
 fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given>, mistakes: &mut Vec<Diagnostic>) {
     let Some(fields) = Fields::of(node, "pillion.yaml", mistakes) else { return };
     for (key, place, value) in fields.all() {
-        let key = format!("{prefix}{key}");
+        let key = full_key(prefix, key, value);
         let group = format!("{key}.");
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
             let texts = match (&value.data, setting.kind) {
@@ -179,8 +190,16 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                     format!("write {}", setting.kind.wanted()),
                 )),
             }
-        } else if SETTINGS.iter().any(|setting| setting.key.starts_with(&group)) {
-            read_group(value, &group, given, mistakes);
+        } else if let Some(first) = SETTINGS.iter().find_map(|setting| setting.key.strip_prefix(group.as_str())) {
+            match value.data {
+                Data::Map(_) | Data::Null => read_group(value, &group, given, mistakes),
+                // What stands there is not repeated: it may hold a password.
+                _ => mistakes.push(Diagnostic::error(
+                    Some(value.place.clone()),
+                    format!("\"{key}\" must be a mapping, and is {}", value.kind()),
+                    format!("write {key}: {{ {first}: … }}"),
+                )),
+            }
         } else if !["actions", "relationships"].contains(&key.as_str()) {
             mistakes.push(Diagnostic::warning(
                 Some(place.clone()),
@@ -202,6 +221,14 @@ fn parse_bool(text: &str) -> Option<bool> {
 /// What is neither stays, to be refused.
 fn inverted(text: String) -> String {
     parse_bool(&text).map_or(text, |value| (!value).to_string())
+}
+
+/// The key of a setting or a group. Some groups may be written as the value of one of their settings.
+fn full_key(prefix: &str, key: &str, value: &Node) -> String {
+    let key = format!("{prefix}{key}");
+    let is_group = matches!(value.data, Data::Map(_) | Data::Null);
+    let long = SHORTHANDS.iter().find(|(short, _)| *short == key && !is_group);
+    long.map_or(key, |(_, long)| (*long).to_owned())
 }
 
 /// `64KiB`, `10MiB`, `1GiB`, `100`, `100B`; not zero.

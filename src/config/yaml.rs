@@ -191,6 +191,11 @@ impl<'n> Fields<'n> {
         (!matches!(node.data, Data::Null)).then_some(*node)
     }
 
+    /// Counts `key` as asked for: it may stand there, and has no meaning.
+    pub fn ignore(&self, key: &str) {
+        let _ = self.get(key);
+    }
+
     /// All keys and values, every one of them counted as asked for.
     pub fn all(&self) -> impl Iterator<Item = (&'n str, &'n Place, &'n Node)> {
         self.entries.iter().map(|(key, place, node, asked)| {

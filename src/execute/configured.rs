@@ -26,7 +26,7 @@ const AT_START: [&str; 20] = [
     "listen",
     "admin_listen",
     "tls.",
-    "metadata",
+    "metadata.folder",
     "dialect",
     "threads",
     "upgrade",

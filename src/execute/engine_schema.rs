@@ -17,10 +17,13 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::snapshot::Snapshot;
-use super::{Envelope, World};
+use super::{Envelope, World, upstream_types};
+use crate::config::upstream_types::decide;
 use crate::graphql::client_schema::{ClientSchemaError, EngineSchema, build_client_schema};
-use crate::graphql::merge_schema::{Conflict, MergeError, merge};
-use crate::graphql::schema::RoleSchema;
+use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
+use crate::graphql::schema::{self, RoleSchema};
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::types::TypeKind;
 use crate::session::Session;
 use crate::upstream::introspect::{EDITIONS, question};
 use crate::upstream::{Question, UpstreamError};
@@ -31,11 +34,15 @@ pub struct MergedSchema {
     pub id: u64,
     /// The schema.
     pub role_schema: RoleSchema,
+    /// The types that nobody defines here and that the upstream has, as it has them.
+    pub upstream_types: Vec<(String, TypeKind)>,
+    /// The actions with all types decided, if an admin is shown this and any was not.
+    pub decided: Option<ActionSchema>,
 }
 
 /// An answer of the engine, and what has been made of it.
 struct Learned {
-    schema: EngineSchema,
+    schema: Arc<EngineSchema>,
     bytes: usize,
     /// By kind of role, of which there are few.
     by_role: DashMap<String, Merged>,
@@ -247,6 +254,7 @@ impl EngineSchemas {
             Some(known) => known,
             None => {
                 let schema = build_client_schema(answer)?;
+                let schema = Arc::new(schema);
                 let learned = Arc::new(Learned { schema, bytes: answer.len(), by_role: DashMap::new() });
                 self.by_content.insert(hash, Arc::clone(&learned));
                 learned
@@ -261,6 +269,13 @@ impl EngineSchemas {
         let hash = self.caller(asker).last()?.answer?;
         let learned = self.by_content.get(&hash)?;
         learned.merged(snapshot, &asker.role).ok()
+    }
+
+    /// What the upstream itself showed to callers like this one when it was last asked.
+    #[must_use]
+    pub fn of_upstream(&self, asker: &Asker<'_>) -> Option<Arc<EngineSchema>> {
+        let hash = self.caller(asker).last()?.answer?;
+        Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
     /// May the engine be asked for callers like this one, whose schema is not known, on our own account?
@@ -310,9 +325,23 @@ impl MergedSchema {
     /// [`MergeError`].
     pub fn new(engine: &EngineSchema, snapshot: &Snapshot, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let own = snapshot.schema_of(role).map_err(MergeError::Invalid)?;
-        let role_schema = merge(engine, &own, &snapshot.schema.types, &snapshot.roots)?;
-        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema })
+        let look_up = |name: &str| upstream_type(&engine.schema, name);
+        // An upstream may hide types from other roles.
+        let decides = role == ADMIN_ROLE && !snapshot.schema.undecided.is_empty();
+        let decided = decides.then(|| decide(&snapshot.schema, &look_up));
+        let role_schema = match &decided {
+            Some(decided) => {
+                let own = schema::of_actions(decided, &snapshot.roots, role).map_err(MergeError::Invalid)?;
+                merge(engine, &own, &decided.types, &snapshot.roots)?
+            }
+            None => {
+                let own = snapshot.schema_of(role).map_err(MergeError::Invalid)?;
+                merge(engine, &own, &snapshot.schema.types, &snapshot.roots)?
+            }
+        };
+        let of_upstream = snapshot.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
+        let upstream_types = of_upstream.filter_map(|(name, _)| Some((name.clone(), look_up(name)?))).collect();
+        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema, upstream_types, decided })
     }
 }
 
@@ -329,6 +358,9 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> 
     world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
     snapshot.engine_schemas.note_failure(&asker.role, found.as_ref().err());
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
+    if let Ok((_, merged)) = &found {
+        upstream_types::extend(world, snapshot, merged);
+    }
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
         let role = asker.role.as_ref();

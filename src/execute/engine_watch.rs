@@ -10,11 +10,13 @@ use http::header::HeaderValue;
 
 use super::engine_schema::{self, Asker, MergedSchema, SchemaError};
 use super::snapshot::Snapshot;
+use super::upstream_types;
 use super::world::World;
 use crate::graphql::check_relationships::missing;
+use crate::graphql::client_schema::EngineSchema;
 use crate::graphql::merge::read_engine_answer;
 use crate::graphql::merge_schema::Conflict;
-use crate::model::action::ADMIN_ROLE;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
 use crate::upstream::{Question, UpstreamError};
 
@@ -38,7 +40,12 @@ pub async fn look(world: &World) {
         if let Some(engine) = engine {
             learn(world, engine);
         }
+        let before = world.snapshot.load_full();
         learn_schema(world, path).await;
+        if !Arc::ptr_eq(&before, &world.snapshot.load()) {
+            // Types have been decided, which made another generation.
+            learn_schema(world, path).await;
+        }
     }
     world.readiness.set_engine(found.map(drop).map_err(|error| error.to_string()));
 }
@@ -95,6 +102,10 @@ async fn learn_schema(world: &World, path: &str) {
     }
     match engine_schema::ask(world, &snapshot, &asker).await {
         Ok(merged) => {
+            if let Some(decided) = &merged.decided {
+                use_decided(world, &snapshot, decided.clone());
+                return;
+            }
             world.schema_was_good.store(true, Ordering::Relaxed);
             for missing in missing(&merged.role_schema.schema, &snapshot.schema) {
                 tracing::warn!("{missing}");
@@ -102,6 +113,41 @@ async fn learn_schema(world: &World, path: &str) {
         }
         Err(error) => report(world, &snapshot, error.conflicts()),
     }
+}
+
+/// Goes on with the actions whose types exist. If that is not allowed and the first time that they are looked for,
+/// nothing can be served; later the others are.
+fn use_decided(world: &World, before: &Arc<Snapshot>, decided: ActionSchema) {
+    let intolerable: Vec<String> =
+        upstream_types::intolerable(&before.schema, &decided).into_iter().map(ToString::to_string).collect();
+    if !intolerable.is_empty() && !world.schema_was_good.load(Ordering::Relaxed) {
+        world.fatal.set(intolerable.join("\n\n"));
+        return;
+    }
+    let known = before.schema.inconsistent.len();
+    let news = ActionSchema {
+        inconsistent: decided.inconsistent.iter().skip(known).cloned().collect(),
+        ..ActionSchema::default()
+    };
+    upstream_types::tell(&news);
+    world.replace_snapshot(|current| {
+        let is_the_same = Arc::ptr_eq(&current.schema, &before.schema);
+        is_the_same.then(|| current.with_actions(decided).ok()).flatten()
+    });
+}
+
+/// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if it is not asked for its
+/// schema, or does not tell.
+pub async fn upstream_schema(world: &World) -> Option<Arc<EngineSchema>> {
+    let snapshot = world.snapshot.load_full();
+    if !snapshot.merges_introspection {
+        return None;
+    }
+    let (path, _) = ask_all_paths(world).await.ok()?;
+    let asker = asker(world, &path, ADMIN_ROLE, HeaderMap::new());
+    // Whatever comes of it: what was known before counts otherwise.
+    let _ = engine_schema::ask(world, &snapshot, &asker).await;
+    snapshot.engine_schemas.of_upstream(&asker)
 }
 
 /// The engine's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.

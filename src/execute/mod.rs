@@ -22,6 +22,7 @@ pub mod snapshot;
 pub mod spans;
 pub mod stored_call;
 pub mod subscription;
+pub mod upstream_types;
 pub mod validation;
 pub mod webhook_part;
 pub mod webhook_request;

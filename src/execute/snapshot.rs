@@ -79,7 +79,7 @@ impl Snapshot {
         configured: &Arc<Configured>,
         guards: &Guards,
     ) -> Self {
-        let limits = configured.settings.limits.clone();
+        let limits = configured.settings.limits.clone().for_actions(&schema);
         let introspection = &configured.settings.introspection;
         let bytes_max = limits.plan_cache_bytes_max as u64;
         let entries = limits.plan_cache_bytes_max / (4 * 1024);

@@ -159,7 +159,7 @@ async fn once(
         response_type: ResponseType::Json,
         shows_status: false,
         subscription: Some(Arc::clone(watched)),
-        deadline: started + limits.request_timeout,
+        deadline: started + snapshot.limits.request_timeout,
         batch: None,
         handler_headers: HeaderMap::new(),
         authenticated: OnceCell::new_with(request.authenticated.clone()),

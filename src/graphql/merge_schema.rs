@@ -1,7 +1,9 @@
 //! The engine's schema and a role's actions become one schema.
 
 use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type};
-use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition, ObjectType, SchemaDefinition};
+use apollo_compiler::schema::{
+    Component, EnumValueDefinition, ExtendedType, FieldDefinition, ObjectType, SchemaDefinition,
+};
 use apollo_compiler::{Name, Node, Schema};
 
 use super::client_schema::{EngineSchema, built_in};
@@ -10,7 +12,9 @@ use super::plan::RootTypes;
 use super::schema::{PLACEHOLDER, RoleSchema};
 use crate::model::action::{OperationKind, Places};
 use crate::model::source::Diagnostic;
-use crate::model::types::{AGGREGATE, Lookup, Relationship, Types};
+use crate::model::types::{
+    AGGREGATE, Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, TypeKind, Types,
+};
 
 /// A name that the actions and the engine both define.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +101,7 @@ pub fn merge(
     roots: &RootTypes,
 ) -> Result<RoleSchema, MergeError> {
     check_roots(&engine.schema, roots)?;
-    let conflicts = conflicts(&engine.schema, &own.schema, roots);
+    let conflicts = conflicts(&engine.schema, &own.schema, types, roots);
     if !conflicts.is_empty() {
         return Err(MergeError::Conflicts(conflicts));
     }
@@ -146,13 +150,41 @@ fn root_of(definition: &SchemaDefinition, kind: OperationKind) -> Option<&Name> 
     root.as_ref().map(|component| &component.name)
 }
 
-/// Every name that both sides define, types first. Scalars that both know are one and the same.
+/// What the upstream has under a name that nobody defines here: a scalar or an enum. Other types of its cannot be used.
 #[must_use]
-pub fn conflicts(engine: &Schema, own: &Schema, roots: &RootTypes) -> Vec<Conflict> {
+pub fn upstream_type(upstream: &Schema, name: &str) -> Option<TypeKind> {
+    match upstream.types.get(name)? {
+        ExtendedType::Scalar(_) => Some(TypeKind::Scalar),
+        ExtendedType::Enum(found) => {
+            let value = |(value, definition): (&Name, &Component<_>)| {
+                let definition: &EnumValueDefinition = definition;
+                let description = definition.description.as_ref().map(ToString::to_string);
+                (value.to_string(), EnumValue { description, deprecated: deprecation(&definition.directives) })
+            };
+            Some(TypeKind::Enum(found.values.iter().map(value).collect()))
+        }
+        _ => None,
+    }
+}
+
+fn deprecation(directives: &DirectiveList) -> Option<Deprecation> {
+    let directive = directives.get("deprecated")?;
+    let reason = directive.arguments.iter().find(|argument| argument.name == "reason");
+    let reason = reason.and_then(|argument| argument.value.as_str());
+    Some(reason.unwrap_or(NO_LONGER_SUPPORTED).to_owned())
+}
+
+/// Every name that both sides define, types first. Scalars that both know are one and the same, and so is what is the
+/// upstream's anyway.
+#[must_use]
+pub fn conflicts(engine: &Schema, own: &Schema, types: &Types, roots: &RootTypes) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
+    let is_upstreams = |name: &Name| types.get(name).is_some_and(|known| known.is_upstreams);
     for (name, ours) in own_types(own) {
         let Some(engines) = engine.types.get(name) else { continue };
-        if !(engines.is_scalar() && ours.is_scalar()) {
+        let is_shared =
+            engines.is_scalar() && ours.is_scalar() || is_upstreams(name) && (engines.is_scalar() || engines.is_enum());
+        if !is_shared {
             conflicts.push(conflict(name, None, ours.to_string(), engines.to_string()));
         }
     }

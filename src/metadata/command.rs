@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Members};
+use super::transform_test::TransformTest;
 use crate::action::template::{self, TemplateError};
 use crate::config::sdl::parse_type;
 
@@ -39,16 +40,19 @@ pub enum Command {
         is_wrapped: bool,
         /// Is the answer to say what is inconsistent?
         tells_consistency: bool,
+        /// Is what is inconsistent taken as well?
+        allows_inconsistent: bool,
     },
     /// `reload_metadata`
     Reload,
     /// `clear_metadata`
     Clear,
-    /// `get_inconsistent_metadata` and `drop_inconsistent_metadata`: nothing here is ever inconsistent.
-    Inconsistent {
-        /// Is it the one that asks?
-        is_question: bool,
-    },
+    /// `get_inconsistent_metadata`
+    GetInconsistent,
+    /// `drop_inconsistent_metadata`
+    DropInconsistent,
+    /// `test_webhook_transform`
+    TestTransform(Box<TransformTest>),
     /// `bulk`, `bulk_atomic`, `bulk_keep_going`
     Bulk {
         /// One after the other.
@@ -97,7 +101,7 @@ fn bulk_of(request: &Value) -> &[Value] {
 /// Is there anything in a request that is about actions? The depth of JSON bounds the recursion.
 #[must_use]
 pub fn concerns_actions(request: &Value) -> bool {
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 13] = [
         "create_action",
         "update_action",
         "drop_action",
@@ -110,8 +114,19 @@ pub fn concerns_actions(request: &Value) -> bool {
         "clear_metadata",
         "get_inconsistent_metadata",
         "drop_inconsistent_metadata",
+        "test_webhook_transform",
     ];
     OURS.contains(&type_of(request)) || bulk_of(request).iter().any(concerns_actions)
+}
+
+/// Does the upstream's schema count for what a request does? The depth of JSON bounds the recursion.
+#[must_use]
+pub fn is_about_types(request: &Value) -> bool {
+    const OTHERS: [&str; 2] = ["export_metadata", "test_webhook_transform"];
+    match bulk_of(request) {
+        [] => concerns_actions(request) && !OTHERS.contains(&type_of(request)),
+        commands => commands.iter().any(is_about_types),
+    }
 }
 
 /// Reads a command.
@@ -136,8 +151,9 @@ pub fn read(request: &Value) -> Result<Command, ApiError> {
         "replace_metadata" => read_replace(args, version)?,
         "reload_metadata" => Command::Reload,
         "clear_metadata" => Command::Clear,
-        "get_inconsistent_metadata" => Command::Inconsistent { is_question: true },
-        "drop_inconsistent_metadata" => Command::Inconsistent { is_question: false },
+        "get_inconsistent_metadata" => Command::GetInconsistent,
+        "drop_inconsistent_metadata" => Command::DropInconsistent,
+        "test_webhook_transform" => Command::TestTransform(Box::new(TransformTest::read(args)?)),
         kind @ ("bulk" | "bulk_atomic" | "bulk_keep_going") => {
             let Value::Array(commands) = args else {
                 return Err(ApiError::parse("$", "expected Array, but encountered something else"));
@@ -184,7 +200,11 @@ fn check_definition(definition: &Value, path: &str) -> Result<(), ApiError> {
         _ => Ok(()),
     };
     one_of("type", &["mutation", "query"])?;
-    one_of("kind", &["synchronous", "asynchronous"])
+    // Of a query Hasura does not read it, and its command line sends an empty one for each.
+    match members.get("type").and_then(Value::as_str) {
+        Some("query") => one_of("kind", &["synchronous", "asynchronous", ""]),
+        _ => one_of("kind", &["synchronous", "asynchronous"]),
+    }
 }
 
 fn check_template(text: &str, path: &str) -> Result<(), ApiError> {
@@ -258,5 +278,7 @@ fn read_replace(args: &Value, version: Option<u64>) -> Result<Command, ApiError>
     if let Some(types) = content.get("custom_types") {
         metadata.insert("custom_types".into(), read_types(types, &format!("{path}.custom_types"))?.into());
     }
-    Ok(Command::Replace { metadata, is_wrapped, tells_consistency: version == Some(2) || is_wrapped })
+    let allows_inconsistent = is_wrapped && members.flag("allow_inconsistent_metadata", false)?;
+    let tells_consistency = version == Some(2) || is_wrapped;
+    Ok(Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent })
 }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::command::{ActionArgs, PermissionArgs};
 use super::error::ApiError;
 use super::shown;
-use crate::config::document::{Document, Inconsistency, list};
+use crate::config::document::{Document, list};
+use crate::model::source;
+use crate::model::source::Diagnostic;
 
 /// Adds an action.
 ///
@@ -100,9 +102,21 @@ pub enum Subject {
     Everything,
 }
 
+impl Subject {
+    /// Is this mistake in what the command was about?
+    #[must_use]
+    pub fn has(&self, mistake: &Diagnostic) -> bool {
+        match (self, mistake.subject.as_deref()) {
+            (Self::Action(name), Some(source::Subject::Action(wrong))) => name == wrong,
+            (Self::Types, Some(source::Subject::Type(_))) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The error of a command after which `document` would be inconsistent.
 #[must_use]
-pub fn inconsistent(document: &Document, subject: &Subject, found: &[Inconsistency]) -> ApiError {
+pub fn inconsistent(document: &Document, subject: &Subject, found: &[Diagnostic]) -> ApiError {
     let objects = objects(document, found);
     let own = objects.iter().find(|object| match subject {
         Subject::Action(name) => object["name"] == format!("action {name}"),
@@ -117,11 +131,15 @@ pub fn inconsistent(document: &Document, subject: &Subject, found: &[Inconsisten
     ApiError { internal: Some(Box::new(objects.into())), ..ApiError::new(code, error) }
 }
 
-/// Each inconsistent object with the reason.
-fn objects(document: &Document, found: &[Inconsistency]) -> Vec<Value> {
+/// Each inconsistent object with the reason, in Hasura's form. Whatever is not about an action is about the types.
+#[must_use]
+pub fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
     let mut objects = Vec::new();
     let reasons = |action: Option<&str>| -> Vec<&str> {
-        let own = found.iter().filter(|one| one.action.as_deref() == action);
+        let own = found.iter().filter(|one| match one.subject.as_deref() {
+            Some(source::Subject::Action(name)) => action == Some(name),
+            _ => action.is_none(),
+        });
         own.map(|one| one.message.as_str()).collect()
     };
     let types = reasons(None);

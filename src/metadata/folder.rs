@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::document::Document;
-use crate::config::load::{INHERITED_ROLES, metadata_files, read_files};
+use crate::config::load::{INCONSISTENT, INHERITED_ROLES, metadata_files, read_files};
 use crate::config::print::{actions_graphql, actions_yaml, inherited_roles_yaml};
 use crate::model::source::Severity;
 use crate::model::types::Types;
@@ -67,11 +67,12 @@ impl Folder {
         }
     }
 
-    /// Writes the files, all of them or none. `types` are those that the document makes.
+    /// Writes the files, all of them or none. `types` are those that the document makes; `accepted` is what is accepted
+    /// though it is inconsistent, a line each.
     ///
     /// # Errors
     /// Why they cannot be written.
-    pub fn save(&self, document: &Document, types: &Types) -> io::Result<()> {
+    pub fn save(&self, document: &Document, types: &Types, accepted: &[String]) -> io::Result<()> {
         let writing = self.files.join(WRITING);
         let _ = fs::remove_dir_all(&writing);
         fs::create_dir(&writing)?;
@@ -79,6 +80,10 @@ impl Folder {
         self.write(&writing, "actions.graphql", &actions_graphql(document, types))?;
         if !document.inherited_roles.is_empty() || self.files.join(INHERITED_ROLES).is_file() {
             self.write(&writing, INHERITED_ROLES, &inherited_roles_yaml(document))?;
+        }
+        if !accepted.is_empty() || self.files.join(INCONSISTENT).is_file() {
+            let lines: String = accepted.iter().map(|line| format!("{line}\n")).collect();
+            self.write(&writing, INCONSISTENT, &lines)?;
         }
         sync(&writing)?;
         fs::rename(&writing, self.files.join(WRITTEN))?;

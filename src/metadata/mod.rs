@@ -8,6 +8,7 @@ pub mod folder;
 pub mod run;
 pub mod shared;
 pub mod shown;
+pub mod transform_test;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,18 +22,22 @@ use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-use crate::config::document::{Document, Inconsistency};
-use crate::config::load::{environment, read_files, surroundings};
+use crate::config::document::Document;
+use crate::config::load::{environment, read_files, surroundings, tolerated};
+use crate::config::resolve::Usable;
 use crate::config::settings::{MetadataApi, Settings};
+use crate::config::upstream_types::LookUp;
 use crate::database::{Database, DatabaseError};
 use crate::execute::World;
 use crate::execute::configured::Configured;
-use crate::execute::engine_watch::schema_for;
+use crate::execute::engine_watch::{schema_for, upstream_schema};
 use crate::execute::snapshot::Snapshot;
+use crate::execute::upstream_types;
+use crate::graphql::merge_schema::upstream_type;
 use crate::jobs::job::Filter;
-use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
 use crate::model::secret::Secret;
-use crate::model::source::{Diagnostic, Severity};
+use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::upstream::{EngineReply, Question};
 use error::ApiError;
 use folder::Folder;
@@ -104,8 +109,9 @@ impl Api {
                 let first = of_folder(settings)?;
                 let Versioned { version, document } =
                     shared::prepare(&database, &first).await.map_err(|error| error.to_string())?;
-                let resolved = document.resolve(&surroundings(settings, admin_secret, &environment));
-                let (schema, warnings) = resolved.map_err(|found| told(&found))?;
+                let surroundings = surroundings(settings, admin_secret, &environment);
+                let resolved = document.resolve(&surroundings, None, &Tolerated::Everything);
+                let Usable { schema, warnings } = resolved.map_err(|found| told(&found))?;
                 warn(&warnings);
                 Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
             }
@@ -121,7 +127,7 @@ impl Api {
         let _turn = self.turn.lock().await;
         let kept = async { shared::load(&database.connect().await?).await };
         let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
-        let (schema, warnings) = resolve(configured, &document).map_err(|found| told(&found))?;
+        let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| told(&found))?;
         warn(&warnings);
         self.seen.store(version, Ordering::Relaxed);
         Ok(Some(schema))
@@ -156,15 +162,26 @@ impl Api {
         let (document, place) = self.load().await?;
         let before = world.snapshot.load_full();
         let configured = Arc::clone(&before.configured);
-        let check = |document: &Document| resolve(&configured, document).map(drop);
+        let upstream = if command::is_about_types(request) { upstream_schema(world).await } else { None };
+        let look_up = |name: &str| upstream.as_ref().and_then(|known| upstream_type(&known.schema, name));
+        let look_up: Option<LookUp<'_>> = if upstream.is_some() { Some(&look_up) } else { None };
+        let check = |document: &Document| match resolve(&configured, document, look_up) {
+            Ok(usable) => usable.schema.inconsistent,
+            Err(mistakes) => mistakes.into_iter().filter(|mistake| mistake.severity == Severity::Error).collect(),
+        };
         let is_hasura = before.roots.query == "query_root";
         if !is_hasura {
             check_version(request, &document)?;
         }
-        let mut run = Run::new(document.clone(), is_hasura, &check);
+        let accepted = match &self.store {
+            Store::Folder(_) => tolerated(&configured.settings),
+            Store::Shared(_) => Tolerated::Everything,
+        };
+        let mut run = Run::new(document.clone(), is_hasura, &check).accepting(&accepted);
         let step = run.step(request, "$")?;
         let is_changed = run.document != document;
-        let next = if is_changed || run.reloads { Some(self.next(world, &before, &run.document).await?) } else { None };
+        let is_new = is_changed || run.reloads;
+        let next = if is_new { Some(self.next(world, &before, &run.document, look_up).await?) } else { None };
         let reply = ask_engine(world, &run, asked).await?;
         let replies = replies(&run, reply.as_ref())?;
         if let Some((schema, next)) = next {
@@ -183,10 +200,12 @@ impl Api {
         world: &World,
         before: &Snapshot,
         document: &Document,
+        look_up: Option<LookUp<'_>>,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
-        let resolved =
-            resolve(&before.configured, document).map_err(|found| ApiError::new("unexpected", told(&found)))?;
-        let next = before.with_actions(resolved.0);
+        let refused = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
+        let resolved = resolve(&before.configured, document, look_up).map_err(refused)?;
+        upstream_types::tell(&resolved.schema);
+        let next = before.with_actions(resolved.schema);
         let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
         if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
             && !error.conflicts().is_empty()
@@ -196,9 +215,8 @@ impl Api {
         world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
-        let own = resolve_unprefixed(&before.configured, document)
-            .map_err(|found| ApiError::new("unexpected", told(&found)))?;
-        Ok((own, next))
+        let own = resolve_unprefixed(&before.configured, document, look_up).map_err(refused)?;
+        Ok((own.schema, next))
     }
 
     async fn load(&self) -> Result<Kept, ApiError> {
@@ -220,7 +238,11 @@ impl Api {
     ) -> Result<(), ApiError> {
         match (&self.store, place) {
             (Store::Folder(folder), _) => {
-                folder.save(document, &schema.types).map_err(|error| unexpected(&error.to_string()))
+                let subjects = schema.inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref());
+                let mut accepted: Vec<String> = subjects.map(ToString::to_string).collect();
+                accepted.sort();
+                accepted.dedup();
+                folder.save(document, &schema.types, &accepted).map_err(|error| unexpected(&error.to_string()))
             }
             (Store::Shared(_), Some((client, version))) => match shared::save(&client, version, document).await? {
                 Some(version) => {
@@ -261,9 +283,10 @@ impl Api {
         if self.seen.swap(version, Ordering::Relaxed) == version {
             return Ok(());
         }
-        match resolve(&world.configured(), &document) {
+        match resolve(&world.configured(), &document, None) {
             Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
-            Ok((schema, _)) => {
+            Ok(Usable { schema, .. }) => {
+                upstream_types::tell(&schema);
                 if let Err(reason) = world.open_jobs_for(&schema).await {
                     tracing::error!(reason, "asynchronous actions cannot be stored");
                 }
@@ -303,31 +326,39 @@ fn of_folder(settings: &Settings) -> Result<Document, String> {
     }
 }
 
+/// What of a document can be used.
 fn resolve(
     configured: &Configured,
     document: &Document,
-) -> Result<(ActionSchema, Vec<Diagnostic>), Vec<Inconsistency>> {
-    document.resolve(&surroundings(&configured.settings, configured.authenticator.admin_secret(), &environment))
+    look_up: Option<LookUp<'_>>,
+) -> Result<Usable, Vec<Diagnostic>> {
+    let secret = configured.authenticator.admin_secret();
+    document.resolve(&surroundings(&configured.settings, secret, &environment), look_up, &Tolerated::Everything)
 }
 
-fn resolve_unprefixed(configured: &Configured, document: &Document) -> Result<ActionSchema, Vec<Inconsistency>> {
+fn resolve_unprefixed(
+    configured: &Configured,
+    document: &Document,
+    look_up: Option<LookUp<'_>>,
+) -> Result<Usable, Vec<Diagnostic>> {
     let prefixes = crate::config::prefix::Prefixes::default();
     let secret = configured.authenticator.admin_secret();
     let mut surroundings = surroundings(&configured.settings, secret, &environment);
     surroundings.prefixes = &prefixes;
-    document.resolve(&surroundings).map(|(schema, _)| schema)
+    document.resolve(&surroundings, look_up, &Tolerated::Everything)
 }
 
-fn told(found: &[Inconsistency]) -> String {
-    let told = found.iter().map(|one| match &one.action {
-        Some(action) => format!("action \"{action}\": {}", one.message),
+fn told(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|one| one.severity == Severity::Error);
+    let told = errors.map(|one| match &one.subject {
+        Some(subject) => format!("{subject}: {}", one.message),
         None => one.message.clone(),
     });
     told.collect::<Vec<_>>().join("; ")
 }
 
 fn warn(warnings: &[Diagnostic]) {
-    for warning in warnings {
+    for warning in summed_up(warnings) {
         tracing::warn!("{warning}");
     }
 }

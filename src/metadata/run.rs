@@ -5,18 +5,24 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::command::{Command, read};
-use super::edit::{self, Subject};
+use super::edit;
 use super::error::{ApiError, success};
 use super::shown;
-use crate::config::document::{Document, Inconsistency, list};
+use crate::config::document::{Document, list};
+use crate::model::action::Tolerated;
 use crate::model::json::RawObject;
+use crate::model::source::{Diagnostic, Subject};
 
-/// Would this document do?
-pub type Check<'c> = &'c (dyn Fn(&Document) -> Result<(), Vec<Inconsistency>> + Sync);
+/// What is wrong with this document, and what cannot be used because of it? A mistake without a subject spoils all of it.
+pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
 
 /// A request as it is worked through.
 pub struct Run<'r> {
     check: Check<'r>,
+    /// What is known to be inconsistent, and left out.
+    known: Vec<Subject>,
+    /// Is anything else that is inconsistent left out as well, when it comes from files?
+    serves: bool,
     /// Has the engine a metadata API of its own?
     is_hasura: bool,
     /// The metadata as it will be.
@@ -47,6 +53,15 @@ pub enum Step {
     Failed(ApiError),
     /// This of the engine's replies.
     Engine(usize),
+    /// An answer that says whether all is consistent: ours, with what this of the engine's replies says.
+    Consistency {
+        /// Which reply.
+        engine: Option<usize>,
+        /// Our inconsistent objects.
+        own: Vec<Value>,
+        /// Our answer, should there be no reply.
+        answer: Value,
+    },
     /// An export, with this of the engine's replies around it.
     Export {
         /// Which reply.
@@ -64,7 +79,18 @@ impl<'r> Run<'r> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
-        Self { check, is_hasura, document, engines: Vec::new(), reloads: false, cleared: Vec::new() }
+        let (known, serves) = (Vec::new(), false);
+        Self { check, known, serves, is_hasura, document, engines: Vec::new(), reloads: false, cleared: Vec::new() }
+    }
+
+    /// The same where some of it is inconsistent already, and may stay so: what is `accepted`.
+    #[must_use]
+    pub fn accepting(mut self, accepted: &Tolerated) -> Self {
+        self.serves = *accepted == Tolerated::Everything;
+        let found =
+            (self.check)(&self.document).into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject));
+        self.known = found.filter(|subject| accepted.includes(subject)).collect();
+        self
     }
 
     /// Does what a request says; `prefix` is where it stands.
@@ -78,24 +104,24 @@ impl<'r> Run<'r> {
     fn step_inside(&mut self, request: &Value, prefix: &str) -> Result<Step, ApiError> {
         match read(request)? {
             Command::CreateAction(args) => {
-                let subject = Subject::Action(args.name.clone());
+                let subject = edit::Subject::Action(args.name.clone());
                 self.edit(&subject, |document| edit::create_action(document, args))
             }
             Command::UpdateAction(args) => {
-                let subject = Subject::Action(args.name.clone());
+                let subject = edit::Subject::Action(args.name.clone());
                 self.edit(&subject, |document| edit::update_action(document, args))
             }
             Command::DropAction { name, clears_data } => {
                 self.cleared.extend(clears_data.then(|| name.clone()));
-                self.edit(&Subject::Everything, |document| edit::drop_action(document, &name))
+                self.edit(&edit::Subject::Everything, |document| edit::drop_action(document, &name))
             }
             Command::CreatePermission(args) => {
-                self.edit(&Subject::Everything, |document| edit::create_permission(document, args))
+                self.edit(&edit::Subject::Everything, |document| edit::create_permission(document, args))
             }
             Command::DropPermission(args) => {
-                self.edit(&Subject::Everything, |document| edit::drop_permission(document, &args))
+                self.edit(&edit::Subject::Everything, |document| edit::drop_permission(document, &args))
             }
-            Command::SetCustomTypes(types) => self.edit(&Subject::Types, |document| {
+            Command::SetCustomTypes(types) => self.edit(&edit::Subject::Types, |document| {
                 document.custom_types = types;
                 Ok(())
             }),
@@ -103,18 +129,24 @@ impl<'r> Run<'r> {
                 let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
                 Ok(Step::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
             }
-            Command::Replace { metadata, is_wrapped, tells_consistency } => {
-                self.replace(request, prefix, &metadata, is_wrapped, tells_consistency)
+            Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent } => {
+                let found = self.take_whole(&metadata, allows_inconsistent)?;
+                self.replace(request, prefix, metadata, is_wrapped, tells_consistency.then_some(found))
             }
             Command::Clear => {
                 self.document = Document::default();
                 Ok(self.engine_or(request, prefix, success()))
             }
             Command::Reload => Ok(self.reload(request, prefix)),
-            Command::Inconsistent { is_question } => {
-                let nothing = json!({ "is_consistent": true, "inconsistent_objects": [] });
-                Ok(self.engine_or(request, prefix, if is_question { nothing } else { success() }))
+            Command::GetInconsistent => {
+                let own = edit::objects(&self.document, &(self.check)(&self.document));
+                Ok(self.consistency(request, prefix, own, json!({})))
             }
+            Command::DropInconsistent => {
+                self.drop_inconsistent()?;
+                Ok(self.engine_or(request, prefix, success()))
+            }
+            Command::TestTransform(test) => test.run().map(Step::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
             Command::Engines if self.is_hasura => Ok(Step::Engine(self.ask_engine(request.clone(), prefix))),
             Command::Engines => {
@@ -127,27 +159,43 @@ impl<'r> Run<'r> {
 
     fn edit(
         &mut self,
-        subject: &Subject,
+        subject: &edit::Subject,
         change: impl FnOnce(&mut Document) -> Result<(), ApiError>,
     ) -> Result<Step, ApiError> {
         change(&mut self.document)?;
-        (self.check)(&self.document).map_err(|found| edit::inconsistent(&self.document, subject, &found))?;
-        Ok(Step::Done(success()))
+        let is_known = |mistake: &Diagnostic| {
+            mistake.subject.as_deref().is_some_and(|found| self.known.contains(found)) && !subject.has(mistake)
+        };
+        let found: Vec<_> = (self.check)(&self.document).into_iter().filter(|mistake| !is_known(mistake)).collect();
+        if found.is_empty() {
+            Ok(Step::Done(success()))
+        } else {
+            Err(edit::inconsistent(&self.document, subject, &found))
+        }
     }
 
+    /// Takes other metadata, and gives what is inconsistent in it.
+    fn take_whole(&mut self, metadata: &Map<String, Value>, allows_inconsistent: bool) -> Result<Vec<Value>, ApiError> {
+        self.document = Document::of_export(metadata);
+        let found = (self.check)(&self.document);
+        let is_allowed = allows_inconsistent && found.iter().all(|mistake| mistake.subject.is_some());
+        if !found.is_empty() && !is_allowed {
+            return Err(edit::inconsistent(&self.document, &edit::Subject::Everything, &found));
+        }
+        let objects = edit::objects(&self.document, &found);
+        self.known = found.into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject)).collect();
+        Ok(objects)
+    }
+
+    /// `found` are our inconsistent objects, if the answer is to name them.
     fn replace(
         &mut self,
         request: &Value,
         prefix: &str,
-        metadata: &Map<String, Value>,
+        mut rest: Map<String, Value>,
         is_wrapped: bool,
-        tells_consistency: bool,
+        found: Option<Vec<Value>>,
     ) -> Result<Step, ApiError> {
-        self.edit(&Subject::Everything, |document| {
-            *document = Document::of_export(metadata);
-            Ok(())
-        })?;
-        let mut rest = metadata.clone();
         rest.retain(|key, _| key != "actions" && key != "custom_types");
         if self.is_hasura {
             let mut request = request.clone();
@@ -155,34 +203,53 @@ impl<'r> Run<'r> {
             if let Some(place) = place {
                 *place = rest.into();
             }
-            return Ok(Step::Engine(self.ask_engine(request, prefix)));
+            return Ok(match found {
+                Some(own) => self.consistency(&request, prefix, own, json!({})),
+                None => Step::Engine(self.ask_engine(request, prefix)),
+            });
         }
-        let is_something = |value: &Value| match value {
-            Value::Array(items) => !items.is_empty(),
-            Value::Object(members) => !members.is_empty(),
-            _ => false,
-        };
         if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
             let error = format!("the upstream has no metadata API that could keep \"{key}\"");
             return Err(ApiError::new("not-supported", error));
         }
-        Ok(Step::Done(match tells_consistency {
-            true => json!({ "is_consistent": true, "inconsistent_objects": [] }),
-            false => success(),
-        }))
+        Ok(match found {
+            Some(own) => self.consistency(request, prefix, own, json!({})),
+            None => Step::Done(success()),
+        })
     }
 
-    /// What somebody has written by hand may be inconsistent; then what is in use stays.
+    /// What somebody has written by hand may be inconsistent; then what is in use stays, unless it is to be served without.
     fn reload(&mut self, request: &Value, prefix: &str) -> Step {
-        if let Err(found) = (self.check)(&self.document) {
-            let error = edit::inconsistent(&self.document, &Subject::Everything, &found);
-            let objects = error.internal.map(|objects| *objects).unwrap_or_default();
-            return Step::Done(
-                json!({ "message": "success", "is_consistent": false, "inconsistent_objects": objects }),
-            );
+        let found = (self.check)(&self.document);
+        let is_usable = |mistake: &Diagnostic| {
+            mistake.subject.as_deref().is_some_and(|subject| self.serves || self.known.contains(subject))
+        };
+        let own = edit::objects(&self.document, &found);
+        if !found.iter().all(is_usable) {
+            return Step::Consistency { engine: None, own, answer: success() };
         }
         self.reloads = true;
-        self.engine_or(request, prefix, json!({ "message": "success", "is_consistent": true }))
+        if own.is_empty() {
+            return self.engine_or(request, prefix, json!({ "message": "success", "is_consistent": true }));
+        }
+        self.consistency(request, prefix, own, success())
+    }
+
+    /// Hasura drops all custom types if one of them is wrong; here the others stay.
+    fn drop_inconsistent(&mut self) -> Result<(), ApiError> {
+        let found = (self.check)(&self.document);
+        if found.iter().any(|mistake| mistake.subject.is_none()) {
+            return Err(edit::inconsistent(&self.document, &edit::Subject::Everything, &found));
+        }
+        let subjects: Vec<&Subject> = found.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+        self.document = self.document.without(&subjects);
+        self.known.clear();
+        Ok(())
+    }
+
+    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> Step {
+        let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+        Step::Consistency { engine, own, answer }
     }
 
     fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<Step, ApiError> {
@@ -251,6 +318,10 @@ impl Step {
             Self::Done(answer) => answer.to_string(),
             Self::Failed(error) => error.to_json().to_string(),
             Self::Engine(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
+            Self::Consistency { engine, own, answer } => {
+                let reply = engine.and_then(|index| replies.get(index)).copied();
+                consistency(reply, own, answer)
+            }
             Self::Export { engine, is_wrapped, document } => {
                 let reply = engine.and_then(|index| replies.get(index)).copied();
                 export(document, reply, *is_wrapped, version)
@@ -260,6 +331,40 @@ impl Step {
                 format!("[{}]", answers.join(","))
             }
         }
+    }
+}
+
+/// What the engine says of its own metadata as it came, unless some of ours is inconsistent, too.
+fn consistency(engines: Option<&RawValue>, own: &[Value], answer: &Value) -> String {
+    if let (Some(engines), []) = (engines, own) {
+        return engines.get().to_owned();
+    }
+    let read = engines.and_then(|engines| serde_json::from_str::<Value>(engines.get()).ok());
+    let mut answer = read.filter(Value::is_object).unwrap_or_else(|| answer.clone());
+    let theirs = answer.get("inconsistent_objects").map(list).unwrap_or_default();
+    let all: Vec<Value> = theirs.iter().chain(own).cloned().collect();
+    if let Value::Object(members) = &mut answer {
+        members.insert("is_consistent".into(), all.is_empty().into());
+        members.insert("inconsistent_objects".into(), all.into());
+    }
+    answer.to_string()
+}
+
+/// Is there anything in it, however deep? The command line sends whole files that say nothing.
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => members.values().any(|member| !is_nothing(member)),
+        _ => false,
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.values().all(is_nothing),
+        _ => false,
     }
 }
 

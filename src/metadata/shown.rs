@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::document::{DEFAULT, DEPRECATED, Document, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
 use crate::config::metadata::TypeList;
-use crate::protocol::client_headers::IGNORED_BY_DEFAULT;
+use crate::protocol::client_headers::IGNORED_AS_EXPORTED;
 
 /// `actions` of an export, as Hasura normalises them.
 #[must_use]
@@ -16,8 +16,10 @@ fn action(action: &Value) -> Value {
     let mut action = action.clone();
     let Some(members) = action.as_object_mut() else { return action };
     if let Some(Value::Object(definition)) = members.get_mut("definition") {
+        let is_query = definition.get("type").is_some_and(|operation| operation == "query");
         definition.retain(|key, value| match key.as_str() {
-            "kind" => *value == "asynchronous",
+            // Only mutations have one.
+            "kind" => !is_query,
             "timeout" => *value != 30,
             "arguments" | "headers" => !list(value).is_empty(),
             "forward_client_headers" => *value == true,
@@ -28,7 +30,10 @@ fn action(action: &Value) -> Value {
             *arguments = list(arguments).iter().map(as_hasura_has_it).collect();
         }
         definition.entry("type").or_insert_with(|| "mutation".into());
-        definition.entry("ignored_client_headers").or_insert_with(|| IGNORED_BY_DEFAULT.to_vec().into());
+        if !is_query && definition.get("kind").is_none_or(|kind| kind != "asynchronous") {
+            definition.insert("kind".into(), "synchronous".into());
+        }
+        definition.entry("ignored_client_headers").or_insert_with(|| IGNORED_AS_EXPORTED.to_vec().into());
     }
     members.retain(|key, value| !value.is_null() && (key != "permissions" || !list(value).is_empty()));
     action

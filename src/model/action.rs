@@ -1,6 +1,6 @@
 //! An action: a root field whose answer comes from a webhook.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::kriti::Template;
 
 use super::guard::GuardRules;
 use super::secret::Secret;
-use super::source::Place;
+use super::source::{Diagnostic, Place, Subject};
 use super::transform::{RequestTransform, ResponseTransform};
 use super::types::{Deprecation, InputValue, TypeRef, Types};
 
@@ -188,7 +188,7 @@ pub enum ValuePiece {
 }
 
 /// All actions and the types they use, as loaded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ActionSchema {
     /// By the name of their root field.
     pub actions: IndexMap<String, Arc<Action>>,
@@ -196,10 +196,41 @@ pub struct ActionSchema {
     pub types: Types,
     /// Where each action and each type was written, for diagnostics.
     pub places: Places,
+    /// Names of types that nobody defines here and that have not been looked for in the upstream's schema yet, each with
+    /// the mistakes that there are if it does not have them either.
+    pub undecided: IndexMap<String, Vec<Diagnostic>>,
+    /// Why what was left out cannot be used. Each has a subject.
+    pub inconsistent: Vec<Diagnostic>,
+    /// What may be left out.
+    pub tolerated: Tolerated,
+}
+
+/// Which actions and types may be left out when they cannot be used, so that the others are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tolerated {
+    /// None: all must be right.
+    #[default]
+    Nothing,
+    /// Those that an administrator has accepted, as [`Subject`]s are shown.
+    These(HashSet<String>),
+    /// All.
+    Everything,
+}
+
+impl Tolerated {
+    /// May it be left out?
+    #[must_use]
+    pub fn includes(&self, subject: &Subject) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::These(names) => names.contains(&subject.to_string()),
+            Self::Everything => true,
+        }
+    }
 }
 
 /// Where things were written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Places {
     /// Actions, by the name of their root field.
     pub actions: HashMap<String, Place>,

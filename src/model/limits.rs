@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::action::ActionSchema;
+
 /// Bounds on documents that hold something of ours. Zero never means "unlimited".
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -71,6 +73,24 @@ pub struct Limits {
     pub schema_cache_bytes_max: usize,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
+    /// Has somebody chosen that? Otherwise it follows the actions; see [`Limits::for_actions`].
+    pub request_timeout_is_given: bool,
+}
+
+/// What a request may take beyond the longest timeout of its actions: for the upstream's part and for us.
+const REQUEST_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
+
+impl Limits {
+    /// The same for actions that clients wait for: a request may take at least as long as any of them, unless somebody has
+    /// chosen otherwise.
+    #[must_use]
+    pub fn for_actions(mut self, schema: &ActionSchema) -> Self {
+        let timeouts = schema.actions.values().filter(|action| !action.is_async).map(|action| action.timeout);
+        if let (Some(longest), false) = (timeouts.max(), self.request_timeout_is_given) {
+            self.request_timeout = self.request_timeout.max(longest.saturating_add(REQUEST_TIMEOUT_MARGIN));
+        }
+        self
+    }
 }
 
 const MIB: usize = 1024 * 1024;
@@ -110,6 +130,7 @@ impl Default for Limits {
             introspection_depth_max: 2,
             schema_cache_bytes_max: 128 * MIB,
             request_timeout: Duration::from_secs(70),
+            request_timeout_is_given: false,
         }
     }
 }

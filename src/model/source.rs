@@ -1,5 +1,6 @@
 //! Where in which file something was written, and what is wrong there.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -53,6 +54,24 @@ pub enum Severity {
     Warning,
 }
 
+/// The one thing that a mistake makes unusable, where it is one thing only. The rest can then be served without it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The action of this name, without any prefix.
+    Action(String),
+    /// The custom type of this name, without any prefix.
+    Type(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action(name) => write!(formatter, "action \"{name}\""),
+            Self::Type(name) => write!(formatter, "type \"{name}\""),
+        }
+    }
+}
+
 /// One mistake in a configuration: what, where and how to mend it.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
@@ -66,18 +85,86 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub remedy: String,
+    /// What it makes unusable; nothing if that is not one action or type alone.
+    pub subject: Option<Box<Subject>>,
 }
 
 impl Diagnostic {
     /// A mistake that stops the start.
     pub fn error(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), place, notes: Vec::new(), remedy: remedy.into() }
+        Self::new(Severity::Error, place, message.into(), remedy.into())
     }
 
     /// Something to be told, which stops nothing.
     pub fn warning(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, message: message.into(), place, notes: Vec::new(), remedy: remedy.into() }
+        Self::new(Severity::Warning, place, message.into(), remedy.into())
     }
+
+    fn new(severity: Severity, place: Option<Place>, message: String, remedy: String) -> Self {
+        Self { severity, message, place, notes: Vec::new(), remedy, subject: None }
+    }
+
+    /// The same mistake, which makes `subject` unusable.
+    #[must_use]
+    pub fn about(mut self, subject: Subject) -> Self {
+        self.subject = Some(Box::new(subject));
+        self
+    }
+
+    /// On one line, without the text that it points at.
+    #[must_use]
+    pub fn on_one_line(&self) -> String {
+        let place = self.place.as_ref();
+        let place = place.map(|place| format!("{}:{}:{}: ", place.source.name, place.line, place.column));
+        let help = if self.remedy.is_empty() { String::new() } else { format!("; help: {}", self.remedy) };
+        format!("{}{}{help}", place.unwrap_or_default(), self.message)
+    }
+
+    /// The message without the names in it: what mistakes of one kind have in common.
+    fn kind(&self) -> String {
+        let mut kind = String::with_capacity(self.message.len());
+        let mut quote = None;
+        for character in self.message.chars() {
+            match quote {
+                Some(open) if character == open => quote = None,
+                Some(_) => continue,
+                None if matches!(character, '"' | '\'') => quote = Some(character),
+                None => {}
+            }
+            kind.push(character);
+        }
+        kind
+    }
+}
+
+/// Says of all `mistakes` from the one at `start` on that they make `subject` unusable, unless that is known already.
+pub fn assign(mistakes: &mut [Diagnostic], start: usize, subject: &Subject) {
+    for mistake in mistakes.iter_mut().skip(start).filter(|mistake| mistake.subject.is_none()) {
+        mistake.subject = Some(Box::new(subject.clone()));
+    }
+}
+
+/// One line for each kind of diagnostic, with the first place and how many there are: a log has no use for hundreds of
+/// the same. Kinds stand in the order of their first diagnostic.
+#[must_use]
+pub fn summed_up(diagnostics: &[Diagnostic]) -> Vec<String> {
+    let mut kinds: Vec<(String, &Diagnostic, usize)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for diagnostic in diagnostics {
+        let kind = diagnostic.kind();
+        match known.get(&kind).and_then(|index| kinds.get_mut(*index)) {
+            Some((.., count)) => *count += 1,
+            None => {
+                known.insert(kind.clone(), kinds.len());
+                kinds.push((kind, diagnostic, 1));
+            }
+        }
+    }
+    let line = |(_, first, count): &(String, &Diagnostic, usize)| match count {
+        1 => first.on_one_line(),
+        _ => format!("{count} times, `pillion check` shows all of them; the first: {}", first.on_one_line()),
+    };
+    kinds.iter().map(line).collect()
 }
 
 /// For a person: the place and the message, the offending line, a caret, notes and the remedy.
@@ -121,6 +208,21 @@ mod tests {
         assert_eq!(
             diagnostic.to_string(),
             "a.yaml:2:3: error: unknown key\n  2 |   händler: y\n    |   ^\n  help: remove it"
+        );
+    }
+
+    #[test]
+    fn warnings_of_one_kind_are_one_line() {
+        let source = Arc::new(Source { name: "a.yaml".into(), text: "x\ny\n".into() });
+        let at = |line: usize| Some(Place { source: Arc::clone(&source), line, column: 1 });
+        let unknown = |line, key: &str| Diagnostic::warning(at(line), format!("unknown key \"{key}\""), "remove it");
+        let nobody = Diagnostic::warning(None, "nobody but admin may call action 'a'", "");
+        assert_eq!(
+            summed_up(&[unknown(1, "x"), nobody, unknown(2, "it's")]),
+            [
+                "2 times, `pillion check` shows all of them; the first: a.yaml:1:1: unknown key \"x\"; help: remove it",
+                "nobody but admin may call action 'a'",
+            ]
         );
     }
 }

@@ -120,6 +120,8 @@ pub struct TypeDefinition {
     pub is_one_of: bool,
     /// For a scalar: where its format is described.
     pub specified_by: Option<String>,
+    /// Nobody defines it here: it is a scalar or an enum of the upstream, and this is our copy.
+    pub is_upstreams: bool,
 }
 
 /// Rows of the engine that belong to an object of ours.
@@ -229,7 +231,7 @@ impl TypeDefinition {
     /// A type without relationships.
     #[must_use]
     pub fn new(kind: TypeKind, description: Option<String>) -> Self {
-        Self { kind, description, relationships: Vec::new(), is_one_of: false, specified_by: None }
+        Self { kind, description, relationships: Vec::new(), is_one_of: false, specified_by: None, is_upstreams: false }
     }
 
     /// In the words of the specification.

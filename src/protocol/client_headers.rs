@@ -20,6 +20,24 @@ pub const IGNORED_BY_DEFAULT: [&str; 14] = [
     "content-type",
 ];
 
+/// The same as Hasura spells them in its exports.
+pub const IGNORED_AS_EXPORTED: [&str; 14] = [
+    "Content-Length",
+    "Content-MD5",
+    "User-Agent",
+    "Host",
+    "Origin",
+    "Referer",
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Accept-Datetime",
+    "Cache-Control",
+    "Connection",
+    "DNT",
+    "Content-Type",
+];
+
 /// Client headers that are never sent on, whatever anybody's list says: they speak of the body, which is ours, or of
 /// what the client expects of us. Those of one connection are not sent on either.
 pub const NEVER_FORWARDED: [HeaderName; 7] = [

@@ -181,8 +181,7 @@ impl Visit {
             is_get,
             response_type: self.response_type,
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started
-                + timeout(&self.caller.headers, gate.world.configured().settings.limits.request_timeout),
+            deadline: ctx.started + timeout(&self.caller.headers, gate.world.snapshot.load().limits.request_timeout),
             subscription: None,
             batch: None,
             handler_headers: HeaderMap::new(),

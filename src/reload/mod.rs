@@ -14,9 +14,10 @@ use crate::config::load::Loaded;
 use crate::execute::World;
 use crate::execute::configured::Configured;
 use crate::execute::engine_watch::schema_for;
+use crate::execute::upstream_types;
 use crate::metadata::Api;
 use crate::model::action::ADMIN_ROLE;
-use crate::model::source::Diagnostic;
+use crate::model::source::{Diagnostic, summed_up};
 use files::Files;
 
 /// Loads the configuration as it was loaded at the start.
@@ -101,17 +102,29 @@ impl Reloader {
             // What is in the database wins over the files.
             schema = api.actions(&configured).await?.unwrap_or(schema);
         }
-        let (configured, schema) = (Arc::new(configured), Arc::new(schema));
+        let (configured, mut schema) = (Arc::new(configured), Arc::new(schema));
         let next = Arc::new(before.with_configuration(&configured, Arc::clone(&schema))?);
-        if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
-            && !error.conflicts().is_empty()
-        {
-            return Err(told(&error.conflicts().iter().map(|one| one.diagnostic(&schema.places)).collect::<Vec<_>>()));
+        match schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await {
+            Ok(merged) => {
+                if let Some(decided) = &merged.decided {
+                    let intolerable = upstream_types::intolerable(&schema, decided);
+                    if !intolerable.is_empty() {
+                        return Err(told(&intolerable.into_iter().cloned().collect::<Vec<_>>()));
+                    }
+                    schema = Arc::new(decided.clone());
+                }
+            }
+            Err(error) if !error.conflicts().is_empty() => {
+                let conflicts = error.conflicts().iter().map(|one| one.diagnostic(&schema.places));
+                return Err(told(&conflicts.collect::<Vec<_>>()));
+            }
+            Err(_) => {}
         }
         world.open_jobs_for(&schema).await?;
         // The engine may have told about itself meanwhile.
         world.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
-        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        summed_up(&warnings).iter().for_each(|warning| tracing::warn!("{warning}"));
+        upstream_types::tell(&schema);
         Ok(configured.waiting_for_start(&before.configured))
     }
 }

@@ -22,6 +22,9 @@ pub const TESTS: &[super::Test] = &[
     ("an_export_of_hasura_has_ours_in_it", an_export_of_hasura_has_ours_in_it),
     ("a_bulk_with_commands_of_hasura", a_bulk_with_commands_of_hasura),
     ("names_of_the_engine_are_refused", names_of_the_engine_are_refused),
+    ("what_is_accepted_as_inconsistent_stays_left_out", what_is_accepted_as_inconsistent_stays_left_out),
+    ("inconsistent_objects_of_both_are_one_list", inconsistent_objects_of_both_are_one_list),
+    ("replicas_serve_what_each_can", replicas_serve_what_each_can),
 ];
 
 const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");
@@ -466,4 +469,119 @@ fn names_of_the_engine_are_refused(engines: &Engines) {
     assert_eq!((status, &error["code"]), (400, &json!("invalid-configuration")), "{error}");
     assert!(error["error"].as_str().is_some_and(|text| text.contains("allProducts")), "{error}");
     assert_eq!(command(&pillion, &create("mine")), done());
+}
+
+/// A project with an action that needs a variable, as Hasura's command line sends it.
+fn apply(handler_variable: &str) -> Value {
+    let action = |name: &str, handler: &str| {
+        let handler = format!("{{{{{handler}}}}}/number");
+        json!({ "name": name, "definition": { "kind": "", "type": "query", "handler": handler, "arguments": [], "output_type": "Int" } })
+    };
+    let actions = [action("fine", "HANDLERS"), action("later", handler_variable)];
+    let types = json!({ "enums": [], "input_objects": [], "objects": [], "scalars": [] });
+    let metadata = json!({ "version": 3, "sources": [], "actions": actions, "custom_types": types });
+    let args = json!({ "allow_inconsistent_metadata": true, "metadata": metadata });
+    json!({ "type": "replace_metadata", "version": 2, "args": args })
+}
+
+fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/number", Reply::json("7"));
+    let setup = || into_folder(engines.postgraphile, "empty", handlers.port);
+    let pillion = setup().start().wait_until_ready();
+    let folder = pillion.copy.clone().expect("a folder");
+    let (status, answer) = command(&pillion, &apply("NOT_YET"));
+    assert_eq!((status, &answer["is_consistent"]), (200, &json!(false)), "{answer}");
+    assert_eq!(answer["inconsistent_objects"][0]["name"], json!("action later"));
+    let fine = |pillion: &Pillion| assert_eq!(ask(pillion, "{ fine }"), json!({ "data": { "fine": 7 } }));
+    fine(&pillion);
+    pillion.wait_for_log("an inconsistent part of the metadata is not served");
+    // The files are loaded anew, because they have changed and because somebody asks for it.
+    wait_until("a reload", || pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 1.0);
+    let reload = |pillion: &Pillion| {
+        let own = [("Content-Length", "0")];
+        super::harness::client::Client::connect(pillion.admin).request("POST", "/reload", &own, b"").status()
+    };
+    assert_eq!(reload(&pillion), 200);
+    fine(&pillion);
+    assert!(pillion.admin("/readyz?verbose").1.contains("not served: action \"later\": "));
+    // Nobody has accepted what is written by hand.
+    let (yaml, graphql) = (folder.join("actions.yaml"), folder.join("actions.graphql"));
+    let before = (std::fs::read_to_string(&yaml).expect("a file"), std::fs::read_to_string(&graphql).expect("a file"));
+    let by_hand =
+        before.0.replace("custom_types:", "  - name: more\n    definition: {handler: '{{NOT_YET}}/'}\ncustom_types:");
+    std::fs::write(&graphql, format!("{}type Query {{\n  more: Int\n}}\n", before.1)).expect("a file");
+    std::fs::write(&yaml, by_hand).expect("a file");
+    assert_eq!(reload(&pillion), 422);
+    fine(&pillion);
+    std::fs::write(&yaml, &before.0).and_then(|()| std::fs::write(&graphql, &before.1)).expect("the files");
+    // The next start leaves it out as well, until it has its variable.
+    let next = |variable: &str| {
+        let again = setup();
+        let place = again.copy.clone().expect("a copy");
+        std::fs::remove_dir_all(&place).expect("it goes");
+        copy(&folder, &place);
+        again.env(variable, &format!("http://127.0.0.1:{}", handlers.port)).start().wait_until_ready()
+    };
+    let again = next("SOMETHING_ELSE");
+    fine(&again);
+    assert!(again.admin("/readyz?verbose").1.contains("metadata: inconsistent\n  not served: action \"later\": "));
+    let complete = next("NOT_YET");
+    assert_eq!(ask(&complete, "{ later }"), json!({ "data": { "later": 7 } }));
+    assert!(complete.admin("/readyz?verbose").1.contains("metadata: consistent\n"));
+}
+
+fn inconsistent_objects_of_both_are_one_list(_: &Engines) {
+    let hasura = hasura();
+    let pillion = before_hasura(&hasura);
+    let theirs = r#"{"is_consistent":false,"inconsistent_objects":[{"name":"table t", "n":1.0}]}"#;
+    hasura.on_path("/v1/metadata", Reply::json(theirs));
+    let get = json!({ "type": "get_inconsistent_metadata", "args": {} });
+    // Its own answer as it is, as long as ours is consistent.
+    assert_eq!(command_text(&pillion, &get), (200, theirs.to_owned()));
+    let names = |answer: &Value| -> Vec<Value> {
+        let objects = answer["inconsistent_objects"].as_array().into_iter().flatten();
+        objects.map(|object| object["name"].clone()).collect()
+    };
+    let (status, answer) = command(&pillion, &apply("NOT_YET"));
+    assert_eq!((status, names(&answer)), (200, vec![json!("table t"), json!("action later")]), "{answer}");
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"is_consistent":true,"inconsistent_objects":[]}"#));
+    let (_, answer) = command(&pillion, &get);
+    assert_eq!((&answer["is_consistent"], names(&answer)), (&json!(false), vec![json!("action later")]));
+    // Both drop their own.
+    hasura.take_seen();
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
+    assert_eq!(command(&pillion, &json!({ "type": "drop_inconsistent_metadata", "args": {} })), done());
+    let asked = hasura.take_seen();
+    assert!(asked.iter().any(|request| request.json()["type"] == "drop_inconsistent_metadata"));
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"is_consistent":true,"inconsistent_objects":[]}"#));
+    assert_eq!(command(&pillion, &get).1, json!({ "is_consistent": true, "inconsistent_objects": [] }));
+    // The preview is ours: Hasura is not asked.
+    hasura.take_seen();
+    let test = json!({ "type": "test_webhook_transform", "args": {
+        "webhook_url": "http://127.0.0.1:1/", "body": { "a": 1 },
+        "request_transform": { "version": 2, "template_engine": "Kriti", "method": "PUT" },
+    }});
+    let wanted = json!({ "webhook_url": "http://127.0.0.1:1/", "method": "PUT", "headers": [], "body": { "a": 1 } });
+    assert_eq!(command(&pillion, &test), (200, wanted));
+    assert!(hasura.take_seen().iter().all(|request| request.path() != "/v1/metadata"));
+}
+
+fn replicas_serve_what_each_can(engines: &Engines) {
+    let url = engines.new_database("half_replicas");
+    let handlers = Scripted::start();
+    handlers.on_path("/number", Reply::json("7"));
+    let start = |variable: &str| {
+        let setup = setup(engines.postgraphile, "empty", handlers.port).flag("--metadata-api=postgres");
+        let setup = setup.env("PILLION_DATABASE_URL", &url);
+        setup.env(variable, &format!("http://127.0.0.1:{}", handlers.port)).start().wait_until_ready()
+    };
+    let (without, with) = (start("SOMETHING_ELSE"), start("NOT_YET"));
+    assert_eq!(command(&without, &apply("NOT_YET")).1["is_consistent"], json!(false));
+    wait_until("the other replica's action", || ask(&with, "{ later }")["data"]["later"] == json!(7));
+    assert_eq!(ask(&without, "{ fine }"), json!({ "data": { "fine": 7 } }));
+    assert!(ask(&without, "{ later }")["errors"].is_array());
+    // A replica that starts later, and one that loads its configuration anew, are no worse.
+    let third = start("SOMETHING_ELSE");
+    assert_eq!(ask(&third, "{ fine }"), json!({ "data": { "fine": 7 } }));
 }

@@ -145,6 +145,7 @@ fn everything_that_can_be_wrong(engines: &Engines) {
     write(&Value::Null);
     let (metadata, config) = (folder.0.display().to_string(), folder.0.join("pillion.yaml").display().to_string());
     let handler = format!("http://127.0.0.1:{}", handlers.port);
+    let upstream = format!("http://127.0.0.1:{}", engines.postgraphile);
     handlers.on_path("/act", Reply::json(r#"{"a":1}"#));
     let mut setup = Setup::before(engines.postgraphile).env("HANDLER", &handler);
     setup.metadata = Some(folder.0.clone());
@@ -160,6 +161,7 @@ fn everything_that_can_be_wrong(engines: &Engines) {
         }
         let checked = Command::new(env!("CARGO_BIN_EXE_pillion"))
             .args(["check", "--metadata", &metadata, "--config", &config])
+            .args(["--upstream", &upstream].iter().take(if case["asks_upstream"] == true { 2 } else { 0 }))
             .env("HANDLER", &handler)
             .output()
             .expect("pillion check");

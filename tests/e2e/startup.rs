@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::harness::client::Client;
 use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
+use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
 
 pub const TESTS: &[super::Test] = &[
@@ -17,6 +19,10 @@ pub const TESTS: &[super::Test] = &[
     ("hooks_that_cannot_be", hooks_that_cannot_be),
     ("settings_of_actions_that_cannot_be", settings_of_actions_that_cannot_be),
     ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
+    ("what_is_inconsistent_is_left_out_if_it_may_be", what_is_inconsistent_is_left_out_if_it_may_be),
+    ("types_that_nobody_has_stop_the_start", types_that_nobody_has_stop_the_start),
+    ("warnings_are_summed_up_by_kind", warnings_are_summed_up_by_kind),
+    ("a_list_of_roles_for_everybody_is_warned_about", a_list_of_roles_for_everybody_is_warned_about),
 ];
 
 pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -38,13 +44,14 @@ fn four_flags_are_enough(engines: &Engines) {
     assert!(pillion.ready.contains(&format!("clients on 127.0.0.1:{}", pillion.port)), "{}", pillion.ready);
     assert!(pillion.ready.contains("0 actions"), "{}", pillion.ready);
     pillion.wait_for_log("every client may call every action");
+    pillion.wait_for_log("holds neither actions.yaml nor actions.graphql: there are no actions");
     assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
 fn all_mistakes_are_told_with_their_places(_: &Engines) {
     let files = [
-        ("actions.graphql", "type Query {\n  one(a: Nowhere): Int!\n  two: Int!\n}\n"),
+        ("actions.graphql", "type Query {\n  one(a: Thing): Int!\n  two: Int!\n}\ntype Thing { a: Int }\n"),
         (
             "actions.yaml",
             "actions:\n  - name: one\n    definition:\n      handler: '{{NO_SUCH_VARIABLE}}/one'\n  - name: two\n    definition:\n      handler: not-an-address\n      colour: red\n  - name: three\n    definition:\n      handler: http://a.example\n",
@@ -56,7 +63,7 @@ fn all_mistakes_are_told_with_their_places(_: &Engines) {
     let (status, said) = setup.start_in_vain();
     assert!(!status.success());
     for wanted in [
-        "Nowhere",
+        "the type: \"Thing\" is not defined in custom types",
         "NO_SUCH_VARIABLE",
         "actions.yaml:4:",
         "actions.yaml:7:",
@@ -185,4 +192,142 @@ fn tls_files_that_cannot_be_used(_: &Engines) {
     let (_, said) = Setup::before(1).config("upstream: {tls_ca_file: nowhere.pem}\n").start_in_vain();
     assert!(said.contains("nowhere.pem"), "{said}");
     wait_until("the folder to go", || std::fs::remove_dir_all(&folder).is_ok());
+}
+
+const HALF: [(&str, &str); 2] = [
+    (
+        "actions.graphql",
+        "type Query { fine: Int  unset: Int  lost: Lost  far(by: Mood): Int }\ntype Lost { at: Nowhere }\n",
+    ),
+    (
+        "actions.yaml",
+        "actions:\n  - name: fine\n    definition: {handler: '{{HANDLERS}}/fine'}\n  - name: unset\n    definition: \
+         {handler: '{{NOWHERE}}/unset'}\n  - name: lost\n    definition: {handler: '{{HANDLERS}}/lost'}\n  - name: far\n    \
+         definition: {handler: '{{HANDLERS}}/far'}\n",
+    ),
+];
+
+fn what_is_inconsistent_is_left_out_if_it_may_be(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/fine", Reply::json("7"));
+    let folder = folder("half", &HALF);
+    let setup = |inconsistency: &str| {
+        let address = format!("http://127.0.0.1:{}", handlers.port);
+        let setup = Setup::before(engines.yoga).env("HANDLERS", &address);
+        let mut setup = setup.env("PILLION_METADATA_ON_INCONSISTENCY", inconsistency);
+        setup.metadata = Some(folder.clone());
+        setup
+    };
+    let (status, said) = setup("refuse").start_in_vain();
+    assert!(!status.success() && said.contains("the environment variable NOWHERE is not set"), "{said}");
+    let pillion = setup("serve").start().wait_until_ready();
+    let fields = || pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
+    let fine = || pillion.client().ask("{ fine }").text();
+    assert_eq!(fine(), r#"{"data":{"fine":7}}"#);
+    let shown = fields();
+    assert!(shown.contains("\"fine\"") && !shown.contains("unset") && !shown.contains("lost"), "{shown}");
+    assert!(pillion.client().ask("{ unset }").text().contains("Cannot query field"));
+    // Each is named once in the log, and where one looks for it.
+    for object in ["action \\\"unset\\\"", "type \\\"Lost\\\"", "action \\\"lost\\\"", "action \\\"far\\\""] {
+        pillion.wait_for_log(&format!("\"object\":\"{object}\""));
+        assert_eq!(pillion.log().matches(&format!("\"object\":\"{object}\"")).count(), 1, "{}", pillion.log());
+    }
+    let details = pillion.admin("/readyz?verbose").1;
+    for wanted in [
+        "metadata: inconsistent\n",
+        "not served: action \"unset\": ",
+        "the environment variable NOWHERE is not set",
+        "not served: type \"Lost\": ",
+        "the type \"Nowhere\" for field \"at\" in  object type \"Lost\" does not exist",
+    ] {
+        assert!(details.contains(wanted), "{wanted} is not in:\n{details}");
+    }
+    // The same after a reload, which takes what has become right.
+    let reload = || {
+        let answer = Client::connect(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
+        (answer.status(), answer.text())
+    };
+    assert_eq!(reload().0, 200);
+    assert_eq!(fine(), r#"{"data":{"fine":7}}"#);
+    assert!(!fields().contains("\"lost\""));
+    let right = HALF[0].1.replace("Nowhere", "Int").replace("Mood", "Period");
+    std::fs::write(folder.join("actions.graphql"), right).expect("a file");
+    assert_eq!(reload().0, 200);
+    wait_until("the action that is right by now", || fields().contains("\"lost\"") && fields().contains("\"far\""));
+    assert!(!fields().contains("unset"));
+    // `check` names it whatever the setting says.
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"))
+        .args(["check", "--metadata"])
+        .arg(&folder)
+        .env("HANDLERS", "http://127.0.0.1:1")
+        .env("PILLION_METADATA_ON_INCONSISTENCY", "serve")
+        .output()
+        .expect("pillion check");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("NOWHERE is not set") && said.contains("the type \"Period\" is not defined here"), "{said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn types_that_nobody_has_stop_the_start(engines: &Engines) {
+    let files = [
+        ("actions.graphql", "type Query {\n  one(by: vektor): Int\n  two: Period\n}\n"),
+        (
+            "actions.yaml",
+            "actions:\n  - name: one\n    definition: {handler: 'http://127.0.0.1:1'}\n  - name: two\n    definition: \
+             {handler: 'http://127.0.0.1:1'}\n",
+        ),
+    ];
+    let folder = folder("nobody-has", &files);
+    let mut setup = Setup::before(engines.yoga);
+    setup.metadata = Some(folder.clone());
+    let (status, said) = setup.start_in_vain();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let wanted = "actions.graphql:2:3: error: the type: \"vektor\" is not defined in custom types";
+    assert!(said.contains(wanted) && !said.contains("\"Period\""), "{said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn warnings_are_summed_up_by_kind(engines: &Engines) {
+    let action = |name: &str| {
+        format!(
+            "  - name: {name}\n    definition:\n      handler: 'http://127.0.0.1:1'\n      colour: red\n      size_{name}: 1\n"
+        )
+    };
+    let yaml = format!("actions:\n{}{}{}", action("one"), action("two"), action("three"));
+    let files = [("actions.graphql", "type Query { one: Int two: Int three: Int }\n"), ("actions.yaml", yaml.as_str())];
+    let folder = folder("warnings", &files);
+    let mut setup = Setup::before(engines.postgraphile);
+    setup.metadata = Some(folder.clone());
+    let pillion = setup.start().wait_until_ready();
+    pillion.wait_for_log("6 times, `pillion check` shows all of them; the first: ");
+    let log = pillion.log();
+    assert_eq!(log.matches("unknown key").count(), 1, "{log}");
+    assert!(log.contains("actions.yaml:5:7: unknown key \\\"colour\\\" in a definition; help: "), "{log}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+fn a_list_of_roles_for_everybody_is_warned_about(_: &Engines) {
+    let check = |roles: &str| {
+        let secret = format!(
+            r#"{{"type":"HS256","key":"0123456789abcdef0123456789abcdef","claims_map":{{"x-hasura-allowed-roles":{roles},"x-hasura-default-role":{{"path":"$.role"}}}}}}"#
+        );
+        let checked = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"))
+            .arg("check")
+            .env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret")
+            .env("HASURA_GRAPHQL_JWT_SECRET", secret)
+            .output()
+            .expect("pillion check");
+        String::from_utf8_lossy(&checked.stdout).into_owned()
+    };
+    let said = check(r#"["app_user","app_clerk"]"#);
+    for wanted in [
+        "warning: HASURA_GRAPHQL_JWT_SECRET: claims_map lets every user take every one of these roles: app_user, app_clerk",
+        "help: read them from the token: \"x-hasura-allowed-roles\": {\"path\": \"$.roles\"}",
+        "0 errors, 1 warning",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+    assert!(check(r#"["app_user"]"#).contains("0 errors, 0 warnings"));
+    assert!(check(r#"{"path":"$.role"}"#).contains("0 errors, 0 warnings"));
 }

@@ -14,6 +14,7 @@ use pillion::config::print::actions_graphql;
 use pillion::config::relationship_settings;
 use pillion::config::resolve::{Surroundings, resolve};
 use pillion::config::sdl::{self, Signatures};
+use pillion::config::upstream_types;
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
 use pillion::model::address::AllowedHosts;
@@ -88,7 +89,7 @@ pub fn load(
     let (mut metadata, mut signatures, mut mistakes) = (Metadata::default(), Signatures::default(), Vec::new());
     sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut mistakes);
     match yaml::parse(&source("actions.yaml", actions)) {
-        Ok(node) => metadata::read(&node, &mut metadata, &mut mistakes),
+        Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut mistakes),
         Err(mistake) => mistakes.push(mistake),
     }
     let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
@@ -123,5 +124,6 @@ pub fn load(
         admin_secret: None,
     };
     let schema = resolve(metadata, signatures, &surroundings, &mut mistakes);
+    mistakes.extend(upstream_types::undecided(&schema));
     (schema, mistakes)
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
@@ -57,6 +58,7 @@ pub const FAMILIES: &[Family] = &[
     ("schemas", run_schema),
     ("shapes", run_shape),
     ("templates", run_template),
+    ("timeouts", run_timeout),
     ("tokens", run_token),
     ("transforms", run_transform),
     ("urls", run_url),
@@ -384,8 +386,13 @@ fn run_configuration(case: &Value) -> String {
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
     let (_, mistakes) =
         actions::load(graphql, text(case, "yaml"), &environment, case["config"].as_str().unwrap_or_default());
-    let lines: Vec<String> =
-        mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned()).collect();
+    let is_shown =
+        |(index, line): &(usize, &str)| *index == 0 || case["with_help"] == json!(true) && line.starts_with("  help: ");
+    let shown = |text: String| {
+        let lines = text.lines().enumerate().filter(is_shown).map(|(_, line)| line.to_owned());
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let lines: Vec<String> = mistakes.iter().map(|mistake| shown(mistake.to_string())).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }
 }
 
@@ -397,6 +404,17 @@ fn run_directives(case: &Value) -> String {
     assert_eq!(again, written, "{}", case["name"]);
     lines.push(written.split_whitespace().collect::<Vec<_>>().join(" "));
     lines.join("\n")
+}
+
+/// The seconds that a request may take.
+fn run_timeout(case: &Value) -> String {
+    let (schema, mistakes) = actions::load("", text(case, "yaml"), &[], "");
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let chosen = case["chosen"].as_u64().map(Duration::from_secs);
+    let usual = Limits::default();
+    let request_timeout = chosen.unwrap_or(usual.request_timeout);
+    let limits = Limits { request_timeout, request_timeout_is_given: chosen.is_some(), ..usual };
+    limits.for_actions(&schema).request_timeout.as_secs().to_string()
 }
 
 /// The types and roots that merging adds to the engine's schema or changes in it.

@@ -1,0 +1,84 @@
+//! Types that nobody defines here, as `vector` or an enum of PostgreSQL: scalars and enums of the upstream, if its schema
+//! has them. Until it is known, any value is one of them.
+
+use indexmap::IndexMap;
+
+use crate::graphql::schema::reachable_types;
+use crate::model::action::ActionSchema;
+use crate::model::source::{Diagnostic, Subject};
+use crate::model::types::TypeKind;
+
+/// What the upstream has under a name: a scalar or an enum; nothing if it has neither.
+pub type LookUp<'l> = &'l (dyn Fn(&str) -> Option<TypeKind> + Sync);
+
+/// The mistakes that there are because the upstream does not have the types either.
+#[must_use]
+pub fn missing(schema: &ActionSchema, look_up: LookUp<'_>) -> Vec<Diagnostic> {
+    let missing = schema.undecided.iter().filter(|(name, _)| look_up(name).is_none());
+    missing.flat_map(|(_, mistakes)| mistakes.iter().cloned()).collect()
+}
+
+/// Copies the types that the upstream has. The others stay undecided.
+pub fn fill(schema: &mut ActionSchema, look_up: LookUp<'_>) {
+    schema.undecided.retain(|name, _| {
+        let Some(kind) = look_up(name) else { return true };
+        if let Some(definition) = schema.types.0.get_mut(name) {
+            definition.kind = kind;
+        }
+        false
+    });
+}
+
+/// The same actions with all types decided: those that need a type which nobody has are left out.
+#[must_use]
+pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
+    let mut decided = schema.clone();
+    let mut inconsistent = missing(&decided, look_up);
+    fill(&mut decided, look_up);
+    let undecided: IndexMap<String, Vec<Diagnostic>> = std::mem::take(&mut decided.undecided);
+    let types = &decided.types;
+    decided.actions.retain(|field, action| {
+        let reachable = reachable_types(types, &[action.as_ref()]);
+        let Some(name) = reachable.into_iter().find(|name| undecided.contains_key(*name)) else { return true };
+        let subject = Subject::Action(action.name.clone());
+        if !inconsistent.iter().any(|mistake| mistake.subject.as_deref() == Some(&subject)) {
+            let message = format!("action '{}' needs the type \"{name}\", which nobody defines", action.name);
+            let place = schema.places.actions.get(field).cloned();
+            inconsistent.push(Diagnostic::error(place, message, "define it, or correct its name").about(subject));
+        }
+        false
+    });
+    decided.inconsistent.extend(inconsistent);
+    decided
+}
+
+/// Warnings about what cannot be decided, for whoever checks without the upstream.
+#[must_use]
+pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
+    let first = |(name, mistakes): (&String, &Vec<Diagnostic>)| {
+        let message =
+            format!("the type \"{name}\" is not defined here, and must be a scalar or an enum of the upstream");
+        let place = mistakes.first().and_then(|mistake| mistake.place.clone());
+        Diagnostic::warning(place, message, "define it, or correct its name; --upstream checks it")
+    };
+    schema.undecided.iter().map(first).collect()
+}
+
+/// Adds values that an enum of the upstream did not have before; nothing if there are none. Others than `name` stay.
+#[must_use]
+pub fn extended(schema: &ActionSchema, found: &[(String, TypeKind)]) -> Option<ActionSchema> {
+    let mut extended: Option<ActionSchema> = None;
+    for (name, kind) in found {
+        let TypeKind::Enum(values) = kind else { continue };
+        let Some(known) = schema.types.get(name).filter(|known| known.is_upstreams) else { continue };
+        let TypeKind::Enum(known) = &known.kind else { continue };
+        if values.keys().all(|value| known.contains_key(value)) {
+            continue;
+        }
+        let all = known.iter().chain(values).map(|(value, description)| (value.clone(), description.clone())).collect();
+        if let Some(definition) = extended.get_or_insert_with(|| schema.clone()).types.0.get_mut(name) {
+            definition.kind = TypeKind::Enum(all);
+        }
+    }
+    extended
+}
