@@ -71,6 +71,8 @@ impl Reloader {
 
     async fn reload(&self, reason: &str, answer: Option<oneshot::Sender<Result<(), String>>>) {
         let outcome = self.load_and_use().await;
+        // Whoever sees that it was counted finds the reason.
+        self.world.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
         let metrics = &self.world.metrics;
         metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
         let label = if outcome.is_ok() { "success" } else { "refused" };
@@ -87,7 +89,6 @@ impl Reloader {
             Err(mistakes) => tracing::error!(reason, "a new configuration was refused; the old one stays: {mistakes}"),
         }
         let outcome = outcome.map(drop);
-        self.world.reloads.note(outcome.clone());
         // Whoever asked may have gone.
         let _ = answer.map(|answer| answer.send(outcome));
     }
