@@ -24,8 +24,17 @@ const FOLDERS: [&str; 3] = ["demo", "tests/engines", "benches/peers"];
 const NPMS: [(&str, &str); 4] =
     [("9.2.0", "Debian 12"), ("10.8.2", "Node 20"), ("10.9.4", "Node 22"), ("11.19.1", "Node 26")];
 
-/// What npm says when it finds no registry, rather than something that it does not like.
-const NO_REGISTRY: [&str; 6] = ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"];
+/// What npm says when no registry can be reached, rather than of the lock file.
+const NO_REGISTRY: [&str; 8] = [
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ETIMEDOUT",
+    "ENETUNREACH",
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_GET_ISSUER_CERT",
+];
 
 /// `npm ARGUMENTS` of this version, with the Node of the tests' packages.
 fn npm(version: &str, folder: &Path, arguments: &[&str]) -> Output {
@@ -33,7 +42,13 @@ fn npm(version: &str, folder: &Path, arguments: &[&str]) -> Output {
     let path = format!("{}:{}", node.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("npx");
     command.args(["--yes", "--prefer-offline", &format!("npm@{version}")]).args(arguments);
-    command.current_dir(folder).env("PATH", path).output().expect("npx; `make setup` installs it")
+    // The authorities that this machine trusts, as Debian's own Node does.
+    command
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("NODE_USE_SYSTEM_CA", "1")
+        .output()
+        .expect("npx; `make setup` installs it")
 }
 
 fn said(output: &Output) -> String {
