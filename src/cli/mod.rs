@@ -80,7 +80,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
     match setting.kind {
         Kind::Bool => argument.num_args(0..=1).default_missing_value("true").require_equals(true).value_name("BOOL"),
         Kind::Choice(choices) => argument.value_name(choices.join("|")),
-        Kind::Duration => argument.value_name("TIME"),
+        Kind::Duration | Kind::DurationOrZero => argument.value_name("TIME"),
         Kind::Bytes | Kind::Count | Kind::Number => argument.value_name("NUMBER"),
         Kind::Text | Kind::Secret | Kind::Texts => argument.value_name("VALUE"),
     }

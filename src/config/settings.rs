@@ -205,9 +205,25 @@ pub struct Upstream {
     pub query_root: Option<String>,
     pub mutation_root: Option<String>,
     pub probe_interval: Duration,
+    pub websocket_init: WebSocketInit,
+}
+
+/// When a client's WebSocket gets one to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebSocketInit {
+    /// At `connection_init`: it is the upstream that acknowledges or refuses the client.
+    Eager,
+    /// With the first operation for the upstream.
+    Lazy,
 }
 
 impl Upstream {
+    /// Its address without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.authority())
+    }
+
     /// Host and port, as they stand in a URL.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -252,7 +268,6 @@ impl Settings {
         let listen = address("listen", mistakes);
         let admin_listen = address("admin_listen", mistakes);
         let tls = read_tls(values, mistakes);
-        let upstream = read_upstream(values, mistakes);
         let dialect = match values.text("dialect").as_deref() {
             Some("hasura") => Some(Dialect::Hasura),
             Some("standard") => Some(Dialect::Standard),
@@ -265,6 +280,7 @@ impl Settings {
             Precedence::ClientFirst
         };
         let auth = read_auth(values, mistakes);
+        let upstream = read_upstream(values, &auth, mistakes);
         let limits = read_limits(values, mistakes);
         let actions = action_settings::read(file, mistakes);
         Some(Self {
@@ -366,7 +382,8 @@ fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Metadat
     store
 }
 
-fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
+/// How asynchronous actions are stored and run, whatever else is wrong.
+pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
     let text = values.text("async.store").unwrap_or_default();
     let store = match text.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() => JobStore::Sqlite(path.to_owned()),
@@ -540,7 +557,7 @@ fn read_tls(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<TlsListen
     Some(TlsListener { listen, cert_file, key_file })
 }
 
-fn read_upstream(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Upstream> {
+fn read_upstream(values: &Values, auth: &AuthRules, mistakes: &mut Vec<Diagnostic>) -> Option<Upstream> {
     let Some(text) = values.text("upstream.url") else {
         values.refuse("upstream.url", "the engine's address is missing", "give --upstream http://host:port", mistakes);
         return None;
@@ -573,6 +590,11 @@ fn read_upstream(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Upst
         query_root: values.text("upstream.query_root"),
         mutation_root: values.text("upstream.mutation_root"),
         probe_interval: values.duration("upstream.probe_interval", mistakes),
+        websocket_init: match values.text("upstream.websocket_init").as_deref() {
+            Some("eager") => WebSocketInit::Eager,
+            Some("auto") if auth.is_open() => WebSocketInit::Eager,
+            _ => WebSocketInit::Lazy,
+        },
     })
 }
 

@@ -129,6 +129,9 @@ fn schema_of(setting: &Setting) -> Value {
         Kind::Number => json!({ "type": "integer", "minimum": 0 }),
         Kind::Bytes => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
         Kind::Duration => json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(ms|s|m|h)?$" }),
+        Kind::DurationOrZero => {
+            json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(ms|s|m|h)?$" })
+        }
         Kind::Choice(choices) => json!({ "enum": choices }),
     };
     if let Value::Object(object) = &mut schema {

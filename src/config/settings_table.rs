@@ -17,8 +17,10 @@ pub enum Kind {
     Number,
     /// A number of bytes.
     Bytes,
-    /// A span of time.
+    /// A span of time, longer than zero.
     Duration,
+    /// A span of time that may be zero: nothing is waited for, or kept.
+    DurationOrZero,
     /// One of these.
     Choice(&'static [&'static str]),
 }
@@ -35,6 +37,7 @@ impl Kind {
             Self::Number => "a whole number",
             Self::Bytes => "a number of bytes such as 10MiB",
             Self::Duration => "a time such as 30s",
+            Self::DurationOrZero => "a time such as 30s, or 0s",
         }
     }
 }
@@ -109,9 +112,9 @@ pub const SETTINGS: &[Setting] = &[
         "Take the listeners over from the Pillion that runs here, which hands them on when it gets SIGQUIT, finishes what it\nhas and ends. Not needed in Kubernetes."),
     setting("upgrade_socket", None, &["PILLION_UPGRADE_SOCKET"], Kind::Text, Some("/tmp/pillion-upgrade.sock"),
         "Where the two meet."),
-    setting("drain_delay", None, &["PILLION_DRAIN_DELAY"], Kind::Duration, Some("5s"),
-        "How long requests are taken after SIGTERM although /readyz fails: balancers need a while to notice."),
-    setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::Duration, Some("60s"),
+    setting("drain_delay", None, &["PILLION_DRAIN_DELAY"], Kind::DurationOrZero, Some("5s"),
+        "How long requests are taken after SIGTERM although /readyz fails: balancers need a while to notice. 0s where there is none."),
+    setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::DurationOrZero, Some("60s"),
         "How long requests in flight may take after that. Less than Kubernetes' terminationGracePeriodSeconds, drain_delay and 2 s."),
 
     setting("metadata.folder", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
@@ -129,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
         "How long the engine may take for its part of a request with actions, and to begin any other answer."),
     setting("upstream.idle_timeout", None, &["PILLION_UPSTREAM_IDLE_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long an answer that streams through may pause."),
-    setting("upstream.pool_idle_timeout", None, &["PILLION_UPSTREAM_POOL_IDLE_TIMEOUT"], Kind::Duration, Some("4s"),
+    setting("upstream.pool_idle_timeout", None, &["PILLION_UPSTREAM_POOL_IDLE_TIMEOUT"], Kind::DurationOrZero, Some("4s"),
         "How long an unused connection is kept. Less than the engine's own, or requests are lost: Node closes after 5 s."),
     setting("upstream.http2", None, &["PILLION_UPSTREAM_HTTP2"], Kind::Bool, Some("false"),
         "Speak HTTP/2 to the engine, with prior knowledge or, with TLS, where it agrees."),
@@ -143,6 +146,8 @@ pub const SETTINGS: &[Setting] = &[
         "Headers that the engine's schema depends on beside the role: a tenant's, for instance."),
     setting("upstream.probe_interval", None, &["PILLION_UPSTREAM_PROBE_INTERVAL"], Kind::Duration, Some("5s"),
         "How often the engine is asked whether it is there, for /readyz."),
+    setting("upstream.websocket_init", None, &["PILLION_UPSTREAM_WEBSOCKET_INIT"], Kind::Choice(&["auto", "eager", "lazy"]), Some("auto"),
+        "When a client's WebSocket gets one to the upstream. eager: at connection_init, and the client gets the upstream's\nacknowledgement or refusal. lazy: with the first operation for the upstream. auto: eager, unless clients are\nauthenticated here (auth)."),
 
     setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
         "Paths that speak GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well."),
@@ -186,7 +191,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("handlers.connect_timeout", None, &["PILLION_HANDLERS_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
         "How long a connection to a handler may take to make. An action's own timeout covers the whole call."),
-    setting("handlers.pool_idle_timeout", None, &["PILLION_HANDLERS_POOL_IDLE_TIMEOUT"], Kind::Duration, Some("4s"),
+    setting("handlers.pool_idle_timeout", None, &["PILLION_HANDLERS_POOL_IDLE_TIMEOUT"], Kind::DurationOrZero, Some("4s"),
         "How long an unused connection is kept. Less than the handlers' own, or calls are lost."),
     setting("handlers.tls_ca_file", None, &["PILLION_HANDLERS_TLS_CA_FILE"], Kind::Text, None,
         "Authorities whose certificates handlers may have beside the system's, PEM."),
@@ -209,7 +214,7 @@ pub const SETTINGS: &[Setting] = &[
         "Calls of one action at one time, so that a handler which does not answer takes nothing from others."),
     setting("handlers.calls_waiting", None, &["PILLION_HANDLERS_CALLS_WAITING"], Kind::Number, Some("64"),
         "Calls of one action that wait for one of those to end; all others are refused at once."),
-    setting("handlers.wait_timeout", None, &["PILLION_HANDLERS_WAIT_TIMEOUT"], Kind::Duration, Some("100ms"),
+    setting("handlers.wait_timeout", None, &["PILLION_HANDLERS_WAIT_TIMEOUT"], Kind::DurationOrZero, Some("100ms"),
         "How long they wait."),
     setting("handlers.breaker", None, &["PILLION_HANDLERS_BREAKER"], Kind::Bool, Some("false"),
         "Leave a handler alone when half of at least 20 calls in 10 s had no answer or 5xx; then try it with a single call."),
@@ -249,13 +254,13 @@ pub const SETTINGS: &[Setting] = &[
         "The same for one action, unless it says otherwise (actions: NAME: concurrency)."),
     setting("async.fetch_interval", None, &["PILLION_ASYNC_FETCH_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
         "How often to look for work that nobody has told us of, in milliseconds. 0: this replica calls no handlers."),
-    setting("async.lease", None, &["PILLION_ASYNC_LEASE"], Kind::Duration, Some("60s"),
-        "How long a call stays with a replica that is not heard of any more. The lease of a running call is renewed."),
+    setting("async.lease", None, &["PILLION_ASYNC_LEASE"], Kind::Duration, Some("12s"),
+        "How long a call stays with a replica that is not heard of any more; then another one runs it. The leases of running\ncalls are renewed four times as often, all together, so a store may fail for three quarters of it."),
     setting("async.attempts", None, &["PILLION_ASYNC_ATTEMPTS"], Kind::Count, Some("1"),
         "How often a call is tried, unless its action says otherwise (actions: NAME: attempts). After a crash it is always\ntried again, with the same Idempotency-Key."),
     setting("async.retry_on", None, &["PILLION_ASYNC_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),
         "Failures after which it is tried again. A 429 may say when (Retry-After)."),
-    setting("async.retry_pause", None, &["PILLION_ASYNC_RETRY_PAUSE"], Kind::Duration, Some("1s"),
+    setting("async.retry_pause", None, &["PILLION_ASYNC_RETRY_PAUSE"], Kind::DurationOrZero, Some("1s"),
         "The pause before the second attempt; each further one is twice as long, up to an hour."),
     setting("async.deadline", None, &["PILLION_ASYNC_DEADLINE"], Kind::Duration, Some("24h"),
         "A call that has not been begun after this time fails instead of running late."),

@@ -46,7 +46,7 @@ impl Values {
         let mut given = HashMap::new();
         for setting in SETTINGS {
             let assumed = assumed.iter().find(|(key, _)| *key == setting.key).map(|(_, text)| *text);
-            let default = setting.default.or(assumed).map(|text| vec![text.to_owned()]).unwrap_or_default();
+            let default = assumed.or(setting.default).map(|text| vec![text.to_owned()]).unwrap_or_default();
             given.insert(setting.key, Given { texts: default, origin: Origin::Default });
         }
         if let Some(file) = file {
@@ -163,9 +163,22 @@ impl Values {
         self.parsed(key, "a number of bytes such as 10MiB", mistakes, parse_bytes).unwrap_or(1)
     }
 
-    /// A span of time: `500ms`, `30s`, `2m`; a bare number is seconds.
+    /// A span of time: `500ms`, `30s`, `2m`; a bare number is seconds. Zero only where the table of settings allows it.
     pub fn duration(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Duration {
-        self.parsed(key, "a time such as 500ms, 30s or 2m", mistakes, parse_duration).unwrap_or_default()
+        let span = self.parsed(key, "a time such as 500ms, 30s or 2m", mistakes, parse_span).unwrap_or_default();
+        let may_be_zero = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::DurationOrZero);
+        let is_given = self.text(key).as_deref().and_then(parse_span).is_some();
+        if is_given && span.is_zero() && !may_be_zero {
+            self.refuse(
+                key,
+                "a time of zero has no meaning here",
+                "write a longer one, such as 500ms or 30s",
+                mistakes,
+            );
+        } else if span > DURATION_MAX {
+            self.refuse(key, "the time is longer than a day", "write 24h or less", mistakes);
+        }
+        span
     }
 }
 
@@ -245,19 +258,27 @@ pub fn parse_bytes(text: &str) -> Option<usize> {
     digits.trim().parse::<usize>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
 }
 
+/// The longest span of time that a setting takes: a day.
+const DURATION_MAX: Duration = Duration::from_secs(86_400);
+
 /// `500ms`, `30s`, `2m`, `1h`, `30`; not zero, at most a day.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
+    parse_span(text).filter(|span| *span > Duration::ZERO && *span <= DURATION_MAX)
+}
+
+/// The same of any length.
+#[must_use]
+pub fn parse_span(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.trim().parse().ok()?;
-    let duration = match text.get(digits.len()..)? {
-        "ms" => Duration::from_millis(number),
-        "" | "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.checked_mul(60)?),
-        "h" => Duration::from_secs(number.checked_mul(3600)?),
-        _ => return None,
-    };
-    (duration > Duration::ZERO && duration <= Duration::from_secs(86_400)).then_some(duration)
+    match text.get(digits.len()..)? {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -275,6 +296,8 @@ mod tests {
         assert_eq!(parse_duration("30"), Some(Duration::from_secs(30)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
         assert_eq!(parse_duration("0s"), None);
+        assert_eq!(parse_span("0s"), Some(Duration::ZERO));
+        assert_eq!(parse_span("48h"), Some(Duration::from_secs(172_800)));
         assert_eq!(parse_duration("-1s"), None);
         assert_eq!(parse_duration("2d"), None);
     }

@@ -500,6 +500,7 @@ mod tests {
             query_root: None,
             mutation_root: None,
             probe_interval: second,
+            websocket_init: crate::config::settings::WebSocketInit::Lazy,
         }
     }
 
