@@ -98,8 +98,8 @@ pub fn read_client(text: &str) -> Result<FromClient<'_>, String> {
 /// What a server says.
 #[derive(Debug)]
 pub enum FromServer<'m> {
-    /// Go on.
-    Ack,
+    /// Go on. Its payload is for the client.
+    Ack(Option<&'m RawValue>),
     /// A result.
     Next(String, &'m RawValue),
     /// The operation was not run, or ended.
@@ -108,8 +108,8 @@ pub enum FromServer<'m> {
     Complete(String),
     /// Are you there?
     Ping,
-    /// You may not.
-    Refused(String),
+    /// You may not. Its payload says why.
+    Refused(Option<&'m RawValue>),
     /// Nothing that anybody has to know.
     Other,
 }
@@ -122,14 +122,12 @@ pub fn read_server(text: &str) -> Result<FromServer<'_>, serde_json::Error> {
     let message: Envelope<'_> = serde_json::from_str(text)?;
     let id = message.id.unwrap_or_default();
     Ok(match (message.kind.as_str(), message.payload) {
-        ("connection_ack", _) => FromServer::Ack,
+        ("connection_ack", payload) => FromServer::Ack(payload),
         ("next" | "data", Some(payload)) => FromServer::Next(id, payload),
         ("error", Some(payload)) => FromServer::Error(id, payload),
         ("complete", _) => FromServer::Complete(id),
         ("ping", _) => FromServer::Ping,
-        ("connection_error", payload) => {
-            FromServer::Refused(payload.map(|raw| raw.get().to_owned()).unwrap_or_default())
-        }
+        ("connection_error", payload) => FromServer::Refused(payload),
         _ => FromServer::Other,
     })
 }
@@ -150,10 +148,10 @@ fn message(kind: &str, id: Option<&str>, payload: Option<&str>) -> String {
 
 /// What we say as a server.
 impl Vocabulary {
-    /// Go on.
+    /// Go on. `payload` is the upstream's, as JSON.
     #[must_use]
-    pub fn ack(self) -> String {
-        message("connection_ack", None, None)
+    pub fn ack(self, payload: Option<&str>) -> String {
+        message("connection_ack", None, payload)
     }
 
     /// A result, which is JSON.
@@ -192,10 +190,10 @@ impl Vocabulary {
         message("pong", None, payload.map(RawValue::get))
     }
 
-    /// The client may not. `None` if this vocabulary says so by closing the connection.
+    /// The client may not; `payload` says why, as JSON. `None` if this vocabulary says so by closing the connection.
     #[must_use]
-    pub fn refused(self, reason: &str) -> Option<String> {
-        (self == Self::Legacy).then(|| message("connection_error", None, Some(&Value::from(reason).to_string())))
+    pub fn refused(self, payload: &str) -> Option<String> {
+        (self == Self::Legacy).then(|| message("connection_error", None, Some(payload)))
     }
 }
 
@@ -217,6 +215,17 @@ impl Vocabulary {
     #[must_use]
     pub fn stop(self, id: &str) -> String {
         message(if self == Self::Transport { "complete" } else { "stop" }, Some(id), None)
+    }
+}
+
+/// The reason in the payload of a `connection_error` message: servers send a string, or an object with a message.
+#[must_use]
+pub fn reason_of(payload: Option<&RawValue>) -> String {
+    let payload = payload.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default();
+    match payload.get("message").unwrap_or(&payload) {
+        Value::Null => "Forbidden".to_owned(),
+        Value::String(reason) => reason.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -261,6 +270,17 @@ mod tests {
         ] {
             assert!(read_client(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_refusal_has_a_reason_whoever_wrote_it() -> Result<(), serde_json::Error> {
+        for (payload, wanted) in
+            [(r#"{"message":"no"}"#, "no"), (r#""no""#, "no"), ("7", "7"), (r#"{"message":null}"#, "Forbidden")]
+        {
+            assert_eq!(reason_of(Some(serde_json::from_str(payload)?)), wanted);
+        }
+        assert_eq!(reason_of(None), "Forbidden");
+        Ok(())
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderMap;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -19,15 +19,18 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
-use super::engine::{self, EngineSocket, Introduction};
+use super::engine::{self, CONNECT_TIMEOUT, ConnectError, EngineSocket, Introduction, Refusal, text_of};
 use super::{
-    BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE,
-    LAST_WORDS, NO_TEXT, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE,
-    TOO_MANY_INITS, TOO_MANY_PINGS, UNAUTHORIZED, headers,
+    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT,
+    INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING,
+    SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, UNAUTHORIZED, UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST,
+    UPSTREAM_UNAVAILABLE, headers,
 };
 use crate::auth::Authenticated;
+use crate::config::settings::WebSocketInit;
 use crate::execute::subscription::{Request, Told, operate};
 use crate::execute::{Verdict, World, understand};
+use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
 use crate::protocol::graphql_ws::{FromClient, FromServer, Vocabulary, errors_of, read_client, read_server};
@@ -51,30 +54,54 @@ pub struct Visitor {
 
 /// Something that has to be told to the client.
 enum Event {
-    /// A message, and the operation that it ends.
+    /// A message of the upstream's, and the operation that it ends.
     Say(String, Option<String>),
+    /// A message of an operation that runs here.
+    Own(OwnMessage),
     /// The engine wants to know whether we are there.
     EnginePing,
-    /// The engine's socket has ended.
-    EngineGone,
+    /// The engine's socket of this number has ended, perhaps with a close frame.
+    EngineGone(u64, Option<Close>),
+}
+
+/// What an operation that runs here tells the client.
+struct OwnMessage {
+    text: String,
+    id: String,
+    /// Of the operation: a later one may have the same id.
+    number: u64,
+    is_last: bool,
 }
 
 /// An operation under way.
 struct Operation {
-    /// What runs it, if it is ours.
-    own: Option<AbortHandle>,
+    runner: Runner,
+    number: u64,
     _counted: Held,
 }
 
+/// Who runs an operation.
+enum Runner {
+    /// A task of ours, which ends with the operation.
+    Task(AbortHandle),
+    /// A task of ours that is left to finish, because it writes.
+    Mutation,
+    Upstream,
+}
+
 impl Operation {
-    fn new(world: &World, own: Option<AbortHandle>) -> Self {
-        Self { own, _counted: Held::new(&world.metrics.socket_operations) }
+    fn new(world: &World, runner: Runner, number: u64) -> Self {
+        Self { runner, number, _counted: Held::new(&world.metrics.socket_operations) }
+    }
+
+    fn is_upstreams(&self) -> bool {
+        matches!(self.runner, Runner::Upstream)
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Some(handle) = &self.own {
+        if let Runner::Task(handle) = &self.runner {
             handle.abort();
         }
     }
@@ -90,6 +117,8 @@ struct Introduced {
 }
 
 struct EngineEnd {
+    /// Tells it from the one before it.
+    number: u64,
     vocabulary: Vocabulary,
     sink: SplitSink<WebSocketStream<Box<dyn engine::Wire>>, Message>,
     reader: AbortHandle,
@@ -111,6 +140,10 @@ struct Conversation<S> {
     engine: Option<EngineEnd>,
     last_heard: Instant,
     pings: (Instant, usize),
+    /// Operations and sockets to the engine so far.
+    numbers: u64,
+    /// How the client has closed the connection.
+    closed: Option<Close>,
     /// When it is closed, once the process ends.
     leaves: Option<Instant>,
 }
@@ -148,11 +181,13 @@ where
         engine: None,
         last_heard: Instant::now(),
         pings: (Instant::now(), 0),
+        numbers: 0,
+        closed: None,
         leaves: None,
     };
     let end = conversation.go_on(&mut stream, told).await;
     let frame = match end {
-        Err(End::Close(Close(code, reason))) => Some(CloseFrame { code: code.into(), reason: reason.into() }),
+        Err(End::Close(close)) => Some(close.into_frame()),
         // Whoever has said good-bye is answered.
         Err(End::Gone) | Ok(()) => None,
     };
@@ -160,9 +195,7 @@ where
     let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
     let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
     conversation.operations.clear();
-    if let Some(engine) = &mut conversation.engine {
-        let _ = tokio::time::timeout(LAST_WORDS, engine.sink.close()).await;
-    }
+    let _ = tokio::time::timeout(LAST_WORDS, conversation.leave_engine()).await;
     // A connection that is closed while something comes in may lose what was said last.
     let listen = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
@@ -241,13 +274,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Going {
         self.last_heard = Instant::now();
         match message {
-            Some(Ok(Message::Text(text))) => self.understand(&text).await,
-            Some(Ok(Message::Binary(_))) => Err(End::Close(NO_TEXT)),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match text_of(message) {
+                Some(text) => self.understand(&text).await,
+                None => Err(End::Close(NO_UTF8)),
+            },
             Some(Ok(Message::Ping(_))) => self.count_ping(),
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Err(Error::Capacity(_))) => Err(End::Close(TOO_LARGE)),
             Some(Err(Error::Utf8(_))) => Err(End::Close(NO_UTF8)),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+            Some(Ok(Message::Close(frame))) => {
+                self.closed = frame.as_ref().and_then(Close::of_frame);
+                Err(End::Gone)
+            }
+            Some(Err(_)) | None => Err(End::Gone),
         }
     }
 
@@ -281,6 +320,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             return Err(End::Close(TOO_MANY_INITS));
         }
         let payload = payload.map(|payload| payload.get().to_owned());
+        if payload.as_ref().is_some_and(|payload| !payload.starts_with('{')) {
+            return Err(End::Close(BAD_INIT));
+        }
         let own = headers::of_payload(payload.as_deref());
         let caller = Caller {
             headers: headers::merged(&self.visitor.headers, &own),
@@ -298,15 +340,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
-                let Some(refusal) = vocabulary.refused(&error.message) else { return Err(End::Close(FORBIDDEN)) };
+                let payload = Value::from(error.message.as_str()).to_string();
+                let Some(refusal) = vocabulary.refused(&payload) else { return Err(End::Close(FORBIDDEN)) };
                 self.say(refusal).await?;
                 return Err(End::Close(BAD_REQUEST));
             }
             authenticated = Some(session);
         }
         self.introduced = Some(Introduced { payload, caller: Arc::new(caller), authenticated });
-        self.say(vocabulary.ack()).await?;
+        let ack = match self.world.configured().settings.upstream.websocket_init {
+            WebSocketInit::Eager => self.ack_of_engine().await?,
+            WebSocketInit::Lazy => None,
+        };
+        self.say(vocabulary.ack(ack.as_deref())).await?;
         if vocabulary == Vocabulary::Legacy { self.say(vocabulary.keep_alive()).await } else { Ok(()) }
+    }
+
+    /// Connects to the upstream, and gives the payload of its acknowledgement.
+    async fn ack_of_engine(&mut self) -> Result<Option<String>, End> {
+        match self.connect_engine(UPSTREAM_INIT_TIMEOUT).await {
+            Ok(ack) => Ok(ack),
+            Err(ConnectError::Refused(Refusal { close, payload })) => {
+                let payload = payload.unwrap_or_else(|| json!({ "message": close.1 }).to_string());
+                if let Some(refusal) = self.visitor.vocabulary.refused(&payload) {
+                    self.say(refusal).await?;
+                }
+                Err(End::Close(close))
+            }
+            // Actions need no socket of the upstream. The first operation that does connects again, and is told why not.
+            Err(ConnectError::Unavailable(reason) | ConnectError::NotSupported(reason)) => {
+                tracing::debug!(reason, "a client is acknowledged without the upstream");
+                Ok(None)
+            }
+        }
     }
 
     async fn fail(&mut self, id: &str, code: &str, reason: &str) -> Going {
@@ -329,7 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             if is_legacy {
                 return self.fail(&id, "start-failed", &reason).await;
             }
-            return Err(End::Close(Close(4409, "Subscriber for this id already exists")));
+            return Err(End::Close(Close::because(ALREADY_EXISTS, format!("Subscriber for {id} already exists"))));
         }
         if self.operations.len() >= OPERATIONS_MAX {
             let reason = format!("at most {OPERATIONS_MAX} operations run on one connection");
@@ -338,16 +404,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
         let snapshot = self.world.snapshot.load_full();
         let limits = &self.world.configured().settings.limits;
-        let is_ours = match read_body(payload.get().as_bytes(), limits) {
-            Ok(Body::One(element)) => matches!(
-                understand(&self.world, &snapshot, element).await,
-                Verdict::Ours(ours) if !ours.is_introspection_only()
-            ),
+        let kind = match read_body(payload.get().as_bytes(), limits) {
+            Ok(Body::One(element)) => match understand(&self.world, &snapshot, element).await {
+                Verdict::Ours(ours) if !ours.is_introspection_only() => ours.kind(),
+                _ => return self.start_at_engine(id, payload).await,
+            },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
         };
-        if !is_ours {
-            return self.start_at_engine(id, payload).await;
-        }
         let request = Request {
             way: "websocket",
             payload: payload.get().to_owned(),
@@ -355,42 +418,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             caller,
             authenticated,
         };
+        let number = self.next_number();
         let (world, vocabulary, tell, told_id) =
             (Arc::clone(&self.world), self.visitor.vocabulary, self.tell.clone(), id.clone());
+        let is_mutation = kind == Some(OperationKind::Mutation);
+        // A mutation is finished though its client has gone, and the end of the process waits for it.
+        let counted = is_mutation.then(|| Held::new(&world.metrics.requests_in_flight));
         let run = async move {
+            let _counted = counted;
             let say = |told: Told| {
-                let event = match told {
-                    Told::Next(body) => Event::Say(vocabulary.next(&told_id, &body), None),
-                    Told::Refused(errors) => Event::Say(vocabulary.error(&told_id, &errors), Some(told_id.clone())),
-                    Told::Complete => Event::Say(vocabulary.complete(&told_id), Some(told_id.clone())),
+                let (text, is_last) = match told {
+                    Told::Next(body) => (vocabulary.next(&told_id, &body), false),
+                    Told::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
+                    Told::Complete => (vocabulary.complete(&told_id), true),
                 };
+                let event = Event::Own(OwnMessage { text, id: told_id.clone(), number, is_last });
                 let tell = tell.clone();
                 async move { tell.send(event).await.is_ok() }
             };
             operate(&world, &snapshot, &request, say).await;
         };
-        let own = tokio::spawn(run).abort_handle();
-        self.operations.insert(id, Operation::new(&self.world, Some(own)));
+        let task = tokio::spawn(run);
+        let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
+        self.operations.insert(id, Operation::new(&self.world, runner, number));
         Ok(())
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
     }
 
     async fn start_at_engine(&mut self, id: String, payload: &RawValue) -> Going {
-        if self.engine.is_none()
-            && let Err(reason) = self.connect_engine().await
-        {
-            return self.fail(&id, "upstream-error", &reason).await;
+        // An upstream may close a socket on which nothing runs at any time; then there is another one.
+        for _ in 0..2 {
+            if self.engine.is_none() {
+                match self.connect_engine(CONNECT_TIMEOUT).await {
+                    Ok(_) => {}
+                    Err(ConnectError::NotSupported(reason)) => {
+                        return self.fail(&id, "upstream-error", &reason).await;
+                    }
+                    Err(ConnectError::Refused(refusal)) => return Err(End::Close(refusal.close)),
+                    // Clients take an error for the operation's end, and come back after a close.
+                    Err(ConnectError::Unavailable(reason)) => {
+                        return Err(End::Close(Close::because(UPSTREAM_UNAVAILABLE, reason)));
+                    }
+                }
+            }
+            if self.tell_engine(|vocabulary| vocabulary.start(&id, payload.get())).await? {
+                let number = self.next_number();
+                self.operations.insert(id, Operation::new(&self.world, Runner::Upstream, number));
+                return Ok(());
+            }
         }
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let text = engine.vocabulary.start(&id, payload.get());
-        if engine.sink.send(Message::text(text)).await.is_err() {
-            self.engine = None;
-            return self.fail(&id, "upstream-error", "the connection to the upstream broke").await;
-        }
-        self.operations.insert(id, Operation::new(&self.world, None));
-        Ok(())
+        Err(End::Close(UPSTREAM_LOST))
     }
 
-    async fn connect_engine(&mut self) -> Result<(), String> {
+    /// Opens the engine's socket. Gives the payload of its acknowledgement.
+    async fn connect_engine(&mut self, timeout: Duration) -> Result<Option<String>, ConnectError> {
         let introduction = Introduction {
             settings: &self.world.configured().settings.upstream,
             tls: self.world.engine.tls(),
@@ -400,29 +485,58 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             vocabulary: self.visitor.vocabulary,
             message_bytes_max: self.world.configured().settings.limits.engine_answer_bytes_max,
         };
-        let EngineSocket { vocabulary, sink, mut stream } = engine::connect(&introduction).await?;
-        let (tell, ours) = (self.tell.clone(), self.visitor.vocabulary);
+        let EngineSocket { vocabulary, ack, sink, mut stream } = engine::connect(&introduction, timeout).await?;
+        let (tell, ours, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
         let reader = tokio::spawn(async move {
+            let mut close = None;
             while let Some(Ok(message)) = stream.next().await {
-                let Message::Text(text) = message else { continue };
+                if let Message::Close(frame) = &message {
+                    close = frame.as_ref().and_then(Close::of_frame);
+                }
+                let Some(text) = text_of(message) else { continue };
                 let Some(event) = translate(&text, vocabulary, ours) else { continue };
                 if tell.send(event).await.is_err() {
                     return;
                 }
             }
-            let _ = tell.send(Event::EngineGone).await;
+            let _ = tell.send(Event::EngineGone(number, close)).await;
         });
-        self.engine = Some(EngineEnd { vocabulary, sink, reader: reader.abort_handle() });
+        self.engine = Some(EngineEnd { number, vocabulary, sink, reader: reader.abort_handle() });
+        Ok(ack)
+    }
+
+    /// Sends the engine a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
+    async fn tell_engine(&mut self, message: impl Fn(Vocabulary) -> String) -> Result<bool, End> {
+        let Some(engine) = &mut self.engine else { return Ok(false) };
+        let sent = engine.sink.send(Message::text(message(engine.vocabulary)));
+        if matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
+            return Ok(true);
+        }
+        self.engine_is_lost(None).map(|()| false)
+    }
+
+    /// The client is told by a close, which it answers by coming back; an error would end its operations for good.
+    fn engine_is_lost(&mut self, close: Option<Close>) -> Going {
+        self.engine = None;
+        let concerns_the_client = close.as_ref().is_some_and(|Close(code, _)| (4000..5000).contains(code));
+        if concerns_the_client || self.operations.values().any(Operation::is_upstreams) {
+            return Err(End::Close(close.unwrap_or(UPSTREAM_LOST)));
+        }
         Ok(())
     }
 
+    /// Closes the engine's socket as the client has closed its own.
+    async fn leave_engine(&mut self) -> Result<(), Error> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        if let Some(close) = self.closed.take() {
+            engine.sink.send(Message::Close(Some(close.into_frame()))).await?;
+        }
+        engine.sink.close().await
+    }
+
     async fn stop(&mut self, id: &str) -> Going {
-        let is_engines = self.operations.remove(id).is_some_and(|operation| operation.own.is_none());
-        if let (true, Some(engine)) = (is_engines, &mut self.engine) {
-            let text = engine.vocabulary.stop(id);
-            if engine.sink.send(Message::text(text)).await.is_err() {
-                self.engine = None;
-            }
+        if self.operations.remove(id).is_some_and(|operation| operation.is_upstreams()) {
+            self.tell_engine(|vocabulary| vocabulary.stop(id)).await?;
         }
         Ok(())
     }
@@ -435,20 +549,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 }
                 self.say(text).await
             }
-            Event::EnginePing => {
-                let Some(engine) = &mut self.engine else { return Ok(()) };
-                let _ = engine.sink.send(Message::text(engine.vocabulary.pong(None))).await;
-                Ok(())
-            }
-            Event::EngineGone => {
-                self.engine = None;
-                let is_engines = |(_, operation): &(&String, &Operation)| operation.own.is_none();
-                let ids: Vec<String> = self.operations.iter().filter(is_engines).map(|(id, _)| id.clone()).collect();
-                for id in ids {
-                    self.operations.remove(&id);
-                    self.fail(&id, "upstream-error", "the connection to the upstream broke").await?;
+            Event::Own(OwnMessage { text, id, number, is_last }) => {
+                // Nothing comes of what the client has stopped.
+                if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
+                    return Ok(());
                 }
-                Ok(())
+                if is_last {
+                    self.operations.remove(&id);
+                }
+                self.say(text).await
+            }
+            Event::EnginePing => self.tell_engine(|vocabulary| vocabulary.pong(None)).await.map(drop),
+            Event::EngineGone(number, close) => {
+                let is_this = self.engine.as_ref().is_some_and(|engine| engine.number == number);
+                if is_this { self.engine_is_lost(close) } else { Ok(()) }
             }
         }
     }
@@ -464,6 +578,6 @@ fn translate(text: &str, engines: Vocabulary, ours: Vocabulary) -> Option<Event>
         FromServer::Error(id, payload) => Event::Say(ours.error(&id, &errors_of(payload)), Some(id)),
         FromServer::Complete(id) => Event::Say(ours.complete(&id), Some(id)),
         FromServer::Ping => Event::EnginePing,
-        FromServer::Ack | FromServer::Refused(_) | FromServer::Other => return None,
+        FromServer::Ack(_) | FromServer::Refused(_) | FromServer::Other => return None,
     })
 }

@@ -10,13 +10,15 @@ use http::{Request, Uri};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::{Close, FORBIDDEN};
 use crate::config::settings::Upstream;
-use crate::protocol::graphql_ws::{FromServer, Vocabulary, read_server};
+use crate::protocol::graphql_ws::{FromServer, Vocabulary, read_server, reason_of};
 use crate::protocol::hop_by_hop::end_to_end;
 
 /// Any connection.
@@ -30,10 +32,32 @@ type Socket = WebSocketStream<Box<dyn Wire>>;
 pub struct EngineSocket {
     /// What the engine speaks.
     pub vocabulary: Vocabulary,
+    /// The payload of its acknowledgement, as JSON.
+    pub ack: Option<String>,
     /// To it.
     pub sink: SplitSink<Socket, Message>,
     /// From it.
     pub stream: SplitStream<Socket>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The upstream cannot be reached, or was lost meanwhile. A later attempt may succeed.
+    Unavailable(String),
+    /// It does not speak GraphQL over WebSocket.
+    NotSupported(String),
+    /// It does, and has refused this client.
+    Refused(Refusal),
+}
+
+/// How the upstream has refused a client.
+#[derive(Debug)]
+pub struct Refusal {
+    /// How it has closed the connection, or would have.
+    pub close: Close,
+    /// The payload of its `connection_error`, as JSON, if it has sent one.
+    pub payload: Option<String>,
 }
 
 /// Whom to connect to as whom.
@@ -54,69 +78,108 @@ pub struct Introduction<'i> {
     pub message_bytes_max: usize,
 }
 
-/// How long all of it may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all of it may take, unless a client waits for it.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects and introduces the client.
 ///
 /// # Errors
-/// Why the engine does not take it, for the client.
-pub async fn connect(introduction: &Introduction<'_>) -> Result<EngineSocket, String> {
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_now(introduction)).await;
-    connected.unwrap_or_else(|_| Err("the upstream did not answer in time".into()))
+/// [`ConnectError`].
+pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Result<EngineSocket, ConnectError> {
+    let connected = tokio::time::timeout(timeout, connect_now(introduction)).await;
+    let late = || ConnectError::Unavailable(format!("the upstream's WebSocket did not open within {timeout:?}"));
+    connected.unwrap_or_else(|_| Err(late()))
 }
 
-/// Why it did not come to a conversation.
-enum NotTaken {
-    /// The engine does not speak this.
-    Vocabulary(String),
-    /// It does, and does not want this client.
-    Client(String),
-}
-
-/// Engines say in many ways that they do not speak something, so the other vocabulary is always tried.
-async fn connect_now(introduction: &Introduction<'_>) -> Result<EngineSocket, String> {
-    let mut reason = String::new();
-    for vocabulary in [introduction.vocabulary, introduction.vocabulary.other()] {
-        match connect_in(introduction, vocabulary).await {
-            Ok(socket) => return Ok(socket),
-            Err(NotTaken::Client(reason)) => return Err(reason),
-            Err(NotTaken::Vocabulary(told)) => reason = told,
-        }
+/// Upstreams say in many ways that they do not speak something, so the other vocabulary is always tried; what is
+/// reported is why the client's own failed.
+async fn connect_now(introduction: &Introduction<'_>) -> Result<EngineSocket, ConnectError> {
+    let first = match connect_in(introduction, introduction.vocabulary).await {
+        Err(ConnectError::NotSupported(reason)) => reason,
+        done => return done,
+    };
+    match connect_in(introduction, introduction.vocabulary.other()).await {
+        Err(ConnectError::NotSupported(_)) => Err(ConnectError::NotSupported(first)),
+        done => done,
     }
-    Err(reason)
 }
 
-async fn connect_in(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<EngineSocket, NotTaken> {
-    let socket = shake_hands(introduction, vocabulary).await.map_err(NotTaken::Vocabulary)?;
-    let (mut sink, mut stream) = socket.split();
-    let refused = || NotTaken::Vocabulary("the upstream refused the connection".into());
-    sink.send(Message::text(vocabulary.init(introduction.payload))).await.map_err(|_| refused())?;
+async fn connect_in(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<EngineSocket, ConnectError> {
+    let (mut sink, mut stream) = shake_hands(introduction, vocabulary).await?.split();
+    // Whoever cannot be told any more may have said why.
+    let _ = sink.send(Message::text(vocabulary.init(introduction.payload))).await;
     while let Some(Ok(message)) = stream.next().await {
-        let Message::Text(text) = message else { continue };
+        if let Message::Close(Some(frame)) = &message {
+            return Err(closed(frame));
+        }
+        let Some(text) = text_of(message) else { continue };
         match read_server(&text) {
-            Ok(FromServer::Ack) => return Ok(EngineSocket { vocabulary, sink, stream }),
-            Ok(FromServer::Refused(reason)) => {
-                return Err(NotTaken::Client(format!("the upstream refused the connection: {reason}")));
+            Ok(FromServer::Ack(payload)) => {
+                let ack = payload.map(|payload| payload.get().to_owned());
+                return Ok(EngineSocket { vocabulary, ack, sink, stream });
+            }
+            Ok(FromServer::Refused(payload)) => {
+                let close = Close::because(FORBIDDEN.0, reason_of(payload));
+                let payload = payload.map(|payload| payload.get().to_owned());
+                return Err(ConnectError::Refused(Refusal { close, payload }));
             }
             _ => {}
         }
     }
-    Err(refused())
+    Err(ConnectError::Unavailable("the upstream's WebSocket was lost before the upstream acknowledged it".into()))
 }
 
-async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<Socket, String> {
-    let wire = dial(introduction).await?;
+/// The text of a message, if it has one: clients and servers exist that send JSON in binary frames.
+pub fn text_of(message: Message) -> Option<Utf8Bytes> {
+    match message {
+        Message::Text(text) => Some(text),
+        Message::Binary(bytes) => bytes.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// What it means that the upstream closes the connection instead of acknowledging the client.
+fn closed(frame: &CloseFrame) -> ConnectError {
+    let code = u16::from(frame.code);
+    match Close::of_frame(frame) {
+        Some(close) if !NOT_UNDERSTOOD.contains(&code) => ConnectError::Refused(Refusal { close, payload: None }),
+        _ => ConnectError::NotSupported(format!("the upstream closed its WebSocket with {code}: {}", frame.reason)),
+    }
+}
+
+/// With which servers close a connection whose sub-protocol they do not speak: a protocol error, data of a kind that is
+/// not taken, and graphql-ws's "Invalid message" and "Subprotocol not acceptable".
+const NOT_UNDERSTOOD: [u16; 4] = [1002, 1003, 4400, 4406];
+
+async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<Socket, ConnectError> {
+    let wire = dial(introduction).await.map_err(ConnectError::Unavailable)?;
     let config = WebSocketConfig::default().max_message_size(Some(introduction.message_bytes_max));
-    let request = request(introduction, vocabulary).ok_or("the upstream cannot be asked on this path")?;
+    let no_path = || ConnectError::NotSupported("the upstream cannot be asked on this path".into());
+    let request = request(introduction, vocabulary).ok_or_else(no_path)?;
     let connected = client_async_with_config(request, wire, Some(config)).await;
-    let (socket, _) = connected.map_err(|error| format!("the upstream does not open a WebSocket: {error}"))?;
-    Ok(socket)
+    connected.map(|(socket, _)| socket).map_err(|error| of_handshake(&error, vocabulary))
+}
+
+fn of_handshake(error: &Error, vocabulary: Vocabulary) -> ConnectError {
+    match error {
+        Error::Http(response) => {
+            let status = response.status().as_u16();
+            let reason = format!("the upstream answered the handshake of {} with status {status}", vocabulary.name());
+            match status {
+                429 | 502..=504 => ConnectError::Unavailable(reason),
+                _ => ConnectError::NotSupported(reason),
+            }
+        }
+        Error::Io(_) | Error::ConnectionClosed | Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            ConnectError::Unavailable(format!("the connection to the upstream broke during the handshake: {error}"))
+        }
+        error => ConnectError::NotSupported(format!("the upstream does not speak {}: {error}", vocabulary.name())),
+    }
 }
 
 async fn dial(introduction: &Introduction<'_>) -> Result<Box<dyn Wire>, String> {
     let Introduction { settings, tls, .. } = introduction;
-    let unreachable = |_| "the upstream cannot be reached".to_owned();
+    let unreachable = |error: std::io::Error| format!("the upstream cannot be reached: {error}");
     let tcp = TcpStream::connect((settings.host.as_str(), settings.port)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
     if !settings.is_tls {

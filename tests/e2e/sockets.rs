@@ -11,12 +11,12 @@ use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::server::{Request, Response};
 
-use super::harness::engines::{Engines, run_node};
+use super::harness::engines::{Engines, SubscriptionsEngine, run_node};
 use super::harness::message::read_head;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{LEGACY, MODERN, hear, open, ready, say, start};
-use super::harness::wait_until;
+use super::harness::{free_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
@@ -26,6 +26,11 @@ pub const TESTS: &[super::Test] = &[
     ("results_are_pushed", results_are_pushed),
     ("headers_of_a_socket", headers_of_a_socket),
     ("an_engine_whose_socket_ends", an_engine_whose_socket_ends),
+    ("an_upstream_says_who_may_connect", an_upstream_says_who_may_connect),
+    ("an_upstream_that_closes_its_socket_closes_the_clients", an_upstream_that_closes_its_socket_closes_the_clients),
+    ("subscriptions_survive_a_restart_of_the_upstream", subscriptions_survive_a_restart_of_the_upstream),
+    ("an_id_is_free_once_its_operation_has_failed", an_id_is_free_once_its_operation_has_failed),
+    ("a_mutation_is_finished_though_its_socket_is_closed", a_mutation_is_finished_though_its_socket_is_closed),
     ("sockets_end_with_the_program", sockets_end_with_the_program),
     ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
     ("other_protocols_pass_through", other_protocols_pass_through),
@@ -104,6 +109,8 @@ fn the_protocol_to_the_letter(engines: &Engines) {
         (vec![init.to_owned(), "{".to_owned()], 4400),
         (vec![init.to_owned(), r#"{"type":"eat"}"#.to_owned()], 4400),
         (vec![init.to_owned(), r#"{"type":"subscribe","payload":{}}"#.to_owned()], 4400),
+        (vec![r#"{"type":"connection_init","payload":"me"}"#.to_owned()], 4400),
+        (vec![r#"{"type":"connection_init","payload":[]}"#.to_owned()], 4400),
         (vec![init.to_owned(), long], 1009),
     ] {
         let mut socket = open(&pillion, MODERN, &[]);
@@ -112,13 +119,19 @@ fn the_protocol_to_the_letter(engines: &Engines) {
         while last.is_ok() {
             last = hear(&mut socket);
         }
+        let reason = last.as_ref().map_or_else(|(_, reason)| reason.clone(), |_| String::new());
         assert_eq!(closed(last), code, "{messages:?}");
+        // The protocol's own words: clients show them.
+        assert!(code != 4409 || reason == "Subscriber for 1 already exists", "{reason}");
     }
     let mut silent = open(&pillion, MODERN, &[]);
     assert_eq!(closed(hear(&mut silent)), 4408);
+    // JSON in a binary frame is read, as graphql-ws reads it.
     let mut binary = ready(&pillion, MODERN, &[], "{}");
-    binary.send(Message::binary(vec![1])).expect("it is sent");
-    assert_eq!(closed(hear(&mut binary)), 1003);
+    binary.send(Message::binary(br#"{"type":"ping"}"#.to_vec())).expect("it is sent");
+    assert_eq!(hear(&mut binary), Ok(json!({ "type": "pong" })));
+    binary.send(Message::binary(vec![0xff])).expect("it is sent");
+    assert_eq!(closed(hear(&mut binary)), 1007);
     let mut garbled = ready(&pillion, MODERN, &[], "{}");
     // A text of one byte that is no UTF-8, under a mask of zeros.
     garbled.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).expect("it is sent");
@@ -279,6 +292,147 @@ fn an_engine_whose_socket_ends(_: &Engines) {
     // The connection goes on.
     say(&mut socket, &start("1", "mutation { later(number: 1) }"));
     assert!(hear(&mut socket).is_ok_and(|told| told["type"] == json!("next")));
+}
+
+/// What a client hears after its `connection_init` with this payload.
+fn greeted(pillion: &super::harness::pillion::Pillion, protocol: &str, payload: &str) -> Vec<String> {
+    let mut socket = open(pillion, protocol, &[]);
+    say(&mut socket, &format!("{{\"type\":\"connection_init\",\"payload\":{payload}}}"));
+    let mut heard = Vec::new();
+    loop {
+        match hear(&mut socket) {
+            Ok(message) => {
+                let is_ack = message["type"] == json!("connection_ack");
+                heard.push(message.to_string());
+                if is_ack {
+                    return heard;
+                }
+            }
+            Err((code, reason)) => {
+                heard.push(format!("closed {code} {reason}"));
+                return heard;
+            }
+        }
+    }
+}
+
+fn an_upstream_says_who_may_connect(_: &Engines) {
+    let engine = SubscriptionsEngine::start_on(free_port());
+    let handlers = Scripted::start();
+    let pillion = setup(engine.port, &handlers).start().wait_until_ready();
+    // Its acknowledgement and its refusals are the client's, in the words of either vocabulary.
+    for (protocol, payload, wanted) in [
+        (MODERN, r#"{"name":"you"}"#, vec![r#"{"type":"connection_ack","payload":{"hello":"you"}}"#]),
+        (LEGACY, "{}", vec![r#"{"type":"connection_ack","payload":{"hello":"there"}}"#]),
+        (MODERN, r#"{"act":"forbid"}"#, vec!["closed 4403 Forbidden"]),
+        (MODERN, r#"{"act":"throw"}"#, vec!["closed 4500 the token has expired"]),
+        (MODERN, r#"{"act":"close"}"#, vec!["closed 4401 Token expired"]),
+        (
+            LEGACY,
+            r#"{"act":"forbid"}"#,
+            vec![r#"{"type":"connection_error","payload":{"message":"Forbidden"}}"#, "closed 4403 Forbidden"],
+        ),
+    ] {
+        let wanted: Vec<String> = wanted.into_iter().map(canonical).collect();
+        let heard: Vec<String> = greeted(&pillion, protocol, payload).iter().map(|text| canonical(text)).collect();
+        assert_eq!(heard, wanted, "{protocol} {payload}");
+    }
+    // A client that is known here is refused with its first operation for the upstream, in the upstream's words.
+    let lazy = setup(engine.port, &handlers).config("upstream: { websocket_init: lazy }\n").start().wait_until_ready();
+    let mut socket = ready(&lazy, MODERN, &[], r#"{"act":"throw"}"#);
+    say(&mut socket, &start("1", "subscription { ticks }"));
+    assert_eq!(hear(&mut socket), Err((4500, "the token has expired".to_owned())));
+    // Where there is an admin secret, that is the default.
+    let known = setup(engine.port, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").start().wait_until_ready();
+    assert_eq!(greeted(&known, MODERN, r#"{"act":"forbid"}"#), [canonical(r#"{"type":"connection_ack"}"#)]);
+    // How the client ends it is the upstream's to know.
+    let mut socket = ready(&pillion, MODERN, &[], "{}");
+    let frame = tungstenite::protocol::CloseFrame { code: 4999.into(), reason: "I have seen enough".into() };
+    socket.close(Some(frame)).expect("it is sent");
+    wait_until("the client's close at the upstream", || {
+        engine.closed().as_array().is_some_and(|all| all.contains(&json!([4999, "I have seen enough"])))
+    });
+}
+
+fn canonical(text: &str) -> String {
+    serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |value| value.to_string())
+}
+
+/// An error would end the client's operations for good; after a close it comes back.
+fn an_upstream_that_closes_its_socket_closes_the_clients(_: &Engines) {
+    let engine = SubscriptionsEngine::start_on(free_port());
+    let handlers = Scripted::start();
+    let pillion = setup(engine.port, &handlers).start().wait_until_ready();
+    for (protocol, act, wanted) in [
+        (MODERN, "closeLater", (4403, "Token expired")),
+        (MODERN, "endLater", (1001, "restarting")),
+        (MODERN, "breakLater", (1012, "the connection to the upstream was lost")),
+        (LEGACY, "breakLater", (1012, "the connection to the upstream was lost")),
+    ] {
+        let mut socket = ready(&pillion, protocol, &[], &json!({ "act": act }).to_string());
+        say(&mut socket, &start("1", "subscription { ticks }"));
+        let mut last = hear(&mut socket);
+        while let Ok(message) = &last {
+            assert!(message["payload"]["data"]["ticks"].is_number(), "{protocol} {act}: {message}");
+            last = hear(&mut socket);
+        }
+        assert_eq!(last, Err((wanted.0, wanted.1.to_owned())), "{protocol} {act}");
+    }
+    // Whoever asks nothing of the upstream is not told, and gets another socket when that changes.
+    let mut socket = ready(&pillion, MODERN, &[], r#"{"act":"breakLater"}"#);
+    std::thread::sleep(Duration::from_millis(600));
+    say(&mut socket, &start("1", "{ a }"));
+    assert_eq!(hear(&mut socket).map(|told| told["payload"].clone()), Ok(json!({ "data": { "a": 1 } })));
+}
+
+fn subscriptions_survive_a_restart_of_the_upstream(_: &Engines) {
+    let (port, handlers) = (free_port(), Scripted::start());
+    let first = SubscriptionsEngine::start_on(port);
+    let pillion = setup(port, &handlers).start().wait_until_ready();
+    let url = format!("ws://127.0.0.1:{}/graphql", pillion.port);
+    let input = json!({ "url": url, "query": "subscription { ticks }", "connections": 2, "take": 3 }).to_string();
+    let client = std::thread::spawn(move || run_node("resubscribe.mjs", &[], &input));
+    wait_until("a subscription", || pillion.metric("pillion_socket_operations") > 0.0);
+    drop(first);
+    // It is away for longer than the client waits before it comes back.
+    std::thread::sleep(Duration::from_secs(1));
+    let _second = SubscriptionsEngine::start_on(port);
+    let told = client.join().expect("the client");
+    let events: Vec<Value> = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}"));
+    let ticks = events.iter().rev().map_while(|event| event["ticks"].as_u64()).collect::<Vec<_>>();
+    assert_eq!(ticks, [2, 1, 0], "{told}");
+    assert!(events.iter().all(|event| event.get("error").is_none() && event != "in vain"), "{told}");
+}
+
+fn an_id_is_free_once_its_operation_has_failed(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
+    for (protocol, next) in [(MODERN, "next"), (LEGACY, "data")] {
+        let mut socket = ready(&pillion, protocol, &[], "{}");
+        for round in 0..50 {
+            let mistake = if round % 2 == 0 { "{ nowhere }" } else { "subscription { nowhere }" };
+            say(&mut socket, &start("1", mistake));
+            let told = hear(&mut socket).expect("an error");
+            assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("1")), "{told}");
+            say(&mut socket, &start("1", "{ __typename }"));
+            assert_eq!(hear(&mut socket).map(|told| told["type"].clone()), Ok(json!(next)), "{protocol} {round}");
+            assert_eq!(hear(&mut socket).map(|told| told["type"].clone()), Ok(json!("complete")));
+        }
+    }
+}
+
+fn a_mutation_is_finished_though_its_socket_is_closed(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/sendCode", Reply::Late(Duration::from_millis(500), Box::new(Reply::json("true"))));
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    let mut socket = ready(&pillion, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "mutation { sendCode(phone: \"1\") }"));
+    wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
+    drop(socket);
+    wait_until("the end of the socket", || pillion.metric("pillion_sockets") < 1.0);
+    assert!(pillion.metric("pillion_requests_in_flight") >= 1.0, "the end of the process waits for it");
+    let succeeded = r#"pillion_handler_calls_total{action="sendCode",outcome="success"}"#;
+    wait_until("the end of the call", || pillion.metric(succeeded) > 0.0);
 }
 
 fn sockets_end_with_the_program(engines: &Engines) {

@@ -213,6 +213,27 @@ impl RolesEngine {
     }
 }
 
+/// An engine of one's own with subscriptions, which treats its clients as they ask: see `tests/engines/subscriptions.mjs`.
+pub struct SubscriptionsEngine {
+    /// Where it listens.
+    pub port: u16,
+    _process: Process,
+}
+
+impl SubscriptionsEngine {
+    /// Starts one on this port.
+    pub fn start_on(port: u16) -> Self {
+        let process = start_node(&["subscriptions.mjs"], port, "");
+        wait_for_engine(port);
+        Self { port, _process: process }
+    }
+
+    /// How its sockets were closed so far, as `[code, reason]`.
+    pub fn closed(&self) -> serde_json::Value {
+        Client::connect(self.port).request("GET", "/closed", &[], b"").json()
+    }
+}
+
 /// Runs a script of `tests/engines` on this input and gives its output.
 pub fn run_node(script: &str, arguments: &[&str], input: &str) -> String {
     let folder = engines_folder();
