@@ -31,7 +31,9 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let text = text_of("admin_listen", config_file(arguments), &|setting| flag_of(arguments, setting));
     let address = text.and_then(|text| text.parse().ok()).ok_or("error: admin_listen: this is not an address")?;
     let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };
-    let answer = ask(reachable(address), path).map_err(|error| format!("error: {error}"))?;
+    let address = reachable(address);
+    let unreachable = |error| format!("error: no Pillion answers at http://{address}{path} (admin_listen): {error}");
+    let answer = ask(address, path).map_err(unreachable)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
     let is_good = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");
     if is_good {

@@ -1,16 +1,20 @@
 //! `pillion jobs`: looks into the job store of asynchronous actions, and changes what is in it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
 use uuid::Uuid;
 
-use super::{NO_ENGINE, block_on, load_from, report};
-use crate::config::values::parse_duration;
+use super::{block_on, config_file, flag_of, report};
+use crate::config::load::jobs_of;
+use crate::config::settings::JobStore;
+use crate::config::values::parse_span;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
 use crate::jobs::log::StoreError;
 use crate::jobs::shown::{short, whole};
+use crate::model::source::Diagnostic;
 
 /// `jobs` for the command line; `configured` adds the settings to a command.
 #[must_use]
@@ -48,10 +52,17 @@ fn option(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 /// What is wrong with the configuration, or with the store.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
-    let loaded = load_from(arguments, NO_ENGINE).map_err(|mistakes| report(&mistakes))?;
-    let deadline = loaded.settings.jobs.deadline;
+    let settings = jobs_of(config_file(arguments), &|setting| flag_of(arguments, setting));
+    let settings = settings.map_err(|mistakes| report(&mistakes))?;
+    if let JobStore::Sqlite(path) = &settings.store
+        && !Path::new(path).exists()
+    {
+        let remedy = "name it: --config FILE, or PILLION_ASYNC_STORE";
+        return Err(Diagnostic::error(None, format!("there is no job store at {path}"), remedy).to_string());
+    }
+    let deadline = settings.deadline;
     let work = async {
-        let jobs = Jobs::open(&loaded.settings.jobs, false).await?;
+        let jobs = Jobs::open(&settings, false).await?;
         let failed = |error: StoreError| error.to_string();
         match name {
             "list" => list(&jobs, arguments).await,
@@ -86,8 +97,7 @@ fn said(done: bool, yes: &str, no: &str) -> Result<(), String> {
 
 fn filter(arguments: &ArgMatches) -> Result<(Filter, usize), String> {
     let text = |name: &str| arguments.get_one::<String>(name);
-    let older_than =
-        text("older-than").map(|text| parse_duration(text).ok_or(format!("--older-than: {text} is no time")));
+    let older_than = text("older-than").map(|text| parse_span(text).ok_or(format!("--older-than: {text} is no time")));
     let limit = text("limit").and_then(|text| text.parse().ok()).ok_or("--limit: this is not a number")?;
     let status = text("status").and_then(|name| Status::of(name));
     Ok((Filter { action: text("action").cloned(), status, older_than: older_than.transpose()? }, limit))

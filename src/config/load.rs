@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::metadata::{self, Metadata};
 use super::resolve::{Surroundings, Usable, resolve_usable};
 use super::sdl::{self, Signatures};
-use super::settings::{MetadataApi, OnInconsistency, Settings};
+use super::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use super::settings_table::{SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node};
@@ -62,15 +62,36 @@ pub fn text_of(
     read_values(config_file, flag, &[], &mut Vec::new()).1.text(key)
 }
 
+/// What names the job store, whatever else is wrong: neither the metadata nor anybody's secret is needed to look into it.
+///
+/// # Errors
+/// What is wrong with that.
+pub fn jobs_of(
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+) -> Result<Jobs, Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    let file = read_config_file(config_file, &mut mistakes);
+    refuse_unreadable(|setting| setting.key == "async.store", &mut mistakes);
+    let values = Values::collect(flag, &environment, file.as_ref(), &[], &mut mistakes);
+    let jobs = read_jobs(&values, &mut mistakes);
+    mistakes.retain(|mistake| mistake.severity == Severity::Error);
+    if mistakes.is_empty() { Ok(jobs) } else { Err(each_once(mistakes)) }
+}
+
+fn read_config_file(path: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<Node> {
+    let source = path.and_then(|path| open(path, mistakes))?;
+    yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok()
+}
+
 fn read_values(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
     mistakes: &mut Vec<Diagnostic>,
 ) -> (Option<Node>, Values) {
-    let source = config_file.and_then(|path| open(path, mistakes));
-    let file = source.and_then(|source| yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok());
-    refuse_unreadable(mistakes);
+    let file = read_config_file(config_file, mistakes);
+    refuse_unreadable(|_| true, mistakes);
     let values = Values::collect(flag, &environment, file.as_ref(), assumed, mistakes);
     (file, values)
 }
@@ -83,8 +104,8 @@ fn each_once(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// A secret that is said to be in a file is not simply missing when the file is: without it everybody might be let in.
-fn refuse_unreadable(mistakes: &mut Vec<Diagnostic>) {
-    for name in SETTINGS.iter().flat_map(|setting| setting.env) {
+fn refuse_unreadable(is_needed: impl Fn(&Setting) -> bool, mistakes: &mut Vec<Diagnostic>) {
+    for name in SETTINGS.iter().filter(|setting| is_needed(setting)).flat_map(|setting| setting.env) {
         let Ok(path) = std::env::var(format!("{name}_FILE")) else { continue };
         if std::env::var(name).is_err()
             && let Err(error) = fs::read_to_string(&path)

@@ -1,6 +1,6 @@
 //! Stored calls are run: claimed with a lease that is renewed, called, and ended by what the handler says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,10 +41,11 @@ pub struct RunningJobs {
     ended: Notify,
 }
 
-#[derive(Clone)]
 struct RunningJob {
     action: String,
     attempt: i32,
+    /// Told when another replica has taken the call over.
+    lost: Arc<Notify>,
 }
 
 impl RunningJobs {
@@ -59,9 +60,22 @@ impl RunningJobs {
         jobs.values().filter(|job| job.action == name).count()
     }
 
-    fn begin(&self, job: &Job) {
-        let running = RunningJob { action: job.action.clone(), attempt: job.attempts };
+    /// Gives what is told when the call is lost.
+    fn begin(&self, job: &Job) -> Arc<Notify> {
+        let lost = Arc::new(Notify::new());
+        let running = RunningJob { action: job.action.clone(), attempt: job.attempts, lost: Arc::clone(&lost) };
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, running);
+        lost
+    }
+
+    /// Of these attempts only the calls in `kept` are still ours.
+    fn lose_all_but(&self, kept: &HashSet<Uuid>, held: &[(Uuid, i32)]) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, attempt) in held.iter().filter(|(id, _)| !kept.contains(id)) {
+            if let Some(job) = jobs.get(id).filter(|job| job.attempt == *attempt) {
+                job.lost.notify_one();
+            }
+        }
     }
 
     fn end(&self, id: Uuid) {
@@ -110,6 +124,7 @@ pub async fn work(world: &Arc<World>) {
         defects::kept_up(|| jobs.listen()),
         defects::kept_up(|| jobs.look_for_ended()),
         defects::kept_up(|| claim_and_run(world, jobs)),
+        defects::kept_up(|| keep_leases(world, jobs)),
         defects::kept_up(|| care(world, jobs))
     );
 }
@@ -174,39 +189,41 @@ async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Res
     let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
     let count = taken.len();
     for job in taken {
-        world.running_jobs.begin(&job);
+        let lost = world.running_jobs.begin(&job);
         let (world, jobs) = (Arc::clone(world), Arc::clone(jobs));
         tokio::spawn(async move {
-            let id = job.id;
             // If it panics, its lease ends, and it counts as an attempt that came to no end.
-            defects::caught(run_leased(&world, &jobs, job, lease)).await;
-            world.running_jobs.end(id);
+            defects::caught(run(&world, &jobs, &job, &lost)).await;
+            world.running_jobs.end(job.id);
         });
     }
     Ok(count)
 }
 
-/// Runs a job while its lease is renewed. Whoever loses it stops: another one has it.
-async fn run_leased(world: &Arc<World>, jobs: &Jobs, job: Job, lease: Duration) {
-    let (id, attempt) = (job.id, job.attempts);
-    if attempt > 1 {
-        world.metrics.job_repetitions.with_label_values(&[&job.action]).inc();
-    }
-    let renew = async {
-        loop {
-            tokio::time::sleep(lease / 3).await;
-            match jobs.log.renew(id, attempt, lease).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => tracing::warn!(action_id = %id, %error, "the lease of a stored call cannot be renewed"),
+/// Renews the leases of all running calls, in one transaction. Never returns.
+async fn keep_leases(world: &Arc<World>, jobs: &Arc<Jobs>) {
+    let mut pause = None;
+    loop {
+        let lease = world.configured().settings.jobs.lease;
+        let interval = lease / RENEWALS_PER_LEASE;
+        tokio::time::sleep(pause.take().unwrap_or(interval)).await;
+        let held = world.running_jobs.all();
+        if held.is_empty() {
+            continue;
+        }
+        match jobs.log.renew(&held, lease).await {
+            Ok(kept) => world.running_jobs.lose_all_but(&kept.into_iter().collect(), &held),
+            Err(error) => {
+                tracing::warn!(%error, calls = held.len(), "the leases of running calls cannot be renewed");
+                // Sooner than usual, because there is less time left.
+                pause = Some(STORE_PAUSE.min(interval));
             }
         }
-    };
-    tokio::select! {
-        () = run(world, jobs, &job) => {}
-        () = renew => tracing::warn!(action_id = %id, attempt, "a stored call was taken over by another replica"),
     }
 }
+
+/// So often a lease is renewed while it lasts: one renewal may fail, and the next one be slow.
+const RENEWALS_PER_LEASE: u32 = 4;
 
 /// What is to become of a job.
 enum Next {
@@ -216,9 +233,21 @@ enum Next {
     LeftToHandler(TokenDigest),
 }
 
-async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job) {
-    let next = next(world, job).await;
+/// Runs a job. Whoever loses it stops: another replica has it. What has come of it is stored in any case, because the
+/// store takes it from the last attempt only.
+async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job, lost: &Notify) {
     let (id, attempt) = (job.id, job.attempts);
+    if attempt > 1 {
+        world.metrics.job_repetitions.with_label_values(&[&job.action]).inc();
+    }
+    let next = tokio::select! {
+        biased;
+        next = next(world, job) => next,
+        () = lost.notified() => {
+            tracing::warn!(action_id = %id, attempt, "a stored call was taken over by another replica");
+            return;
+        }
+    };
     let label = match &next {
         Next::End(Outcome::Completed(_)) => "completed",
         Next::End(Outcome::Failed(_)) => "error",

@@ -34,8 +34,8 @@ pub trait JobLog: Send + Sync {
     /// here, so that one which takes the worker with it counts as well.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError>;
 
-    /// Keeps a job for longer. `false` if it is not this attempt's any more.
-    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError>;
+    /// Keeps jobs for longer, each by its id and attempt. Gives those that are still this attempt's.
+    async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError>;
 
     /// Ends a job; the client's headers are forgotten. `false` if it is not this attempt's any more.
     async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError>;

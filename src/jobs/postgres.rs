@@ -257,10 +257,18 @@ impl JobLog for PostgresLog {
         Ok(jobs)
     }
 
-    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError> {
-        let sql = "update pillion.action_log set lease_until = clock_timestamp() + $3::float8 * interval '1 second' \
-                   where id = $1 and attempts = $2 and status = 'processing'";
-        self.change(sql, &[&id, &attempt, &seconds(lease)]).await
+    async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
+        let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
+        // Locked in one order, so that replicas which renew and take over at one time do not wait for one another.
+        let sql = "with kept as (select log.id from pillion.action_log as log \
+                   join unnest($1::uuid[], $2::int[]) as held (id, attempt) \
+                   on log.id = held.id and log.attempts = held.attempt \
+                   where log.status = 'processing' and log.completion_digest is null order by log.id for update of log) \
+                   update pillion.action_log as log set lease_until = clock_timestamp() + $3::float8 * interval '1 second' \
+                   from kept where log.id = kept.id returning log.id";
+        let rows =
+            self.with(async |client| in_time(client.query(sql, &[&ids, &attempts, &seconds(lease)])).await).await?;
+        rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
     async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {

@@ -131,7 +131,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(StoreError(format!("{} is in use by another process", path.display()))),
+        Err(_) => Err(StoreError(format!(
+            "{} is in use by another process; end that one, or give this one a file of its own \
+             (PILLION_ASYNC_STORE=sqlite:///path), or both the same PostgreSQL (postgres://…)",
+            path.display()
+        ))),
     }
 }
 
@@ -252,9 +256,27 @@ impl JobLog for SqliteLog {
         .await
     }
 
-    async fn renew(&self, id: Uuid, attempt: i32, lease: Duration) -> Result<bool, StoreError> {
-        let sql = "update action_log set lease_until = ?3 where id = ?1 and attempts = ?2 and status = 'processing'";
-        self.change(sql, (id.to_string(), attempt, self.clock.after(lease))).await
+    async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
+        let (held, clock) = (held.to_vec(), self.clock);
+        self.run(move |connection| {
+            let transaction = connection.transaction()?;
+            let mut kept = Vec::with_capacity(held.len());
+            {
+                let mut statement = transaction.prepare_cached(
+                    "update action_log set lease_until = ?3 where id = ?1 and attempts = ?2 and status = 'processing' \
+                     and completion_digest is null",
+                )?;
+                let until = clock.after(lease);
+                for (id, attempt) in held {
+                    if statement.execute((id.to_string(), attempt, until))? > 0 {
+                        kept.push(id);
+                    }
+                }
+            }
+            transaction.commit()?;
+            Ok(kept)
+        })
+        .await
     }
 
     async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {

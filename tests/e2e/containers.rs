@@ -185,10 +185,12 @@ fn what_the_manifests_say_starts(engines: &Engines) {
     let health = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
         command.arg("health").args(more).env("PILLION_ADMIN_LISTEN", format!("0.0.0.0:{admin}"));
-        command.output().expect("pillion").status.success()
+        let output = command.output().expect("pillion");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert!(health(&[]) && health(&["--ready"]));
-    assert!(!health(&["--admin-listen=127.0.0.1:1"]));
+    assert!(health(&[]).0 && health(&["--ready"]).0);
+    let (is_well, said) = health(&["--admin-listen=127.0.0.1:1"]);
+    assert!(!is_well && said.contains("http://127.0.0.1:1/healthz (admin_listen): Connection refused"), "{said}");
     assert!(data.join("pillion-jobs.db").is_file(), "the store is where it can be written");
     std::fs::remove_dir_all(folder).expect("the folder");
 }

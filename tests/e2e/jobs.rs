@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -24,6 +24,9 @@ pub const TESTS: &[super::Test] = &[
     ("nothing_is_lost_when_it_is_killed", nothing_is_lost_when_it_is_killed),
     ("replicas_share_the_work", replicas_share_the_work),
     ("who_sleeps_past_his_lease_reports_in_vain", who_sleeps_past_his_lease_reports_in_vain),
+    ("a_call_of_a_dead_replica_is_taken_over_within_15_s", a_call_of_a_dead_replica_is_taken_over_within_15_s),
+    ("leases_are_renewed_together", leases_are_renewed_together),
+    ("the_command_needs_its_store_and_nothing_else", the_command_needs_its_store_and_nothing_else),
     ("what_runs_at_the_end_is_given_back", what_runs_at_the_end_is_given_back),
     ("a_database_that_goes_away", a_database_that_goes_away),
     ("no_id_without_room_for_it", no_id_without_room_for_it),
@@ -523,6 +526,44 @@ fn replicas_share_the_work(engines: &Engines) {
     assert!(replicas.iter().all(|pillion| worked(pillion) > 0.0), "one replica did it all");
 }
 
+/// With nothing configured but the store.
+fn a_call_of_a_dead_replica_is_taken_over_within_15_s(engines: &Engines) {
+    let [_, store] = stores(engines, "takeover");
+    let handlers = Scripted::start();
+    handlers.on_path("/later", Reply::Hang);
+    let mut dies = start(engines.postgraphile, &handlers, &store, "");
+    let id = accept(&dies, ADMIN, "mutation { later(number: 1) }");
+    wait_until("the first call", || !handlers.take_seen().is_empty());
+    // Renewed meanwhile, so that it cannot be taken over because the first lease is over.
+    let lives = start(engines.postgraphile, &handlers, &store, "");
+    std::thread::sleep(Duration::from_secs(5));
+    handlers.on_path("/later", Reply::json(r#"[{"id":2}]"#));
+    dies.signal("KILL");
+    let _ = dies.process.0.wait();
+    let died = Instant::now();
+    let seen = wait_for(&lives, ADMIN, "later", &id, "output { id }");
+    assert_eq!(seen["data"]["later"]["output"], json!([{ "id": 2 }]));
+    assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());
+    assert_eq!(stored(&store, &id)["attempts"], json!(2));
+}
+
+/// A call that takes longer than its lease stays with its replica.
+fn leases_are_renewed_together(engines: &Engines) {
+    for store in stores(engines, "renewed") {
+        let _store = Store(store.clone());
+        let handlers = Scripted::start();
+        handlers.on_path("/later", Reply::Late(Duration::from_secs(4), Box::new(Reply::json(r#"[{"id":1}]"#))));
+        let pillion = start(engines.postgraphile, &handlers, &store, "async: { lease: 1s }\n");
+        let ids: Vec<String> = (0..8).map(|_| accept(&pillion, ADMIN, "mutation { later(number: 1) }")).collect();
+        for id in &ids {
+            let seen = wait_for(&pillion, ADMIN, "later", id, "output { id }");
+            assert_eq!(seen["data"]["later"]["output"], json!([{ "id": 1 }]));
+            assert_eq!(stored(&store, id)["attempts"], json!(1));
+        }
+        assert_eq!(handlers.take_seen().len(), ids.len());
+    }
+}
+
 fn who_sleeps_past_his_lease_reports_in_vain(engines: &Engines) {
     let [_, store] = stores(engines, "sleeper");
     let handlers = Scripted::start();
@@ -720,11 +761,43 @@ fn stores_that_cannot_be_used(engines: &Engines) {
     assert!(said("mysql://c4nary@host/db").contains("this is not the address of a store"));
     assert!(!said("mysql://c4nary@host/db").contains("c4nary"));
     let first = start(engines.postgraphile, &handlers, &path("used.db"), "");
-    assert!(said(&path("used.db")).contains("is in use by another process"));
+    let used = said(&path("used.db"));
+    assert!(used.contains("is in use by another process; end that one, or give this one a file of its own"), "{used}");
     drop(first);
     let dead = said("postgres://user:c4nary@127.0.0.1:1/none");
     assert!(dead.contains("the database cannot be used") && !dead.contains("c4nary"), "{dead}");
     std::fs::remove_dir_all(&folder).expect("the folder");
+}
+
+fn the_command_needs_its_store_and_nothing_else(engines: &Engines) {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-jobs-command-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).expect("a folder");
+    let jobs = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let output = command.arg("jobs").args(arguments).env_clear().current_dir(&folder).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (is_well, said) = jobs(&["list"]);
+    assert!(!is_well && said.contains("error: there is no job store at pillion-jobs.db"), "{said}");
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 0, "nothing is made");
+    // A configuration with actions whose secrets are not here, relationships, and no upstream.
+    let store = folder.join("used.db");
+    let handlers = Scripted::start();
+    let store_url = format!("sqlite://{}", store.display());
+    let pillion = start(engines.postgraphile, &handlers, &store_url, "");
+    let id = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
+    let config = format!(
+        "async: {{ store: '{store_url}' }}\nmetadata: nowhere\nrelationships: {{ Order.customer: 'customerById(id: $id)' }}\n"
+    );
+    std::fs::write(folder.join("pillion.yaml"), config).expect("a file");
+    let (is_well, said) = jobs(&["list", "--config", "pillion.yaml", "--older-than", "0s"]);
+    assert!(is_well && said.contains(&id), "{said}");
+    std::fs::write(folder.join("pillion.yaml"), "async: { store: nowhere }\n").expect("a file");
+    let (is_well, said) = jobs(&["list", "--config", "pillion.yaml"]);
+    assert!(!is_well && said.contains("this is not the address of a store"), "{said}");
+    drop(pillion);
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 fn commands_and_the_metadata_api(engines: &Engines) {
