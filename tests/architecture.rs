@@ -130,6 +130,27 @@ fn the_example_and_its_schema_are_what_the_settings_say() {
     assert_committed("config/pillion.schema.json", &pillion::config::settings_doc::json_schema());
 }
 
+/// A metric that nothing feeds is always 0, and looks as if all were well.
+#[test]
+fn every_metric_is_fed() {
+    let declared = read("src/telemetry/metrics.rs");
+    let fields =
+        declared.split("pub struct Metrics {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("metrics");
+    let names: Vec<&str> =
+        fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect();
+    assert!(names.len() > 40, "{}", names.len());
+    let others: String = sources(&root().join("src"))
+        .iter()
+        .filter(|path| !path.ends_with("telemetry/metrics.rs"))
+        .map(|path| fs::read_to_string(path).expect("a file"))
+        .collect();
+    let own = declared.split("impl Metrics {").nth(1).expect("methods");
+    for name in names {
+        let is_fed = others.contains(&format!(".{name}")) || own.contains(&format!("self.{name}."));
+        assert!(is_fed, "nothing feeds {name}");
+    }
+}
+
 #[test]
 fn every_family_of_fixtures_is_explained() {
     let readme = read("tests/fixtures/README.md");

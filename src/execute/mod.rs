@@ -164,10 +164,13 @@ impl Answer {
 }
 
 impl Answer {
-    /// Writes the line about the request that it answers. `path` is where that came in.
+    /// Observes the request that it answers, and writes the line about it. `path` is where that came in.
     pub fn log(&self, world: &World, caller: &Caller, trace: &TraceContext, path: &str, began: Instant) {
         let (role, actions, status, outcome) =
             (self.role.as_deref(), self.actions.as_slice(), self.status, self.outcome);
+        if self.kind == "action" {
+            world.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
+        }
         spans::request(world, trace, began, &spans::Request { way: path, caller, role, actions, status, outcome });
         if self.outcome == respond::SUCCESS && !logs::REQUESTS.next(world.configured().settings.log_every) {
             return;

@@ -15,7 +15,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests that have ended, by kind.
     pub requests: IntCounterVec,
-    /// Seconds from the request's header to the end of its answer, for requests with an action.
+    /// Seconds from the end of a request's head until its answer is ready, for requests with an action; each answer of a
+    /// subscription counts.
     pub request_seconds: Histogram,
     /// Requests that are being served.
     pub requests_in_flight: IntGauge,
