@@ -145,17 +145,13 @@ async fn shown(running: &Running<'_>, allowed: &AllowedCall, job: &Job) -> CallO
             OUTPUT => {
                 let value = job.response.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
                 let value = value.unwrap_or_default();
-                // While there is none, its type's own nulls do not matter.
-                if value.is_null() {
-                    "null".into()
-                } else {
-                    let ty = &allowed.action().output;
-                    let mut shaped = shape_with_rows(running, ty, &value, &field.selected).await;
-                    let place = PathSegment::Field(field.response_name.clone());
-                    shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
-                    outcome.add_shape_errors(shaped.errors, running.snapshot.limits.errors_max);
-                    shaped.json
-                }
+                // There is none until the call has ended, so that it is nullable whatever the action's type says.
+                let ty = allowed.action().output.nullable();
+                let mut shaped = shape_with_rows(running, ty, &value, &field.selected).await;
+                let place = PathSegment::Field(field.response_name.clone());
+                shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
+                outcome.add_shape_errors(shaped.errors, running.snapshot.limits.errors_max);
+                shaped.json
             }
             _ => "null".into(),
         };

@@ -182,7 +182,8 @@ impl Builder<'_> {
             ("created_at", non_null("timestamptz"), "the time at which this action was created"),
             ("errors", TypeRef::Named("json".into()), "errors related to the invocation"),
             ("id", non_null("uuid"), "the unique id of an action"),
-            ("output", action.output.clone(), "the output fields of this action"),
+            // There is none until the call has ended, and if it failed.
+            ("output", action.output.nullable().clone(), "the output fields of this action"),
         ] {
             let description = Some(description.into());
             let field = self.field(field, &OutputField { ty, description, deprecated: None })?;

@@ -32,6 +32,15 @@ impl TypeRef {
         !matches!(self, Self::NonNull(_))
     }
 
+    /// This type without its outermost non-null.
+    #[must_use]
+    pub fn nullable(&self) -> &Self {
+        match self {
+            Self::NonNull(inner) => inner,
+            ty => ty,
+        }
+    }
+
     /// Is this a list, null or not?
     #[must_use]
     pub fn is_list(&self) -> bool {
