@@ -115,12 +115,18 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     let written = modules.into_iter().flat_map(|(module, tests)| {
         tests.iter().map(move |(name, test)| {
             let engines = engines.cloned();
-            Trial::test(format!("{module}::{name}"), move || {
+            let name = format!("{module}::{name}");
+            let missing = harness::privileges::missing(&name);
+            let trial = Trial::test(name, move || {
                 if let Some(engines) = engines {
                     test(&engines);
                 }
                 Ok(())
-            })
+            });
+            match missing {
+                Some(privilege) => trial.with_kind(format!("skipped: needs {privilege}")).with_ignored_flag(true),
+                None => trial,
+            }
         })
     });
     families.chain(written).collect()

@@ -5,6 +5,7 @@ pub mod engines;
 pub mod fixture;
 pub mod message;
 pub mod pillion;
+pub mod privileges;
 pub mod scripted;
 pub mod socket;
 
