@@ -49,7 +49,7 @@ pids+=($!)
 ask wait "http://127.0.0.1:$upstream/graphql" '{ __typename }'
 say "Pillion between them, on http://127.0.0.1:$clients/graphql"
 # Nobody is sent elsewhere first when this ends, so it need not wait.
-HANDLER_URL="http://127.0.0.1:$handler" PILLION_DRAIN_DELAY=1ms $pillion serve --config demo/pillion.yaml \
+HANDLER_URL="http://127.0.0.1:$handler" PILLION_DRAIN_DELAY=0s $pillion serve --config demo/pillion.yaml \
   --upstream "http://127.0.0.1:$upstream" --metadata demo/metadata \
   --listen "127.0.0.1:$clients" --admin-listen "127.0.0.1:$admin" --log-format text >"$folder/pillion.log" 2>&1 &
 pids+=($!)

@@ -52,7 +52,9 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         Some(vec![value])
     };
     let config_file = metadata.0.join("pillion.yaml");
-    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
+    // No balancer has to notice its end.
+    let assumed = [("drain_delay", "0s")];
+    let loaded = load(Some(&config_file), &flag, &assumed).map_err(|mistakes| super::report(&mistakes))?;
     println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -60,7 +62,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    super::serve::serve(loaded, None, beside)
+    super::serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
 }
 
 fn free_ports() -> std::io::Result<Ports> {

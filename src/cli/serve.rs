@@ -15,7 +15,7 @@ use crate::config::settings::JobStore;
 use crate::execute::{World, upstream_types};
 use crate::metadata::Api;
 use crate::model::source::summed_up;
-use crate::proxy::server::{self, Beside};
+use crate::proxy::server::{self, AtExit, Beside};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
 use crate::telemetry::logs;
@@ -30,16 +30,22 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));
     let files = Files::new(config_file.as_deref(), &loaded.settings);
-    let served = serve(loaded, Some((again, files)), Vec::new());
+    let served = serve(loaded, Some((again, files)), Vec::new(), Box::new(|| {}));
     logs::finish();
     served
 }
 
-/// Serves what was loaded, with other services beside it. `again` loads it while it is served, from these files.
+/// Serves what was loaded, with other services beside it. `again` loads it while it is served, from these files;
+/// `at_exit` is done before the process ends.
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(
+    mut loaded: Loaded,
+    again: Option<(Load, Files)>,
+    mut beside: Vec<Beside>,
+    at_exit: AtExit,
+) -> Result<(), String> {
     crate::install_tls_provider();
     logs::start(loaded.settings.log_json, &loaded.settings.log_level);
     for warning in summed_up(&loaded.warnings) {
@@ -80,7 +86,7 @@ pub fn serve(mut loaded: Loaded, again: Option<(Load, Files)>, mut beside: Vec<B
         let reloader = Reloader { world: Arc::clone(&world), metadata: metadata.clone(), load, files: files.into() };
         beside.push(background_service("reload", Background(reloader)).into());
     }
-    server::serve(&world, metadata, beside).map_err(failed)?;
+    server::serve(&world, metadata, beside, at_exit).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 

@@ -1,7 +1,7 @@
 //! Listeners, what runs beside them, and an end in good order.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -42,11 +42,19 @@ impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>>
     }
 }
 
-/// Serves until a signal ends it.
+/// What is done just before the process ends.
+pub type AtExit = Box<dyn FnOnce() + Send>;
+
+/// Serves until a signal ends it, and then ends the process.
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
-pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>) -> Result<(), String> {
+pub fn serve(
+    world: &Arc<World>,
+    metadata: Option<Arc<Api>>,
+    beside: Vec<Beside>,
+    at_exit: AtExit,
+) -> Result<(), String> {
     let settings = &world.configured().settings;
     check_listeners(settings)?;
     let conf = server_conf(settings);
@@ -69,7 +77,8 @@ pub fn serve(world: &Arc<World>, metadata: Option<Arc<Api>>, beside: Vec<Beside>
     }
     server.add_service(background_service("watch", Background(Arc::clone(world), metadata)));
     announce(Arc::clone(world));
-    server.run(RunArgs { shutdown_signal: Box::new(Drain(Arc::clone(world))) });
+    let exit = Exit { world: Arc::clone(world), last: Arc::new(Mutex::new(Some(at_exit))) };
+    server.run(RunArgs { shutdown_signal: Box::new(Drain(exit)) });
     Ok(())
 }
 
@@ -109,13 +118,17 @@ fn server_conf(settings: &Settings) -> ServerConf {
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
         work_stealing: false,
-        // We wait for what is in flight ourselves; after a handover that takes as long as pingora lets us.
-        grace_period_seconds: Some(settings.shutdown_timeout.as_secs() + 1),
+        // We wait for what is in flight ourselves, and end the process before this is over: pingora ends the runtimes
+        // then, each for itself, and a listener may be served by one whose socket belongs to another.
+        grace_period_seconds: Some(settings.shutdown_timeout.as_secs() + GRACE_SECONDS),
         upgrade_sock: settings.upgrade_socket.clone(),
         graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()
     }
 }
+
+/// Longer than the last words, those about a fatal diagnostic included.
+const GRACE_SECONDS: u64 = 30;
 
 /// Unused connections to the engine that are kept.
 const UPSTREAM_POOL_SIZE: usize = 256;
@@ -173,7 +186,7 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
 /// How long the line waits for the first look at the engine, which may show that nothing can be served.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// Prints one line once every listener takes connections.
+/// Prints one line once every listener takes connections, and warns if the upstream is not there.
 fn announce(world: Arc<World>) {
     let addresses: Vec<SocketAddr> = listen_addresses(&world.configured().settings).map(reachable).collect();
     std::thread::spawn(move || {
@@ -183,13 +196,30 @@ fn announce(world: Arc<World>) {
             let has_looked = world.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
             if has_looked && addresses.iter().all(is_open) {
                 if world.fatal.reason().is_none() {
-                    print_ready(&world);
+                    print_listening(&world);
+                    warn_of_upstream(&world);
                 }
                 return;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
     });
+}
+
+/// Whoever has mistyped its address learns it now, and not from the first request that fails.
+fn warn_of_upstream(world: &World) {
+    let Err(reason) = world.readiness.engine() else { return };
+    let upstream = &world.configured().settings.upstream;
+    let dialled = (upstream.host.as_str(), upstream.port).to_socket_addrs().and_then(|mut addresses| {
+        let address = addresses.next().ok_or(std::io::ErrorKind::NotFound)?;
+        TcpStream::connect_timeout(&address, upstream.connect_timeout)
+    });
+    let cause = dialled.map_or_else(|error| error.to_string(), |_| reason);
+    tracing::warn!(
+        upstream = upstream.url(),
+        cause,
+        "the upstream does not answer: /readyz says 503, and requests that need it fail until it does"
+    );
 }
 
 fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
@@ -206,16 +236,14 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn print_ready(world: &World) {
+fn print_listening(world: &World) {
     let settings = &world.configured().settings;
     let count = world.snapshot.load().schema.actions.len();
-    let scheme = if settings.upstream.is_tls { "https" } else { "http" };
     println!(
-        "pillion is ready: clients on {}, admin on {}, upstream {scheme}://{}:{}{}, {count} action{}",
+        "pillion is listening: clients on {}, admin on {}, upstream {}{}, {count} action{}",
         settings.listen,
         settings.admin_listen,
-        settings.upstream.host,
-        settings.upstream.port,
+        settings.upstream.url(),
         settings.upstream.graphql_path.as_deref().unwrap_or_default(),
         if count == 1 { "" } else { "s" }
     );
@@ -289,60 +317,89 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Waits for SIGTERM or SIGINT, and then for what is in flight. A second signal ends the wait.
-struct Drain(Arc<World>);
+struct Drain(Exit);
 
 /// How often to look whether requests are still in flight.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
+/// pingora is told to end gracefully in every case, and never to end at once: only so do its loops that accept
+/// connections end before the runtimes under them do. One that does not writes an error in a busy loop.
 #[async_trait]
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
+        let Self(exit) = self;
         tokio::select! {
             () = wait_for_signal() => {}
             () = wait_for(SignalKind::quit()) => {
-                hand_over(&self.0);
+                hand_over(exit);
                 return ShutdownSignal::GracefulUpgrade;
             }
-            () = self.0.fatal.wait() => {
-                end_soon(&self.0);
-                return ShutdownSignal::FastShutdown;
+            () = exit.world.fatal.wait() => {
+                exit.soon();
+                return ShutdownSignal::GracefulTerminate;
             }
         }
-        self.0.readiness.drain();
-        tracing::info!(in_flight = self.0.metrics.requests_in_flight.get(), "shutting down");
+        let drain_delay = exit.world.configured().settings.drain_delay;
+        exit.world.readiness.drain();
+        let in_flight = exit.world.metrics.requests_in_flight.get();
+        tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
         let wait = async {
             // Whoever sends us requests has yet to learn that we are not ready.
-            tokio::time::sleep(self.0.configured().settings.drain_delay).await;
-            self.wait_for_requests().await;
+            tokio::time::sleep(drain_delay).await;
+            exit.wait_for_requests().await;
         };
         tokio::select! {
             () = wait => {}
             () = wait_for_signal() => {}
         }
-        self.finish().await;
-        end_soon(&self.0);
-        ShutdownSignal::FastShutdown
+        tokio::select! {
+            () = exit.finish() => {}
+            () = wait_for_signal() => {}
+        }
+        exit.soon();
+        ShutdownSignal::GracefulTerminate
     }
 }
 
-impl Drain {
+/// The end of the process.
+#[derive(Clone)]
+struct Exit {
+    world: Arc<World>,
+    /// Done at last, once.
+    last: Arc<Mutex<Option<AtExit>>>,
+}
+
+impl Exit {
     /// What is left to be done once nothing is in flight any more.
     async fn finish(&self) {
-        worker::give_back(&self.0).await;
-        if let Some(tracer) = &self.0.tracer {
+        worker::give_back(&self.world).await;
+        if let Some(tracer) = &self.world.tracer {
             tracer.flush().await;
         }
     }
 
     async fn wait_for_requests(&self) {
-        let deadline = Instant::now() + self.0.configured().settings.shutdown_timeout;
+        let deadline = Instant::now() + self.world.configured().settings.shutdown_timeout;
         let mut quiet = 0;
         // Twice quiet, so that a request whose connection had just been made is not cut.
         while quiet < 2 && Instant::now() < deadline {
-            let is_quiet = self.0.metrics.requests_in_flight.get() == 0 && self.0.running_jobs.count() == 0;
+            let is_quiet = self.world.metrics.requests_in_flight.get() == 0 && self.world.running_jobs.count() == 0;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
+    }
+
+    /// Ends the process in a moment, in which the loops that accept connections end. All else that matters has been done.
+    fn soon(&self) {
+        let exit = self.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(LAST_MOMENT);
+            let reason = exit.world.fatal.reason();
+            say_last_words(reason.map(str::to_owned));
+            let last = exit.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+            last.into_iter().for_each(|last| last());
+            std::process::exit(i32::from(reason.is_some()));
+        });
     }
 }
 
@@ -351,52 +408,47 @@ const HANDOVER: Duration = Duration::from_secs(6);
 
 /// Another Pillion takes the listeners. What is in flight here is finished, on a thread of its own: pingora is only
 /// waiting meanwhile.
-fn hand_over(world: &Arc<World>) {
+fn hand_over(exit: &Exit) {
     tracing::info!("the listeners are handed over");
-    let drain = Drain(Arc::clone(world));
+    let exit = exit.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Ok(runtime) = runtime {
             runtime.block_on(async {
                 tokio::time::sleep(HANDOVER).await;
-                drain.0.readiness.drain();
-                drain.wait_for_requests().await;
-                drain.finish().await;
+                exit.world.readiness.drain();
+                exit.wait_for_requests().await;
+                exit.finish().await;
             });
         }
-        end_soon(&drain.0);
+        exit.soon();
     });
 }
 
-/// How long the runtimes may take to end.
+/// How long the loops that accept connections may take to end.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
-/// pingora's loop that accepts connections spins for ever if the runtime of its listener ends before its own, and is then
-/// waited for. All that matters has been done by now.
-fn end_soon(world: &Arc<World>) {
-    let world = Arc::clone(world);
-    std::thread::spawn(move || {
-        std::thread::sleep(LAST_MOMENT);
-        let reason = world.fatal.reason();
-        let code = i32::from(reason.is_some());
-        say_last_words(reason.map(str::to_owned));
-        std::process::exit(code);
-    });
-}
-
-/// Somebody may have stopped reading them.
+/// Somebody may have stopped reading them. For a reason to end, more patience is in order than for other lines.
 fn say_last_words(reason: Option<String>) {
+    let patience = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         logs::finish();
-        reason.iter().for_each(|reason| eprintln!("{reason}"));
+        if let Some(reason) = reason {
+            // Lines that found nobody to read them so far are worth less than this one.
+            logs::discard();
+            eprintln!("{reason}");
+        }
         drop(done);
     });
-    let _ = wait.recv_timeout(LAST_WORDS);
+    let _ = wait.recv_timeout(patience);
 }
 
 /// How long they may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long the reason for a fatal end may take. Less than [`GRACE_SECONDS`].
+const FATAL_WORDS: Duration = Duration::from_secs(20);
 
 async fn wait_for(kind: SignalKind) {
     match signal(kind) {

@@ -1,8 +1,9 @@
 //! Logs on standard error: JSON lines or text. Terminal escapes in what clients send are escaped by both. A thread of its
 //! own writes them, so that nobody waits for a reader who has stopped: what finds no room is dropped and counted.
 
+use std::io::{Stderr, Write};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock:
 /// Starts logging. A second call has no effect.
 pub fn start(json: bool, level: &str) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
-    let (writer, guard) = builder.finish(std::io::stderr());
+    let (writer, guard) = builder.finish(Discardable(std::io::stderr()));
     let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
     // pingora and the libraries below it log every broken connection; only what goes wrong in earnest is kept.
     let filter = format!("error,pillion={level},pingora_proxy=off,pingora_core=error,pingora_core::connectors=off");
@@ -35,6 +36,26 @@ pub fn start(json: bool, level: &str) {
 pub fn finish() {
     if let Some((guard, _)) = WRITING.get() {
         drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// From now on lines that wait are not written.
+pub fn discard() {
+    DISCARDED.store(true, Ordering::Relaxed);
+}
+
+static DISCARDED: AtomicBool = AtomicBool::new(false);
+
+/// Standard error, until [`discard`] is called.
+struct Discardable(Stderr);
+
+impl Write for Discardable {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if DISCARDED.load(Ordering::Relaxed) { Ok(bytes.len()) } else { self.0.write(bytes) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -12,6 +12,8 @@ pub const TESTS: &[super::Test] = &[
     ("a_request_in_flight_is_finished", a_request_in_flight_is_finished),
     ("the_wait_has_an_end", the_wait_has_an_end),
     ("whoever_has_not_noticed_is_served", whoever_has_not_noticed_is_served),
+    ("stops_do_not_flood_the_log", stops_do_not_flood_the_log),
+    ("no_delay_and_no_patience", no_delay_and_no_patience),
 ];
 
 /// Sends a request without waiting for its answer.
@@ -67,4 +69,43 @@ fn the_wait_has_an_end(engines: &Engines) {
     pillion.signal("TERM");
     wait_for_end(&mut pillion);
     assert!(client.answer().is_none());
+}
+
+/// The loops that accept connections end before what they run on does: one that did not wrote thousands of lines in one of
+/// twenty stops.
+fn stops_do_not_flood_the_log(engines: &Engines) {
+    let stop = || {
+        for _ in 0..10 {
+            let setup = Setup::before(engines.postgraphile).env("PILLION_DRAIN_DELAY", "1ms").with_shop(1);
+            let pillion = setup.start();
+            assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
+            let log = pillion.whole_log("TERM");
+            assert!(!log.contains("Accept() failed"), "{}", log.chars().take(1_000).collect::<String>());
+            assert!(log.lines().count() < 20, "{log}");
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(stop))));
+}
+
+fn no_delay_and_no_patience(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/search", Reply::Hang);
+    // Nothing is in flight: it ends at once.
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).env("PILLION_DRAIN_DELAY", "0s");
+    let mut pillion = setup.start().wait_until_ready();
+    let began = std::time::Instant::now();
+    pillion.signal("INT");
+    wait_for_end(&mut pillion);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // A second signal ends the wait, whatever is in flight.
+    let config = "drain_delay: 0s\nshutdown_timeout: 10m\n";
+    let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).env("PILLION_DRAIN_DELAY", "1h");
+    let mut pillion = setup.config(config).start().wait_until_ready();
+    let mut client = pillion.client();
+    ask_later(&mut client);
+    wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
+    pillion.signal("INT");
+    wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
+    pillion.signal("INT");
+    wait_for_end(&mut pillion);
 }

@@ -1,6 +1,8 @@
 //! One schema: what graphql-js, the reference, makes of it, and what each role sees of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -25,6 +27,7 @@ pub const TESTS: &[super::Test] = &[
     ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
     ("a_null_boolean_is_false_and_a_lost_schema_is_told", a_null_boolean_is_false_and_a_lost_schema_is_told),
     ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
+    ("the_reason_for_a_fatal_end_is_not_dropped", the_reason_for_a_fatal_end_is_not_dropped),
     ("names_that_clash_with_an_engine_that_comes_later", names_that_clash_with_an_engine_that_comes_later),
     ("prefixes_settle_it", prefixes_settle_it),
     ("introspection_can_be_left_to_the_engine", introspection_can_be_left_to_the_engine),
@@ -598,6 +601,22 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
         assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
     }
     assert!(!said.contains("\"ISBN\""), "a scalar is shared: {said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+/// A reader that has fallen behind still learns why the program has ended.
+fn the_reason_for_a_fatal_end_is_not_dropped(engines: &Engines) {
+    let (setup, folder) = clash(engines);
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    // A pipe of Linux holds so much: nothing more can be written until somebody reads.
+    writer.write_all(&[b'.'; 64 * 1024]).expect("room");
+    let mut process = setup.spawn_into(writer);
+    std::thread::sleep(Duration::from_secs(5));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).expect("text");
+    assert_eq!(process.0.wait().expect("a status").code(), Some(1));
+    let said = said.trim_start_matches('.');
+    assert!(said.contains("error: the actions and the engine both define the type \"Book\""), "{said}");
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 

@@ -1,9 +1,12 @@
 //! What stops the start, what is only warned about, and what is said.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::harness::client::Client;
-use super::harness::engines::Engines;
+use super::harness::engines::{Engines, Process};
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
@@ -23,6 +26,9 @@ pub const TESTS: &[super::Test] = &[
     ("types_that_nobody_has_stop_the_start", types_that_nobody_has_stop_the_start),
     ("warnings_are_summed_up_by_kind", warnings_are_summed_up_by_kind),
     ("a_list_of_roles_for_everybody_is_warned_about", a_list_of_roles_for_everybody_is_warned_about),
+    ("an_upstream_that_is_not_there_is_warned_of", an_upstream_that_is_not_there_is_warned_of),
+    ("times_of_zero", times_of_zero),
+    ("the_demo_leaves_nothing_behind", the_demo_leaves_nothing_behind),
 ];
 
 pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -330,4 +336,55 @@ fn a_list_of_roles_for_everybody_is_warned_about(_: &Engines) {
     }
     assert!(check(r#"["app_user"]"#).contains("0 errors, 0 warnings"));
     assert!(check(r#"{"path":"$.role"}"#).contains("0 errors, 0 warnings"));
+}
+
+fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
+    let pillion = Setup::before(1).start();
+    assert!(pillion.ready.starts_with("pillion is listening: "), "{}", pillion.ready);
+    pillion.wait_for_log("the upstream does not answer");
+    let log = pillion.log();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("the upstream does not answer")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    for wanted in ["\"WARN\"", "\"upstream\":\"http://127.0.0.1:1\"", "Connection refused (os error 111)"] {
+        assert!(warnings[0].contains(wanted), "{wanted} is not in {log}");
+    }
+    // One that answers, but not as GraphQL does.
+    let handlers = super::harness::scripted::Scripted::start();
+    let pillion = Setup::before(handlers.port).start();
+    pillion.wait_for_log("something that is not a GraphQL response");
+    let pillion = Setup::before(engines.postgraphile).start().wait_until_ready();
+    assert!(!pillion.whole_log("TERM").contains("does not answer"));
+}
+
+fn times_of_zero(_: &Engines) {
+    let config = "drain_delay: 0\nshutdown_timeout: 0s\nupstream: {pool_idle_timeout: 0s, probe_interval: 0s, timeout: 48h}\n\
+                  handlers: {pool_idle_timeout: 0ms, wait_timeout: 0s}\nasync: {retry_pause: 0s, lease: 0s}\n";
+    let (_, said) = Setup::before(1).config(config).start_in_vain();
+    for wanted in [
+        "upstream.probe_interval: a time of zero has no meaning here",
+        "async.lease: a time of zero has no meaning here",
+        "upstream.timeout: the time is longer than a day",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+    assert_eq!(said.matches("error:").count(), 3, "{said}");
+}
+
+fn the_demo_leaves_nothing_behind(_: &Engines) {
+    let temporary = folder("demo", &[("marker", "")]);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"));
+    command.arg("demo").env_clear().env("TMPDIR", &temporary).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process(command.spawn().expect("pillion starts"));
+    let mut lines = BufReader::new(process.0.stdout.take().expect("its output")).lines();
+    let is_shown = lines.any(|line| line.is_ok_and(|line| line.contains("Ctrl-C ends all of it")));
+    assert!(is_shown, "it shows its requests");
+    let files = || std::fs::read_dir(&temporary).expect("the folder").count();
+    assert_eq!(files(), 2, "its metadata can be read while it runs");
+    let began = Instant::now();
+    let status = std::process::Command::new("kill").args(["-INT", &process.0.id().to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()));
+    wait_until("the end of the demo", || process.0.try_wait().is_ok_and(|status| status.is_some()));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(files(), 1, "its folder is gone");
+    std::fs::remove_dir_all(temporary).expect("the folder");
 }

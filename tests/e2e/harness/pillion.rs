@@ -162,7 +162,13 @@ impl Setup {
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
         let pillion = Pillion { port, admin, ready, process, log, reader, config, copy: self.copy };
-        if pillion.ready.contains("is ready") { Ok(pillion) } else { Err(pillion.whole_log("KILL")) }
+        if pillion.ready.contains("is listening") { Ok(pillion) } else { Err(pillion.whole_log("KILL")) }
+    }
+
+    /// Starts it with its errors going into a pipe of the caller's.
+    pub fn spawn_into(self, errors: std::io::PipeWriter) -> Process {
+        let (mut command, _) = self.command(free_port(), free_port());
+        Process(command.stdout(Stdio::null()).stderr(errors).spawn().expect("pillion starts"))
     }
 
     /// Starts it, for it to fail. Gives its status and what it says.
