@@ -577,16 +577,17 @@ const CLASH_SDL: &str =
     "type Query {\n  books(n: Int): Book\n  own: Int\n}\ntype Book {\n  id: ID!\n  spine: ISBN\n}\nscalar ISBN\n";
 const CLASH_YAML: &str = "actions:\n  - name: books\n    definition: {handler: 'http://127.0.0.1:1/books'}\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1/own'}\n";
 
-fn clash(engines: &Engines) -> (Setup, std::path::PathBuf) {
+/// Actions that clash with the engine, in a folder of that name: each test has one of its own, and removes it.
+fn clash(engines: &Engines, name: &str) -> (Setup, std::path::PathBuf) {
     let files = [("actions.graphql", CLASH_SDL), ("actions.yaml", CLASH_YAML)];
-    let folder = super::startup::folder("clash", &files);
+    let folder = super::startup::folder(name, &files);
     let mut setup = Setup::before(engines.yoga);
     setup.metadata = Some(folder.clone());
     (setup, folder)
 }
 
 fn names_that_both_define_stop_the_start(engines: &Engines) {
-    let (setup, folder) = clash(engines);
+    let (setup, folder) = clash(engines, "clash-start");
     let (status, said) = setup.start_in_vain();
     assert_eq!(status.code(), Some(1), "{said}");
     for wanted in [
@@ -606,7 +607,7 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
 
 /// A reader that has fallen behind still learns why the program has ended.
 fn the_reason_for_a_fatal_end_is_not_dropped(engines: &Engines) {
-    let (setup, folder) = clash(engines);
+    let (setup, folder) = clash(engines, "clash-log");
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     // A pipe of Linux holds so much: nothing more can be written until somebody reads.
     writer.write_all(&[b'.'; 64 * 1024]).expect("room");
@@ -643,7 +644,7 @@ fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
 fn prefixes_settle_it(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/books", Reply::json(r#"{"id":"7","spine":"x"}"#));
-    let (setup, folder) = clash(engines);
+    let (setup, folder) = clash(engines, "clash-prefixes");
     let yaml = CLASH_YAML.replace("127.0.0.1:1/", &format!("127.0.0.1:{}/", handlers.port));
     std::fs::write(folder.join("actions.yaml"), yaml).expect("a file");
     let setup = setup.config("names: {type_prefix: Act, field_prefix: do_}\n");
