@@ -275,11 +275,29 @@ fn checked_url(text: &str, handler: &Url) -> Result<Url, TransformError> {
     Ok(url)
 }
 
+/// Does any server take a part of this for a way up? Some decode twice; some leave out what follows a semicolon, or a
+/// control character.
 fn is_dots(segment: &str) -> bool {
-    let decoded = percent_decode_str(segment).decode_utf8_lossy();
-    // A slash or a backslash in its escaped form is a separator to many servers.
-    decoded.split(['/', '\\']).any(|part| part == "." || part == "..")
+    let ends_name = |character: char| character == ';' || character.is_control();
+    let is_way_up = |part: &str| matches!(part.split(ends_name).next(), Some("." | ".."));
+    let mut text = Cow::Borrowed(segment);
+    for _ in 0..DECODINGS_MAX {
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        // A slash or a backslash in its escaped form is a separator to many servers.
+        if decoded.split(['/', '\\']).any(is_way_up) {
+            return true;
+        }
+        if decoded == text {
+            return false;
+        }
+        text = Cow::Owned(decoded);
+    }
+    // Nobody escapes so often in good faith.
+    true
 }
+
+/// How often an escape of an escape is followed.
+const DECODINGS_MAX: usize = 5;
 
 /// A string as it is, anything else as JSON.
 fn plain_text(value: Value) -> String {
