@@ -136,6 +136,12 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookAnswer, SessionError> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value))
         .filter(|(name, _)| name.starts_with(SESSION_PREFIX))
         .collect();
+    // A name in two spellings would be one thing here and another elsewhere.
+    let mut names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        return Err(invalid(": a session variable is given twice"));
+    }
     let role = variables.iter().find(|(name, value)| name == ROLE && !value.is_empty()).map(|(_, role)| role.clone());
     let Some(role) = role else {
         let message = "x-hasura-role not found in session variables".to_owned();
