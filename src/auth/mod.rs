@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::model::secret::Secret;
-use crate::session::claims::JwtKey;
+use crate::session::claims::{JwtKey, TokenPlace};
 use crate::session::credential::{self, AuthRules, Credential};
 use crate::session::hook::failed;
 use crate::session::{Session, SessionError, claims};
@@ -87,6 +87,14 @@ impl Authenticator {
     #[must_use]
     pub fn admin_secret(&self) -> Option<&Secret> {
         self.rules.admin_secrets.first()
+    }
+
+    /// The headers of their own in which tokens come.
+    pub fn token_headers(&self) -> impl Iterator<Item = HeaderName> {
+        self.rules.jwt.iter().filter_map(|rule| match &rule.place {
+            TokenPlace::Header(name) => HeaderName::try_from(name.as_str()).ok(),
+            TokenPlace::Authorization | TokenPlace::Cookie(_) => None,
+        })
     }
 
     /// Keeps the sets of keys fresh. Never returns.

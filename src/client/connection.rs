@@ -5,11 +5,13 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::Fault;
 use super::message::{Framing, Head, parse_head};
+use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
 /// Why there is no answer, as far as it decides whether to try again.
 pub enum Failure {
@@ -244,16 +246,8 @@ impl Connection {
     /// # Errors
     /// [`Fault::Broken`] for what is no number.
     pub async fn read_chunk_size(&mut self) -> Result<u64, Fault> {
-        loop {
-            match httparse::parse_chunk_size(&self.buffer) {
-                Ok(httparse::Status::Complete((line, size))) => {
-                    drop(self.buffer.split_to(line));
-                    return Ok(size);
-                }
-                Ok(httparse::Status::Partial) if self.buffer.len() < READ_BYTES => self.read_more(READ_BYTES).await?,
-                _ => return Err(Fault::Broken),
-            }
-        }
+        let line = self.read_line(SIZE_LINE_BYTES_MAX).await?;
+        read_size(&line).ok_or(Fault::Broken)
     }
 
     /// They end with an empty line, and nobody wants them.
@@ -261,16 +255,32 @@ impl Connection {
     /// # Errors
     /// When they break off or do not end.
     pub async fn read_trailers(&mut self) -> Result<(), Fault> {
-        let mut length = 0;
+        let mut left = TRAILER_BYTES_MAX;
         loop {
-            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line = self.buffer.split_to(end + 1);
-                if line == b"\r\n"[..] || line == b"\n"[..] {
-                    return Ok(());
-                }
-                length += line.len();
+            let line = self.read_line(left).await?;
+            if line.is_empty() {
+                return Ok(());
             }
-            if length + self.buffer.len() > HEAD_BYTES_MAX {
+            left = left.saturating_sub(line.len());
+            if !is_trailer(&line) {
+                return Err(Fault::Broken);
+            }
+        }
+    }
+
+    /// What stands before the next CRLF, if that is not much.
+    async fn read_line(&mut self, bytes_max: usize) -> Result<BytesMut, Fault> {
+        let mut searched = 0;
+        loop {
+            let unseen = self.buffer.get(searched..).unwrap_or_default();
+            if let Some(end) = memchr(b'\n', unseen).map(|at| searched + at) {
+                let mut line = self.buffer.split_to(end + 1);
+                let is_whole = line.ends_with(b"\r\n") && end <= bytes_max;
+                line.truncate(end.saturating_sub(1));
+                return if is_whole { Ok(line) } else { Err(Fault::Broken) };
+            }
+            searched = self.buffer.len();
+            if searched > bytes_max {
                 return Err(Fault::Broken);
             }
             self.read_more(READ_BYTES).await?;

@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::Fault;
+use crate::model::repeat::Repeat;
 
 /// A request whose every part has been checked by its type.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ pub struct Request<'r> {
     /// The body.
     pub body: &'r Bytes,
     /// May it be sent again when an old connection ends before it is answered?
-    pub may_repeat: bool,
+    pub may_repeat: Repeat<'r>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
 }
@@ -174,7 +175,7 @@ mod tests {
             target: "/",
             headers: &headers,
             body: &body,
-            may_repeat: false,
+            may_repeat: Repeat::Never,
             answer_bytes_max: 0,
         };
         let wanted = "POST / HTTP/1.1\r\nhost: a:1\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\n";

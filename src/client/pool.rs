@@ -101,7 +101,7 @@ impl Pool {
                 Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
                 Err(Failure::Unsent) if is_old => {}
-                Err(Failure::Unanswered) if is_old && request.may_repeat => {}
+                Err(Failure::Unanswered) if is_old && request.may_repeat.is_allowed() => {}
                 Err(Failure::Unsent | Failure::Unanswered) => return Err(Fault::Broken),
                 Err(Failure::Final(fault)) => return Err(fault),
             }
@@ -290,6 +290,7 @@ mod tests {
     use http::Method;
 
     use super::*;
+    use crate::model::repeat::Repeat;
 
     /// Status and text.
     type Said = Result<(u16, String), Fault>;
@@ -324,7 +325,7 @@ mod tests {
             target: "/x?y=1",
             headers: &headers,
             body: &body,
-            may_repeat,
+            may_repeat: Repeat::of(may_repeat),
             answer_bytes_max: 10,
         };
         let answer = pool.exchange(request).await?;
@@ -333,7 +334,7 @@ mod tests {
 
     fn posted<'r>(authority: &'r str, headers: &'r HeaderMap, body: &'r Bytes) -> Request<'r> {
         let method = &Method::POST;
-        Request { method, authority, target: "/", headers, body, may_repeat: false, answer_bytes_max: 10 }
+        Request { method, authority, target: "/", headers, body, may_repeat: Repeat::Never, answer_bytes_max: 10 }
     }
 
     /// The same in pieces.
@@ -372,6 +373,12 @@ mod tests {
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX\r\n0\r\n\r\n", Err(Fault::Broken)),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", Err(Fault::Broken)),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\nab\r\n0\r\n\r\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\n\n", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n", Err(Fault::Broken)),
             (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(Fault::Broken)),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err(Fault::TooLarge)),
             (b"HTTP/1.1 200 OK\r\n\r\nmore than ten", Err(Fault::TooLarge)),

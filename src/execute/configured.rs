@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::auth::Authenticator;
 use crate::client::PerThread;
 use crate::config::settings::Settings;
@@ -15,6 +17,8 @@ pub struct Configured {
     pub settings: Settings,
     /// Checks who is asking.
     pub authenticator: Arc<Authenticator>,
+    /// Headers that the settings name, and that a client may not take out: where tokens are, and its address.
+    pub protected_headers: Vec<HeaderName>,
     /// The clients that call handlers.
     pub handlers: Arc<PerThread<HandlerClient>>,
     /// What tells whether a setting has changed, by its key.
@@ -72,7 +76,8 @@ impl Configured {
             Some(before) if !has_changed(before, "auth.") => Arc::clone(&before.authenticator),
             _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
-        Ok(Self { settings, authenticator, handlers, fingerprints })
+        let protected_headers = authenticator.token_headers().chain(settings.address_header.clone()).collect();
+        Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
     }
 
     /// The settings in which it differs from `before` but that take effect at the next start only.

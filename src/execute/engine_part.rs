@@ -14,6 +14,7 @@ use super::{Envelope, World, spans};
 use crate::graphql::plan::EnginePart;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
+use crate::model::repeat::Repeat;
 use crate::upstream::{EngineReply, Question, UpstreamError};
 
 /// Sends a part and waits for the answer, which may still be anything.
@@ -21,7 +22,7 @@ use crate::upstream::{EngineReply, Question, UpstreamError};
 /// # Errors
 /// [`UpstreamError`].
 pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply, UpstreamError> {
-    let may_repeat = running.plan.kind == OperationKind::Query;
+    let may_repeat = Repeat::of(running.plan.kind == OperationKind::Query);
     let body = Bytes::from(body(running, part));
     send(running.world, running.snapshot, running.envelope, body, may_repeat).await
 }
@@ -47,7 +48,7 @@ pub async fn send(
     snapshot: &Snapshot,
     envelope: &Envelope<'_>,
     body: Bytes,
-    may_repeat: bool,
+    may_repeat: Repeat<'_>,
 ) -> Result<EngineReply, UpstreamError> {
     let left = envelope.deadline.saturating_duration_since(Instant::now());
     let child = spans::question(world, envelope.trace);

@@ -23,6 +23,7 @@ use crate::graphql::client_schema::{ClientSchemaError, EngineSchema, build_clien
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema::{self, RoleSchema};
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::repeat::Repeat;
 use crate::model::types::TypeKind;
 use crate::session::Session;
 use crate::upstream::introspect::{EDITIONS, question};
@@ -421,7 +422,7 @@ async fn ask_in(
         headers: &asker.headers,
         request_id: &asker.request_id,
         body: question(edition),
-        may_repeat: true,
+        may_repeat: Repeat::Reads,
         answer_bytes_max: snapshot.limits.introspection_bytes_max,
         timeout: asker.timeout,
     };

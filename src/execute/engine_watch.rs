@@ -17,6 +17,7 @@ use crate::graphql::client_schema::EngineSchema;
 use crate::graphql::merge::read_engine_answer;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::repeat::Repeat;
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
 use crate::upstream::{Question, UpstreamError};
 
@@ -74,7 +75,7 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
         headers: &credentials(world),
         request_id: REQUEST_ID,
         body: Bytes::from_static(question.as_bytes()),
-        may_repeat: true,
+        may_repeat: Repeat::Reads,
         answer_bytes_max: ANSWER_BYTES_MAX,
         timeout: world.configured().settings.upstream.timeout,
     };

@@ -40,13 +40,15 @@ use crate::auth::Authenticated;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::{Concern, EnginePart};
 use crate::model::action::OperationKind;
-use crate::model::request::{Caller, GraphqlRequest, only_reads};
+use crate::model::repeat::Repeat;
+use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
 use crate::session::hook::{told_batch, told_request};
 use crate::session::{Session, SessionError};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::PhaseClock;
+use crate::upstream::reads::body_only_reads;
 use engine_schema::{Asker, MergedSchema};
 use prepared::{Prepared, PreparedOperation};
 use refusal::Refusal;
@@ -382,9 +384,9 @@ fn operation<'p>(
 
 /// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
 pub async fn ask_engine(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, json: &str) -> Answer {
-    let may_write = !only_reads(json.as_bytes());
-    match engine_part::send(world, snapshot, envelope, json.to_owned().into(), false).await {
+    let may_write = || !body_only_reads(json.as_bytes(), &snapshot.limits);
+    match engine_part::send(world, snapshot, envelope, json.to_owned().into(), Repeat::Never).await {
         Ok(reply) => respond::element(snapshot.dialect, envelope, &reply, may_write),
-        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error, may_write)),
+        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error, may_write())),
     }
 }

@@ -9,6 +9,7 @@ use super::refusal::{LIMIT_EXCEEDED, code_of};
 use super::run::Running;
 use crate::action::relationship::{Found, RelatedError, RowRequest, Wanted};
 use crate::graphql::related::VariableText;
+use crate::model::repeat::Repeat;
 
 /// Requests for the rows of one answer that are under way at one time.
 const REQUESTS_AT_ONCE: usize = 4;
@@ -64,6 +65,6 @@ async fn ask(running: &Running<'_>, wanted: &Wanted, request: &RowRequest) -> Re
     let (document, used) = wanted.document(request, &is_null);
     let query = Value::from(document).to_string();
     let body = engine_part::rows_body(&query, &used, given);
-    let reply = engine_part::send(running.world, running.snapshot, running.envelope, body.into(), true).await;
+    let reply = engine_part::send(running.world, running.snapshot, running.envelope, body.into(), Repeat::Reads).await;
     reply.map(|reply| reply.body).map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
 }

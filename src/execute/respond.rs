@@ -57,7 +57,7 @@ pub const SUCCESS: &str = "success";
 /// The answer to a request that is refused.
 #[must_use]
 pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> Answer {
-    let errors = request_errors(dialect, refusal);
+    let errors: Vec<RequestError> = request_errors(dialect, refusal).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
     let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
@@ -68,10 +68,15 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
 
 /// The answer to an element of a batch that only the engine has seen.
 #[must_use]
-pub fn element(dialect: Dialect, envelope: &Envelope<'_>, reply: &EngineReply, may_write: bool) -> Answer {
+pub fn element(
+    dialect: Dialect,
+    envelope: &Envelope<'_>,
+    reply: &EngineReply,
+    may_write: impl FnOnce() -> bool,
+) -> Answer {
     if read_engine_answer(&reply.body).is_err() {
         let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
-        return refuse(dialect, envelope, &Refusal::upstream(&error, may_write));
+        return refuse(dialect, envelope, &Refusal::upstream(&error, may_write()));
     }
     Answer::new(200, reply.body.to_vec(), "success")
 }
@@ -92,6 +97,24 @@ pub fn batch(answers: Vec<Answer>) -> Answer {
     let actions = answers.into_iter().flat_map(|answer| answer.actions).collect();
     Answer { actions, role, ..Answer::new(200, body, outcome.unwrap_or(SUCCESS)) }
 }
+
+/// Names in a document may be as long as it is; our words about them need not be. The middle goes.
+fn bounded(mut error: RequestError) -> RequestError {
+    (error.message, error.path) = (shortened(error.message), shortened(error.path));
+    error
+}
+
+fn shortened(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    let half = TEXT_BYTES_MAX / 2;
+    let (start, end) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
+    format!("{}…{}", text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default())
+}
+
+/// Bytes of an error's message, and of its path.
+const TEXT_BYTES_MAX: usize = 1000;
 
 fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
     let (mistakes, more, syntax, unknown) = match refusal {

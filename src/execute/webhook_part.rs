@@ -311,7 +311,7 @@ pub fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> 
 /// Headers of one answer that go on to the client.
 const CLIENT_HEADERS_MAX: usize = 50;
 
-/// One exchange with the handler. An old connection that turns out to be dead is no reason to fail.
+/// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.retries` says.
 ///
 /// # Errors
 /// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
@@ -323,13 +323,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     let child = spans::question(running.world, running.envelope.trace);
     let trace = child.as_ref().unwrap_or(running.envelope.trace);
     let began = Instant::now();
-    let answer = match call::call(client, prepare(running, allowed, deadline, id, trace)?).await {
-        // Made anew rather than kept: it is rarely needed.
-        Err(CallFault::Broken) if allowed.may_repeat() => {
-            call::call(client, prepare(running, allowed, deadline, id, trace)?).await
-        }
-        first => first,
-    };
+    let answer = call::call(client, prepare(running, allowed, deadline, id, trace)?).await;
     if child.is_some() {
         let action = allowed.action();
         // The address is a template, so that no variable of it is shown.

@@ -36,6 +36,7 @@ use crate::execute::upstream_types;
 use crate::graphql::merge_schema::upstream_type;
 use crate::jobs::job::Filter;
 use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
+use crate::model::repeat::Repeat;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::upstream::{EngineReply, Question};
@@ -417,7 +418,7 @@ async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Optio
         headers: &asked.headers,
         request_id: &asked.request_id,
         body: Bytes::from(request.to_string()),
-        may_repeat: false,
+        may_repeat: Repeat::Never,
         answer_bytes_max: world.configured().settings.limits.engine_answer_bytes_max,
         timeout: world.configured().settings.upstream.timeout,
     };

@@ -2,10 +2,12 @@
 
 pub mod action;
 pub mod address;
+pub mod chunked;
 pub mod chunks;
 pub mod guard;
 pub mod json;
 pub mod limits;
+pub mod repeat;
 pub mod request;
 pub mod response;
 pub mod secret;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::json::RawObject;
@@ -49,10 +48,4 @@ impl Caller {
     pub fn to_handlers(&self) -> &HeaderMap {
         self.for_handlers.as_ref().unwrap_or(&self.headers)
     }
-}
-
-/// Is it certain that this body asks for nothing to be written? An escape may hide the word.
-#[must_use]
-pub fn only_reads(body: &[u8]) -> bool {
-    memmem::find(body, b"mutation").is_none() && memmem::find(body, br"\u").is_none()
 }

@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::guard;
 use super::pace::{Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
 use super::phases::{Context, Gate};
+use super::strict_stream::StrictStream;
 use crate::execute::World;
 use crate::telemetry::metrics::Held;
 
@@ -106,7 +107,8 @@ impl Connections {
     /// pingora serves all further requests of the connection, as it does by itself.
     async fn hand_over(&self, direct: Direct, shutdown: &ShutdownWatch) -> Option<Stream> {
         let (stream, read) = direct.into_parts();
-        let mut session = ServerSession::new_http1(stream);
+        let (stream, read) = StrictStream::new(stream, read);
+        let mut session = ServerSession::new_http1(Box::new(stream));
         let is_last = *shutdown.borrow();
         session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
         session.set_pipelined_prefix(read);

@@ -367,7 +367,7 @@ fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
     let (Some("POST"), Some(target), Some(1)) = (request.method, request.path, request.version) else {
         return Parsed::Other;
     };
-    if !target.starts_with('/') || !is_meant(target.split('?').next().unwrap_or_default()) {
+    if !target.starts_with('/') || target.contains('#') || !is_meant(target.split('?').next().unwrap_or_default()) {
         return Parsed::Other;
     }
     let place = |part: &[u8]| {
@@ -450,6 +450,7 @@ mod tests {
             ("POST /graphql HTTP/1.0", "Host: a\r\nContent-Length: 2\r\n"),
             ("POST /elsewhere HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
             ("POST http://a/graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /graphql#x HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
             (POST, "Host: a\r\n"),
             (POST, "Content-Length: 2\r\n"),
             (POST, "Host: a\r\nHost: a\r\nContent-Length: 2\r\n"),

@@ -37,6 +37,15 @@ impl Exchange<'_> {
         }
     }
 
+    /// Puts a header in the place of all of its name.
+    pub fn replace_header(&mut self, name: &HeaderName, value: HeaderValue) {
+        match self {
+            // Fails only for what is no name and no value.
+            Self::Pingora(session) => drop(session.req_header_mut().insert_header(name.clone(), value)),
+            Self::Direct(direct) => drop(direct.head_mut().headers.insert(name.clone(), value)),
+        }
+    }
+
     /// Whom the connection is from.
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {

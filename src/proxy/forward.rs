@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::gone::unless_gone;
 use super::phases::Gate;
 use super::visit::{add_host, upstream_path};
+use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::{self, Engine, UpstreamError};
@@ -42,7 +43,7 @@ pub async fn forward(
     exchange: &mut Exchange<'_>,
     is_graphql: bool,
     body: Bytes,
-    may_repeat: bool,
+    may_repeat: Repeat<'_>,
 ) -> Forwarded {
     let engine = &gate.world.engine;
     let address = match address(engine, exchange, is_graphql) {

@@ -1,40 +1,38 @@
 //! What is wrong with a request's head before anybody looks at its body. Section 2.4 of the reliability table: pingora
 //! refuses most of what is malformed; these are the rest. Pure.
 
+use std::net::Ipv6Addr;
+
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Version, request};
 
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::nominated;
-use crate::session::SESSION_PREFIX;
+pub use crate::session::header_checks::BAD_REQUEST;
+use crate::session::header_checks::check as check_headers;
 
-/// Refuses a head that two servers could understand differently, or that is too large.
+/// Refuses a head that two servers could understand differently, or that is too large. `own` are the headers that the
+/// configuration names.
 ///
 /// # Errors
 /// What is wrong; the connection must be closed after it has been told.
-pub fn check(head: &request::Parts, limits: &Limits, is_graphql: bool) -> Result<(), RequestError> {
+pub fn check(head: &request::Parts, limits: &Limits, own: &[HeaderName], is_graphql: bool) -> Result<(), RequestError> {
     let bad = |message: &str| Err(RequestError::new(400, BAD_REQUEST, message));
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(RequestError::new(405, "method-not-allowed", format!("{} is not served", head.method)));
     }
-    check_size(&head.headers, limits)?;
-    if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
-        return bad("the header Host is missing");
+    if !is_method(head.method.as_str()) {
+        return bad("the method must be a word of capital letters");
     }
+    check_headers(&head.headers, limits, own)?;
+    check_target(head)?;
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         let mut values = head.headers.get_all(&name).iter();
         let is_list = values.next().is_some_and(|value| value.as_bytes().contains(&b','));
         if is_list || values.next().is_some() {
             return bad("Content-Length and Transfer-Encoding may be given only once, each with one value");
         }
-    }
-    if nominated(&head.headers).iter().any(|name| is_protected(name.as_str())) {
-        return bad("the header Connection names a header that must reach its addressee");
-    }
-    if let Some(name) = repeated_credential(&head.headers) {
-        let message = format!("the header '{name}' may be given only once");
-        return Err(RequestError::new(400, "invalid-headers", message));
     }
     if head.headers.get(header::EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(RequestError::new(417, BAD_REQUEST, "only \"100-continue\" can be expected"));
@@ -45,19 +43,57 @@ pub fn check(head: &request::Parts, limits: &Limits, is_graphql: bool) -> Result
     Ok(())
 }
 
-/// The code of requests that are no proper HTTP.
-pub const BAD_REQUEST: &str = "bad-request";
+/// Longer methods are none.
+const METHOD_BYTES_MAX: usize = 20;
 
-fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), RequestError> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let message = if headers.len() > limits.headers_max {
-        format!("the request has {} headers; at most {} are allowed", headers.len(), limits.headers_max)
-    } else if bytes > limits.header_bytes_max {
-        format!("the headers have {bytes} bytes; at most {} are allowed", limits.header_bytes_max)
-    } else {
-        return Ok(());
+fn is_method(method: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    method.len() <= METHOD_BYTES_MAX
+        && method.starts_with(|first: char| first.is_ascii_uppercase())
+        && method.bytes().all(is_letter)
+}
+
+/// A path, or `*` for OPTIONS, and a host that is one. Whole addresses are for proxies of clients: the host in them and
+/// the header could be two.
+fn check_target(head: &request::Parts) -> Result<(), RequestError> {
+    let bad = |message: &str| Err(RequestError::new(400, BAD_REQUEST, message));
+    let is_old = head.version <= Version::HTTP_11;
+    let uri = &head.uri;
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let is_target = target.starts_with('/') || target == "*" && head.method == Method::OPTIONS;
+    if !is_target || is_old && (uri.scheme().is_some() || uri.authority().is_some()) {
+        return bad("the target of a request must be a path that begins with a slash");
+    }
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if head.version == Version::HTTP_11 && host.is_none() {
+        return bad("the header Host is missing");
+    }
+    let is_fine = hosts.next().is_none()
+        && host.is_none_or(|host| is_host(host.as_bytes()))
+        && uri.authority().is_none_or(|authority| is_host(authority.as_str().as_bytes()));
+    if is_fine { Ok(()) } else { bad("the host must be a name or an address, with or without a port") }
+}
+
+/// Longer names are in no register.
+const HOST_BYTES_MAX: usize = 255;
+
+/// `name`, `name:port`, `1.2.3.4:port`, `[::1]:port`. Underscores are in names of containers.
+fn is_host(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let (name, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => match rest.strip_prefix(':') {
+            None if rest.is_empty() => return true,
+            None => return false,
+            Some(port) => ("v6", Some(port)),
+        },
+        Some(_) => return false,
+        None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
     };
-    Err(RequestError::new(431, BAD_REQUEST, message))
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_name = !name.is_empty() && name.len() <= HOST_BYTES_MAX && name.bytes().all(is_letter);
+    is_name && !name.starts_with('.') && port.is_none_or(is_port)
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -65,40 +101,20 @@ fn has_body(headers: &HeaderMap) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
-/// Headers whose meaning nobody on the way may change.
-fn is_protected(name: &str) -> bool {
-    name.starts_with(SESSION_PREFIX) || PROTECTED.contains(&name)
-}
-
-const PROTECTED: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "transfer-encoding",
-    "host",
-    "x-request-id",
-];
-
-/// A credential that is given twice means one thing to us and another to the engine.
-fn repeated_credential(headers: &HeaderMap) -> Option<&HeaderName> {
-    let is_credential = |name: &HeaderName| name == header::AUTHORIZATION || name.as_str().starts_with(SESSION_PREFIX);
-    headers.keys().filter(|name| is_credential(name)).find(|name| headers.get_all(*name).iter().nth(1).is_some())
-}
-
-/// The names of headers that many servers take for a protected one, because they read an underscore as a dash.
+/// Do all readers of this response see the same end of its body?
 #[must_use]
-pub fn look_alikes(headers: &HeaderMap) -> Vec<HeaderName> {
-    let is_look_alike = |name: &&HeaderName| {
-        let text = name.as_str();
-        let is_forwarded = |dashed: &str| dashed.starts_with("x-forwarded-");
-        text.contains('_') && {
-            let dashed = text.replace('_', "-");
-            is_protected(&dashed) || is_forwarded(&dashed)
+pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (codings.next(), lengths.next()) {
+        (None, None) => true,
+        (Some(coding), None) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, Some(length)) => {
+            let is_number = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+            is_number && lengths.all(|other| other == length)
         }
-    };
-    headers.keys().filter(is_look_alike).cloned().collect()
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Does the client want a WebSocket?
@@ -138,7 +154,7 @@ mod tests {
 
     fn status(request: http::request::Builder, is_graphql: bool) -> u16 {
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        check(&head, &Limits::default(), is_graphql).err().map_or(200, |error| error.status)
+        check(&head, &Limits::default(), &[], is_graphql).err().map_or(200, |error| error.status)
     }
 
     fn request(headers: &[(&str, &str)]) -> http::request::Builder {
@@ -173,13 +189,37 @@ mod tests {
     }
 
     #[test]
-    fn underscores_do_not_fool_us() {
-        let headers =
-            [("x_hasura_role", "admin"), ("x-hasura_user-id", "1"), ("my_header", "1"), ("content_length", "1")];
-        let request = request(&headers).body(()).expect("a request");
-        let mut names: Vec<String> = look_alikes(request.headers()).iter().map(ToString::to_string).collect();
-        names.sort();
-        assert_eq!(names, ["content_length", "x-hasura_user-id", "x_hasura_role"]);
+    fn targets_methods_and_hosts() {
+        let with = |method: &str, target: &str, host: &str| {
+            // As pingora has it: whatever the target is, it stands where a path does.
+            let target = target.parse::<http::Uri>();
+            target.map_or(0, |target| {
+                status(http::Request::builder().method(method).uri(target).header("host", host), false)
+            })
+        };
+        for target in ["/", "/a?b", "//a", "/a:b@c", "/*"] {
+            assert_eq!(with("GET", target, "a"), 200, "{target}");
+        }
+        for target in ["http://a/", "http://a", "a:80", "*"] {
+            assert_eq!(with("GET", target, "a"), 400, "{target}");
+        }
+        assert_eq!(with("OPTIONS", "*", "a"), 200);
+        for (method, wanted) in
+            [("PATCH", 200), ("M-SEARCH", 200), ("post", 400), ("xxxGET", 400), ("GE7", 400), ("A", 200)]
+        {
+            assert_eq!(with(method, "/", "a"), wanted, "{method}");
+        }
+        assert_eq!(with(&"A".repeat(21), "/", "a"), 400);
+        for host in ["a", "a.b-c_d:1", "a.:65535", "1.2.3.4:80", "[::1]", "[::1]:80"] {
+            assert_eq!(with("GET", "/", host), 200, "{host}");
+        }
+        for host in [
+            "", ":", ":80", "a:", "a b", "a/b", "a, b", "a@b", "a:b", "a:1:2", "a:65536", "a:+1", ".", "[::1", "[a]",
+            "[::1]x", "::1", "a?b", "a#b", "a\\b",
+        ] {
+            assert_eq!(with("GET", "/", host), 400, "{host}");
+        }
+        assert_eq!(with("GET", "/", &"a".repeat(256)), 400);
     }
 
     #[test]

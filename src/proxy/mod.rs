@@ -20,4 +20,6 @@ pub mod report;
 pub mod screen;
 pub mod server;
 pub mod socket;
+pub mod strict;
+pub mod strict_stream;
 pub mod visit;

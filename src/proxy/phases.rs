@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -18,10 +18,10 @@ use super::{connections, cors, guard, pace, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::metadata::Api;
-use crate::model::request::only_reads;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
+use crate::upstream::reads::{body_only_reads, query_string_only_reads};
 
 /// The proxy in front of the engine.
 #[derive(Clone)]
@@ -76,6 +76,30 @@ impl Gate {
         }
     }
 
+    /// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
+    /// what is known to read may; elsewhere HTTP's own rule holds.
+    fn may_repeat(&self, session: &Session, ctx: &Context) -> bool {
+        let (request, client) = (session.req_header(), session.as_downstream());
+        if client.retry_buffer_truncated() {
+            return false;
+        }
+        if !ctx.is_graphql {
+            return request.method.is_idempotent();
+        }
+        let configured = self.world.configured();
+        let limits = &configured.settings.limits;
+        match request.method {
+            Method::GET | Method::HEAD => query_string_only_reads(request.uri.query(), limits),
+            Method::OPTIONS => true,
+            // What is compressed has not been read, and what is in the URL may name another document.
+            Method::POST if request.headers.contains_key(header::CONTENT_ENCODING) => false,
+            Method::POST if ctx.body_was_read && request.uri.query().is_none() => {
+                client.get_retry_buffer().is_some_and(|body| body_only_reads(&body, limits))
+            }
+            _ => false,
+        }
+    }
+
     /// A request is over.
     pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &Context) {
         let (metrics, configured) = (&self.world.metrics, self.world.configured());
@@ -115,7 +139,10 @@ impl ProxyHttp for Gate {
         let settings = &self.world.configured().settings;
         pace::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
-        let is_last = session.as_downstream().get_keepalive().is_none() || self.keeps_nobody();
+        let is_last = session.as_downstream().get_keepalive().is_none()
+            || self.keeps_nobody()
+            // What follows is none of HTTP, if the upstream agrees; if not, nobody should have to guess.
+            || guard::wants_websocket(&session.req_header().headers);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // What a client sends before it is answered is its next request, and only its going away is an end.
         session.set_pipelining_enabled(true);
@@ -213,6 +240,20 @@ impl ProxyHttp for Gate {
         Ok(None)
     }
 
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Context,
+    ) -> pingora::Result<()> {
+        let is_unasked = response.status == StatusCode::SWITCHING_PROTOCOLS
+            && !guard::wants_websocket(&session.req_header().headers);
+        match is_unasked || !guard::is_framed_clearly(&response.headers) {
+            true => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+            false => Ok(()),
+        }
+    }
+
     fn error_while_proxy(
         &self,
         peer: &HttpPeer,
@@ -228,7 +269,7 @@ impl ProxyHttp for Gate {
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
         let is_whole = !session.as_downstream().retry_buffer_truncated();
         let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
-        error.set_retry(is_untouched || is_stale && may_repeat(session, ctx));
+        error.set_retry(is_untouched || is_stale && self.may_repeat(session, ctx));
         error
     }
 
@@ -254,7 +295,7 @@ impl ProxyHttp for Gate {
             _ => UpstreamError::Broken,
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
-        let may_write = was_sent && ctx.is_graphql && !may_repeat(session, ctx);
+        let may_write = was_sent && ctx.is_graphql && !self.may_repeat(session, ctx);
         let exchange = &mut Exchange::Pingora(session.as_downstream_mut());
         failed(visit::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
     }
@@ -286,15 +327,4 @@ async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
     // Fails only when the client is gone.
     let _ = session.as_downstream_mut().respond_error_with_body(status, Bytes::new()).await;
     status
-}
-
-/// May the request be sent once more after an old connection has turned out to be dead? A document that could write
-/// never is: the engine may have run it.
-fn may_repeat(session: &Session, ctx: &Context) -> bool {
-    let request = session.req_header();
-    if request.method.is_idempotent() {
-        return !session.as_downstream().retry_buffer_truncated();
-    }
-    let is_readable = ctx.body_was_read && ctx.is_graphql && !request.headers.contains_key(header::CONTENT_ENCODING);
-    is_readable && session.as_downstream().get_retry_buffer().is_some_and(|body| only_reads(&body))
 }

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{HeaderMap, Method};
 
 use super::body::{self, BodyError};
@@ -22,27 +23,30 @@ use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
 use crate::model::action::OperationKind;
-use crate::model::request::only_reads;
+use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 use crate::protocol::http::{
     Body, ContentType, Element, QueryParameters, decode, prefers_html, read_body, read_query_string, request_of,
 };
+use crate::session::header_checks;
+use crate::upstream::reads::body_only_reads;
 
 /// Answers a request, or lets it pass (`false`).
 ///
 /// # Errors
 /// When the connection to the client broke.
 pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
-    let limits = &gate.world.configured().settings.limits;
+    let configured = gate.world.configured();
+    let (limits, own) = (&configured.settings.limits, &configured.protected_headers);
     if let Some(scarce) = overloaded(gate, limits.concurrent_requests_max) {
         gate.world.metrics.shed.with_label_values(&[scarce.label()]).inc();
         let message = format!("too much is going on: {}; try again in a moment", scarce.label());
         return turn_away(gate, exchange, ctx, RequestError::new(503, "overloaded", message)).await;
     }
-    if let Err(error) = guard::check(exchange.head(), limits, ctx.is_graphql) {
+    if let Err(error) = guard::check(exchange.head(), limits, own, ctx.is_graphql) {
         return turn_away(gate, exchange, ctx, error).await;
     }
-    cleanse(gate, exchange);
+    cleanse(gate, exchange, own);
     if metadata::is_meant(gate, exchange) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
         return Box::pin(metadata::screen(gate, exchange, ctx)).await;
@@ -71,10 +75,13 @@ fn overloaded(gate: &Gate, max: usize) -> Option<Scarce> {
 }
 
 /// Takes out what others would misunderstand.
-fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>) {
+fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>, own: &[HeaderName]) {
     let headers = &exchange.head().headers;
-    let look_alikes = guard::look_alikes(headers);
+    let look_alikes = header_checks::look_alikes(headers, own);
     let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !guard::wants_websocket(headers);
+    if let Some(cookies) = header_checks::joined_cookies(headers) {
+        exchange.replace_header(&http::header::COOKIE, cookies);
+    }
     if look_alikes.is_empty() && !strip_upgrade {
         return;
     }
@@ -308,7 +315,7 @@ async fn pass_in_pieces(
     ctx.body_was_read = true;
     let forwarded = forward_in_pieces(gate, exchange, beginning, scan).await;
     // Nobody has read all of it.
-    finish_forwarded(gate, exchange, ctx, forwarded, true).await
+    finish_forwarded(gate, exchange, ctx, forwarded, || true).await
 }
 
 /// What a body is, as far as its bytes tell.
@@ -438,12 +445,14 @@ pub(super) async fn pass(
     if !gate.world.engine.is_plain() && exchange.has_kept_body() {
         return Ok(false);
     }
-    let is_plain = !exchange.head().headers.contains_key(http::header::CONTENT_ENCODING);
-    let may_repeat = is_plain && ctx.is_graphql && only_reads(&body);
-    let may_write = ctx.is_graphql && !may_repeat;
+    let head = exchange.head();
+    // What is in the URL may name another document.
+    let is_plain = !head.headers.contains_key(http::header::CONTENT_ENCODING) && head.uri.query().is_none();
+    let (is_graphql, text, configured) = (ctx.is_graphql, body.clone(), gate.world.configured());
+    let only_reads = move || is_plain && is_graphql && body_only_reads(&text, &configured.settings.limits);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    let forwarded = Box::pin(forward(gate, exchange, ctx.is_graphql, body, may_repeat)).await;
-    finish_forwarded(gate, exchange, ctx, forwarded, may_write).await
+    let forwarded = Box::pin(forward(gate, exchange, ctx.is_graphql, body, Repeat::IfItReads(&only_reads))).await;
+    finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 
 async fn finish_forwarded(
@@ -451,7 +460,7 @@ async fn finish_forwarded(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     forwarded: Forwarded,
-    may_write: bool,
+    may_write: impl FnOnce() -> bool,
 ) -> pingora::Result<bool> {
     match forwarded {
         Forwarded::Done => {}
@@ -459,7 +468,7 @@ async fn finish_forwarded(
         Forwarded::Broken(error) => return Err(error.into_down()),
         Forwarded::Gone => return Err(gone::nobody_there()),
         Forwarded::Cut => exchange.shutdown().await,
-        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error, may_write).await),
+        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error, may_write()).await),
     }
     Ok(true)
 }

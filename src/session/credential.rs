@@ -165,7 +165,7 @@ fn token_at(place: &TokenPlace, headers: &HeaderMap) -> Result<Option<String>, S
                 _ => Err(SessionError::headers("Malformed Authorization header")),
             }
         }
-        TokenPlace::Cookie(name) => Ok(cookie(headers, name).map(str::to_owned)),
+        TokenPlace::Cookie(name) => cookie(headers, name),
         TokenPlace::Header(name) => {
             let name = HeaderName::try_from(name.as_str())
                 .map_err(|_| SessionError::headers("Malformed Authorization header"))?;
@@ -174,14 +174,16 @@ fn token_at(place: &TokenPlace, headers: &HeaderMap) -> Result<Option<String>, S
     }
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-        .filter(|value| !value.is_empty())
+/// The cookie of this name. One that is offered and holds no token is a bad credential, not the absence of one.
+fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, SessionError> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let named = pairs.map(<[u8]>::trim_ascii).find_map(|pair| match pair.strip_prefix(name.as_bytes())? {
+        b"" => Some(&b""[..]),
+        value => value.strip_prefix(b"="),
+    });
+    let Some(value) = named else { return Ok(None) };
+    match std::str::from_utf8(value) {
+        Ok(token) if !token.is_empty() && token.is_ascii() => Ok(Some(token.to_owned())),
+        _ => Err(SessionError::headers(format!("the cookie '{name}' holds no token"))),
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod credential;
+pub mod header_checks;
 pub mod hook;
 
 use std::collections::BTreeMap;

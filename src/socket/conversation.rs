@@ -323,9 +323,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         if payload.as_ref().is_some_and(|payload| !payload.starts_with('{')) {
             return Err(End::Close(BAD_INIT));
         }
-        let own = headers::of_payload(payload.as_deref());
+        let configured = self.world.configured();
+        let (limits, protected) = (&configured.settings.limits, &configured.protected_headers);
+        let checked = headers::introduced(&self.visitor.headers, payload.as_deref(), limits, protected);
+        let (headers, own) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return self.refuse(&error.message).await,
+        };
         let caller = Caller {
-            headers: headers::merged(&self.visitor.headers, &own),
+            headers,
             for_handlers: Some(own),
             address: self.visitor.address,
             request_id: self.visitor.request_id.clone(),
@@ -340,10 +346,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
-                let payload = Value::from(error.message.as_str()).to_string();
-                let Some(refusal) = vocabulary.refused(&payload) else { return Err(End::Close(FORBIDDEN)) };
-                self.say(refusal).await?;
-                return Err(End::Close(BAD_REQUEST));
+                return self.refuse(&error.message).await;
             }
             authenticated = Some(session);
         }
@@ -373,6 +376,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 Ok(None)
             }
         }
+    }
+
+    /// Ends the conversation with a client that has introduced itself badly.
+    async fn refuse(&mut self, reason: &str) -> Going {
+        let payload = Value::from(reason).to_string();
+        let Some(refusal) = self.visitor.vocabulary.refused(&payload) else { return Err(End::Close(FORBIDDEN)) };
+        self.say(refusal).await?;
+        Err(End::Close(BAD_REQUEST))
     }
 
     async fn fail(&mut self, id: &str, code: &str, reason: &str) -> Going {

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::client::Fault;
 use crate::config::settings::Upstream;
 use crate::model::chunks::{Chunks, TooLong};
+use crate::model::repeat::Repeat;
 
 /// A pool of connections to the engine.
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
@@ -90,7 +91,7 @@ pub async fn send(
     uri: Uri,
     headers: impl Fn() -> HeaderMap,
     body: Bytes,
-    may_repeat: bool,
+    may_repeat: Repeat<'_>,
 ) -> Result<Response<Incoming>, Fault> {
     let request = || {
         let mut request = Request::new(RequestBody::Whole(Some(body.clone())));
@@ -105,7 +106,7 @@ pub async fn send(
             Ok(response) => return Ok(response),
             Err(error) if error.is_connect() => return Err(Fault::Connect),
             Err(error) if refusals < REFUSALS_MAX && is_untouched(&error) => refusals += 1,
-            Err(_) if may_repeat => may_repeat = false,
+            Err(_) if may_repeat.is_allowed() => may_repeat = Repeat::Never,
             Err(_) => return Err(Fault::Broken),
         }
     }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod dialect;
 pub mod introspect;
+pub mod reads;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
+use crate::model::repeat::Repeat;
 use crate::protocol::hop_by_hop::end_to_end;
 
 /// Why the engine gave no answer. `Display` is for clients.
@@ -173,8 +175,8 @@ pub struct Question<'q> {
     pub request_id: &'q str,
     /// JSON.
     pub body: Bytes,
-    /// May it be sent again when an old connection turns out to be dead? Never for a mutation.
-    pub may_repeat: bool,
+    /// May it be sent again when an old connection turns out to be dead?
+    pub may_repeat: Repeat<'q>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
     /// How long it may take as a whole.
@@ -316,7 +318,7 @@ impl Engine {
         address: &'f Uri,
         headers: &'f HeaderMap,
         body: &'f Bytes,
-        may_repeat: bool,
+        may_repeat: Repeat<'f>,
     ) -> Result<Forwarded<'f>, UpstreamError> {
         let answer = async {
             let Some(plain) = &self.plain else {
@@ -364,7 +366,7 @@ impl Engine {
             target: address.path_and_query().map_or("/", PathAndQuery::as_str),
             headers,
             body: &NO_BODY,
-            may_repeat: false,
+            may_repeat: Repeat::Never,
             answer_bytes_max: usize::MAX,
         };
         let begun = self.in_time(plain.here().upload(request, length)).await;
@@ -389,7 +391,7 @@ impl Engine {
             let uri = self.uri(path)?;
             let Some(plain) = &self.plain else {
                 let (here, headers) = (self.clients.here(), || headers.clone());
-                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), true).await?;
+                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), Repeat::Reads).await?;
                 let (head, body) = answer.into_parts();
                 let body = client::read_body(body, bytes_max).await?;
                 return Ok(Fetched { status: head.status, headers: head.headers, body });
@@ -400,7 +402,7 @@ impl Engine {
                 target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
                 headers,
                 body: &NO_BODY,
-                may_repeat: true,
+                may_repeat: Repeat::Reads,
                 answer_bytes_max: bytes_max,
             };
             let message::Answer { status, headers, body } = plain.here().exchange(request).await?;

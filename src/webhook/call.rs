@@ -14,6 +14,7 @@ use crate::client::decode::Encoding;
 use crate::client::message;
 use crate::client::pool::Pool;
 use crate::client::{Fault, fault_of, read_body};
+use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 
 /// A call that has been allowed and whose request is ready.
@@ -77,7 +78,7 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
         target: &call.url[Position::BeforePath..Position::AfterQuery],
         headers: &call.headers,
         body: &call.body,
-        may_repeat: false,
+        may_repeat: Repeat::Never,
         answer_bytes_max: call.answer_bytes_max,
     };
     let message::Answer { status, headers, body } = plain.exchange(request).await?;

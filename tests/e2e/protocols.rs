@@ -15,6 +15,7 @@ pub const TESTS: &[super::Test] = &[
     ("tls_from_clients_and_to_the_engine", tls_from_clients_and_to_the_engine),
     ("http2_to_the_engine", http2_to_the_engine),
     ("an_engine_that_refuses_streams", an_engine_that_refuses_streams),
+    ("cookies_of_http2_are_one_line", cookies_of_http2_are_one_line),
     ("handlers_with_tls", handlers_with_tls),
     ("handlers_behind_a_proxy", handlers_behind_a_proxy),
     ("websockets_pass_through", websockets_pass_through),
@@ -54,6 +55,34 @@ fn http2_in_clear_text(engines: &Engines) {
     // Longer than the buffer for repetitions, so it goes another way.
     let long = format!(r#"{{"query":"{{ productById(id: 1) {{ name }} }}","x":"{}"}}"#, "x".repeat(90_000));
     assert_eq!(post(client(), &url, &long), (reqwest::Version::HTTP_2, 200, answer.to_owned()));
+}
+
+/// RFC 9113, section 8.2.3: whoever reads the first line only would see somebody else.
+fn cookies_of_http2_are_one_line(_: &Engines) {
+    let engine = Scripted::start();
+    for path in ["/other", "/graphql"] {
+        engine.on_path(path, Reply::json(r#"{"data":{"a":1}}"#));
+    }
+    pillion::install_tls_provider();
+    let (_handlers, setup) = shop(engine.port);
+    let pillion = setup.start().wait_until_ready();
+    let passing = r#"{"query":"{ a }"}"#;
+    for (path, body) in [("other", passing), ("graphql", passing), ("graphql", r#"{"query":"{ a count }"}"#)] {
+        engine.take_seen();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let status = runtime.block_on(async {
+            let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+            let request = client.post(format!("http://127.0.0.1:{}/{path}", pillion.port));
+            let request = request.header("content-type", "application/json").body(body);
+            let pieces = ["a=1", "session=x; b=2", "c=3"].into_iter();
+            let request = pieces.fold(request, |request, piece| request.header("cookie", piece));
+            request.send().await.expect("an answer").status().as_u16()
+        });
+        assert_eq!(status, 200);
+        let seen = engine.take_seen();
+        let seen = seen.iter().find(|seen| seen.header("cookie").is_some()).expect("a request with cookies");
+        assert_eq!(seen.all("cookie"), ["a=1; session=x; b=2; c=3"], "{path} {body}");
+    }
 }
 
 /// A certificate for `localhost` that signs itself.

@@ -15,6 +15,9 @@ pub const TESTS: &[super::Test] = &[
     ("clients_that_leave", clients_that_leave),
     ("kinds_of_requests_take_turns", kinds_of_requests_take_turns),
     ("half_a_request_comes_early", half_a_request_comes_early),
+    ("good_chunks_pass", good_chunks_pass),
+    ("odd_responses_do_not_reach_the_client", odd_responses_do_not_reach_the_client),
+    ("long_names_are_not_repeated", long_names_are_not_repeated),
 ];
 
 /// Name, bytes, status; zero means that the connection just ends.
@@ -53,6 +56,51 @@ const FRAMING: &[(&str, &str, u16)] = &[
     ),
     ("a role that is for one hop", "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Hasura-Role\r\n\r\n", 400),
     ("two roles", "GET / HTTP/1.1\r\nHost: a\r\nX-Hasura-Role: a\r\nX-Hasura-Role: b\r\n\r\n", 400),
+    (
+        "a length and a coding",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    ("a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a tab in the target", "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a zero byte in the target", "GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a control character in the target", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a target without a slash", "GET x?t HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("only a query", "GET ?x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a target that could be another host", "GET @evil/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a target that could be a port", "GET :80/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a host as a target", "GET h:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a whole address", "GET http://a/graphql HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a fragment after a path that is read by us", "POST /#b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", 400),
+    ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a method in small letters", "post / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", 400),
+    ("a method with something before it", "xxxGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a long method", "ABCDEFGHIJKLMNOPQRSTU / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("an empty host", "GET / HTTP/1.1\r\nHost: \r\n\r\n", 400),
+    ("a space in the host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    ("a path in the host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    ("a list of hosts", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+    ("a host that is a colon", "GET / HTTP/1.1\r\nHost: :\r\n\r\n", 400),
+    ("a login in the host", "POST / HTTP/1.1\r\nHost: a@b\r\nContent-Length: 2\r\n\r\nab", 400),
+    ("a host with two ports", "POST / HTTP/1.1\r\nHost: a:1:2\r\nContent-Length: 2\r\n\r\nab", 400),
+    (
+        "an address of a proxy that is for one hop",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Forwarded-For\r\n\r\n",
+        400,
+    ),
+    ("another of the kind", "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Real-IP\r\n\r\n", 400),
+    ("a standard one", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Forwarded\r\n\r\n", 400),
+    ("a certificate", "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Client-Cert\r\n\r\n", 400),
+    (
+        "a line feed in a chunk's extension",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\n2c\r\n0\r\n\r\n",
+        400,
+    ),
+    ("no size of a chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", 400),
+    ("only an extension", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", 400),
+    ("a blank for a size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n \r\n\r\n", 400),
+    ("a blank after a size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0 \r\n\r\n", 400),
     (
         "a negative chunk",
         "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nab\r\n0\r\n\r\n",
@@ -105,6 +153,28 @@ fn smuggled_requests_never_run(_: &Engines) {
         let framed = seen.iter().filter(|seen| seen.header("x-request-id") != Some("pillion-probe"));
         for seen in framed {
             assert!(seen.header("content-length").is_none() || seen.header("transfer-encoding").is_none(), "{seen:?}");
+        }
+    }
+    // What is one request to some readers is two to others.
+    for odd in ["2;\nxx\r\n2c\r\n0\r\n\r\n", "\r\n\r\n", ";a\r\n\r\n", " \r\n\r\n", "0\r\nX: y\n\n", "0\r\n Y\r\n\r\n"]
+    {
+        for path in ["/", "/graphql"] {
+            for step in [1, 7, 10_000] {
+                engine.take_seen();
+                let mut client = pillion.client();
+                let all = format!(
+                    "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{odd}\
+                     GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+                );
+                for piece in all.as_bytes().chunks(step) {
+                    client.send(piece);
+                }
+                let first = client.answer().map(|answer| answer.status());
+                // A bad trailer ends the connection at once.
+                assert!(first == Some(200) || first.is_none() && odd.starts_with('0'), "{odd:?}: {first:?}");
+                while client.answer().is_some() {}
+                assert!(engine.take_seen().iter().all(|seen| seen.path() != "/smuggled"), "{path} {odd:?}");
+            }
         }
     }
     // Bytes after an upgrade that nobody has granted are no request either.
@@ -242,5 +312,78 @@ fn half_a_request_comes_early(engines: &Engines) {
         for _ in 0..2 {
             assert_eq!(client.answer().expect("an answer").text(), r#"{"data":{"count":1}}"#, "{first}{second}");
         }
+    }
+}
+
+/// Extensions, trailers and large chunks, in pieces of every size, and a request right behind.
+fn good_chunks_pass(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    handlers.on_path("/count", Reply::json("1"));
+    for path in ["/", "/graphql"] {
+        engine.on_path(path, Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    }
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).start().wait_until_ready();
+    let query = r#"{"query":"{ __typename }"}"#;
+    let body = format!("{query}{}", " ".repeat(20_000));
+    let (first, second) = body.split_at(10);
+    let chunks =
+        format!("a;x=y;z=\"\\\"\"\r\n{first}\r\n{:X}\r\n{second}\r\n0;last\r\nA: b\r\nC:\r\n\r\n", second.len());
+    for path in ["/", "/graphql"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n");
+        let all = format!("\r\n{head}Transfer-Encoding: chunked\r\n\r\n{chunks}GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        for step in [1, 13, all.len()] {
+            engine.take_seen();
+            let mut client = pillion.client();
+            for piece in all.as_bytes().chunks(step) {
+                client.send(piece);
+            }
+            for _ in 0..2 {
+                assert_eq!(client.answer().map(|answer| answer.status()), Some(200), "{path} in steps of {step}");
+            }
+            assert!(engine.take_seen().iter().any(|seen| seen.text() == body), "{path} in steps of {step}");
+        }
+    }
+}
+
+fn odd_responses_do_not_reach_the_client(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).start().wait_until_ready();
+    let chunks = "1\r\na\r\n0\r\n\r\n";
+    for head in [
+        "200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "200 OK\r\nTransfer-Encoding: , chunked",
+        "200 OK\r\nTransfer-Encoding: gzip, chunked",
+        "200 OK\r\nTransfer-Encoding: identity",
+        "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x",
+    ] {
+        engine.on_path("/other", Reply::Raw(format!("HTTP/1.1 {head}\r\n\r\n{chunks}").into_bytes()));
+        let answer = pillion.client().request("GET", "/other", &[], b"");
+        assert_eq!(answer.status(), 502, "{head}: {answer:?}");
+    }
+    // What only one reading is left of goes on in that reading.
+    for head in ["Transfer-Encoding : chunked", "Content-Length: 12\r\nTransfer-Encoding: chunked"] {
+        engine.on_path("/other", Reply::Raw(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{chunks}").into_bytes()));
+        let answer = pillion.client().request("GET", "/other", &[], b"");
+        assert_eq!((answer.status(), answer.text()), (200, "a".into()), "{head}: {answer:?}");
+        assert_eq!(answer.all("transfer-encoding"), ["chunked"], "{head}: {answer:?}");
+        assert_eq!(answer.header("content-length"), None, "{head}: {answer:?}");
+    }
+}
+
+fn long_names_are_not_repeated(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    let long = "n".repeat(200_000);
+    for document in [
+        format!("{{ count {long} }}"),
+        format!("{{ count {{ {long} }} }}"),
+        format!("{{ count(a: ${long}) }}"),
+        format!("{{ search(filter: {{ {long}: 1 }}) {{ id }} }}"),
+        format!("query {long} {{ count {{ x }} }}"),
+    ] {
+        let answer = pillion.client().ask(&document);
+        assert!(answer.text().contains("errors"), "{}", &answer.text()[..100]);
+        assert!(answer.body.len() < 30_000, "{} bytes: {}", answer.body.len(), &answer.text()[..200]);
     }
 }

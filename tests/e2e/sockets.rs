@@ -25,6 +25,7 @@ pub const TESTS: &[super::Test] = &[
     ("only_a_hasura_dialect_checks_who_it_is_at_once", only_a_hasura_dialect_checks_who_it_is_at_once),
     ("results_are_pushed", results_are_pushed),
     ("headers_of_a_socket", headers_of_a_socket),
+    ("headers_of_a_socket_are_checked", headers_of_a_socket_are_checked),
     ("an_engine_whose_socket_ends", an_engine_whose_socket_ends),
     ("an_upstream_says_who_may_connect", an_upstream_says_who_may_connect),
     ("an_upstream_that_closes_its_socket_closes_the_clients", an_upstream_that_closes_its_socket_closes_the_clients),
@@ -274,6 +275,48 @@ fn headers_of_a_socket(engines: &Engines) {
     let call = &seen[0];
     let got = ["x-mine", "cookie", "x-other", "sec-websocket-key", "upgrade"].map(|name| call.header(name));
     assert_eq!(got, [Some("from init"), Some("b=2"), None, None, None]);
+}
+
+/// As those of any request: what cannot be read is a bad credential and not a lesser role.
+fn headers_of_a_socket_are_checked(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    handlers.on_path("/later", Reply::json("[]"));
+    let secured = setup(engine.port, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    let pillion = secured.env("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "user").start().wait_until_ready();
+    for payload in [
+        r#"{"x-hasura-admin-secret":7}"#,
+        r#"{"headers":{"x-hasura-admin-secret":["s3cret"]}}"#,
+        r#"{"headers":{"x-hasura-admin-secret":"wrong\r\n"}}"#,
+        r#"{"Authorization":["Bearer x"]}"#,
+        r#"{"headers":{"Connection":"authorization, x-hasura-role","Authorization":"Bearer x"}}"#,
+        r#"{"headers":{"Connection":"x-hasura-admin-secret","x-hasura-admin-secret":"s3cret"}}"#,
+        r#"{"headers":{"X-Hasura-Role":"a","x-hasura-role":"b"}}"#,
+    ] {
+        let init = format!(r#"{{"type":"connection_init","payload":{payload}}}"#);
+        let mut socket = open(&pillion, MODERN, &[]);
+        say(&mut socket, &init);
+        assert_eq!(closed(hear(&mut socket)), 4403, "{payload}");
+        let mut socket = open(&pillion, LEGACY, &[]);
+        say(&mut socket, &init);
+        assert_eq!(hear(&mut socket).map(|told| told["type"].clone()), Ok(json!("connection_error")), "{payload}");
+        assert_eq!(closed(hear(&mut socket)), 4400, "{payload}");
+    }
+    let many: String = (0..300).map(|index| format!(r#","a{index}":"{}""#, "b".repeat(1000))).collect();
+    let mut socket = open(&pillion, MODERN, &[]);
+    say(&mut socket, &format!(r#"{{"type":"connection_init","payload":{{"headers":{{"a":"b"{many}}}}}}}"#));
+    assert_eq!(closed(hear(&mut socket)), 4403);
+    // What others would take for a session variable reaches nobody.
+    engine.take_seen();
+    let payload = r#"{"headers":{"x_hasura_role":"admin","X_Hasura_User_Id":"1","x_authorization":"x","X-Hasura-Admin-Secret":"s3cret","X-Mine":"1"}}"#;
+    let mut socket = ready(&pillion, MODERN, &[], payload);
+    say(&mut socket, &start("1", "mutation { later(number: 1) a }"));
+    assert!(hear(&mut socket).is_ok());
+    let seen = engine.take_seen();
+    let part = seen.iter().find(|seen| seen.header("x-mine").is_some()).expect("the engine's part");
+    assert_eq!(part.header("x-hasura-admin-secret"), Some("s3cret"));
+    let odd = part.headers.iter().find(|(name, _)| name.contains("hasura_") || name.contains("x_hasura"));
+    assert_eq!(odd, None);
 }
 
 fn an_engine_whose_socket_ends(_: &Engines) {
