@@ -38,6 +38,8 @@ struct Ports {
 /// # Errors
 /// When there are no free ports or no place for the metadata.
 pub fn run(_: &ArgMatches) -> Result<(), String> {
+    // Before the thread that shows the requests needs it.
+    crate::install_tls_provider();
     let ports = free_ports().map_err(|error| format!("error: no free port on loopback: {error}"))?;
     let metadata = Metadata::write(ports.handler)?;
     let flag = |setting: &Setting| {
@@ -52,9 +54,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         Some(vec![value])
     };
     let config_file = metadata.0.join("pillion.yaml");
-    // No balancer has to notice its end.
-    let assumed = [("drain_delay", "0s")];
-    let loaded = load(Some(&config_file), &flag, &assumed).map_err(|mistakes| super::report(&mistakes))?;
+    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
     println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -86,7 +86,7 @@ impl Metadata {
             std::fs::write(folder.join("actions.yaml"), yaml)?;
             std::fs::write(folder.join("actions.graphql"), ACTIONS_GRAPHQL)?;
             // Ctrl-C ends it at once: there is no balancer that has to learn of it first.
-            std::fs::write(folder.join("pillion.yaml"), format!("{PILLION_YAML}drain_delay: 1ms\n"))
+            std::fs::write(folder.join("pillion.yaml"), format!("{PILLION_YAML}drain_delay: 0s\n"))
         };
         write(&folder).map_err(|error| format!("error: {}: {error}", folder.display()))?;
         Ok(Self(folder))

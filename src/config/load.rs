@@ -11,7 +11,7 @@ use super::sdl::{self, Signatures};
 use super::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use super::settings_table::{SETTINGS, Setting};
 use super::values::Values;
-use super::yaml::{self, Node};
+use super::yaml::{self, Data, Node};
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
@@ -71,7 +71,10 @@ pub fn jobs_of(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Result<Jobs, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    let file = read_config_file(config_file, &mut mistakes);
+    let mut file = read_config_file(config_file, &mut mistakes);
+    if let Some(Node { data: Data::Map(groups), .. }) = &mut file {
+        groups.retain(|(key, ..)| matches!(key.as_str(), "async" | "database"));
+    }
     refuse_unreadable(|setting| setting.key == "async.store", &mut mistakes);
     let values = Values::collect(flag, &environment, file.as_ref(), &[], &mut mistakes);
     let jobs = read_jobs(&values, &mut mistakes);

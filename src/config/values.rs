@@ -46,7 +46,7 @@ impl Values {
         let mut given = HashMap::new();
         for setting in SETTINGS {
             let assumed = assumed.iter().find(|(key, _)| *key == setting.key).map(|(_, text)| *text);
-            let default = assumed.or(setting.default).map(|text| vec![text.to_owned()]).unwrap_or_default();
+            let default = setting.default.or(assumed).map(|text| vec![text.to_owned()]).unwrap_or_default();
             given.insert(setting.key, Given { texts: default, origin: Origin::Default });
         }
         if let Some(file) = file {

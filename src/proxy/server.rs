@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::body::Budget;
 use super::connections::Connections;
 use super::phases::Gate;
-use crate::config::settings::{Settings, TlsListener};
+use crate::config::settings::{Settings, TlsListener, Upstream};
 use crate::execute::defects::kept_up;
 use crate::execute::{World, engine_watch, guarded_call, overload, worker};
 use crate::metadata::Api;
@@ -206,20 +206,35 @@ fn announce(world: Arc<World>) {
     });
 }
 
-/// Whoever has mistyped its address learns it now, and not from the first request that fails.
+/// Whoever has mistyped its address learns it now, and not from the first request that fails. One that only starts a
+/// moment later is not worth a word.
 fn warn_of_upstream(world: &World) {
-    let Err(reason) = world.readiness.engine() else { return };
-    let upstream = &world.configured().settings.upstream;
-    let dialled = (upstream.host.as_str(), upstream.port).to_socket_addrs().and_then(|mut addresses| {
-        let address = addresses.next().ok_or(std::io::ErrorKind::NotFound)?;
-        TcpStream::connect_timeout(&address, upstream.connect_timeout)
-    });
-    let cause = dialled.map_or_else(|error| error.to_string(), |_| reason);
+    let started = Instant::now();
+    let upstream = world.configured().settings.upstream.clone();
+    let cause = loop {
+        let Err(reason) = world.readiness.engine() else { return };
+        match dial(&upstream) {
+            Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
+            // It has been asked again by now.
+            Ok(()) if started.elapsed() >= upstream.probe_interval + FIRST_LOOK => break reason,
+            // It may not have been there yet when it was asked.
+            Ok(()) | Err(_) => std::thread::sleep(DIAL_INTERVAL),
+        }
+    };
     tracing::warn!(
         upstream = upstream.url(),
         cause,
         "the upstream does not answer: /readyz says 503, and requests that need it fail until it does"
     );
+}
+
+/// How often to look whether an upstream is there by now.
+const DIAL_INTERVAL: Duration = Duration::from_millis(250);
+
+fn dial(upstream: &Upstream) -> std::io::Result<()> {
+    let mut addresses = (upstream.host.as_str(), upstream.port).to_socket_addrs()?;
+    let address = addresses.next().ok_or(std::io::ErrorKind::NotFound)?;
+    TcpStream::connect_timeout(&address, upstream.connect_timeout).map(drop)
 }
 
 fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {

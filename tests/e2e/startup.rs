@@ -350,7 +350,8 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
     }
     // One that answers, but not as GraphQL does.
     let handlers = super::harness::scripted::Scripted::start();
-    let pillion = Setup::before(handlers.port).start();
+    let config = "upstream: {probe_interval: 500ms}\n";
+    let pillion = Setup::before(handlers.port).config(config).start();
     pillion.wait_for_log("something that is not a GraphQL response");
     let pillion = Setup::before(engines.postgraphile).start().wait_until_ready();
     assert!(!pillion.whole_log("TERM").contains("does not answer"));
