@@ -94,7 +94,7 @@ fn read_document(path: &str) -> Result<Arc<Source>, String> {
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| format!("error: standard input: {error}"))?;
-    Ok(Arc::new(Source { name: "-".into(), text }))
+    Ok(Arc::new(Source::new("-", text)))
 }
 
 fn read_schema(path: &str) -> Result<EngineSchema, String> {

@@ -201,7 +201,7 @@ impl Document {
 const TYPES: &str = "custom_types";
 
 fn place_of(name: &str) -> Place {
-    let source = Arc::new(Source { name: name.to_owned(), text: String::new() });
+    let source = Arc::new(Source::new(name, ""));
     Place { source, line: 1, column: 1 }
 }
 

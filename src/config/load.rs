@@ -312,7 +312,7 @@ fn open(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
         Err(error) => return refuse(format!("the file cannot be read: {error}"), "correct its path or its rights"),
     }
     match fs::read_to_string(path) {
-        Ok(text) => Some(Arc::new(Source { name, text })),
+        Ok(text) => Some(Arc::new(Source::new(name, text))),
         Err(error) => refuse(format!("the file cannot be read: {error}"), "it must be UTF-8 text"),
     }
 }

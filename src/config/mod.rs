@@ -2,6 +2,7 @@
 
 pub mod action_settings;
 pub mod document;
+pub mod excerpt;
 pub mod guard_settings;
 pub mod lint;
 #[cfg(feature = "server")]

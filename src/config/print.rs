@@ -64,7 +64,7 @@ fn yaml_text(value: &Value) -> String {
     emitter.multiline(true);
     let written = emitter.dump(&to_yaml(value)).is_ok();
     let text = text.strip_prefix("---\n").unwrap_or(&text).trim_end().to_owned() + "\n";
-    let source = Arc::new(Source { name: String::new(), text });
+    let source = Arc::new(Source::new("", text));
     match yaml::parse(&source) {
         Ok(node) if written && node.to_json() == *value => source.text.clone(),
         _ => format!("{value:#}\n"),

@@ -7,6 +7,7 @@ use http::HeaderName;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value};
 
+use super::excerpt;
 use crate::model::source::{Diagnostic, Place, Source};
 
 /// A YAML value and where it stands.
@@ -44,10 +45,12 @@ pub enum Data {
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
     let remedy = "correct the YAML; quotes are needed around values that start with { or hold ': '";
     let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {
+        source.hide(excerpt::all_but_known_keys(&source.text));
         let marker = error.marker();
         let place = Place { source: Arc::clone(source), line: marker.line().max(1), column: marker.col() + 1 };
         Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy)
     })?;
+    source.hide(excerpt::secrets_of(&documents));
     let start = Place { source: Arc::clone(source), line: 1, column: 1 };
     if documents.len() > 1 {
         return Err(Diagnostic::error(Some(start), "the file holds several YAML documents", "split it into files"));

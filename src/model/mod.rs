@@ -4,6 +4,7 @@ pub mod action;
 pub mod address;
 pub mod chunked;
 pub mod chunks;
+pub mod excerpt;
 pub mod guard;
 pub mod json;
 pub mod limits;

@@ -2,15 +2,40 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::excerpt;
 
 /// A text with the name under which its author knows it.
-#[derive(Debug)]
 pub struct Source {
     /// The file's path as it was given to us.
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// What of it no excerpt may show; see [`Source::hide`].
+    hidden: OnceLock<Vec<Range<usize>>>,
+}
+
+impl Source {
+    /// Nothing of it is hidden yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), hidden: OnceLock::new() }
+    }
+
+    /// Hides these characters (ranges of their numbers) from all excerpts, also of places that are known already. Whoever reads
+    /// a format in which secrets are written does this once; later calls have no effect.
+    pub fn hide(&self, characters: Vec<Range<usize>>) {
+        let _ = self.hidden.set(characters);
+    }
+}
+
+/// Without the text, which may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A place in a [`Source`]: line and column count from 1, columns in characters.
@@ -28,7 +53,7 @@ impl Place {
     /// The same place without its text: what stands there may not be shown.
     #[must_use]
     pub fn unquoted(&self) -> Self {
-        let source = Source { name: self.source.name.clone(), text: String::new() };
+        let source = Source::new(self.source.name.clone(), "");
         Self { source: Arc::new(source), ..*self }
     }
 
@@ -117,7 +142,7 @@ impl Diagnostic {
         let place = self.place.as_ref();
         let place = place.map(|place| format!("{}:{}:{}: ", place.source.name, place.line, place.column));
         let help = if self.remedy.is_empty() { String::new() } else { format!("; help: {}", self.remedy) };
-        format!("{}{}{help}", place.unwrap_or_default(), self.message)
+        format!("{}{}{help}", place.unwrap_or_default(), excerpt::without_logins(&self.message))
     }
 
     /// The message without the names in it: what mistakes of one kind have in common.
@@ -177,17 +202,15 @@ impl fmt::Display for Diagnostic {
         if let Some(place) = &self.place {
             write!(formatter, "{}:{}:{}: ", place.source.name, place.line, place.column)?;
         }
-        write!(formatter, "{severity}: {}", self.message)?;
+        write!(formatter, "{severity}: {}", excerpt::without_logins(&self.message))?;
         if let Some(place) = &self.place
-            && let Some(line) = place.source.text.lines().nth(place.line - 1)
+            && let Some((line, indent)) = excerpt::line(&place.source.text, place.source.hidden.get(), place)
         {
             let number = place.line.to_string();
-            let indent: String =
-                line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(formatter, "\n  {number} | {line}\n  {:width$} | {indent}^", "", width = number.len())?;
         }
         for note in &self.notes {
-            write!(formatter, "\n  {}", note.replace('\n', "\n  "))?;
+            write!(formatter, "\n  {}", excerpt::without_logins(note).replace('\n', "\n  "))?;
         }
         if !self.remedy.is_empty() {
             write!(formatter, "\n  help: {}", self.remedy)?;
@@ -202,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_diagnostic_points_at_the_text() {
-        let source = Arc::new(Source { name: "a.yaml".into(), text: "x: 1\n  händler: y\n".into() });
+        let source = Arc::new(Source::new("a.yaml", "x: 1\n  händler: y\n"));
         let offset = source.text.find("händler").unwrap_or_default();
         let diagnostic = Diagnostic::error(Some(Place::at_offset(&source, offset)), "unknown key", "remove it");
         assert_eq!(
@@ -213,7 +236,7 @@ mod tests {
 
     #[test]
     fn warnings_of_one_kind_are_one_line() {
-        let source = Arc::new(Source { name: "a.yaml".into(), text: "x\ny\n".into() });
+        let source = Arc::new(Source::new("a.yaml", "x\ny\n"));
         let at = |line: usize| Some(Place { source: Arc::clone(&source), line, column: 1 });
         let unknown = |line, key: &str| Diagnostic::warning(at(line), format!("unknown key \"{key}\""), "remove it");
         let nobody = Diagnostic::warning(None, "nobody but admin may call action 'a'", "");

@@ -53,7 +53,7 @@ fn without_errors((schema, mistakes): (ActionSchema, Vec<Diagnostic>)) -> Action
 
 /// `actions.graphql` as it is written again, and the first lines of what is said about the old one.
 pub fn written(text: &str, actions: &str) -> (String, Vec<String>) {
-    let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
+    let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
     let (mut signatures, mut mistakes) = (Signatures::default(), Vec::new());
     sdl::read(&source("actions.graphql", text), &mut signatures, &mut mistakes);
     let lines = mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned());
@@ -85,7 +85,7 @@ pub fn load(
     environment: &[(&str, &str)],
     config: &str,
 ) -> (ActionSchema, Vec<Diagnostic>) {
-    let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
+    let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
     let (mut metadata, mut signatures, mut mistakes) = (Metadata::default(), Signatures::default(), Vec::new());
     sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut mistakes);
     match yaml::parse(&source("actions.yaml", actions)) {

@@ -474,7 +474,7 @@ fn transform_handler(text: &str) -> Handler {
 }
 
 fn yaml_node(text: &str) -> pillion::config::yaml::Node {
-    let source = Source { name: "transform.yaml".into(), text: text.to_owned() };
+    let source = Source::new("transform.yaml", text);
     pillion::config::yaml::parse(&Arc::new(source)).expect("a transform is YAML")
 }
 
