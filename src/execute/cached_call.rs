@@ -18,6 +18,7 @@ use crate::guards::result_cache::{Found, Kept, Key, Lead};
 use crate::model::action::OperationKind;
 use crate::model::guard::CacheRules;
 use crate::model::request::{Caller, GraphqlRequest};
+use crate::protocol::header_json;
 use crate::protocol::trace::TraceContext;
 use crate::webhook::call::WebhookAnswer;
 
@@ -129,12 +130,11 @@ async fn shared(running: &Running<'_>, lead: &Lead, rules: &CacheRules) -> Optio
 }
 
 fn header_list(headers: &ClientHeaders) -> Value {
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers.iter().map(|(name, value)| json!([name.as_str(), text(value)])).collect()
+    headers.iter().map(|(name, value)| json!([name.as_str(), header_json::to_json(value)])).collect()
 }
 
 fn read_headers(list: &Value) -> ClientHeaders {
-    let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, entry[1].as_str()?.parse().ok()?));
+    let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, header_json::from_json(&entry[1])?));
     list.as_array().into_iter().flatten().filter_map(entry).collect()
 }
 
@@ -142,24 +142,21 @@ fn read_headers(list: &Value) -> ClientHeaders {
 /// arguments, what of the client's headers and URL the handler gets, and the handler itself.
 fn key(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> Key {
     let (action, session) = (allowed.action(), running.session);
-    let variables: Vec<(&str, &str)> = match &rules.by {
-        None => session.variables().collect(),
-        Some(names) => names.iter().map(|name| (name.as_str(), session.variable(name).unwrap_or_default())).collect(),
+    let variables: Vec<(&str, Option<&str>)> = match &rules.by {
+        None => session.variables().map(|(name, value)| (name, Some(value))).collect(),
+        Some(names) => names.iter().map(|name| (name.as_str(), session.variable(name))).collect(),
     };
     let kept = headers::kept(&action.headers, running.envelope.caller.to_handlers());
-    let mut headers: Vec<(&str, String)> = kept
-        .iter()
-        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    headers.sort();
+    // By name only: the order of a header's values means something.
+    let mut headers: Vec<_> = kept.iter().map(|(name, value)| (name.as_str(), header_json::to_json(value))).collect();
+    headers.sort_by_key(|(name, _)| *name);
     let parameters: Vec<(String, String)> = url::form_urlencoded::parse(running.envelope.query.as_bytes())
         .filter(|(name, _)| action.forwarded_query_params.iter().any(|known| *known == *name))
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     let input = sorted(&Value::Object(allowed.input().clone()));
-    let handler =
-        [action.handler.base_url.expose(), &format!("{:?}", (&action.request_transform, &action.response_transform))]
-            .concat();
+    let transforms = format!("{:?}", (&action.request_transform, &action.response_transform));
+    let handler = [action.handler.base_url.expose(), &transforms];
     Key::new(&action.name, &json!([session.role(), variables, input, headers, parameters, handler]))
 }
 

@@ -57,7 +57,7 @@ type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 /// Everything known of the engine's schema by one generation.
 pub struct EngineSchemas {
     by_content: Cache<ContentHash, Arc<Learned>, ByBytes>,
-    callers: Cache<String, Arc<Known>>,
+    callers: Cache<Vec<u8>, Arc<Known>>,
     /// What a caller's schema depends on beside his role.
     varies_by: Vec<HeaderName>,
     hasher: RandomState,
@@ -230,14 +230,17 @@ impl EngineSchemas {
     /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
     fn caller(&self, asker: &Asker<'_>) -> Arc<Known> {
         let path = asker.path.split('?').next().unwrap_or_default();
-        let mut key = format!("{}\0{path}", asker.role);
+        // Neither a path nor a header can hold these two, and a role comes last.
+        let mut key = path.as_bytes().to_vec();
         for name in &self.varies_by {
+            key.push(b'\0');
             for value in asker.headers.get_all(name) {
-                key.push('\n');
-                key.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                key.push(b'\n');
+                key.extend_from_slice(value.as_bytes());
             }
-            key.push('\0');
         }
+        key.push(b'\0');
+        key.extend_from_slice(asker.role.as_bytes());
         // Never fails: the closure does not.
         let known = self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         known.unwrap_or_default()

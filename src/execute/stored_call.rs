@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::graphql::selection::OUTPUT;
 use crate::jobs::job::{Job, NewJob, Status};
 use crate::model::action::{ADMIN_ROLE, Action};
 use crate::model::response::PathSegment;
+use crate::protocol::header_json;
 use crate::session::Session;
 
 /// Stores a call. Its id is the answer.
@@ -53,7 +54,7 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
         id,
         action: action.name.clone(),
         payload: payload.to_string(),
-        headers: header_json(&headers::kept(&action.headers, caller.to_handlers())).to_string(),
+        headers: headers_json(&headers::kept(&action.headers, caller.to_handlers())).to_string(),
         session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
         lifetime: running.snapshot.configured.settings.jobs.deadline,
     };
@@ -73,10 +74,10 @@ fn kept_query(query: &str, action: &Action) -> String {
 }
 
 /// Each header with all its values.
-fn header_json(headers: &HeaderMap) -> Value {
+fn headers_json(headers: &HeaderMap) -> Value {
     let mut json = Map::new();
     for name in headers.keys() {
-        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let values = headers.get_all(name).iter().map(header_json::to_json);
         json.insert(name.as_str().to_owned(), values.collect());
     }
     json.into()
@@ -89,9 +90,8 @@ pub fn headers_of(job: &Job) -> HeaderMap {
     let stored: Map<String, Value> = serde_json::from_str(&job.headers).unwrap_or_default();
     for (name, values) in &stored {
         let Ok(name) = HeaderName::from_str(name) else { continue };
-        for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
-        }
+        let values = values.as_array().into_iter().flatten().filter_map(header_json::from_json);
+        headers.extend(values.map(|value| (name.clone(), value)));
     }
     headers
 }

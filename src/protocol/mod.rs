@@ -4,6 +4,7 @@ pub mod client_headers;
 pub mod content_coding;
 pub mod document_finder;
 pub mod graphql_ws;
+pub mod header_json;
 pub mod hop_by_hop;
 pub mod http;
 pub mod multipart;
