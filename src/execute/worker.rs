@@ -554,4 +554,7 @@ pub async fn give_back(world: &World) {
             Err(error) => tracing::warn!(action_id = %id, %error, "a stored call could not be given back"),
         }
     }
+    if let Err(error) = jobs.log.forget().await {
+        tracing::warn!(%error, "what was deleted from the store may still be in its files");
+    }
 }

@@ -1,9 +1,10 @@
 //! The log in one file of SQLite, for a single replica.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use humantime::format_rfc3339_micros;
@@ -78,6 +79,7 @@ impl SqliteLog {
         let shown = path.display();
         let lock = if serves { Some(lock(path)?) } else { None };
         let failed = |error: rusqlite::Error| StoreError(format!("{shown}: {error}"));
+        make_private(path).map_err(|error| StoreError(format!("{shown}: {error}")))?;
         let mut connection = Connection::open(path).map_err(failed)?;
         prepare(&mut connection).map_err(failed)?;
         let edition: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(failed)?;
@@ -93,7 +95,9 @@ impl SqliteLog {
         let latest: i64 = connection.query_row(LATEST, [], |row| row.get(0)).map_err(failed)?;
         let clock = Clock::start(latest);
         let (work, queue) = mpsc::channel::<Work>();
-        let run = move || queue.iter().for_each(|work| work(&mut connection));
+        // What a process left behind that was killed.
+        forget(&connection).map_err(failed)?;
+        let run = move || do_all(&queue, &mut connection);
         let started = std::thread::Builder::new().name("jobs-sqlite".into()).spawn(run);
         started.map_err(|error| StoreError(error.to_string()))?;
         Ok(Self { work, clock, _lock: lock })
@@ -123,12 +127,83 @@ impl SqliteLog {
     }
 }
 
+/// Does what comes, and has the disk forget what was deleted when nothing has come for a moment, or after a while.
+fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
+    let mut changed_since: Option<Instant> = None;
+    loop {
+        let next = match changed_since {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(since) if since.elapsed() > FORGET_AFTER => Err(RecvTimeoutError::Timeout),
+            Some(_) => queue.recv_timeout(QUIET),
+        };
+        match next {
+            Ok(work) => {
+                let before = connection.total_changes();
+                work(connection);
+                if connection.total_changes() != before {
+                    changed_since.get_or_insert_with(Instant::now);
+                }
+            }
+            Err(ended) => {
+                // If somebody reads at this moment, it is done at the next one.
+                let _ = forget(connection);
+                changed_since = None;
+                if ended == RecvTimeoutError::Disconnected {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Nothing has come for so long.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// What was deleted stays on the disk at most so long, however much comes. Each time costs two writes that are waited for.
+const FORGET_AFTER: Duration = Duration::from_secs(5);
+
+/// Writes all pages where they belong, with nothing in the place of what was deleted, and cuts the write-ahead log off.
+fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    // Work is waiting: whoever reads the file is not waited for.
+    connection.busy_timeout(Duration::from_millis(50))?;
+    let done = connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    done
+}
+
+/// Makes the file so that nobody else can read it. SQLite gives those beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let file = match ending {
+            "" => File::options().create(true).truncate(false).write(true).read(true).mode(PRIVATE).open(&name)?,
+            _ => match File::open(&name) {
+                Ok(file) => file,
+                Err(_) => continue,
+            },
+        };
+        let found = file.metadata()?;
+        if found.is_file() && found.mode() & 0o077 != 0 {
+            // It may be another user's who shares it with us.
+            let _ = file.set_permissions(Permissions::from_mode(PRIVATE));
+        }
+    }
+    Ok(())
+}
+
+/// The mode of all files: credentials of clients are in them.
+const PRIVATE: u32 = 0o600;
+
+/// How long to wait for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
     let failed = |error: std::io::Error| StoreError(format!("{}: {error}", name.display()));
-    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).mode(PRIVATE).open(&name).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(_) => Err(StoreError(format!(
@@ -141,8 +216,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Durable at every commit, readable while it is written.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
+    // What is deleted is overwritten, and what is sorted is not put on a disk.
+    connection.query_row("pragma secure_delete = on", [], |_| Ok(()))?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", "off")?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -201,6 +279,10 @@ impl JobLog for SqliteLog {
             transaction.commit()
         })
         .await
+    }
+
+    async fn forget(&self) -> Result<(), StoreError> {
+        self.run(|connection| forget(connection)).await
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError> {

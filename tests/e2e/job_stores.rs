@@ -26,6 +26,7 @@ pub const TESTS: &[super::Test] = &[
     ("in_a_crowd_of_ended_calls", in_a_crowd_of_ended_calls),
     ("no_more_is_stored_than_allowed", no_more_is_stored_than_allowed),
     ("a_clock_that_is_set", a_clock_that_is_set),
+    ("files_forget_credentials", files_forget_credentials),
 ];
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -181,7 +182,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         for id in &ids {
             let cancel = format!("/jobs/{id}/cancel");
             let own = [("Content-Length", "0")];
-            super::harness::client::Client::connect(pillion.admin).request("POST", &cancel, &own, b"");
+            super::harness::client::Client::admin(pillion.admin).request("POST", &cancel, &own, b"");
         }
         wait_until("room", || ask_as(&pillion, ADMIN, mutation, &json!({}))["data"]["later"].is_string());
     }
@@ -238,4 +239,48 @@ impl Drop for Clock {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// Credentials of a stored call are in files that nobody else can read, and in none once it has ended.
+fn files_forget_credentials(engines: &Engines) {
+    use std::os::unix::fs::PermissionsExt;
+    let [store, _] = stores(engines, "forgetful");
+    let _store = Store(store.clone());
+    let path = store.strip_prefix("sqlite://").expect("a file").to_owned();
+    let handlers = Scripted::start();
+    let late = || Reply::Late(Duration::from_millis(700), Box::new(Reply::json(r#"[{"id":1}]"#)));
+    handlers.on_path("/later", late());
+    // So long that SQLite takes pages of their own for it.
+    let secret = format!("c4nary-cookie-{}", "x".repeat(6_000));
+    let cookie = format!("session={secret}");
+    let headers = [("Cookie", cookie.as_str()), ("X-Api-Key", "c4nary-key")];
+    let files = || ["", "-wal", "-shm"].map(|ending| std::fs::read(format!("{path}{ending}")).unwrap_or_default());
+    let holds =
+        |needle: &str| files().iter().any(|bytes| bytes.windows(needle.len()).any(|part| part == needle.as_bytes()));
+    let holds_any = || holds("c4nary") || holds(&"x".repeat(200));
+    // A file that everybody could read is taken from them.
+    std::fs::write(&path, "")
+        .and_then(|()| std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)))
+        .expect("a file");
+    let pillion = start(engines.postgraphile, &handlers, &store, "");
+    let id = accept(&pillion, &headers, "mutation { later(number: 1) }");
+    assert!(holds_any(), "it is stored");
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let mode = std::fs::metadata(format!("{path}{ending}")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{ending}");
+    }
+    wait_for(&pillion, ADMIN, "later", &id, "id");
+    wait_until("it to be forgotten", || !holds_any());
+    // Also if the process ends at once, or is killed: then the next one forgets.
+    let id = accept(&pillion, &headers, "mutation { later(number: 2) }");
+    wait_for(&pillion, ADMIN, "later", &id, "id");
+    pillion.whole_log("TERM");
+    assert!(!holds_any(), "after its end");
+    let pillion = start(engines.postgraphile, &handlers, &store, "");
+    let id = accept(&pillion, &headers, "mutation { later(number: 3) }");
+    wait_for(&pillion, ADMIN, "later", &id, "id");
+    pillion.whole_log("KILL");
+    let pillion = start(engines.postgraphile, &handlers, &store, "");
+    assert!(!holds_any(), "after another start");
+    drop(pillion);
 }
