@@ -22,4 +22,5 @@ pub mod server;
 pub mod socket;
 pub mod strict;
 pub mod strict_stream;
+pub mod upgrade;
 pub mod visit;

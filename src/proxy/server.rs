@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::body::Budget;
 use super::connections::Connections;
 use super::phases::Gate;
+use super::upgrade;
 use crate::config::settings::{Settings, TlsListener, Upstream};
 use crate::execute::defects::kept_up;
 use crate::execute::{World, engine_watch, guarded_call, overload, worker};
@@ -57,6 +58,9 @@ pub fn serve(
 ) -> Result<(), String> {
     let settings = &world.configured().settings;
     check_listeners(settings)?;
+    if settings.upgrade {
+        upgrade::prepare(&settings.upgrade_socket)?;
+    }
     let conf = server_conf(settings);
     let opt = Opt { upgrade: settings.upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(opt, conf);
@@ -345,7 +349,7 @@ impl ShutdownSignalWatch for Drain {
         let Self(exit) = self;
         tokio::select! {
             () = wait_for_signal() => {}
-            () = wait_for(SignalKind::quit()) => {
+            () = wait_for_handover(&exit.world) => {
                 hand_over(exit);
                 return ShutdownSignal::GracefulUpgrade;
             }
@@ -420,6 +424,17 @@ impl Exit {
 
 /// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
 const HANDOVER: Duration = Duration::from_secs(6);
+
+/// Waits until somebody asks for it where it is safe: whoever listens on the socket gets the listeners.
+async fn wait_for_handover(world: &World) {
+    loop {
+        wait_for(SignalKind::quit()).await;
+        match upgrade::check(&world.configured().settings.upgrade_socket) {
+            Ok(()) => return,
+            Err(reason) => tracing::error!(reason, "the listeners are not handed over"),
+        }
+    }
+}
 
 /// Another Pillion takes the listeners. What is in flight here is finished, on a thread of its own: pingora is only
 /// waiting meanwhile.

@@ -140,7 +140,7 @@ fn one_hands_over_to_the_next(engines: &Engines) {
     handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
     handlers.on_path("/search", Reply::Late(Duration::from_secs(8), Box::new(Reply::json("[]"))));
     let ports = (free_port(), free_port());
-    let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}.sock", std::process::id()));
+    let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}/socket", std::process::id()));
     let start = |is_next: bool| -> Pillion {
         let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
         setup = setup.env("PILLION_UPGRADE_SOCKET", &socket.display().to_string());
