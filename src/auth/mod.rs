@@ -83,6 +83,12 @@ impl Authenticator {
             .collect()
     }
 
+    /// Is everybody admin?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.rules.is_open()
+    }
+
     /// The secret that makes an admin, for our own questions to the engine.
     #[must_use]
     pub fn admin_secret(&self) -> Option<&Secret> {

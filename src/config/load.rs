@@ -1,6 +1,7 @@
 //! The only place that opens configuration files and reads the environment.
 
 use std::collections::{HashMap, HashSet};
+use std::env::VarError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,8 +76,9 @@ pub fn jobs_of(
     if let Some(Node { data: Data::Map(groups), .. }) = &mut file {
         groups.retain(|(key, ..)| matches!(key.as_str(), "async" | "database"));
     }
-    refuse_unreadable(|setting| setting.key == "async.store", &mut mistakes);
-    let values = Values::collect(flag, &environment, file.as_ref(), &[], &mut mistakes);
+    let is_needed = |setting: &Setting| setting.key.starts_with("async.") || setting.key.starts_with("database.");
+    let variables = setting_variables(is_needed, &mut mistakes);
+    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &[], &mut mistakes);
     let jobs = read_jobs(&values, &mut mistakes);
     mistakes.retain(|mistake| mistake.severity == Severity::Error);
     if mistakes.is_empty() { Ok(jobs) } else { Err(each_once(mistakes)) }
@@ -84,6 +86,11 @@ pub fn jobs_of(
 
 fn read_config_file(path: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<Node> {
     let source = path.and_then(|path| open(path, mistakes))?;
+    if source.text.trim().is_empty() {
+        // Whoever truncates a file before they write it must not open what it closes.
+        let message = format!("{}: the file is empty", source.name);
+        mistakes.push(Diagnostic::error(None, message, "write {} into it if no setting is meant"));
+    }
     yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
@@ -94,8 +101,8 @@ fn read_values(
     mistakes: &mut Vec<Diagnostic>,
 ) -> (Option<Node>, Values) {
     let file = read_config_file(config_file, mistakes);
-    refuse_unreadable(|_| true, mistakes);
-    let values = Values::collect(flag, &environment, file.as_ref(), assumed, mistakes);
+    let variables = setting_variables(|_| true, mistakes);
+    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), assumed, mistakes);
     (file, values)
 }
 
@@ -106,17 +113,23 @@ fn each_once(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
     mistakes
 }
 
-/// A secret that is said to be in a file is not simply missing when the file is: without it everybody might be let in.
-fn refuse_unreadable(is_needed: impl Fn(&Setting) -> bool, mistakes: &mut Vec<Diagnostic>) {
+/// The variables of the settings that are needed. Each is read once, so that what was checked is what is used; one that is there and cannot
+/// be read is an error, because without its lock everybody might be let in.
+fn setting_variables(
+    is_needed: impl Fn(&Setting) -> bool,
+    mistakes: &mut Vec<Diagnostic>,
+) -> HashMap<&'static str, String> {
+    let mut variables = HashMap::new();
     for name in SETTINGS.iter().filter(|setting| is_needed(setting)).flat_map(|setting| setting.env) {
-        let Ok(path) = std::env::var(format!("{name}_FILE")) else { continue };
-        if std::env::var(name).is_err()
-            && let Err(error) = fs::read_to_string(&path)
-        {
-            let message = format!("{name}_FILE: {path}: {error}");
-            mistakes.push(Diagnostic::error(None, message, format!("correct the path, or set {name} itself")));
+        match variable(name) {
+            Ok(text) => variables.extend(text.map(|text| (*name, text))),
+            Err(message) => {
+                let remedy = format!("correct it, or set {name} itself");
+                mistakes.push(Diagnostic::error(None, message, remedy));
+            }
         }
     }
+    variables
 }
 
 fn load_actions(
@@ -187,11 +200,21 @@ pub fn tolerated(settings: &Settings) -> Tolerated {
 /// The value of an environment variable, or of the file that `NAME_FILE` names: so are secrets mounted.
 #[must_use]
 pub fn environment(name: &str) -> Option<String> {
-    let file = || {
-        let path = std::env::var(format!("{name}_FILE")).ok()?;
-        Some(fs::read_to_string(path).ok()?.trim_end_matches(['\r', '\n']).to_owned())
-    };
-    std::env::var(name).ok().or_else(file)
+    variable(name).ok().flatten()
+}
+
+/// The same; `Err` says why a variable that is set has no value.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match std::env::var(name) {
+        Ok(text) => return Ok(Some(text)),
+        Err(VarError::NotUnicode(_)) => return Err(format!("{name}: it is not UTF-8 text")),
+        Err(VarError::NotPresent) => {}
+    }
+    let Some(path) = std::env::var_os(format!("{name}_FILE")).map(PathBuf::from) else { return Ok(None) };
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(error) => Err(format!("{name}_FILE: {}: {error}", path.display())),
+    }
 }
 
 /// The files that variables name; see [`environment`].
@@ -199,7 +222,8 @@ pub fn environment(name: &str) -> Option<String> {
 pub fn named_files() -> Vec<PathBuf> {
     let is_name = |name: &str| name.len() > "_FILE".len() && name.ends_with("_FILE");
     // Not every variable of this kind is one of ours, but a file that is looked at in vain does no harm.
-    std::env::vars().filter(|(name, _)| is_name(name)).map(|(_, path)| PathBuf::from(path)).collect()
+    let named = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_name));
+    named.map(|(_, path)| PathBuf::from(path)).collect()
 }
 
 /// What resolving needs of the settings.

@@ -60,6 +60,9 @@ pub struct Settings {
     /// Responses of so many bytes are compressed; `usize::MAX` for none.
     pub compressed_from: usize,
     pub auth: AuthRules,
+    /// Is it said in so many words that everybody is admin?
+    pub says_open: bool,
+    pub admin: AdminListener,
     pub handlers: Handlers,
     pub guards: GuardDefaults,
     pub redis_url: Option<Secret>,
@@ -77,6 +80,7 @@ pub struct Settings {
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
     pub metadata_api: MetadataApi,
+    pub metadata_body_size_max: usize,
     pub jobs: Jobs,
 }
 
@@ -177,6 +181,15 @@ pub struct DatabaseSettings {
 pub struct Introspection {
     pub merges: bool,
     pub varies_by: Vec<HeaderName>,
+}
+
+/// Who may use the admin listener.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "see the table of settings")]
+pub struct AdminListener {
+    pub token: Option<Secret>,
+    pub allowed_hosts: Vec<String>,
+    pub max_connections: usize,
 }
 
 /// A listener with TLS.
@@ -311,6 +324,8 @@ impl Settings {
             cors: read_cors(values, mistakes),
             compressed_from: read_compression(values, mistakes),
             auth,
+            says_open: values.bool("auth.open", mistakes),
+            admin: read_admin(values, mistakes),
             handlers: Handlers {
                 connect_timeout: values.duration("handlers.connect_timeout", mistakes),
                 pool_idle_timeout: values.duration("handlers.pool_idle_timeout", mistakes),
@@ -338,6 +353,7 @@ impl Settings {
             actions,
             relationships: relationship_settings::read(file, mistakes),
             metadata_api: read_metadata_api(values, mistakes),
+            metadata_body_size_max: values.bytes("metadata_api.max_body_size", mistakes),
             jobs: read_jobs(values, mistakes),
             listen: listen?,
             admin_listen: admin_listen?,
@@ -520,6 +536,28 @@ fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces
     })
 }
 
+fn read_admin(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AdminListener {
+    let allowed_hosts: Vec<String> =
+        values.texts("admin.allowed_hosts").iter().map(|name| name.to_ascii_lowercase()).collect();
+    let is_name = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    };
+    if let Some(wrong) = allowed_hosts.iter().find(|name| !is_name(name)) {
+        let message = format!("\"{wrong}\" is not the name of a host");
+        values.refuse("admin.allowed_hosts", &message, "write pillion.internal, without a port", mistakes);
+    }
+    let token = values.text("admin.token");
+    if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let message = "a token in a header is made of ASCII characters without spaces";
+        values.refuse("admin.token", message, "choose another, such as openssl rand -hex 32 makes", mistakes);
+    }
+    AdminListener {
+        token: token.map(Secret::new),
+        allowed_hosts,
+        max_connections: values.count("admin.max_connections", mistakes),
+    }
+}
+
 fn read_allowed_hosts(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AllowedHosts {
     AllowedHosts::parse(&values.texts("handlers.allowed_hosts")).unwrap_or_else(|wrong| {
         let message = format!("\"{wrong}\" is not a host");
@@ -623,9 +661,13 @@ fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
         }),
         None => values.text("auth.admin_secret").into_iter().collect(),
     };
+    if values.text("auth.admin_secrets").is_some_and(|json| is_empty_list(&json)) {
+        let message = "a list without an admin secret would let everybody in";
+        values.refuse("auth.admin_secrets", message, "write [\"…\"], or remove it", mistakes);
+    }
     if admin_secrets.iter().any(|secret| secret.trim().is_empty()) {
         let message = "an empty admin secret would let everybody in";
-        values.refuse("auth.admin_secret", message, "remove it, or give it a value", mistakes);
+        values.refuse("auth.admin_secrets", message, "remove it, or give it a value", mistakes);
     }
     let jwt = read_jwt(values, mistakes);
     if !jwt.is_empty() && admin_secrets.is_empty() {
@@ -647,13 +689,37 @@ fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
     if hook.is_some() {
         refuse_beside_hook(values, &admin_secrets, !jwt.is_empty(), unauthorized_role.is_some(), mistakes);
     }
-    AuthRules {
+    let rules = AuthRules {
         hook: hook.map(Arc::new),
         admin_secrets: admin_secrets.into_iter().map(Secret::new).collect(),
         jwt,
         unauthorized_role,
         unauthorized_variables: values.bool("auth.unauthorized_variables", mistakes),
+    };
+    check_open(values, &rules, mistakes);
+    rules
+}
+
+/// `auth.open` and the credentials must say the same.
+fn check_open(values: &Values, rules: &AuthRules, mistakes: &mut Vec<Diagnostic>) {
+    if !values.is_given("auth.open") {
+        return;
     }
+    match (values.bool("auth.open", mistakes), rules.is_open()) {
+        (true, false) => {
+            let message = "this makes everybody admin, and a credential is configured as well";
+            values.refuse("auth.open", message, "remove one of the two", mistakes);
+        }
+        (false, true) => {
+            let message = "there is no credential, so everybody would be admin";
+            values.refuse("auth.open", message, "set an admin secret (HASURA_GRAPHQL_ADMIN_SECRET)", mistakes);
+        }
+        _ => {}
+    }
+}
+
+fn is_empty_list(json: &str) -> bool {
+    serde_json::from_str::<Vec<serde_json::Value>>(json).is_ok_and(|list| list.is_empty())
 }
 
 /// Hasura's own words where it has some.
@@ -682,6 +748,11 @@ fn refuse_beside_hook(
 
 fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRules> {
     let url = values.text("auth.hook")?;
+    if !Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        // The text itself is not repeated: it may hold a password.
+        let message = "this is not an http or https address";
+        values.refuse("auth.hook", message, "write http://host:port/path", mistakes);
+    }
     let mode = values.parsed("auth.hook_mode", "GET or POST", mistakes, |text| match text {
         "GET" => Some(HookMode::Get),
         "POST" => Some(HookMode::Post),
@@ -717,6 +788,9 @@ fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
     };
     if let Some(json) = values.text("auth.jwt_secrets") {
         match serde_json::from_str::<Vec<serde_json::Value>>(&json) {
+            Ok(list) if list.is_empty() => {
+                values.refuse("auth.jwt_secrets", "a list without a JWT secret checks nobody", remedy, mistakes);
+            }
             Ok(list) => list.iter().for_each(|one| take("auth.jwt_secrets", JwtRules::from_value(one), mistakes)),
             Err(_) => values.refuse("auth.jwt_secrets", "this is not a JSON list of objects", remedy, mistakes),
         }

@@ -34,8 +34,9 @@ pub struct Values {
 }
 
 impl Values {
-    /// Collects the values: flag over environment over file over default. An empty variable counts as unset. `assumed`
-    /// are the values of settings that nobody has to give for the purpose at hand.
+    /// Collects the values: flag over environment over file over default. An empty variable counts as unset, but that of a
+    /// secret is an error: what was meant to be a lock must not be taken for none. `assumed` are the values of settings that
+    /// nobody has to give for the purpose at hand.
     pub fn collect(
         flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
         environment: &dyn Fn(&str) -> Option<String>,
@@ -53,6 +54,7 @@ impl Values {
             read_group(file, "", &mut given, mistakes);
         }
         for setting in SETTINGS {
+            refuse_empty(setting, environment, mistakes);
             let found = setting.env.iter().find_map(|name| {
                 let text = environment(name).filter(|text| !text.is_empty())?;
                 let texts = match setting.kind {
@@ -182,6 +184,25 @@ impl Values {
     }
 }
 
+/// Groups of settings that keep somebody out.
+const LOCKS: [&str; 2] = ["auth", "admin"];
+
+/// A variable of a secret that is set, and blank. compose makes such ones of variables that are not set.
+fn refuse_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>, mistakes: &mut Vec<Diagnostic>) {
+    // OpenTelemetry says of its own variables that empty is unset.
+    let is_ours = |name: &&&str| setting.kind == Kind::Secret && !name.starts_with("OTEL_");
+    for name in setting.env.iter().filter(is_ours) {
+        if environment(name).is_some_and(|text| text.trim().is_empty()) {
+            mistakes.push(empty_secret(None, &format!("{name} (or the file of {name}_FILE)")));
+        }
+    }
+}
+
+fn empty_secret(place: Option<Place>, name: &str) -> Diagnostic {
+    let message = format!("{name}: this credential is given, and is empty");
+    Diagnostic::error(place, message, "give it a value, or remove it: an empty one is not taken for none")
+}
+
 fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given>, mistakes: &mut Vec<Diagnostic>) {
     let Some(fields) = Fields::of(node, "pillion.yaml", mistakes) else { return };
     for (key, place, value) in fields.all() {
@@ -189,11 +210,18 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
         let group = format!("{key}.");
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
             let texts = match (&value.data, setting.kind) {
+                (Data::Null, Kind::Secret) => {
+                    mistakes.push(empty_secret(Some(value.place.unquoted()), &key));
+                    continue;
+                }
                 (Data::Null, _) => continue,
                 (Data::List(items), Kind::Texts) => items.iter().map(Node::scalar_text).collect::<Option<Vec<_>>>(),
                 _ => value.scalar_text().map(|text| vec![text]),
             };
             match texts {
+                Some(texts) if setting.kind == Kind::Secret && texts.iter().any(|text| text.trim().is_empty()) => {
+                    mistakes.push(empty_secret(Some(value.place.unquoted()), &key));
+                }
                 Some(texts) => {
                     given.insert(setting.key, Given { texts, origin: Origin::File(value.place.clone()) });
                 }
@@ -205,6 +233,11 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             }
         } else if let Some(first) = SETTINGS.iter().find_map(|setting| setting.key.strip_prefix(group.as_str())) {
             match value.data {
+                Data::Null if LOCKS.contains(&key.as_str()) => {
+                    let message = format!("\"{key}\" is there, and holds nothing");
+                    let remedy = "give its settings, or remove it: a file that was cut must not open anything";
+                    mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+                }
                 Data::Map(_) | Data::Null => read_group(value, &group, given, mistakes),
                 // What stands there is not repeated: it may hold a password.
                 _ => mistakes.push(Diagnostic::error(

@@ -80,6 +80,29 @@ impl Configured {
         Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
     }
 
+    /// Locks may be added and exchanged while Pillion runs, and not lost: a file that was emptied or a line that is missing
+    /// must not let anybody in whom `before` keeps out.
+    ///
+    /// # Errors
+    /// Which one is missing.
+    pub fn keeps_locks_of(&self, before: &Self) -> Result<(), String> {
+        if self.authenticator.is_open() && !before.authenticator.is_open() {
+            return Err(
+                "error: auth: nothing asks for a credential any more, so everybody would be admin; a reload does not \
+                        open what was closed\n  help: give the admin secret again, or restart with auth.open: true"
+                    .into(),
+            );
+        }
+        if self.settings.admin.token.is_none() && before.settings.admin.token.is_some() {
+            return Err(
+                "error: admin.token: it is missing; a reload does not open what was closed\n  help: give it again, \
+                        or restart without it"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
     /// The settings in which it differs from `before` but that take effect at the next start only.
     #[must_use]
     pub fn waiting_for_start(&self, before: &Self) -> Vec<&'static str> {

@@ -99,6 +99,7 @@ impl Reloader {
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
         let (world, before) = (&self.world, self.world.snapshot.load_full());
         let configured = Configured::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
+        configured.keeps_locks_of(&before.configured)?;
         if let Some(api) = &self.metadata {
             // What is in the database wins over the files.
             schema = api.actions(&configured).await?.unwrap_or(schema);

@@ -35,6 +35,7 @@ mod introspection;
 mod job_stores;
 mod jobs;
 mod keys;
+mod locks;
 mod metadata;
 mod overload;
 mod prometheus;
@@ -96,6 +97,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),
         ("keys", keys::TESTS),
+        ("locks", locks::TESTS),
         ("metadata", metadata::TESTS),
         ("overload", overload::TESTS),
         ("prometheus", prometheus::TESTS),

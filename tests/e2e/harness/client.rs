@@ -9,6 +9,8 @@ use super::message::{Message, read_body, read_head};
 /// One connection.
 pub struct Client {
     stream: BufReader<TcpStream>,
+    /// What it says the host is called.
+    host: String,
 }
 
 impl Client {
@@ -18,11 +20,16 @@ impl Client {
         Self::over(stream)
     }
 
+    /// Connects to an admin listener, which answers under its address.
+    pub fn admin(port: u16) -> Self {
+        Self { host: format!("127.0.0.1:{port}"), ..Self::connect(port) }
+    }
+
     /// Speaks over a connection.
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream: BufReader::with_capacity(64 * 1024, stream) }
+        Self { stream: BufReader::with_capacity(64 * 1024, stream), host: "api.example".into() }
     }
 
     /// Sends bytes. The other side may have closed already, so a failure shows in what is read.
@@ -51,7 +58,7 @@ impl Client {
 
     /// Sends a request with a body and a length, and reads the answer.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Message {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: api.example\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
