@@ -115,7 +115,7 @@ fn post(port: u16, method: &str, path: &str, body: &str) -> Fallible<String> {
     let length = body.len();
     write!(
         connection,
-        "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut text = String::new();
     connection.read_to_string(&mut text)?;

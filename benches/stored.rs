@@ -141,7 +141,7 @@ impl Pillion {
 
     fn metric(&self, name: &str) -> Fallible<f64> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.admin))?;
-        write!(connection, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         connection.read_to_string(&mut text)?;
         let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
@@ -184,7 +184,7 @@ fn accept_one(pillion: &Pillion, action: &str) -> Fallible<(String, Instant)> {
     let mut connection = TcpStream::connect(("127.0.0.1", pillion.port))?;
     write!(
         connection,
-        "POST /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{document}",
         document.len()
     )?;
@@ -257,7 +257,7 @@ fn open_socket(port: u16) -> Fallible<TcpStream> {
     connection.set_nodelay(true)?;
     write!(
         connection,
-        "GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
     )?;
     read_until(&mut connection, b"\r\n\r\n")?;

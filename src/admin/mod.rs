@@ -1,15 +1,18 @@
 //! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`, `/cache/purge`.
 
+mod access;
 mod jobs;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use url::form_urlencoded;
 
+use self::access::Denied;
 use crate::config::settings::JobStore;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{World, guarded_call};
@@ -19,19 +22,41 @@ use crate::model::source::Diagnostic;
 /// Answers on the admin listener.
 pub struct Admin {
     world: Arc<World>,
+    /// Does nobody reach it but from this machine? A reload does not change where it listens.
+    is_loopback: bool,
 }
 
 impl Admin {
     /// For the world it tells about.
     #[must_use]
     pub fn new(world: Arc<World>) -> Self {
-        Self { world }
+        let is_loopback = world.configured().settings.admin_listen.ip().is_loopback();
+        Self { world, is_loopback }
     }
 
-    fn answer(&self, method: &Method, path: &str, query: &str) -> (StatusCode, &'static str, Vec<u8>) {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec());
+    /// Answers a request, if its sender may have the answer.
+    async fn answer(&self, head: &Parts) -> Result<Answer, Denied> {
+        let configured = self.world.configured();
+        access::check_sender(head, &configured.settings.admin)?;
+        let (method, path) = (&head.method, head.uri.path());
+        let query = head.uri.query().unwrap_or_default();
+        let has_token = access::check_token(head, configured.settings.admin.token.as_ref(), self.is_loopback);
+        if access::is_public(method, path) {
+            return Ok(self.show(path, query, has_token));
         }
+        has_token?;
+        Ok(match (method, path) {
+            (&Method::POST, "/reload") => reload(&self.world).await,
+            (&Method::POST, "/cache/purge") => purge(&self.world, query).await,
+            (_, "/jobs") => jobs_answer(&self.world, method, path, query).await,
+            (_, path) if path.starts_with("/jobs/") => jobs_answer(&self.world, method, path, query).await,
+            (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, TEXT, USAGE.to_vec()),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec()),
+        })
+    }
+
+    /// What everybody may see, and some details for those who have the token.
+    fn show(&self, path: &str, query: &str, has_token: Result<(), Denied>) -> Answer {
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => {
@@ -40,25 +65,33 @@ impl Admin {
                     Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
                 };
                 if query.split('&').any(|word| word == "verbose" || word.starts_with("verbose=")) {
-                    text.push_str(&details(&self.world));
+                    match has_token {
+                        Ok(()) => text.push_str(&details(&self.world)),
+                        Err((_, reason)) => text.push_str(&format!("details: {reason}\n")),
+                    }
                 }
                 (status, TEXT, text.into_bytes())
             }
-            "/metrics" => {
+            _ => {
                 guarded_call::show(&self.world);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
             }
-            _ => (
-                StatusCode::NOT_FOUND,
-                TEXT,
-                b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n".to_vec(),
-            ),
         }
     }
 }
 
+/// Status, content type and body.
+type Answer = (StatusCode, &'static str, Vec<u8>);
+
+const USAGE: &[u8] = b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n";
+
+async fn jobs_answer(world: &World, method: &Method, path: &str, query: &str) -> Answer {
+    let (status, answer) = jobs::answer(world, method, path, query).await;
+    (status, "application/json", format!("{answer}\n").into_bytes())
+}
+
 /// Loads the configuration anew.
-async fn reload(world: &World) -> (StatusCode, &'static str, Vec<u8>) {
+async fn reload(world: &World) -> Answer {
     match world.reloads.ask().await {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was loaded anew\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
@@ -66,7 +99,7 @@ async fn reload(world: &World) -> (StatusCode, &'static str, Vec<u8>) {
 }
 
 /// Forgets the answers that are kept of `action=NAME`, or of all actions.
-async fn purge(world: &World, query: &str) -> (StatusCode, &'static str, Vec<u8>) {
+async fn purge(world: &World, query: &str) -> Answer {
     let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
     let actions = &world.snapshot.load().schema.actions;
     if let Some(name) = &action
@@ -147,19 +180,9 @@ const REASON_MAX: usize = 1_000;
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let path = head.uri.path();
-        let (status, content_type, body) = if path == "/reload" && head.method == Method::POST {
-            reload(&self.world).await
-        } else if path == "/cache/purge" && head.method == Method::POST {
-            purge(&self.world, head.uri.query().unwrap_or_default()).await
-        } else if path == "/jobs" || path.starts_with("/jobs/") {
-            let query = head.uri.query().unwrap_or_default();
-            let (status, answer) = jobs::answer(&self.world, &head.method, path, query).await;
-            (status, "application/json", format!("{answer}\n").into_bytes())
-        } else {
-            self.answer(&head.method, path, head.uri.query().unwrap_or_default())
-        };
+        let answered = self.answer(session.req_header()).await;
+        let (status, content_type, body) =
+            answered.unwrap_or_else(|(status, reason)| (status, TEXT, format!("{reason}\n").into_bytes()));
         let head = session.req_header();
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body };
@@ -168,6 +191,9 @@ impl ServeHttp for Admin {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
         headers.insert(header::CONTENT_LENGTH, length.into());
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
         }

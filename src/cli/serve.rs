@@ -82,8 +82,7 @@ pub fn serve(
         );
     }
     count_panics(&world);
-    let admin = Admin::new(Arc::clone(&world));
-    beside.push(server::small_service("admin", world.configured().settings.admin_listen, admin).into());
+    beside.push(server::operators(&world, Admin::new(Arc::clone(&world))));
     if let Some((load, files)) = again {
         let reloader = Reloader { world: Arc::clone(&world), metadata: metadata.clone(), load, files: files.into() };
         beside.push(background_service("reload", Background(reloader)).into());

@@ -14,6 +14,7 @@ pub mod get_policy;
 pub mod gone;
 pub mod guard;
 pub mod metadata;
+pub mod operators;
 pub mod pace;
 pub mod phases;
 pub mod report;

@@ -67,6 +67,12 @@ impl Pace {
         Self { until: AtomicU64::new(now() + millis(patience)), is_idle: AtomicBool::new(false) }
     }
 
+    /// Is a head, or an end, waited for?
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.until.load(Ordering::Relaxed) != NOT_WAITING
+    }
+
     fn wait(&self, time: Duration, is_idle: bool) {
         self.is_idle.store(is_idle, Ordering::Relaxed);
         self.until.store(now() + millis(time), Ordering::Relaxed);

@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::body::Budget;
 use super::connections::Connections;
+use super::operators::Operators;
 use super::phases::Gate;
 use super::upgrade;
 use crate::config::settings::{Settings, TlsListener, Upstream};
@@ -105,6 +106,14 @@ const STREAMS_MAX: u32 = 100;
 
 /// A connection of HTTP/2 ends after so many streams that break its rules.
 const RESETS_MAX: usize = 100;
+
+/// The listener for operators, of one thread.
+pub fn operators<S: ServeHttp + Send + Sync + 'static>(world: &Arc<World>, app: S) -> Beside {
+    let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(world)));
+    service.add_listener(listener(world.configured().settings.admin_listen));
+    service.threads = Some(1);
+    Beside(Box::new(service))
+}
 
 /// A listener of one thread for something small.
 pub fn small_service<S: ServeHttp + Send + Sync + 'static>(name: &str, listen: SocketAddr, app: S) -> Service<S> {

@@ -233,7 +233,7 @@ impl Metrics {
                     &["scarce"],
                 )?;
                 // There from the start, so that the first one is an increase.
-                for scarce in ["requests", "memory", "descriptors", "connections"] {
+                for scarce in ["requests", "memory", "descriptors", "connections", "admin_connections"] {
                     metric.with_label_values(&[scarce]);
                 }
                 metric

@@ -1,7 +1,10 @@
 //! The admin listener, and the line a request leaves in the log.
 
+use std::time::{Duration, Instant};
+
+use super::harness::client::Client;
 use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
+use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
@@ -12,6 +15,8 @@ pub const TESTS: &[super::Test] = &[
     ("a_log_that_nobody_reads", a_log_that_nobody_reads),
     ("lines_for_some_of_what_goes_well", lines_for_some_of_what_goes_well),
     ("a_defect_ends_what_it_is_in", a_defect_ends_what_it_is_in),
+    ("who_may_use_it", who_may_use_it),
+    ("whoever_only_holds_connections", whoever_only_holds_connections),
 ];
 
 fn health_readiness_and_metrics(engines: &Engines) {
@@ -160,4 +165,97 @@ fn secrets_are_nowhere(engines: &Engines) {
     for secret in ["open-sesame", "tell-nobody", "configured-key"] {
         assert!(!everything.contains(secret), "{secret} can be seen in:\n{everything}");
     }
+}
+
+/// On loopback without a token, on loopback with one, and elsewhere without.
+fn who_may_use_it(engines: &Engines) {
+    const CHANGES: [(&str, &str); 9] = [
+        ("GET", "/jobs"),
+        ("GET", "/jobs/0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e"),
+        ("POST", "/jobs/0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e/retry"),
+        ("POST", "/jobs/0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e/cancel"),
+        ("POST", "/jobs/purge"),
+        ("POST", "/reload"),
+        ("POST", "/cache/purge"),
+        ("GET", "/anything"),
+        ("DELETE", "/metrics"),
+    ];
+    const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+    let handlers = Scripted::start();
+    let setup = || Setup::before(engines.postgraphile).with_shop(handlers.port);
+    let status = |pillion: &Pillion, method: &str, path: &str, headers: &[(&str, &str)]| {
+        Client::admin(pillion.admin).request(method, path, headers, b"").status()
+    };
+    let pillion = setup().start().wait_until_ready();
+    for (method, path) in CHANGES {
+        let got = status(&pillion, method, path, &[]);
+        assert!(!matches!(got, 401 | 403), "{method} {path}: {got}");
+    }
+    // No page, by whatever way it gets there.
+    for (method, path) in CHANGES.into_iter().chain(OPEN.map(|path| ("GET", path))) {
+        for header in [("Origin", "http://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")] {
+            assert_eq!(status(&pillion, method, path, &[header]), 403, "{method} {path} {header:?}");
+        }
+        // A name that leads here: Client::connect says api.example.
+        let by_name = Client::connect(pillion.admin).request(method, path, &[], b"").status();
+        let is_probe = path == "/healthz" || path == "/readyz";
+        assert_eq!(by_name == 421, !is_probe, "{method} {path}: {by_name}");
+    }
+    let named = setup().env("PILLION_ADMIN_ALLOWED_HOSTS", "pillion.internal,api.example").start().wait_until_ready();
+    assert_eq!(Client::connect(named.admin).request("GET", "/metrics", &[], b"").status(), 200);
+    // With a token, also on loopback; it can be exchanged while it runs.
+    let file = std::env::temp_dir().join(format!("pillion-e2e-admin-token-{}", std::process::id()));
+    std::fs::write(&file, "t0ken-one\n").expect("a file");
+    let pillion = setup().env("PILLION_ADMIN_TOKEN_FILE", &file.display().to_string());
+    let pillion = pillion.env("PILLION_WATCH_FILES", "false").start().wait_until_ready();
+    for (method, path) in CHANGES {
+        for wrong in [None, Some("Bearer t0ken-two"), Some("Basic t0ken-one"), Some("t0ken-one")] {
+            let headers: Vec<_> = wrong.iter().map(|value| ("Authorization", *value)).collect();
+            assert_eq!(status(&pillion, method, path, &headers), 401, "{method} {path} {wrong:?}");
+        }
+    }
+    for path in OPEN {
+        assert_eq!(status(&pillion, "GET", path, &[]), 200, "{path}");
+    }
+    let details =
+        |headers: &[(&str, &str)]| Client::admin(pillion.admin).request("GET", "/readyz?verbose", headers, b"").text();
+    let told = details(&[]);
+    assert!(told.starts_with("ready\n") && !told.contains("actions: "), "{told}");
+    let (one, two) = ([("Authorization", "Bearer t0ken-one")], [("Authorization", "Bearer t0ken-two")]);
+    assert!(details(&one).contains("actions: "));
+    assert_eq!(status(&pillion, "POST", "/cache/purge", &one), 200);
+    std::fs::write(&file, "t0ken-two\n").expect("a file");
+    assert_eq!(status(&pillion, "POST", "/reload", &one), 200);
+    assert_eq!((status(&pillion, "GET", "/jobs", &one), status(&pillion, "POST", "/cache/purge", &two)), (401, 200));
+    assert!(!pillion.whole_log("TERM").contains("t0ken"));
+    let _ = std::fs::remove_file(&file);
+    // Where others reach it, nothing of the kind is served without one.
+    let mut setup = setup();
+    setup.admin_host = "0.0.0.0";
+    let pillion = setup.start().wait_until_ready();
+    for (method, path) in CHANGES {
+        assert_eq!(status(&pillion, method, path, &[]), 403, "{method} {path}");
+    }
+    assert_eq!(status(&pillion, "GET", "/metrics", &[]), 200);
+}
+
+/// Half requests and silence: they take no descriptors of clients, and keep no health check from being answered.
+fn whoever_only_holds_connections(engines: &Engines) {
+    let mut setup = Setup::before(engines.postgraphile).with_shop(1);
+    setup.descriptors = Some(1024);
+    let pillion = setup.config("clients: { head_timeout: 2s }\n").start().wait_until_ready();
+    let mut held: Vec<Client> = (0..900).map(|_| Client::admin(pillion.admin)).collect();
+    held.iter_mut().step_by(2).for_each(|client| client.send(b"GET /jobs HTTP/1.1\r\nHost: local"));
+    let began = Instant::now();
+    let answer = pillion.client().ask("{ productById(id: 1) { name } }");
+    assert_eq!((answer.status(), answer.text().contains("City bicycle")), (200, true), "{}", answer.text());
+    assert_eq!(pillion.admin("/healthz").0, 200);
+    assert_eq!(pillion.admin("/readyz").0, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"admin_connections\"}") > 800.0);
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", pillion.process.0.id())).expect("its files").count();
+    assert!(descriptors < 200, "{descriptors}");
+    // In time the rest is let go as well.
+    wait_until("the end of them all", || held.iter_mut().all(Client::is_closed));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

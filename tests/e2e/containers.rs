@@ -175,7 +175,7 @@ fn what_the_manifests_say_starts(engines: &Engines) {
     let _process = Process(process);
     let ask = |path: &str| {
         std::net::TcpStream::connect(("127.0.0.1", admin))
-            .is_ok_and(|_| Client::connect(admin).request("GET", path, &[], b"").status() == 200)
+            .is_ok_and(|_| Client::admin(admin).request("GET", path, &[], b"").status() == 200)
     };
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let path = sidecar[probe]["httpGet"]["path"].as_str().expect("a path");

@@ -303,7 +303,7 @@ fn calls(handlers: &Scripted, path: &str) -> usize {
 
 fn purge(pillion: &Pillion, query: &str) -> u16 {
     let path = format!("/cache/purge{query}");
-    Client::connect(pillion.admin).request("POST", &path, &[("Content-Length", "0")], b"").status()
+    Client::admin(pillion.admin).request("POST", &path, &[("Content-Length", "0")], b"").status()
 }
 
 fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {

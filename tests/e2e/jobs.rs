@@ -837,7 +837,7 @@ fn commands_and_the_metadata_api(engines: &Engines) {
         assert_eq!(listed(&[]).len(), 2);
         // The same over HTTP.
         let admin = |method: &str, path: &str| {
-            let answer = Client::connect(pillion.admin).request(method, path, &[], b"");
+            let answer = Client::admin(pillion.admin).request(method, path, &[], b"");
             (answer.status(), answer.json())
         };
         let (status, all) = admin("GET", "/jobs?status=completed&limit=5");

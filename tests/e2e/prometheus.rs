@@ -159,7 +159,7 @@ fn load(pillion: &Pillion) {
     let mut client = pillion.client();
     client.send(twice);
     client.answer();
-    Client::connect(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
+    Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
 }
 
 /// Of the counters and histograms that are shown without having counted anything yet, those that the load does not cause.

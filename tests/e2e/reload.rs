@@ -157,7 +157,7 @@ fn everything_that_can_be_wrong(engines: &Engines) {
         let (name, says) = (&case["name"], case["says"].as_str().expect("says"));
         write(case);
         if case["check_only"] != true {
-            let reloaded = Client::connect(pillion.admin).request("POST", "/reload", &[], b"");
+            let reloaded = Client::admin(pillion.admin).request("POST", "/reload", &[], b"");
             assert!(reloaded.status() == 422 && reloaded.text().contains(says), "{name}: {}", reloaded.text());
         }
         let checked = Command::new(env!("CARGO_BIN_EXE_pillion"))
@@ -172,7 +172,7 @@ fn everything_that_can_be_wrong(engines: &Engines) {
         assert_eq!(answer, r#"{"data":{"act":{"a":1},"productById":{"name":"City bicycle"}}}"#, "{name}");
     }
     write(&Value::Null);
-    wait_until("the good one", || Client::connect(pillion.admin).request("POST", "/reload", &[], b"").status() == 200);
+    wait_until("the good one", || Client::admin(pillion.admin).request("POST", "/reload", &[], b"").status() == 200);
 }
 
 fn kubernetes_exchanges_a_link(engines: &Engines) {
@@ -205,7 +205,7 @@ fn whoever_asks_is_told(engines: &Engines) {
     let pillion = setup.start().wait_until_ready();
     let reload = || {
         let own = [("Content-Length", "0")];
-        let answer = Client::connect(pillion.admin).request("POST", "/reload", &own, b"");
+        let answer = Client::admin(pillion.admin).request("POST", "/reload", &own, b"");
         (answer.status(), answer.text())
     };
     folder.write("actions.yaml", &actions(handlers.port, "/two"));
@@ -277,7 +277,7 @@ fn nobody_notices(engines: &Engines) {
         for round in 0..20 {
             let before = answered.load(Ordering::Relaxed);
             folder.write("actions.yaml", &actions(handlers.port, if round % 2 == 0 { "/two" } else { "/one" }));
-            let answer = Client::connect(admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
+            let answer = Client::admin(admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
             assert_eq!(answer.status(), 200, "{}", answer.text());
             wait_until("some answers", || {
                 is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 20

@@ -250,7 +250,7 @@ fn what_is_inconsistent_is_left_out_if_it_may_be(engines: &Engines) {
     }
     // The same after a reload, which takes what has become right.
     let reload = || {
-        let answer = Client::connect(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
+        let answer = Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
         (answer.status(), answer.text())
     };
     assert_eq!(reload().0, 200);

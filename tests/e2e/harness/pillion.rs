@@ -33,6 +33,8 @@ pub struct Setup {
     pub ports: Option<(u16, u16)>,
     /// Does nobody read its log?
     pub log_is_unread: bool,
+    /// Where its admin listener is.
+    pub admin_host: &'static str,
 }
 
 impl Setup {
@@ -49,6 +51,7 @@ impl Setup {
             descriptors: None,
             ports: None,
             log_is_unread: false,
+            admin_host: "127.0.0.1",
         }
     }
 
@@ -121,7 +124,7 @@ impl Setup {
     fn command(&self, port: u16, admin: u16) -> (Command, Option<PathBuf>) {
         let mut command = self.program();
         command.arg("serve").arg(format!("--upstream={}", self.upstream));
-        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
+        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen={}:{admin}", self.admin_host));
         if let Some(metadata) = &self.metadata {
             command.arg("--metadata").arg(metadata);
         }
@@ -250,7 +253,7 @@ impl Pillion {
 
     /// GET on the admin listener: status and text.
     pub fn admin(&self, path: &str) -> (u16, String) {
-        let answer = Client::connect(self.admin).request("GET", path, &[], b"");
+        let answer = Client::admin(self.admin).request("GET", path, &[], b"");
         (answer.status(), answer.text())
     }
 
