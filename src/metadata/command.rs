@@ -1,5 +1,10 @@
 //! The commands of the metadata API: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Members};
@@ -92,31 +97,110 @@ pub fn type_of(request: &Value) -> &str {
     request["type"].as_str().unwrap_or_default()
 }
 
+/// Commands about actions.
+const OURS: [&str; 13] = [
+    "create_action",
+    "update_action",
+    "drop_action",
+    "create_action_permission",
+    "drop_action_permission",
+    "set_custom_types",
+    "export_metadata",
+    "replace_metadata",
+    "reload_metadata",
+    "clear_metadata",
+    "get_inconsistent_metadata",
+    "drop_inconsistent_metadata",
+    "test_webhook_transform",
+];
+
 /// The commands inside a request that is a bulk of them.
 fn bulk_of(request: &Value) -> &[Value] {
     let is_bulk = matches!(type_of(request), "bulk" | "bulk_atomic" | "bulk_keep_going");
     request["args"].as_array().filter(|_| is_bulk).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Is there anything in a request that is about actions? The depth of JSON bounds the recursion.
+/// Is there anything about actions in the text of a request? It is not read into a tree for that: whoever sends it may be
+/// nobody. What cannot be read is not.
 #[must_use]
-pub fn concerns_actions(request: &Value) -> bool {
-    const OURS: [&str; 13] = [
-        "create_action",
-        "update_action",
-        "drop_action",
-        "create_action_permission",
-        "drop_action_permission",
-        "set_custom_types",
-        "export_metadata",
-        "replace_metadata",
-        "reload_metadata",
-        "clear_metadata",
-        "get_inconsistent_metadata",
-        "drop_inconsistent_metadata",
-        "test_webhook_transform",
-    ];
-    OURS.contains(&type_of(request)) || bulk_of(request).iter().any(concerns_actions)
+pub fn concerns_actions(request: &str) -> bool {
+    concerns(request, BULKS_MAX)
+}
+
+/// Bulks within bulks that are followed; what is deeper is taken for something about actions.
+const BULKS_MAX: usize = 8;
+
+fn concerns(request: &str, depth_left: usize) -> bool {
+    let Ok(members) = serde_json::from_str::<Peeked<'_>>(request) else { return false };
+    match (members.kind.as_deref(), members.args) {
+        (Some("bulk" | "bulk_atomic" | "bulk_keep_going"), Some(args)) => {
+            let mut reader = serde_json::Deserializer::from_str(args.get());
+            depth_left == 0 || BulkOf(depth_left - 1).deserialize(&mut reader).unwrap_or_default()
+        }
+        (Some(kind), _) => OURS.contains(&kind),
+        (None, _) => false,
+    }
+}
+
+/// The two members that matter. As in a tree, the last of those with one name counts.
+#[derive(Default)]
+struct Peeked<'r> {
+    kind: Option<String>,
+    args: Option<&'r RawValue>,
+}
+
+impl<'r> Deserialize<'r> for Peeked<'r> {
+    fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'r> Visitor<'r> for Reader {
+            type Value = Peeked<'r>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a command")
+            }
+
+            fn visit_map<A: MapAccess<'r>>(self, mut map: A) -> Result<Peeked<'r>, A::Error> {
+                let mut members = Peeked::default();
+                while let Some(key) = map.next_key::<Cow<'r, str>>()? {
+                    let value: &'r RawValue = map.next_value()?;
+                    match key.as_ref() {
+                        "type" => members.kind = serde_json::from_str(value.get()).ok(),
+                        "args" => members.args = Some(value),
+                        _ => {}
+                    }
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// The commands of a bulk, one after the other, with so many bulks left.
+struct BulkOf(usize);
+
+impl<'r> DeserializeSeed<'r> for BulkOf {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'r>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'r> Visitor<'r> for BulkOf {
+    type Value = bool;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of commands")
+    }
+
+    fn visit_seq<A: SeqAccess<'r>>(self, mut commands: A) -> Result<bool, A::Error> {
+        let mut is_concerned = false;
+        while let Some(command) = commands.next_element::<&RawValue>()? {
+            is_concerned |= concerns(command.get(), self.0);
+        }
+        Ok(is_concerned)
+    }
 }
 
 /// Does the upstream's schema count for what a request does? The depth of JSON bounds the recursion.
@@ -124,7 +208,7 @@ pub fn concerns_actions(request: &Value) -> bool {
 pub fn is_about_types(request: &Value) -> bool {
     const OTHERS: [&str; 2] = ["export_metadata", "test_webhook_transform"];
     match bulk_of(request) {
-        [] => concerns_actions(request) && !OTHERS.contains(&type_of(request)),
+        [] => OURS.contains(&type_of(request)) && !OTHERS.contains(&type_of(request)),
         commands => commands.iter().any(is_about_types),
     }
 }
@@ -281,4 +365,34 @@ fn read_replace(args: &Value, version: Option<u64>) -> Result<Command, ApiError>
     let allows_inconsistent = is_wrapped && members.flag("allow_inconsistent_metadata", false)?;
     let tells_consistency = version == Some(2) || is_wrapped;
     Ok(Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::concerns_actions;
+
+    #[test]
+    fn what_is_about_actions() {
+        for text in [
+            r#"{"type":"create_action"}"#,
+            r#"{"args":[{"type":"run_sql"},{"type":"bulk","args":[{"type":"create\u005faction"}]}],"type":"bulk"}"#,
+            r#"{"type":"run_sql","type":"export_metadata"}"#,
+        ] {
+            assert!(concerns_actions(text), "{text}");
+        }
+        for text in [
+            r#"{"type":"run_sql","args":{"type":"create_action"}}"#,
+            r#"{"type":"export_metadata","type":"run_sql"}"#,
+            r#"{"type":"bulk","args":{"type":"create_action"}}"#,
+            r#"["create_action"]"#,
+            r#"{"type":["create_action"]}"#,
+            r#"{"type":"create_action""#,
+            "",
+        ] {
+            assert!(!concerns_actions(text), "{text}");
+        }
+        // As deep as anybody likes, and not followed all the way.
+        let deep = r#"{"type":"bulk","args":["#.repeat(10_000) + &"]}".repeat(10_000);
+        assert!(concerns_actions(&deep));
+    }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::COOKIE;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
@@ -86,6 +87,34 @@ impl From<ApiError> for Answer {
     }
 }
 
+/// The proof that an admin asks. Only [`authenticate`] makes one.
+#[derive(Debug)]
+pub struct Admin(());
+
+/// Who asks? `None` is somebody who is known, and no admin. A cookie is no credential here: browsers send it along with what
+/// pages of others make them send.
+///
+/// # Errors
+/// Why nobody is let in.
+pub async fn authenticate(world: &World, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
+    let configured = world.configured();
+    let mut headers = headers.clone();
+    headers.remove(COOKIE);
+    let client = &configured.handlers.here().general;
+    match configured.authenticator.authenticate(client, &headers, || None).await {
+        Ok(authenticated) => Ok((authenticated.session.role() == ADMIN_ROLE).then_some(Admin(()))),
+        Err(error) => {
+            Err(ApiError { status: error.status, path: "$".into(), ..ApiError::new(error.code, error.message) })
+        }
+    }
+}
+
+/// What is said to those who are no admins.
+#[must_use]
+pub fn not_an_admin() -> ApiError {
+    ApiError::new("access-denied", "restricted access : admin only")
+}
+
 /// The paths of Hasura's metadata API.
 pub const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
 
@@ -134,16 +163,14 @@ impl Api {
         Ok(Some(schema))
     }
 
-    /// The request in a body, if there is anything about actions in it.
+    /// The request in the body of an admin's, as a tree; [`command::concerns_actions`] says whether it is needed.
     #[must_use]
-    pub fn request_of(body: &[u8]) -> Option<Value> {
-        // What cannot be read is the engine's to refuse.
-        let request = serde_json::from_slice::<Value>(body).ok()?;
-        command::concerns_actions(&request).then_some(request)
+    pub fn request_of(_: &Admin, body: &str) -> Option<Value> {
+        serde_json::from_str(body).ok()
     }
 
-    /// Answers a request. What it has begun it ends, whether or not somebody still waits for the answer.
-    pub async fn answer(self: &Arc<Self>, world: &Arc<World>, request: Value, asked: Asked) -> Answer {
+    /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the answer.
+    pub async fn answer(self: &Arc<Self>, world: &Arc<World>, _: Admin, request: Value, asked: Asked) -> Answer {
         let (api, world) = (Arc::clone(self), Arc::clone(world));
         let answered = tokio::spawn(async move {
             let answer = match api.run(&world, &request, &asked).await {
@@ -158,7 +185,6 @@ impl Api {
     }
 
     async fn run(&self, world: &World, request: &Value, asked: &Asked) -> Result<Answer, Answer> {
-        check_admin(world, &asked.headers).await?;
         let _turn = self.turn.lock().await;
         let (document, place) = self.load().await?;
         let before = world.snapshot.load_full();
@@ -362,21 +388,6 @@ fn warn(warnings: &[Diagnostic]) {
     for warning in summed_up(warnings) {
         tracing::warn!("{warning}");
     }
-}
-
-async fn check_admin(world: &World, headers: &HeaderMap) -> Result<(), ApiError> {
-    let configured = world.configured();
-    let authenticated =
-        configured.authenticator.authenticate(&configured.handlers.here().general, headers, || None).await;
-    let authenticated = authenticated.map_err(|error| ApiError {
-        status: error.status,
-        path: "$".into(),
-        ..ApiError::new(error.code, error.message)
-    })?;
-    if authenticated.session.role() == ADMIN_ROLE {
-        return Ok(());
-    }
-    Err(ApiError::new("access-denied", "restricted access : admin only"))
 }
 
 /// A number that changes with the metadata: what Hasura calls its version.

@@ -33,6 +33,12 @@ impl Origins {
         patterns.collect::<Result<_, _>>().map(Self::Listed)
     }
 
+    /// Is this origin named, and not only one of all?
+    #[must_use]
+    pub fn names(&self, origin: &str) -> bool {
+        matches!(self, Self::Listed(_)) && self.allow(origin)
+    }
+
     /// May a page of this origin talk to us?
     #[must_use]
     pub fn allow(&self, origin: &str) -> bool {

@@ -1,14 +1,22 @@
 //! Requests to the metadata API: those about actions are answered here, all others are the engine's.
 
 use http::Method;
+use http::header::{self, HeaderMap, HeaderName};
 
+use super::answer::{self, Manner};
 use super::body::{self, BodyError};
 use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::{pass, turn_away};
 use super::visit::{Visit, send_json};
 use crate::client::decode::Encoding;
-use crate::metadata::{Api, PATHS};
+use crate::execute::Answer;
+use crate::metadata::command::concerns_actions;
+use crate::metadata::error::ApiError;
+use crate::metadata::{self, Api, PATHS};
+use crate::model::response::RequestError;
+use crate::protocol::http::ResponseType;
+use crate::protocol::origin::Origins;
 
 /// Is this a request to it?
 #[must_use]
@@ -17,13 +25,23 @@ pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
     gate.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
 }
 
-/// Answers it, or lets it pass.
+/// Answers it, or lets it pass. Where it comes from is looked at first, then who sends it, and only then is it read.
 ///
 /// # Errors
 /// When the connection to the client broke.
 pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
     let Some(api) = &gate.metadata else { return Ok(false) };
-    let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
+    let visit = Visit::of(gate, exchange);
+    let asked = visit.asked();
+    let configured = gate.world.configured();
+    if let Err(error) = check_sender(&asked.headers, &configured.settings.cors.origins) {
+        return refuse(exchange, ctx, &visit, error).await;
+    }
+    let admin = match metadata::authenticate(&gate.world, &asked.headers).await {
+        Ok(admin) => admin,
+        Err(error) => return refuse(exchange, ctx, &visit, error).await,
+    };
+    let bytes_max = configured.settings.metadata_body_size_max;
     let mut share = gate.budget.share();
     let read = async {
         let encoding = Encoding::of(&exchange.head().headers)?;
@@ -37,13 +55,133 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
     let (wire, decoded) = match read.await {
         Ok(read) => read,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
+        Err(BodyError::Refused(error)) if error.status == 413 => {
+            let message = format!("{} (metadata_api.max_body_size)", error.message);
+            return turn_away(gate, exchange, ctx, RequestError { message, ..error }).await;
+        }
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
     ctx.body_was_read = true;
-    let Some(request) = Api::request_of(decoded.as_deref().unwrap_or(&wire)) else {
+    // What cannot be read is the engine's to refuse.
+    let text = std::str::from_utf8(decoded.as_deref().unwrap_or(&wire)).unwrap_or_default();
+    if !concerns_actions(text) {
         return pass(gate, exchange, ctx, wire).await;
+    }
+    let answer = match admin {
+        None => metadata::not_an_admin().into(),
+        Some(admin) => match Api::request_of(&admin, text) {
+            None => return pass(gate, exchange, ctx, wire).await,
+            Some(request) => api.answer(&gate.world, admin, request, asked).await,
+        },
     };
-    let visit = Visit::of(gate, exchange);
-    let answer = api.answer(&gate.world, request, visit.asked()).await;
     send_json(exchange, ctx, &visit, "metadata", answer.status, answer.body).await
+}
+
+/// Refuses what is not read any further, and ends the connection.
+async fn refuse(
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    visit: &Visit,
+    error: ApiError,
+) -> pingora::Result<bool> {
+    ctx.kind = "metadata";
+    let refusal = metadata::Answer::from(error);
+    let manner = Manner { response_type: ResponseType::Json, closes: true, ..visit.manner() };
+    answer::write(exchange, Answer::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner).await?;
+    Ok(true)
+}
+
+/// Refuses what a page of another origin can have a browser send: anything that is not declared to be JSON, which takes a
+/// preflight, and what its headers say comes from elsewhere. Pages that `cors.domains` names are meant, a star is not.
+fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> {
+    let error =
+        |status, code: &str, message: &str| ApiError { status, path: "$".into(), ..ApiError::new(code, message) };
+    let text = |name: HeaderName| {
+        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+        values.collect::<Vec<_>>()
+    };
+    let media_types = text(header::CONTENT_TYPE);
+    let is_json = |media_type: &&str| {
+        media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    };
+    if media_types.len() != 1 || !media_types.iter().all(is_json) {
+        return Err(error(415, "unsupported-media-type", "the metadata API takes application/json only"));
+    }
+    let host = text(header::HOST);
+    let is_own = |origin: &&str| {
+        let name = origin.split_once("://").map(|(_, name)| name);
+        origins.names(origin) || name.is_some_and(|name| host.iter().all(|host| host.eq_ignore_ascii_case(name)))
+    };
+    let from = text(header::ORIGIN);
+    let is_named = !from.is_empty() && from.iter().all(|origin| origins.names(origin));
+    let sites = text(FETCH_SITE);
+    let is_own_site = sites.iter().all(|site| matches!(*site, "same-origin" | "none"));
+    if !from.iter().all(is_own) || !(is_own_site || is_named) {
+        let message = "the metadata API is not for pages of other origins, unless cors.domains names them";
+        return Err(error(403, "access-denied", message));
+    }
+    Ok(())
+}
+
+/// What a browser says about where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn pages_of_others() {
+        let any = Origins::Any;
+        let listed = Origins::parse(&["https://console.example".to_owned()]).expect("an origin");
+        let status = |origins: &Origins, headers: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in
+                [("host", "api.example:8000"), ("content-type", "application/json")].iter().chain(headers)
+            {
+                let name = HeaderName::from_static(name);
+                let value = HeaderValue::from_static(value);
+                if name == "content-type" && map.contains_key(&name) && value != "twice" {
+                    map.insert(name, value);
+                } else {
+                    map.append(name, value);
+                }
+            }
+            check_sender(&map, origins).err().map(|error| error.status)
+        };
+        for origins in [&any, &listed] {
+            for fine in [
+                &[][..],
+                &[("content-type", "Application/JSON; charset=utf-8")],
+                &[("origin", "http://api.example:8000"), ("sec-fetch-site", "same-origin")],
+                &[("sec-fetch-site", "none")],
+            ] {
+                assert_eq!(status(origins, fine), None, "{fine:?}");
+            }
+            for wrong in [
+                &[("content-type", "text/plain")][..],
+                &[("content-type", "application/x-www-form-urlencoded")],
+                &[("content-type", "application/jsonx")],
+                &[("content-type", "")],
+                &[("content-type", "twice")],
+            ] {
+                assert_eq!(status(origins, wrong), Some(415), "{wrong:?}");
+            }
+            for wrong in [
+                &[("origin", "https://evil.example")][..],
+                &[("origin", "null")],
+                &[("origin", "http://api.example")],
+                &[("origin", "http://api.example:8000"), ("sec-fetch-site", "cross-site")],
+                &[("sec-fetch-site", "same-site")],
+                &[("sec-fetch-site", "cross-site")],
+                &[("origin", "http://api.example:8000"), ("origin", "https://evil.example")],
+            ] {
+                assert_eq!(status(origins, wrong), Some(403), "{wrong:?}");
+            }
+        }
+        let console = [("origin", "https://console.example"), ("sec-fetch-site", "cross-site")];
+        assert_eq!((status(&listed, &console), status(&any, &console)), (None, Some(403)));
+    }
 }

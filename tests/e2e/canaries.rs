@@ -15,7 +15,8 @@ use super::harness::wait_until;
 use super::traces::Collector;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("secrets_come_out_nowhere", secrets_come_out_nowhere)];
+pub const TESTS: &[super::Test] =
+    &[("secrets_come_out_nowhere", secrets_come_out_nowhere), ("excerpts_show_no_secrets", excerpts_show_no_secrets)];
 
 /// As somebody might write it: as it is, and encoded.
 fn spellings(secret: &str) -> Vec<String> {
@@ -35,6 +36,7 @@ fn secrets_come_out_nowhere(engines: &Engines) {
             "HASURA_GRAPHQL_JWT_SECRET",
             json!({ "type": "HS256", "key": "c4nary-jwt-key-that-is-long-enough-for-it" }).to_string(),
         ),
+        ("PILLION_ADMIN_TOKEN", "c4nary-admin-token".to_owned()),
         ("PILLION_REDIS_URL", "redis://user:c4nary-redis@127.0.0.1:1/0".to_owned()),
         ("PILLION_DATABASE_URL", "postgres://user:c4nary-database@127.0.0.1:1/x".to_owned()),
         ("PILLION_HANDLERS_SIGNING_SECRETS", format!("whsec_{signing}")),
@@ -81,11 +83,17 @@ fn secrets_come_out_nowhere(engines: &Engines) {
     say(&mut socket, r#"{"type":"connection_init","payload":{"headers":{"x-hasura-admin-secret":"c4nary-socket"}}}"#);
     everything += &format!("{:?}", hear(&mut socket));
     // The call fails, is tried again or not, and is shown.
-    wait_until("the end of the call", || pillion.admin(&format!("/jobs/{id}")).1.contains("\"status\":\"error\""));
-    for path in ["/readyz?verbose", "/metrics", "/jobs", &format!("/jobs/{id}")] {
-        everything += &pillion.admin(path).1;
+    let token = ("Authorization", "Bearer c4nary-admin-token");
+    let as_operator = |method: &str, path: &str, token: (&str, &str)| {
+        Client::admin(pillion.admin).request(method, path, &[token], b"").text()
+    };
+    let call = format!("/jobs/{id}");
+    wait_until("the end of the call", || as_operator("GET", &call, token).contains("\"status\":\"error\""));
+    for path in ["/readyz?verbose", "/metrics", "/jobs", &call] {
+        everything += &as_operator("GET", path, token);
+        everything += &as_operator("GET", path, ("Authorization", "Bearer c4nary-wrong"));
     }
-    everything += &Client::connect(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"").text();
+    everything += &as_operator("POST", "/reload", token);
     everything += &serde_json::to_string(&collector.wait_for("0af7651916cd43dd8448eb211c80319c", "graphql"))
         .expect("JSON")
         .replace("c4nary-collector", "");
@@ -116,6 +124,7 @@ fn secrets_come_out_nowhere(engines: &Engines) {
     let secrets = [
         "c4nary-admin one",
         "c4nary-admin-two",
+        "c4nary-admin-token",
         "c4nary-jwt-key",
         "c4nary-redis",
         "c4nary-database",
@@ -138,4 +147,104 @@ fn secrets_come_out_nowhere(engines: &Engines) {
         }
     }
     assert!(everything.len() > 10_000, "{}", everything.len());
+}
+
+/// What is wrong with a file is shown with the line that it is about, and without the secrets in it.
+fn excerpts_show_no_secrets(engines: &Engines) {
+    let folder = std::env::temp_dir().join(format!("pillion-e2e-excerpts-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    write("actions.graphql", "type Query { act: Int }\n");
+    let actions = |definition: &str| format!("actions:\n  - name: act\n    definition:\n{definition}");
+    let fine = actions("      handler: 'http://127.0.0.1:1/'\n");
+    // Each with a secret in or near the line that a diagnostic is about.
+    let cases = [
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      forward_client_headers: true\n      headers:\n        - { name: X-Api-Key, value: c4nary-live }\n",
+            ),
+        ),
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      headers: [{ name: A, value: \"Bearer c4nary-live {{MISSING}}\" }]\n",
+            ),
+        ),
+        ("actions.yaml", actions("      handler: 'http://user:c4nary-live@127.0.0.1:1/{{MISSING}}'\n")),
+        ("actions.yaml", actions("      handler: 'ftp://user:c4nary-live@127.0.0.1:1/'\n")),
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      headers: [{ name: 'a b', value: c4nary-live }, { name: A, value: c4nary-live, typo: 1 }]\n",
+            ),
+        ),
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      headers: [{ name: A, value: c4nary-live, value: c4nary-live }]\n",
+            ),
+        ),
+        (
+            "actions.yaml",
+            actions("      handler: 'http://127.0.0.1:1/'\n      headers: [{ name: A, value: \"c4nary-live }]\n"),
+        ),
+        (
+            "actions.yaml",
+            actions("      handler: 'http://127.0.0.1:1/'\n      headers: [{ name: A, value: c4nary-live\n"),
+        ),
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      request_transform: { version: 2, template_engine: Kriti, typo: 1, request_headers: { add_headers: { X-A: c4nary-live, 'a b': x } } }\n",
+            ),
+        ),
+        (
+            "actions.yaml",
+            actions(
+                "      handler: 'http://127.0.0.1:1/'\n      request_transform: { version: 2, template_engine: Kriti, body: { action: transform, template: '{\"apiKey\": \"c4nary-live\", \"b\": {{ nope( }}' } }\n",
+            ),
+        ),
+        ("pillion.yaml", "auth: { admin_secret: c4nary-live, typo: 1 }\n".into()),
+        ("pillion.yaml", "auth: { admin_secret: [c4nary-live] }\n".into()),
+        ("pillion.yaml", "auth: { admin_secrets: \"[c4nary-live\" }\n".into()),
+        ("pillion.yaml", "auth: { jwt_secret: '{\"type\":\"HS256\",\"key\":\"c4nary-live\"}' }\n".into()),
+        ("pillion.yaml", "auth:\n  admin_secret: \"c4nary-live\n  typo: c4nary-live\n".into()),
+        ("pillion.yaml", "auth:\n  admin_secret: c4nary-live: c4nary-live\n".into()),
+        ("pillion.yaml", "handlers: { signing_secrets: c4nary-live, typo: 1 } # was c4nary-live\n".into()),
+        ("pillion.yaml", "redis: { url: 'redis://user:c4nary-live@127.0.0.1/', typo: 1 }\n".into()),
+        ("pillion.yaml", "database: { url: 'postgres://user:c4nary-live@127.0.0.1/x', typo: 1 }\n".into()),
+        ("pillion.yaml", "async: { store: 'c4nary-live' }\n".into()),
+        ("pillion.yaml", "telemetry: { otlp_headers: 'c4nary-live', typo: 1 }\n".into()),
+        ("pillion.yaml", "admin: { token: 'c4nary live', typo: 1 }\n".into()),
+        ("pillion.yaml", "upstream: { url: 'http://user:c4nary-live@127.0.0.1:1' }\n".into()),
+    ];
+    write("actions.yaml", &fine);
+    write("pillion.yaml", "limits: { depth: 20 }\n");
+    let (metadata, config) = (folder.display().to_string(), folder.join("pillion.yaml").display().to_string());
+    let mut setup = Setup::before(engines.postgraphile).env("PILLION_WATCH_FILES", "false");
+    setup.metadata = Some(folder.clone());
+    let pillion = setup.flag("--config").flag(&config).start().wait_until_ready();
+    let is_said = |said: &str, what: &str| {
+        let said = said.replace("c4nary live", "c4nary-live");
+        assert!(!said.contains("c4nary"), "{what}:\n{said}");
+    };
+    for (name, text) in &cases {
+        write("actions.yaml", &fine);
+        write("pillion.yaml", "limits: { depth: 20 }\n");
+        write(name, text);
+        let checked = Command::new(env!("CARGO_BIN_EXE_pillion"))
+            .args(["check", "--metadata", &metadata, "--config", &config, "--handlers"])
+            .output()
+            .expect("pillion check");
+        let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+        assert!(said.contains("warning: ") || said.contains("error: "), "{text}\n{said}");
+        is_said(&said, text);
+        let reloaded = Client::admin(pillion.admin).request("POST", "/reload", &[], b"").text();
+        is_said(&reloaded, text);
+        is_said(&pillion.admin("/readyz?verbose").1, text);
+    }
+    is_said(&pillion.whole_log("TERM"), "the log");
+    let _ = std::fs::remove_dir_all(&folder);
 }

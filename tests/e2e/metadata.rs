@@ -25,6 +25,7 @@ pub const TESTS: &[super::Test] = &[
     ("what_is_accepted_as_inconsistent_stays_left_out", what_is_accepted_as_inconsistent_stays_left_out),
     ("inconsistent_objects_of_both_are_one_list", inconsistent_objects_of_both_are_one_list),
     ("replicas_serve_what_each_can", replicas_serve_what_each_can),
+    ("strangers_cost_nothing", strangers_cost_nothing),
 ];
 
 const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");
@@ -500,7 +501,7 @@ fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
     wait_until("a reload", || pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 1.0);
     let reload = |pillion: &Pillion| {
         let own = [("Content-Length", "0")];
-        super::harness::client::Client::connect(pillion.admin).request("POST", "/reload", &own, b"").status()
+        super::harness::client::Client::admin(pillion.admin).request("POST", "/reload", &own, b"").status()
     };
     assert_eq!(reload(&pillion), 200);
     fine(&pillion);
@@ -584,4 +585,38 @@ fn replicas_serve_what_each_can(engines: &Engines) {
     // A replica that starts later, and one that loads its configuration anew, are no worse.
     let third = start("SOMETHING_ELSE");
     assert_eq!(ask(&third, "{ fine }"), json!({ "data": { "fine": 7 } }));
+}
+
+/// What was 560 MiB: ten million bytes of keys from somebody unknown, and from a role that may not.
+fn strangers_cost_nothing(engines: &Engines) {
+    let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pillion.process.0.id())).expect("its status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    };
+    let members: Vec<String> = (0..400_000).map(|number| format!("\"{number:x}\":[1]")).collect();
+    let large = format!("{{\"type\":\"run_sql\",\"args\":{{{}}}}}", members.join(","));
+    let before = memory();
+    let json = ("Content-Type", "application/json");
+    for (headers, wanted) in [
+        (vec![json], 401),
+        (vec![json, ("X-Hasura-Admin-Secret", "wrong")], 401),
+        // It is longer than what is taken even of an admin, and known to be so at once.
+        (vec![json, SECRET, ("X-Hasura-Role", "user")], 413),
+        (vec![json, SECRET], 413),
+    ] {
+        let mut client = pillion.client();
+        client.stream().get_mut().set_write_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+        assert_eq!(client.request("POST", "/v1/metadata", &headers, large.as_bytes()).status(), wanted, "{headers:?}");
+    }
+    assert!(memory() < before + 40, "{before} → {} MiB", memory());
+    // What fits, from a role that may not, is looked through without being made into anything.
+    let before = memory();
+    let fits = large.get(..3_500_000).unwrap_or_default();
+    let fits = format!("{}}}}}", fits.get(..fits.rfind(',').unwrap_or_default()).unwrap_or_default());
+    let headers = [json, SECRET, ("X-Hasura-Role", "user")];
+    let answer = pillion.client().request("POST", "/v1/metadata", &headers, fits.as_bytes());
+    assert_eq!(answer.status(), 404, "the engine has no such API: {}", answer.text());
+    assert!(memory() < before + 40, "{before} → {} MiB", memory());
 }
