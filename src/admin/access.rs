@@ -1,10 +1,11 @@
 //! Who may use the admin listener: by which name it is called, from which page, and with which token.
 
+use std::net::IpAddr;
+
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
-use std::net::IpAddr;
 
 use crate::config::settings::AdminListener;
 use crate::model::secret::Secret;

@@ -55,8 +55,8 @@ pub fn serve(
         tracing::info!("auth.open is true: every client is admin and may call every action in any role");
     } else if loaded.settings.auth.is_open() {
         tracing::warn!(
-            "neither an admin secret nor a JWT secret is set, so every client is admin and may call every action in any role; \
-             set HASURA_GRAPHQL_ADMIN_SECRET, or say that this is meant with auth.open: true (PILLION_AUTH_OPEN)"
+            "neither an admin secret nor a JWT secret is set: every client may call every action in any role; set \
+             HASURA_GRAPHQL_ADMIN_SECRET, or say that this is meant with auth.open: true (PILLION_AUTH_OPEN)"
         );
     }
     if loaded.settings.auth.unauthorized_variables {

@@ -218,7 +218,7 @@ mod tests {
             ),
             ("auth: { admin_secret: \"sk_1: x\", typo: 1 }", "auth: { admin_secret: ***, typo: 1 }"),
             ("auth:\r\n  admin_secret: 'ä sk_1'\r\n  typo: ü", "auth:\n  admin_secret: ***\n  typo: ü"),
-            ("a:\n  admin_secret: |\n    sk_1\n    sk_2\nb: 1", "a:\n  admin_secret: ***\n***\n***\nb: 1"),
+            ("a:\n  admin_secret: |\n    sk_1\n    sk_2\nb: 1", "a:\n  admin_secret: ***\n    ***\n***\nb: 1"),
             (
                 "a:\n  password:\n    - sk_1\n    - [sk_2, x]\nb: 1",
                 "a:\n  password:\n    - ***\n    - [***, ***]\nb: 1",
