@@ -162,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("cors.enabled", None, &["PILLION_CORS_ENABLED", "HASURA_GRAPHQL_DISABLE_CORS"], Kind::Bool, Some("true"),
         "Send CORS headers of our own. HASURA_GRAPHQL_DISABLE_CORS says the opposite; cookies are not read from WebSockets\nthen, as in Hasura. The upstream's own headers pass in any case."),
     setting("cors.domains", None, &["PILLION_CORS_DOMAINS", "HASURA_GRAPHQL_CORS_DOMAIN"], Kind::Texts, Some("*"),
-        "Origins whose pages may open WebSockets and read responses of ours, such as https://*.shop.example; browsers let any\npage open a socket, with the user's cookies. If it is given, Pillion also answers preflights that the upstream\ndoes not, and adds the headers to the upstream's responses that have none."),
+        "Origins whose pages may open WebSockets and read responses of ours, such as https://*.shop.example; browsers let any\npage open a socket, with the user's cookies. If it is given, Pillion also answers preflights that the upstream\ndoes not, and adds the headers to the upstream's responses that have none. With *, pages\nread without credentials, and sockets of other origins have no cookies."),
     setting("compression.enabled", None, &["PILLION_COMPRESSION_ENABLED"], Kind::Bool, Some("true"),
         "Compress responses of ours for clients that ask for it (zstd, gzip, br). What passes is as the upstream sends it."),
     setting("compression.min_size", None, &["PILLION_COMPRESSION_MIN_SIZE"], Kind::Bytes, Some("1KiB"),

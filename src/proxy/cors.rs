@@ -5,11 +5,12 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
-    HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+    HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, request};
 
 use crate::config::settings::Cors;
+use crate::protocol::origin::Origins;
 
 /// How long a browser may keep the response to a preflight, in seconds: 20 days, as in Hasura. Browsers have lower limits.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("1728000");
@@ -24,12 +25,34 @@ pub fn allows(cors: &Cors, request: &HeaderMap) -> bool {
     request.get_all(ORIGIN).iter().all(allows)
 }
 
+/// May the page that opens a WebSocket use its visitor's cookies? Browsers send them along with the handshake of any page, so
+/// only Pillion's own origin and those that are named may.
+#[must_use]
+pub fn may_use_cookies(cors: &Cors, request: &HeaderMap) -> bool {
+    let may =
+        |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| is_own_or_named(&cors.origins, request, origin));
+    cors.enabled && request.get_all(ORIGIN).iter().all(may)
+}
+
+/// Is this the origin that the request goes to, or one that is named?
+#[must_use]
+pub fn is_own_or_named(origins: &Origins, request: &HeaderMap, origin: &str) -> bool {
+    let is_own = |name: &str| {
+        let mut hosts = request.get_all(HOST).iter().peekable();
+        hosts.peek().is_some() && hosts.all(|host| host.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
+    };
+    origins.names(origin) || origin.split_once("://").is_some_and(|(_, name)| is_own(name))
+}
+
 /// The headers that let the page that has sent the request read a response of ours; none if it may not.
 #[must_use]
 pub fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
     let Some(origin) = request.get(ORIGIN) else { return HeaderMap::new() };
     let mut headers = HeaderMap::new();
-    if cors.enabled && allows(cors, request) {
+    if cors.enabled && cors.origins == Origins::Any {
+        // Without credentials: nobody has said that every page may act as its visitor.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else if cors.enabled && allows(cors, request) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(VARY, HeaderValue::from_static("Origin"));
@@ -88,7 +111,6 @@ pub fn headers_of(response: &HeaderMap) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::origin::Origins;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -126,6 +148,25 @@ mod tests {
         }
         assert!(response_headers(&cors(false, false), &shop).is_empty());
         assert_eq!(response_headers(&cors(true, false), &shop).len(), 3);
+    }
+
+    #[test]
+    fn a_star_comes_without_credentials() {
+        let any = Cors { enabled: true, origins: Origins::Any, completes_upstream: true };
+        let shop = headers(&[("host", "api.example"), ("origin", "https://shop.example")]);
+        let added = response_headers(&any, &shop);
+        assert_eq!(
+            (added.len(), added.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(HeaderValue::as_bytes)),
+            (1, Some(&b"*"[..]))
+        );
+        assert!(!may_use_cookies(&any, &shop) && may_use_cookies(&cors(true, false), &shop));
+        let own = headers(&[("host", "api.example"), ("origin", "https://api.example")]);
+        assert!(may_use_cookies(&any, &own) && may_use_cookies(&any, &HeaderMap::new()));
+        for other in ["null", "https://api.example.evil", "https://api.example:81", "api.example"] {
+            let other = headers(&[("host", "api.example"), ("origin", other)]);
+            assert!(!may_use_cookies(&any, &other), "{other:?}");
+        }
+        assert!(!may_use_cookies(&cors(false, false), &own));
     }
 
     #[test]

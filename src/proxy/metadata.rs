@@ -5,6 +5,7 @@ use http::header::{self, HeaderMap, HeaderName};
 
 use super::answer::{self, Manner};
 use super::body::{self, BodyError};
+use super::cors::is_own_or_named;
 use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::{pass, turn_away};
@@ -107,16 +108,11 @@ fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> 
     if media_types.len() != 1 || !media_types.iter().all(is_json) {
         return Err(error(415, "unsupported-media-type", "the metadata API takes application/json only"));
     }
-    let host = text(header::HOST);
-    let is_own = |origin: &&str| {
-        let name = origin.split_once("://").map(|(_, name)| name);
-        origins.names(origin) || name.is_some_and(|name| host.iter().all(|host| host.eq_ignore_ascii_case(name)))
-    };
     let from = text(header::ORIGIN);
     let is_named = !from.is_empty() && from.iter().all(|origin| origins.names(origin));
     let sites = text(FETCH_SITE);
     let is_own_site = sites.iter().all(|site| matches!(*site, "same-origin" | "none"));
-    if !from.iter().all(is_own) || !(is_own_site || is_named) {
+    if !from.iter().all(|origin| is_own_or_named(origins, headers, origin)) || !(is_own_site || is_named) {
         let message = "the metadata API is not for pages of other origins, unless cors.domains names them";
         return Err(error(403, "access-denied", message));
     }

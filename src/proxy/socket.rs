@@ -57,8 +57,8 @@ pub async fn serve(
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
     let mut asked = visit.asked();
-    if !cors.enabled {
-        // Hasura's rule: any page can open a socket, and without CORS nobody says which one may use the user's cookies.
+    if !cors::may_use_cookies(cors, &asked.headers) {
+        // Any page can open a socket; without CORS, Hasura's rule, and with a star nobody says which one may use the user's.
         asked.headers.remove(header::COOKIE);
     }
     let visitor = Visitor {

@@ -38,6 +38,7 @@ pub const TESTS: &[super::Test] = &[
     ("whoever_does_not_read_is_let_go", whoever_does_not_read_is_let_go),
     ("whoever_is_not_there_any_more_is_let_go", whoever_is_not_there_any_more_is_let_go),
     ("pages_of_other_origins", pages_of_other_origins),
+    ("cookies_of_pages", cookies_of_pages),
 ];
 
 fn setup(engine: u16, handlers: &Scripted) -> Setup {
@@ -317,6 +318,26 @@ fn headers_of_a_socket_are_checked(_: &Engines) {
     assert_eq!(part.header("x-hasura-admin-secret"), Some("s3cret"));
     let odd = part.headers.iter().find(|(name, _)| name.contains("hasura_") || name.contains("x_hasura"));
     assert_eq!(odd, None);
+}
+
+/// Under cors.domains: ["*"], a page of another origin opens a socket without its visitor's cookies.
+fn cookies_of_pages(engines: &Engines) {
+    // An admin's.
+    const COOKIE: &str = "session=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJodHRwczovL2hhc3VyYS5pby9qd3QvY2xhaW1zIjp7IngtaGFzdXJhLWRlZmF1bHQtcm9sZSI6ImFkbWluIiwieC1oYXN1cmEtYWxsb3dlZC1yb2xlcyI6WyJhZG1pbiJdfX0.HZAq65SI_Ge3EdH5BPLgVbocQenIa8lUHqtP5c17DaE";
+    let handlers = Scripted::start();
+    let rule =
+        r#"{"type":"HS256","key":"0123456789abcdef0123456789abcdef","header":{"type":"Cookie","name":"session"}}"#;
+    let setup = setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
+    let pillion = setup.env("HASURA_GRAPHQL_JWT_SECRET", rule).start().wait_until_ready();
+    let is_known = |headers: &[(&'static str, &str)]| {
+        let mut socket = open(&pillion, MODERN, &[headers, &[("Cookie", COOKIE), ("Host", "api.example")]].concat());
+        say(&mut socket, r#"{"type":"connection_init"}"#);
+        hear(&mut socket).is_ok_and(|told| told["type"] == json!("connection_ack"))
+    };
+    assert!(is_known(&[]) && is_known(&[("Origin", "https://api.example")]));
+    for page in ["https://evil.example", "null", "https://api.example:81"] {
+        assert!(!is_known(&[("Origin", page)]), "{page}");
+    }
 }
 
 fn an_engine_whose_socket_ends(_: &Engines) {
