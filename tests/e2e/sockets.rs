@@ -328,7 +328,8 @@ fn cookies_of_pages(engines: &Engines) {
     let rule =
         r#"{"type":"HS256","key":"0123456789abcdef0123456789abcdef","header":{"type":"Cookie","name":"session"}}"#;
     let setup = setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
-    let pillion = setup.env("HASURA_GRAPHQL_JWT_SECRET", rule).start().wait_until_ready();
+    let setup = setup.env("HASURA_GRAPHQL_JWT_SECRET", rule).config("dialect: hasura\n");
+    let pillion = setup.start().wait_until_ready();
     let is_known = |headers: &[(&'static str, &str)]| {
         let mut socket = open(&pillion, MODERN, &[headers, &[("Cookie", COOKIE), ("Host", "api.example")]].concat());
         say(&mut socket, r#"{"type":"connection_init"}"#);
