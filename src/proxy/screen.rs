@@ -448,8 +448,8 @@ pub(super) async fn pass(
     let head = exchange.head();
     // What is in the URL may name another document.
     let is_plain = !head.headers.contains_key(http::header::CONTENT_ENCODING) && head.uri.query().is_none();
-    let (is_graphql, text, configured) = (ctx.is_graphql, body.clone(), gate.world.configured());
-    let only_reads = move || is_plain && is_graphql && body_only_reads(&text, &configured.settings.limits);
+    let (is_graphql, text) = (ctx.is_graphql, body.clone());
+    let only_reads = || is_plain && is_graphql && body_only_reads(&text, &gate.world.configured().settings.limits);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
     let forwarded = Box::pin(forward(gate, exchange, ctx.is_graphql, body, Repeat::IfItReads(&only_reads))).await;
     finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Response, StatusCode, Uri};
@@ -276,10 +277,11 @@ impl Engine {
     }
 
     async fn exchange_plainly(&self, plain: &Pool, uri: &Uri, question: &Question<'_>) -> Result<EngineReply, Fault> {
+        let (authority, target) = authority_and_target(uri);
         let request = message::Request {
             method: &Method::POST,
-            authority: uri.authority().map_or("", Authority::as_str),
-            target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            authority,
+            target,
             headers: &self.headers(question),
             body: &question.body,
             may_repeat: question.may_repeat,
@@ -327,10 +329,11 @@ impl Engine {
                 let answer = client::send(here, &Method::POST, uri, headers, body.clone(), may_repeat).await?;
                 return Ok(Forwarded::General(answer));
             };
+            let (authority, target) = authority_and_target(address);
             let request = message::Request {
                 method: &Method::POST,
-                authority: address.authority().map_or("", Authority::as_str),
-                target: address.path_and_query().map_or("/", PathAndQuery::as_str),
+                authority,
+                target,
                 headers,
                 body,
                 may_repeat,
@@ -339,8 +342,7 @@ impl Engine {
             };
             plain.here().stream(request).await.map(Forwarded::Plain)
         };
-        let answer = tokio::time::timeout(self.settings.timeout, answer).await;
-        answer.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
+        self.in_time(answer).await
     }
 
     /// Begins to send a client's POST whose body is still coming.
@@ -360,10 +362,11 @@ impl Engine {
             }
             return Ok(Upload::General(client::Upload::begin(self.clients.here(), address.clone(), headers)));
         };
+        let (authority, target) = authority_and_target(address);
         let request = message::Request {
             method: &Method::POST,
-            authority: address.authority().map_or("", Authority::as_str),
-            target: address.path_and_query().map_or("/", PathAndQuery::as_str),
+            authority,
+            target,
             headers,
             body: &NO_BODY,
             may_repeat: Repeat::Never,
@@ -377,9 +380,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, UpstreamError> {
-        let done = tokio::time::timeout(self.settings.timeout, work).await;
-        done.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0))
+    // No `async fn`: that would carry the room of `work` twice.
+    pub fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> impl Future<Output = Result<T, UpstreamError>> {
+        let done = tokio::time::timeout(self.settings.timeout, work);
+        done.map(|done| done.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0)))
     }
 
     /// Sends a GET and reads the whole answer, at most `bytes_max` bytes of its body.
@@ -396,10 +403,11 @@ impl Engine {
                 let body = client::read_body(body, bytes_max).await?;
                 return Ok(Fetched { status: head.status, headers: head.headers, body });
             };
+            let (authority, target) = authority_and_target(&uri);
             let request = message::Request {
                 method: &Method::GET,
-                authority: uri.authority().map_or("", Authority::as_str),
-                target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+                authority,
+                target,
                 headers,
                 body: &NO_BODY,
                 may_repeat: Repeat::Reads,
@@ -455,6 +463,11 @@ impl Engine {
 fn origin(settings: &Upstream) -> String {
     let scheme = if settings.is_tls { "https" } else { "http" };
     format!("{scheme}://{}/", settings.authority())
+}
+
+/// Where a request over a connection of our own goes, as its head says it.
+fn authority_and_target(uri: &Uri) -> (&str, &str) {
+    (uri.authority().map_or("", Authority::as_str), uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
 fn error_of(fault: Fault, max: usize) -> UpstreamError {
