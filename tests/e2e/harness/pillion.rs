@@ -269,6 +269,11 @@ impl Pillion {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_default()
     }
+
+    /// Waits until requests hold no memory: a response reaches its client before what it held is given back.
+    pub fn wait_until_nothing_is_held(&self) {
+        wait_until("that nothing is held", || self.metric("pillion_buffered_bytes") == 0.0);
+    }
 }
 
 impl Drop for Pillion {
