@@ -29,6 +29,8 @@ pub mod execute;
 #[cfg(feature = "server")]
 pub mod jobs;
 #[cfg(feature = "server")]
+pub mod memory;
+#[cfg(feature = "server")]
 pub mod metadata;
 #[cfg(feature = "server")]
 pub mod proxy;

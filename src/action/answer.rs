@@ -152,6 +152,9 @@ pub enum CallFault {
     /// Too much is going on.
     #[error("too many webhook calls at one time")]
     Busy,
+    /// The memory budget has no room for what the handler answers.
+    #[error("there is no memory for the handler's response now")]
+    NoRoom,
 }
 
 /// Bytes of a handler's error message that a client gets to see; the rest is cut off.

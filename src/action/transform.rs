@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -47,7 +48,7 @@ pub struct Outgoing {
     /// All headers.
     pub headers: HeaderMap,
     /// The body; none is empty.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// The variables of a request's templates.
@@ -147,7 +148,7 @@ pub fn preview(
     transform: &RequestTransform,
     lookup: &Lookup<'_>,
     untransformed: Outgoing,
-) -> Result<(String, HeaderMap, Vec<u8>), TransformError> {
+) -> Result<(String, HeaderMap, Bytes), TransformError> {
     let mut url = match &transform.url {
         Some(template) => lookup.text("url", template)?,
         None => untransformed.url.to_string(),
@@ -171,20 +172,20 @@ fn content(
     transform: &RequestTransform,
     lookup: &Lookup<'_>,
     mut headers: HeaderMap,
-    body: Vec<u8>,
-) -> Result<(HeaderMap, Vec<u8>), TransformError> {
+    body: Bytes,
+) -> Result<(HeaderMap, Bytes), TransformError> {
     let body = match &transform.body {
         BodyTransform::Keep => body,
         BodyTransform::Remove => {
             headers.remove(header::CONTENT_TYPE);
-            Vec::new()
+            Bytes::new()
         }
         BodyTransform::Json(template) => {
-            lookup.evaluate(template, Vec::new()).map_err(TransformError::of("body"))?.to_string().into_bytes()
+            lookup.evaluate(template, Vec::new()).map_err(TransformError::of("body"))?.to_string().into()
         }
         BodyTransform::Form(fields) => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            form(fields, |template| lookup.evaluate(template, Vec::new()))?.into_bytes()
+            form(fields, |template| lookup.evaluate(template, Vec::new()))?.into()
         }
     };
     for name in &transform.remove_headers {

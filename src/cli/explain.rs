@@ -74,6 +74,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
         operation_name: arguments.get_one::<String>("operation").map(|name| name.as_str().into()),
         variables,
         extensions: None,
+        excess: None,
     };
     let trace = TraceContext::read(&headers, 1);
     let caller = Caller { headers, for_handlers: None, address: None, request_id: "of-the-request".into() };
@@ -123,6 +124,7 @@ fn snapshot_for(world: &World, engine: Option<&EngineSchema>) -> Arc<Snapshot> {
 
 fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
     Envelope {
+        share: None,
         caller,
         trace,
         path: "/graphql",

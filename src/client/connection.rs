@@ -9,8 +9,9 @@ use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-use super::Fault;
 use super::message::{Framing, Head, parse_head};
+use super::{Fault, charge};
+use crate::memory::Share;
 use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
 /// Why there is no answer, as far as it decides whether to try again.
@@ -171,24 +172,31 @@ impl Connection {
         Ok(None)
     }
 
-    /// A whole body, at most `bytes_max` bytes.
+    /// A whole body, at most `bytes_max` bytes, charged to `share`.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn read_body(&mut self, framing: Framing, bytes_max: usize) -> Result<Bytes, Fault> {
+    pub async fn read_body(
+        &mut self,
+        framing: Framing,
+        bytes_max: usize,
+        share: Option<&Share>,
+    ) -> Result<Bytes, Fault> {
         match framing {
             Framing::Length(length) if length > bytes_max => Err(Fault::TooLarge),
             Framing::Length(length) => {
+                charge(share, length)?;
                 while self.buffer.len() < length {
                     self.read_more(length - self.buffer.len()).await?;
                 }
                 Ok(self.buffer.split_to(length).freeze())
             }
-            Framing::Chunked => self.read_chunks(bytes_max).await,
+            Framing::Chunked => self.read_chunks(bytes_max, share).await,
             Framing::UntilEnd => {
                 while self.buffer.len() <= bytes_max {
-                    if self.read_some(READ_BYTES).await? == 0 {
-                        return Ok(self.buffer.split().freeze());
+                    match self.read_some(READ_BYTES).await? {
+                        0 => return Ok(self.buffer.split().freeze()),
+                        read => charge(share, read)?,
                     }
                 }
                 Err(Fault::TooLarge)
@@ -197,7 +205,7 @@ impl Connection {
     }
 
     /// RFC 9112, section 7.1.
-    async fn read_chunks(&mut self, bytes_max: usize) -> Result<Bytes, Fault> {
+    async fn read_chunks(&mut self, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
         let mut body = BytesMut::new();
         loop {
             let size = self.read_chunk_size().await?;
@@ -209,6 +217,7 @@ impl Connection {
             if size > bytes_max.saturating_sub(body.len()) {
                 return Err(Fault::TooLarge);
             }
+            charge(share, size)?;
             while self.buffer.len() < size + 2 {
                 self.read_more(size + 2 - self.buffer.len()).await?;
             }

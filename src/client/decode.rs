@@ -1,6 +1,6 @@
 //! Compressed bodies, opened only to look into them, and never further than a limit.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -49,24 +49,34 @@ impl Encoding {
     /// # Errors
     /// 413 beyond the limit, 400 for what is not properly compressed.
     pub fn decode(self, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, RequestError> {
-        let decoded = match self {
-            Self::Identity => Ok(body.to_vec()),
-            // Several members after one another are one body.
-            Self::Gzip => read(flate2::read::MultiGzDecoder::new(body), bytes_max),
-            Self::Deflate => read(flate2::read::ZlibDecoder::new(body), bytes_max),
-            Self::Brotli => read(brotli::Decompressor::new(body, BUFFER_BYTES), bytes_max),
-            Self::Zstd => zstd::Decoder::new(body).and_then(|mut decoder| {
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-                read(decoder, bytes_max)
-            }),
-        };
-        let decoded =
-            decoded.map_err(|_| RequestError::new(400, "bad-request", "the body is not properly compressed"))?;
-        if decoded.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
-        Ok(decoded)
+        self.decode_within(body, bytes_max, &|_| Ok(()))
     }
+
+    /// The same as far as there is `room`, which is asked for before it is needed.
+    ///
+    /// # Errors
+    /// Those of `room` as well.
+    pub fn decode_within(self, body: &[u8], bytes_max: usize, room: RoomFor<'_>) -> Result<Vec<u8>, RequestError> {
+        match self {
+            Self::Identity => read(body, bytes_max, room),
+            // Several members after one another are one body.
+            Self::Gzip => read(flate2::read::MultiGzDecoder::new(body), bytes_max, room),
+            Self::Deflate => read(flate2::read::ZlibDecoder::new(body), bytes_max, room),
+            Self::Brotli => read(brotli::Decompressor::new(body, BUFFER_BYTES), bytes_max, room),
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::new(body).map_err(|_| malformed())?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| malformed())?;
+                read(decoder, bytes_max, room)
+            }
+        }
+    }
+}
+
+/// Whether there is room for so many bytes more.
+pub type RoomFor<'r> = &'r dyn Fn(usize) -> Result<(), RequestError>;
+
+fn malformed() -> RequestError {
+    RequestError::new(400, "bad-request", "the body is not properly compressed")
 }
 
 impl Encoding {
@@ -104,11 +114,23 @@ pub fn too_large(bytes_max: usize) -> RequestError {
     RequestError::new(413, "body-too-large", format!("the body is larger than {bytes_max} bytes"))
 }
 
-/// Reads one byte more than allowed, so that the caller sees that there is more.
-fn read(decoder: impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
+/// Reads in steps, each of which is as long as all before it.
+fn read(mut decoder: impl Read, bytes_max: usize, room: RoomFor<'_>) -> Result<Vec<u8>, RequestError> {
     let mut decoded = Vec::new();
-    decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded)?;
-    Ok(decoded)
+    let mut step = BUFFER_BYTES;
+    loop {
+        room(step)?;
+        decoded.reserve_exact(step);
+        let read = decoder.by_ref().take(step as u64).read_to_end(&mut decoded).map_err(|_| malformed())?;
+        if decoded.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if read < step {
+            return Ok(decoded);
+        }
+        // One byte more than allowed tells that there is more.
+        step = decoded.len().min(bytes_max + 1 - decoded.len()).max(1);
+    }
 }
 
 #[cfg(test)]

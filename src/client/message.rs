@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::Fault;
+use crate::memory::Share;
 use crate::model::repeat::Repeat;
 
 /// A request whose every part has been checked by its type.
@@ -26,6 +27,8 @@ pub struct Request<'r> {
     pub may_repeat: Repeat<'r>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
+    /// Whom they are charged to.
+    pub share: Option<&'r Share>,
 }
 
 /// A whole answer.
@@ -177,6 +180,7 @@ mod tests {
             body: &body,
             may_repeat: Repeat::Never,
             answer_bytes_max: 0,
+            share: None,
         };
         let wanted = "POST / HTTP/1.1\r\nhost: a:1\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\n";
         assert_eq!(String::from_utf8_lossy(&encode(&request)), wanted);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use reqwest::Response;
 use thread_local::ThreadLocal;
 
+use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
 
 /// Why no whole answer came.
@@ -26,6 +27,22 @@ pub enum Fault {
     Broken,
     /// More than is held.
     TooLarge,
+    /// More than the memory budget has room for.
+    NoRoom,
+}
+
+impl From<NoRoom> for Fault {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// Charges bytes of an answer to whoever waits for it, before they are held.
+///
+/// # Errors
+/// [`Fault::NoRoom`].
+pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), Fault> {
+    share.map_or(Ok(()), |share| share.grow(bytes)).map_err(Fault::from)
 }
 
 /// One client for each thread that asks for one. A connection lives on the thread that made it, and a request that had
@@ -62,9 +79,18 @@ impl<C: Clone + Send + Sync> PerThread<C> {
 ///
 /// # Errors
 /// [`Fault`], also when there is more of it than `bytes_max`.
-pub async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
+pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
+    read_body_within(response, bytes_max, None).await
+}
+
+/// The same, charged to `share`.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn read_body_within(mut response: Response, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
     let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+        charge(share, chunk.len())?;
         chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
     }
     Ok(chunks.finish())

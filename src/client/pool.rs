@@ -47,7 +47,7 @@ impl Pool {
     pub async fn exchange(&self, request: Request<'_>) -> Result<Answer, Fault> {
         let (head, mut connection) = self.send(&request).await?;
         let framing = framing(request.method, &head)?;
-        let body = connection.read_body(framing, request.answer_bytes_max).await?;
+        let body = connection.read_body(framing, request.answer_bytes_max, request.share).await?;
         if head.is_persistent && framing != Framing::UntilEnd {
             self.put(request.authority, connection);
         }
@@ -327,6 +327,7 @@ mod tests {
             body: &body,
             may_repeat: Repeat::of(may_repeat),
             answer_bytes_max: 10,
+            share: None,
         };
         let answer = pool.exchange(request).await?;
         Ok((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()))
@@ -334,7 +335,16 @@ mod tests {
 
     fn posted<'r>(authority: &'r str, headers: &'r HeaderMap, body: &'r Bytes) -> Request<'r> {
         let method = &Method::POST;
-        Request { method, authority, target: "/", headers, body, may_repeat: Repeat::Never, answer_bytes_max: 10 }
+        Request {
+            method,
+            authority,
+            target: "/",
+            headers,
+            body,
+            may_repeat: Repeat::Never,
+            answer_bytes_max: 10,
+            share: None,
+        }
     }
 
     /// The same in pieces.

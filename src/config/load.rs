@@ -102,8 +102,19 @@ fn read_values(
 ) -> (Option<Node>, Values) {
     let file = read_config_file(config_file, mistakes);
     let variables = setting_variables(|_| true, mistakes);
-    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), assumed, mistakes);
+    let container = container_memory_bytes().map(|bytes| bytes.to_string());
+    let mut assumed = assumed.to_vec();
+    assumed.extend(container.as_deref().map(|bytes| ("limits.memory_bytes", bytes)));
+    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &assumed, mistakes);
     (file, values)
+}
+
+/// What the container may use, if it has a limit: <https://docs.kernel.org/admin-guide/cgroup-v2.html>
+fn container_memory_bytes() -> Option<u64> {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+    // Without a limit the older form has a very large number.
+    limit.filter(|limit| (1..1 << 50).contains(limit))
 }
 
 /// Whoever reads a part of a file finds anew what is wrong with the whole.

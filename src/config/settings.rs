@@ -332,7 +332,10 @@ impl Settings {
                 tls_ca_file: values.text("handlers.tls_ca_file"),
                 use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
                 allow_link_local: values.bool("handlers.allow_link_local", mistakes),
-                cache_bytes_max: values.bytes("handlers.cache_bytes", mistakes),
+                cache_bytes_max: limits.cache_bytes_fitted(
+                    values.bytes("handlers.cache_bytes", mistakes),
+                    values.is_given("handlers.cache_bytes"),
+                ),
                 allow_private: values.bool("handlers.allow_private", mistakes),
                 allowed_hosts: read_allowed_hosts(values, mistakes),
                 identity: read_identity(values, mistakes),
@@ -802,7 +805,10 @@ fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
 
 fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
     let fixed = Limits::default();
-    Limits {
+    let bytes_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
+        if values.is_given(key) { values.bytes(key, mistakes) } else { otherwise }
+    };
+    let limits = Limits {
         body_bytes_max: values.bytes("limits.body_bytes", mistakes),
         document_bytes_max: values.bytes("limits.document_bytes", mistakes),
         tokens_max: values.count("limits.tokens", mistakes),
@@ -815,16 +821,21 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         calls_per_action_max: values.count("limits.calls_per_action", mistakes),
         concurrent_requests_max: values.count("limits.concurrent_requests", mistakes),
         connections_max: values.count("limits.connections", mistakes),
+        values_max: values.count("limits.max_values", mistakes),
+        decompression_ratio_max: values.count("limits.max_decompression_ratio", mistakes),
+        // Where nobody has chosen it, it may be known what the container may use.
         memory_bytes_max: values
-            .is_given("limits.memory_bytes")
-            .then(|| values.bytes("limits.memory_bytes", mistakes) as u64),
+            .text("limits.memory_bytes")
+            .map(|_| values.bytes("limits.memory_bytes", mistakes) as u64),
         batch_max: values.count("limits.batch", mistakes),
         json_depth_max: values.count("limits.json_depth", mistakes),
         handler_answer_bytes_max: values.bytes("limits.handler_answer_bytes", mistakes),
         engine_answer_bytes_max: values.bytes("limits.engine_answer_bytes", mistakes),
         list_elements_max: values.count("limits.list_elements", mistakes),
         relationship_keys_max: values.count("limits.relationship_keys", mistakes),
-        buffered_bytes_max: values.bytes("limits.buffered_bytes", mistakes),
+        buffered_bytes_max: bytes_or("limits.buffered_bytes", fixed.buffered_bytes_max, mistakes),
+        client_bytes_max: bytes_or("limits.max_client_bytes", fixed.client_bytes_max, mistakes),
+        connection_bytes_max: bytes_or("limits.max_connection_bytes", fixed.connection_bytes_max, mistakes),
         concurrent_calls_max: values.count("limits.concurrent_calls", mistakes),
         header_bytes_max: values.bytes("limits.header_bytes", mistakes),
         headers_max: values.count("limits.headers", mistakes),
@@ -839,5 +850,6 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         // These two bound our own recursion and our own answers; there is nothing to choose.
         recursion_max: fixed.recursion_max,
         errors_max: fixed.errors_max,
-    }
+    };
+    limits.fitted(|key| values.is_given(key))
 }

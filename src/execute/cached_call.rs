@@ -15,6 +15,7 @@ use crate::action::answer::{AnswerError, HandlerAnswer};
 use crate::action::headers;
 use crate::graphql::plan::Plan;
 use crate::guards::result_cache::{Found, Kept, Key, Lead};
+use crate::memory::Owner;
 use crate::model::action::OperationKind;
 use crate::model::guard::CacheRules;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -66,7 +67,8 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
     tokio::spawn(async move {
         let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
         let deadline = Instant::now() + allowed.action().timeout;
-        let envelope = Envelope::detached(&caller, &trace, &query, deadline);
+        let share = world.memory.empty(Owner::default());
+        let envelope = Envelope { share: Some(&share), ..Envelope::detached(&caller, &trace, &query, deadline) };
         let request = GraphqlRequest::of_document(document);
         let plan = Plan::empty(OperationKind::Query);
         let running = Running {
@@ -154,21 +156,22 @@ fn key(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> Key 
         .filter(|(name, _)| action.forwarded_query_params.iter().any(|known| *known == *name))
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
-    let input = sorted(&Value::Object(allowed.input().clone()));
+    let input = sorted_members(allowed.input());
     let transforms = format!("{:?}", (&action.request_transform, &action.response_transform));
     let handler = [action.handler.base_url.expose(), &transforms];
     Key::new(&action.name, &json!([session.role(), variables, input, headers, parameters, handler]))
 }
 
+fn sorted_members(members: &Map<String, Value>) -> Value {
+    let mut members: Vec<(&String, Value)> = members.iter().map(|(name, value)| (name, sorted(value))).collect();
+    members.sort_by_key(|(name, _)| *name);
+    Value::Object(members.into_iter().map(|(name, value)| (name.clone(), value)).collect())
+}
+
 /// The same object is the same, whatever the order of its members.
 fn sorted(value: &Value) -> Value {
     match value {
-        Value::Object(members) => {
-            let mut members: Vec<(&String, Value)> =
-                members.iter().map(|(name, value)| (name, sorted(value))).collect();
-            members.sort_by_key(|(name, _)| *name);
-            Value::Object(members.into_iter().map(|(name, value)| (name.clone(), value)).collect())
-        }
+        Value::Object(members) => sorted_members(members),
         Value::Array(items) => items.iter().map(sorted).collect(),
         other => other.clone(),
     }

@@ -1,9 +1,11 @@
 //! From planned calls to allowed ones: the proof that the session's role may make them, and their arguments.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::call_cost;
 use super::prepared::{CachedPlan, Prepared};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
@@ -22,17 +24,32 @@ use crate::session::Session;
 pub struct AllowedCall {
     /// Whom to call.
     action: Arc<Action>,
-    /// Its arguments, coerced.
-    input: Map<String, Value>,
+    /// What its handler is told.
+    input: Arc<Input>,
     /// What is selected of its answer.
     selected: Arc<Selected>,
+}
+
+/// The arguments of a call, shared by all calls of a document that are the same.
+#[derive(Debug, Default)]
+struct Input {
+    /// Coerced.
+    values: Map<String, Value>,
+    /// The payload that holds them, once one has been made.
+    payload: OnceLock<Bytes>,
+}
+
+impl From<Map<String, Value>> for Input {
+    fn from(values: Map<String, Value>) -> Self {
+        Self { values, payload: OnceLock::new() }
+    }
 }
 
 impl AllowedCall {
     /// A stored call. It was allowed before it was stored.
     #[must_use]
     pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
-        Self { action: Arc::clone(action), input, selected: Arc::default() }
+        Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
     }
 
     /// Whom to call.
@@ -44,7 +61,19 @@ impl AllowedCall {
     /// Its arguments, coerced.
     #[must_use]
     pub fn input(&self) -> &Map<String, Value> {
-        &self.input
+        &self.input.values
+    }
+
+    /// The payload with these arguments, which is made once.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn payload<E>(&self, make: impl FnOnce(&Map<String, Value>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+        if let Some(payload) = self.input.payload.get() {
+            return Ok(payload.clone());
+        }
+        let payload = Bytes::from(make(&self.input.values)?);
+        Ok(self.input.payload.get_or_init(|| payload).clone())
     }
 
     /// What is selected of its answer.
@@ -84,17 +113,26 @@ pub fn allow(
     let CachedPlan { plan, operation, .. } = plan;
     let located = |error: CoerceError| Refusal::of_value(snapshot.dialect, error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
-    let allow_one = |call: &PlannedCall| {
+    let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
+    let allow_one = |(index, call): (usize, &PlannedCall)| {
         // Validation has refused this already; the permission is checked again where the call is made possible.
         if !call.action.allows(session.role()) {
             return Err(Refusal::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
         }
-        let arguments = call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
         let definitions = match call.kind {
             CallKind::Result => result_arguments(),
             CallKind::Now | CallKind::Later => call.action.arguments.as_slice(),
         };
-        let input = coerce_argument_values(types, definitions, arguments, &variables).map_err(located)?;
+        let same = call_cost::same_before(plan, index).and_then(|same| inputs.get(same)).cloned();
+        let input = match same {
+            Some(same) => same,
+            None => {
+                let arguments = call_cost::arguments(call);
+                let values = coerce_argument_values(types, definitions, arguments, &variables).map_err(located)?;
+                Arc::new(Input::from(values))
+            }
+        };
+        inputs.push(Arc::clone(&input));
         let selected = call.selection.clone().unwrap_or_else(|| {
             let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
             let fields: Vec<_> = call.fields.iter().collect();
@@ -103,7 +141,7 @@ pub fn allow(
         });
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };
-    let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
+    let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
     let depth_max = snapshot.limits.introspection_depth_max;
     let compiled =
         plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, depth_max));

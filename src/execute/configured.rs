@@ -26,7 +26,7 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 20] = [
+const AT_START: [&str; 19] = [
     "listen",
     "admin_listen",
     "tls.",
@@ -40,7 +40,6 @@ const AT_START: [&str; 20] = [
     "database.",
     "redis.",
     "async.",
-    "limits.buffered_bytes",
     "limits.concurrent_calls",
     "log.format",
     "log.level",

@@ -24,6 +24,7 @@ use crate::upstream::{EngineReply, Question, UpstreamError};
 pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply, UpstreamError> {
     let may_repeat = Repeat::of(running.plan.kind == OperationKind::Query);
     let body = Bytes::from(body(running, part));
+    running.envelope.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
     send(running.world, running.snapshot, running.envelope, body, may_repeat).await
 }
 
@@ -64,6 +65,7 @@ pub async fn send(
         body,
         may_repeat,
         answer_bytes_max: snapshot.limits.engine_answer_bytes_max,
+        share: envelope.share,
         timeout: world.engine.settings().timeout.min(left),
     };
     let timer = world.metrics.upstream_part_seconds.start_timer();

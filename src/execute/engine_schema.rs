@@ -22,6 +22,7 @@ use crate::config::upstream_types::decide;
 use crate::graphql::client_schema::{ClientSchemaError, EngineSchema, build_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema::{self, RoleSchema};
+use crate::memory::Owner;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::repeat::Repeat;
 use crate::model::types::TypeKind;
@@ -93,6 +94,9 @@ impl Weighter<ContentHash, Arc<Learned>> for ByBytes {
 /// What a schema takes for each byte of the answer it was made from: 1.3 were measured with 2,000 types, and merging
 /// it with the actions of a few roles adds to that.
 const MEMORY_PER_BYTE: u64 = 2;
+
+/// What it takes while it is built, beside the answer itself.
+const BUILT_PER_BYTE: usize = 3;
 
 /// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
 const CALLERS_MAX: usize = 1_000;
@@ -420,6 +424,8 @@ async fn ask_in(
     asker: &Asker<'_>,
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+    // Whoever asks shares what comes of it with others, so it is nobody's.
+    let share = world.memory.empty(Owner::default());
     let question = Question {
         path: &asker.path,
         headers: &asker.headers,
@@ -427,12 +433,19 @@ async fn ask_in(
         body: question(edition),
         may_repeat: Repeat::Reads,
         answer_bytes_max: snapshot.limits.introspection_bytes_max,
+        share: Some(&share),
         timeout: asker.timeout,
     };
     let answer = world.engine.ask(question).await?.body;
+    share.grow(BUILT_PER_BYTE * answer.len()).map_err(|_| UpstreamError::NoRoom)?;
     let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone().into_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.
-    let built = tokio::task::spawn_blocking(move || snapshot.engine_schemas.build(&snapshot, &answer, &role)).await;
+    let build = move || {
+        let built = snapshot.engine_schemas.build(&snapshot, &answer, &role);
+        drop(share);
+        built
+    };
+    let built = tokio::task::spawn_blocking(build).await;
     built.map_err(|_| SchemaError::Ended)?
 }
 

@@ -77,6 +77,7 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
         body: Bytes::from_static(question.as_bytes()),
         may_repeat: Repeat::Reads,
         answer_bytes_max: ANSWER_BYTES_MAX,
+        share: None,
         timeout: world.configured().settings.upstream.timeout,
     };
     let reply = world.engine.ask(question).await?;

@@ -11,19 +11,37 @@ use crate::graphql::introspect::{self, Introspection, IntrospectionError};
 use crate::model::limits::Limits;
 use crate::upstream::introspect::document_text;
 
-/// Answers it as JSON text, in a place of its own: a large schema takes milliseconds.
+/// Answers it as JSON text, in a place of its own: a large schema takes milliseconds. How long the text is cannot be told
+/// from the request, so room is taken in steps, and the text begun anew in each: together they are a seventh of the last.
 ///
 /// # Errors
-/// [`IntrospectionError::TooLarge`].
+/// [`IntrospectionError::TooLarge`], also when there is no room for more.
 pub async fn run(running: &Running<'_>, introspection: &Arc<Introspection>) -> Result<String, IntrospectionError> {
     let Some(merged) = running.merged else { return Ok("null".into()) };
-    let (merged, introspection) = (Arc::clone(merged), Arc::clone(introspection));
-    let max = running.snapshot.limits.introspection_bytes_max;
-    let written =
-        tokio::task::spawn_blocking(move || introspect::execute(&merged.role_schema, &introspection, max)).await;
-    // It ends early only when the whole program does.
-    written.unwrap_or_else(|_| Ok("null".into()))
+    let limit = running.snapshot.limits.introspection_bytes_max;
+    let (mut max, mut charged) = (FIRST_BYTES_MAX.min(limit), 0);
+    loop {
+        running.envelope.charge(max - charged).map_err(|_| IntrospectionError::TooLarge { max: charged })?;
+        charged = max;
+        let (merged, introspection) = (Arc::clone(merged), Arc::clone(introspection));
+        let write = move || introspect::execute(&merged.role_schema, &introspection, max);
+        // It ends early only when the whole program does.
+        let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|_| Ok("null".into()));
+        match written {
+            Err(IntrospectionError::TooLarge { .. }) if max < limit => max = max.saturating_mul(STEP).min(limit),
+            written => {
+                running.envelope.release(max - written.as_ref().map_or(0, |json| json.len().min(max)));
+                return written;
+            }
+        }
+    }
 }
+
+/// Bytes of the shortest text that room is taken for.
+const FIRST_BYTES_MAX: usize = 128 * 1024;
+
+/// Each text may be so many times as long as the one before.
+const STEP: usize = 8;
 
 /// The result of the fullest introspection query, as JSON text.
 ///

@@ -1,6 +1,7 @@
 //! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
 
 mod cached_call;
+mod call_cost;
 pub mod calls;
 pub mod configured;
 pub mod defects;
@@ -34,12 +35,15 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, SemaphorePermit};
 
 use crate::auth::Authenticated;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::{Concern, EnginePart};
+use crate::memory::{NoRoom, Share};
 use crate::model::action::OperationKind;
+use crate::model::json::RawObject;
 use crate::model::repeat::Repeat;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
@@ -49,8 +53,9 @@ use crate::session::{Session, SessionError};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
+use calls::Allowed;
 use engine_schema::{Asker, MergedSchema};
-use prepared::{Prepared, PreparedOperation};
+use prepared::{CachedPlan, Prepared, PreparedOperation};
 use refusal::Refusal;
 use snapshot::Snapshot;
 use subscription::Watched;
@@ -80,6 +85,8 @@ pub struct Envelope<'e> {
     pub batch: Option<&'e str>,
     /// More headers for handlers: those of stored calls.
     pub handler_headers: HeaderMap,
+    /// What it holds of the memory budget.
+    pub share: Option<&'e Share>,
     /// Found out once, for all elements of a batch.
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
 }
@@ -100,7 +107,23 @@ impl<'e> Envelope<'e> {
             deadline,
             batch: None,
             handler_headers: HeaderMap::new(),
+            share: None,
             authenticated: OnceCell::new(),
+        }
+    }
+
+    /// Takes so many bytes more of the memory budget, for as long as the request lives.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.share.map_or(Ok(()), |share| share.grow(bytes))
+    }
+
+    /// Gives bytes back that were charged before.
+    pub fn release(&self, bytes: usize) {
+        if let Some(share) = self.share {
+            share.release(bytes);
         }
     }
 
@@ -307,6 +330,9 @@ async fn journey(
     ended(&mut clock, "authenticate", &phases.authenticate);
     let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
+    if let Some(excess) = request.excess {
+        return Err(excess.into());
+    }
     let operation = operation(envelope, prepared, request)?;
     let mut introspected = None;
     if operation.concern.introspection {
@@ -319,6 +345,8 @@ async fn journey(
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(snapshot, operation, &request.variables, merged.is_some())?;
     ended(&mut clock, "plan", &phases.plan);
+    let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
+    envelope.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
     let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan, variables };
     match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
@@ -326,12 +354,17 @@ async fn journey(
         Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),
         outcome => outcome?,
     }
-    let allowed = calls::allow(snapshot, session, prepared, &plan, &request.variables)?;
+    let allowed = allow(world, snapshot, session, prepared, &plan, request).await?;
+    envelope.release(cost.passing);
     ended(&mut clock, "validate", &phases.validate);
     let plan = &plan.plan;
     let running = run::Running { world, snapshot, envelope, session, request, plan, merged };
     let outcome = run::run(&running, &allowed).await;
     ended(&mut clock, "run", &phases.run);
+    // What has been written must not seem not to be.
+    if let (Err(no_room), OperationKind::Query) = (envelope.charge(run::bytes_of(&outcome)), plan.kind) {
+        return Err(no_room.into());
+    }
     let root_type = snapshot.roots.of(plan.kind);
     let may_be_null = |part: &EnginePart| engine_part::may_be_null(&running, part);
     let finished = respond::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
@@ -346,6 +379,36 @@ async fn journey(
     answer.role = Some(session.role().to_owned());
     answer.kind = if prepared.concern.action { "action" } else { "introspection" };
     Ok(Executed::Answer(answer))
+}
+
+/// Variables up to so many bytes are coerced where they arrive; more have a place of their own, because others wait here.
+const INLINE_COERCION_BYTES_MAX: usize = 64 * 1024;
+
+async fn allow(
+    world: &World,
+    snapshot: &Arc<Snapshot>,
+    session: &Session,
+    prepared: &Arc<Prepared>,
+    plan: &Arc<CachedPlan>,
+    request: &GraphqlRequest<'_>,
+) -> Result<Allowed, Refusal> {
+    if call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
+        return calls::allow(snapshot, session, prepared, plan, &request.variables);
+    }
+    // Only the number of threads is bounded by this; who waits here holds what has been charged already.
+    let _slot = world.planning_slots.acquire().await;
+    let wanted = |name: &str| plan.plan.own_variables.iter().any(|own| own == name);
+    let given = request.variables.0.iter().filter(|(name, _)| wanted(name));
+    let given: Vec<(String, Box<RawValue>)> =
+        given.map(|(name, raw)| (name.clone().into_owned(), (*raw).to_owned())).collect();
+    let (snapshot, session) = (Arc::clone(snapshot), session.clone());
+    let (prepared, plan) = (Arc::clone(prepared), Arc::clone(plan));
+    let allowed = tokio::task::spawn_blocking(move || {
+        let given = RawObject(given.iter().map(|(name, raw)| (name.as_str().into(), &**raw)).collect());
+        calls::allow(&snapshot, &session, &prepared, &plan, &given)
+    });
+    // It ends early only by a defect, or when the whole program does.
+    allowed.await.unwrap_or_else(|_| Err(Refusal::internal("the thread that coerced the variables has ended early")))
 }
 
 /// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the engine does not

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::World;
+use crate::memory::Bounds;
+use crate::model::limits::Limits;
 
 /// What is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +65,13 @@ impl Overload {
 
 /// Looks again and again. Never returns.
 pub async fn watch(world: &World) {
-    let limit = memory_limit();
     let descriptors = descriptors_max();
     let mut forgot: Option<Instant> = None;
     let mut last = 0;
     loop {
-        let limit = world.configured().settings.limits.memory_bytes_max.or(limit);
-        let memory = limit.map_or(0.0, |limit| part(resident_bytes(), limit));
+        let configured = world.configured();
+        world.memory.set_bounds(bounds(&configured.settings.limits));
+        let memory = configured.settings.limits.memory_bytes_max.map_or(0.0, |limit| part(resident_bytes(), limit));
         if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
             forgot = Some(Instant::now());
             world.results.purge(None);
@@ -94,6 +96,12 @@ pub async fn watch(world: &World) {
     }
 }
 
+/// The bounds of the memory budget. They follow the configuration when it is loaded anew.
+#[must_use]
+pub fn bounds(limits: &Limits) -> Bounds {
+    Bounds { all: limits.buffered_bytes_max, client: limits.client_bytes_max, connection: limits.connection_bytes_max }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "it is compared with a part")]
 fn part(used: u64, all: u64) -> f64 {
     used as f64 / all.max(1) as f64
@@ -106,14 +114,6 @@ fn resident_bytes() -> u64 {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
     pages * PAGE_BYTES
-}
-
-/// What the container may use, if it has a limit: <https://docs.kernel.org/admin-guide/cgroup-v2.html>
-fn memory_limit() -> Option<u64> {
-    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let limit = files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
-    // Without a limit the older form has a very large number.
-    limit.filter(|limit| *limit < 1 << 50)
 }
 
 fn open_descriptors() -> u64 {

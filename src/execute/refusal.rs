@@ -6,7 +6,9 @@ use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanError;
 use crate::graphql::validate::Unknown;
 use crate::graphql::value_error::CoerceError;
+use crate::memory::NoRoom;
 use crate::model::action::OperationKind;
+use crate::model::request::Excess;
 use crate::model::response::{Dialect, RequestError, location_at};
 use crate::protocol::http::HttpError;
 use crate::session::SessionError;
@@ -110,6 +112,18 @@ impl Refusal {
     }
 }
 
+impl From<Excess> for Refusal {
+    fn from(excess: Excess) -> Self {
+        Self::limit(excess.to_string())
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(no_room: NoRoom) -> Self {
+        Self::Request(no_room.into())
+    }
+}
+
 impl From<IntrospectionError> for Refusal {
     fn from(error: IntrospectionError) -> Self {
         Self::limit(error.to_string())
@@ -150,7 +164,11 @@ impl From<SessionError> for Refusal {
 /// A request that the engine could not be asked about.
 #[must_use]
 pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
-    let status = if *error == UpstreamError::TimedOut { 504 } else { 502 };
+    let status = match error {
+        UpstreamError::TimedOut => 504,
+        UpstreamError::NoRoom => 503,
+        _ => 502,
+    };
     let refusal = RequestError::new(status, code_of(error), error.to_string());
     if may_write && error.may_have_been_executed() { refusal.possibly_executed() } else { refusal }
 }
@@ -160,6 +178,7 @@ pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
 pub fn code_of(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::TimedOut => "upstream-timeout",
+        UpstreamError::NoRoom => "busy",
         _ => "upstream-error",
     }
 }

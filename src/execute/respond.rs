@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,9 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
     let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
     let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
     let body = error_body(errors.iter().map(AsRef::as_ref));
-    Answer { allow: (status == 405).then_some("POST"), ..Answer::new(status, body, code) }
+    // What is too much now may well be done in a moment.
+    let headers = if status == 503 { vec![(RETRY_AFTER, HeaderValue::from_static("1"))] } else { ClientHeaders::new() };
+    Answer { headers, allow: (status == 405).then_some("POST"), ..Answer::new(status, body, code) }
 }
 
 /// The answer to an element of a batch that only the engine has seen.

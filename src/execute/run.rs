@@ -53,6 +53,17 @@ pub enum StepOutcome {
 /// What came of a plan: the steps that ran, in order.
 pub type Outcome = Vec<(Step, StepOutcome)>;
 
+/// Bytes of what came of a plan: its response has as many.
+#[must_use]
+pub fn bytes_of(outcome: &Outcome) -> usize {
+    let bytes = |step: &StepOutcome| match step {
+        StepOutcome::Part(reply) => reply.as_ref().map_or(0, |reply| reply.body.len()),
+        StepOutcome::Call(call) => call.json.len(),
+        StepOutcome::Introspection(json) => json.as_ref().map_or(0, String::len),
+    };
+    outcome.iter().map(|(_, step)| bytes(step)).sum()
+}
+
 /// Carries out the plan.
 pub async fn run(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     if running.plan.kind == OperationKind::Mutation {

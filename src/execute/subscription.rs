@@ -17,6 +17,7 @@ use super::spans;
 use super::{Answer, Envelope, Executed, Verdict, World, execute, understand};
 use crate::auth::Authenticated;
 use crate::jobs::waiting::Wait;
+use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::protocol::http::{Body, ResponseType, read_body};
@@ -31,6 +32,8 @@ pub struct Request {
     pub payload: String,
     /// Path and query for the engine's part.
     pub path: String,
+    /// What it holds of the memory budget: its payload, and what is made of it each time.
+    pub share: Arc<Share>,
     /// Who sent it.
     pub caller: Arc<Caller>,
     /// Who that is, if it is known.
@@ -126,6 +129,8 @@ pub async fn operate<F: Future<Output = bool>>(
             say(Told::Complete).await;
             return;
         }
+        // What was made for this answer is gone, but for the answer itself.
+        request.share.shrink_to(request.payload.len() + answer.body.len());
         last = Some(answer.body);
         watched.change(pause).await;
         pause = (pause * 2).min(IDLE_MAX);
@@ -162,6 +167,7 @@ async fn once(
         deadline: started + snapshot.limits.request_timeout,
         batch: None,
         handler_headers: HeaderMap::new(),
+        share: Some(&request.share),
         authenticated: OnceCell::new_with(request.authenticated.clone()),
     };
     let kind = ours.kind().unwrap_or(OperationKind::Query);

@@ -19,8 +19,9 @@ use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
 use crate::action::transform;
 use crate::graphql::selection::Selected;
+use crate::memory::value_bytes;
 use crate::model::action::{ADMIN_ROLE, Action, ConfiguredHeader, WrittenValue};
-use crate::model::json::parse_strict;
+use crate::model::json::{measure, parse_strict};
 use crate::model::response::PathSegment;
 use crate::model::types::TypeRef;
 use crate::protocol::trace::TraceContext;
@@ -221,6 +222,10 @@ pub fn read(
     answer: &WebhookAnswer,
 ) -> Result<HandlerAnswer, AnswerError> {
     let status = answer.status.as_u16();
+    if answer.body.len() > UNMEASURED_BYTES_MAX {
+        let measure = measure(&answer.body, usize::MAX).unwrap_or_default();
+        running.envelope.charge(value_bytes(measure)).map_err(|_| CallFault::NoRoom)?;
+    }
     let rules = read_rules(running.snapshot, allowed.action());
     let Some(transform) = &allowed.action().response_transform else {
         return answer::read(rules, status, &answer.body);
@@ -308,6 +313,9 @@ pub fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> 
     wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Answers up to this length are not measured: what is made of them is held for a moment only.
+const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
+
 /// Headers of one answer that go on to the client.
 const CLIENT_HEADERS_MAX: usize = 50;
 
@@ -323,7 +331,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     let child = spans::question(running.world, running.envelope.trace);
     let trace = child.as_ref().unwrap_or(running.envelope.trace);
     let began = Instant::now();
-    let answer = call::call(client, prepare(running, allowed, deadline, id, trace)?).await;
+    let answer = call::call(client, prepare(running, allowed, deadline, id, trace)?, running.envelope.share).await;
     if child.is_some() {
         let action = allowed.action();
         // The address is a template, so that no variable of it is shown.
@@ -367,7 +375,7 @@ fn fault_name(fault: &CallFault) -> &'static str {
     match fault {
         CallFault::Connect => "unreachable",
         CallFault::Timeout => "timeout",
-        CallFault::Busy => "busy",
+        CallFault::Busy | CallFault::NoRoom => "busy",
         CallFault::TooLarge { .. } => "too_large",
         CallFault::Broken | CallFault::Header(_) => "broken",
     }
@@ -404,7 +412,7 @@ fn prepare(
         method: outgoing.method,
         url: outgoing.url,
         headers: outgoing.headers,
-        body: outgoing.body.into(),
+        body: outgoing.body,
         timeout: deadline.saturating_duration_since(Instant::now()),
         answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
     })

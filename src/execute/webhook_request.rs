@@ -1,5 +1,6 @@
 //! The request of one webhook call: made of the action's rules, then rewritten by its transform.
 
+use bytes::Bytes;
 use http::Method;
 
 use super::calls::AllowedCall;
@@ -23,13 +24,16 @@ pub fn untransformed(running: &Running<'_>, allowed: &AllowedCall) -> Result<Out
     Ok(Outgoing { method: Method::POST, url: action.handler.url.clone(), headers, body })
 }
 
-/// The body that the handler gets without a transform, and that templates see.
+/// The body that the handler gets without a transform, and that templates see. It is made once for all calls of a document
+/// that are the same.
 ///
 /// # Errors
 /// None that a payload can cause.
-pub fn payload(running: &Running<'_>, allowed: &AllowedCall) -> Result<Vec<u8>, CallFault> {
-    let body = payload::body(&allowed.action().name, allowed.input(), running.session, &running.request.query);
-    body.map_err(|_| CallFault::Broken)
+pub fn payload(running: &Running<'_>, allowed: &AllowedCall) -> Result<Bytes, CallFault> {
+    allowed.payload(|input| {
+        let body = payload::body(&allowed.action().name, input, running.session, &running.request.query);
+        body.map_err(|_| CallFault::Broken)
+    })
 }
 
 /// As the handler gets it; trace headers are left out.

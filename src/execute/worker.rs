@@ -25,6 +25,7 @@ use crate::jobs::Jobs;
 use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, error_json};
 use crate::jobs::log::{PURGE_MAX, StoreError};
 use crate::jobs::retry::{Failure, pause};
+use crate::memory::Owner;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::parse_strict;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -301,6 +302,8 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
     let mut envelope = Envelope::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
+    let share = world.memory.empty(Owner::default());
+    envelope.share = Some(&share);
     envelope.handler_headers = token.headers(job.id);
     let request = GraphqlRequest::of_document(stored.request_query);
     let plan = Plan::empty(OperationKind::Mutation);
@@ -421,7 +424,9 @@ fn retry_pause(
     let status = answer.map(|answer| answer.status.as_u16());
     let failure = match (error, status) {
         (AnswerError::NoAnswer(CallFault::Timeout), _) => Failure::Timeout,
-        (AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken | CallFault::Busy), _) => Failure::Connection,
+        (AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken | CallFault::Busy | CallFault::NoRoom), _) => {
+            Failure::Connection
+        }
         (_, Some(429)) => Failure::TooManyRequests,
         (_, Some(500..=599)) => Failure::ServerError,
         _ => return None,

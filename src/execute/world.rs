@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::configured::Configured;
-use super::overload::Overload;
+use super::overload::{Overload, bounds};
 use super::reloads::Reloads;
 use super::snapshot::{Snapshot, SnapshotCell};
 use super::worker::RunningJobs;
@@ -16,6 +16,7 @@ use crate::guards::Guards;
 use crate::guards::result_cache::ResultCache;
 use crate::guards::shared::Shared;
 use crate::jobs::Jobs;
+use crate::memory::Budget;
 use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::telemetry::metrics::Metrics;
@@ -36,6 +37,8 @@ pub struct World {
     pub planning_slots: Semaphore,
     /// Bounds the introspection under way: each may hold two large answers.
     pub introspection_slots: Semaphore,
+    /// What requests, operations and connections may hold.
+    pub memory: Arc<Budget>,
     /// Answers that are kept.
     pub results: Arc<ResultCache>,
     /// Where replicas count together, if they do.
@@ -115,6 +118,7 @@ impl World {
             call_slots: Semaphore::new(settings.limits.concurrent_calls_max.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
             results: Arc::new(ResultCache::new(settings.handlers.cache_bytes_max)),
             shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
             tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),

@@ -431,6 +431,7 @@ async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Optio
         body: Bytes::from(request.to_string()),
         may_repeat: Repeat::Never,
         answer_bytes_max: world.configured().settings.limits.engine_answer_bytes_max,
+        share: None,
         timeout: world.configured().settings.upstream.timeout,
     };
     let reply = world.engine.ask(question).await;

@@ -71,8 +71,8 @@ impl TransformTest {
         let lookup = Lookup::of(&base_url, &url, body.clone(), session_variables, bytes_max);
         // Hasura's preview knows no other method either, where the transform does not choose one.
         let method = transform.method.clone().unwrap_or(Method::GET);
-        let body = body.to_string().into_bytes();
-        let sample = Outgoing { method: method.clone(), url: url.clone(), headers, body };
+        let body = body.to_string();
+        let sample = Outgoing { method: method.clone(), url: url.clone(), headers, body: body.into() };
         let (url, headers, body) = preview(&transform, &lookup, sample).map_err(|error| unevaluated(&error))?;
         let mut headers: Vec<(&str, String)> = headers
             .iter()

@@ -132,26 +132,46 @@ impl<'de> Visitor<'de> for StrictValue {
     }
 }
 
-/// Is any value in `text` nested deeper than `depth_max` lists and objects? Looks only at brackets outside strings,
-/// so it costs one pass and no stack.
+/// How much is in a JSON text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// Bytes of the text.
+    pub bytes: usize,
+    /// Lists and objects.
+    pub containers: usize,
+    /// Elements of lists and keys of objects, in all of them together; an empty one counts as if it had one.
+    pub elements: usize,
+}
+
+/// Measures `text`, or gives `None` if any value in it is nested deeper than `depth_max` lists and objects. Looks only at
+/// brackets and commas outside strings, so it costs one pass, no stack and no memory.
 #[must_use]
-pub fn is_deeper_than(mut text: &[u8], depth_max: usize) -> bool {
-    let mut depth = 0_usize;
-    while let Some((byte, after)) = text.split_first() {
-        text = after;
+pub fn measure(text: &[u8], depth_max: usize) -> Option<Measure> {
+    let (mut depth, mut containers, mut commas) = (0_usize, 0, 0);
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
-            b'"' => text = after_string(text),
+            b'"' => rest = after_string(rest),
             b'[' | b'{' => {
+                containers += 1;
                 depth += 1;
                 if depth > depth_max {
-                    return true;
+                    return None;
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => commas += 1,
             _ => {}
         }
     }
-    false
+    Some(Measure { bytes: text.len(), containers, elements: commas + containers })
+}
+
+/// Is any value in `text` nested deeper than `depth_max` lists and objects?
+#[must_use]
+pub fn is_deeper_than(text: &[u8], depth_max: usize) -> bool {
+    measure(text, depth_max).is_none()
 }
 
 /// What follows the end of the string that `text` begins inside of.
@@ -214,6 +234,20 @@ mod tests {
     fn depth_is_counted_outside_strings() {
         assert!(!is_deeper_than(br#"{"a":["[[[[\"[["]}"#, 2));
         assert!(is_deeper_than(br#"{"a":[[1]]}"#, 2));
+    }
+
+    #[test]
+    fn values_are_counted_outside_strings() {
+        for (text, containers, elements) in [
+            ("7", 0, 0),
+            ("[]", 1, 1),
+            ("[1,2,3]", 1, 3),
+            (r#"{"a":[1,",[{"],"b":{"c":null}}"#, 3, 5),
+            (r#""[,{\",[""#, 0, 0),
+        ] {
+            let wanted = Measure { bytes: text.len(), containers, elements };
+            assert_eq!(measure(text.as_bytes(), 9), Some(wanted), "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,10 @@ use super::action::ActionSchema;
 pub struct Limits {
     /// Bytes of a request body on the GraphQL endpoint, on the wire and decoded. Several MB of base64 are normal.
     pub body_bytes_max: usize,
+    /// Elements of lists and keys of objects in a request with an action, in all.
+    pub values_max: usize,
+    /// How many times as large as it came a compressed body may become, beyond [`RATIO_FLOOR_BYTES`].
+    pub decompression_ratio_max: usize,
     /// Bytes of a document's text; it is copied into each webhook call.
     pub document_bytes_max: usize,
     /// Tokens of a document; the parser stops there.
@@ -51,8 +55,12 @@ pub struct Limits {
     pub relationship_keys_max: usize,
     /// Bytes of an engine's answer that we must hold to merge it.
     pub engine_answer_bytes_max: usize,
-    /// Bytes of all bodies and answers that are held at once.
+    /// Bytes that requests, operations on sockets and connections may hold at once.
     pub buffered_bytes_max: usize,
+    /// Of these, by one client address.
+    pub client_bytes_max: usize,
+    /// Of these, by one connection.
+    pub connection_bytes_max: usize,
     /// Webhook calls at one time.
     pub concurrent_calls_max: usize,
     /// Bytes of all request headers together.
@@ -95,10 +103,72 @@ impl Limits {
 
 const MIB: usize = 1024 * 1024;
 
+/// Compressed bodies may become so large whatever they were: small JSON may well be very repetitive.
+pub const RATIO_FLOOR_BYTES: usize = 256 * 1024;
+
+/// The budget of a process whose memory has no limit.
+const BUFFERED_BYTES: usize = 256 * MIB;
+
+/// The parts of the memory limit that what can grow may take. Together with the program itself (30 MiB), connections and
+/// what the allocator keeps back they stay below the limit.
+mod part {
+    /// Three eighths for what requests hold: the estimates of what values take are on the safe side.
+    pub(super) const BUFFERED: (usize, usize) = (3, 8);
+    /// What is made of a body takes a multiple.
+    pub(super) const BODY: usize = 64;
+    pub(super) const HANDLER_ANSWER: usize = 32;
+    pub(super) const ENGINE_ANSWER: usize = 16;
+    pub(super) const INTROSPECTION: usize = 16;
+    pub(super) const SCHEMA_CACHE: usize = 8;
+    pub(super) const PLAN_CACHE: usize = 32;
+    pub(super) const RESULT_CACHE: usize = 16;
+}
+
+impl Limits {
+    /// Fits what was not chosen to the memory limit. `is_given` tells what was, by the name of its setting.
+    #[must_use]
+    pub fn fitted(mut self, is_given: impl Fn(&str) -> bool) -> Self {
+        let memory = self.memory_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if !is_given("limits.buffered_bytes") {
+            let (part, of) = part::BUFFERED;
+            self.buffered_bytes_max = memory.map_or(BUFFERED_BYTES, |memory| memory / of * part);
+        }
+        if !is_given("limits.max_client_bytes") {
+            self.client_bytes_max = self.buffered_bytes_max / 2;
+        }
+        if !is_given("limits.max_connection_bytes") {
+            self.connection_bytes_max = self.buffered_bytes_max / 4;
+        }
+        let at_most = |name: &str, limit: &mut usize, part: usize| {
+            if let (Some(memory), false) = (memory, is_given(name)) {
+                *limit = (*limit).min(memory / part).max(1);
+            }
+        };
+        at_most("limits.body_bytes", &mut self.body_bytes_max, part::BODY);
+        at_most("limits.handler_answer_bytes", &mut self.handler_answer_bytes_max, part::HANDLER_ANSWER);
+        at_most("limits.engine_answer_bytes", &mut self.engine_answer_bytes_max, part::ENGINE_ANSWER);
+        at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, part::INTROSPECTION);
+        at_most("limits.schema_cache_bytes", &mut self.schema_cache_bytes_max, part::SCHEMA_CACHE);
+        at_most("limits.plan_cache_bytes", &mut self.plan_cache_bytes_max, part::PLAN_CACHE);
+        self
+    }
+
+    /// What kept answers of handlers may take: what is chosen, or no more than fits the memory limit.
+    #[must_use]
+    pub fn cache_bytes_fitted(&self, bytes: usize, is_given: bool) -> usize {
+        match self.memory_bytes_max.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {
+            Some(memory) if !is_given => bytes.min(memory / part::RESULT_CACHE).max(1),
+            _ => bytes,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 10 * MIB,
+            values_max: 100_000,
+            decompression_ratio_max: 100,
             document_bytes_max: 256 * 1024,
             tokens_max: 15_000,
             recursion_max: 128,
@@ -120,7 +190,9 @@ impl Default for Limits {
             list_elements_max: 100_000,
             relationship_keys_max: 10_000,
             engine_answer_bytes_max: 64 * MIB,
-            buffered_bytes_max: 128 * MIB,
+            buffered_bytes_max: BUFFERED_BYTES,
+            client_bytes_max: BUFFERED_BYTES / 2,
+            connection_bytes_max: BUFFERED_BYTES / 4,
             concurrent_calls_max: 4096,
             header_bytes_max: 32 * 1024,
             headers_max: 100,
@@ -132,5 +204,32 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(70),
             request_timeout_is_given: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_chosen_fits_the_memory_limit() {
+        let of = |memory: Option<u64>, given: &[&str]| {
+            let limits = Limits { memory_bytes_max: memory, ..Limits::default() };
+            limits.fitted(|name| given.contains(&name))
+        };
+        let unlimited = of(None, &[]);
+        assert_eq!((unlimited.buffered_bytes_max, unlimited.body_bytes_max), (256 * MIB, 10 * MIB));
+        let shipped = of(Some(256 * MIB as u64), &[]);
+        assert_eq!(
+            (shipped.buffered_bytes_max, shipped.client_bytes_max, shipped.connection_bytes_max),
+            (96 * MIB, 48 * MIB, 24 * MIB)
+        );
+        assert_eq!(shipped.body_bytes_max, 4 * MIB);
+        // What can grow takes less than three quarters of it.
+        let all = shipped.buffered_bytes_max + shipped.schema_cache_bytes_max + shipped.plan_cache_bytes_max;
+        assert!(all <= 256 * MIB * 3 / 4, "{all}");
+        let chosen = of(Some(256 * MIB as u64), &["limits.schema_cache_bytes", "limits.buffered_bytes"]);
+        assert_eq!((chosen.schema_cache_bytes_max, chosen.buffered_bytes_max), (128 * MIB, 256 * MIB));
+        assert_eq!(of(Some(1), &[]).body_bytes_max, 1);
     }
 }

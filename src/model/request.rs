@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::json::RawObject;
+use super::json::{Measure, RawObject};
+use super::limits::Limits;
 
 /// One GraphQL request, however it travelled. It borrows from the body it was read from.
 #[derive(Debug)]
@@ -19,13 +20,38 @@ pub struct GraphqlRequest<'a> {
     pub variables: RawObject<'a>,
     /// Extensions, untouched.
     pub extensions: Option<&'a RawValue>,
+    /// What of it is more than a request with an action may have; then its variables have not been read.
+    pub excess: Option<Excess>,
+}
+
+/// A request has too many values, each of which takes a multiple of its text. One that is only sent on may have as many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request has more than {max} elements of lists and keys of objects")]
+pub struct Excess {
+    /// The limit.
+    pub max: usize,
+}
+
+impl Excess {
+    /// Has a text of this measure too many?
+    #[must_use]
+    pub fn of(measure: Measure, limits: &Limits) -> Option<Self> {
+        let max = limits.values_max;
+        (measure.elements > max).then_some(Self { max })
+    }
 }
 
 impl GraphqlRequest<'_> {
     /// A document of which nothing else is known any more.
     #[must_use]
     pub fn of_document(query: String) -> Self {
-        Self { query: query.into(), operation_name: None, variables: RawObject::default(), extensions: None }
+        Self {
+            query: query.into(),
+            operation_name: None,
+            variables: RawObject::default(),
+            extensions: None,
+            excess: None,
+        }
     }
 }
 

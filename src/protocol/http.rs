@@ -1,16 +1,18 @@
 //! GraphQL over HTTP, both ways: <https://graphql.github.io/graphql-over-http/draft/>.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::json::{RawObject, is_deeper_than};
+use crate::model::json::{Measure, RawObject, measure};
 use crate::model::limits::Limits;
-use crate::model::request::GraphqlRequest;
+use crate::model::request::{Excess, GraphqlRequest};
 
 /// Why a body or a query string is no GraphQL request. `Display` is for the client.
 #[derive(Debug, thiserror::Error)]
@@ -57,30 +59,91 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
         .map_err(|error| HttpError::InvalidJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
-    if is_deeper_than(bytes, limits.json_depth_max) {
-        return Err(HttpError::Malformed(format!("the body is nested deeper than {} levels", limits.json_depth_max)));
-    }
+    let measure = measure_within(bytes, "the body", limits)?;
+    let excess = Excess::of(measure, limits);
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
     if !raw.get().starts_with('[') {
-        return Ok(Body::One(Element { json: raw.get(), request: read_request(raw.get()) }));
+        return Ok(Body::One(Element { json: raw.get(), request: read_request(raw.get(), excess) }));
     }
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
-    if elements.is_empty() {
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let (elements, count) = FirstElements(limits.batch_max)
+        .deserialize(&mut deserializer)
+        .map_err(|error| HttpError::InvalidJson(error.to_string()))?;
+    if count == 0 {
         return Err(HttpError::Malformed("the batch is empty; it must hold at least one request".into()));
     }
-    if elements.len() > limits.batch_max {
-        return Err(HttpError::BatchTooLarge { count: elements.len(), max: limits.batch_max });
+    if count > limits.batch_max {
+        return Err(HttpError::BatchTooLarge { count, max: limits.batch_max });
     }
-    let elements = elements.into_iter().map(|raw| Element { json: raw.get(), request: read_request(raw.get()) });
-    Ok(Body::Batch(elements.collect()))
+    let read = |raw: &'a RawValue| Element { json: raw.get(), request: read_request(raw.get(), excess) };
+    Ok(Body::Batch(elements.into_iter().map(read).collect()))
 }
 
-fn read_request(json: &str) -> Result<Option<GraphqlRequest<'_>>, HttpError> {
+/// Measures JSON before anything is made of it.
+fn measure_within(json: &[u8], what: &str, limits: &Limits) -> Result<Measure, HttpError> {
+    let too_deep = || HttpError::Malformed(format!("{what} is nested deeper than {} levels", limits.json_depth_max));
+    measure(json, limits.json_depth_max).ok_or_else(too_deep)
+}
+
+/// The first elements of a list, up to so many, and how many there are: a list of millions is not held to be counted.
+struct FirstElements(usize);
+
+impl<'de> DeserializeSeed<'de> for FirstElements {
+    type Value = (Vec<&'de RawValue>, usize);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FirstElements {
+    type Value = (Vec<&'de RawValue>, usize);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let (mut first, mut count) = (Vec::new(), 0);
+        while count < self.0
+            && let Some(item) = items.next_element()?
+        {
+            first.push(item);
+            count += 1;
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok((first, count))
+    }
+}
+
+/// What of a request decides whose it is, whatever else is in it.
+#[derive(serde::Deserialize)]
+struct Essence<'a> {
+    #[serde(borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(borrow, rename = "operationName")]
+    operation_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    extensions: Option<&'a RawValue>,
+}
+
+/// The members of a request. Of one with too many values only a few are looked at: it may be the engine's all the same.
+fn members(json: &str, excess: Option<Excess>) -> Result<RawObject<'_>, serde_json::Error> {
+    if excess.is_none() {
+        return serde_json::from_str(json);
+    }
+    let Essence { query, operation_name, extensions } = serde_json::from_str(json)?;
+    let members = [("query", query), ("operationName", operation_name), ("extensions", extensions)];
+    Ok(RawObject(members.into_iter().filter_map(|(name, raw)| Some((name.into(), raw?))).collect()))
+}
+
+fn read_request(json: &str, excess: Option<Excess>) -> Result<Option<GraphqlRequest<'_>>, HttpError> {
     if !json.starts_with('{') {
         return Err(HttpError::Malformed("a request must be a JSON object".into()));
     }
-    let object: RawObject<'_> = serde_json::from_str(json).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
     let extensions = object_of("extensions", object.get("extensions"))?;
     let query = text_of("query", object.get("query"))?;
     let operation_name = text_of("operationName", object.get("operationName"))?;
@@ -93,7 +156,7 @@ fn read_request(json: &str) -> Result<Option<GraphqlRequest<'_>>, HttpError> {
         });
         return if has_hash { Ok(None) } else { Err(missing_query()) };
     };
-    Ok(Some(GraphqlRequest { query, operation_name, variables, extensions }))
+    Ok(Some(GraphqlRequest { query, operation_name, variables, extensions, excess }))
 }
 
 fn missing_query() -> HttpError {
@@ -194,16 +257,20 @@ pub fn decode(text: &str) -> Result<String, HttpError> {
 ///
 /// # Errors
 /// [`HttpError::Malformed`].
-pub fn request_of(parameters: &QueryParameters) -> Result<GraphqlRequest<'_>, HttpError> {
+pub fn request_of<'a>(parameters: &'a QueryParameters, limits: &Limits) -> Result<GraphqlRequest<'a>, HttpError> {
     fn raw<'a>(name: &str, text: Option<&'a String>) -> Result<Option<&'a RawValue>, HttpError> {
         let wrong = |error| HttpError::Malformed(format!("the parameter '{name}' is not valid JSON: {error}"));
         text.filter(|text| !text.is_empty()).map(|text| serde_json::from_str(text).map_err(wrong)).transpose()
     }
+    let variables = parameters.variables.as_deref().unwrap_or_default();
+    let excess = Excess::of(measure_within(variables.as_bytes(), "the parameter 'variables'", limits)?, limits);
+    let variables = parameters.variables.as_ref().filter(|_| excess.is_none());
     Ok(GraphqlRequest {
         query: Cow::Borrowed(parameters.query.as_deref().ok_or_else(missing_query)?),
         operation_name: parameters.operation_name.as_deref().map(Cow::Borrowed),
-        variables: read_variables(raw("variables", parameters.variables.as_ref())?)?,
+        variables: read_variables(raw("variables", variables)?)?,
         extensions: object_of("extensions", raw("extensions", parameters.extensions.as_ref())?)?,
+        excess,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Our own answers, written to the client.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -7,6 +9,7 @@ use http::{Method, StatusCode};
 use super::compression::compress;
 use super::exchange::Exchange;
 use crate::execute::Answer;
+use crate::memory::Share;
 use crate::protocol::http::ResponseType;
 
 /// How an answer goes out.
@@ -24,11 +27,16 @@ pub struct Manner<'m> {
     pub closes: bool,
 }
 
-/// Writes `answer`.
+/// Writes `answer`. Its bytes hold `share` until nobody needs them any more: HTTP/2 queues them beyond this function.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn write(exchange: &mut Exchange<'_>, answer: Answer, manner: Manner<'_>) -> pingora::Result<()> {
+pub async fn write(
+    exchange: &mut Exchange<'_>,
+    answer: Answer,
+    manner: Manner<'_>,
+    share: Option<Arc<Share>>,
+) -> pingora::Result<()> {
     if manner.closes {
         exchange.close();
     }
@@ -39,6 +47,7 @@ pub async fn write(exchange: &mut Exchange<'_>, answer: Answer, manner: Manner<'
         // In a box of its own: every answer carries the room for what its future may become.
         body = Box::pin(compress(&exchange.head().headers, &mut headers, body)).await;
     }
+    let (mut body, _share) = shared(body, share);
     exchange.write_head(status, headers.iter()).await?;
     while body.len() > PIECE_BYTES {
         exchange.write_body(body.split_to(PIECE_BYTES)).await?;
@@ -48,6 +57,26 @@ pub async fn write(exchange: &mut Exchange<'_>, answer: Answer, manner: Manner<'
 
 /// A client may take `clients.body_timeout` for each piece of so many bytes, however long the answer is.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// A body that is as long in memory as any piece of it.
+struct Shared {
+    body: Bytes,
+    _share: Arc<Share>,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// What is short is not shared: a stream's queue is bounded by as much.
+fn shared(body: Bytes, share: Option<Arc<Share>>) -> (Bytes, Option<Arc<Share>>) {
+    match share {
+        Some(share) if body.len() > PIECE_BYTES => (Bytes::from_owner(Shared { body, _share: share }), None),
+        share => (body, share),
+    }
+}
 
 fn headers(answer: &Answer, manner: Manner<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);

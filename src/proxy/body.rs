@@ -1,14 +1,15 @@
-//! A request's body, held while we look into it. Everything held counts against one budget.
+//! A request's body, held while we look into it. What is held is a share of the memory budget.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header;
-use prometheus::IntGauge;
 
 use super::exchange::Exchange;
-use crate::client::decode::too_large;
+use crate::client::decode::{Encoding, RoomFor, too_large};
+use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
+use crate::model::limits::{Limits, RATIO_FLOOR_BYTES};
 use crate::model::response::RequestError;
 
 /// Why a body could not be read.
@@ -26,52 +27,9 @@ impl From<RequestError> for BodyError {
     }
 }
 
-/// The bytes that all requests together may hold.
-#[derive(Clone)]
-pub struct Budget {
-    held: IntGauge,
-    bytes_max: i64,
-}
-
-impl Budget {
-    /// A budget of `bytes_max` bytes, shown by `gauge`.
-    #[must_use]
-    pub fn new(gauge: &IntGauge, bytes_max: usize) -> Self {
-        Self { held: gauge.clone(), bytes_max: i64::try_from(bytes_max).unwrap_or(i64::MAX) }
-    }
-
-    /// Nothing yet.
-    #[must_use]
-    pub fn share(&self) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
-    }
-}
-
-/// What one request holds; given back when it is dropped.
-pub struct Share {
-    budget: Budget,
-    bytes: i64,
-}
-
-impl Share {
-    /// Takes `bytes` more.
-    ///
-    /// # Errors
-    /// 503 when the budget is used up.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), RequestError> {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.budget.held.add(bytes);
-        self.bytes += bytes;
-        if self.budget.held.get() > self.budget.bytes_max {
-            return Err(RequestError::new(503, "busy", "too many large requests at one time; try again later"));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.held.sub(self.bytes);
+impl From<NoRoom> for BodyError {
+    fn from(no_room: NoRoom) -> Self {
+        Self::Refused(no_room.into())
     }
 }
 
@@ -86,9 +44,6 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// After that it comes at this pace, from its beginning.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
-
-/// Room is made at once for what a client announces, up to so much: announcing costs it nothing.
-const BELIEVED_BYTES_MAX: usize = 1024 * 1024;
 
 /// What has been read of a body.
 pub enum Read {
@@ -114,7 +69,7 @@ pub struct How {
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &mut Share, how: How) -> Result<Read, BodyError> {
+pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
     let announced = announced_length(exchange);
     if how.wants_all && announced.is_some_and(|announced| announced > how.bytes_max) {
         return Ok(Read::Beginning(Bytes::new()));
@@ -124,7 +79,7 @@ pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &mut Share, how: How
         exchange.keep_body();
     }
     let (began, mut bytes) = (Instant::now(), 0);
-    let mut chunks = Chunks::expecting(announced.unwrap_or_default().min(BELIEVED_BYTES_MAX), how.bytes_max);
+    let mut chunks = Chunks::expecting(announced.unwrap_or_default(), how.bytes_max);
     while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
         share.grow(chunk.len())?;
         bytes += chunk.len() as u64;
@@ -146,7 +101,7 @@ pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &mut Share, how: How
 pub async fn read(
     exchange: &mut Exchange<'_>,
     bytes_max: usize,
-    share: &mut Share,
+    share: &Share,
     is_replayed: bool,
 ) -> Result<Bytes, BodyError> {
     match read_up_to(exchange, share, How { bytes_max, is_replayed, wants_all: true }).await? {
@@ -176,4 +131,67 @@ pub async fn give_leave(exchange: &mut Exchange<'_>) -> Result<(), BodyError> {
 #[must_use]
 pub fn too_slow() -> RequestError {
     RequestError::new(408, "request-timeout", "the body comes too slowly")
+}
+
+/// What a compressed body is, as far as it has been opened.
+pub enum Opened {
+    /// All of it.
+    Whole(Decoded),
+    /// It becomes larger than it may.
+    Beginning(Decoded),
+}
+
+/// A compressed body as it is meant, with its own share of the budget: it is dropped before the body itself is.
+pub struct Decoded {
+    /// The text.
+    pub text: Vec<u8>,
+    _share: Share,
+}
+
+/// How large a compressed body may become. Nothing is known of whoever sent it.
+fn decoded_bytes_max(wire: &Bytes, limits: &Limits) -> usize {
+    let ratio = wire.len().saturating_mul(limits.decompression_ratio_max);
+    ratio.max(RATIO_FLOOR_BYTES).min(limits.body_bytes_max)
+}
+
+/// Decompresses the beginning of a body.
+///
+/// # Errors
+/// 503 without room.
+pub fn decode_beginning(
+    encoding: Encoding,
+    wire: &Bytes,
+    limits: &Limits,
+    share: &Share,
+) -> Result<Decoded, RequestError> {
+    let (bytes_max, share) = (decoded_bytes_max(wire, limits), share.sibling());
+    share.grow(bytes_max)?;
+    Ok(Decoded { text: encoding.decode_beginning(wire, bytes_max), _share: share })
+}
+
+/// Decompresses a body, as far as it may become large.
+///
+/// # Errors
+/// 400 for what is not properly compressed, 503 without room.
+pub async fn decode(encoding: Encoding, wire: &Bytes, limits: &Limits, share: &Share) -> Result<Opened, RequestError> {
+    let bytes_max = decoded_bytes_max(wire, limits);
+    let (wire, share) = (wire.clone(), share.sibling());
+    let decode = move || {
+        let room: RoomFor<'_> = &|bytes| share.grow(bytes).map_err(RequestError::from);
+        match encoding.decode_within(&wire, bytes_max, room) {
+            Ok(text) => Ok(Opened::Whole(Decoded { text, _share: share })),
+            // Room for as much has been taken.
+            Err(error) if error.status == 413 => {
+                let text = encoding.decode_beginning(&wire, bytes_max);
+                Ok(Opened::Beginning(Decoded { text, _share: share }))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    if bytes_max <= RATIO_FLOOR_BYTES {
+        return decode();
+    }
+    // In a place of its own: it may take milliseconds. It ends early only when the whole program does.
+    let decoded = tokio::task::spawn_blocking(decode).await;
+    decoded.unwrap_or_else(|_| Err(RequestError::new(500, "unexpected", "internal error")))
 }

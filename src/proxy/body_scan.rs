@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::body::Share;
 use super::phases::Gate;
 use crate::execute::snapshot::Snapshot;
+use crate::memory::Share;
 use crate::model::response::RequestError;
 use crate::protocol::document_finder::{DocumentFinder, Found, unescape};
 use crate::protocol::http::{ContentType, read_query_string};
@@ -31,14 +31,19 @@ pub struct BodyScan<'s> {
 }
 
 impl<'s> BodyScan<'s> {
-    /// Nothing has come yet.
+    /// Nothing has come yet, and `share` is empty.
     #[must_use]
-    pub fn new(gate: &'s Gate, snapshot: &'s Arc<Snapshot>, headers: &HeaderMap, content_type: ContentType) -> Self {
+    pub fn new(
+        gate: &'s Gate,
+        snapshot: &'s Arc<Snapshot>,
+        headers: &HeaderMap,
+        content_type: ContentType,
+        share: Share,
+    ) -> Self {
         let bytes_max = snapshot.limits.body_bytes_max;
         let is_upload = content_type == ContentType::Multipart;
         let operations = is_upload.then(|| OperationsReader::new(headers)).flatten();
         let finder = DocumentFinder::new(bytes_max);
-        let share = gate.budget.share();
         Self { gate, snapshot, content_type, bytes_max, finder, operations, documents: 0, share, held_bytes: 0 }
     }
 

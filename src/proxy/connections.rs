@@ -1,6 +1,7 @@
 //! A client's connection from its first byte to its last: how many there may be, and who serves it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -16,10 +17,12 @@ use pingora::server::ShutdownWatch;
 use super::direct::{Direct, Heard};
 use super::exchange::Exchange;
 use super::guard;
+use super::head_bound::HeadBound;
 use super::pace::{Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
 use super::phases::{Context, Gate};
 use super::strict_stream::StrictStream;
 use crate::execute::World;
+use crate::memory::{Owner, Share};
 use crate::telemetry::metrics::Held;
 
 /// What clients connect to.
@@ -48,7 +51,8 @@ impl Connections {
         if !speaks_http1(&mut stream).await? {
             return self.requests.process_new(stream, shutdown).await;
         }
-        let mut direct = Direct::new(stream);
+        let share = self.share(&stream);
+        let mut direct = Direct::new(stream, share);
         loop {
             match self.answer(&mut direct).await {
                 Next::Request => {}
@@ -68,6 +72,12 @@ impl Connections {
         match direct.hear(|path| self.is_meant(path)).await {
             Heard::Request => head_was_read(),
             Heard::Other => return Next::Pingora,
+            Heard::NoRoom => {
+                // Fails only when the client is gone.
+                let _ = tell_busy(direct).await;
+                direct.shutdown().await;
+                return Next::End;
+            }
             Heard::End => return Next::End,
         }
         let mut ctx = Context::new(gate);
@@ -98,6 +108,15 @@ impl Connections {
         Next::End
     }
 
+    /// What a connection holds while nothing is known of a request. That of a proxy which names its clients is not held against
+    /// the proxy.
+    fn share(&self, stream: &Stream) -> Share {
+        let world = &self.gate.world;
+        let names = world.configured().settings.address_header.is_some();
+        let peer = stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied());
+        world.memory.empty(peer.filter(|_| !names).map(Owner::peer).unwrap_or_default())
+    }
+
     fn is_meant(&self, path: &str) -> bool {
         let world = &self.gate.world;
         guard::is_graphql_path(path, &world.configured().settings.graphql_paths)
@@ -107,7 +126,9 @@ impl Connections {
     /// pingora serves all further requests of the connection, as it does by itself.
     async fn hand_over(&self, direct: Direct, shutdown: &ShutdownWatch) -> Option<Stream> {
         let (stream, read) = direct.into_parts();
-        let (stream, read) = StrictStream::new(stream, read);
+        let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.header_bytes_max;
+        let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
+        let (stream, read) = StrictStream::new(stream, read, bound);
         let mut session = ServerSession::new_http1(Box::new(stream));
         let is_last = *shutdown.borrow();
         session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
@@ -123,6 +144,9 @@ impl Connections {
         None
     }
 }
+
+/// A head may be so many times as long as headers may be, so that whoever sends a little too much is told.
+const HEADS_READ: usize = 2;
 
 /// Until the request's own is set.
 const FIRST_KEEPALIVE_SECONDS: u64 = 60;
@@ -145,6 +169,18 @@ async fn tell_timeout(direct: &mut Direct) -> pingora::Result<()> {
     direct.write_head(StatusCode::REQUEST_TIMEOUT, [(&header::CONTENT_LENGTH, &nothing)].into_iter())?;
     direct.write_body(b"", true).await
 }
+
+async fn tell_busy(direct: &mut Direct) -> pingora::Result<()> {
+    let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
+    let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
+    direct.close();
+    direct.set_patience(LAST_WORD);
+    direct.write_head(StatusCode::SERVICE_UNAVAILABLE, headers.into_iter())?;
+    direct.write_body(b"", true).await
+}
+
+/// How long a client may take to read that there is no room for it.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl ServerApp for Connections {

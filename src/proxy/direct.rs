@@ -4,7 +4,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,10 +18,14 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::memory::Share;
+
 /// A client's connection, and the request on it.
 pub struct Direct {
     stream: Stream,
-    peer: Option<IpAddr>,
+    peer: Option<SocketAddr>,
+    /// What half a head holds of the memory budget.
+    share: Share,
     /// What has been read and not been used.
     buffer: BytesMut,
     head: request::Parts,
@@ -59,6 +63,8 @@ pub enum Heard {
     Other,
     /// Nothing; it has gone.
     End,
+    /// More of a head than there is room for.
+    NoRoom,
 }
 
 /// Bytes that are asked for at a time.
@@ -74,14 +80,15 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
 impl Direct {
-    /// Nothing has been read yet.
+    /// Nothing has been read yet, and `share` is empty.
     #[must_use]
-    pub fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream, share: Share) -> Self {
         let digest = stream.get_socket_digest();
-        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip));
+        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet().copied());
         Self {
             stream,
             peer,
+            share,
             buffer: BytesMut::new(),
             head: Request::new(()).into_parts().0,
             raw_head: Bytes::new(),
@@ -113,10 +120,18 @@ impl Direct {
         self.answer = Answering::NotBegun;
         loop {
             if !self.buffer.is_empty() {
-                match parse(&self.buffer, &is_meant) {
+                let parsed = parse(&self.buffer, &is_meant);
+                if parsed != Parsed::Half {
+                    self.share.shrink_to(0);
+                }
+                match parsed {
                     Parsed::Whole(found) => return if self.take(found) { Heard::Request } else { Heard::Other },
                     Parsed::Other => return Heard::Other,
                     Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => return Heard::Other,
+                    // Usual heads come in one piece.
+                    Parsed::Half if self.buffer.len() > READ_BYTES && self.share.grow(READ_BYTES).is_err() => {
+                        return Heard::NoRoom;
+                    }
                     Parsed::Half => {}
                 }
             }
@@ -152,6 +167,12 @@ impl Direct {
         &self.head
     }
 
+    /// Bytes of it.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        self.raw_head.len()
+    }
+
     /// The same, to be changed.
     pub fn head_mut(&mut self) -> &mut request::Parts {
         &mut self.head
@@ -159,7 +180,7 @@ impl Direct {
 
     /// The client's address.
     #[must_use]
-    pub fn peer(&self) -> Option<IpAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
@@ -427,6 +448,7 @@ fn read_fields(bytes: &Bytes, found: Found) -> Option<(Uri, HeaderMap)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::{Bounds, Budget, Owner};
 
     /// What becomes of a head with these lines after its first.
     fn parsed(first: &str, lines: &str) -> Parsed {
@@ -479,9 +501,15 @@ mod tests {
         assert_eq!(parse(b"GET / HT", |_| true), Parsed::Other);
     }
 
+    fn share() -> Share {
+        let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
+        let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
+        Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(Owner::default())
+    }
+
     async fn answer(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        let mut direct = Direct::new(Box::new(ours));
+        let mut direct = Direct::new(Box::new(ours), share());
         direct.set_patience(Duration::from_secs(1));
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();

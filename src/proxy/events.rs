@@ -14,11 +14,12 @@ use super::answer::add_cors;
 use super::exchange::Exchange;
 use super::gone;
 use super::phases::{Context, Gate};
-use super::visit::{Visit, send};
+use super::visit::Visit;
 use crate::auth::Authenticated;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::subscription::{Request, Told, operate};
-use crate::execute::{Ours, identify};
+use crate::execute::{Answer, Ours, identify};
+use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::protocol::http::wants_events;
 
@@ -34,10 +35,12 @@ pub struct Streamed<'s> {
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
     pub visit: &'s Visit,
-    /// What it is.
-    pub ours: &'s Ours<'s>,
     /// The GraphQL request as JSON.
     pub payload: String,
+    /// Who sent it.
+    pub authenticated: Authenticated,
+    /// What it holds of the memory budget.
+    pub share: Arc<Share>,
 }
 
 /// Does the client want its answer so?
@@ -45,6 +48,21 @@ pub struct Streamed<'s> {
 pub fn is_meant(exchange: &Exchange<'_>, ours: &Ours<'_>) -> bool {
     let is_subscription = ours.kind() == Some(OperationKind::Subscription);
     !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)
+}
+
+/// Who is asking? Otherwise the answer that says why nobody can tell.
+///
+/// # Errors
+/// That answer.
+pub async fn identified(
+    gate: &Gate,
+    ctx: &Context,
+    snapshot: &Snapshot,
+    visit: &Visit,
+    ours: &Ours<'_>,
+    share: &Share,
+) -> Result<Authenticated, Answer> {
+    identify(&gate.world, snapshot, &visit.envelope(gate, ctx, false, Some(share)), ours).await
 }
 
 /// Tells the client whatever comes of its operation.
@@ -57,12 +75,7 @@ pub async fn serve(
     ctx: &mut Context,
     streamed: Streamed<'_>,
 ) -> pingora::Result<bool> {
-    let Streamed { snapshot, visit, ours, payload } = streamed;
-    let envelope = visit.envelope(gate, ctx, false);
-    let authenticated = match identify(&gate.world, snapshot, &envelope, ours).await {
-        Ok(authenticated) => authenticated,
-        Err(answer) => return send(gate, exchange, ctx, visit, answer).await,
-    };
+    let Streamed { snapshot, visit, payload, authenticated, share } = streamed;
     ctx.kind = "events";
     let headers = headers(exchange, visit, &authenticated.set_cookies);
     exchange.set_write_timeout(SEND_TIMEOUT);
@@ -71,7 +84,7 @@ pub async fn serve(
         exchange.close();
     }
     exchange.write_head(StatusCode::OK, headers.iter()).await?;
-    let request = visit.request("event-stream", payload, authenticated);
+    let request = visit.request("event-stream", payload, authenticated, share);
     stream(gate, exchange, snapshot, &request).await?;
     exchange.finish(Bytes::new()).await?;
     Ok(true)

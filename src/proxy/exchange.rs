@@ -29,6 +29,19 @@ impl Exchange<'_> {
         }
     }
 
+    /// Bytes of the request's head, about.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        match self {
+            Self::Pingora(session) => {
+                let head = session.req_header();
+                let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+                head.uri.path_and_query().map_or(0, |target| target.as_str().len()) + fields.sum::<usize>()
+            }
+            Self::Direct(direct) => direct.head_bytes(),
+        }
+    }
+
     /// Takes a header out.
     pub fn remove_header(&mut self, name: &HeaderName) {
         match self {
@@ -49,8 +62,14 @@ impl Exchange<'_> {
     /// Whom the connection is from.
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {
+        self.peer_address().as_ref().map(SocketAddr::ip)
+    }
+
+    /// The same with the port, which no two connections share.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Pingora(session) => session.client_addr()?.as_inet().map(SocketAddr::ip),
+            Self::Pingora(session) => session.client_addr()?.as_inet().copied(),
             Self::Direct(direct) => direct.peer(),
         }
     }

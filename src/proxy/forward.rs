@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::gone::unless_gone;
 use super::phases::Gate;
 use super::visit::{add_host, upstream_path};
+use crate::memory::Share;
 use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
@@ -44,6 +45,7 @@ pub async fn forward(
     is_graphql: bool,
     body: Bytes,
     may_repeat: Repeat<'_>,
+    share: &Share,
 ) -> Forwarded {
     let engine = &gate.world.engine;
     let address = match address(engine, exchange, is_graphql) {
@@ -55,10 +57,14 @@ pub async fn forward(
     match unless_gone(exchange, asked).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(answer)) => match stream_back(gate, answer, exchange, true).await {
-            Ok(()) => Forwarded::Done,
-            Err(Cut) => Forwarded::Cut,
-        },
+        // A client that does not read keeps pieces of it here.
+        Some(Ok(answer)) if share.grow(bytes_between(&answer)).is_ok() => {
+            match stream_back(gate, answer, exchange, true).await {
+                Ok(()) => Forwarded::Done,
+                Err(Cut) => Forwarded::Cut,
+            }
+        }
+        Some(Ok(_)) => Forwarded::Failed(UpstreamError::NoRoom),
     }
 }
 
@@ -70,6 +76,7 @@ pub async fn forward_in_pieces(
     exchange: &mut Exchange<'_>,
     beginning: Bytes,
     mut scan: Option<BodyScan<'_>>,
+    share: &Share,
 ) -> Forwarded {
     let engine = &gate.world.engine;
     let address = match address(engine, exchange, true) {
@@ -79,6 +86,10 @@ pub async fn forward_in_pieces(
     let headers = request_headers(engine, exchange);
     let (length, began, mut bytes) = (announced_length(exchange), Instant::now(), 0);
     let (mut upload, mut takes_more) = (None, true);
+    share.shrink_to(beginning.len());
+    if share.grow(PIECES_BYTES).is_err() {
+        return Forwarded::Failed(UpstreamError::NoRoom);
+    }
     if beginning.is_empty()
         && let Err(BodyError::Broken(error)) = give_leave(exchange).await
     {
@@ -127,11 +138,23 @@ pub async fn forward_in_pieces(
     match answer {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(answer)) => match stream_back(gate, answer, exchange, takes_more).await {
-            Ok(()) => Forwarded::Done,
-            Err(Cut) => Forwarded::Cut,
-        },
+        Some(Ok(answer)) if share.grow(bytes_between(&answer)).is_ok() => {
+            match stream_back(gate, answer, exchange, takes_more).await {
+                Ok(()) => Forwarded::Done,
+                Err(Cut) => Forwarded::Cut,
+            }
+        }
+        Some(Ok(_)) => Forwarded::Failed(UpstreamError::NoRoom),
     }
+}
+
+/// Bytes of a body that may be on its way through: a piece of it that is being read, and one that waits to be written.
+const PIECES_BYTES: usize = 128 * 1024;
+
+fn bytes_between(answer: &upstream::Forwarded<'_>) -> usize {
+    let length = answer.head().1.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.map_or(PIECES_BYTES, |length: usize| length.min(PIECES_BYTES))
 }
 
 fn address(engine: &Engine, exchange: &Exchange<'_>, is_graphql: bool) -> Result<Uri, UpstreamError> {

@@ -4,17 +4,20 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
 
 use super::answer::{self, Manner};
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Opened};
 use super::cors::is_own_or_named;
 use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::{pass, turn_away};
 use super::visit::{Visit, send_json};
-use crate::client::decode::Encoding;
+use crate::client::decode::{Encoding, too_large};
 use crate::execute::Answer;
+use crate::memory::{Share, value_bytes};
 use crate::metadata::command::concerns_actions;
 use crate::metadata::error::ApiError;
 use crate::metadata::{self, Api, PATHS};
+use crate::model::json::measure;
+use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
 use crate::protocol::origin::Origins;
@@ -30,7 +33,12 @@ pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn screen(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    share: &Share,
+) -> pingora::Result<bool> {
     let Some(api) = &gate.metadata else { return Ok(false) };
     let visit = Visit::of(gate, exchange);
     let asked = visit.asked();
@@ -43,13 +51,16 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
         Err(error) => return refuse(exchange, ctx, &visit, error).await,
     };
     let bytes_max = configured.settings.metadata_body_size_max;
-    let mut share = gate.budget.share();
+    let limits = Limits { body_bytes_max: bytes_max, ..configured.settings.limits.clone() };
     let read = async {
         let encoding = Encoding::of(&exchange.head().headers)?;
-        let wire = body::read(exchange, bytes_max, &mut share, !gate.world.engine.is_plain()).await?;
+        let wire = body::read(exchange, bytes_max, share, !gate.world.engine.is_plain()).await?;
         let decoded = match encoding {
             Encoding::Identity => None,
-            encoding => Some(encoding.decode(&wire, bytes_max)?),
+            encoding => match body::decode(encoding, &wire, &limits, share).await? {
+                Opened::Whole(decoded) => Some(decoded),
+                Opened::Beginning(decoded) => return Err(too_large(decoded.text.len()).into()),
+            },
         };
         Ok((wire, decoded))
     };
@@ -64,14 +75,18 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
     };
     ctx.body_was_read = true;
     // What cannot be read is the engine's to refuse.
-    let text = std::str::from_utf8(decoded.as_deref().unwrap_or(&wire)).unwrap_or_default();
+    let text = std::str::from_utf8(decoded.as_ref().map_or(&wire[..], |decoded| &decoded.text)).unwrap_or_default();
     if !concerns_actions(text) {
-        return pass(gate, exchange, ctx, wire).await;
+        return pass(gate, exchange, ctx, wire.clone(), share).await;
+    }
+    // It is read into a tree of values.
+    if let Err(no_room) = share.grow(value_bytes(measure(text.as_bytes(), usize::MAX).unwrap_or_default())) {
+        return turn_away(gate, exchange, ctx, no_room.into()).await;
     }
     let answer = match admin {
         None => metadata::not_an_admin().into(),
         Some(admin) => match Api::request_of(&admin, text) {
-            None => return pass(gate, exchange, ctx, wire).await,
+            None => return pass(gate, exchange, ctx, wire.clone(), share).await,
             Some(request) => api.answer(&gate.world, admin, request, asked).await,
         },
     };
@@ -88,7 +103,7 @@ async fn refuse(
     ctx.kind = "metadata";
     let refusal = metadata::Answer::from(error);
     let manner = Manner { response_type: ResponseType::Json, closes: true, ..visit.manner() };
-    answer::write(exchange, Answer::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner).await?;
+    answer::write(exchange, Answer::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner, None).await?;
     Ok(true)
 }
 

@@ -13,6 +13,7 @@ pub mod forward;
 pub mod get_policy;
 pub mod gone;
 pub mod guard;
+mod head_bound;
 pub mod metadata;
 pub mod operators;
 pub mod pace;

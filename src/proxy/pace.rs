@@ -3,7 +3,7 @@
 //! HTTP/2.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 tokio::task_local! {
@@ -18,7 +18,20 @@ pub fn with_pace<W: Future>(pace: Arc<Pace>, work: W) -> impl Future<Output = W:
 
 /// The head of a request has been read.
 pub fn head_was_read() {
-    let _ = PACE.try_with(|pace| pace.until.store(NOT_WAITING, Ordering::Relaxed));
+    let _ = PACE.try_with(|pace| {
+        pace.until.store(NOT_WAITING, Ordering::Relaxed);
+        pace.heads.fetch_add(1, Ordering::Relaxed);
+    });
+}
+
+/// Which head is awaited on this task's connection, if one is: how many have been read before it.
+#[must_use]
+pub fn awaited_head() -> Option<u32> {
+    let awaited = |pace: &Arc<Pace>| {
+        let awaits = pace.until.load(Ordering::Relaxed) != NOT_WAITING;
+        awaits.then(|| pace.heads.load(Ordering::Relaxed))
+    };
+    PACE.try_with(awaited).ok().flatten()
 }
 
 /// A request is over, and the next one's head is to be there within `time`.
@@ -46,6 +59,8 @@ pub struct Pace {
     until: AtomicU64,
     /// Is it one that nothing has to come on?
     is_idle: AtomicBool,
+    /// How many heads have been read.
+    heads: AtomicU32,
 }
 
 /// How the wait for a client ended.
@@ -64,7 +79,11 @@ impl Pace {
     /// The first head is to be there within `patience`.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
-        Self { until: AtomicU64::new(now() + millis(patience)), is_idle: AtomicBool::new(false) }
+        Self {
+            until: AtomicU64::new(now() + millis(patience)),
+            is_idle: AtomicBool::new(false),
+            heads: AtomicU32::new(0),
+        }
     }
 
     /// Is a head, or an end, waited for?

@@ -11,12 +11,13 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::body::{Budget, is_too_slow};
+use super::body::is_too_slow;
 use super::exchange::Exchange;
 use super::get_policy::GetPolicies;
 use super::{connections, cors, guard, pace, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
+use crate::memory::Share;
 use crate::metadata::Api;
 use crate::telemetry::metrics::Held;
 use crate::upstream::UpstreamError;
@@ -28,8 +29,6 @@ use crate::upstream::reads::{body_only_reads, query_string_only_reads};
 pub struct Gate {
     /// What requests share.
     pub world: Arc<World>,
-    /// What they may hold together.
-    pub budget: Budget,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
     /// How the upstream takes a GET.
@@ -40,6 +39,8 @@ pub struct Gate {
 pub struct Context {
     /// Counts it as under way until it is dropped.
     _in_flight: Held,
+    /// What it holds of the memory budget; nothing until it is screened.
+    pub share: Option<Arc<Share>>,
     /// When its head had been read.
     pub started: Instant,
     /// Is it on a GraphQL path?
@@ -117,6 +118,7 @@ impl Context {
     pub fn new(gate: &Gate) -> Self {
         Self {
             _in_flight: Held::new(&gate.world.metrics.requests_in_flight),
+            share: None,
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,

@@ -10,6 +10,7 @@ use super::screen::turn_away;
 use super::visit::{Visit, send_json};
 use crate::execute::report::{Report, report};
 use crate::execute::worker::TOKEN_HEADER;
+use crate::memory::Share;
 
 /// The call that a path is about, and whether it is said to have failed.
 fn read_path(path: &str) -> Option<(&str, bool)> {
@@ -32,10 +33,14 @@ pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
 ///
 /// # Errors
 /// When the connection to the handler broke.
-pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn screen(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    share: &Share,
+) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
-    let mut share = gate.budget.share();
-    let body = match body::read(exchange, limits.handler_answer_bytes_max, &mut share, false).await {
+    let body = match body::read(exchange, limits.handler_answer_bytes_max, share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,

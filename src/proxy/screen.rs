@@ -7,14 +7,15 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Decoded, Opened};
 use super::body_scan::{BodyScan, not_text, wrong_content_type};
 use super::exchange::Exchange;
 use super::forward::{Forwarded, forward, forward_in_pieces};
 use super::get_policy::relayed;
 use super::phases::{Context, Gate};
-use super::visit::{Visit, send, tell, tell_upstream_error};
+use super::visit::{Visit, owner, send, tell, tell_upstream_error};
 use super::{cors, events, gone, guard, metadata, report, socket};
+use crate::auth::Authenticated;
 use crate::client::decode::Encoding;
 use crate::config::settings::GraphqlGet;
 use crate::execute::overload::Scarce;
@@ -22,6 +23,7 @@ use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
 use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
+use crate::memory::{NoRoom, Share};
 use crate::model::action::OperationKind;
 use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
@@ -47,12 +49,17 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
         return turn_away(gate, exchange, ctx, error).await;
     }
     cleanse(gate, exchange, own);
+    let share = match share(gate, exchange) {
+        Ok(share) => Arc::new(share),
+        Err(no_room) => return turn_away(gate, exchange, ctx, no_room.into()).await,
+    };
+    ctx.share = Some(Arc::clone(&share));
     if metadata::is_meant(gate, exchange) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
-        return Box::pin(metadata::screen(gate, exchange, ctx)).await;
+        return Box::pin(metadata::screen(gate, exchange, ctx, &share)).await;
     }
     if report::is_meant(gate, exchange) {
-        return Box::pin(report::screen(gate, exchange, ctx)).await;
+        return Box::pin(report::screen(gate, exchange, ctx, &share)).await;
     }
     if let Some(vocabulary) = socket::vocabulary(gate, exchange, ctx) {
         return Box::pin(socket::serve(gate, exchange, ctx, vocabulary)).await;
@@ -62,11 +69,25 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
         return Ok(false);
     }
     match exchange.head().method {
-        Method::POST => screen_post(gate, &snapshot, exchange, ctx).await,
-        Method::GET => screen_get(gate, &snapshot, exchange, ctx).await,
+        Method::POST => screen_post(gate, &snapshot, exchange, ctx, share).await,
+        Method::GET => screen_get(gate, &snapshot, exchange, ctx, share).await,
         _ => Ok(false),
     }
 }
+
+/// The share of a request, with its head in it.
+fn share(gate: &Gate, exchange: &Exchange<'_>) -> Result<Share, NoRoom> {
+    let share = gate.world.memory.request(owner(gate, exchange))?;
+    let bytes = exchange.head_bytes();
+    if bytes > USUAL_HEAD_BYTES {
+        // Once as it came, and once as it is sent on.
+        share.grow(2 * bytes)?;
+    }
+    Ok(share)
+}
+
+/// Heads up to this length are part of what every request takes.
+const USUAL_HEAD_BYTES: usize = 2 * 1024;
 
 /// Sockets are counted apart: they have their own limits, and most of the time nothing happens on them.
 fn overloaded(gate: &Gate, max: usize) -> Option<Scarce> {
@@ -101,6 +122,7 @@ async fn screen_get(
     snapshot: &Arc<Snapshot>,
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
+    share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let Some(query) = exchange.head().uri.query().map(str::to_owned) else { return Ok(false) };
     // Whoever opens a link wants the upstream's page, which may have a document in its address.
@@ -109,9 +131,9 @@ async fn screen_get(
     }
     let parameters = match read_query_string(&query) {
         Ok(parameters) => parameters,
-        Err(error) => return refuse(gate, snapshot, exchange, ctx, error.into()).await,
+        Err(error) => return refuse(gate, snapshot, exchange, ctx, error.into(), share).await,
     };
-    let request = request_of(&parameters).map(Some);
+    let request = request_of(&parameters, &snapshot.limits).map(Some);
     let element = Element { json: "", request };
     let Verdict::Ours(ours) = execute::understand(&gate.world, snapshot, element).await else { return Ok(false) };
     if has_other_content_type(&exchange.head().headers) {
@@ -119,21 +141,28 @@ async fn screen_get(
         if ours.is_introspection_only() {
             return Ok(false);
         }
-        return refuse(gate, snapshot, exchange, ctx, Refusal::Request(wrong_content_type())).await;
+        return refuse(gate, snapshot, exchange, ctx, Refusal::Request(wrong_content_type()), share).await;
     }
     let mut visit = Visit::of(gate, exchange);
     let is_stream = events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation);
     // In a box of its own: GET is rare, and every request carries the room for what its future may become.
-    if let Some(done) = Box::pin(ask_about_get(gate, snapshot, exchange, ctx, (&mut visit, &ours, is_stream))).await? {
+    let asked = (&mut visit, &ours, is_stream);
+    if let Some(done) = Box::pin(ask_about_get(gate, snapshot, exchange, ctx, asked, &share)).await? {
         return Ok(done);
     }
     if is_stream {
-        let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: parameters.to_json() };
+        let authenticated = match events::identified(gate, ctx, snapshot, &visit, &ours, &share).await {
+            Ok(authenticated) => authenticated,
+            Err(answer) => return send(gate, exchange, ctx, &visit, answer, share).await,
+        };
+        let payload = parameters.to_json();
+        let told = events::Streamed { snapshot, visit: &visit, payload, authenticated, share };
         return Box::pin(events::serve(gate, exchange, ctx, told)).await;
     }
-    match work_through(gate, exchange, ctx, &Work { snapshot, visit: &visit, ours: &ours, is_get: true }).await {
+    let work = Work { snapshot, visit: &visit, ours: &ours, is_get: true, share: &share };
+    match work_through(gate, exchange, ctx, &work).await {
         None => gone::gone(gate, ctx, &visit),
-        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
+        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer, share).await,
         Some(Executed::LeftToEngine) => Ok(false),
     }
 }
@@ -146,6 +175,7 @@ async fn ask_about_get(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     (visit, ours, is_stream): (&mut Visit, &Ours<'_>, bool),
+    share: &Arc<Share>,
 ) -> pingora::Result<Option<bool>> {
     let rule = gate.world.configured().settings.graphql_get;
     match rule {
@@ -153,7 +183,7 @@ async fn ask_about_get(
         GraphqlGet::Deny if ours.is_introspection_only() => return Ok(Some(false)),
         GraphqlGet::Deny => {
             let error = RequestError::new(405, "method-not-allowed", "a document with an action must be sent by POST");
-            return refuse(gate, snapshot, exchange, ctx, Refusal::Request(error)).await.map(Some);
+            return refuse(gate, snapshot, exchange, ctx, Refusal::Request(error), Arc::clone(share)).await.map(Some);
         }
         GraphqlGet::Upstream => {}
     }
@@ -183,11 +213,12 @@ struct Work<'w> {
     visit: &'w Visit,
     ours: &'w Ours<'w>,
     is_get: bool,
+    share: &'w Share,
 }
 
 /// `None` if the client has gone meanwhile.
 async fn work_through(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
-    let envelope = work.visit.envelope(gate, ctx, work.is_get);
+    let envelope = work.visit.envelope(gate, ctx, work.is_get, Some(work.share));
     let executed = pin!(execute::execute(&gate.world, work.snapshot, &envelope, work.ours));
     gone::unless_given_up(exchange, gone::may_be_given_up(work.ours), executed).await
 }
@@ -206,56 +237,96 @@ fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
     )
 }
 
+/// What is to be done about a POST once its body has been understood. Nothing of the body is in it, so that it is not held
+/// while a client reads its answer.
+enum Next {
+    /// It is the engine's.
+    Pass,
+    Refuse(Refusal),
+    Send(Box<Visit>, Answer),
+    Stream(Box<Visit>, String, Authenticated),
+    /// Its client has gone.
+    Gone(Box<Visit>),
+}
+
 async fn screen_post(
     gate: &Gate,
     snapshot: &Arc<Snapshot>,
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
+    share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let mut share = gate.budget.share();
-    let looked_at = match look_at_body(gate, snapshot, exchange, ctx, &mut share).await {
+    let looked_at = match look_at_body(gate, snapshot, exchange, ctx, &share).await {
         Ok(looked_at) => looked_at,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
-    let looked_at = match looked_at {
-        Looked::MayBeOurs(looked_at) => looked_at,
-        Looked::NotOurs(wire) => return pass(gate, exchange, ctx, wire).await,
+    let body = match looked_at {
+        Looked::MayBeOurs(body) => body,
+        Looked::NotOurs(wire) => return pass(gate, exchange, ctx, wire, &share).await,
         // In boxes of their own: they are rare, and every request carries the room for what its future may become.
-        Looked::OfAnotherType(body) => return Box::pin(screen_other(gate, snapshot, exchange, ctx, body)).await,
-        Looked::Large(large) => return Box::pin(screen_large(gate, snapshot, exchange, ctx, large)).await,
+        Looked::OfAnotherType(body) => return Box::pin(screen_other(gate, snapshot, exchange, ctx, body, share)).await,
+        Looked::Large(large) => return Box::pin(screen_large(gate, snapshot, exchange, ctx, large, &share)).await,
     };
-    match read_body(looked_at.text(), &gate.world.configured().settings.limits) {
-        Err(error) => refuse(gate, snapshot, exchange, ctx, error.into()).await,
+    let next = understand_post(gate, snapshot, exchange, ctx, &body, &share).await;
+    let wire = body.into_wire();
+    if let Next::Pass = next {
+        return pass(gate, exchange, ctx, wire, &share).await;
+    }
+    drop(wire);
+    match next {
+        Next::Pass => Ok(false),
+        Next::Refuse(refusal) => refuse(gate, snapshot, exchange, ctx, refusal, share).await,
+        Next::Send(visit, answer) => send(gate, exchange, ctx, &visit, answer, share).await,
+        Next::Stream(visit, payload, authenticated) => {
+            let told = events::Streamed { snapshot, visit: &visit, payload, authenticated, share };
+            Box::pin(events::serve(gate, exchange, ctx, told)).await
+        }
+        Next::Gone(visit) => gone::gone(gate, ctx, &visit),
+    }
+}
+
+async fn understand_post(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    exchange: &mut Exchange<'_>,
+    ctx: &mut Context,
+    body: &Whole,
+    share: &Share,
+) -> Next {
+    match read_body(body.text(), &gate.world.configured().settings.limits) {
+        Err(error) => Next::Refuse(error.into()),
         Ok(Body::One(element)) => {
-            let visit = Visit::of(gate, exchange);
+            let visit = Box::new(Visit::of(gate, exchange));
             let json = element.json;
             match execute::understand(&gate.world, snapshot, element).await {
-                Verdict::NotOurs => pass(gate, exchange, ctx, looked_at.wire.clone()).await,
+                Verdict::NotOurs => Next::Pass,
                 Verdict::Ours(ours) if events::is_meant(exchange, &ours) => {
-                    let told = events::Streamed { snapshot, visit: &visit, ours: &ours, payload: json.to_owned() };
-                    Box::pin(events::serve(gate, exchange, ctx, told)).await
+                    match events::identified(gate, ctx, snapshot, &visit, &ours, share).await {
+                        Err(answer) => Next::Send(visit, answer),
+                        Ok(authenticated) => Next::Stream(visit, json.to_owned(), authenticated),
+                    }
                 }
                 Verdict::Ours(ours) => {
-                    let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false };
+                    let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false, share };
                     match work_through(gate, exchange, ctx, &work).await {
-                        None => gone::gone(gate, ctx, &visit),
-                        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer).await,
-                        Some(Executed::LeftToEngine) => pass(gate, exchange, ctx, looked_at.wire.clone()).await,
+                        None => Next::Gone(visit),
+                        Some(Executed::Answer(answer)) => Next::Send(visit, answer),
+                        Some(Executed::LeftToEngine) => Next::Pass,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
-            let visit = Visit::of(gate, exchange);
+            let visit = Box::new(Visit::of(gate, exchange));
             let batch = understand_batch(gate, snapshot, elements).await;
             if !batch.iter().any(|(_, verdict)| concerns_us(verdict)) {
-                return pass(gate, exchange, ctx, looked_at.wire.clone()).await;
+                return Next::Pass;
             }
-            let elements = Elements { snapshot, visit: &visit, batch: &batch, text: looked_at.text() };
+            let elements = Elements { snapshot, visit: &visit, batch: &batch, text: body.text(), share };
             match Box::pin(work_through_batch(gate, exchange, ctx, &elements)).await {
-                None => gone::gone(gate, ctx, &visit),
-                Some(answer) => send(gate, exchange, ctx, &visit, answer).await,
+                None => Next::Gone(visit),
+                Some(answer) => Next::Send(visit, answer),
             }
         }
     }
@@ -268,12 +339,13 @@ async fn screen_other(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     body: Whole,
+    share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let headers = &exchange.head().headers;
-    let scan = BodyScan::new(gate, snapshot, headers, ContentType::of(headers));
+    let scan = BodyScan::new(gate, snapshot, headers, ContentType::of(headers), share.sibling());
     match scan.look_through(body.text()).await {
-        Ok(()) => pass(gate, exchange, ctx, body.wire).await,
-        Err(error) => refuse(gate, snapshot, exchange, ctx, Refusal::Request(error)).await,
+        Ok(()) => pass(gate, exchange, ctx, body.into_wire(), &share).await,
+        Err(error) => refuse(gate, snapshot, exchange, ctx, Refusal::Request(error), share).await,
     }
 }
 
@@ -284,25 +356,27 @@ async fn screen_large(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     large: Large,
+    share: &Share,
 ) -> pingora::Result<bool> {
     let headers = &exchange.head().headers;
     let content_type = ContentType::of(headers);
-    let mut scan = BodyScan::new(gate, snapshot, headers, content_type);
+    let mut scan = BodyScan::new(gate, snapshot, headers, content_type, share.sibling());
     if let Some(decoded) = large.decoded_beginning {
         // Nobody opens all of it: a small body can become any size. So a document must stand at its beginning.
-        if let Err(error) = scan.feed(&decoded).await {
+        if let Err(error) = scan.feed(&decoded.text).await {
             return turn_away(gate, exchange, ctx, error).await;
         }
         if content_type == ContentType::Json && scan.has_found_nothing() {
             let error = scan.too_large();
             return turn_away(gate, exchange, ctx, error).await;
         }
+        drop(decoded);
         if large.is_whole {
-            return pass(gate, exchange, ctx, large.wire).await;
+            return pass(gate, exchange, ctx, large.wire, share).await;
         }
-        return pass_in_pieces(gate, exchange, ctx, large.wire, None).await;
+        return pass_in_pieces(gate, exchange, ctx, large.wire, None, share).await;
     }
-    pass_in_pieces(gate, exchange, ctx, large.wire, Some(scan)).await
+    pass_in_pieces(gate, exchange, ctx, large.wire, Some(scan), share).await
 }
 
 async fn pass_in_pieces(
@@ -311,9 +385,10 @@ async fn pass_in_pieces(
     ctx: &mut Context,
     beginning: Bytes,
     scan: Option<BodyScan<'_>>,
+    share: &Share,
 ) -> pingora::Result<bool> {
     ctx.body_was_read = true;
-    let forwarded = forward_in_pieces(gate, exchange, beginning, scan).await;
+    let forwarded = forward_in_pieces(gate, exchange, beginning, scan, share).await;
     // Nobody has read all of it.
     finish_forwarded(gate, exchange, ctx, forwarded, || true).await
 }
@@ -335,12 +410,17 @@ struct Whole {
     /// As it came.
     wire: Bytes,
     /// As it is meant, if it was compressed.
-    decoded: Option<Vec<u8>>,
+    decoded: Option<Decoded>,
 }
 
 impl Whole {
     fn text(&self) -> &[u8] {
-        self.decoded.as_deref().unwrap_or(&self.wire)
+        self.decoded.as_ref().map_or(&self.wire, |decoded| &decoded.text)
+    }
+
+    /// Whoever only sends it on needs it as it came.
+    fn into_wire(self) -> Bytes {
+        self.wire
     }
 }
 
@@ -351,7 +431,7 @@ struct Large {
     /// Is that all that comes?
     is_whole: bool,
     /// As it is meant, if it was compressed.
-    decoded_beginning: Option<Vec<u8>>,
+    decoded_beginning: Option<Decoded>,
 }
 
 async fn look_at_body(
@@ -359,9 +439,10 @@ async fn look_at_body(
     snapshot: &Arc<Snapshot>,
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
-    share: &mut body::Share,
+    share: &Share,
 ) -> Result<Looked, BodyError> {
-    let bytes_max = gate.world.configured().settings.limits.body_bytes_max;
+    let limits = &snapshot.limits;
+    let bytes_max = limits.body_bytes_max;
     let headers = &exchange.head().headers;
     let encoding = Encoding::of(headers)?;
     let content_type = ContentType::of(headers);
@@ -375,23 +456,22 @@ async fn look_at_body(
     let wire = match body::read_up_to(exchange, share, how).await? {
         body::Read::Whole(wire) => wire,
         body::Read::Beginning(wire) => {
-            let decoded_beginning = is_compressed.then(|| encoding.decode_beginning(&wire, bytes_max));
+            let decoded_beginning = match is_compressed {
+                true => Some(body::decode_beginning(encoding, &wire, limits, share)?),
+                false => None,
+            };
             return Ok(Looked::Large(Large { wire, is_whole: false, decoded_beginning }));
         }
     };
     ctx.body_was_read = true;
-    let decoded = match is_compressed.then(|| encoding.decode(&wire, bytes_max)) {
-        None => None,
-        Some(Ok(decoded)) => {
-            share.grow(decoded.len())?;
-            Some(decoded)
-        }
-        Some(Err(error)) if error.status == 413 => {
-            let decoded_beginning = Some(encoding.decode_beginning(&wire, bytes_max));
-            share.grow(bytes_max)?;
-            return Ok(Looked::Large(Large { wire, is_whole: true, decoded_beginning }));
-        }
-        Some(Err(error)) => return Err(error.into()),
+    let decoded = match encoding {
+        Encoding::Identity => None,
+        encoding => match body::decode(encoding, &wire, limits, share).await? {
+            Opened::Whole(decoded) => Some(decoded),
+            Opened::Beginning(decoded) => {
+                return Ok(Looked::Large(Large { wire, is_whole: true, decoded_beginning: Some(decoded) }));
+            }
+        },
     };
     look_at_text(snapshot, content_type, Whole { wire, decoded }).map_err(BodyError::from)
 }
@@ -429,7 +509,7 @@ fn look_at_text(snapshot: &Snapshot, content_type: ContentType, body: Whole) -> 
         _ => (false, snapshot.may_name_action(text)),
     };
     Ok(match (may_be_ours, is_json) {
-        (false, _) => Looked::NotOurs(body.wire),
+        (false, _) => Looked::NotOurs(body.into_wire()),
         (true, true) => Looked::MayBeOurs(body),
         (true, false) => Looked::OfAnotherType(body),
     })
@@ -441,7 +521,9 @@ pub(super) async fn pass(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     body: Bytes,
+    share: &Share,
 ) -> pingora::Result<bool> {
+    share.shrink_to(body.len());
     if !gate.world.engine.is_plain() && exchange.has_kept_body() {
         return Ok(false);
     }
@@ -451,7 +533,8 @@ pub(super) async fn pass(
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads = || is_plain && is_graphql && body_only_reads(&text, &gate.world.configured().settings.limits);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    let forwarded = Box::pin(forward(gate, exchange, ctx.is_graphql, body, Repeat::IfItReads(&only_reads))).await;
+    let forwarded =
+        Box::pin(forward(gate, exchange, ctx.is_graphql, body, Repeat::IfItReads(&only_reads), share)).await;
     finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 
@@ -501,6 +584,7 @@ struct Elements<'w> {
     batch: &'w Batch<'w>,
     /// All of it, as it was written.
     text: &'w [u8],
+    share: &'w Share,
 }
 
 /// `None` if the client has gone meanwhile.
@@ -517,8 +601,9 @@ async fn work_through_batch(
 
 /// Every element on its own, in order.
 async fn answer_batch(gate: &Gate, ctx: &Context, elements: &Elements<'_>) -> Answer {
-    let Elements { snapshot, visit, batch, text } = elements;
-    let envelope = Envelope { batch: std::str::from_utf8(text).ok(), ..visit.envelope(gate, ctx, false) };
+    let Elements { snapshot, visit, batch, text, share } = elements;
+    let envelope = visit.envelope(gate, ctx, false, Some(share));
+    let envelope = Envelope { batch: std::str::from_utf8(text).ok(), ..envelope };
     let mut answers = Vec::with_capacity(batch.len());
     for (json, verdict) in *batch {
         let executed = match verdict {
@@ -540,12 +625,13 @@ async fn refuse(
     exchange: &mut Exchange<'_>,
     ctx: &mut Context,
     refusal: Refusal,
+    share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let visit = Visit::of(gate, exchange);
-    let envelope = visit.envelope(gate, ctx, false);
+    let envelope = visit.envelope(gate, ctx, false, None);
     let answer = execute::refuse(&gate.world, snapshot, &envelope, refusal).await;
     count_rejected(gate, answer.outcome);
-    send(gate, exchange, ctx, &visit, answer).await
+    send(gate, exchange, ctx, &visit, answer, share).await
 }
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.

@@ -18,7 +18,6 @@ use pingora::services::background::{BackgroundService, GenBackgroundService, bac
 use pingora::services::listening::Service;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::body::Budget;
 use super::connections::Connections;
 use super::operators::Operators;
 use super::phases::Gate;
@@ -68,8 +67,7 @@ pub fn serve(
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
-    let budget = Budget::new(&world.metrics.buffered_bytes, settings.limits.buffered_bytes_max);
-    let gate = Gate { world: Arc::clone(world), budget, metadata: metadata.clone(), get_policies: Arc::default() };
+    let gate = Gate { world: Arc::clone(world), metadata: metadata.clone(), get_policies: Arc::default() };
     let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
     let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate));
     proxy.add_listener(listener(settings.listen));
@@ -96,6 +94,7 @@ fn http_options(mut proxy: HttpProxy<Gate>, settings: &Settings) -> HttpProxy<Ga
     streams
         .max_concurrent_streams(STREAMS_MAX)
         .max_local_error_reset_streams(Some(RESETS_MAX))
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(settings.limits.header_bytes_max).unwrap_or(u32::MAX));
     proxy.h2_options = Some(streams);
     proxy
@@ -103,6 +102,10 @@ fn http_options(mut proxy: HttpProxy<Gate>, settings: &Settings) -> HttpProxy<Ga
 
 /// Requests at one time on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
+
+/// Bytes of an answer that are queued on a stream of HTTP/2 for a client whose window is open but who does not read. Beyond
+/// the window, writing waits.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection of HTTP/2 ends after so many streams that break its rules.
 const RESETS_MAX: usize = 100;

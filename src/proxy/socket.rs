@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::turn_away;
-use super::visit::Visit;
+use super::visit::{Visit, owner};
 use super::{cors, guard};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Vocabulary;
@@ -50,7 +50,7 @@ pub async fn serve(
         return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = "websocket";
-    let visit = Visit::of(gate, exchange);
+    let (visit, owner) = (Visit::of(gate, exchange), owner(gate, exchange));
     let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
     let Exchange::Pingora(session) = exchange else { return Ok(false) };
@@ -66,6 +66,7 @@ pub async fn serve(
         path: asked.path,
         request_id: asked.request_id,
         address: visit.address(),
+        owner,
         vocabulary,
     };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };

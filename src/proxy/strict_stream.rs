@@ -18,6 +18,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::head_bound::HeadBound;
 use super::strict::Strict;
 
 /// A connection whose client is read to the letter.
@@ -25,6 +26,7 @@ use super::strict::Strict;
 pub struct StrictStream {
     inner: Stream,
     strict: Strict,
+    bound: HeadBound,
     /// What is left of [`UNREADABLE`], once something was refused.
     instead: Option<&'static [u8]>,
 }
@@ -35,7 +37,7 @@ const UNREADABLE: &[u8] = b"\rX";
 impl StrictStream {
     /// The rest of a connection of which `read` has been read already; gives what of that may be believed.
     #[must_use]
-    pub fn new(inner: Stream, mut read: BytesMut) -> (Self, BytesMut) {
+    pub fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
         let mut strict = Strict::default();
         let passed = strict.pass(&read);
         let is_refused = passed < read.len();
@@ -43,7 +45,7 @@ impl StrictStream {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
-        (Self { inner, strict, instead: is_refused.then_some(&[]) }, read)
+        (Self { inner, strict, bound, instead: is_refused.then_some(&[]) }, read)
     }
 }
 
@@ -70,6 +72,7 @@ impl AsyncRead for StrictStream {
             ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
             let read = buffer.filled().get(before..).unwrap_or_default();
             let (count, passed) = (read.len(), this.strict.pass(read));
+            this.bound.count(count)?;
             if passed == count {
                 return Poll::Ready(Ok(()));
             }

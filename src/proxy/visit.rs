@@ -21,6 +21,7 @@ use crate::execute::respond;
 use crate::execute::spans;
 use crate::execute::subscription::Request;
 use crate::execute::{Answer, Envelope};
+use crate::memory::{Owner, Share};
 use crate::metadata::Asked;
 use crate::model::request::Caller;
 use crate::model::response::RequestError;
@@ -61,6 +62,17 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
     }
     let path = upstream.path_for(uri.path());
     uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected.
+#[must_use]
+pub fn owner(gate: &Gate, exchange: &Exchange<'_>) -> Owner {
+    let configured = gate.world.configured();
+    let named = configured.settings.address_header.as_ref();
+    match named.and_then(|name| told_address(&exchange.head().headers, name)) {
+        Some(named) => Owner::named(named),
+        None => exchange.peer_address().map(Owner::peer).unwrap_or_default(),
+    }
 }
 
 /// What is remembered of a request while it is answered.
@@ -161,10 +173,17 @@ impl Visit {
     }
 
     /// The same for an operation that may be answered more than once.
-    pub fn request(&self, way: &'static str, payload: String, authenticated: Authenticated) -> Request {
+    pub fn request(
+        &self,
+        way: &'static str,
+        payload: String,
+        authenticated: Authenticated,
+        share: Arc<Share>,
+    ) -> Request {
         Request {
             way,
             payload,
+            share,
             path: self.engine_path.clone(),
             caller: Arc::new(self.caller.clone()),
             authenticated: Some(Ok(authenticated)),
@@ -172,8 +191,9 @@ impl Visit {
     }
 
     /// How the request came.
-    pub fn envelope(&self, gate: &Gate, ctx: &Context, is_get: bool) -> Envelope<'_> {
+    pub fn envelope<'v>(&'v self, gate: &Gate, ctx: &Context, is_get: bool, share: Option<&'v Share>) -> Envelope<'v> {
         Envelope {
+            share,
             caller: &self.caller,
             trace: &self.trace,
             path: &self.engine_path,
@@ -200,10 +220,13 @@ pub async fn send(
     ctx: &mut Context,
     visit: &Visit,
     answer: Answer,
+    share: Arc<Share>,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
     visit.log(gate, &answer, ctx.started);
-    answer::write(exchange, answer, visit.manner()).await?;
+    // What the request has held besides is gone.
+    share.shrink_to(answer.body.len());
+    answer::write(exchange, answer, visit.manner(), Some(share)).await?;
     Ok(true)
 }
 
@@ -221,7 +244,7 @@ pub async fn send_json(
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
     let answer = Answer::new(status, body.into_bytes(), kind);
-    answer::write(exchange, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }).await?;
+    answer::write(exchange, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }, None).await?;
     Ok(true)
 }
 
@@ -262,12 +285,8 @@ pub async fn tell_defect(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Con
 pub async fn tell(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, error: RequestError) -> pingora::Result<()> {
     let snapshot = gate.world.snapshot.load();
     let visit = Visit::of(gate, exchange);
-    let mut envelope = visit.envelope(gate, ctx, false);
+    let mut envelope = visit.envelope(gate, ctx, false, None);
     envelope.shows_status = true;
-    let is_busy = error.status == 503;
-    let mut answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
-    if is_busy {
-        answer.headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
-    }
-    answer::write(exchange, answer, Manner { closes: true, ..visit.manner() }).await
+    let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
+    answer::write(exchange, answer, Manner { closes: true, ..visit.manner() }, None).await
 }

@@ -1,6 +1,7 @@
 //! What is said on one socket, from the first word to the last.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,6 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -20,16 +20,19 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use super::engine::{self, CONNECT_TIMEOUT, ConnectError, EngineSocket, Introduction, Refusal, text_of};
+use super::metered::Metered;
+use super::queue::{Queued, Receiver, Sender, queue};
 use super::{
-    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_TIMEOUT,
-    INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING,
-    SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, UNAUTHORIZED, UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST,
-    UPSTREAM_UNAVAILABLE, headers,
+    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
+    INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX,
+    READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED,
+    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers,
 };
 use crate::auth::Authenticated;
 use crate::config::settings::WebSocketInit;
 use crate::execute::subscription::{Request, Told, operate};
 use crate::execute::{Verdict, World, understand};
+use crate::memory::{Owner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
@@ -48,6 +51,8 @@ pub struct Visitor {
     pub request_id: String,
     /// The address of the client.
     pub address: Option<IpAddr>,
+    /// Whose memory its operations take.
+    pub owner: Owner,
     /// What is spoken.
     pub vocabulary: Vocabulary,
 }
@@ -134,7 +139,11 @@ struct Conversation<S> {
     world: Arc<World>,
     visitor: Visitor,
     sink: SplitSink<WebSocketStream<S>, Message>,
-    tell: mpsc::Sender<Event>,
+    tell: Sender<Event>,
+    /// What has come of a message that is not whole yet, and the message that is being understood.
+    received: Arc<Share>,
+    /// What is kept for as long as the socket lives.
+    held: Share,
     operations: HashMap<String, Operation>,
     introduced: Option<Introduced>,
     engine: Option<EngineEnd>,
@@ -168,14 +177,19 @@ where
         .max_message_size(Some(max))
         .max_frame_size(Some(max))
         .read_buffer_size(READ_BUFFER_BYTES);
+    let received = Arc::new(world.memory.empty(visitor.owner));
+    let wire = Metered::new(wire, Arc::clone(&received));
     let socket = WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
     let (sink, mut stream) = socket.split();
-    let (tell, told) = mpsc::channel(EVENTS_MAX);
+    let (tell, told) = queue(EVENTS_MAX, &world.memory, visitor.owner);
+    let held = world.memory.empty(visitor.owner);
     let mut conversation = Conversation {
         world,
         visitor,
         sink,
         tell,
+        received,
+        held,
         operations: HashMap::new(),
         introduced: None,
         engine: None,
@@ -202,15 +216,21 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
-    async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: mpsc::Receiver<Event>) -> Going {
+    async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: Receiver<Event>) -> Going {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();
         let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.socket_timeout / 3);
         loop {
             tokio::select! {
-                message = stream.next() => self.hear(message).await?,
-                Some(event) = told.recv() => self.tell(event).await?,
+                message = stream.next() => {
+                    self.hear(message).await?;
+                    self.received.shrink_to(0);
+                }
+                Some((queued, _share)) = told.recv() => match queued {
+                    Queued::Event(event) => self.tell(event).await?,
+                    Queued::NoRoom => return Err(End::Close(TRY_AGAIN)),
+                },
                 _ = tick.tick() => {
                     self.check(opened)?;
                     if self.introduced.is_some() && kept_alive.elapsed() >= keep_alive {
@@ -282,6 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Err(Error::Capacity(_))) => Err(End::Close(TOO_LARGE)),
             Some(Err(Error::Utf8(_))) => Err(End::Close(NO_UTF8)),
+            Some(Err(Error::Io(error))) if error.kind() == ErrorKind::OutOfMemory => Err(End::Close(TRY_AGAIN)),
             Some(Ok(Message::Close(frame))) => {
                 self.closed = frame.as_ref().and_then(Close::of_frame);
                 Err(End::Gone)
@@ -318,6 +339,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     async fn introduce(&mut self, payload: Option<&RawValue>) -> Going {
         if self.introduced.is_some() {
             return Err(End::Close(TOO_MANY_INITS));
+        }
+        let bytes = payload.map_or(0, |payload| payload.get().len());
+        if self.held.grow(INIT_COPIES * bytes).is_err() {
+            return Err(End::Close(TRY_AGAIN));
         }
         let payload = payload.map(|payload| payload.get().to_owned());
         if payload.as_ref().is_some_and(|payload| !payload.starts_with('{')) {
@@ -422,9 +447,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
         };
+        let share = self.world.memory.empty(self.visitor.owner);
+        if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
+            return self.fail(&id, "busy", &no_room.to_string()).await;
+        }
         let request = Request {
             way: "websocket",
             payload: payload.get().to_owned(),
+            share: Arc::new(share),
             path: self.visitor.path.clone(),
             caller,
             authenticated,
@@ -443,9 +473,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                     Told::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
                     Told::Complete => (vocabulary.complete(&told_id), true),
                 };
+                let bytes = text.len();
                 let event = Event::Own(OwnMessage { text, id: told_id.clone(), number, is_last });
                 let tell = tell.clone();
-                async move { tell.send(event).await.is_ok() }
+                async move { tell.send(event, bytes).await }
             };
             operate(&world, &snapshot, &request, say).await;
         };
@@ -506,11 +537,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 }
                 let Some(text) = text_of(message) else { continue };
                 let Some(event) = translate(&text, vocabulary, ours) else { continue };
-                if tell.send(event).await.is_err() {
+                if !tell.send(event, text.len()).await {
                     return;
                 }
             }
-            let _ = tell.send(Event::EngineGone(number, close)).await;
+            tell.send(Event::EngineGone(number, close), 0).await;
         });
         self.engine = Some(EngineEnd { number, vocabulary, sink, reader: reader.abort_handle() });
         Ok(ack)

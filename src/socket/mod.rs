@@ -4,6 +4,8 @@
 mod conversation;
 mod engine;
 mod headers;
+mod metered;
+mod queue;
 
 pub use conversation::{Visitor, converse};
 
@@ -37,6 +39,12 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Operations at one time on one connection.
 const OPERATIONS_MAX: usize = 100;
+
+/// What a client says about itself is kept as often: as it came, as headers of its own, and with those of its request.
+const INIT_COPIES: usize = 3;
+
+/// Bytes that an operation takes beside its payload: the task that runs it.
+const OPERATION_BYTES: usize = 8 * 1024;
 
 /// Results that wait to be sent.
 const EVENTS_MAX: usize = 256;
@@ -78,6 +86,7 @@ const RESTARTING: Close = Close::known(1012, "shutting server down");
 /// Clients of both protocols reconnect after it, and subscribe again.
 const UPSTREAM_LOST: Close = Close::known(1012, "the connection to the upstream was lost");
 const UPSTREAM_UNAVAILABLE: u16 = 1013;
+const TRY_AGAIN: Close = Close::known(1013, "try again later");
 const NO_UTF8: Close = Close::known(1007, "this is not UTF-8");
 const TOO_LARGE: Close = Close::known(1009, "the message is too large");
 const TOO_MANY_PINGS: Close = Close::known(1008, "too many pings");

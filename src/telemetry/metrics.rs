@@ -104,8 +104,10 @@ pub struct Metrics {
     pub config_last_reload_success: Gauge,
     /// Spans, by what became of them.
     pub spans: IntCounterVec,
-    /// Bytes of bodies and answers that are held.
+    /// Bytes of the memory budget that are held.
     pub buffered_bytes: IntGauge,
+    /// What found no room in the memory budget, by reason.
+    pub memory_rejections: IntCounterVec,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
     pub look_alike_headers: IntCounterVec,
 }
@@ -404,7 +406,22 @@ impl Metrics {
                 registry.register(Box::new(metric.clone()))?;
                 metric
             },
-            buffered_bytes: gauge("pillion_buffered_bytes", "Bytes of bodies that are held.")?,
+            buffered_bytes: gauge(
+                "pillion_buffered_bytes",
+                "Bytes of the memory budget that requests, operations and connections hold.",
+            )?,
+            memory_rejections: {
+                let metric = counter(
+                    "pillion_memory_rejections_total",
+                    "What found no room in the memory budget: of all, of its client, of its connection, or ever.",
+                    &["reason"],
+                )?;
+                // There from the start, so that the first one is an increase.
+                for reason in ["budget", "client", "connection", "too_large"] {
+                    metric.with_label_values(&[reason]);
+                }
+                metric
+            },
             look_alike_headers: counter(
                 "pillion_look_alike_headers_total",
                 "Headers dropped because an underscore made them look like another.",

@@ -17,8 +17,9 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::Fault;
+use crate::client::{Fault, charge};
 use crate::config::settings::Upstream;
+use crate::memory::Share;
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::repeat::Repeat;
 
@@ -177,14 +178,15 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
     Ok(None)
 }
 
-/// The whole answer, at most `bytes_max` bytes.
+/// The whole answer, at most `bytes_max` bytes, charged to `share`.
 ///
 /// # Errors
 /// [`Fault`].
-pub async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+pub async fn read_body(mut body: Incoming, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), bytes_max);
     while let Some(chunk) = next_chunk(&mut body).await? {
+        charge(share, chunk.len())?;
         chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
     }
     Ok(chunks.finish())

@@ -28,6 +28,7 @@ use crate::client::resolver::Filtered;
 use crate::client::tls::client_config;
 use crate::client::{Fault, PerThread};
 use crate::config::settings::Upstream;
+use crate::memory::Share;
 use crate::model::repeat::Repeat;
 use crate::protocol::hop_by_hop::end_to_end;
 
@@ -49,6 +50,9 @@ pub enum UpstreamError {
         /// The limit.
         max: usize,
     },
+    /// The memory budget has no room for its answer.
+    #[error("there is no memory for the upstream's response now; try again later")]
+    NoRoom,
     /// An answer that is no GraphQL response.
     #[error("the upstream answered {status} with something that is not a GraphQL response")]
     NotGraphql {
@@ -180,6 +184,8 @@ pub struct Question<'q> {
     pub may_repeat: Repeat<'q>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
+    /// Whom they are charged to.
+    pub share: Option<&'q Share>,
     /// How long it may take as a whole.
     pub timeout: Duration,
 }
@@ -272,7 +278,7 @@ impl Engine {
         let answer = client::send(self.clients.here(), &Method::POST, uri, headers, body, question.may_repeat).await?;
         let (head, body) = answer.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-        let body = client::read_body(body, question.answer_bytes_max).await?;
+        let body = client::read_body(body, question.answer_bytes_max, question.share).await?;
         Ok(EngineReply { status: head.status, body, set_cookies })
     }
 
@@ -286,6 +292,7 @@ impl Engine {
             body: &question.body,
             may_repeat: question.may_repeat,
             answer_bytes_max: question.answer_bytes_max,
+            share: question.share,
         };
         let message::Answer { status, headers, body } = plain.exchange(request).await?;
         let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
@@ -339,6 +346,7 @@ impl Engine {
                 may_repeat,
                 // It is passed on as it comes.
                 answer_bytes_max: usize::MAX,
+                share: None,
             };
             plain.here().stream(request).await.map(Forwarded::Plain)
         };
@@ -371,6 +379,7 @@ impl Engine {
             body: &NO_BODY,
             may_repeat: Repeat::Never,
             answer_bytes_max: usize::MAX,
+            share: None,
         };
         let begun = self.in_time(plain.here().upload(request, length)).await;
         begun.map(Box::new).map(Upload::Plain)
@@ -400,7 +409,7 @@ impl Engine {
                 let (here, headers) = (self.clients.here(), || headers.clone());
                 let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), Repeat::Reads).await?;
                 let (head, body) = answer.into_parts();
-                let body = client::read_body(body, bytes_max).await?;
+                let body = client::read_body(body, bytes_max, None).await?;
                 return Ok(Fetched { status: head.status, headers: head.headers, body });
             };
             let (authority, target) = authority_and_target(&uri);
@@ -412,6 +421,7 @@ impl Engine {
                 body: &NO_BODY,
                 may_repeat: Repeat::Reads,
                 answer_bytes_max: bytes_max,
+                share: None,
             };
             let message::Answer { status, headers, body } = plain.here().exchange(request).await?;
             Ok(Fetched { status, headers, body })
@@ -476,6 +486,7 @@ fn error_of(fault: Fault, max: usize) -> UpstreamError {
         Fault::Timeout => UpstreamError::TimedOut,
         Fault::Broken => UpstreamError::Broken,
         Fault::TooLarge => UpstreamError::TooLarge { max },
+        Fault::NoRoom => UpstreamError::NoRoom,
     }
 }
 

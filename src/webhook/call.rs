@@ -10,10 +10,11 @@ use url::Position;
 
 use super::HandlerClient;
 use crate::action::answer::CallFault;
-use crate::client::decode::Encoding;
+use crate::client::decode::{Encoding, RoomFor};
 use crate::client::message;
 use crate::client::pool::Pool;
-use crate::client::{Fault, fault_of, read_body};
+use crate::client::{Fault, fault_of, read_body_within};
+use crate::memory::Share;
 use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 
@@ -49,26 +50,31 @@ pub struct WebhookAnswer {
 ///
 /// # Errors
 /// [`CallFault`], when no whole answer came. The request may have reached the handler all the same.
-pub async fn call(client: &HandlerClient, call: WebhookCall) -> Result<WebhookAnswer, CallFault> {
+pub async fn call(
+    client: &HandlerClient,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, CallFault> {
     let (timeout, max) = (call.timeout, call.answer_bytes_max);
     // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
-    let answer = tokio::time::timeout(timeout, exchange(client, call)).await.unwrap_or(Err(Fault::Timeout));
+    let answer = tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(Fault::Timeout));
     answer.map_err(|fault| match fault {
         Fault::Connect => CallFault::Connect,
         Fault::Timeout => CallFault::Timeout,
         Fault::Broken => CallFault::Broken,
         Fault::TooLarge => CallFault::TooLarge { max },
+        Fault::NoRoom => CallFault::NoRoom,
     })
 }
 
-async fn exchange(client: &HandlerClient, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+async fn exchange(client: &HandlerClient, call: WebhookCall, share: Option<&Share>) -> Result<WebhookAnswer, Fault> {
     match &client.plain {
-        Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call).await,
-        _ => exchange_in_general(&client.general, call).await,
+        Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call, share).await,
+        _ => exchange_in_general(&client.general, call, share).await,
     }
 }
 
-async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+async fn exchange_plainly(plain: &Pool, mut call: WebhookCall, share: Option<&Share>) -> Result<WebhookAnswer, Fault> {
     for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
         call.headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -80,11 +86,15 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
         body: &call.body,
         may_repeat: Repeat::Never,
         answer_bytes_max: call.answer_bytes_max,
+        share,
     };
     let message::Answer { status, headers, body } = plain.exchange(request).await?;
     let body = match Encoding::of(&headers) {
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
-            encoding.decode(&body, call.answer_bytes_max).map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
+            let room: RoomFor<'_> =
+                &|bytes| share.map_or(Ok(()), |share| share.grow(bytes)).map_err(RequestError::from);
+            let decoded = encoding.decode_within(&body, call.answer_bytes_max, room);
+            decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
         // Nobody has asked for another one, so what comes is taken as it is.
         _ => body,
@@ -93,10 +103,18 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall) -> Result<Webhook
 }
 
 fn fault_of_decoding(error: &RequestError) -> Fault {
-    if error.status == 413 { Fault::TooLarge } else { Fault::Broken }
+    match error.status {
+        413 => Fault::TooLarge,
+        503 => Fault::NoRoom,
+        _ => Fault::Broken,
+    }
 }
 
-async fn exchange_in_general(client: &Client, call: WebhookCall) -> Result<WebhookAnswer, Fault> {
+async fn exchange_in_general(
+    client: &Client,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, Fault> {
     let mut request = Request::new(call.method, call.url);
     *request.headers_mut() = call.headers;
     if !call.body.is_empty() {
@@ -105,6 +123,6 @@ async fn exchange_in_general(client: &Client, call: WebhookCall) -> Result<Webho
     let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let body = read_body(response, call.answer_bytes_max).await?;
+    let body = read_body_within(response, call.answer_bytes_max, share).await?;
     Ok(WebhookAnswer { status, headers, body })
 }

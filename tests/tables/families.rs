@@ -498,14 +498,15 @@ fn run_transform(case: &Value) -> String {
     let transform = read_request(&yaml_node(text(case, "request")), &mut mistakes).expect("a transform");
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let headers = header_map(&case["headers"]);
-    let untransformed = Outgoing { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone() };
+    let untransformed =
+        Outgoing { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone().into() };
     match transform::request(&transform, &lookup, untransformed) {
         Err(error) => format!("failed {error}"),
         Ok(Outgoing { method, url, headers, body }) => {
             let mut lines: Vec<String> =
                 headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
             lines.sort();
-            let body = String::from_utf8(body).expect("text");
+            let body = String::from_utf8(body.to_vec()).expect("text");
             let end = if body.is_empty() { String::new() } else { format!("\n{body}\n") };
             format!("{method} {url}\n{}{end}", lines.concat())
         }
@@ -518,8 +519,12 @@ fn run_url(case: &Value) -> String {
     let transform = RequestTransform { url: parse::parse_text(text(case, "url")).ok(), ..RequestTransform::default() };
     let payload = case["input"].to_string().into_bytes();
     let lookup = Lookup::new(&handler, &payload, &session, 1024);
-    let untransformed =
-        Outgoing { method: Method::POST, url: handler.url.clone(), headers: HeaderMap::new(), body: Vec::new() };
+    let untransformed = Outgoing {
+        method: Method::POST,
+        url: handler.url.clone(),
+        headers: HeaderMap::new(),
+        body: bytes::Bytes::new(),
+    };
     match transform::request(&transform, &lookup, untransformed) {
         Ok(outgoing) => outgoing.url.to_string(),
         Err(error) => format!("failed {error}"),

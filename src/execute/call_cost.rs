@@ -1,0 +1,117 @@
+//! What the calls of a document will take of the memory budget, before anything is made: the values of their variables,
+//! their inputs, and the payloads that handlers are sent.
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Argument, Value as Literal};
+
+use crate::graphql::plan::{Plan, PlannedCall};
+use crate::memory::value_bytes;
+use crate::model::json::{Measure, RawObject, measure};
+
+/// A variable that our part uses.
+struct Known<'v> {
+    name: &'v str,
+    values: usize,
+    text: usize,
+}
+
+/// Bytes of a call beside its arguments: the names around them, session variables, headers.
+const CALL_BYTES: usize = 1024;
+
+/// Of an element of a literal.
+const LITERAL_BYTES: usize = 256;
+
+/// What the calls of a plan take, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Until their inputs have been made.
+    pub passing: usize,
+    /// Until the request is over.
+    pub lasting: usize,
+}
+
+/// The cost of all calls of `plan`. Those that are the same as one before them share what is made.
+#[must_use]
+pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
+    let known: Vec<Known<'_>> = plan.own_variables.iter().filter_map(|name| known(name, given)).collect();
+    // Those of the upstream's part are read one after the other, to be checked.
+    let is_own = |name: &str| plan.own_variables.iter().any(|own| own == name);
+    let others = given.0.iter().filter(|(name, _)| !is_own(name)).map(|(_, raw)| tree_bytes(raw.get())).max();
+    // Our own are read into values and coerced to others, which are gone once the inputs have been made.
+    let own = known.iter().map(|variable| variable.values.saturating_mul(2)).fold(0, usize::saturating_add);
+    let passing = own.saturating_add(others.unwrap_or_default());
+    let mut lasting = 0_usize;
+    for (index, call) in plan.calls.iter().enumerate() {
+        if same_before(plan, index).is_some() {
+            continue;
+        }
+        let (mut values, mut text) = (0_usize, document.len());
+        for argument in arguments(call) {
+            add(&argument.value, &known, &mut values, &mut text);
+        }
+        // A template looks things up in the values of the payload, and makes another one.
+        let payloads =
+            if call.action.request_transform.is_some() { text.saturating_mul(2).saturating_add(values) } else { text };
+        lasting = lasting.saturating_add(values).saturating_add(payloads).saturating_add(CALL_BYTES);
+    }
+    Cost { passing, lasting }
+}
+
+/// Bytes of the variables that our part uses, as they were sent.
+#[must_use]
+pub fn text_bytes(plan: &Plan, given: &RawObject<'_>) -> usize {
+    plan.own_variables.iter().filter_map(|name| given.get(name)).map(|raw| raw.get().len()).sum()
+}
+
+/// The first call before this one that is the same: of the same action with the same arguments.
+#[must_use]
+pub fn same_before(plan: &Plan, index: usize) -> Option<usize> {
+    let call = plan.calls.get(index)?;
+    let is_same = |other: &PlannedCall| {
+        std::ptr::eq(&*other.action, &*call.action) && other.kind == call.kind && arguments(other) == arguments(call)
+    };
+    plan.calls.iter().take(index).position(is_same)
+}
+
+/// The arguments of a call, as its first occurrence has them.
+#[must_use]
+pub fn arguments(call: &PlannedCall) -> &[Node<Argument>] {
+    call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default()
+}
+
+fn known<'v>(name: &'v str, given: &RawObject<'_>) -> Option<Known<'v>> {
+    let raw = given.get(name)?.get();
+    Some(Known { name, values: tree_bytes(raw), text: raw.len() })
+}
+
+/// Its nesting has been limited with that of the whole request.
+fn tree_bytes(json: &str) -> usize {
+    let plain = Measure { bytes: json.len(), ..Measure::default() };
+    value_bytes(measure(json.as_bytes(), usize::MAX).unwrap_or(plain))
+}
+
+/// Adds what a literal takes, with its variables in their places: as often as they stand there. The parser's limit bounds the
+/// recursion.
+fn add(literal: &Literal, known: &[Known<'_>], values: &mut usize, text: &mut usize) {
+    *values = values.saturating_add(LITERAL_BYTES);
+    match literal {
+        Literal::Variable(name) => {
+            if let Some(variable) = known.iter().find(|variable| *name == variable.name) {
+                *values = values.saturating_add(variable.values);
+                *text = text.saturating_add(variable.text);
+            }
+        }
+        Literal::List(items) => items.iter().for_each(|item| add(item, known, values, text)),
+        Literal::Object(fields) => {
+            for (name, value) in fields {
+                *text = text.saturating_add(name.len());
+                add(value, known, values, text);
+            }
+        }
+        Literal::String(string) => {
+            *values = values.saturating_add(string.len());
+            *text = text.saturating_add(string.len());
+        }
+        _ => {}
+    }
+}

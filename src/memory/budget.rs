@@ -1,0 +1,439 @@
+//! The bound for everybody, the accounts of clients and connections, and the shares that are taken of them.
+//!
+//! A small request costs two relaxed additions: its base is taken of the whole and given back, and what fits into it
+//! needs nothing more. Only what is larger is entered in the accounts of its client and its connection, so that there
+//! are few accounts, and small requests go on while somebody has used up theirs.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use prometheus::{IntCounterVec, IntGauge};
+
+use crate::model::response::RequestError;
+
+/// How much may be held, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// By everybody together.
+    pub all: usize,
+    /// By one client address; one of version 6 counts by its /64.
+    pub client: usize,
+    /// By one connection, however many requests are on it.
+    pub connection: usize,
+}
+
+/// The budget of the process.
+pub struct Budget {
+    held: IntGauge,
+    rejections: IntCounterVec,
+    all: AtomicI64,
+    client: AtomicI64,
+    connection: AtomicI64,
+    /// Of those who hold more than a base.
+    accounts: DashMap<Holder, Arc<Account>>,
+}
+
+/// Whose memory it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Owner {
+    client: Option<IpAddr>,
+    connection: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Client(IpAddr),
+    Connection(SocketAddr),
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    held: AtomicI64,
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// Everybody together holds too much.
+    #[error("too much memory is held by requests; try again later")]
+    Budget,
+    /// This client does.
+    #[error("too much memory is held by requests of this client; try again later")]
+    Client,
+    /// This connection does.
+    #[error("too much memory is held by requests on this connection; try again later")]
+    Connection,
+    /// It alone needs more than one client or one connection may hold.
+    #[error("the request needs more memory than one client may hold")]
+    TooLarge,
+}
+
+impl NoRoom {
+    /// The label of the metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Client => "client",
+            Self::Connection => "connection",
+            Self::TooLarge => "too_large",
+        }
+    }
+
+    /// Every label.
+    pub const LABELS: [&'static str; 4] = ["budget", "client", "connection", "too_large"];
+}
+
+impl From<NoRoom> for RequestError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::TooLarge => Self::new(413, "body-too-large", no_room.to_string()),
+            _ => Self::new(503, "busy", no_room.to_string()),
+        }
+    }
+}
+
+impl Owner {
+    /// Whoever is at the other end of a connection.
+    #[must_use]
+    pub fn peer(address: SocketAddr) -> Self {
+        Self { client: Some(network(address.ip())), connection: Some(address) }
+    }
+
+    /// A client that a trusted proxy has named. The connection is the proxy's, and is not charged.
+    #[must_use]
+    pub fn named(address: IpAddr) -> Self {
+        Self { client: Some(network(address)), connection: None }
+    }
+
+    fn holders(self) -> [Option<Holder>; 2] {
+        [self.client.map(Holder::Client), self.connection.map(Holder::Connection)]
+    }
+}
+
+/// A client of version 6 has a network of its own; 64 bits of its address are its to choose.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+/// What a request takes before anything is known of it: its head, and the future that serves it. A small body fits into
+/// it as well.
+const BASE_BYTES: i64 = 16 * 1024;
+
+/// Of the base, what the head and the future take.
+const BASE_USED_BYTES: i64 = 8 * 1024;
+
+/// Shares grow in steps, so that a body that comes in pieces is not entered piece by piece.
+const STEP_BYTES: i64 = 16 * 1024;
+
+/// An eighth of the whole is for the bases of small requests.
+const RESERVE_PART: i64 = 8;
+
+impl Budget {
+    /// A budget that is shown by `held`; rejections are counted by their reason.
+    #[must_use]
+    pub fn new(held: &IntGauge, rejections: &IntCounterVec, bounds: Bounds) -> Arc<Self> {
+        let budget = Self {
+            held: held.clone(),
+            rejections: rejections.clone(),
+            all: AtomicI64::default(),
+            client: AtomicI64::default(),
+            connection: AtomicI64::default(),
+            accounts: DashMap::new(),
+        };
+        budget.set_bounds(bounds);
+        Arc::new(budget)
+    }
+
+    /// Other bounds from now on; what is held stays.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.all.store(signed(bounds.all), Ordering::Relaxed);
+        self.client.store(signed(bounds.client), Ordering::Relaxed);
+        self.connection.store(signed(bounds.connection), Ordering::Relaxed);
+    }
+
+    /// The share of a request, with its base.
+    ///
+    /// # Errors
+    /// [`NoRoom::Budget`].
+    pub fn request(self: &Arc<Self>, owner: Owner) -> Result<Share, NoRoom> {
+        self.held.add(BASE_BYTES);
+        let share = self.share(owner, BASE_BYTES, BASE_USED_BYTES);
+        if self.held.get() > self.all.load(Ordering::Relaxed) {
+            return Err(self.reject(NoRoom::Budget));
+        }
+        Ok(share)
+    }
+
+    /// A share of nothing yet.
+    #[must_use]
+    pub fn empty(self: &Arc<Self>, owner: Owner) -> Share {
+        self.share(owner, 0, 0)
+    }
+
+    fn share(self: &Arc<Self>, owner: Owner, base: i64, used: i64) -> Share {
+        Share {
+            budget: Arc::clone(self),
+            owner,
+            base,
+            used: AtomicI64::new(used),
+            taken: AtomicI64::new(0),
+            accounts: OnceLock::new(),
+        }
+    }
+
+    fn reject(&self, reason: NoRoom) -> NoRoom {
+        self.rejections.with_label_values(&[reason.label()]).inc();
+        reason
+    }
+
+    fn account(&self, holder: Holder) -> Arc<Account> {
+        Arc::clone(self.accounts.entry(holder).or_default().value())
+    }
+
+    fn bound_of(&self, holder: Holder) -> (i64, NoRoom) {
+        match holder {
+            Holder::Client(_) => (self.client.load(Ordering::Relaxed), NoRoom::Client),
+            Holder::Connection(_) => (self.connection.load(Ordering::Relaxed), NoRoom::Connection),
+        }
+    }
+
+    /// An account that nobody uses any more is forgotten.
+    fn close(&self, holder: Holder, account: Arc<Account>) {
+        drop(account);
+        // The map's own is the last one, and nobody gets another while the entry is locked.
+        self.accounts.remove_if(&holder, |_, account| Arc::strong_count(account) == 1);
+    }
+}
+
+/// The accounts that a share is entered in, once it is larger than its base.
+type Entered = [Option<(Holder, Arc<Account>)>; 2];
+
+/// What somebody holds of the budget; given back when it is dropped.
+pub struct Share {
+    budget: Arc<Budget>,
+    owner: Owner,
+    /// Taken of the whole at the beginning, and in no account.
+    base: i64,
+    /// What is said to be held.
+    used: AtomicI64,
+    /// What has been taken beyond the base, in steps.
+    taken: AtomicI64,
+    accounts: OnceLock<Entered>,
+}
+
+impl Share {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// [`NoRoom`]; then nothing has been taken.
+    pub fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
+        let bytes = signed(bytes);
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let missing = used - self.base - self.taken.load(Ordering::Relaxed);
+        if missing <= 0 {
+            return Ok(());
+        }
+        let steps = missing.saturating_add(STEP_BYTES - 1) / STEP_BYTES;
+        self.take(steps.saturating_mul(STEP_BYTES)).map_err(|reason| {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.budget.reject(reason)
+        })
+    }
+
+    /// Holds `bytes` beyond what every request takes, whatever was held before. Never takes more.
+    pub fn shrink_to(&self, bytes: usize) {
+        let used = signed(bytes).saturating_add(self.base.min(BASE_USED_BYTES));
+        if used >= self.used.load(Ordering::Relaxed) {
+            return;
+        }
+        self.used.store(used, Ordering::Relaxed);
+        self.give_back_beyond(used);
+    }
+
+    /// Gives `bytes` back that were taken before.
+    pub fn release(&self, bytes: usize) {
+        let bytes = signed(bytes);
+        let used = self.used.fetch_sub(bytes, Ordering::Relaxed).saturating_sub(bytes);
+        self.give_back_beyond(used);
+    }
+
+    fn give_back_beyond(&self, used: i64) {
+        let needed = (used - self.base).max(0).saturating_add(STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+        let before = self.taken.load(Ordering::Relaxed);
+        if needed < before {
+            self.taken.store(needed, Ordering::Relaxed);
+            self.give_back(before - needed);
+        }
+    }
+
+    /// Another one of the same owner, for something that lives longer or shorter.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        self.budget.empty(self.owner)
+    }
+
+    fn entered(&self) -> impl Iterator<Item = &(Holder, Arc<Account>)> {
+        let enter = || self.owner.holders().map(|holder| holder.map(|holder| (holder, self.budget.account(holder))));
+        self.accounts.get_or_init(enter).iter().flatten()
+    }
+
+    /// Takes so much beyond the base, or nothing.
+    fn take(&self, bytes: i64) -> Result<(), NoRoom> {
+        let budget = &self.budget;
+        let own = self.taken.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let all = budget.all.load(Ordering::Relaxed);
+        let mut refused = None;
+        for (holder, account) in self.entered() {
+            let held = account.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+            let (bound, reason) = budget.bound_of(*holder);
+            if own > bound {
+                refused = Some(NoRoom::TooLarge);
+            } else if held > bound {
+                refused = refused.or(Some(reason));
+            }
+        }
+        budget.held.add(bytes);
+        if own > all {
+            refused = Some(NoRoom::TooLarge);
+        } else if budget.held.get() > all - all / RESERVE_PART {
+            refused = refused.or(Some(NoRoom::Budget));
+        }
+        let Some(reason) = refused else { return Ok(()) };
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        self.give_back(bytes);
+        Err(reason)
+    }
+
+    fn give_back(&self, bytes: i64) {
+        self.budget.held.sub(bytes);
+        for (_, account) in self.accounts.get().iter().flat_map(|entered| entered.iter().flatten()) {
+            account.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl std::fmt::Debug for Share {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Share").field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.budget.held.sub(self.base);
+        if taken > 0 {
+            self.give_back(taken);
+        }
+        for (holder, account) in self.accounts.take().into_iter().flat_map(|entered| entered.into_iter().flatten()) {
+            self.budget.close(holder, account);
+        }
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    // Sums of a few of them stay within an `i64`.
+    i64::try_from(bytes).unwrap_or(i64::MAX).min(i64::MAX / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Opts;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn budget() -> Arc<Budget> {
+        let held = IntGauge::new("held", "held").expect("a name");
+        let rejections = IntCounterVec::new(Opts::new("rejections", "rejections"), &["reason"]).expect("a name");
+        Budget::new(&held, &rejections, Bounds { all: 8 * MIB, client: 4 * MIB, connection: 2 * MIB })
+    }
+
+    fn peer(last: u8, port: u16) -> Owner {
+        Owner::peer(SocketAddr::from(([10, 0, 0, last], port)))
+    }
+
+    #[test]
+    fn what_is_taken_is_given_back() {
+        let budget = budget();
+        let share = budget.request(peer(1, 1)).expect("room");
+        assert_eq!((budget.held.get(), budget.accounts.len()), (BASE_BYTES, 0));
+        share.grow(8 * 1024).expect("room in the base");
+        assert_eq!((budget.held.get(), budget.accounts.len()), (BASE_BYTES, 0));
+        share.grow(MIB).expect("room");
+        assert_eq!((budget.held.get(), budget.accounts.len()), (BASE_BYTES + signed(MIB), 2));
+        assert_eq!(share.grow(2 * MIB), Err(NoRoom::TooLarge));
+        assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB));
+        share.shrink_to(MIB / 2);
+        assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB / 2));
+        share.shrink_to(MIB);
+        assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB / 2), "it never takes more");
+        share.grow(MIB / 2).expect("room");
+        share.release(MIB / 2);
+        assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB / 2));
+        let sibling = share.sibling();
+        sibling.grow(100).expect("room");
+        drop(share);
+        assert_eq!(budget.held.get(), STEP_BYTES);
+        drop(sibling);
+        assert_eq!((budget.held.get(), budget.accounts.len()), (0, 0));
+    }
+
+    #[test]
+    fn nobody_takes_it_all() {
+        let budget = budget();
+        let hold = |owner: Owner, bytes: usize| {
+            let share = budget.empty(owner);
+            share.grow(bytes).map(|()| share)
+        };
+        // Streams of one connection count together, and so do connections of one client.
+        let first = hold(peer(1, 1), MIB).expect("room");
+        let second = hold(peer(1, 1), MIB).expect("room");
+        assert_eq!(hold(peer(1, 1), MIB).err(), Some(NoRoom::Connection));
+        let third = hold(peer(1, 2), 2 * MIB).expect("room on another connection");
+        assert_eq!(hold(peer(1, 3), MIB).err(), Some(NoRoom::Client));
+        // The last eighth is for small requests.
+        let other = hold(peer(2, 1), 2 * MIB).expect("room for another client");
+        assert_eq!(hold(peer(3, 1), 2 * MIB).err(), Some(NoRoom::Budget));
+        let small = budget.request(peer(1, 4)).expect("room for a small request");
+        assert_eq!(small.grow(MIB), Err(NoRoom::Client));
+        for reason in NoRoom::LABELS {
+            let times = if reason == "client" { 2 } else { u64::from(reason != "too_large") };
+            assert_eq!(budget.rejections.with_label_values(&[reason]).get(), times, "{reason}");
+        }
+        drop((first, second, third, other, small));
+        assert_eq!((budget.held.get(), budget.accounts.len()), (0, 0));
+    }
+
+    #[test]
+    fn clients_are_told_apart_by_what_they_cannot_choose() {
+        let budget = budget();
+        let named = |address: &str| Owner::named(address.parse().expect("an address"));
+        let _all = [named("2001:db8::1"), named("2001:db8::ffff:1")].map(|owner| {
+            let share = budget.empty(owner);
+            share.grow(2 * MIB).expect("room");
+            share
+        });
+        assert_eq!(budget.empty(named("2001:db8::2")).grow(1), Err(NoRoom::Client));
+        assert_eq!(budget.empty(named("2001:db8:0:1::1")).grow(1), Ok(()));
+        assert_eq!(budget.empty(named("::ffff:10.0.0.1")).owner.client, peer(1, 1).client);
+    }
+
+    #[test]
+    fn other_bounds_count_from_then_on() {
+        let budget = budget();
+        let share = budget.request(Owner::default()).expect("room");
+        budget.set_bounds(Bounds { all: 0, client: 0, connection: 0 });
+        assert_eq!(share.grow(MIB), Err(NoRoom::TooLarge));
+        assert_eq!(budget.request(Owner::default()).err(), Some(NoRoom::Budget));
+        drop(share);
+        assert_eq!(budget.held.get(), 0);
+    }
+}

@@ -1,0 +1,47 @@
+//! A client's socket whose half-read message is held against the memory budget: what has been read since the last whole one.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::memory::Share;
+
+/// The wire, and what is held of what has come over it. Whoever takes a whole message shrinks the share.
+pub struct Metered<S> {
+    wire: S,
+    share: Arc<Share>,
+}
+
+impl<S> Metered<S> {
+    /// A wire over which nothing has come that is held.
+    pub fn new(wire: S, share: Arc<Share>) -> Self {
+        Self { wire, share }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.wire).poll_read(cx, buffer))?;
+        let grown = this.share.grow(buffer.filled().len() - before);
+        Poll::Ready(grown.map_err(|no_room| io::Error::new(ErrorKind::OutOfMemory, no_room)))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().wire).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+    }
+}
