@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench endure instructions setup lint clean
+.PHONY: abuse help demo test chaos bench endure instructions setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 help: ## What there is
@@ -18,6 +18,9 @@ test: setup ## All tests, with real databases, GraphQL servers and clients
 # lost, and times the stores with a million ended calls in them.
 chaos: setup ## Asynchronous calls while processes are killed and disks fail, about ten minutes
 	PILLION_CHAOS_ROUNDS=200 PILLION_CHAOS_CALLS=10000 cargo test --locked --test e2e -- job
+
+abuse: setup ## Attacks on memory at full size, against the release build
+	PILLION_ABUSE_SCALE=1 cargo test --locked --release --test e2e -- abuse --test-threads=1 --nocapture
 
 endure: ## Reloads, restarts, overload and a soak (ENDURE_SECONDS=1800 for half an hour)
 	@tests/setup.sh bench

@@ -19,6 +19,7 @@ mod harness;
 #[path = "../yaml.rs"]
 mod yaml;
 
+mod abuse;
 mod admin;
 mod canaries;
 mod clients;
@@ -81,6 +82,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         })
     });
     let modules = [
+        ("abuse", abuse::TESTS),
         ("admin", admin::TESTS),
         ("canaries", canaries::TESTS),
         ("clients", clients::TESTS),

@@ -47,6 +47,8 @@ impl Reply {
 struct State {
     /// By path, without the query.
     replies: Mutex<HashMap<String, Reply>>,
+    /// By a word of the body, before the path is looked at.
+    worded: Mutex<HashMap<String, Reply>>,
     seen: Mutex<Vec<Message>>,
     connections: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
@@ -90,7 +92,14 @@ impl Scripted {
                     serve(stream, &|request| {
                         let state = state.upgrade()?;
                         let path = request.path().split('?').next().unwrap_or_default().to_owned();
+                        let worded = lock(&state.worded)
+                            .iter()
+                            .find(|(word, _)| request.body.windows(word.len()).any(|part| part == word.as_bytes()))
+                            .map(|(_, reply)| reply.clone());
                         lock(&state.seen).push(request);
+                        if worded.is_some() {
+                            return worded;
+                        }
                         Some(lock(&state.replies).get(&path).cloned().unwrap_or_else(|| Reply::status(404, "{}")))
                     });
                 });
@@ -102,6 +111,11 @@ impl Scripted {
     /// Says how requests to `path` are answered from now on.
     pub fn on_path(&self, path: &str, reply: Reply) {
         lock(&self.state.replies).insert(path.to_owned(), reply);
+    }
+
+    /// Says how requests with this word in their body are answered from now on, wherever they go.
+    pub fn on_word(&self, word: &str, reply: Reply) {
+        lock(&self.state.worded).insert(word.to_owned(), reply);
     }
 
     /// All requests since the last call.

@@ -1,0 +1,479 @@
+//! Attacks on the memory of the process: told that it may take 256 MiB, it stays below, and others are answered.
+//!
+//! The tests do a part of each attack; `make abuse` does all of it (`PILLION_ABUSE_SCALE=1`) against the release build.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use super::harness::client::Client;
+use super::harness::engines::Engines;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::socket::{MODERN, ready};
+use super::harness::wait_until;
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("large_values", large_values),
+    ("values_within_the_limits", values_within_the_limits),
+    ("streams_that_are_not_read", streams_that_are_not_read),
+    ("clients_that_do_not_read", clients_that_do_not_read),
+    ("compressed_bombs", compressed_bombs),
+    ("half_heads", half_heads),
+    ("payloads_on_sockets", payloads_on_sockets),
+    ("metadata_that_nobody_may_write", metadata_that_nobody_may_write),
+    ("one_client_does_not_take_it_all", one_client_does_not_take_it_all),
+];
+
+const MIB: usize = 1024 * 1024;
+
+/// What the container may use.
+const LIMIT: usize = 256 * MIB;
+
+/// How much of each attack is done.
+fn scaled(whole: usize) -> usize {
+    let scale = std::env::var("PILLION_ABUSE_SCALE").ok().and_then(|scale| scale.parse::<f64>().ok()).unwrap_or(0.1);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few millions"
+    )]
+    let part = (whole as f64 * scale) as usize;
+    part.max(1)
+}
+
+/// Pillion, its engine and its handlers.
+struct Stage {
+    pillion: Pillion,
+    handlers: Scripted,
+    engine: Scripted,
+}
+
+/// A schema of 300 types with 15 fields each, in which every field leads to another type.
+fn schema() -> Value {
+    let named = |name: &str| json!({ "kind": "OBJECT", "name": name, "ofType": null });
+    let string = json!({ "kind": "SCALAR", "name": "String", "ofType": null });
+    let object = |name: String, fields: Vec<Value>| {
+        json!({ "kind": "OBJECT", "name": name, "fields": fields, "interfaces": [], "inputFields": null,
+                "enumValues": null, "possibleTypes": null })
+    };
+    let field = |name: String, ty: &Value| json!({ "name": name, "args": [], "type": ty, "isDeprecated": false });
+    let mut types = vec![json!({ "kind": "SCALAR", "name": "String" })];
+    for index in 0..300 {
+        let fields = (0..15).map(|at| field(format!("field{at}"), &named(&format!("Type{}", (index + at) % 300))));
+        types.push(object(format!("Type{index}"), fields.collect()));
+    }
+    types.push(object("Query".into(), vec![field("name".into(), &string), field("type".into(), &named("Type0"))]));
+    json!({ "queryType": { "name": "Query" }, "mutationType": null, "subscriptionType": null, "types": types,
+            "directives": [] })
+}
+
+impl Stage {
+    fn start(config: &str) -> Self {
+        let (engine, handlers) = (Scripted::start(), Scripted::start());
+        let answer = json!({ "data": { "__typename": "Query", "__schema": schema() } }).to_string();
+        engine.on_path(
+            "/graphql",
+            Reply::json(r#"{"data":{"__typename":"Query","__schema":{"queryType":{"name":"Query"}}}}"#),
+        );
+        engine.on_word("ofType", Reply::json(&answer));
+        engine
+            .on_path("/v1/graphql", Reply::Late(Duration::from_secs(5), Box::new(Reply::json(r#"{"data":{"a":1}}"#))));
+        handlers.on_path("/act", Reply::json("\"ok\""));
+        handlers.on_path("/ping", Reply::json("1"));
+        handlers.on_path("/slow", Reply::Late(Duration::from_secs(5), Box::new(Reply::json("\"ok\""))));
+        let setup = Setup::before(engine.port).with_actions("values", handlers.port);
+        let config = format!("dialect: standard\nlimits: {{ memory_bytes: 256MiB }}\n{config}");
+        let pillion = setup.config(&config).start().wait_until_ready();
+        Self { pillion, handlers, engine }
+    }
+
+    /// The most memory that it has had.
+    fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, key: &str) -> usize {
+        let path = format!("/proc/{}/status", self.pillion.process.0.id());
+        let text = std::fs::read_to_string(path).expect("a process");
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
+    /// Attacks while others ask: at least 95 % of them are answered, and the memory stays below the limit.
+    fn withstands(&self, name: &str, attack: impl FnOnce()) {
+        let (before, is_over) = (self.status("VmRSS:"), AtomicBool::new(false));
+        let (answered, mut times) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| ask_until(&self.pillion, &is_over));
+            attack();
+            is_over.store(true, Ordering::Relaxed);
+            others.join().expect("others")
+        });
+        times.sort();
+        let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
+        let (asked, peak) = (times.len(), self.peak());
+        eprintln!(
+            "abuse: {name}: {} -> {} MiB at most, {answered} of {asked} others answered, p99 {p99:?}, {} held",
+            before / MIB,
+            peak / MIB,
+            self.pillion.metric("pillion_buffered_bytes"),
+        );
+        assert!(peak < LIMIT, "{name}: {} MiB", peak / MIB);
+        assert!(asked > 0 && answered * 100 >= asked * 95, "{name}: {answered} of {asked} others were answered");
+        self.handlers.take_seen();
+        self.engine.take_seen();
+    }
+
+    /// Everything has been given back.
+    fn is_even(&self) {
+        wait_until("that nothing is held", || self.pillion.metric("pillion_buffered_bytes") == 0.0);
+    }
+
+    fn rejections(&self) -> f64 {
+        let of = |reason: &str| self.pillion.metric(&format!("pillion_memory_rejections_total{{reason=\"{reason}\"}}"));
+        ["budget", "client", "connection", "too_large"].into_iter().map(of).sum()
+    }
+}
+
+/// The status of the answer to a body; 0 if the connection broke because nobody read all of it.
+fn status_of(pillion: &Pillion, body: &str) -> u16 {
+    let mut client = pillion.client();
+    client.send(posted(body).as_bytes());
+    client.answer().map_or(0, |answer| answer.status())
+}
+
+/// How many were answered as they should be, and how long each took.
+fn ask_until(pillion: &Pillion, is_over: &AtomicBool) -> (usize, Vec<Duration>) {
+    let (mut answered, mut times) = (0, Vec::new());
+    loop {
+        let began = Instant::now();
+        answered += usize::from(pillion.client().ask("{ ping }").text() == r#"{"data":{"ping":1}}"#);
+        times.push(began.elapsed());
+        if is_over.load(Ordering::Relaxed) && times.len() >= 20 {
+            return (answered, times);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn repeated(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect::<Vec<_>>().join(",")
+}
+
+fn nested(depth: usize) -> String {
+    format!("{}{}{}", r#"{"i":"#.repeat(depth - 1), r#"{"n":1}"#, "}".repeat(depth - 1))
+}
+
+fn with_variable(document: &str, name: &str, value: &str) -> String {
+    format!(r#"{{"query":"{document}","variables":{{"{name}":{value}}}}}"#)
+}
+
+fn aliases(argument: &str) -> String {
+    (0..20).map(|index| format!("a{index}: act({}) ", argument.replace('#', &index.to_string()))).collect()
+}
+
+/// The rows of the table of H1.
+fn large() -> Vec<(&'static str, String)> {
+    let objects = "query ($j: [In!]) { act(j: $j) }";
+    let twenty = format!("query ($s: String) {{ {} }}", aliases("s: $s"));
+    let twenty_others = format!("query ($s: String) {{ {} }}", aliases("s: $s, n: #"));
+    let string = format!("\"{}\"", "x".repeat(scaled(9 * MIB)));
+    let keys = || repeated(scaled(700_000), |index| format!("\"k{index}\":1"));
+    vec![
+        ("objects 55 deep", with_variable(objects, "j", &format!("[{}]", repeated(scaled(20_000), |_| nested(55))))),
+        (
+            "numbers",
+            with_variable(
+                "query ($l: [Int!]) { act(l: $l) }",
+                "l",
+                &format!("[{}]", repeated(scaled(3_300_000), |_| "1".into())),
+            ),
+        ),
+        (
+            "small objects",
+            with_variable(objects, "j", &format!("[{}]", repeated(scaled(500_000), |_| r#"{"n":1}"#.into()))),
+        ),
+        ("one string in 20 calls", with_variable(&twenty, "s", &string)),
+        ("one string in 20 other calls", with_variable(&twenty_others, "s", &string)),
+        ("unknown keys of an input", with_variable(objects, "j", &format!("{{{}}}", keys()))),
+        ("any JSON", with_variable("query ($v: json) { act(v: $v) }", "v", &format!("{{{}}}", keys()))),
+        ("keys of the variables", format!(r#"{{"query":"{{ ping }}","variables":{{{}}}}}"#, keys())),
+        ("keys of the body", format!(r#"{{"query":"{{ ping }}",{}}}"#, keys())),
+    ]
+}
+
+/// One at a time, and twelve at once.
+fn attack_with(stage: &Stage, rows: &[(&'static str, String)]) {
+    for (name, body) in rows {
+        stage.withstands(name, || {
+            status_of(&stage.pillion, body);
+        });
+        stage.withstands(&format!("{name}, twelve at once"), || {
+            std::thread::scope(|scope| {
+                for _ in 0..12 {
+                    scope.spawn(|| {
+                        let status = status_of(&stage.pillion, body);
+                        assert!([0, 200, 400, 413, 503].contains(&status), "{name}: {status}");
+                    });
+                }
+            });
+        });
+    }
+    stage.is_even();
+}
+
+fn large_values(_: &Engines) {
+    attack_with(&Stage::start(""), &large());
+}
+
+/// As large as it may be: here it is the budget that keeps the memory below its limit.
+fn values_within_the_limits(_: &Engines) {
+    let stage = Stage::start("");
+    let objects = "query ($j: [In!]) { act(j: $j) }";
+    let string = format!("\"{}\"", "x".repeat(4 * MIB - 4096));
+    let rows = [
+        (
+            "numbers",
+            with_variable("query ($l: [Int!]) { act(l: $l) }", "l", &format!("[{}]", repeated(99_000, |_| "1".into()))),
+        ),
+        ("objects", with_variable(objects, "j", &format!("[{}]", repeated(16_000, |_| r#"{"n":1}"#.into())))),
+        ("deep objects", with_variable(objects, "j", &format!("[{}]", repeated(350, |_| nested(55))))),
+        (
+            "a string in 20 calls",
+            with_variable(&format!("query ($s: String) {{ {} }}", aliases("s: $s")), "s", &string),
+        ),
+    ];
+    for (name, body) in &rows {
+        assert_eq!(status_of(&stage.pillion, body), 200, "{name}");
+    }
+    attack_with(&stage, &rows);
+    let literal = format!(
+        r#"{{"query":"query ($l: [Int!]) {{ act(l: $l, v: [{}]) }}","variables":{{"l":[{}]}}}}"#,
+        "$l,".repeat(2_000),
+        repeated(10_000, |_| "1".into())
+    );
+    assert_eq!(stage.pillion.client().post(&literal).status(), 413);
+    stage.is_even();
+}
+
+/// Schema introspection as tools ask for it, many times in one document.
+fn introspection(times: usize) -> String {
+    let one = "__schema { types { name kind fields { name type { name kind } args { name } } } }";
+    let document: String = (0..times).map(|index| format!("a{index}: {one} ")).collect();
+    json!({ "query": format!("{{ {document} }}") }).to_string()
+}
+
+/// Windows of HTTP/2 that never open.
+fn streams_that_are_not_read(_: &Engines) {
+    let stage = Stage::start("");
+    let body = introspection(10);
+    stage.withstands("streams with windows of 0", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..2 {
+                let stream =
+                    tokio::net::TcpStream::connect(("127.0.0.1", stage.pillion.port)).await.expect("a connection");
+                let (mut client, connection) = h2::client::Builder::new()
+                    .initial_window_size(0)
+                    .handshake::<_, bytes::Bytes>(stream)
+                    .await
+                    .expect("HTTP/2");
+                tokio::spawn(connection);
+                for _ in 0..scaled(100) {
+                    client = client.ready().await.expect("a stream");
+                    let request = http::Request::post(format!("http://a:{}/graphql", stage.pillion.port));
+                    let request = request.header("content-type", "application/json").body(()).expect("a request");
+                    let (answer, mut sent) = client.send_request(request, false).expect("a stream");
+                    sent.send_data(body.clone().into(), true).expect("room for a body");
+                    held.push(answer);
+                }
+            }
+            let mut answers = Vec::new();
+            for answer in held {
+                if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(20), answer).await {
+                    answers.push(answer);
+                }
+            }
+            assert!(answers.iter().any(|answer| answer.status() == 200), "nobody was answered");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        });
+    });
+    stage.is_even();
+}
+
+fn posted(body: &str) -> String {
+    format!(
+        "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn clients_that_do_not_read(_: &Engines) {
+    let stage = Stage::start("clients: { body_timeout: 5s }\n");
+    for (name, times, clients) in [("40 long answers", 10, scaled(40)), ("300 usual ones", 2, scaled(300))] {
+        let body = introspection(times);
+        stage.withstands(&format!("{name}, unread"), || {
+            let clients: Vec<Client> = (0..clients)
+                .map(|_| {
+                    let mut client = stage.pillion.client();
+                    client.send(posted(&body).as_bytes());
+                    client
+                })
+                .collect();
+            std::thread::sleep(Duration::from_secs(3));
+            drop(clients);
+        });
+    }
+    stage.is_even();
+}
+
+fn brotli(bytes: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    brotli::CompressorWriter::new(&mut compressed, 4096, 11, 24).write_all(bytes).expect("memory");
+    compressed
+}
+
+fn compressed_bombs(_: &Engines) {
+    let stage = Stage::start("");
+    let bomb = brotli(&vec![b' '; 10 * MIB - 1]);
+    assert!(bomb.len() < 100, "{}", bomb.len());
+    let headers = [("Content-Type", "application/json"), ("Content-Encoding", "br")];
+    // It is rejected before anybody waits for the engine.
+    let answer = stage.pillion.client().request("POST", "/v1/graphql", &headers, &bomb);
+    assert_eq!(answer.status(), 413, "{}", answer.text());
+    stage.withstands("bombs of 51 bytes", || {
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    for _ in 0..scaled(200) {
+                        let _ = stage.pillion.client().request("POST", "/v1/graphql", &headers, &bomb);
+                    }
+                });
+            }
+        });
+    });
+    // What passes is held as it came while the engine works on it.
+    let body = format!(r#"{{"query":"{{ a }}","x":"{}"}}"#, "x".repeat(200_000));
+    let small = brotli(body.as_bytes());
+    stage.withstands("compressed bodies before a slow engine", || {
+        std::thread::scope(|scope| {
+            for _ in 0..scaled(200) {
+                scope.spawn(|| {
+                    let answer = stage.pillion.client().request("POST", "/v1/graphql", &headers, &small);
+                    assert_eq!(answer.status(), 200, "{}", answer.text());
+                });
+            }
+            std::thread::sleep(Duration::from_secs(2));
+            let held = stage.pillion.metric("pillion_buffered_bytes");
+            #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+            let expected = (scaled(200) * 32 * 1024) as f64;
+            assert!(held < expected + 1e6, "{held}");
+        });
+    });
+    stage.is_even();
+}
+
+fn half_heads(_: &Engines) {
+    let stage = Stage::start("");
+    let half = format!("X: {}\r\n", "y".repeat(8_000)).repeat(MIB / 8_000);
+    for first in ["GET / HTTP/1.1\r\nHost: a\r\n", "POST /graphql HTTP/1.1\r\nHost: a\r\n"] {
+        // Those are read by pingora from their second request on, too.
+        for warm in [false, true] {
+            stage.withstands(&format!("half heads of 1 MiB, {first:?}, {warm}"), || {
+                let clients: Vec<TcpStream> = (0..scaled(400))
+                    .map(|_| {
+                        let mut stream = TcpStream::connect(("127.0.0.1", stage.pillion.port)).expect("a connection");
+                        stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+                        if warm {
+                            stream.write_all(b"GET /warm HTTP/1.1\r\nHost: a\r\n\r\n").expect("a connection");
+                            let _ = stream.read(&mut [0; 4096]);
+                        }
+                        let _ = stream.write_all(first.as_bytes()).and_then(|()| stream.write_all(half.as_bytes()));
+                        stream
+                    })
+                    .collect();
+                std::thread::sleep(Duration::from_secs(1));
+                drop(clients);
+            });
+        }
+    }
+    stage.is_even();
+}
+
+fn payloads_on_sockets(_: &Engines) {
+    let stage = Stage::start("");
+    let payload = |index: usize| {
+        let string = "x".repeat(900_000);
+        let query = "query ($s: String) { slow(s: $s) }";
+        json!({ "type": "subscribe", "id": index.to_string(), "payload": { "query": query, "variables": { "s": string } } })
+            .to_string()
+    };
+    stage.withstands("payloads of 0.9 MB on sockets", || {
+        let mut sockets: Vec<_> = (0..3).map(|_| ready(&stage.pillion, MODERN, &[], "{}")).collect();
+        for index in 0..scaled(100) {
+            let payload = payload(index);
+            for socket in &mut sockets {
+                // A socket may be closed when its client holds too much.
+                let _ = socket.send(Message::text(payload.clone()));
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(stage.pillion.metric("pillion_buffered_bytes") > 1e6, "what sockets hold is counted");
+        if scaled(100) == 100 {
+            assert!(stage.rejections() > 0.0, "nothing was rejected");
+        }
+        drop(sockets);
+    });
+    stage.is_even();
+}
+
+fn metadata_that_nobody_may_write(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    handlers.on_path("/ping", Reply::json("1"));
+    let setup = Setup::before(engine.port).with_actions("values", handlers.port).with_own_copy();
+    let setup = setup.config("dialect: standard\nlimits: { memory_bytes: 256MiB }\n").flag("--metadata-api=folder");
+    let pillion =
+        setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "secret").env("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "anonymous");
+    let pillion = pillion.start().wait_until_ready();
+    let body = format!(r#"{{"type":"bulk","args":[{}]}}"#, repeated(scaled(1_200_000), |_| r#"{"a":1}"#.into()));
+    let headers = [("Content-Type", "application/json")];
+    let status = pillion.client().request("POST", "/v1/metadata", &headers, body.as_bytes()).status();
+    assert!(status >= 400, "{status}");
+    let stage = Stage { pillion, handlers, engine };
+    assert!(stage.peak() < LIMIT, "{} MiB", stage.peak() / MIB);
+}
+
+/// Behind a proxy that names its clients, one of them takes its part only, and none of the proxy's.
+fn one_client_does_not_take_it_all(_: &Engines) {
+    let stage = Stage::start("clients: { address_header: X-Forwarded-For }\n");
+    let post = |client: &str, size: usize| {
+        let body = with_variable("query ($s: String) { slow(s: $s) }", "s", &format!("\"{}\"", "x".repeat(size)));
+        let request = posted(&body).replacen("Host: a\r\n", &format!("Host: a\r\nX-Forwarded-For: {client}\r\n"), 1);
+        let mut sender = stage.pillion.client();
+        sender.send(request.as_bytes());
+        sender.answer().map_or(0, |answer| {
+            assert!(answer.status() != 503 || answer.header("retry-after") == Some("1"));
+            answer.status()
+        })
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                let status = post("2001:db8::1", 2 * MIB);
+                assert!([0, 200, 503].contains(&status), "{status}");
+            });
+        }
+        wait_until("a rejection", || stage.pillion.metric("pillion_memory_rejections_total{reason=\"client\"}") > 0.0);
+        assert!([0, 503].contains(&post("2001:db8::2", 2 * MIB)), "it has the same network");
+        assert_eq!(post("2001:db8:1::1", MIB), 200);
+    });
+    stage.is_even();
+}
