@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use url::Url;
 
 use super::action_settings::{self, ActionSettings};
+use super::client_settings::{self, ClientAddresses};
 use super::guard_settings::{self, GuardDefaults};
 use super::prefix::Prefixes;
 use super::relationship_settings::{self, RelationshipSettings};
@@ -66,7 +67,7 @@ pub struct Settings {
     pub handlers: Handlers,
     pub guards: GuardDefaults,
     pub redis_url: Option<Secret>,
-    pub address_header: Option<HeaderName>,
+    pub client_addresses: ClientAddresses,
     pub keepalive_timeout: Duration,
     pub body_timeout: Duration,
     pub head_timeout: Duration,
@@ -342,7 +343,7 @@ impl Settings {
             },
             guards: guard_settings::read_defaults(values, mistakes),
             redis_url: values.text("redis.url").map(Secret::new),
-            address_header: header_names(values, "clients.address_header", "correct it", mistakes).pop(),
+            client_addresses: client_settings::read(values, mistakes),
             keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
             head_timeout: values.duration("clients.head_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
@@ -457,19 +458,8 @@ fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {
     Prefixes { types: prefix("names.type_prefix"), fields: prefix("names.field_prefix") }
 }
 
-fn header_names(values: &Values, key: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
-    let mut names = Vec::new();
-    for name in values.texts(key) {
-        match HeaderName::try_from(&name) {
-            Ok(name) => names.push(name),
-            Err(_) => values.refuse(key, &format!("\"{name}\" cannot be the name of a header"), remedy, mistakes),
-        }
-    }
-    names
-}
-
 fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
-    let varies_by = header_names(values, "upstream.schema_varies_by", "correct it", mistakes);
+    let varies_by = values.header_names("upstream.schema_varies_by", "correct it", mistakes);
     Introspection { merges: values.text("introspection").as_deref() != Some("engine"), varies_by }
 }
 
@@ -761,7 +751,7 @@ fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRule
         "POST" => Some(HookMode::Post),
         _ => None,
     });
-    let headers = header_names(values, "auth.hook_cache_headers", "write names of headers", mistakes);
+    let headers = values.header_names("auth.hook_cache_headers", "write names of headers", mistakes);
     let time_max = values.duration("auth.hook_cache_time", mistakes);
     Some(HookRules {
         url: Secret::new(url),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use http::header::HeaderName;
+
 use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
 use super::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, Place};
@@ -102,6 +104,18 @@ impl Values {
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
         self.given.get(key)?.texts.first().cloned()
+    }
+
+    /// The names of headers in a list; what cannot be one is refused.
+    pub fn header_names(&self, key: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+        let mut names = Vec::new();
+        for name in self.texts(key) {
+            match HeaderName::try_from(&name) {
+                Ok(name) => names.push(name),
+                Err(_) => self.refuse(key, &format!("\"{name}\" cannot be the name of a header"), remedy, mistakes),
+            }
+        }
+        names
     }
 
     /// Says that the value is no good.

@@ -75,7 +75,7 @@ impl Configured {
             Some(before) if !has_changed(before, "auth.") => Arc::clone(&before.authenticator),
             _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
-        let protected_headers = authenticator.token_headers().chain(settings.address_header.clone()).collect();
+        let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
         Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
     }
 

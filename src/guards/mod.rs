@@ -1,8 +1,10 @@
 //! Guards of actions: how much of each goes on at one time and in a time, and what happens when its handler fails. What
-//! they count outlives a change of the configuration that does not concern them.
+//! they count outlives a change of the configuration that does not concern them. And how much one client may have at one
+//! time (`per_client.rs`).
 
 pub mod breaker;
 pub mod bulkhead;
+pub mod per_client;
 pub mod rate_limit;
 pub mod result_cache;
 pub mod shared;

@@ -4,13 +4,14 @@
 //! needs nothing more. Only what is larger is entered in the accounts of its client and its connection, so that there
 //! are few accounts, and small requests go on while somebody has used up theirs.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use prometheus::{IntCounterVec, IntGauge};
 
+use crate::model::network::{ClientNetworks, Network};
 use crate::model::response::RequestError;
 
 /// How much may be held, in bytes.
@@ -18,7 +19,7 @@ use crate::model::response::RequestError;
 pub struct Bounds {
     /// By everybody together.
     pub all: usize,
-    /// By one client address; one of version 6 counts by its /64.
+    /// By one client address; of version 6, by all that have the same /64, /56 or /48.
     pub client: usize,
     /// By one connection, however many requests are on it.
     pub connection: usize,
@@ -44,7 +45,7 @@ pub struct Owner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Holder {
-    Client(IpAddr),
+    Client(Network),
     Connection(SocketAddr),
 }
 
@@ -99,25 +100,20 @@ impl Owner {
     /// Whoever is at the other end of a connection.
     #[must_use]
     pub fn peer(address: SocketAddr) -> Self {
-        Self { client: Some(network(address.ip())), connection: Some(address) }
+        Self { client: Some(address.ip()), connection: Some(address) }
     }
 
     /// A client that a trusted proxy has named. The connection is the proxy's, and is not charged.
     #[must_use]
     pub fn named(address: IpAddr) -> Self {
-        Self { client: Some(network(address)), connection: None }
+        Self { client: Some(address), connection: None }
     }
 
-    fn holders(self) -> [Option<Holder>; 2] {
-        [self.client.map(Holder::Client), self.connection.map(Holder::Connection)]
-    }
-}
-
-/// A client of version 6 has a network of its own; 64 bits of its address are its to choose.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 => v4,
+    fn holders(self) -> impl Iterator<Item = Holder> {
+        // Half of a budget cannot have multiples: two clients would have all of it.
+        let networks = self.client.map(|client| ClientNetworks::of(client).with([(); 3]));
+        let clients = networks.into_iter().flatten().map(|(network, ())| Holder::Client(network));
+        clients.chain(self.connection.map(Holder::Connection))
     }
 }
 
@@ -212,7 +208,7 @@ impl Budget {
 }
 
 /// The accounts that a share is entered in, once it is larger than its base.
-type Entered = [Option<(Holder, Arc<Account>)>; 2];
+type Entered = Box<[(Holder, Arc<Account>)]>;
 
 /// What somebody holds of the budget; given back when it is dropped.
 pub struct Share {
@@ -279,8 +275,8 @@ impl Share {
     }
 
     fn entered(&self) -> impl Iterator<Item = &(Holder, Arc<Account>)> {
-        let enter = || self.owner.holders().map(|holder| holder.map(|holder| (holder, self.budget.account(holder))));
-        self.accounts.get_or_init(enter).iter().flatten()
+        let enter = || self.owner.holders().map(|holder| (holder, self.budget.account(holder))).collect();
+        self.accounts.get_or_init(enter).iter()
     }
 
     /// Takes so much beyond the base, or nothing.
@@ -312,7 +308,7 @@ impl Share {
 
     fn give_back(&self, bytes: i64) {
         self.budget.held.sub(bytes);
-        for (_, account) in self.accounts.get().iter().flat_map(|entered| entered.iter().flatten()) {
+        for (_, account) in self.accounts.get().into_iter().flatten() {
             account.held.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
@@ -331,7 +327,7 @@ impl Drop for Share {
         if taken > 0 {
             self.give_back(taken);
         }
-        for (holder, account) in self.accounts.take().into_iter().flat_map(|entered| entered.into_iter().flatten()) {
+        for (holder, account) in self.accounts.take().into_iter().flatten() {
             self.budget.close(holder, account);
         }
     }
@@ -422,8 +418,10 @@ mod tests {
             share
         });
         assert_eq!(budget.empty(named("2001:db8::2")).grow(1), Err(NoRoom::Client));
-        assert_eq!(budget.empty(named("2001:db8:0:1::1")).grow(1), Ok(()));
-        assert_eq!(budget.empty(named("::ffff:10.0.0.1")).owner.client, peer(1, 1).client);
+        assert_eq!(budget.empty(named("2001:db8:0:1::1")).grow(1), Err(NoRoom::Client), "in the same /48");
+        assert_eq!(budget.empty(named("2001:db8:1::1")).grow(1), Ok(()));
+        let holders = |owner: Owner| owner.holders().collect::<Vec<_>>();
+        assert_eq!(holders(named("::ffff:10.0.0.1")), holders(Owner { connection: None, ..peer(1, 1) }));
     }
 
     #[test]

@@ -112,9 +112,10 @@ impl Connections {
     /// the proxy.
     fn share(&self, stream: &Stream) -> Share {
         let world = &self.gate.world;
-        let names = world.configured().settings.address_header.is_some();
+        let configured = world.configured();
         let peer = stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied());
-        world.memory.empty(peer.filter(|_| !names).map(Owner::peer).unwrap_or_default())
+        let peer = peer.filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
+        world.memory.empty(peer.map(Owner::peer).unwrap_or_default())
     }
 
     fn is_meant(&self, path: &str) -> bool {

@@ -14,6 +14,7 @@ use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::{cors, get_policy, guard};
 use crate::auth::Authenticated;
+use crate::config::client_settings::ClientAddresses;
 use crate::config::settings::Upstream;
 use crate::config::values::parse_duration;
 use crate::execute::refusal::{Refusal, upstream_error};
@@ -64,14 +65,24 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
     uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected.
+/// The address of the client whom a proxy has named.
+fn named_client(addresses: &ClientAddresses, exchange: &Exchange<'_>) -> Option<IpAddr> {
+    let name = addresses.header.as_ref().filter(|_| addresses.believes(exchange.peer()))?;
+    told_address(&exchange.head().headers, name)
+}
+
+/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
+/// proxy.
 #[must_use]
 pub fn owner(gate: &Gate, exchange: &Exchange<'_>) -> Owner {
     let configured = gate.world.configured();
-    let named = configured.settings.address_header.as_ref();
-    match named.and_then(|name| told_address(&exchange.head().headers, name)) {
+    let addresses = &configured.settings.client_addresses;
+    match named_client(addresses, exchange) {
         Some(named) => Owner::named(named),
-        None => exchange.peer_address().map(Owner::peer).unwrap_or_default(),
+        None => {
+            let peer = exchange.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
+            peer.map(Owner::peer).unwrap_or_default()
+        }
     }
 }
 
@@ -98,8 +109,7 @@ impl Visit {
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
-        let address =
-            settings.address_header.as_ref().and_then(|name| told_address(&headers, name)).or_else(|| exchange.peer());
+        let address = named_client(&settings.client_addresses, exchange).or_else(|| exchange.peer());
         let mut trace = TraceContext::read(&headers, random.as_u128());
         spans::decide(&gate.world, &mut trace);
         let path = head.uri.path().to_owned();
