@@ -1,5 +1,6 @@
 //! A client's connection from its first byte to its last: how many there may be, and who serves it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::direct::{Direct, Heard};
 use super::exchange::Exchange;
@@ -20,8 +22,9 @@ use super::guard;
 use super::head_bound::HeadBound;
 use super::pace::{Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
 use super::phases::{Context, Gate};
+use super::places::Places;
+use super::recycle::Pool;
 use super::strict_stream::StrictStream;
-use crate::execute::World;
 use crate::memory::{Owner, Share};
 use crate::telemetry::metrics::Held;
 
@@ -46,40 +49,86 @@ impl Connections {
         Self { requests: Arc::new(Requests(Arc::new(proxy))), gate }
     }
 
-    /// From the first byte to the last.
-    async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        if !speaks_http1(&mut stream).await? {
-            return self.requests.process_new(stream, shutdown).await;
+    /// Serves a connection until its client is late.
+    async fn serve_in_time(
+        self: Arc<Self>,
+        stream: Stream,
+        shutdown: ShutdownWatch,
+        first: Places,
+        patience: Duration,
+    ) {
+        let _open = Held::new(&self.gate.world.metrics.connections);
+        let pace = Arc::new(Pace::new(patience));
+        tokio::select! {
+            () = with_pace(Arc::clone(&pace), Arc::clone(&self).serve(stream, shutdown)) => {}
+            waited = pace.end(patience) => {
+                if waited == Waited::TooSlow {
+                    self.gate.world.metrics.slow_connections.inc();
+                }
+            }
+        }
+        drop(first);
+    }
+
+    /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that answer a request are
+    /// large, and end with it.
+    async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
+        let Some(is_http1) = speaks_http1(&mut stream).await else { return };
+        let Some(_beyond_first) = Places::beyond_first(&self.gate.world, &stream, is_http1) else { return };
+        if !is_http1 {
+            // It is none that could be used again.
+            drop(self.requests.process_new(stream, &shutdown).await);
+            return;
         }
         let share = self.share(&stream);
-        let mut direct = Direct::new(stream, share);
-        loop {
-            match self.answer(&mut direct).await {
-                Next::Request => {}
-                Next::Pingora => return self.hand_over(direct, shutdown).await,
-                Next::End => return None,
-            }
+        let mut next = Some(Box::new(Direct::new(stream, share)));
+        while let Some(direct) = next {
+            next = match self.hear(direct).await {
+                None => None,
+                Some((direct, Next::Pingora)) => Box::pin(self.hand_over(direct, &shutdown)).await,
+                Some((direct, _)) => {
+                    let mut answer = recycled(Arc::clone(&self).answer(direct));
+                    let (direct, next) = poll_fn(|cx| answer.poll(cx)).await;
+                    // Fails only at the thread's end.
+                    let _ = ANSWERS.try_with(|answers| answers.keep(answer));
+                    match next {
+                        Next::Request => Some(direct),
+                        Next::Pingora => Box::pin(self.hand_over(direct, &shutdown)).await,
+                        Next::End => None,
+                    }
+                }
+            };
         }
     }
 
-    /// Answers the next request, if it is one of the usual kind.
-    async fn answer(&self, direct: &mut Direct) -> Next {
-        let Self { gate, .. } = self;
+    /// Waits for the next request, and reads its head: [`Next::Request`], or [`Next::Pingora`] if it is none of the usual kind.
+    async fn hear(&self, mut direct: Box<Direct>) -> Option<(Box<Direct>, Next)> {
         if direct.is_idle() && !direct.listen().await {
-            return Next::End;
+            return None;
         }
-        head_begins(gate.world.configured().settings.head_timeout);
+        head_begins(self.gate.world.configured().settings.head_timeout);
         match direct.hear(|path| self.is_meant(path)).await {
-            Heard::Request => head_was_read(),
-            Heard::Other => return Next::Pingora,
-            Heard::NoRoom => {
-                // Fails only when the client is gone.
-                let _ = tell_busy(direct).await;
-                direct.shutdown().await;
-                return Next::End;
+            Heard::Request => {
+                head_was_read();
+                Some((direct, Next::Request))
             }
-            Heard::End => return Next::End,
+            Heard::Other => Some((direct, Next::Pingora)),
+            Heard::NoRoom => {
+                Box::pin(refuse(&mut direct)).await;
+                None
+            }
+            Heard::End => None,
         }
+    }
+
+    /// Answers a request whose head has been read.
+    async fn answer(self: Arc<Self>, mut direct: Box<Direct>) -> Answered {
+        let next = self.answer_on(&mut direct).await;
+        (direct, next)
+    }
+
+    async fn answer_on(&self, direct: &mut Direct) -> Next {
+        let Self { gate, .. } = self;
         let mut ctx = Context::new(gate);
         if gate.keeps_nobody() {
             direct.close();
@@ -124,8 +173,9 @@ impl Connections {
             && !world.snapshot.load().scanner.is_empty()
     }
 
-    /// pingora serves all further requests of the connection, as it does by itself.
-    async fn hand_over(&self, direct: Direct, shutdown: &ShutdownWatch) -> Option<Stream> {
+    /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does
+    /// not wait for more. `None` at the connection's end.
+    async fn hand_over(&self, direct: Box<Direct>, shutdown: &ShutdownWatch) -> Option<Box<Direct>> {
         let (stream, read) = direct.into_parts();
         let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.header_bytes_max;
         let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
@@ -134,15 +184,39 @@ impl Connections {
         let is_last = *shutdown.borrow();
         session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
         session.set_pipelined_prefix(read);
-        let mut kept = self.requests.process_new_http(session, shutdown).await;
-        while let Some((stream, settings)) = kept.map(ReusedHttpStream::consume) {
-            let mut session = ServerSession::new_http1(stream);
+        for requests in 1.. {
+            let (stream, settings) = self.requests.process_new_http(session, shutdown).await?.consume();
+            if StrictStream::is_after(&stream, requests) {
+                idle_for(self.gate.world.configured().settings.keepalive_timeout);
+                let stream = StrictStream::into_inner(stream)?;
+                let share = self.share(&stream);
+                return Some(Box::new(Direct::new(stream, share)));
+            }
+            session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            kept = self.requests.process_new_http(session, shutdown).await;
         }
         None
+    }
+}
+
+/// A connection, and how it goes on with it.
+type Answered = (Box<Direct>, Next);
+
+thread_local! {
+    /// Room for the futures that answer requests.
+    static ANSWERS: Pool<ReusableBoxFuture<'static, Answered>> = const { Pool::new() };
+}
+
+/// The same, where another one has been before if possible.
+fn recycled(answer: impl Future<Output = Answered> + Send + 'static) -> ReusableBoxFuture<'static, Answered> {
+    match ANSWERS.try_with(Pool::take).ok().flatten() {
+        Some(mut room) => {
+            room.set(answer);
+            room
+        }
+        None => ReusableBoxFuture::new(answer),
     }
 }
 
@@ -171,6 +245,13 @@ async fn tell_timeout(direct: &mut Direct) -> pingora::Result<()> {
     direct.write_body(b"", true).await
 }
 
+/// Tells a client that there is no room for its request.
+async fn refuse(direct: &mut Direct) {
+    // Fails only when the client is gone.
+    let _ = tell_busy(direct).await;
+    direct.shutdown().await;
+}
+
 async fn tell_busy(direct: &mut Direct) -> pingora::Result<()> {
     let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
     let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
@@ -185,39 +266,18 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl ServerApp for Connections {
+    /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let world = &self.gate.world;
-        let metrics = &world.metrics;
-        let _held = Held::new(&metrics.connections);
-        let configured = world.configured();
-        let max = i64::try_from(configured.settings.limits.connections_max).unwrap_or(i64::MAX);
-        if metrics.connections.get() > max {
-            metrics.shed.with_label_values(&["connections"]).inc();
-            return None;
-        }
-        let patience = configured.settings.head_timeout;
-        let pace = Arc::new(Pace::new(patience));
-        let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
-        tokio::select! {
-            stream = requests => stream,
-            waited = pace.end(patience) => {
-                if waited == Waited::TooSlow {
-                    metrics.slow_connections.inc();
-                }
-                None
-            }
-        }
+        let first = Places::first(world)?;
+        let patience = world.configured().settings.head_timeout;
+        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), first, patience));
+        None
     }
 
     async fn cleanup(&self) {
         self.requests.cleanup().await;
     }
-}
-
-/// Are there so many that none should be kept for later requests?
-#[must_use]
-pub fn are_scarce(world: &World, max: usize) -> bool {
-    usize::try_from(world.metrics.connections.get()).is_ok_and(|now| now > max - max / 10)
 }
 
 /// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and

@@ -4,9 +4,11 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,9 +17,10 @@ use http::{Method, Request, StatusCode, Uri, Version, request};
 use pingora::protocols::Stream;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use super::recycle::{Buffers, READ_BYTES};
 use crate::memory::Share;
 
 /// A client's connection, and the request on it.
@@ -67,9 +70,6 @@ pub enum Heard {
     NoRoom,
 }
 
-/// Bytes that are asked for at a time.
-const READ_BYTES: usize = 4096;
-
 /// Bytes of a body that are asked for at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -106,13 +106,33 @@ impl Direct {
         self.buffer.is_empty()
     }
 
-    /// Waits until something comes; `false` if nothing will any more.
+    /// Waits until something comes; `false` if nothing will any more. A connection that waits has no buffer.
     pub async fn listen(&mut self) -> bool {
-        // Nothing of the last request is needed any more, so its room can be used again.
+        if self.is_idle() {
+            self.rest();
+        }
+        let Self { stream, buffer, out, .. } = self;
+        poll_fn(|cx| {
+            let mut piece = [const { MaybeUninit::uninit() }; READ_BYTES];
+            let mut piece = ReadBuf::uninit(&mut piece);
+            let is_broken = ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece)).is_err();
+            if is_broken || piece.filled().is_empty() {
+                return Poll::Ready(false);
+            }
+            if buffer.capacity() == 0 {
+                Buffers { read: *buffer, out: *out } = Buffers::take();
+            }
+            buffer.extend_from_slice(piece.filled());
+            Poll::Ready(true)
+        })
+        .await
+    }
+
+    /// Nothing of the last request is needed any more, so its room can be used for others.
+    fn rest(&mut self) {
         self.raw_head = Bytes::new();
-        self.head.headers = HeaderMap::new();
-        self.buffer.reserve(READ_BYTES);
-        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
+        (self.head.uri, self.head.headers) = (Uri::default(), HeaderMap::new());
+        Buffers { read: mem::take(&mut self.buffer), out: mem::take(&mut self.out) }.give_back();
     }
 
     /// Reads the next request's head.
@@ -157,7 +177,7 @@ impl Direct {
 
     /// Puts what has been taken before what has not.
     fn give_back(&mut self, bytes: &[u8]) {
-        let rest = std::mem::replace(&mut self.buffer, BytesMut::from(bytes));
+        let rest = mem::replace(&mut self.buffer, BytesMut::from(bytes));
         self.buffer.extend_from_slice(&rest);
     }
 
@@ -332,7 +352,7 @@ impl Direct {
 
     /// Puts the request back, as long as nothing of its body has been taken.
     pub fn unread_head(&mut self) {
-        let bytes = std::mem::take(&mut self.raw_head);
+        let bytes = mem::take(&mut self.raw_head);
         self.give_back(&bytes);
     }
 }

@@ -18,6 +18,8 @@ pub mod metadata;
 pub mod operators;
 pub mod pace;
 pub mod phases;
+mod places;
+pub mod recycle;
 pub mod report;
 pub mod screen;
 pub mod server;

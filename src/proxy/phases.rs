@@ -14,7 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::body::is_too_slow;
 use super::exchange::Exchange;
 use super::get_policy::GetPolicies;
-use super::{connections, cors, guard, pace, screen, visit};
+use super::{cors, guard, pace, places, screen, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::memory::Share;
@@ -59,8 +59,7 @@ impl Gate {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
     pub fn keeps_nobody(&self) -> bool {
-        self.world.readiness.is_draining()
-            || connections::are_scarce(&self.world, self.world.configured().settings.limits.connections_max)
+        self.world.readiness.is_draining() || places::are_scarce(&self.world)
     }
 
     /// Answers a request, or leaves it to pingora to pass on (`false`).

@@ -155,12 +155,10 @@ fn check_pem(path: &str, setting: &str) -> Result<(), String> {
     if text.contains("-----BEGIN ") { Ok(()) } else { Err(format!("{setting}: {path}: this is not PEM")) }
 }
 
-/// Bytes of each connection's read buffer. Requests without large bodies fit; large bodies are read past it. pingora's
-/// own 64 KiB make up nearly all of what an idle connection costs.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
-
+/// Connections have no read buffer of pingora's: they have one of their own while they have a request, and none while they
+/// wait.
 fn listener(address: SocketAddr) -> ListenerConfig {
-    ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::default().read(READ_BUFFER_BYTES))
+    ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::default().read(0))
 }
 
 fn add_tls<S>(service: &mut Service<S>, tls: &TlsListener) -> Result<(), String> {

@@ -17,6 +17,8 @@ pub struct Strict {
     place: Place,
     /// What has come of a head, or of a line between chunks.
     begun: BytesMut,
+    /// How many heads have passed.
+    heads: u64,
 }
 
 /// Where in a connection it is.
@@ -56,7 +58,7 @@ const FIELDS_MAX: usize = 256;
 
 impl Default for Strict {
     fn default() -> Self {
-        Self { place: Place::Head, begun: BytesMut::new() }
+        Self { place: Place::Head, begun: BytesMut::new(), heads: 0 }
     }
 }
 
@@ -96,6 +98,12 @@ impl Strict {
         passed
     }
 
+    /// Is what has passed so many whole requests, and nothing of another one?
+    #[must_use]
+    pub fn is_after(&self, requests: u64) -> bool {
+        self.place == Place::Head && self.begun.is_empty() && self.heads == requests
+    }
+
     /// Was something refused that pingora would only wait for the end of?
     #[must_use]
     pub fn is_refused_at_end(&self) -> bool {
@@ -132,16 +140,28 @@ impl Strict {
         if before == 0
             && let Some(end) = end_of_head(rest, 0)
         {
-            return judged(rest, end, 0);
+            return self.judged(rest, end, 0);
         }
         self.begun.extend_from_slice(rest);
         match end_of_head(&self.begun, before.saturating_sub(3)) {
             Some(end) => {
                 let begun = std::mem::take(&mut self.begun);
-                judged(&begun, end, before)
+                self.judged(&begun, end, before)
             }
             None if self.begun.len() > HEAD_BYTES_MAX => Looked::Refused(0),
             None => Looked::Passed(rest.len(), Place::Head),
+        }
+    }
+
+    /// Judges the head that ends at `end`; `before` bytes of it have passed.
+    fn judged(&mut self, bytes: &[u8], end: usize, before: usize) -> Looked {
+        match read_head(bytes.get(..end).unwrap_or_default()) {
+            Some(place) => {
+                self.heads += 1;
+                Looked::Passed(end.saturating_sub(before), place)
+            }
+            // The last byte is kept back, so that nobody has a whole head.
+            None => Looked::Refused(end.saturating_sub(before + 1)),
         }
     }
 }
@@ -162,15 +182,6 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
             [b'\r', b'\n', ..] => return Some(at + 2),
             _ => {}
         }
-    }
-}
-
-/// Judges the head that ends at `end`; `before` bytes of it have passed.
-fn judged(bytes: &[u8], end: usize, before: usize) -> Looked {
-    match read_head(bytes.get(..end).unwrap_or_default()) {
-        Some(place) => Looked::Passed(end.saturating_sub(before), place),
-        // The last byte is kept back, so that nobody has a whole head.
-        None => Looked::Refused(end.saturating_sub(before + 1)),
     }
 }
 
@@ -356,6 +367,35 @@ mod tests {
         assert!(passed_whole(&endless) < endless.len());
         let long = chunked(&format!("2;{}", "x".repeat(SIZE_LINE_BYTES_MAX)));
         assert!(passed_whole(&long) < long.len());
+    }
+
+    #[test]
+    fn it_is_known_when_a_request_is_over() {
+        for (text, requests) in [
+            (String::new(), 0),
+            (GET.repeat(3), 3),
+            (format!("{GET}\r\n"), 1),
+            (format!("{}abc{GET}", headed("Content-Length: 3\r\n")), 2),
+            (chunked("3\r\nabc\r\n0\r\n\r\n"), 1),
+        ] {
+            let mut strict = Strict::default();
+            strict.pass(text.as_bytes());
+            let counts: Vec<u64> = (0..5).filter(|count| strict.is_after(*count)).collect();
+            assert_eq!(counts, [requests], "{text:?}");
+        }
+        let upgrade = headed("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        for text in [
+            format!("{GET}G"),
+            format!("{}ab", headed("Content-Length: 3\r\n")),
+            chunked("3\r\nabc\r\n0\r\n"),
+            headed("Content-Length: x\r\n"),
+            "GET x HTTP/1.1\r\n\r\n".to_owned(),
+            upgrade,
+        ] {
+            let mut strict = Strict::default();
+            strict.pass(text.as_bytes());
+            assert!((0..5).all(|count| !strict.is_after(count)), "{text:?}");
+        }
     }
 
     fn passed_whole(text: &str) -> usize {

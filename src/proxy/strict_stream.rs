@@ -50,6 +50,19 @@ impl StrictStream {
 }
 
 impl StrictStream {
+    /// Has the client of this stream, if it is one of these, written exactly so many whole requests, and nothing else?
+    #[must_use]
+    pub fn is_after(stream: &Stream, requests: u64) -> bool {
+        let stream = (**stream).as_any().downcast_ref::<Self>();
+        stream.is_some_and(|stream| stream.instead.is_none() && stream.strict.is_after(requests))
+    }
+
+    /// The connection as it was before; `None` if this is none of these streams.
+    #[must_use]
+    pub fn into_inner(stream: Stream) -> Option<Stream> {
+        stream.into_any().downcast().ok().map(|stream: Box<Self>| stream.inner)
+    }
+
     /// Reads until the client goes.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut thrown_away = [0; 1024];

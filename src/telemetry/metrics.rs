@@ -22,6 +22,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Connections of clients.
     pub connections: IntGauge,
+    /// Places that they take.
+    pub connection_places: IntGauge,
     /// Connections closed because a request's head took too long.
     pub slow_connections: IntCounter,
     /// Requests that were refused before anything ran, by reason.
@@ -221,6 +223,10 @@ impl Metrics {
             request_seconds,
             requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
             connections: gauge("pillion_connections", "Connections of clients.")?,
+            connection_places: gauge(
+                "pillion_connection_places",
+                "Places of limits.connections that connections take: one, with TLS two, of HTTP/2 four, of both five.",
+            )?,
             slow_connections: counter(
                 "pillion_slow_connections_total",
                 "Connections closed because the head of a request took too long.",
