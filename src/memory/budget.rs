@@ -357,6 +357,11 @@ mod tests {
     }
 
     #[test]
+    fn as_many_requests_are_let_in_as_there_are_bases() {
+        assert_eq!(signed(crate::model::limits::REQUEST_BYTES), BASE_BYTES);
+    }
+
+    #[test]
     fn what_is_taken_is_given_back() {
         let budget = budget();
         let share = budget.request(peer(1, 1)).expect("room");

@@ -35,7 +35,7 @@ pub struct Limits {
     pub calls_per_action_max: usize,
     /// Requests under way at one time; more are refused before they are read.
     pub concurrent_requests_max: usize,
-    /// Connections of clients at one time; more are closed at once.
+    /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
     pub connections_max: usize,
     /// Bytes of memory that the program may take; near it, nothing new is taken.
     pub memory_bytes_max: Option<u64>,
@@ -106,6 +106,12 @@ const MIB: usize = 1024 * 1024;
 /// Compressed bodies may become so large whatever they were: small JSON may well be very repetitive.
 pub const RATIO_FLOOR_BYTES: usize = 256 * 1024;
 
+/// What a request takes of the budget at least.
+pub const REQUEST_BYTES: usize = 16 * 1024;
+
+/// What a connection that waits may take, whatever it has done before.
+pub const CONNECTION_BYTES: usize = 8 * 1024;
+
 /// The budget of a process whose memory has no limit.
 const BUFFERED_BYTES: usize = 256 * MIB;
 
@@ -122,6 +128,7 @@ mod part {
     pub(super) const SCHEMA_CACHE: usize = 8;
     pub(super) const PLAN_CACHE: usize = 32;
     pub(super) const RESULT_CACHE: usize = 16;
+    pub(super) const CONNECTIONS: usize = 4;
 }
 
 impl Limits {
@@ -150,6 +157,21 @@ impl Limits {
         at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, part::INTROSPECTION);
         at_most("limits.schema_cache_bytes", &mut self.schema_cache_bytes_max, part::SCHEMA_CACHE);
         at_most("limits.plan_cache_bytes", &mut self.plan_cache_bytes_max, part::PLAN_CACHE);
+        at_most("limits.connections", &mut self.connections_max, part::CONNECTIONS * CONNECTION_BYTES);
+        self.fitted_to_budget(is_given)
+    }
+
+    /// Fits what was not chosen to the budget: whatever is let in should have room there.
+    fn fitted_to_budget(mut self, is_given: impl Fn(&str) -> bool) -> Self {
+        let at_most = |name: &str, limit: &mut usize, bound: usize| {
+            if !is_given(name) {
+                *limit = (*limit).min(bound).max(1);
+            }
+        };
+        let requests = self.buffered_bytes_max / REQUEST_BYTES;
+        at_most("limits.concurrent_requests", &mut self.concurrent_requests_max, requests);
+        at_most("limits.concurrent_calls", &mut self.concurrent_calls_max, requests);
+        at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, self.connection_bytes_max);
         self
     }
 
@@ -225,9 +247,19 @@ mod tests {
             (96 * MIB, 48 * MIB, 24 * MIB)
         );
         assert_eq!(shipped.body_bytes_max, 4 * MIB);
-        // What can grow takes less than three quarters of it.
-        let all = shipped.buffered_bytes_max + shipped.schema_cache_bytes_max + shipped.plan_cache_bytes_max;
-        assert!(all <= 256 * MIB * 3 / 4, "{all}");
+        // What can grow takes less than nine tenths of it; the program itself takes the rest.
+        let connections = shipped.connections_max * CONNECTION_BYTES;
+        let all =
+            shipped.buffered_bytes_max + shipped.schema_cache_bytes_max + shipped.plan_cache_bytes_max + connections;
+        assert!(all <= 256 * MIB / 10 * 9, "{all}");
+        assert_eq!((unlimited.connections_max, unlimited.concurrent_requests_max), (10_000, 4096));
+        assert_eq!((shipped.connections_max, shipped.concurrent_requests_max), (8192, 4096));
+        let small = of(Some(64 * MIB as u64), &["limits.concurrent_calls"]);
+        assert_eq!((small.connections_max, small.concurrent_requests_max), (2048, 1536));
+        assert_eq!((small.concurrent_calls_max, small.introspection_bytes_max), (4096, 4 * MIB));
+        let mut narrow = Limits { buffered_bytes_max: 8 * MIB, ..Limits::default() };
+        narrow = narrow.fitted(|name| name == "limits.buffered_bytes");
+        assert_eq!((narrow.concurrent_requests_max, narrow.introspection_bytes_max), (512, 2 * MIB));
         let chosen = of(Some(256 * MIB as u64), &["limits.schema_cache_bytes", "limits.buffered_bytes"]);
         assert_eq!((chosen.schema_cache_bytes_max, chosen.buffered_bytes_max), (128 * MIB, 256 * MIB));
         assert_eq!(of(Some(1), &[]).body_bytes_max, 1);
