@@ -4,10 +4,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
 use tungstenite::Message;
 
 use super::harness::client::Client;
@@ -15,7 +21,8 @@ use super::harness::engines::Engines;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, ready};
-use super::harness::wait_until;
+use super::harness::{free_port, wait_for_port, wait_until};
+use super::protocols::certificate;
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
@@ -28,6 +35,7 @@ pub const TESTS: &[super::Test] = &[
     ("payloads_on_sockets", payloads_on_sockets),
     ("metadata_that_nobody_may_write", metadata_that_nobody_may_write),
     ("one_client_does_not_take_it_all", one_client_does_not_take_it_all),
+    ("idle_connections", idle_connections),
 ];
 
 const MIB: usize = 1024 * 1024;
@@ -76,6 +84,11 @@ fn schema() -> Value {
 
 impl Stage {
     fn start(config: &str) -> Self {
+        Self::start_limited("", config)
+    }
+
+    /// With further `limits`.
+    fn start_limited(limits: &str, config: &str) -> Self {
         let (engine, handlers) = (Scripted::start(), Scripted::start());
         let answer = json!({ "data": { "__typename": "Query", "__schema": schema() } }).to_string();
         engine.on_path(
@@ -85,11 +98,12 @@ impl Stage {
         engine.on_word("ofType", Reply::json(&answer));
         engine
             .on_path("/v1/graphql", Reply::Late(Duration::from_secs(5), Box::new(Reply::json(r#"{"data":{"a":1}}"#))));
+        engine.on_path("/other", Reply::json(r#"{"other":true}"#));
         handlers.on_path("/act", Reply::json("\"ok\""));
         handlers.on_path("/ping", Reply::json("1"));
         handlers.on_path("/slow", Reply::Late(Duration::from_secs(5), Box::new(Reply::json("\"ok\""))));
         let setup = Setup::before(engine.port).with_actions("values", handlers.port);
-        let config = format!("dialect: standard\nlimits: {{ memory_bytes: 256MiB }}\n{config}");
+        let config = format!("dialect: standard\nlimits: {{ memory_bytes: 256MiB, {limits} }}\n{config}");
         let pillion = setup.config(&config).start().wait_until_ready();
         Self { pillion, handlers, engine }
     }
@@ -476,4 +490,172 @@ fn one_client_does_not_take_it_all(_: &Engines) {
         assert_eq!(post("2001:db8:1::1", MIB), 200);
     });
     stage.is_even();
+}
+
+/// What a client's connection has done before it is idle.
+struct Idle {
+    name: &'static str,
+    /// The requests on it, one after the other.
+    requests: &'static [&'static str],
+    tls: bool,
+    http2: bool,
+    /// Of `limits.connections`: it may take so many times 8 KiB.
+    places: usize,
+}
+
+const fn idle(name: &'static str, requests: &'static [&'static str], tls: bool, http2: bool, places: usize) -> Idle {
+    Idle { name, requests, tls, http2, places }
+}
+
+/// A document, or nothing for a path that is not GraphQL.
+const IDLE: [Idle; 9] = [
+    idle("silent", &[], false, false, 1),
+    idle("passed", &["{ name }"], false, false, 1),
+    idle("an action", &["{ ping }"], false, false, 1),
+    idle("another path", &[""], false, false, 1),
+    idle("all kinds", &["{ name }", "{ ping }", "", "", "{ name }", ""], false, false, 1),
+    idle("TLS, all kinds", &["{ name }", "{ ping }", ""], true, false, 2),
+    idle("HTTP/2, another path", &[""], false, true, 4),
+    idle("HTTP/2, all kinds", &["{ name }", "{ ping }", ""], false, true, 4),
+    idle("HTTP/2 with TLS, all kinds", &["{ name }", "{ ping }", ""], true, true, 5),
+];
+
+/// What a connection with one place may take: in a debug build as well, whose futures and structures are somewhat larger.
+const IDLE_BYTES: usize = if cfg!(debug_assertions) { 10 * 1024 } else { 8 * 1024 };
+
+/// What all of it may take with 10,000 places in use, in a release build.
+const ALL_IDLE_BYTES: usize = 120 * MIB;
+
+/// Connections of clients that wait cost little, whatever they have done before.
+fn idle_connections(_: &Engines) {
+    pillion::install_tls_provider();
+    let (cert, key) = certificate();
+    let authority = CertificateDer::from_pem_file(&cert).expect("a certificate");
+    let tls = format!("cert_file: '{}', key_file: '{}'", cert.display(), key.display());
+    for kind in IDLE {
+        let port = free_port();
+        let tls = format!("tls: {{ listen: '127.0.0.1:{port}', {tls} }}\n");
+        let stage = Stage::start_limited("connections: 20000", &tls);
+        wait_for_port(port);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(hold_idle(&stage, &kind, port, &authority));
+    }
+}
+
+async fn hold_idle(stage: &Stage, kind: &Idle, tls_port: u16, authority: &CertificateDer<'static>) {
+    let open = async || {
+        let stream =
+            tokio::net::TcpStream::connect(("127.0.0.1", if kind.tls { tls_port } else { stage.pillion.port }));
+        let stream = stream.await.expect("a connection");
+        if !kind.tls {
+            return Open::of(stream, kind).await;
+        }
+        let mut trusted = RootCertStore::empty();
+        trusted.add(authority.clone()).expect("a certificate");
+        let mut config = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
+        config.alpn_protocols = vec![if kind.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let name = ServerName::try_from("localhost").expect("a name");
+        Open::of(TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS"), kind).await
+    };
+    let settled = async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stage.status("VmRSS:")
+    };
+    let mut held = Vec::new();
+    for _ in 0..50 {
+        held.push(open().await);
+    }
+    let (before, count) = (settled().await, scaled(10_000) / kind.places);
+    for _ in 0..count {
+        held.push(open().await);
+    }
+    let after = settled().await;
+    let each = after.saturating_sub(before) / count;
+    eprintln!(
+        "abuse: {count} idle connections, {}: {} MiB -> {} MiB, {each} bytes each",
+        kind.name,
+        before / MIB,
+        after / MIB
+    );
+    let counted = |name: &str| stage.pillion.metric(name).to_string();
+    assert_eq!(counted("pillion_connections"), held.len().to_string(), "{}", kind.name);
+    let places = if kind.requests.is_empty() { held.len() } else { held.len() * kind.places };
+    assert_eq!(counted("pillion_connection_places"), places.to_string(), "{}", kind.name);
+    assert!(each <= kind.places * IDLE_BYTES, "{}: {each} bytes", kind.name);
+    assert!(cfg!(debug_assertions) || after < ALL_IDLE_BYTES, "{}: {} MiB", kind.name, after / MIB);
+    // They have been kept for something.
+    for open in held.iter_mut().step_by(100) {
+        open.ask("{ ping }").await;
+    }
+}
+
+/// A client's side of an idle connection.
+enum Open {
+    Http1(Box<dyn Io>),
+    Http2(h2::client::SendRequest<bytes::Bytes>),
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+impl Open {
+    async fn of(stream: impl Io + 'static, kind: &Idle) -> Self {
+        let mut open = if kind.http2 {
+            let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+            tokio::spawn(connection);
+            Self::Http2(client)
+        } else {
+            Self::Http1(Box::new(stream))
+        };
+        for document in kind.requests {
+            open.ask(document).await;
+        }
+        open
+    }
+
+    /// Asks for a document, or for something else, and reads the answer.
+    async fn ask(&mut self, document: &str) {
+        let body = if document.is_empty() { String::new() } else { json!({ "query": document }).to_string() };
+        match self {
+            Self::Http1(stream) => {
+                let get = "GET /other HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+                let request = if body.is_empty() { get } else { posted(&body) };
+                stream.write_all(request.as_bytes()).await.expect("a connection");
+                let (mut read, mut end) = (Vec::new(), None);
+                while end != Some(read.len()) {
+                    assert_ne!(stream.read_buf(&mut read).await.expect("a connection"), 0, "{document}");
+                    end = end.or_else(|| end_of_response(&read));
+                }
+                assert!(read.starts_with(b"HTTP/1.1 200 "), "{document}");
+            }
+            Self::Http2(client) => {
+                let request = http::Request::builder().header("content-type", "application/json");
+                let request = match body.as_str() {
+                    "" => request.uri("http://a/other"),
+                    _ => request.method("POST").uri("http://a/graphql"),
+                };
+                let mut ready = client.clone().ready().await.expect("a stream");
+                let request = request.body(()).expect("a request");
+                let (answer, mut sent) = ready.send_request(request, body.is_empty()).expect("a stream");
+                if !body.is_empty() {
+                    sent.send_data(body.into(), true).expect("room for a body");
+                }
+                let answer = answer.await.expect("an answer");
+                assert_eq!(answer.status(), 200, "{document}");
+                let mut body = answer.into_body();
+                while let Some(piece) = body.data().await {
+                    body.flow_control().release_capacity(piece.expect("a piece").len()).expect("room");
+                }
+            }
+        }
+    }
+}
+
+/// Where a response ends, once its head is there.
+fn end_of_response(read: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(read);
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let length = head.to_ascii_lowercase().split_once("content-length: ")?.1.lines().next()?.parse::<usize>();
+    Some(head.len() + 4 + length.expect("a length"))
 }
