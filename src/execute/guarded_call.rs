@@ -1,7 +1,6 @@
 //! A webhook call behind the guards of its action: counted, given a place, withheld from a handler that fails, and tried
 //! again where that is harmless.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tower::retry::budget::Budget;
@@ -14,8 +13,9 @@ use super::webhook_part::{self, Measured};
 use crate::action::answer::{AnswerError, CallFault};
 use crate::guards::ActionGuards;
 use crate::guards::breaker::{Breaker, Standing};
-use crate::guards::rate_limit::Limiter;
+use crate::guards::rate_limit::{Caller, Limiter};
 use crate::model::guard::{Guard, RateKey, Refused};
+use crate::model::network::ClientNetworks;
 use crate::webhook::call::WebhookAnswer;
 
 /// Counts a call that a client wants.
@@ -30,7 +30,7 @@ pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), R
         let counted = match &running.world.shared {
             None => limiter.count(who),
             // In a box of its own: every call carries the room for what its future may become.
-            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, &who)).await {
+            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
                 Ok(counted) => counted,
                 Err(_) => uncounted(running, allowed)?,
             },
@@ -56,22 +56,14 @@ fn uncounted(running: &Running<'_>, allowed: &AllowedCall) -> Result<Result<(), 
     Err(refuse(running, allowed, refused))
 }
 
-fn who(running: &Running<'_>, limiter: &Limiter) -> String {
+fn who<'r>(running: &'r Running<'_>, limiter: &Limiter) -> Caller<'r> {
     match &limiter.limit().by {
-        RateKey::All => String::new(),
-        RateKey::Address => running.envelope.caller.address.map(network).unwrap_or_default(),
-        RateKey::Variable(name) => running.session.variable(name).unwrap_or_default().to_owned(),
-    }
-}
-
-/// Who has one address of version 6 has the 2⁶⁴ beside it as well.
-fn network(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.to_string(),
-            None => format!("{}/64", std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        },
+        RateKey::All => Caller::Named(""),
+        RateKey::Address => {
+            let address = running.envelope.caller.address;
+            address.map_or(Caller::Named(""), |address| Caller::At(ClientNetworks::of(address)))
+        }
+        RateKey::Variable(name) => Caller::Named(running.session.variable(name).unwrap_or_default()),
     }
 }
 

@@ -23,15 +23,21 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Names that are looked at in one step.
 const SCANNED: usize = 1_000;
 
-/// One step of the generic cell rate algorithm, by Redis' own clock: the time at which all would be allowed again moves
-/// by one call. Gives the microseconds to wait, or nothing. <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
+/// One step of the generic cell rate algorithm for each key, or for none, by Redis' own clock: the time at which all would be
+/// allowed again moves by one call. Gives the microseconds to wait, or nothing.
+/// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 const STEP: &str = "
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
-    local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + tonumber(ARGV[1])
-    local wait = full - now - tonumber(ARGV[2])
+    local wait, all = 0, {}
+    for i, key in ipairs(KEYS) do
+        all[i] = math.max(tonumber(redis.call('GET', key) or now), now) + tonumber(ARGV[i + 1])
+        wait = math.max(wait, all[i] - now - tonumber(ARGV[1]))
+    end
     if wait > 0 then return string.format('%.0f', wait) end
-    redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
+    for i, key in ipairs(KEYS) do
+        redis.call('SET', key, string.format('%.0f', all[i]), 'PX', math.ceil((all[i] - now) / 1000))
+    end
     return '0'
 ";
 
@@ -97,19 +103,21 @@ impl Shared {
         }
     }
 
-    /// Counts one call under `key`.
+    /// Counts one call under each key, beside which stands the time in which one more is allowed; or under none of them.
     ///
     /// # Errors
     /// [`Uncounted`]; or, inside, when the next one will be allowed.
     pub async fn count(
         &self,
-        key: &str,
-        interval: Duration,
+        keys: &[(String, Duration)],
         window: Duration,
     ) -> Result<Result<(), Duration>, Uncounted> {
         let mut connection = self.connection().await?;
-        let mut step = self.script.key(key);
-        step.arg(micros(interval)).arg(micros(window));
+        let mut step = self.script.prepare_invoke();
+        step.arg(micros(window));
+        for (key, interval) in keys {
+            step.key(key).arg(micros(*interval));
+        }
         let told = step.invoke_async::<String>(&mut connection);
         let told = tokio::time::timeout(PATIENCE, told).await.map_err(|_| Uncounted)?;
         match told.ok().and_then(|text| text.parse().ok()).ok_or(Uncounted)? {
