@@ -133,6 +133,7 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
         response_type: ResponseType::Json,
         shows_status: false,
         deadline: Instant::now() + Duration::from_secs(1),
+        is_clients_deadline: false,
         subscription: Some(Arc::default()),
         batch: None,
         handler_headers: HeaderMap::new(),

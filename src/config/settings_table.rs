@@ -240,6 +240,8 @@ pub const SETTINGS: &[Setting] = &[
         "How long a client's unused connection is kept."),
     setting("clients.body_timeout", None, &["PILLION_CLIENTS_BODY_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long a client may pause while it sends a body or takes an answer."),
+    setting("clients.min_request_timeout", None, &["PILLION_CLIENTS_MIN_REQUEST_TIMEOUT"], Kind::Duration, Some("100ms"),
+        "The shortest time that a client can ask for with X-Request-Timeout; a shorter one is raised to it. Handlers are called\nfor nothing otherwise."),
     setting("clients.head_timeout", None, &["PILLION_CLIENTS_HEAD_TIMEOUT"], Kind::Duration, Some("10s"),
         "How long a client may take for the head of a request, from connecting to its last byte."),
     setting("clients.socket_timeout", None, &["PILLION_CLIENTS_SOCKET_TIMEOUT"], Kind::Duration, Some("60s"),

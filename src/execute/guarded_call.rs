@@ -12,7 +12,7 @@ use super::run::Running;
 use super::webhook_part::{self, Measured};
 use crate::action::answer::{AnswerError, CallFault};
 use crate::guards::ActionGuards;
-use crate::guards::breaker::{Breaker, Standing};
+use crate::guards::breaker::{Patience, Standing};
 use crate::guards::rate_limit::{Caller, Limiter};
 use crate::model::guard::{Guard, RateKey, Refused};
 use crate::model::network::ClientNetworks;
@@ -117,7 +117,8 @@ async fn attempt(
     guards: &ActionGuards,
     id: &str,
 ) -> Result<WebhookAnswer, AnswerError> {
-    let leave = guards.breaker.as_ref().map(Breaker::ask).transpose();
+    let patience = patience(running, allowed);
+    let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
     let leave = leave.map_err(|retry_after| {
         let message = "the handler of this action fails and is left alone for a while".to_owned();
         refuse(running, allowed, Refused { guard: Guard::Breaker, message, retry_after })
@@ -128,10 +129,23 @@ async fn attempt(
         return Err(refuse(running, allowed, refused).into());
     };
     let answer = webhook_part::exchange(running, allowed, id).await;
-    if let Some(leave) = leave {
-        leave.tell(!is_failure(&answer));
+    match (leave, is_well(&answer, patience)) {
+        (Some(leave), Some(is_well)) => leave.tell(is_well),
+        // Dropped without a word, so that a trial is the next one's.
+        (leave, _) => drop(leave),
     }
     answer
+}
+
+/// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
+/// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
+fn patience(running: &Running<'_>, allowed: &AllowedCall) -> Patience {
+    let (envelope, action) = (running.envelope, allowed.action());
+    let left = envelope.deadline.saturating_duration_since(Instant::now());
+    let most = action.timeout.min(running.snapshot.limits.request_timeout);
+    // A little has passed since the request began.
+    let is_nearly_all = left >= most.mul_f64(0.9) && !envelope.is_clients_deadline;
+    if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }
 }
 
 /// Forgets callers that have not called for long, from time to time. Never returns.
@@ -172,14 +186,15 @@ fn refuse(running: &Running<'_>, allowed: &AllowedCall, refused: Refused) -> Ref
     refused
 }
 
-/// Has the handler failed? What it refuses itself is no failure, nor is what we do not send.
-fn is_failure(answer: &Result<WebhookAnswer, AnswerError>) -> bool {
+/// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
+/// neither does a timeout that came before the handler's own.
+fn is_well(answer: &Result<WebhookAnswer, AnswerError>, patience: Patience) -> Option<bool> {
     match answer {
-        Ok(answer) => answer.status.is_server_error(),
-        Err(AnswerError::NoAnswer(fault)) => {
-            matches!(fault, CallFault::Connect | CallFault::Timeout | CallFault::Broken)
-        }
-        Err(_) => false,
+        Ok(answer) => Some(!answer.status.is_server_error()),
+        Err(AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken)) => Some(false),
+        Err(AnswerError::NoAnswer(CallFault::Timeout)) => (patience == Patience::Whole).then_some(false),
+        Err(AnswerError::NoAnswer(CallFault::TooLarge { .. })) => Some(true),
+        Err(_) => None,
     }
 }
 

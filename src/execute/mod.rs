@@ -81,6 +81,8 @@ pub struct Envelope<'e> {
     pub subscription: Option<Arc<Watched>>,
     /// When the whole request must be over.
     pub deadline: Instant,
+    /// Has its client asked for less time than requests have?
+    pub is_clients_deadline: bool,
     /// The text of a batch.
     pub batch: Option<&'e str>,
     /// More headers for handlers: those of stored calls.
@@ -105,6 +107,7 @@ impl<'e> Envelope<'e> {
             shows_status: false,
             subscription: None,
             deadline,
+            is_clients_deadline: false,
             batch: None,
             handler_headers: HeaderMap::new(),
             share: None,

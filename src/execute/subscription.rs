@@ -165,6 +165,7 @@ async fn once(
         shows_status: false,
         subscription: Some(Arc::clone(watched)),
         deadline: started + snapshot.limits.request_timeout,
+        is_clients_deadline: false,
         batch: None,
         handler_headers: HeaderMap::new(),
         share: Some(&request.share),

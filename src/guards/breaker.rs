@@ -35,7 +35,16 @@ enum Phase {
     Closed,
     OpenUntil(Instant),
     /// One call is under way that decides.
-    Trying,
+    Trying(Patience),
+}
+
+/// How long whoever wants a call is ready to wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as the action allows, so that no response is the handler's failure.
+    Whole,
+    /// Less, by the client's choice: no response tells nothing.
+    Short,
 }
 
 /// How it stands, for metrics.
@@ -49,11 +58,12 @@ pub enum Standing {
     HalfOpen,
 }
 
-/// Leave for one call. Dropped without a word, it tells nothing: the client has gone.
+/// Leave for one call. Dropped without a word, it tells nothing: the client has gone, or did not want to wait.
 pub struct Leave<'b> {
     breaker: &'b Breaker,
     era: u64,
-    is_trial: bool,
+    /// If it is one that decides: with how much patience.
+    trial: Option<Patience>,
     is_told: bool,
 }
 
@@ -65,23 +75,25 @@ impl Breaker {
         Self { pause, state: Mutex::new(state) }
     }
 
-    /// Leave for one call.
+    /// Leave for one call. A trial with little patience keeps nobody who has all of it from being the next, so that nobody can
+    /// hold the breaker open by trials that end before the handler can respond.
     ///
     /// # Errors
     /// How long to wait before it is worth asking again.
-    pub fn ask(&self) -> Result<Leave<'_>, Duration> {
+    pub fn ask(&self, patience: Patience) -> Result<Leave<'_>, Duration> {
         let mut state = self.state();
         let now = Instant::now();
-        let is_trial = match state.phase {
-            Phase::Closed => false,
+        let trial = match state.phase {
+            Phase::Closed => None,
             Phase::OpenUntil(end) if end > now => return Err(end - now),
-            Phase::OpenUntil(_) => {
-                state.phase = Phase::Trying;
-                true
-            }
-            Phase::Trying => return Err(self.pause),
+            Phase::Trying(Patience::Short) if patience == Patience::Whole => Some(patience),
+            Phase::Trying(_) => return Err(self.pause),
+            Phase::OpenUntil(_) => Some(patience),
         };
-        Ok(Leave { breaker: self, era: state.era, is_trial, is_told: false })
+        if let Some(patience) = trial {
+            state.phase = Phase::Trying(patience);
+        }
+        Ok(Leave { breaker: self, era: state.era, trial, is_told: false })
     }
 
     /// How it stands.
@@ -90,7 +102,7 @@ impl Breaker {
         match self.state().phase {
             Phase::Closed => Standing::Closed,
             Phase::OpenUntil(_) => Standing::Open,
-            Phase::Trying => Standing::HalfOpen,
+            Phase::Trying(_) => Standing::HalfOpen,
         }
     }
 
@@ -132,7 +144,7 @@ impl Leave<'_> {
         if state.era != self.era {
             return;
         }
-        match (self.is_trial, is_good) {
+        match (self.trial.is_some(), is_good) {
             (true, true) => {
                 state.phase = Phase::Closed;
                 state.pieces = [(0, 0); PIECES];
@@ -150,9 +162,11 @@ impl Leave<'_> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        if self.is_trial && !self.is_told {
-            // Nothing is known, so the next one may try.
-            self.breaker.state().phase = Phase::OpenUntil(Instant::now());
+        let Some(patience) = self.trial.filter(|_| !self.is_told) else { return };
+        let mut state = self.breaker.state();
+        // Nothing is known, so the next one may try, unless another one tries already or has decided.
+        if state.phase == Phase::Trying(patience) && state.era == self.era {
+            state.phase = Phase::OpenUntil(Instant::now());
         }
     }
 }
@@ -165,7 +179,7 @@ mod tests {
 
     fn calls(breaker: &Breaker, good: usize, bad: usize) {
         for number in 0..good + bad {
-            if let Ok(leave) = breaker.ask() {
+            if let Ok(leave) = breaker.ask(Patience::Whole) {
                 leave.tell(number < good);
             }
         }
@@ -207,15 +221,15 @@ mod tests {
         let breaker = Breaker::new(PAUSE);
         calls(&breaker, 0, 20);
         later(2.0).await;
-        assert_eq!(breaker.ask().err(), Some(Duration::from_secs(3)));
+        assert_eq!(breaker.ask(Patience::Whole).err(), Some(Duration::from_secs(3)));
         later(3.0).await;
-        let trial = breaker.ask().expect("leave");
+        let trial = breaker.ask(Patience::Whole).expect("leave");
         assert_eq!(breaker.standing(), Standing::HalfOpen);
-        assert_eq!(breaker.ask().err(), Some(PAUSE), "one at a time");
+        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "one at a time");
         trial.tell(false);
-        assert_eq!(breaker.ask().err(), Some(PAUSE), "it still fails");
+        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "it still fails");
         later(5.0).await;
-        breaker.ask().expect("leave").tell(true);
+        breaker.ask(Patience::Whole).expect("leave").tell(true);
         assert_eq!(breaker.standing(), Standing::Closed);
         calls(&breaker, 0, 19);
         assert_eq!(breaker.standing(), Standing::Closed, "the past is forgotten");
@@ -225,23 +239,47 @@ mod tests {
     async fn a_client_that_goes_away_tells_nothing() {
         let breaker = Breaker::new(PAUSE);
         for _ in 0..50 {
-            drop(breaker.ask());
+            drop(breaker.ask(Patience::Whole));
         }
         assert_eq!(breaker.standing(), Standing::Closed);
         calls(&breaker, 0, 20);
         later(5.0).await;
-        drop(breaker.ask().expect("leave"));
-        breaker.ask().expect("the next one may try").tell(true);
+        drop(breaker.ask(Patience::Whole).expect("leave"));
+        breaker.ask(Patience::Whole).expect("the next one may try").tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trials_that_are_cut_short_keep_nobody_out() {
+        let breaker = Breaker::new(PAUSE);
+        calls(&breaker, 0, 20);
+        later(5.0).await;
+        let short = breaker.ask(Patience::Short).expect("leave");
+        assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "one at a time");
+        let whole = breaker.ask(Patience::Whole).expect("leave beside a trial that may tell nothing");
+        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE));
+        drop(short);
+        assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "the other one still tries");
+        whole.tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed);
+        // Whoever tries last and tells nothing changes nothing that is decided.
+        calls(&breaker, 0, 20);
+        later(5.0).await;
+        let short = breaker.ask(Patience::Short).expect("leave");
+        let whole = breaker.ask(Patience::Whole).expect("leave");
+        short.tell(true);
+        assert_eq!(breaker.standing(), Standing::Closed, "a response is a response");
+        drop(whole);
         assert_eq!(breaker.standing(), Standing::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_began_before_it_opened_tells_nothing_about_after() {
         let breaker = Breaker::new(PAUSE);
-        let (old, other) = (breaker.ask().expect("leave"), breaker.ask().expect("leave"));
+        let (old, other) = (breaker.ask(Patience::Whole).expect("leave"), breaker.ask(Patience::Whole).expect("leave"));
         calls(&breaker, 0, 20);
         later(5.0).await;
-        let trial = breaker.ask().expect("leave");
+        let trial = breaker.ask(Patience::Whole).expect("leave");
         old.tell(true);
         other.tell(false);
         assert_eq!(breaker.standing(), Standing::HalfOpen);

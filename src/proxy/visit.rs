@@ -49,10 +49,14 @@ fn told_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
 /// In which clients say how long they wait: `2s`, `500ms`.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// How long a request may take: what its client says, if it says less than `max`.
-fn timeout(headers: &HeaderMap, max: Duration) -> Duration {
+/// How long a request may take, and whether that is what its client has asked for. It can ask for less than `max`, down to
+/// `min`: whoever does not wait at all only has handlers called for nothing.
+fn timeout(headers: &HeaderMap, min: Duration, max: Duration) -> (Duration, bool) {
     let wanted = headers.get(TIMEOUT).and_then(|value| parse_duration(value.to_str().ok()?));
-    wanted.map_or(max, |wanted| wanted.min(max))
+    match wanted.map(|wanted| wanted.max(min)).filter(|wanted| *wanted < max) {
+        Some(wanted) => (wanted, true),
+        None => (max, false),
+    }
 }
 
 /// The upstream's path and query for a client's request.
@@ -210,8 +214,12 @@ impl Visit {
             query: &self.query,
             is_get,
             response_type: self.response_type,
+        let (min, max) =
+            (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
+        let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started + timeout(&self.caller.headers, gate.world.snapshot.load().limits.request_timeout),
+            deadline: ctx.started + timeout,
+            is_clients_deadline,
             subscription: None,
             batch: None,
             handler_headers: HeaderMap::new(),
@@ -299,4 +307,33 @@ pub async fn tell(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, error
     envelope.shows_status = true;
     let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
     answer::write(exchange, answer, Manner { closes: true, ..visit.manner() }, None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_choose_their_timeout_within_limits() {
+        let (min, max) = (Duration::from_millis(100), Duration::from_secs(70));
+        let of = |text: &str| {
+            let headers = HeaderMap::from_iter([(TIMEOUT, text.parse().expect("a value"))]);
+            timeout(&headers, min, max)
+        };
+        for (text, wanted) in [
+            ("2s", (Duration::from_secs(2), true)),
+            ("1ms", (min, true)),
+            ("0s", (max, false)),
+            ("70s", (max, false)),
+            ("2m", (max, false)),
+            ("soon", (max, false)),
+        ] {
+            assert_eq!(of(text), wanted, "{text}");
+        }
+        assert_eq!(timeout(&HeaderMap::new(), min, max), (max, false));
+        assert_eq!(
+            timeout(&HeaderMap::from_iter([(TIMEOUT, "1ms".parse().expect("a value"))]), max, min),
+            (min, false)
+        );
+    }
 }

@@ -21,6 +21,7 @@ pub const TESTS: &[super::Test] = &[
     ("replicas_count_together", replicas_count_together),
     ("a_handler_that_hangs_takes_its_own_places_only", a_handler_that_hangs_takes_its_own_places_only),
     ("a_handler_that_fails_is_left_alone", a_handler_that_fails_is_left_alone),
+    ("impatient_clients_open_no_breaker", impatient_clients_open_no_breaker),
     ("what_is_harmless_is_tried_again", what_is_harmless_is_tried_again),
     ("clients_say_how_long_they_wait", clients_say_how_long_they_wait),
     ("handlers_that_trust_nobody", handlers_that_trust_nobody),
@@ -81,7 +82,7 @@ fn a_rate_by_address(engines: &Engines) {
     handlers.on_path("/count", Reply::json("1"));
     let limit = "handlers: { rate_limit: [1 per 1h by address] }\n";
     let pillion = start(engines, &handlers, &format!("{limit}clients: {{ address_header: X-Forwarded-For }}\n"));
-    let ask_for = |forwarded| code(&ask(&pillion, &[("X-Forwarded-For", forwarded)], "{ count }"));
+    let ask_for = |forwarded: &str| code(&ask(&pillion, &[("X-Forwarded-For", forwarded)], "{ count }"));
     let limited = json!("rate-limit-exceeded");
     // Only the last element is the proxy's own word.
     for (forwarded, wanted) in [
@@ -95,6 +96,13 @@ fn a_rate_by_address(engines: &Engines) {
     ] {
         assert_eq!(ask_for(forwarded), wanted, "{forwarded}");
     }
+    // Whoever has a /48 calls sixteen times as often, and four times with a /56 of it.
+    let allowed = |networks: &dyn Fn(u32) -> String| {
+        (0..40).filter(|number| ask_for(networks(*number).as_str()) == Value::Null).count()
+    };
+    assert_eq!(allowed(&|number| format!("2001:db8:0:{:x}::1", 0x10 + number)), 2);
+    assert_eq!(allowed(&|number| format!("2001:db8:0:{:x}::1", 0x100 * (1 + number))), 12);
+    assert_eq!(ask_for("2001:db8:1::1"), Value::Null);
     // Without the setting the header is anybody's.
     let pillion = start(engines, &handlers, limit);
     let ask_for = |forwarded| code(&ask(&pillion, &[("X-Forwarded-For", forwarded)], "{ count }"));
@@ -197,6 +205,46 @@ fn a_handler_that_fails_is_left_alone(engines: &Engines) {
     assert_eq!(handlers.take_seen().len(), 0);
     handlers.on_path("/count", Reply::json("1"));
     wait_until("that it is tried again", || code(&ask(&pillion, &[], "{ count }")) == Value::Null);
+    assert_eq!(standing(), 0.0);
+}
+
+/// A call that ends because its client did not want to wait tells nothing about its handler.
+fn impatient_clients_open_no_breaker(engines: &Engines) {
+    let handlers = Scripted::start();
+    let slowly = |reply: Reply| Reply::Late(Duration::from_millis(600), Box::new(reply));
+    handlers.on_path("/count", slowly(Reply::json("1")));
+    let pillion = start(engines, &handlers, "handlers: { breaker: true, breaker_pause: 1s }\n");
+    let standing = || pillion.metric("pillion_breaker_open{action=\"count\"}");
+    let impatient = [("X-Request-Timeout", "1ms")];
+    let all_at_once = |count: usize| {
+        std::thread::scope(|scope| {
+            for _ in 0..count {
+                scope.spawn(|| {
+                    let answer = ask(&pillion, &impatient, "{ count }").json();
+                    let error = &answer["errors"][0]["extensions"]["internal"]["error"];
+                    assert_eq!(error["message"], "Response timeout", "{answer}");
+                });
+            }
+        });
+    };
+    all_at_once(25);
+    assert_eq!((standing(), ask(&pillion, &[], "{ count }").json()), (0.0, json!({ "data": { "count": 1 } })));
+    // Shorter times are raised to one in which a handler can answer.
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(10), Box::new(Reply::json("1"))));
+    assert_eq!(ask(&pillion, &impatient, "{ count }").json(), json!({ "data": { "count": 1 } }));
+    // Once it is open for a reason, a trial that is cut short is the next one's, who finds that the handler is well.
+    handlers.on_path("/count", Reply::status(500, "{}"));
+    wait_until("that it opens", || {
+        ask(&pillion, &[], "{ count }");
+        standing() == 1.0
+    });
+    handlers.on_path("/count", slowly(Reply::json("1")));
+    wait_until("a trial that is cut short", || {
+        let answer = ask(&pillion, &impatient, "{ count }");
+        assert_ne!(code(&answer), Value::Null, "{}", answer.text());
+        code(&answer) != "handler-unavailable"
+    });
+    assert_eq!(ask(&pillion, &[], "{ count }").json(), json!({ "data": { "count": 1 } }));
     assert_eq!(standing(), 0.0);
 }
 
