@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::header::HeaderName;
 
 use super::values::Values;
+use crate::model::address::is_private;
 use crate::model::network::NamedNetworks;
 use crate::model::source::Diagnostic;
 
@@ -39,6 +40,13 @@ impl ClientAddresses {
             false => !self.is_proxy(peer),
         }
     }
+
+    /// Do limits by client address hold for `peer`, who is connected and of whom no proxy has told another address? Addresses
+    /// of private networks are mostly those of proxies, so they are limited only if it `is_set`, or if proxies are named.
+    #[must_use]
+    pub fn limits(&self, peer: IpAddr, is_set: bool) -> bool {
+        !self.is_proxy(peer) && (is_set || !self.proxies.is_empty() || !is_private(peer))
+    }
 }
 
 /// Reads them.
@@ -72,6 +80,10 @@ mod tests {
             let (counts, believes) =
                 (|peer| addresses.counts_connections_of(peer), |peer| addresses.believes(Some(peer)));
             assert_eq!([counts(proxy), counts(other), believes(proxy), believes(other)], wanted, "{addresses:?}");
+            let is_named = !addresses.proxies.is_empty();
+            assert_eq!((addresses.limits(proxy, false), addresses.limits(proxy, true)), (false, !is_named));
+            assert!(addresses.limits(other, false));
+            assert_eq!(addresses.limits(IpAddr::from([192, 168, 0, 1]), false), is_named);
         }
     }
 }

@@ -800,7 +800,17 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
     let bytes_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
         if values.is_given(key) { values.bytes(key, mistakes) } else { otherwise }
     };
+    let count_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
+        if values.is_given(key) { values.count(key, mistakes) } else { otherwise }
+    };
     let limits = Limits {
+        incomplete_requests_max: count_or("limits.max_incomplete_requests", fixed.incomplete_requests_max, mistakes),
+        client_requests_max: count_or("limits.max_client_requests", fixed.client_requests_max, mistakes),
+        event_streams_max: count_or("limits.max_event_streams", fixed.event_streams_max, mistakes),
+        client_event_streams_max: count_or("limits.max_client_event_streams", fixed.client_event_streams_max, mistakes),
+        private_clients_are_limited: ["limits.max_client_requests", "limits.max_client_event_streams"]
+            .iter()
+            .any(|key| values.is_given(key)),
         body_bytes_max: values.bytes("limits.body_bytes", mistakes),
         document_bytes_max: values.bytes("limits.document_bytes", mistakes),
         tokens_max: values.count("limits.tokens", mistakes),

@@ -8,12 +8,21 @@ use std::time::{Duration, Instant};
 use super::World;
 use crate::memory::Bounds;
 use crate::model::limits::Limits;
+use crate::model::response::RequestError;
 
 /// What is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scarce {
     /// Places for requests.
     Requests,
+    /// Places for requests whose body is still on its way.
+    IncompleteRequests,
+    /// Places for requests of one client.
+    ClientRequests,
+    /// Places for streams of events.
+    EventStreams,
+    /// Places for streams of events of one client.
+    ClientEventStreams,
     /// Memory.
     Memory,
     /// File descriptors.
@@ -21,11 +30,38 @@ pub enum Scarce {
 }
 
 impl Scarce {
+    /// What a request is rejected with. A client that has too much itself is told so; everybody else may try again.
+    #[must_use]
+    pub fn error(self) -> RequestError {
+        match self {
+            Self::ClientRequests | Self::ClientEventStreams => {
+                let message = "too many requests of this client address at one time; try again in a moment";
+                RequestError::new(429, "too-many-requests", message)
+            }
+            _ => {
+                let message = format!("too much is going on: {}; try again in a moment", self.words());
+                RequestError::new(503, "overloaded", message)
+            }
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::IncompleteRequests => "requests whose body has not arrived",
+            Self::EventStreams => "streams of events",
+            _ => self.label(),
+        }
+    }
+
     /// What is counted, and what clients are told.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Requests => "requests",
+            Self::IncompleteRequests => "incomplete_requests",
+            Self::ClientRequests => "client_requests",
+            Self::EventStreams => "event_streams",
+            Self::ClientEventStreams => "client_event_streams",
             Self::Memory => "memory",
             Self::Descriptors => "descriptors",
         }
@@ -52,13 +88,13 @@ const FORGET_PAUSE: Duration = Duration::from_secs(10);
 const DESCRIPTORS_FULL: f64 = 0.90;
 
 impl Overload {
-    /// What is scarce, while so many requests are under way of so many.
+    /// What is scarce of what nobody counts here.
     #[must_use]
-    pub fn scarce(&self, under_way: i64, max: usize) -> Option<Scarce> {
+    pub fn scarce(&self) -> Option<Scarce> {
         match self.0.load(Ordering::Relaxed) {
             1 => Some(Scarce::Memory),
             2 => Some(Scarce::Descriptors),
-            _ => (usize::try_from(under_way).unwrap_or_default() > max).then_some(Scarce::Requests),
+            _ => None,
         }
     }
 }
@@ -138,10 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_room_for_is_refused() {
+    fn what_is_scarce_is_told() {
         let overload = Overload::default();
-        assert_eq!((overload.scarce(5, 5), overload.scarce(6, 5)), (None, Some(Scarce::Requests)));
+        assert_eq!(overload.scarce(), None);
         overload.0.store(2, Ordering::Relaxed);
-        assert_eq!(overload.scarce(0, 5), Some(Scarce::Descriptors));
+        let scarce = overload.scarce().expect("descriptors");
+        assert_eq!(
+            (scarce, scarce.error().message.as_str()),
+            (Scarce::Descriptors, "too much is going on: descriptors; try again in a moment")
+        );
+        assert_eq!(Scarce::ClientRequests.error().status, 429);
     }
 }

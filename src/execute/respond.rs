@@ -64,7 +64,10 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
     let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
     let body = error_body(errors.iter().map(AsRef::as_ref));
     // What is too much now may well be done in a moment.
-    let headers = if status == 503 { vec![(RETRY_AFTER, HeaderValue::from_static("1"))] } else { ClientHeaders::new() };
+    let headers = match status {
+        429 | 503 => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+        _ => ClientHeaders::new(),
+    };
     Answer { headers, allow: (status == 405).then_some("POST"), ..Answer::new(status, body, code) }
 }
 

@@ -13,6 +13,7 @@ use super::worker::RunningJobs;
 use crate::config::load::Loaded;
 use crate::graphql::scan::Scanner;
 use crate::guards::Guards;
+use crate::guards::per_client::PerClient;
 use crate::guards::result_cache::ResultCache;
 use crate::guards::shared::Shared;
 use crate::jobs::Jobs;
@@ -39,6 +40,10 @@ pub struct World {
     pub introspection_slots: Semaphore,
     /// What requests, operations and connections may hold.
     pub memory: Arc<Budget>,
+    /// Requests at one time, by client.
+    pub client_requests: Arc<PerClient>,
+    /// Streams of events at one time, by client.
+    pub client_event_streams: Arc<PerClient>,
     /// Answers that are kept.
     pub results: Arc<ResultCache>,
     /// Where replicas count together, if they do.
@@ -119,6 +124,8 @@ impl World {
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
+            client_requests: PerClient::new(),
+            client_event_streams: PerClient::new(),
             results: Arc::new(ResultCache::new(settings.handlers.cache_bytes_max)),
             shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
             tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),

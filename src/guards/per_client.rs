@@ -23,7 +23,7 @@ const MULTIPLES: [usize; 3] = [1, 2, 3];
 #[derive(Debug)]
 pub struct Permit {
     counts: Arc<PerClient>,
-    networks: ClientNetworks,
+    client: IpAddr,
 }
 
 impl PerClient {
@@ -37,10 +37,9 @@ impl PerClient {
     #[must_use]
     pub fn acquire(self: &Arc<Self>, client: IpAddr, max: usize) -> Option<Permit> {
         // Whatever has been counted is given back by dropping this.
-        let networks = ClientNetworks::of(client);
-        let permit = Permit { counts: Arc::clone(self), networks };
+        let permit = Permit { counts: Arc::clone(self), client };
         let mut has_room = true;
-        for (network, multiple) in networks.with(MULTIPLES) {
+        for (network, multiple) in ClientNetworks::of(client).with(MULTIPLES) {
             let mut count = self.counts.entry(network).or_default();
             *count += 1;
             has_room &= *count <= max.saturating_mul(multiple);
@@ -57,7 +56,7 @@ impl PerClient {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        for (network, ()) in self.networks.with([(); 3]) {
+        for (network, ()) in ClientNetworks::of(self.client).with([(); 3]) {
             if let Entry::Occupied(mut entry) = self.counts.counts.entry(network) {
                 match entry.get().saturating_sub(1) {
                     0 => drop(entry.remove()),

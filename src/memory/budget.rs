@@ -124,6 +124,12 @@ const BASE_BYTES: i64 = 16 * 1024;
 /// Of the base, what the head and the future take.
 const BASE_USED_BYTES: i64 = 8 * 1024;
 
+/// The base of a request whose body is still on its way: its head, and the beginning of the body. Nothing is done with it yet.
+const INCOMPLETE_BASE_BYTES: i64 = 8 * 1024;
+
+/// Of that, what the head takes.
+const INCOMPLETE_USED_BYTES: i64 = 4 * 1024;
+
 /// Shares grow in steps, so that a body that comes in pieces is not entered piece by piece.
 const STEP_BYTES: i64 = 16 * 1024;
 
@@ -158,12 +164,29 @@ impl Budget {
     /// # Errors
     /// [`NoRoom::Budget`].
     pub fn request(self: &Arc<Self>, owner: Owner) -> Result<Share, NoRoom> {
-        self.held.add(BASE_BYTES);
-        let share = self.share(owner, BASE_BYTES, BASE_USED_BYTES);
-        if self.held.get() > self.all.load(Ordering::Relaxed) {
-            return Err(self.reject(NoRoom::Budget));
+        self.based(owner, BASE_BYTES, BASE_USED_BYTES)
+    }
+
+    /// The share of a request whose body has not arrived, until [`Share::complete`].
+    ///
+    /// # Errors
+    /// [`NoRoom::Budget`].
+    pub fn incomplete_request(self: &Arc<Self>, owner: Owner) -> Result<Share, NoRoom> {
+        self.based(owner, INCOMPLETE_BASE_BYTES, INCOMPLETE_USED_BYTES)
+    }
+
+    fn based(self: &Arc<Self>, owner: Owner, base: i64, used: i64) -> Result<Share, NoRoom> {
+        let share = self.share(owner, base, used);
+        self.hold(base).map(|()| share)
+    }
+
+    /// Holds so much more of a base.
+    fn hold(&self, bytes: i64) -> Result<(), NoRoom> {
+        self.held.add(bytes);
+        match self.held.get() > self.all.load(Ordering::Relaxed) {
+            true => Err(self.reject(NoRoom::Budget)),
+            false => Ok(()),
         }
-        Ok(share)
     }
 
     /// A share of nothing yet.
@@ -176,7 +199,7 @@ impl Budget {
         Share {
             budget: Arc::clone(self),
             owner,
-            base,
+            base: AtomicI64::new(base),
             used: AtomicI64::new(used),
             taken: AtomicI64::new(0),
             accounts: OnceLock::new(),
@@ -215,7 +238,7 @@ pub struct Share {
     budget: Arc<Budget>,
     owner: Owner,
     /// Taken of the whole at the beginning, and in no account.
-    base: i64,
+    base: AtomicI64,
     /// What is said to be held.
     used: AtomicI64,
     /// What has been taken beyond the base, in steps.
@@ -231,7 +254,7 @@ impl Share {
     pub fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
         let bytes = signed(bytes);
         let used = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        let missing = used - self.base - self.taken.load(Ordering::Relaxed);
+        let missing = used - self.base.load(Ordering::Relaxed) - self.taken.load(Ordering::Relaxed);
         if missing <= 0 {
             return Ok(());
         }
@@ -242,9 +265,30 @@ impl Share {
         })
     }
 
+    /// The body of the request has arrived: from now on it has the base of every request.
+    ///
+    /// # Errors
+    /// [`NoRoom::Budget`].
+    pub fn complete(&self) -> Result<(), NoRoom> {
+        self.base.fetch_add(BASE_BYTES - INCOMPLETE_BASE_BYTES, Ordering::Relaxed);
+        self.used.fetch_add(BASE_USED_BYTES - INCOMPLETE_USED_BYTES, Ordering::Relaxed);
+        self.budget.hold(BASE_BYTES - INCOMPLETE_BASE_BYTES)
+    }
+
+    /// Enters what every request takes in the accounts of its client and its connection, which small requests are in none of:
+    /// for what lives long.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn enter(&self) -> Result<(), NoRoom> {
+        let base = self.base.swap(0, Ordering::Relaxed);
+        self.budget.held.sub(base);
+        self.take(base).map_err(|reason| self.budget.reject(reason))
+    }
+
     /// Holds `bytes` beyond what every request takes, whatever was held before. Never takes more.
     pub fn shrink_to(&self, bytes: usize) {
-        let used = signed(bytes).saturating_add(self.base.min(BASE_USED_BYTES));
+        let used = signed(bytes).saturating_add(self.base.load(Ordering::Relaxed).min(BASE_USED_BYTES));
         if used >= self.used.load(Ordering::Relaxed) {
             return;
         }
@@ -260,7 +304,8 @@ impl Share {
     }
 
     fn give_back_beyond(&self, used: i64) {
-        let needed = (used - self.base).max(0).saturating_add(STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+        let needed =
+            (used - self.base.load(Ordering::Relaxed)).max(0).saturating_add(STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         let before = self.taken.load(Ordering::Relaxed);
         if needed < before {
             self.taken.store(needed, Ordering::Relaxed);
@@ -323,7 +368,7 @@ impl std::fmt::Debug for Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let taken = self.taken.load(Ordering::Relaxed);
-        self.budget.held.sub(self.base);
+        self.budget.held.sub(self.base.load(Ordering::Relaxed));
         if taken > 0 {
             self.give_back(taken);
         }
@@ -384,6 +429,38 @@ mod tests {
         drop(share);
         assert_eq!(budget.held.get(), STEP_BYTES);
         drop(sibling);
+        assert_eq!((budget.held.get(), budget.accounts.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_body_that_is_on_its_way_holds_half_a_base() {
+        let budget = budget();
+        let share = budget.incomplete_request(peer(1, 1)).expect("room");
+        share.grow(2000).expect("room");
+        assert_eq!((budget.held.get(), budget.accounts.len()), (INCOMPLETE_BASE_BYTES, 0));
+        share.complete().expect("room");
+        share.grow(4000).expect("room");
+        assert_eq!((budget.held.get(), budget.accounts.len()), (BASE_BYTES, 0));
+        drop(share);
+        assert_eq!(budget.held.get(), 0);
+        let full: Vec<Share> = std::iter::from_fn(|| budget.incomplete_request(peer(1, 1)).ok()).collect();
+        assert_eq!(full.len(), 8 * MIB / 8192);
+        assert!(full.iter().all(|share| share.complete() == Err(NoRoom::Budget)));
+        drop(full);
+        assert_eq!(budget.held.get(), 0, "what is rejected is given back as well");
+    }
+
+    #[test]
+    fn what_lives_long_is_entered() {
+        let budget = budget();
+        let streams = |owner: Owner| {
+            let stream = || budget.request(owner).and_then(|share| share.enter().map(|()| share));
+            std::iter::from_fn(|| stream().ok()).collect::<Vec<Share>>()
+        };
+        let all = [streams(peer(1, 1)), streams(peer(1, 2)), streams(peer(2, 1)), streams(peer(3, 1))];
+        assert_eq!(all.each_ref().map(Vec::len), [128, 128, 128, 64], "the last eighth is for small requests");
+        assert!(budget.request(peer(1, 1)).is_ok());
+        drop(all);
         assert_eq!((budget.held.get(), budget.accounts.len()), (0, 0));
     }
 

@@ -33,8 +33,19 @@ pub struct Limits {
     pub action_calls_max: usize,
     /// Calls of one action in a document, unless the action says otherwise.
     pub calls_per_action_max: usize,
-    /// Requests under way at one time; more are refused before they are read.
+    /// Requests under way at one time, of those whose body has arrived.
     pub concurrent_requests_max: usize,
+    /// Requests at one time whose body is still on its way.
+    pub incomplete_requests_max: usize,
+    /// Requests at one time of one client address, whether their body has arrived or not.
+    pub client_requests_max: usize,
+    /// Streams of events at one time; most of the time nothing happens on them.
+    pub event_streams_max: usize,
+    /// Of these, of one client address.
+    pub client_event_streams_max: usize,
+    /// Are addresses of private networks limited like all others? Mostly they are those of proxies, which have the requests of
+    /// many clients, so they are only if somebody has set such a limit.
+    pub private_clients_are_limited: bool,
     /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
     pub connections_max: usize,
     /// Bytes of memory that the program may take; near it, nothing new is taken.
@@ -115,6 +126,16 @@ pub const CONNECTION_BYTES: usize = 8 * 1024;
 /// The budget of a process whose memory has no limit.
 const BUFFERED_BYTES: usize = 256 * MIB;
 
+const CONCURRENT_REQUESTS: usize = 4096;
+
+const CONNECTIONS: usize = 10_000;
+
+/// So many more requests may still be on their way than are worked on: they hold little but a connection.
+const INCOMPLETE_MULTIPLE: usize = 2;
+
+/// One client address has an eighth of what everybody has together, networks of version 6 up to three times that.
+pub const CLIENT_PART: usize = 8;
+
 /// The parts of the memory limit that what can grow may take. Together with the program itself (30 MiB), connections and
 /// what the allocator keeps back they stay below the limit.
 mod part {
@@ -158,7 +179,7 @@ impl Limits {
         at_most("limits.schema_cache_bytes", &mut self.schema_cache_bytes_max, part::SCHEMA_CACHE);
         at_most("limits.plan_cache_bytes", &mut self.plan_cache_bytes_max, part::PLAN_CACHE);
         at_most("limits.connections", &mut self.connections_max, part::CONNECTIONS * CONNECTION_BYTES);
-        self.fitted_to_budget(is_given)
+        self.fitted_to_budget(&is_given).shared_out(&is_given)
     }
 
     /// Fits what was not chosen to the budget: whatever is let in should have room there.
@@ -172,6 +193,25 @@ impl Limits {
         at_most("limits.concurrent_requests", &mut self.concurrent_requests_max, requests);
         at_most("limits.concurrent_calls", &mut self.concurrent_calls_max, requests);
         at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, self.connection_bytes_max);
+        self
+    }
+
+    /// What was not chosen of the limits that follow from others.
+    fn shared_out(mut self, is_given: impl Fn(&str) -> bool) -> Self {
+        let otherwise = |name: &str, limit: &mut usize, bound: usize| {
+            if !is_given(name) {
+                *limit = bound.max(1);
+            }
+        };
+        // Each holds half of what a request takes of the budget, so they take half of it at most.
+        let incomplete = self.concurrent_requests_max.saturating_mul(INCOMPLETE_MULTIPLE);
+        let incomplete = incomplete.min(self.buffered_bytes_max / REQUEST_BYTES);
+        otherwise("limits.max_incomplete_requests", &mut self.incomplete_requests_max, incomplete);
+        let of_client = self.concurrent_requests_max / CLIENT_PART;
+        otherwise("limits.max_client_requests", &mut self.client_requests_max, of_client);
+        otherwise("limits.max_event_streams", &mut self.event_streams_max, self.connections_max);
+        let of_client = self.event_streams_max / CLIENT_PART;
+        otherwise("limits.max_client_event_streams", &mut self.client_event_streams_max, of_client);
         self
     }
 
@@ -201,8 +241,13 @@ impl Default for Limits {
             root_fields_max: 100,
             action_calls_max: 20,
             calls_per_action_max: 20,
-            concurrent_requests_max: 4096,
-            connections_max: 10_000,
+            concurrent_requests_max: CONCURRENT_REQUESTS,
+            incomplete_requests_max: CONCURRENT_REQUESTS * INCOMPLETE_MULTIPLE,
+            client_requests_max: CONCURRENT_REQUESTS / CLIENT_PART,
+            event_streams_max: CONNECTIONS,
+            client_event_streams_max: CONNECTIONS / CLIENT_PART,
+            private_clients_are_limited: false,
+            connections_max: CONNECTIONS,
             memory_bytes_max: None,
             batch_max: 10,
             json_depth_max: 64,
@@ -260,6 +305,14 @@ mod tests {
         let mut narrow = Limits { buffered_bytes_max: 8 * MIB, ..Limits::default() };
         narrow = narrow.fitted(|name| name == "limits.buffered_bytes");
         assert_eq!((narrow.concurrent_requests_max, narrow.introspection_bytes_max), (512, 2 * MIB));
+        let fair = |limits: &Limits| {
+            let all = (limits.concurrent_requests_max, limits.incomplete_requests_max, limits.event_streams_max);
+            (all, limits.client_requests_max, limits.client_event_streams_max)
+        };
+        assert_eq!(fair(&unlimited), fair(&Limits::default()));
+        assert_eq!(fair(&shipped), ((4096, 6144, 8192), 512, 1024));
+        let few = Limits { concurrent_requests_max: 4, connections_max: 80, ..Limits::default() };
+        assert_eq!(fair(&few.fitted(|_| false)), ((4, 8, 80), 1, 10));
         let chosen = of(Some(256 * MIB as u64), &["limits.schema_cache_bytes", "limits.buffered_bytes"]);
         assert_eq!((chosen.schema_cache_bytes_max, chosen.buffered_bytes_max), (128 * MIB, 256 * MIB));
         assert_eq!(of(Some(1), &[]).body_bytes_max, 1);

@@ -354,6 +354,15 @@ pub fn wants_events(headers: &HeaderMap, is_subscription: bool) -> bool {
     events && (is_subscription || !json)
 }
 
+/// Is a response one whose body is a stream of events?
+#[must_use]
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
+}
+
 /// What a POST says its body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {

@@ -226,6 +226,12 @@ impl Direct {
         self.answer != Answering::NotBegun
     }
 
+    /// Has all of the request's body come with its head?
+    #[must_use]
+    pub fn has_whole_body(&self) -> bool {
+        self.buffer.len() >= self.body_left
+    }
+
     /// The next piece of the request's body.
     ///
     /// # Errors

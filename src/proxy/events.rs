@@ -14,6 +14,7 @@ use super::answer::add_cors;
 use super::exchange::Exchange;
 use super::gone;
 use super::phases::{Context, Gate};
+use super::screen::turn_away;
 use super::visit::Visit;
 use crate::auth::Authenticated;
 use crate::execute::snapshot::Snapshot;
@@ -76,6 +77,10 @@ pub async fn serve(
     streamed: Streamed<'_>,
 ) -> pingora::Result<bool> {
     let Streamed { snapshot, visit, payload, authenticated, share } = streamed;
+    share.shrink_to(payload.len());
+    if let Err(error) = ctx.admission.becomes_stream(&gate.world, &share) {
+        return turn_away(gate, exchange, ctx, error).await;
+    }
     ctx.kind = "events";
     let headers = headers(exchange, visit, &authenticated.set_cookies);
     exchange.set_write_timeout(SEND_TIMEOUT);

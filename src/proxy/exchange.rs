@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{StatusCode, request};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -39,6 +39,21 @@ impl Exchange<'_> {
                 head.uri.path_and_query().map_or(0, |target| target.as_str().len()) + fields.sum::<usize>()
             }
             Self::Direct(direct) => direct.head_bytes(),
+        }
+    }
+
+    /// Has all of the body arrived, as far as can be told without reading it? What is not known to be there may still come.
+    #[must_use]
+    pub fn has_whole_body(&self) -> bool {
+        match self {
+            Self::Pingora(ServerSession::H2(session)) => session.is_body_done(),
+            Self::Pingora(session) => {
+                let headers = &session.req_header().headers;
+                let is_nothing = |length: &HeaderValue| length == "0";
+                !headers.contains_key(header::TRANSFER_ENCODING)
+                    && headers.get_all(header::CONTENT_LENGTH).iter().all(is_nothing)
+            }
+            Self::Direct(direct) => direct.has_whole_body(),
         }
     }
 

@@ -8,17 +8,19 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Uri, Version};
 
+use super::admission::Admission;
 use super::body::{BodyError, announced_length, give_leave, is_too_slow, too_slow};
 use super::body_scan::BodyScan;
 use super::cors;
 use super::exchange::Exchange;
 use super::gone::unless_gone;
-use super::phases::Gate;
+use super::phases::{Context, Gate};
 use super::visit::{add_host, upstream_path};
 use crate::memory::Share;
 use crate::model::repeat::Repeat;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
+use crate::protocol::http::is_event_stream;
 use crate::upstream::{self, Engine, UpstreamError};
 
 /// How a forwarded request ended.
@@ -42,13 +44,13 @@ pub enum Forwarded {
 pub async fn forward(
     gate: &Gate,
     exchange: &mut Exchange<'_>,
-    is_graphql: bool,
+    ctx: &mut Context,
     body: Bytes,
     may_repeat: Repeat<'_>,
     share: &Share,
 ) -> Forwarded {
     let engine = &gate.world.engine;
-    let address = match address(engine, exchange, is_graphql) {
+    let address = match address(engine, exchange, ctx.is_graphql) {
         Ok(address) => address,
         Err(error) => return Forwarded::Failed(error),
     };
@@ -57,14 +59,7 @@ pub async fn forward(
     match unless_gone(exchange, asked).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        // A client that does not read keeps pieces of it here.
-        Some(Ok(answer)) if share.grow(bytes_between(&answer)).is_ok() => {
-            match stream_back(gate, answer, exchange, true).await {
-                Ok(()) => Forwarded::Done,
-                Err(Cut) => Forwarded::Cut,
-            }
-        }
-        Some(Ok(_)) => Forwarded::Failed(UpstreamError::NoRoom),
+        Some(Ok(answer)) => pass_on(gate, exchange, &mut ctx.admission, (answer, true), share).await,
     }
 }
 
@@ -74,8 +69,8 @@ pub async fn forward(
 pub async fn forward_in_pieces(
     gate: &Gate,
     exchange: &mut Exchange<'_>,
-    beginning: Bytes,
-    mut scan: Option<BodyScan<'_>>,
+    admission: &mut Admission,
+    (beginning, mut scan): (Bytes, Option<BodyScan<'_>>),
     share: &Share,
 ) -> Forwarded {
     let engine = &gate.world.engine;
@@ -129,6 +124,7 @@ pub async fn forward_in_pieces(
         upload = Some(begun);
     }
     let Some(upload) = upload else { return Forwarded::Failed(UpstreamError::Broken) };
+    admission.body_has_passed();
     if !takes_more {
         // What is left of the body must not be taken for the next request.
         exchange.close();
@@ -138,20 +134,44 @@ pub async fn forward_in_pieces(
     match answer {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(answer)) if share.grow(bytes_between(&answer)).is_ok() => {
-            match stream_back(gate, answer, exchange, takes_more).await {
-                Ok(()) => Forwarded::Done,
-                Err(Cut) => Forwarded::Cut,
-            }
-        }
-        Some(Ok(_)) => Forwarded::Failed(UpstreamError::NoRoom),
+        Some(Ok(answer)) => pass_on(gate, exchange, admission, (answer, takes_more), share).await,
+    }
+}
+
+/// Streams an answer back, if there is room for it. The client is listened to while it is waited for, unless it may still be
+/// sending.
+async fn pass_on(
+    gate: &Gate,
+    exchange: &mut Exchange<'_>,
+    admission: &mut Admission,
+    (answer, listens): (upstream::Forwarded<'_>, bool),
+    share: &Share,
+) -> Forwarded {
+    if is_event_stream(answer.head().1)
+        && let Err(error) = admission.becomes_stream(&gate.world, share)
+    {
+        return Forwarded::Refused(error);
+    }
+    // A client that does not read keeps pieces of it here.
+    if share.grow(bytes_between(&answer)).is_err() {
+        return Forwarded::Failed(UpstreamError::NoRoom);
+    }
+    match stream_back(gate, answer, exchange, listens).await {
+        Ok(()) => Forwarded::Done,
+        Err(Cut) => Forwarded::Cut,
     }
 }
 
 /// Bytes of a body that may be on its way through: a piece of it that is being read, and one that waits to be written.
 const PIECES_BYTES: usize = 128 * 1024;
 
+/// The same of a stream of events, which come one by one.
+const EVENT_BYTES: usize = 8 * 1024;
+
 fn bytes_between(answer: &upstream::Forwarded<'_>) -> usize {
+    if is_event_stream(answer.head().1) {
+        return EVENT_BYTES;
+    }
     let length = answer.head().1.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     length.map_or(PIECES_BYTES, |length: usize| length.min(PIECES_BYTES))
@@ -183,7 +203,6 @@ fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
 
 struct Cut;
 
-/// The client is listened to while it is waited for, unless it may still be sending.
 async fn stream_back(
     gate: &Gate,
     mut answer: upstream::Forwarded<'_>,

@@ -74,6 +74,9 @@ pub async fn screen(
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
     ctx.body_was_read = true;
+    if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
+        return turn_away(gate, exchange, ctx, error).await;
+    }
     // What cannot be read is the engine's to refuse.
     let text = std::str::from_utf8(decoded.as_ref().map_or(&wire[..], |decoded| &decoded.text)).unwrap_or_default();
     if !concerns_actions(text) {

@@ -1,5 +1,6 @@
 //! Where clients connect. Only this folder and `upstream/` know pingora.
 
+pub mod admission;
 pub mod answer;
 pub mod body;
 pub mod body_scan;

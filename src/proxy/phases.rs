@@ -11,6 +11,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::admission::Admission;
 use super::body::is_too_slow;
 use super::exchange::Exchange;
 use super::get_policy::GetPolicies;
@@ -19,7 +20,8 @@ use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::memory::Share;
 use crate::metadata::Api;
-use crate::telemetry::metrics::Held;
+use crate::model::response::RequestError;
+use crate::protocol::http::is_event_stream;
 use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
 use crate::upstream::reads::{body_only_reads, query_string_only_reads};
@@ -37,8 +39,8 @@ pub struct Gate {
 
 /// What is known about one request.
 pub struct Context {
-    /// Counts it as under way until it is dropped.
-    _in_flight: Held,
+    /// What it is counted as until it is dropped.
+    pub admission: Admission,
     /// What it holds of the memory budget; nothing until it is screened.
     pub share: Option<Arc<Share>>,
     /// When its head had been read.
@@ -116,7 +118,7 @@ impl Context {
     #[must_use]
     pub fn new(gate: &Gate) -> Self {
         Self {
-            _in_flight: Held::new(&gate.world.metrics.requests_in_flight),
+            admission: Admission::new(&gate.world.metrics),
             share: None,
             started: Instant::now(),
             is_graphql: false,
@@ -156,9 +158,12 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         chunk: &mut Option<Bytes>,
-        _: bool,
+        is_last: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if is_last {
+            ctx.admission.body_has_passed();
+        }
         ctx.body_bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         match !ctx.body_was_read && is_too_slow(ctx.started, ctx.body_bytes) {
             true => Err(Error::new_down(ErrorType::ReadTimedout)),
@@ -245,14 +250,18 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Context,
+        ctx: &mut Context,
     ) -> pingora::Result<()> {
         let is_unasked = response.status == StatusCode::SWITCHING_PROTOCOLS
             && !guard::wants_websocket(&session.req_header().headers);
-        match is_unasked || !guard::is_framed_clearly(&response.headers) {
-            true => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
-            false => Ok(()),
+        if is_unasked || !guard::is_framed_clearly(&response.headers) {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
+        if let (true, Some(share)) = (is_event_stream(&response.headers), &ctx.share) {
+            let rejected = |error: RequestError| Error::new_in(ErrorType::HTTPStatus(error.status));
+            ctx.admission.becomes_stream(&self.world, share).map_err(rejected)?;
+        }
+        Ok(())
     }
 
     fn error_while_proxy(

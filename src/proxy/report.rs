@@ -45,6 +45,9 @@ pub async fn screen(
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
+    if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
+        return turn_away(gate, exchange, ctx, error).await;
+    }
     let visit = Visit::of(gate, exchange);
     let head = exchange.head();
     let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 
+use super::admission::rejected;
 use super::body::{self, BodyError, Decoded, Opened};
 use super::body_scan::{BodyScan, not_text, wrong_content_type};
 use super::exchange::Exchange;
@@ -18,7 +19,6 @@ use super::{cors, events, gone, guard, metadata, report, socket};
 use crate::auth::Authenticated;
 use crate::client::decode::Encoding;
 use crate::config::settings::GraphqlGet;
-use crate::execute::overload::Scarce;
 use crate::execute::refusal::Refusal;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
@@ -40,16 +40,17 @@ use crate::upstream::reads::body_only_reads;
 pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
     let configured = gate.world.configured();
     let (limits, own) = (&configured.settings.limits, &configured.protected_headers);
-    if let Some(scarce) = overloaded(gate, limits.concurrent_requests_max) {
-        gate.world.metrics.shed.with_label_values(&[scarce.label()]).inc();
-        let message = format!("too much is going on: {}; try again in a moment", scarce.label());
-        return turn_away(gate, exchange, ctx, RequestError::new(503, "overloaded", message)).await;
+    if let Err(scarce) = ctx.admission.head_was_read(&gate.world, exchange) {
+        return turn_away(gate, exchange, ctx, rejected(&gate.world, scarce)).await;
     }
     if let Err(error) = guard::check(exchange.head(), limits, own, ctx.is_graphql) {
         return turn_away(gate, exchange, ctx, error).await;
     }
     cleanse(gate, exchange, own);
-    let share = match share(gate, exchange) {
+    if let Err(scarce) = ctx.admission.client_is_known(gate, exchange) {
+        return turn_away(gate, exchange, ctx, rejected(&gate.world, scarce)).await;
+    }
+    let share = match share(gate, exchange, ctx.admission.is_incomplete()) {
         Ok(share) => Arc::new(share),
         Err(no_room) => return turn_away(gate, exchange, ctx, no_room.into()).await,
     };
@@ -76,8 +77,9 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
 }
 
 /// The share of a request, with its head in it.
-fn share(gate: &Gate, exchange: &Exchange<'_>) -> Result<Share, NoRoom> {
-    let share = gate.world.memory.request(owner(gate, exchange))?;
+fn share(gate: &Gate, exchange: &Exchange<'_>, is_incomplete: bool) -> Result<Share, NoRoom> {
+    let (memory, owner) = (&gate.world.memory, owner(gate, exchange));
+    let share = if is_incomplete { memory.incomplete_request(owner) } else { memory.request(owner) }?;
     let bytes = exchange.head_bytes();
     if bytes > USUAL_HEAD_BYTES {
         // Once as it came, and once as it is sent on.
@@ -88,12 +90,6 @@ fn share(gate: &Gate, exchange: &Exchange<'_>) -> Result<Share, NoRoom> {
 
 /// Heads up to this length are part of what every request takes.
 const USUAL_HEAD_BYTES: usize = 2 * 1024;
-
-/// Sockets are counted apart: they have their own limits, and most of the time nothing happens on them.
-fn overloaded(gate: &Gate, max: usize) -> Option<Scarce> {
-    let metrics = &gate.world.metrics;
-    gate.world.overload.scarce(metrics.requests_in_flight.get() - metrics.sockets.get(), max)
-}
 
 /// Takes out what others would misunderstand.
 fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>, own: &[HeaderName]) {
@@ -142,6 +138,10 @@ async fn screen_get(
             return Ok(false);
         }
         return refuse(gate, snapshot, exchange, ctx, Refusal::Request(wrong_content_type()), share).await;
+    }
+    // Nobody waits for the body of a GET.
+    if let Err(error) = ctx.admission.body_has_arrived(gate, &share) {
+        return turn_away(gate, exchange, ctx, error).await;
     }
     let mut visit = Visit::of(gate, exchange);
     let is_stream = events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation);
@@ -388,7 +388,7 @@ async fn pass_in_pieces(
     share: &Share,
 ) -> pingora::Result<bool> {
     ctx.body_was_read = true;
-    let forwarded = forward_in_pieces(gate, exchange, beginning, scan, share).await;
+    let forwarded = forward_in_pieces(gate, exchange, &mut ctx.admission, (beginning, scan), share).await;
     // Nobody has read all of it.
     finish_forwarded(gate, exchange, ctx, forwarded, || true).await
 }
@@ -464,6 +464,7 @@ async fn look_at_body(
         }
     };
     ctx.body_was_read = true;
+    ctx.admission.body_has_arrived(gate, share)?;
     let decoded = match encoding {
         Encoding::Identity => None,
         encoding => match body::decode(encoding, &wire, limits, share).await? {
@@ -533,8 +534,7 @@ pub(super) async fn pass(
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads = || is_plain && is_graphql && body_only_reads(&text, &gate.world.configured().settings.limits);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    let forwarded =
-        Box::pin(forward(gate, exchange, ctx.is_graphql, body, Repeat::IfItReads(&only_reads), share)).await;
+    let forwarded = Box::pin(forward(gate, exchange, ctx, body, Repeat::IfItReads(&only_reads), share)).await;
     finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 

@@ -15,7 +15,7 @@ use super::phases::{Context, Gate};
 use super::{cors, get_policy, guard};
 use crate::auth::Authenticated;
 use crate::config::client_settings::ClientAddresses;
-use crate::config::settings::Upstream;
+use crate::config::settings::{Settings, Upstream};
 use crate::config::values::parse_duration;
 use crate::execute::refusal::{Refusal, upstream_error};
 use crate::execute::respond;
@@ -88,6 +88,14 @@ pub fn owner(gate: &Gate, exchange: &Exchange<'_>) -> Owner {
             peer.map(Owner::peer).unwrap_or_default()
         }
     }
+}
+
+/// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
+/// seems to be, a proxy.
+pub fn limited_client(settings: &Settings, exchange: &Exchange<'_>) -> Option<IpAddr> {
+    let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
+    let peer = || exchange.peer().filter(|peer| addresses.limits(*peer, is_set));
+    named_client(addresses, exchange).or_else(peer)
 }
 
 /// What is remembered of a request while it is answered.
@@ -206,6 +214,9 @@ impl Visit {
 
     /// How the request came.
     pub fn envelope<'v>(&'v self, gate: &Gate, ctx: &Context, is_get: bool, share: Option<&'v Share>) -> Envelope<'v> {
+        let (min, max) =
+            (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
+        let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
         Envelope {
             share,
             caller: &self.caller,
@@ -214,9 +225,6 @@ impl Visit {
             query: &self.query,
             is_get,
             response_type: self.response_type,
-        let (min, max) =
-            (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
-        let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
             shows_status: self.path.ends_with("/v1alpha1/graphql"),
             deadline: ctx.started + timeout,
             is_clients_deadline,

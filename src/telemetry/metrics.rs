@@ -20,6 +20,10 @@ pub struct Metrics {
     pub request_seconds: Histogram,
     /// Requests that are being served.
     pub requests_in_flight: IntGauge,
+    /// Of these, requests whose body is still on its way.
+    pub incomplete_requests: IntGauge,
+    /// Of these, streams of server-sent events.
+    pub event_streams: IntGauge,
     /// Connections of clients.
     pub connections: IntGauge,
     /// Places that they take.
@@ -222,6 +226,14 @@ impl Metrics {
             requests: counter("pillion_requests_total", "Requests that have ended.", &["kind"])?,
             request_seconds,
             requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
+            incomplete_requests: gauge(
+                "pillion_incomplete_requests",
+                "Requests in flight whose body is still on its way.",
+            )?,
+            event_streams: gauge(
+                "pillion_event_streams",
+                "Streams of server-sent events, among the requests in flight.",
+            )?,
             connections: gauge("pillion_connections", "Connections of clients.")?,
             connection_places: gauge(
                 "pillion_connection_places",
@@ -241,7 +253,17 @@ impl Metrics {
                     &["scarce"],
                 )?;
                 // There from the start, so that the first one is an increase.
-                for scarce in ["requests", "memory", "descriptors", "connections", "admin_connections"] {
+                for scarce in [
+                    "requests",
+                    "incomplete_requests",
+                    "client_requests",
+                    "event_streams",
+                    "client_event_streams",
+                    "memory",
+                    "descriptors",
+                    "connections",
+                    "admin_connections",
+                ] {
                     metric.with_label_values(&[scarce]);
                 }
                 metric

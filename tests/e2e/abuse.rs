@@ -36,6 +36,10 @@ pub const TESTS: &[super::Test] = &[
     ("metadata_that_nobody_may_write", metadata_that_nobody_may_write),
     ("one_client_does_not_take_it_all", one_client_does_not_take_it_all),
     ("idle_connections", idle_connections),
+    ("half_sent_bodies", half_sent_bodies),
+    ("idle_event_streams", idle_event_streams),
+    ("impatient_clients", impatient_clients),
+    ("callers_with_many_networks", callers_with_many_networks),
 ];
 
 const MIB: usize = 1024 * 1024;
@@ -658,4 +662,121 @@ fn end_of_response(read: &[u8]) -> Option<usize> {
     let (head, _) = text.split_once("\r\n\r\n")?;
     let length = head.to_ascii_lowercase().split_once("content-length: ")?.1.lines().next()?.parse::<usize>();
     Some(head.len() + 4 + length.expect("a length"))
+}
+
+/// As many places as the shipped configuration has, or a part of them with a part of the attack.
+fn with_places(config: &str) -> Stage {
+    Stage::start_limited(&format!("concurrent_requests: {}", scaled(4_096)), config)
+}
+
+/// More of them than there are places, from one address and from many.
+fn half_sent_bodies(_: &Engines) {
+    let stage = with_places("clients: { address_header: X-Forwarded-For }\n");
+    let clients = scaled(4_200);
+    let one: &dyn Fn(usize) -> String = &|_| "192.0.2.1".into();
+    let many: &dyn Fn(usize) -> String = &|index| format!("192.0.2.{}", index % 32);
+    for (name, client, length) in [
+        ("of one client", one, 1_000_000),
+        ("of many", many, 1_000_000),
+        ("of many, longer than is held", many, 5_000_000),
+    ] {
+        stage.withstands(&format!("half-sent bodies {name}"), || {
+            let connections: Vec<TcpStream> = (0..clients)
+                .map(|index| {
+                    let mut stream = TcpStream::connect(("127.0.0.1", stage.pillion.port)).expect("a connection");
+                    let head = format!(
+                        "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-Forwarded-For: {}\r\n\
+                         Content-Length: {length}\r\n\r\n0123456789",
+                        client(index)
+                    );
+                    // What is rejected is closed.
+                    let _ = stream.write_all(head.as_bytes());
+                    stream
+                })
+                .collect();
+            std::thread::sleep(Duration::from_secs(3));
+            drop(connections);
+        });
+        let shed = |scarce: &str| stage.pillion.metric(&format!("pillion_shed_requests_total{{scarce=\"{scarce}\"}}"));
+        assert_eq!(shed("requests") + shed("incomplete_requests"), 0.0, "{name}");
+        assert!(shed("client_requests") > 0.0);
+        stage.is_even();
+    }
+}
+
+/// More dashboards that wait for something than there are places for requests.
+fn idle_event_streams(_: &Engines) {
+    let stage = with_places("clients: { address_header: X-Forwarded-For }\n");
+    let body = r#"{"query":"subscription { later(id: \"00000000-0000-4000-8000-000000000000\") { id } }"}"#;
+    let streams = scaled(4_200);
+    stage.withstands("idle streams of events", || {
+        let mut open = Vec::new();
+        for index in 0..streams {
+            let mut client = stage.pillion.client();
+            let fields = format!("Accept: text/event-stream\r\nX-Forwarded-For: 192.0.2.{}\r\nHost: a\r\n", index % 32);
+            client.send(posted(body).replacen("Host: a\r\n", &fields, 1).as_bytes());
+            open.push(client.into_stream());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let all = streams as f64;
+        wait_until("all streams", || stage.pillion.metric("pillion_event_streams") == all);
+        std::thread::sleep(Duration::from_secs(3));
+        drop(open);
+    });
+    stage.is_even();
+}
+
+/// Nobody opens a breaker by not waiting: others are answered by the same handler meanwhile.
+fn impatient_clients(_: &Engines) {
+    let stage = Stage::start("handlers: { breaker: true, breaker_pause: 1s }\n");
+    stage.handlers.on_path("/ping", Reply::Late(Duration::from_millis(150), Box::new(Reply::json("1"))));
+    let impatient = [("Content-Type", "application/json"), ("X-Request-Timeout", "1ms")];
+    stage.withstands("clients that do not wait", || {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..scaled(200) {
+                        let body = br#"{"query":"{ ping }"}"#;
+                        let answer = stage.pillion.client().request("POST", "/graphql", &impatient, body);
+                        assert!(!answer.text().contains("handler-unavailable"), "{}", answer.text());
+                    }
+                });
+            }
+        });
+    });
+    assert_eq!(stage.pillion.metric("pillion_breaker_open{action=\"ping\"}"), 0.0);
+}
+
+/// Whoever has a /47 calls from 100,000 networks of it: they have two times sixteen shares, and others all of theirs.
+fn callers_with_many_networks(_: &Engines) {
+    let stage = Stage::start(
+        "clients: { address_header: X-Forwarded-For }\nactions: { act: { rate_limit: [5 per 1h by address] } }\n",
+    );
+    let call = |client: &mut Client, address: &str| {
+        let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", address)];
+        let answer = client.request("POST", "/graphql", &headers, br#"{"query":"{ act }"}"#).text();
+        assert!(answer.contains("ok") || answer.contains("rate limit exceeded"), "{answer}");
+        answer.contains("ok")
+    };
+    let mut client = stage.pillion.client();
+    assert!(call(&mut client, "2001:db8:ffff::1"));
+    stage.withstands("callers with many networks", || {
+        let allowed: usize = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..2)
+                .map(|half| {
+                    let (stage, call) = (&stage, &call);
+                    scope.spawn(move || {
+                        let mut client = stage.pillion.client();
+                        let address = |number: usize| format!("2001:db8:{half:x}:{number:x}::1");
+                        (0..scaled(51_200)).filter(|number| call(&mut client, &address(*number))).count()
+                    })
+                })
+                .collect();
+            callers.into_iter().map(|caller| caller.join().expect("calls")).sum()
+        });
+        assert!(allowed <= 2 * 16 * 5, "{allowed} calls");
+    });
+    let left = (0..10).filter(|_| call(&mut client, "2001:db8:ffff::1")).count();
+    let new = (0..10).filter(|_| call(&mut client, "2001:db8:eeee::1")).count();
+    assert_eq!((left, new), (4, 5), "of one who was counted before, and of a new one");
 }

@@ -13,6 +13,9 @@ use super::harness::{free_port, wait_for_port, wait_until};
 /// The tests.
 pub const TESTS: &[super::Test] = &[
     ("ten_times_what_can_be_served", ten_times_what_can_be_served),
+    ("half_sent_bodies_take_nothing_from_others", half_sent_bodies_take_nothing_from_others),
+    ("event_streams_take_nothing_from_others", event_streams_take_nothing_from_others),
+    ("each_client_has_its_part", each_client_has_its_part),
     ("few_descriptors_are_left", few_descriptors_are_left),
     ("little_memory_is_left", little_memory_is_left),
     ("replicas_are_replaced", replicas_are_replaced),
@@ -59,6 +62,177 @@ fn ten_times_what_can_be_served(engines: &Engines) {
     assert!(pillion.metric("pillion_shed_requests_total{scarce=\"requests\"}") >= 1.0);
     // At once, everything is as before.
     assert_eq!(pillion.client().ask(MIXED).text(), ANSWER);
+}
+
+/// The beginning of a request with a body, and ten bytes of it, in every way that it may be read.
+fn half_sent() -> [(&'static str, String); 4] {
+    let half = |path: &str, framing: &str, body: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{body}")
+    };
+    [
+        ("as clients usually send it", half("/graphql", "Content-Length: 1000000", "{\"query\": \"")),
+        ("in chunks", half("/graphql", "Transfer-Encoding: chunked", "a\r\n{\"query\": \r\n")),
+        ("longer than what is held", half("/graphql", "Content-Length: 100000000", "{\"query\": \"")),
+        ("for nobody here", half("/elsewhere", "Content-Length: 1000000", "{\"query\": \"")),
+    ]
+}
+
+fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let config = "limits: { concurrent_requests: 4, max_incomplete_requests: 8 }\n";
+    let pillion =
+        Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
+    let incomplete = || pillion.metric("pillion_incomplete_requests");
+    for (name, half) in half_sent() {
+        let mut clients: Vec<Client> = (0..8).map(|_| pillion.client()).collect();
+        clients.iter_mut().for_each(|client| client.send(half.as_bytes()));
+        wait_until(&format!("half a body, {name}"), || incomplete() == 8.0);
+        assert_eq!(pillion.client().ask(MIXED).text(), ANSWER, "{name}");
+        // One more is too many, but whoever sends all at once needs no such place.
+        let mut rejected = pillion.client();
+        rejected.send(half.as_bytes());
+        let answer = rejected.answer().expect("an answer");
+        assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("1")), "{name}: {}", answer.text());
+        assert!(answer.text().contains("whose body has not arrived"), "{}", answer.text());
+        assert_eq!(pillion.client().ask(MIXED).text(), ANSWER, "{name}");
+        drop(clients);
+        wait_until("that nobody is waited for", || incomplete() == 0.0);
+    }
+    // A place is taken when the body is there: four of these are worked on, and the fifth is too many.
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(1500), Box::new(Reply::json("1"))));
+    let body = r#"{"query":"{ count }"}"#;
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}",
+        body.len()
+    );
+    let mut clients: Vec<Client> = (0..6).map(|_| pillion.client()).collect();
+    clients.iter_mut().for_each(|client| client.send(format!("{head}\r\n\r\n").as_bytes()));
+    wait_until("six heads", || incomplete() == 6.0);
+    clients.iter_mut().for_each(|client| client.send(body.as_bytes()));
+    let mut statuses: Vec<u16> =
+        clients.iter_mut().map(|client| client.answer().expect("an answer").status()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
+    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"requests\"}") >= 2.0);
+    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"incomplete_requests\"}") >= 4.0);
+}
+
+/// Streams of our own, and of the upstream.
+fn event_streams_take_nothing_from_others(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n";
+    engine.on_word("passing", Reply::Open(head.to_vec()));
+    engine.on_path("/events", Reply::Open(head.to_vec()));
+    handlers.on_path("/ping", Reply::json("1"));
+    let config = "dialect: standard\nlimits: { concurrent_requests: 4, max_event_streams: 8, max_client_event_streams: 7 }\n\
+                  clients: { address_header: X-Forwarded-For }\n";
+    let setup = Setup::before(engine.port).with_actions("values", handlers.port);
+    let pillion = setup.config(config).start().wait_until_ready();
+    let subscription = r#"{"query":"subscription { later(id: \"00000000-0000-4000-8000-000000000000\") { id } }"}"#;
+    let post = |body: &str| {
+        format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}", body.len())
+    };
+    let passing = r#"{"query":"subscription { passing }"}"#;
+    for (name, head, body) in [
+        ("our own", post(subscription), subscription),
+        ("those of the upstream", post(passing), passing),
+        ("those on other paths", "GET /events HTTP/1.1\r\nHost: a".to_owned(), ""),
+    ] {
+        let subscribe = |client: &str| {
+            let mut stream = pillion.client();
+            let head = format!("{head}\r\nAccept: text/event-stream\r\nX-Forwarded-For: {client}\r\n\r\n{body}");
+            stream.send(head.as_bytes());
+            let head = super::harness::message::read_head(stream.stream()).expect("a head").expect("an answer");
+            (stream, head.status())
+        };
+        let mut open: Vec<_> = (0..7).map(|_| subscribe("192.0.2.1")).collect();
+        assert!(open.iter().all(|(_, status)| *status == 200), "{name}");
+        let streams = || pillion.metric("pillion_event_streams");
+        assert_eq!(streams(), 7.0, "{name}");
+        assert_eq!(subscribe("192.0.2.1").1, 429, "{name}");
+        open.push(subscribe("192.0.2.2"));
+        assert_eq!(open.last().map(|(_, status)| *status), Some(200), "{name}");
+        assert_eq!(subscribe("192.0.2.3").1, 503, "{name}");
+        assert_eq!(pillion.client().ask("{ ping }").text(), r#"{"data":{"ping":1}}"#, "{name}");
+        drop(open);
+        wait_until("the end of the streams", || streams() == 0.0);
+    }
+    for scarce in ["event_streams", "client_event_streams"] {
+        assert_eq!(pillion.metric(&format!("pillion_shed_requests_total{{scarce=\"{scarce}\"}}")), 3.0, "{scarce}");
+    }
+    pillion.wait_until_nothing_is_held();
+}
+
+fn each_client_has_its_part(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Hang);
+    handlers.on_path("/search", Reply::json("[]"));
+    let config = "limits: { max_client_requests: 2 }\nclients: { address_header: X-Forwarded-For }\n";
+    let pillion =
+        Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
+    let in_flight = || pillion.metric("pillion_requests_in_flight");
+    let send = |client: &str, body: &str, length: usize| {
+        let mut sender = pillion.client();
+        let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json";
+        let fields = format!("Content-Length: {length}\r\nX-Forwarded-For: {client}");
+        sender.send(format!("{head}\r\n{fields}\r\n\r\n{body}").as_bytes());
+        sender
+    };
+    let hanging = r#"{"query":"{ count }"}"#;
+    let ask = |client: &str| {
+        let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+        let answer = send(client, body, body.len()).answer().expect("an answer");
+        assert!(answer.status() != 429 || answer.header("retry-after") == Some("1"));
+        answer.status()
+    };
+    // One that is worked on, and one whose body is on its way.
+    let mut held = vec![send("192.0.2.1", hanging, hanging.len()), send("192.0.2.1", "{", 100)];
+    wait_until("two requests", || in_flight() == 2.0);
+    assert_eq!((ask("192.0.2.1"), ask("::ffff:192.0.2.1"), ask("192.0.2.2")), (429, 429, 200));
+    // Two of each /64, four of a /56 and six of a /48, whoever has more of them.
+    for (network, more) in [("2001:db8:0:1", 2), ("2001:db8:0:2", 2), ("2001:db8:0:100", 2)] {
+        let before = in_flight();
+        held.extend((0..more).map(|_| send(&format!("{network}::1"), hanging, hanging.len())));
+        wait_until("more of them", || in_flight() == before + f64::from(more));
+    }
+    for (client, status) in [
+        ("2001:db8:0:1::2", 429),
+        ("2001:db8:0:3::1", 429),
+        ("2001:db8:0:200::1", 429),
+        ("2001:db8:1::1", 200),
+        ("192.0.2.2", 200),
+    ] {
+        assert_eq!(ask(client), status, "{client}");
+    }
+    assert_eq!(pillion.metric("pillion_shed_requests_total{scarce=\"client_requests\"}"), 5.0);
+    drop(held);
+    wait_until("that they are over", || ask("192.0.2.1") == 200 && ask("2001:db8:0:1::2") == 200);
+    // A proxy that is named is no client, and nobody else is believed about a client's address.
+    for (proxies, named, wanted) in
+        [("127.0.0.0/8", true, (429, 200)), ("192.0.2.0/24", true, (429, 429)), ("127.0.0.1", false, (200, 200))]
+    {
+        let header = if named { ", address_header: X-Forwarded-For" } else { "" };
+        let config =
+            format!("limits: {{ max_client_requests: 2 }}\nclients: {{ trusted_proxies: [{proxies}]{header} }}\n");
+        let pillion =
+            Setup::before(engines.postgraphile).with_shop(handlers.port).config(&config).start().wait_until_ready();
+        let send = |client: &str, body: &str| {
+            let mut sender = pillion.client();
+            let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json";
+            let fields = format!("Content-Length: {}\r\nX-Forwarded-For: {client}", body.len());
+            sender.send(format!("{head}\r\n{fields}\r\n\r\n{body}").as_bytes());
+            sender
+        };
+        let _held = [send("192.0.2.1", hanging), send("192.0.2.1", hanging)];
+        wait_until("two requests", || pillion.metric("pillion_requests_in_flight") == 2.0);
+        let status = |client: &str| {
+            let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
+            send(client, body).answer().expect("an answer").status()
+        };
+        assert_eq!((status("192.0.2.1"), status("192.0.2.2")), wanted, "{proxies}");
+    }
 }
 
 fn few_descriptors_are_left(engines: &Engines) {

@@ -56,6 +56,11 @@ impl Client {
         &mut self.stream
     }
 
+    /// The connection alone, without room for what comes on it.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
     /// Sends a request with a body and a length, and reads the answer.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Message {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);

@@ -22,6 +22,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, one in a hundred milliseconds.
     Drip(Vec<u8>),
+    /// These bytes, and then nothing, until the other side gives up.
+    Open(Vec<u8>),
     /// A head that promises more bytes than this, of which so many come.
     Huge(usize),
     /// Nothing, until the other side gives up.
@@ -197,6 +199,11 @@ fn carry_out(reply: Reply, reader: &mut BufReader<TcpStream>) -> bool {
             while left > 0 && reader.get_mut().write_all(&chunk[..left.min(chunk.len())]).is_ok() {
                 left = left.saturating_sub(chunk.len());
             }
+            false
+        }
+        Reply::Open(bytes) => {
+            let _ = reader.get_mut().write_all(&bytes);
+            let _ = reader.read(&mut [0]);
             false
         }
         Reply::Hang => {
