@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
-use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::message::{Framing, Head, parse_head};
@@ -40,8 +40,8 @@ impl From<Failure> for Fault {
 }
 
 /// A connection and what has been read of it.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     /// What has been read and not been used.
     buffer: BytesMut,
     /// Has every request been taken whole?
@@ -54,13 +54,15 @@ const READ_BYTES: usize = 4096;
 /// Bytes of an answer's head, and of the trailers after its body.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-impl Connection {
+impl<S> Connection<S> {
     /// Nothing has been said on it.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new(), is_even: true }
     }
+}
 
+impl Connection {
     /// Is all that was sent taken, and all that has come used?
     #[must_use]
     pub fn is_even(&self) -> bool {
@@ -113,14 +115,6 @@ impl Connection {
         self.is_even
     }
 
-    /// Reads the head of the answer to a message whose parts have been sent.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn read_answer(&mut self) -> Result<Head, Fault> {
-        self.read_head().await.map_err(Fault::from)
-    }
-
     /// Until all is written, or the other side answers or has gone: it may not want the rest.
     async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, Failure> {
         while self.is_even && !rest.is_empty() {
@@ -144,6 +138,17 @@ impl Connection {
             }
         }
         Ok(None)
+    }
+}
+
+/// What only reads does so from anything that can be read.
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Reads the head of the answer to a message whose parts have been sent.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn read_answer(&mut self) -> Result<Head, Fault> {
+        self.read_head().await.map_err(Fault::from)
     }
 
     async fn read_head(&mut self) -> Result<Head, Failure> {
