@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::cache_key::Dependencies;
 use super::calls::AllowedCall;
 use super::run::Running;
 use super::webhook_part::{self, CallOutcome};
@@ -14,7 +15,7 @@ use super::{ClientHeaders, Envelope, guarded_call};
 use crate::action::answer::{AnswerError, HandlerAnswer};
 use crate::action::headers;
 use crate::graphql::plan::Plan;
-use crate::guards::result_cache::{Found, Kept, Key, Lead};
+use crate::guards::result_cache::{Found, Kept, Lead};
 use crate::memory::Owner;
 use crate::model::action::OperationKind;
 use crate::model::guard::CacheRules;
@@ -25,7 +26,15 @@ use crate::webhook::call::WebhookAnswer;
 
 /// Gives what is kept, or makes the call.
 pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> CallOutcome {
-    let key = key(running, allowed, rules);
+    let action = allowed.action();
+    let dependencies = Dependencies {
+        action,
+        session: running.session,
+        input: allowed.input(),
+        headers: &headers::kept(&action.headers, running.envelope.caller.to_handlers()),
+        query: running.envelope.query,
+    };
+    let key = dependencies.key(rules.by.as_deref());
     // Whoever cannot wait for the one who fetches it runs out of time by himself.
     let looked = tokio::time::timeout_at(running.envelope.deadline.into(), running.world.results.look(&key)).await;
     let (label, found) = match looked.unwrap_or(Found::Nothing) {
@@ -138,41 +147,4 @@ fn header_list(headers: &ClientHeaders) -> Value {
 fn read_headers(list: &Value) -> ClientHeaders {
     let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, header_json::from_json(&entry[1])?));
     list.as_array().into_iter().flatten().filter_map(entry).collect()
-}
-
-/// All that the answer may depend on: the role and the variables that the rules name (all, if they name none), the
-/// arguments, what of the client's headers and URL the handler gets, and the handler itself.
-fn key(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> Key {
-    let (action, session) = (allowed.action(), running.session);
-    let variables: Vec<(&str, Option<&str>)> = match &rules.by {
-        None => session.variables().map(|(name, value)| (name, Some(value))).collect(),
-        Some(names) => names.iter().map(|name| (name.as_str(), session.variable(name))).collect(),
-    };
-    let kept = headers::kept(&action.headers, running.envelope.caller.to_handlers());
-    // By name only: the order of a header's values means something.
-    let mut headers: Vec<_> = kept.iter().map(|(name, value)| (name.as_str(), header_json::to_json(value))).collect();
-    headers.sort_by_key(|(name, _)| *name);
-    let parameters: Vec<(String, String)> = url::form_urlencoded::parse(running.envelope.query.as_bytes())
-        .filter(|(name, _)| action.forwarded_query_params.iter().any(|known| *known == *name))
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect();
-    let input = sorted_members(allowed.input());
-    let transforms = format!("{:?}", (&action.request_transform, &action.response_transform));
-    let handler = [action.handler.base_url.expose(), &transforms];
-    Key::new(&action.name, &json!([session.role(), variables, input, headers, parameters, handler]))
-}
-
-fn sorted_members(members: &Map<String, Value>) -> Value {
-    let mut members: Vec<(&String, Value)> = members.iter().map(|(name, value)| (name, sorted(value))).collect();
-    members.sort_by_key(|(name, _)| *name);
-    Value::Object(members.into_iter().map(|(name, value)| (name.clone(), value)).collect())
-}
-
-/// The same object is the same, whatever the order of its members.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => sorted_members(members),
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        other => other.clone(),
-    }
 }

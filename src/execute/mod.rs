@@ -1,5 +1,7 @@
 //! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
 
+#[doc(hidden)]
+pub mod cache_key;
 mod cached_call;
 mod call_cost;
 pub mod calls;
