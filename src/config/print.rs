@@ -109,23 +109,23 @@ pub fn actions_graphql(document: &Document, types: &Types) -> String {
     for entry in document.list(TypeList::InputObjects) {
         let one_of = if entry[IS_ONE_OF] == true { " @oneOf" } else { "" };
         let fields = inputs(list(&entry["fields"]), types, "  ");
-        let _ = write!(sdl, "input {}{one_of} {{\n{fields}}}\n\n", text(&entry["name"]));
+        let _ = write!(sdl, "input {}{one_of}{}\n\n", text(&entry["name"]), block(&fields));
     }
     for entry in document.list(TypeList::Objects) {
-        let _ = writeln!(sdl, "type {} {{", text(&entry["name"]));
+        let mut fields = String::new();
         for field in list(&entry["fields"]) {
-            describe(&mut sdl, field, "  ");
-            let _ = writeln!(sdl, "  {}: {}{}", text(&field["name"]), text(&field["type"]), deprecated(field));
+            describe(&mut fields, field, "  ");
+            let _ = writeln!(fields, "  {}: {}{}", text(&field["name"]), text(&field["type"]), deprecated(field));
         }
-        sdl.push_str("}\n\n");
+        let _ = write!(sdl, "type {}{}\n\n", text(&entry["name"]), block(&fields));
     }
     for entry in document.list(TypeList::Enums) {
-        let _ = writeln!(sdl, "enum {} {{", text(&entry["name"]));
+        let mut values = String::new();
         for value in list(&entry["values"]) {
-            describe(&mut sdl, value, "  ");
-            let _ = writeln!(sdl, "  {}{}", text(&value["value"]), deprecated(value));
+            describe(&mut values, value, "  ");
+            let _ = writeln!(values, "  {}{}", text(&value["value"]), deprecated(value));
         }
-        sdl.push_str("}\n\n");
+        let _ = write!(sdl, "enum {}{}\n\n", text(&entry["name"]), block(&values));
     }
     for entry in document.list(TypeList::Scalars) {
         let specified_by = entry[SPECIFIED_BY].as_str();
@@ -135,6 +135,11 @@ pub fn actions_graphql(document: &Document, types: &Types) -> String {
     sdl.truncate(sdl.trim_end().len());
     sdl.push('\n');
     sdl
+}
+
+/// The members of a type in braces. GraphQL takes none that are empty, but a type without them.
+fn block(members: &str) -> String {
+    if members.is_empty() { String::new() } else { format!(" {{\n{members}}}") }
 }
 
 fn text(value: &Value) -> &str {
