@@ -7,6 +7,9 @@ pub const SIZE_LINE_BYTES_MAX: usize = 1024;
 /// Bytes of all trailers together.
 pub const TRAILER_BYTES_MAX: usize = 16 * 1024;
 
+/// Larger sizes of chunks and lengths of bodies are negative numbers to some readers.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
+
 /// So many digits fit a `u64`.
 const SIZE_DIGITS_MAX: usize = 16;
 
@@ -17,7 +20,7 @@ pub fn read_size(line: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > SIZE_DIGITS_MAX || !are_extensions(extensions) {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().filter(|size| *size <= SIZE_MAX)
 }
 
 /// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`
@@ -97,7 +100,8 @@ mod tests {
             (b"000", Some(0)),
             (b"2c", Some(44)),
             (b"aBcDeF", Some(0xab_cdef)),
-            (b"ffffffffffffffff", Some(u64::MAX)),
+            (b"7fffffffffffffff", Some(SIZE_MAX)),
+            (b"8000000000000000", None),
             (b"2;a", Some(2)),
             (b"2;a=b", Some(2)),
             (b"2;a=b;c;d=\"e;\\\"\xc3\xa9\t\"", Some(2)),

@@ -34,7 +34,8 @@ pub fn check(head: &request::Parts, limits: &Limits, own: &[HeaderName], is_grap
             return bad("Content-Length and Transfer-Encoding may be given only once, each with one value");
         }
     }
-    if head.headers.get(header::EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if head.headers.get_all(header::EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         return Err(RequestError::new(417, BAD_REQUEST, "only \"100-continue\" can be expected"));
     }
     if is_graphql && head.method == Method::GET && has_body(&head.headers) {
@@ -115,6 +116,12 @@ pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
         }
         (Some(_), Some(_)) => false,
     }
+}
+
+/// Does the client end the connection with this request? pingora looks at the first line of `Connection` only.
+#[must_use]
+pub fn closes(headers: &HeaderMap) -> bool {
+    nominated(headers).iter().any(|word| word == "close")
 }
 
 /// Does the client want a WebSocket?

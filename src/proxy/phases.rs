@@ -144,6 +144,7 @@ impl ProxyHttp for Gate {
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none()
             || self.keeps_nobody()
+            || guard::closes(&session.req_header().headers)
             // What follows is none of HTTP, if the upstream agrees; if not, nobody should have to guess.
             || guard::wants_websocket(&session.req_header().headers);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
