@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: abuse help demo test chaos bench endure instructions setup lint clean
+.PHONY: abuse help demo test chaos bench endure fuzz instructions setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 help: ## What there is
@@ -21,6 +21,11 @@ chaos: setup ## Asynchronous calls while processes are killed and disks fail, ab
 
 abuse: setup ## Attacks on memory at full size, against the release build
 	PILLION_ABUSE_SCALE=1 cargo test --locked --release --test e2e -- abuse --test-threads=1 --nocapture
+
+# Without nightly: PILLION_FUZZ_CASES=100000 cargo test --locked --test fuzz. What is found becomes a file in fuzz/seeds.
+fuzz: ## What must hold for any bytes, with libFuzzer (FUZZ_SECONDS=60 for each target)
+	@tests/setup.sh fuzz
+	@fuzz/run.sh
 
 endure: ## Reloads, restarts, overload and a soak (ENDURE_SECONDS=1800 for half an hour)
 	@tests/setup.sh bench
@@ -49,4 +54,4 @@ setup: ## Installs what the tests need
 
 clean: ## Removes all that was built and installed into this folder
 	cargo clean
-	rm -rf tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules
+	rm -rf fuzz/target fuzz/corpus tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
-#   tests/setup.sh [demo | test | bench | instructions | lint]      (default: test)
+#   tests/setup.sh [demo | test | bench | fuzz | instructions | lint]      (default: test)
 # Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
 # Says each step before it begins; does nothing twice.
 set -euo pipefail
@@ -72,7 +72,7 @@ install_python_packages() {
 }
 
 check_rust
-case $part in demo | test | bench | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
+case $part in demo | test | bench | fuzz | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
 need cmake cmake
 need cc build-essential
 case $part in
@@ -106,6 +106,14 @@ test | bench)
   install_python_packages
   ;;
 instructions) install_rust_tool gungraun-runner 0.20.0 ;;
+fuzz)
+  cargo +nightly --version >/dev/null 2>&1 || {
+    has rustup || fail "a nightly toolchain is needed, and there is no rustup here to install one"
+    say "installing a nightly toolchain, a minute"
+    rustup toolchain install nightly --profile minimal
+  }
+  install_rust_tool cargo-fuzz 0.13.2
+  ;;
 lint) has cargo-deny || install_rust_tool cargo-deny 0.18.9 ;;
 esac
 if [ "$part" = bench ]; then

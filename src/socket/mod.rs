@@ -3,7 +3,8 @@
 
 mod conversation;
 mod engine;
-mod headers;
+#[doc(hidden)]
+pub mod headers;
 mod metered;
 mod queue;
 
