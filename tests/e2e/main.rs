@@ -16,6 +16,8 @@
 #[path = "../generator.rs"]
 mod generator;
 mod harness;
+#[path = "../mutate.rs"]
+mod mutate;
 #[path = "../yaml.rs"]
 mod yaml;
 
@@ -30,6 +32,7 @@ mod cross_origin;
 mod drain;
 mod events;
 mod faults;
+mod framing;
 mod guards;
 mod installs;
 mod introspection;
@@ -93,6 +96,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("drain", drain::TESTS),
         ("events", events::TESTS),
         ("faults", faults::TESTS),
+        ("framing", framing::TESTS),
         ("guards", guards::TESTS),
         ("installs", installs::TESTS),
         ("introspection", introspection::TESTS),

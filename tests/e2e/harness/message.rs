@@ -71,14 +71,12 @@ pub fn read_head(stream: &mut impl Read) -> io::Result<Option<Message>> {
 /// Reads the body that `head` announces. An answer without length goes on to the end of the connection.
 pub fn read_body(stream: &mut impl Read, head: &Message, is_answer: bool) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    if head.header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+    if head.header("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().contains("chunked")) {
         loop {
             let line = read_line(stream)?;
             let size = line.split(';').next().unwrap_or_default().trim();
             let size = usize::from_str_radix(size, 16).map_err(|_| io::Error::other(format!("chunk size {line:?}")))?;
-            let start = body.len();
-            body.resize(start + size, 0);
-            stream.read_exact(&mut body[start..])?;
+            read_exactly(stream, size as u64, &mut body)?;
             read_line(stream)?;
             if size == 0 {
                 return Ok(body);
@@ -87,13 +85,18 @@ pub fn read_body(stream: &mut impl Read, head: &Message, is_answer: bool) -> io:
     }
     match head.header("content-length") {
         Some(length) => {
-            body.resize(length.parse().map_err(io::Error::other)?, 0);
-            stream.read_exact(&mut body)?;
+            read_exactly(stream, length.parse().map_err(io::Error::other)?, &mut body)?;
         }
         None if is_answer && !matches!(head.status(), 204 | 304) => drop(stream.read_to_end(&mut body)?),
         None => {}
     }
     Ok(body)
+}
+
+/// A length may be any number, so that no room is made before bytes come.
+fn read_exactly(stream: &mut impl Read, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+    let read = stream.by_ref().take(length).read_to_end(body)?;
+    if read as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn read_line(stream: &mut impl Read) -> io::Result<String> {

@@ -69,6 +69,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scripted {
+    /// The path of the reply to whatever has none.
+    pub const OTHERWISE: &'static str = "otherwise";
+
     /// Starts one on a free port.
     pub fn start() -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").expect("a free port"))
@@ -102,7 +105,9 @@ impl Scripted {
                         if worded.is_some() {
                             return worded;
                         }
-                        Some(lock(&state.replies).get(&path).cloned().unwrap_or_else(|| Reply::status(404, "{}")))
+                        let replies = lock(&state.replies);
+                        let reply = replies.get(&path).or_else(|| replies.get(Scripted::OTHERWISE)).cloned();
+                        Some(reply.unwrap_or_else(|| Reply::status(404, "{}")))
                     });
                 });
             }
