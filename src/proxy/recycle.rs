@@ -102,9 +102,9 @@ mod tests {
         let mut third = Buffers::take();
         assert_ne!(address(&third), place, "{head:?} is in use");
         third.read.reserve(10 * KEPT_BYTES);
-        let large = address(&third);
         third.give_back();
-        assert_ne!(address(&Buffers::take()), large, "it is too large to be kept");
+        // By its size, because the allocator may give out the same place again.
+        assert!(Buffers::take().read.capacity() <= KEPT_BYTES, "it is too large to be kept");
     }
 
     #[test]
