@@ -21,6 +21,7 @@ use crate::action::headers::Precedence;
 use crate::graphql::plan::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
+use crate::model::min_rate::MinRate;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::Diagnostic;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     pub min_request_timeout: Duration,
     pub head_timeout: Duration,
+    pub upload_rate_min: MinRate,
+    pub download_rate_min: MinRate,
     pub socket_timeout: Duration,
     pub limits: Limits,
     pub traces: Option<Traces>,
@@ -349,6 +352,8 @@ impl Settings {
             head_timeout: values.duration("clients.head_timeout", mistakes),
             body_timeout: values.duration("clients.body_timeout", mistakes),
             min_request_timeout: values.duration("clients.min_request_timeout", mistakes),
+            upload_rate_min: read_min_rate(values, "clients.min_upload_rate", mistakes),
+            download_rate_min: read_min_rate(values, "clients.min_download_rate", mistakes),
             socket_timeout: values.duration("clients.socket_timeout", mistakes),
             limits,
             traces: read_traces(values, mistakes),
@@ -795,6 +800,13 @@ fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
     rules
 }
 
+fn read_min_rate(values: &Values, key: &str, mistakes: &mut Vec<Diagnostic>) -> MinRate {
+    MinRate {
+        bytes_per_second: values.bytes(key, mistakes),
+        grace: values.duration("clients.rate_grace_period", mistakes),
+    }
+}
+
 fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
     let fixed = Limits::default();
     let bytes_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
@@ -808,9 +820,13 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         client_requests_max: count_or("limits.max_client_requests", fixed.client_requests_max, mistakes),
         event_streams_max: count_or("limits.max_event_streams", fixed.event_streams_max, mistakes),
         client_event_streams_max: count_or("limits.max_client_event_streams", fixed.client_event_streams_max, mistakes),
-        private_clients_are_limited: ["limits.max_client_requests", "limits.max_client_event_streams"]
-            .iter()
-            .any(|key| values.is_given(key)),
+        private_clients_are_limited: [
+            "limits.max_client_connections",
+            "limits.max_client_requests",
+            "limits.max_client_event_streams",
+        ]
+        .iter()
+        .any(|key| values.is_given(key)),
         body_bytes_max: values.bytes("limits.body_bytes", mistakes),
         document_bytes_max: values.bytes("limits.document_bytes", mistakes),
         tokens_max: values.count("limits.tokens", mistakes),
@@ -823,6 +839,7 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         calls_per_action_max: values.count("limits.calls_per_action", mistakes),
         concurrent_requests_max: values.count("limits.concurrent_requests", mistakes),
         connections_max: values.count("limits.connections", mistakes),
+        client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, mistakes),
         values_max: values.count("limits.max_values", mistakes),
         decompression_ratio_max: values.count("limits.max_decompression_ratio", mistakes),
         // Where nobody has chosen it, it may be known what the container may use.

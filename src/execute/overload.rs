@@ -68,9 +68,17 @@ impl Scarce {
     }
 }
 
-/// What was scarce when it was last looked at.
-#[derive(Default)]
-pub struct Overload(AtomicU8);
+/// What was scarce when it was last looked at, and how many descriptors there are.
+pub struct Overload {
+    scarce: AtomicU8,
+    descriptors_max: Option<u64>,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self { scarce: AtomicU8::default(), descriptors_max: descriptors_max() }
+    }
+}
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -87,11 +95,14 @@ const FORGET_PAUSE: Duration = Duration::from_secs(10);
 /// From this part of the descriptors on, nothing new is taken: a request may need three.
 const DESCRIPTORS_FULL: f64 = 0.90;
 
+/// Clients' connections have one of so many descriptors: what they ask for needs the others.
+const CONNECTION_DESCRIPTORS_PART: u64 = 2;
+
 impl Overload {
     /// What is scarce of what nobody counts here.
     #[must_use]
     pub fn scarce(&self) -> Option<Scarce> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.scarce.load(Ordering::Relaxed) {
             1 => Some(Scarce::Memory),
             2 => Some(Scarce::Descriptors),
             _ => None,
@@ -99,9 +110,20 @@ impl Overload {
     }
 }
 
+impl Overload {
+    /// How many connections clients may have: as many as are configured, but half of the descriptors at most.
+    #[must_use]
+    pub fn connections_max(&self, limits: &Limits) -> usize {
+        let for_clients = self.descriptors_max.map(|max| max / CONNECTION_DESCRIPTORS_PART);
+        let for_clients = for_clients.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+        limits.connections_max.min(for_clients)
+    }
+}
+
 /// Looks again and again. Never returns.
 pub async fn watch(world: &World) {
-    let descriptors = descriptors_max();
+    let descriptors = world.overload.descriptors_max;
+    warn_of_descriptors(world);
     let mut forgot: Option<Instant> = None;
     let mut last = 0;
     loop {
@@ -118,7 +140,7 @@ pub async fn watch(world: &World) {
             (false, true) => 2,
             (false, false) => 0,
         };
-        world.overload.0.store(now, Ordering::Relaxed);
+        world.overload.scarce.store(now, Ordering::Relaxed);
         if now != last {
             tracing::warn!(
                 memory,
@@ -129,6 +151,18 @@ pub async fn watch(world: &World) {
             last = now;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+fn warn_of_descriptors(world: &World) {
+    let limits = &world.configured().settings.limits;
+    let connections_max = world.overload.connections_max(limits);
+    if connections_max < limits.connections_max {
+        tracing::warn!(
+            connections = connections_max,
+            descriptors = world.overload.descriptors_max,
+            "limits.connections is more than half of the file descriptors, which is what clients may have: raise `ulimit -n`"
+        );
     }
 }
 
@@ -174,10 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn connections_leave_descriptors_for_what_they_ask_for() {
+        let of = |descriptors_max, connections_max| {
+            let overload = Overload { descriptors_max, ..Overload::default() };
+            overload.connections_max(&Limits { connections_max, ..Limits::default() })
+        };
+        assert_eq!((of(Some(1024), 10_000), of(Some(1024), 100), of(None, 10_000)), (512, 100, 10_000));
+    }
+
+    #[test]
     fn what_is_scarce_is_told() {
         let overload = Overload::default();
         assert_eq!(overload.scarce(), None);
-        overload.0.store(2, Ordering::Relaxed);
+        overload.scarce.store(2, Ordering::Relaxed);
         let scarce = overload.scarce().expect("descriptors");
         assert_eq!(
             (scarce, scarce.error().message.as_str()),

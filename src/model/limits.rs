@@ -48,6 +48,8 @@ pub struct Limits {
     pub private_clients_are_limited: bool,
     /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
     pub connections_max: usize,
+    /// Connections of one client address at one time.
+    pub client_connections_max: usize,
     /// Bytes of memory that the program may take; near it, nothing new is taken.
     pub memory_bytes_max: Option<u64>,
     /// Requests in one batch.
@@ -209,6 +211,8 @@ impl Limits {
         otherwise("limits.max_incomplete_requests", &mut self.incomplete_requests_max, incomplete);
         let of_client = self.concurrent_requests_max / CLIENT_PART;
         otherwise("limits.max_client_requests", &mut self.client_requests_max, of_client);
+        let of_client = self.connections_max / CLIENT_PART;
+        otherwise("limits.max_client_connections", &mut self.client_connections_max, of_client);
         otherwise("limits.max_event_streams", &mut self.event_streams_max, self.connections_max);
         let of_client = self.event_streams_max / CLIENT_PART;
         otherwise("limits.max_client_event_streams", &mut self.client_event_streams_max, of_client);
@@ -248,6 +252,7 @@ impl Default for Limits {
             client_event_streams_max: CONNECTIONS / CLIENT_PART,
             private_clients_are_limited: false,
             connections_max: CONNECTIONS,
+            client_connections_max: CONNECTIONS / CLIENT_PART,
             memory_bytes_max: None,
             batch_max: 10,
             json_depth_max: 64,

@@ -8,6 +8,7 @@ pub mod excerpt;
 pub mod guard;
 pub mod json;
 pub mod limits;
+pub mod min_rate;
 pub mod network;
 pub mod repeat;
 pub mod request;

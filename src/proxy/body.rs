@@ -1,9 +1,8 @@
 //! A request's body, held while we look into it. What is held is a share of the memory budget.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use http::header;
+use pingora::ErrorType;
 
 use super::exchange::Exchange;
 use crate::client::decode::{Encoding, RoomFor, too_large};
@@ -21,6 +20,15 @@ pub enum BodyError {
     Broken(Box<pingora::Error>),
 }
 
+impl From<Box<pingora::Error>> for BodyError {
+    fn from(error: Box<pingora::Error>) -> Self {
+        match error.etype() {
+            ErrorType::ReadTimedout => Self::Refused(too_slow()),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
 impl From<RequestError> for BodyError {
     fn from(error: RequestError) -> Self {
         Self::Refused(error)
@@ -32,18 +40,6 @@ impl From<NoRoom> for BodyError {
         Self::Refused(no_room.into())
     }
 }
-
-/// Does a body come so slowly that it only keeps us busy? Whoever pauses for long is noticed by pingora's own timer.
-#[must_use]
-pub fn is_too_slow(began: Instant, bytes: u64) -> bool {
-    began.elapsed().checked_sub(GRACE).is_some_and(|late| bytes < late.as_secs() * BYTES_PER_SECOND_MIN)
-}
-
-/// For so long nobody asks how fast it comes.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// After that it comes at this pace, from its beginning.
-const BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// What has been read of a body.
 pub enum Read {
@@ -78,14 +74,9 @@ pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &Share, how: How) ->
     if how.is_replayed {
         exchange.keep_body();
     }
-    let (began, mut bytes) = (Instant::now(), 0);
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), how.bytes_max);
-    while let Some(chunk) = exchange.read_body().await.map_err(BodyError::Broken)? {
+    while let Some(chunk) = exchange.read_body().await? {
         share.grow(chunk.len())?;
-        bytes += chunk.len() as u64;
-        if is_too_slow(began, bytes) {
-            return Err(too_slow().into());
-        }
         if let Err(TooLong(last)) = chunks.push(chunk) {
             return Ok(Read::Beginning(Bytes::from([chunks.finish(), last].concat())));
         }
@@ -122,14 +113,13 @@ pub fn announced_length(exchange: &Exchange<'_>) -> Option<usize> {
 /// When the client is gone.
 pub async fn give_leave(exchange: &mut Exchange<'_>) -> Result<(), BodyError> {
     if exchange.head().headers.contains_key(header::EXPECT) {
-        exchange.write_continue().await.map_err(BodyError::Broken)?;
+        exchange.write_continue().await?;
     }
     Ok(())
 }
 
 /// The error for a body that only keeps us busy.
-#[must_use]
-pub fn too_slow() -> RequestError {
+fn too_slow() -> RequestError {
     RequestError::new(408, "request-timeout", "the body comes too slowly")
 }
 

@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use pingora::ErrorType;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -17,21 +17,27 @@ use pingora::server::ShutdownWatch;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::direct::{Direct, Heard};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Patience, TooSlow};
 use super::guard;
 use super::head_bound::HeadBound;
-use super::pace::{Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
+use super::open_connection::OpenConnection;
+use super::pace::{self, Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
 use super::phases::{Context, Gate};
 use super::places::Places;
 use super::recycle::Pool;
+use super::stream_watch;
 use super::strict_stream::StrictStream;
+use super::tls::Tls;
+use crate::guards::per_client::PerClient;
 use crate::memory::{Owner, Share};
-use crate::telemetry::metrics::Held;
 
 /// What clients connect to.
 pub struct Connections {
-    requests: Arc<Requests>,
+    proxy: Arc<HttpProxy<Gate>>,
     gate: Gate,
+    tls: Option<Tls>,
+    /// How many connections each client has.
+    clients: Arc<PerClient>,
 }
 
 /// How it goes on with a connection after a request.
@@ -45,8 +51,8 @@ enum Next {
 impl Connections {
     /// In front of `proxy`, which was made of `gate`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gate>, gate: Gate) -> Self {
-        Self { requests: Arc::new(Requests(Arc::new(proxy))), gate }
+    pub fn new(proxy: HttpProxy<Gate>, gate: Gate, tls: Option<Tls>) -> Self {
+        Self { proxy: Arc::new(proxy), gate, tls, clients: PerClient::new() }
     }
 
     /// Serves a connection until its client is late.
@@ -54,30 +60,38 @@ impl Connections {
         self: Arc<Self>,
         stream: Stream,
         shutdown: ShutdownWatch,
-        first: Places,
-        patience: Duration,
+        open: OpenConnection,
+        patience: Patience,
     ) {
-        let _open = Held::new(&self.gate.world.metrics.connections);
-        let pace = Arc::new(Pace::new(patience));
+        let pace = Arc::new(Pace::new(patience.head, patience.download, Some(open)));
         tokio::select! {
             () = with_pace(Arc::clone(&pace), Arc::clone(&self).serve(stream, shutdown)) => {}
-            waited = pace.end(patience) => {
-                if waited == Waited::TooSlow {
-                    self.gate.world.metrics.slow_connections.inc();
-                }
-            }
+            waited = pace.end(patience.head) => self.count(waited),
         }
-        drop(first);
+    }
+
+    /// A client was late.
+    fn count(&self, waited: Waited) {
+        let metrics = &self.gate.world.metrics;
+        match waited {
+            Waited::Idle => {}
+            Waited::TooSlow => metrics.slow_connections.inc(),
+            Waited::DoesNotRead => metrics.slow_clients.with_label_values(&[TooSlow::Download.label()]).inc(),
+        }
     }
 
     /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that answer a request are
     /// large, and end with it.
     async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.is_spoken(&stream)) {
+            let Some(accepted) = Box::pin(tls.accept(stream)).await else { return };
+            stream = accepted;
+        }
         let Some(is_http1) = speaks_http1(&mut stream).await else { return };
         let Some(_beyond_first) = Places::beyond_first(&self.gate.world, &stream, is_http1) else { return };
         if !is_http1 {
             // It is none that could be used again.
-            drop(self.requests.process_new(stream, &shutdown).await);
+            drop(Arc::new(Streams::new(&self.proxy, &self.gate)).process_new(stream, &shutdown).await);
             return;
         }
         let share = self.share(&stream);
@@ -133,20 +147,20 @@ impl Connections {
         if gate.keeps_nobody() {
             direct.close();
         }
-        direct.set_patience(gate.world.configured().settings.body_timeout);
-        let screened = gate.screen(&mut Exchange::Direct(direct), &mut ctx).await;
+        let patience = Patience::of(&gate.world.configured().settings);
+        let screened = gate.screen(&mut Exchange::direct(direct, patience), &mut ctx).await;
         if let Ok(false) = screened {
             direct.unread_head();
             return Next::Pingora;
         }
-        if let Err(error) = &screened {
+        if screened.is_err() {
             direct.close();
-            if *error.etype() == ErrorType::ReadTimedout && !direct.has_begun() {
-                // Fails only when the client is gone.
-                let _ = tell_timeout(direct).await;
-            }
         }
         gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
+        if ctx.too_slow == Some(TooSlow::Download) {
+            // Whoever does not read is not told that this is the end.
+            return Next::End;
+        }
         if direct.is_kept() {
             if direct.is_idle() {
                 idle_for(gate.world.configured().settings.keepalive_timeout);
@@ -180,13 +194,13 @@ impl Connections {
         let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.header_bytes_max;
         let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
         let (stream, read) = StrictStream::new(stream, read, bound);
-        let mut session = ServerSession::new_http1(Box::new(stream));
+        let (mut session, requests) = (ServerSession::new_http1(Box::new(stream)), &self.proxy);
         let is_last = *shutdown.borrow();
         session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
         session.set_pipelined_prefix(read);
-        for requests in 1.. {
-            let (stream, settings) = self.requests.process_new_http(session, shutdown).await?.consume();
-            if StrictStream::is_after(&stream, requests) {
+        for number in 1.. {
+            let (stream, settings) = requests.process_new_http(session, shutdown).await?.consume();
+            if StrictStream::is_after(&stream, number) {
                 idle_for(self.gate.world.configured().settings.keepalive_timeout);
                 let stream = StrictStream::into_inner(stream)?;
                 let share = self.share(&stream);
@@ -239,16 +253,10 @@ async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
 /// With which HTTP/2 begins: RFC 9113, section 3.4.
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-async fn tell_timeout(direct: &mut Direct) -> pingora::Result<()> {
-    let nothing = HeaderValue::from_static("0");
-    direct.write_head(StatusCode::REQUEST_TIMEOUT, [(&header::CONTENT_LENGTH, &nothing)].into_iter())?;
-    direct.write_body(b"", true).await
-}
-
 /// Tells a client that there is no room for its request.
 async fn refuse(direct: &mut Direct) {
     // Fails only when the client is gone.
-    let _ = tell_busy(direct).await;
+    let _ = tokio::time::timeout(LAST_WORD, tell_busy(direct)).await;
     direct.shutdown().await;
 }
 
@@ -256,7 +264,6 @@ async fn tell_busy(direct: &mut Direct) -> pingora::Result<()> {
     let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
     let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
     direct.close();
-    direct.set_patience(LAST_WORD);
     direct.write_head(StatusCode::SERVICE_UNAVAILABLE, headers.into_iter())?;
     direct.write_body(b"", true).await
 }
@@ -269,41 +276,74 @@ impl ServerApp for Connections {
     /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let world = &self.gate.world;
-        let first = Places::first(world)?;
-        let patience = world.configured().settings.head_timeout;
-        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), first, patience));
+        let peer = stream.get_socket_digest().and_then(|digest| Some(digest.peer_addr()?.as_inet()?.ip()));
+        let open = OpenConnection::admit(world, &self.clients, peer)?;
+        let patience = Patience::of(&world.configured().settings);
+        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, patience));
         None
     }
 
     async fn cleanup(&self) {
-        self.requests.cleanup().await;
+        self.proxy.http_cleanup().await;
     }
 }
 
-/// The proxy, which tells us when a connection turns out to be one of HTTP/2: h2 has a limit of its own for heads, and
-/// requests have tasks of their own.
-struct Requests(Arc<HttpProxy<Gate>>);
+/// A connection of HTTP/2, whose requests have tasks of their own.
+struct Streams {
+    proxy: Arc<HttpProxy<Gate>>,
+    gate: Gate,
+    /// Of the connection: the first request is not awaited by the task that knows of it.
+    pace: Option<Arc<Pace>>,
+    /// Has the client's preface been asked for?
+    is_preface_awaited: AtomicBool,
+}
+
+impl Streams {
+    fn new(proxy: &Arc<HttpProxy<Gate>>, gate: &Gate) -> Self {
+        Self {
+            proxy: Arc::clone(proxy),
+            gate: gate.clone(),
+            pace: pace::current(),
+            is_preface_awaited: AtomicBool::new(false),
+        }
+    }
+}
 
 #[async_trait]
-impl HttpServerApp for Requests {
+impl HttpServerApp for Streams {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.0.process_new_http(session, shutdown).await
+        if let Some(pace) = &self.pace {
+            pace.head_was_read();
+        }
+        if session.is_body_done() {
+            return self.proxy.process_new_http(session, shutdown).await;
+        }
+        let served = stream_watch::watched(self.proxy.process_new_http(session, shutdown)).await;
+        if served.is_none() {
+            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
+        }
+        served.flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        head_was_read();
-        self.0.h2_options()
+        self.is_preface_awaited.store(true, Ordering::Relaxed);
+        self.proxy.h2_options()
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.0.server_options()
+        // pingora asks once more when the preface is there. From then on there is a limit for heads in h2, and for the time
+        // without any request in pingora. If it did not ask, the first request would still be awaited in time.
+        if let Some(pace) = self.pace.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
+            pace.head_was_read();
+        }
+        self.proxy.server_options()
     }
 
     async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.proxy.http_cleanup().await;
     }
 }

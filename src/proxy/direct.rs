@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -18,10 +17,10 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
 
+use super::head_pieces::Looks;
 use super::recycle::{Buffers, READ_BYTES};
-use super::strict::has_bare_line_feed;
+use super::strict::{end_of_head, has_bare_line_feed};
 use crate::memory::Share;
 use crate::model::chunked::SIZE_MAX;
 
@@ -43,8 +42,6 @@ pub struct Direct {
     out: Vec<u8>,
     /// Is the connection to end with this request?
     is_last: bool,
-    /// For each piece of a body, in and out.
-    patience: Duration,
 }
 
 /// How far the answer is.
@@ -98,7 +95,6 @@ impl Direct {
             answer: Answering::NotBegun,
             out: Vec::new(),
             is_last: false,
-            patience: Duration::ZERO,
         }
     }
 
@@ -140,22 +136,30 @@ impl Direct {
     /// Reads the next request's head.
     pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> Heard {
         self.answer = Answering::NotBegun;
+        let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
-            if !self.buffer.is_empty() {
-                let parsed = parse(&self.buffer, &is_meant);
-                if parsed != Parsed::Half {
+            if self.buffer.len() > looked_at {
+                // At the first piece, because that shows most of what is of another kind.
+                let is_due = looked_at == 0
+                    || end_of_head(&self.buffer, looked_at.saturating_sub(3)).is_some()
+                    || looks.are_due(self.buffer.len());
+                let parsed = if is_due { parse(&self.buffer, &is_meant) } else { Parsed::Half };
+                let heard = match parsed {
+                    Parsed::Whole(found) => Some(if self.take(found) { Heard::Request } else { Heard::Other }),
+                    Parsed::Other => Some(Heard::Other),
+                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => Some(Heard::Other),
+                    Parsed::Half => None,
+                };
+                if let Some(heard) = heard {
                     self.share.shrink_to(0);
+                    return heard;
                 }
-                match parsed {
-                    Parsed::Whole(found) => return if self.take(found) { Heard::Request } else { Heard::Other },
-                    Parsed::Other => return Heard::Other,
-                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => return Heard::Other,
-                    // Usual heads come in one piece.
-                    Parsed::Half if self.buffer.len() > READ_BYTES && self.share.grow(READ_BYTES).is_err() => {
-                        return Heard::NoRoom;
-                    }
-                    Parsed::Half => {}
+                // Usual heads come in one piece.
+                if self.buffer.len() > READ_BYTES && self.share.grow(self.buffer.len() - looked_at).is_err() {
+                    self.share.shrink_to(0);
+                    return Heard::NoRoom;
                 }
+                looked_at = self.buffer.len();
             }
             if !self.listen().await {
                 return Heard::End;
@@ -206,11 +210,6 @@ impl Direct {
         self.peer
     }
 
-    /// How long each piece of a body may take, in and out.
-    pub fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
-    }
-
     /// The connection ends with this request.
     pub fn close(&mut self) {
         self.is_last = true;
@@ -237,18 +236,15 @@ impl Direct {
     /// The next piece of the request's body.
     ///
     /// # Errors
-    /// When it breaks off or takes too long.
+    /// When it breaks off.
     pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
         if self.body_left == 0 {
             return Ok(None);
         }
         if self.buffer.is_empty() {
             self.buffer.reserve(self.body_left.min(PIECE_BYTES));
-            let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
-            match read {
-                Ok(Ok(1..)) => {}
-                Ok(_) => return Err(Error::new_down(ErrorType::ConnectionClosed)),
-                Err(_) => return Err(Error::new_down(ErrorType::ReadTimedout)),
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return Err(Error::new_down(ErrorType::ConnectionClosed));
             }
         }
         let piece = self.buffer.split_to(self.buffer.len().min(self.body_left));
@@ -311,7 +307,7 @@ impl Direct {
     /// Writes a piece of the answer, and all that is before it. With `end` nothing follows.
     ///
     /// # Errors
-    /// When the client is gone or takes too long, or the piece does not fit what the head has announced.
+    /// When the client is gone, or the piece does not fit what the head has announced.
     pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
         let mut after: &[u8] = b"";
         match &mut self.answer {
@@ -336,13 +332,9 @@ impl Direct {
         if end {
             self.answer = Answering::Over;
         }
-        let written = timeout(self.patience, write_all(&mut self.stream, [&self.out, piece, after])).await;
+        let written = write_all(&mut self.stream, [&self.out, piece, after]).await;
         self.out.clear();
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Error::new_down(ErrorType::WriteError)),
-            Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
-        }
+        written.map_err(|_| Error::new_down(ErrorType::WriteError))
     }
 
     /// Ends the connection, whatever has been written.
@@ -405,6 +397,10 @@ const FIELDS_MAX: usize = 100;
 
 /// Reads the head of a request whose path `is_meant`. Pure.
 fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
+    if matches!(read.first(), Some(b'\r' | b'\n')) {
+        // Empty lines before a request.
+        return Parsed::Other;
+    }
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(read) {
@@ -557,7 +553,6 @@ mod tests {
     async fn answer(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let mut direct = Direct::new(Box::new(ours), share());
-        direct.set_patience(Duration::from_secs(1));
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         direct.write_head(StatusCode::OK, headers.iter()).expect("a head");

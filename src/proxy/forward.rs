@@ -2,14 +2,13 @@
 //! replays only what fits its retry buffer of 64 KiB.
 
 use std::pin::pin;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Uri, Version};
 
 use super::admission::Admission;
-use super::body::{BodyError, announced_length, give_leave, is_too_slow, too_slow};
+use super::body::{BodyError, announced_length, give_leave};
 use super::body_scan::BodyScan;
 use super::cors;
 use super::exchange::Exchange;
@@ -38,6 +37,15 @@ pub enum Forwarded {
     Broken(Box<pingora::Error>),
     /// The answer broke off half-way; the connection must go, so that nobody takes half for the whole.
     Cut,
+}
+
+impl From<BodyError> for Forwarded {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Refused(error) => Self::Refused(error),
+            BodyError::Broken(error) => Self::Broken(error),
+        }
+    }
 }
 
 /// Sends a POST on and streams the answer back, for as long as the client is there.
@@ -79,16 +87,16 @@ pub async fn forward_in_pieces(
         Err(error) => return Forwarded::Failed(error),
     };
     let headers = request_headers(engine, exchange);
-    let (length, began, mut bytes) = (announced_length(exchange), Instant::now(), 0);
+    let length = announced_length(exchange);
     let (mut upload, mut takes_more) = (None, true);
     share.shrink_to(beginning.len());
     if share.grow(PIECES_BYTES).is_err() {
         return Forwarded::Failed(UpstreamError::NoRoom);
     }
     if beginning.is_empty()
-        && let Err(BodyError::Broken(error)) = give_leave(exchange).await
+        && let Err(error) = give_leave(exchange).await
     {
-        return Forwarded::Broken(error);
+        return error.into();
     }
     let mut next = Some(beginning).filter(|beginning| !beginning.is_empty());
     while takes_more {
@@ -97,13 +105,9 @@ pub async fn forward_in_pieces(
             None => match exchange.read_body().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(error) => return Forwarded::Broken(error),
+                Err(error) => return BodyError::from(error).into(),
             },
         };
-        bytes += piece.len() as u64;
-        if is_too_slow(began, bytes) {
-            return Forwarded::Refused(too_slow());
-        }
         if let Some(scan) = &mut scan
             && let Err(error) = scan.feed(&piece).await
         {

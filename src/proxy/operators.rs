@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use http::Response;
 use pingora::apps::ServerApp;
 use pingora::apps::http_app::ServeHttp;
@@ -11,8 +12,11 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
+use super::head_bound::HeadBound;
 use super::pace::{Pace, Waited, head_was_read, next_head_within, with_pace};
+use super::strict_stream::StrictStream;
 use crate::execute::World;
+use crate::memory::Owner;
 
 /// A small application and its connections.
 pub struct Operators<S> {
@@ -33,6 +37,14 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
     #[must_use]
     pub fn new(app: S, world: Arc<World>) -> Self {
         Self { requests: Arc::new(Requests { app, world: Arc::clone(&world) }), world, open: Mutex::default() }
+    }
+
+    /// Reads heads as the client listener does: to the letter, and not more than there may be.
+    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let bytes_max = self.world.configured().settings.limits.header_bytes_max;
+        let bound = HeadBound::new(self.world.memory.empty(Owner::default()), 0, bytes_max);
+        let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
+        self.requests.process_new(Box::new(stream), shutdown).await
     }
 
     /// Takes a place, if need be that of the oldest connection which is waited for: whoever comes and asks at once is answered,
@@ -69,14 +81,14 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let configured = self.world.configured();
         let patience = configured.settings.head_timeout;
-        let pace = Arc::new(Pace::new(patience));
+        let pace = Arc::new(Pace::new(patience, configured.settings.download_rate_min, None));
         let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
-        let requests = with_pace(Arc::clone(&pace), self.requests.process_new(stream, shutdown));
+        let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
         // Dropped in the middle of a head or of an idle time: nothing is lost but the connection.
         tokio::select! {
             stream = requests => stream,
             waited = pace.end(patience) => {
-                if waited == Waited::TooSlow {
+                if waited != Waited::Idle {
                     self.world.metrics.slow_connections.inc();
                 }
                 None

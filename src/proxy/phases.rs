@@ -1,5 +1,6 @@
 //! What pingora asks us about a request, in the order in which it asks.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::admission::Admission;
-use super::body::is_too_slow;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Patience, TooSlow};
 use super::get_policy::GetPolicies;
-use super::{cors, guard, pace, places, screen, visit};
+use super::{cors, guard, open_connection, pace, screen, stream_watch, visit};
 use crate::execute::World;
 use crate::execute::defects::caught;
 use crate::memory::Share;
 use crate::metadata::Api;
+use crate::model::min_rate::Allowance;
 use crate::model::response::RequestError;
 use crate::protocol::http::is_event_stream;
 use crate::upstream::UpstreamError;
@@ -49,19 +51,39 @@ pub struct Context {
     pub is_graphql: bool,
     /// Has its whole body been read already?
     pub body_was_read: bool,
-    /// Bytes of its body that have been passed on as they came.
-    pub body_bytes: u64,
+    /// What its client was too slow for, as far as we have waited for it ourselves.
+    pub too_slow: Option<TooSlow>,
+    /// A body that pingora passes on as it comes.
+    upload: Option<Upload>,
     /// Is the upstream's body not for the client, because we have answered in its place?
     pub drops_body: bool,
     /// What became of it, for the metric.
     pub kind: &'static str,
 }
 
+/// How a body comes that pingora reads. It does not tell whom it waits for, the client or the upstream.
+struct Upload {
+    allowance: Allowance,
+    /// When something of it was there last.
+    heard: Instant,
+}
+
+impl Upload {
+    /// The next piece is waited for from now on. pingora waits for one of HTTP/2 without end, so the stream's own task is told
+    /// how long.
+    fn wait(&mut self, session: &mut Session, pause: Duration) {
+        self.heard = Instant::now();
+        let left = self.allowance.left().min(pause);
+        session.set_read_timeout(Some(left));
+        stream_watch::body_within(left);
+    }
+}
+
 impl Gate {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
     pub fn keeps_nobody(&self) -> bool {
-        self.world.readiness.is_draining() || places::are_scarce(&self.world)
+        self.world.readiness.is_draining() || open_connection::are_scarce(&self.world)
     }
 
     /// Answers a request, or leaves it to pingora to pass on (`false`).
@@ -72,10 +94,12 @@ impl Gate {
         let paths = &self.world.configured().settings.graphql_paths;
         ctx.is_graphql = guard::is_graphql_path(exchange.head().uri.path(), paths);
         let screened = caught(screen::screen(self, exchange, ctx)).await;
-        match screened {
+        let screened = match screened {
             Some(screened) => screened,
             None => visit::tell_defect(self, exchange, ctx).await,
-        }
+        };
+        ctx.too_slow = exchange.too_slow();
+        screened
     }
 
     /// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
@@ -107,6 +131,9 @@ impl Gate {
         let (metrics, configured) = (&self.world.metrics, self.world.configured());
         pace::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
         metrics.requests.with_label_values(&[ctx.kind]).inc();
+        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
+            metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
+        }
         if let Some(error) = error {
             tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
         }
@@ -123,7 +150,8 @@ impl Context {
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,
-            body_bytes: 0,
+            too_slow: None,
+            upload: None,
             drops_body: false,
             kind: "pass_through",
         }
@@ -150,31 +178,60 @@ impl ProxyHttp for Gate {
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // What a client sends before it is answered is its next request, and only its going away is an end.
         session.set_pipelining_enabled(true);
-        session.set_read_timeout(Some(settings.body_timeout));
-        session.set_write_timeout(Some(settings.body_timeout));
-        self.screen(&mut Exchange::Pingora(session.as_downstream_mut()), ctx).await
+        let patience = Patience::of(settings);
+        session.set_read_timeout(Some(patience.pause));
+        session.set_write_timeout(Some(patience.for_piece_of_pingora()));
+        session.set_total_drain_timeout(Some(patience.upload.grace));
+        let screened = self.screen(&mut Exchange::of_pingora(session.as_downstream_mut(), patience), ctx).await?;
+        // What comes on a connection that is upgraded is no body.
+        let may_have_body = !screened && !ctx.body_was_read && !session.is_upgrade_req();
+        if may_have_body && !session.as_downstream_mut().is_body_done() {
+            let allowance = Allowance::new(patience.upload).up_to(patience.pause);
+            ctx.upload = Some(Upload { allowance, heard: Instant::now() });
+        }
+        Ok(screened)
     }
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         chunk: &mut Option<Bytes>,
-        is_last: bool,
+        is_end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        if is_last {
+        if is_end {
             ctx.admission.body_has_passed();
+            ctx.upload = None;
+            stream_watch::body_is_there();
         }
-        ctx.body_bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        match !ctx.body_was_read && is_too_slow(ctx.started, ctx.body_bytes) {
-            true => Err(Error::new_down(ErrorType::ReadTimedout)),
-            false => Ok(()),
+        let Some(upload) = &mut ctx.upload else { return Ok(()) };
+        upload.allowance.moved(chunk.as_ref().map_or(0, Bytes::len), upload.heard.elapsed());
+        if upload.allowance.left().is_zero() {
+            return Err(Error::new_down(ErrorType::ReadTimedout));
         }
+        upload.wait(session, self.world.configured().settings.body_timeout);
+        Ok(())
     }
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let peer = self.world.engine.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
         Ok(Box::new(HttpPeer::clone(&peer)))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        // Not before: the client is not slow because the upstream is not there.
+        if let Some(upload) = &mut ctx.upload {
+            upload.wait(session, self.world.configured().settings.body_timeout);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -307,7 +364,8 @@ impl ProxyHttp for Gate {
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
         let may_write = was_sent && ctx.is_graphql && !self.may_repeat(session, ctx);
-        let exchange = &mut Exchange::Pingora(session.as_downstream_mut());
+        let patience = Patience::of(&self.world.configured().settings);
+        let exchange = &mut Exchange::of_pingora(session.as_downstream_mut(), patience);
         failed(visit::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
     }
 

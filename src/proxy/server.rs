@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::ServeHttp;
-use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::{HttpProxy, http_proxy};
@@ -21,8 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::connections::Connections;
 use super::operators::Operators;
 use super::phases::Gate;
+use super::tls::Tls;
 use super::upgrade;
-use crate::config::settings::{Settings, TlsListener, Upstream};
+use crate::config::settings::{Settings, Upstream};
 use crate::execute::defects::kept_up;
 use crate::execute::{World, engine_watch, guarded_call, overload, worker};
 use crate::metadata::Api;
@@ -69,10 +69,11 @@ pub fn serve(
 
     let gate = Gate { world: Arc::clone(world), metadata: metadata.clone(), get_policies: Arc::default() };
     let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
-    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate));
+    let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
+    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate, tls));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
-        add_tls(&mut proxy, tls)?;
+        proxy.add_listener(listener(tls.listen));
     }
     server.add_service(proxy);
     for Beside(service) in beside {
@@ -149,37 +150,10 @@ const GRACE_SECONDS: u64 = 30;
 /// Unused connections to the engine that are kept.
 const UPSTREAM_POOL_SIZE: usize = 256;
 
-/// pingora panics at a file that it cannot use, so it is looked at first.
-fn check_pem(path: &str, setting: &str) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{setting}: {path}: {error}"))?;
-    if text.contains("-----BEGIN ") { Ok(()) } else { Err(format!("{setting}: {path}: this is not PEM")) }
-}
-
 /// Connections have no read buffer of pingora's: they have one of their own while they have a request, and none while they
 /// wait.
 fn listener(address: SocketAddr) -> ListenerConfig {
     ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::default().read(0))
-}
-
-fn add_tls<S>(service: &mut Service<S>, tls: &TlsListener) -> Result<(), String> {
-    check_pem(&tls.cert_file, "tls.cert_file")?;
-    check_pem(&tls.key_file, "tls.key_file")?;
-    check_pair(tls)?;
-    let mut settings = TlsSettings::intermediate(&tls.cert_file, &tls.key_file).map_err(|error| error.to_string())?;
-    settings.enable_h2();
-    service.add_listener(listener(tls.listen).tls(settings));
-    Ok(())
-}
-
-fn check_pair(tls: &TlsListener) -> Result<(), String> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let wrong = |path: &str, what: &str| format!("{path}: there is no {what} in it that can be used");
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&tls.cert_file).and_then(std::iter::Iterator::collect);
-    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| wrong(&tls.cert_file, "certificate"))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|_| wrong(&tls.key_file, "key"))?;
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-    config.map(drop).map_err(|error| format!("{} does not go with {}: {error}", tls.key_file, tls.cert_file))
 }
 
 /// pingora ends the process without a word when an address is taken.

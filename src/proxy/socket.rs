@@ -16,7 +16,7 @@ use super::exchange::Exchange;
 use super::phases::{Context, Gate};
 use super::screen::turn_away;
 use super::visit::{Visit, owner};
-use super::{cors, guard};
+use super::{cors, guard, pace};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Vocabulary;
 use crate::socket::{Visitor, converse};
@@ -53,7 +53,7 @@ pub async fn serve(
     let (visit, owner) = (Visit::of(gate, exchange), owner(gate, exchange));
     let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
-    let Exchange::Pingora(session) = exchange else { return Ok(false) };
+    let Some(session) = exchange.session() else { return Ok(false) };
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
     let mut asked = visit.asked();
@@ -72,10 +72,12 @@ pub async fn serve(
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
     let metrics = &gate.world.metrics;
     let (world, held) = (Arc::clone(&gate.world), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
+    // The connection goes on, so it is counted as before.
+    let connection = pace::current();
     // The request is over: all that it took to serve it goes, and only the conversation stays.
     tokio::spawn(async move {
         converse(world, wire, early, visitor).await;
-        drop(held);
+        drop((held, connection));
     });
     Ok(true)
 }

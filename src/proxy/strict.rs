@@ -19,6 +19,8 @@ pub struct Strict {
     begun: BytesMut,
     /// How many heads have passed.
     heads: u64,
+    /// Bytes of empty lines that have come before a head.
+    blank_bytes: usize,
 }
 
 /// Where in a connection it is.
@@ -53,12 +55,15 @@ enum Looked {
 /// Bytes of a head. pingora would hold a megabyte.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
+/// Bytes of empty lines before a head: some clients end a body with one. Each comes to its reader at once, which begins anew.
+const BLANK_BYTES_MAX: usize = 64;
+
 /// As many as pingora reads; whether there are too many is decided later.
 const FIELDS_MAX: usize = 256;
 
 impl Default for Strict {
     fn default() -> Self {
-        Self { place: Place::Head, begun: BytesMut::new(), heads: 0 }
+        Self { place: Place::Head, begun: BytesMut::new(), heads: 0, blank_bytes: 0 }
     }
 }
 
@@ -104,6 +109,12 @@ impl Strict {
         self.place == Place::Head && self.begun.is_empty() && self.heads == requests
     }
 
+    /// How many of the bytes that have passed belong to half a head.
+    #[must_use]
+    pub fn head_begun(&self) -> usize {
+        if self.place == Place::Head { self.begun.len() } else { 0 }
+    }
+
     /// Was something refused that pingora would only wait for the end of?
     #[must_use]
     pub fn is_refused_at_end(&self) -> bool {
@@ -134,9 +145,14 @@ impl Strict {
 
     fn head(&mut self, rest: &[u8]) -> Looked {
         if self.begun.is_empty() && matches!(rest.first(), Some(b'\r' | b'\n')) {
-            // Empty lines before a request, which a reader should skip.
-            return Looked::Passed(1, Place::Head);
+            // Empty lines before a request, which a reader should skip: a few.
+            self.blank_bytes += 1;
+            return match self.blank_bytes > BLANK_BYTES_MAX {
+                true => Looked::Refused(0),
+                false => Looked::Passed(1, Place::Head),
+            };
         }
+        self.blank_bytes = 0;
         let before = self.begun.len();
         if before == 0
             && let Some(end) = end_of_head(rest, 0)
@@ -174,7 +190,8 @@ fn take(rest: &[u8], left: u64, at_end: Place, before_end: fn(u64) -> Place) -> 
 }
 
 /// Where the first empty line ends. Before `from` there is none.
-fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+#[must_use]
+pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at += memchr(b'\n', bytes.get(at..)?)? + 1;

@@ -19,6 +19,8 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_bound::HeadBound;
+use super::head_pieces::HeadPieces;
+use super::pace::{self, Pace};
 use super::strict::Strict;
 
 /// A connection whose client is read to the letter.
@@ -27,6 +29,9 @@ pub struct StrictStream {
     inner: Stream,
     strict: Strict,
     bound: HeadBound,
+    pieces: HeadPieces,
+    /// Of the connection, which is told how its client reads.
+    pace: Option<Arc<Pace>>,
     /// What is left of [`UNREADABLE`], once something was refused.
     instead: Option<&'static [u8]>,
 }
@@ -35,7 +40,7 @@ pub struct StrictStream {
 const UNREADABLE: &[u8] = b"\rX";
 
 impl StrictStream {
-    /// The rest of a connection of which `read` has been read already; gives what of that may be believed.
+    /// The rest of this task's connection, of which `read` has been read already; gives what of that may be believed.
     #[must_use]
     pub fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
         let mut strict = Strict::default();
@@ -45,7 +50,8 @@ impl StrictStream {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
-        (Self { inner, strict, bound, instead: is_refused.then_some(&[]) }, read)
+        let (pieces, pace) = (HeadPieces::default(), pace::current());
+        (Self { inner, strict, bound, pieces, pace, instead: is_refused.then_some(&[]) }, read)
     }
 }
 
@@ -54,7 +60,9 @@ impl StrictStream {
     #[must_use]
     pub fn is_after(stream: &Stream, requests: u64) -> bool {
         let stream = (**stream).as_any().downcast_ref::<Self>();
-        stream.is_some_and(|stream| stream.instead.is_none() && stream.strict.is_after(requests))
+        stream.is_some_and(|stream| {
+            stream.instead.is_none() && stream.pieces.are_given() && stream.strict.is_after(requests)
+        })
     }
 
     /// The connection as it was before; `None` if this is none of these streams.
@@ -80,17 +88,27 @@ impl StrictStream {
 impl AsyncRead for StrictStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.instead.is_none() {
+        loop {
+            if let Some(ready) = this.pieces.ready(buffer.remaining()) {
+                buffer.put_slice(&ready);
+                return Poll::Ready(Ok(()));
+            }
+            if this.instead.is_some() {
+                break;
+            }
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
             let read = buffer.filled().get(before..).unwrap_or_default();
             let (count, passed) = (read.len(), this.strict.pass(read));
             this.bound.count(count)?;
-            if passed == count {
+            let at_once = this.pieces.take(read.get(..passed).unwrap_or_default(), this.strict.head_begun());
+            buffer.set_filled(before + at_once);
+            if passed < count {
+                this.instead = Some(UNREADABLE);
+            }
+            if at_once > 0 || count == 0 {
                 return Poll::Ready(Ok(()));
             }
-            buffer.set_filled(before + passed);
-            this.instead = Some(UNREADABLE);
         }
         let instead = this.instead.unwrap_or_default();
         if instead.is_empty() && !this.strict.is_refused_at_end() {
@@ -104,9 +122,23 @@ impl AsyncRead for StrictStream {
     }
 }
 
+impl StrictStream {
+    /// Tells the connection's pace how its client reads.
+    fn wrote<T>(&self, written: Poll<io::Result<T>>, bytes: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
+        match (&self.pace, &written) {
+            (Some(pace), Poll::Pending) => pace.write_waits(),
+            (Some(pace), Poll::Ready(Ok(done))) => pace.has_written(bytes(done)),
+            _ => {}
+        }
+        written
+    }
+}
+
 impl AsyncWrite for StrictStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.wrote(written, |count| *count)
     }
 
     fn poll_write_vectored(
@@ -114,7 +146,9 @@ impl AsyncWrite for StrictStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.wrote(written, |count| *count)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -122,7 +156,9 @@ impl AsyncWrite for StrictStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.wrote(flushed, |()| 0)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

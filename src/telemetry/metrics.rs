@@ -30,6 +30,8 @@ pub struct Metrics {
     pub connection_places: IntGauge,
     /// Connections closed because a request's head took too long.
     pub slow_connections: IntCounter,
+    /// Requests and connections ended because a client sent a body, or took a response, too slowly.
+    pub slow_clients: IntCounterVec,
     /// Requests that were refused before anything ran, by reason.
     pub rejected: IntCounterVec,
     /// Requests refused because there was too much to do, by what was scarce.
@@ -145,6 +147,7 @@ impl Phases {
 }
 
 /// One more in a gauge, until it is dropped, whatever the reason.
+#[derive(Debug)]
 pub struct Held(IntGauge);
 
 impl Held {
@@ -245,6 +248,17 @@ impl Metrics {
                 &[],
             )?
             .with_label_values::<&str>(&[]),
+            slow_clients: {
+                let metric = counter(
+                    "pillion_slow_clients_total",
+                    "Requests and connections ended because a client sent a body, or took a response, too slowly.",
+                    &["transfer"],
+                )?;
+                for transfer in ["upload", "download"] {
+                    metric.with_label_values(&[transfer]);
+                }
+                metric
+            },
             rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
             shed: {
                 let metric = counter(
@@ -262,6 +276,7 @@ impl Metrics {
                     "memory",
                     "descriptors",
                     "connections",
+                    "client_connections",
                     "admin_connections",
                 ] {
                     metric.with_label_values(&[scarce]);

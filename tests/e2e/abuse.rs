@@ -23,6 +23,7 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, ready};
 use super::harness::{free_port, wait_for_port, wait_until};
 use super::protocols::certificate;
+use super::slow_clients::connect_from;
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
@@ -32,6 +33,10 @@ pub const TESTS: &[super::Test] = &[
     ("clients_that_do_not_read", clients_that_do_not_read),
     ("compressed_bombs", compressed_bombs),
     ("half_heads", half_heads),
+    ("heads_in_pieces", heads_in_pieces),
+    ("bodies_that_stop", bodies_that_stop),
+    ("responses_that_drip", responses_that_drip),
+    ("tls_without_a_handshake", tls_without_a_handshake),
     ("payloads_on_sockets", payloads_on_sockets),
     ("metadata_that_nobody_may_write", metadata_that_nobody_may_write),
     ("one_client_does_not_take_it_all", one_client_does_not_take_it_all),
@@ -423,6 +428,104 @@ fn half_heads(_: &Engines) {
         }
     }
     stage.is_even();
+}
+
+/// 64 KiB in pieces of 100 bytes: each byte is read a few times and not 300.
+fn heads_in_pieces(_: &Engines) {
+    let stage = Stage::start("");
+    let field = format!("X: {}\r\n", "y".repeat(500));
+    for first in ["GET / HTTP/1.1\r\nHost: a\r\n", "POST /graphql HTTP/1.1\r\nHost: a\r\n"] {
+        stage.withstands(&format!("heads in pieces of 100 bytes, {first:?}"), || {
+            std::thread::scope(|scope| {
+                for _ in 0..scaled(100) {
+                    scope.spawn(|| {
+                        let mut client = stage.pillion.client();
+                        for piece in format!("{first}{}", field.repeat(60)).as_bytes().chunks(100) {
+                            client.send(piece);
+                        }
+                    });
+                }
+            });
+        });
+    }
+    stage.is_even();
+}
+
+/// Ten bytes of a body, and then nothing.
+fn bodies_that_stop(_: &Engines) {
+    let stage = Stage::start("clients: { rate_grace_period: 2s }\n");
+    for path in ["/graphql", "/elsewhere"] {
+        stage.withstands(&format!("ten bytes of a body, {path}"), || {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n0123456789");
+            let clients: Vec<Client> = (0..scaled(4_200))
+                .map(|_| {
+                    let mut client = stage.pillion.client();
+                    client.send(head.as_bytes());
+                    client
+                })
+                .collect();
+            let statuses: Vec<u16> = clients.into_iter().map(|mut client| client.answer().map_or(0, |answer| answer.status())).collect();
+            assert!(statuses.iter().all(|status| [408, 429, 503].contains(status)), "{statuses:?}");
+            assert!(statuses.contains(&408));
+        });
+    }
+    stage.is_even();
+}
+
+/// Responses that are read by 1 KiB every 50 ms, each well within `clients.body_timeout`.
+fn responses_that_drip(_: &Engines) {
+    let stage = Stage::start("clients: { rate_grace_period: 2s, min_download_rate: 256KiB, head_timeout: 2s }\n");
+    // Longer than what the system's buffers take.
+    let long = format!("\"{}\"", "x".repeat(7_900_000));
+    stage.handlers.on_path("/act", Reply::json(&long));
+    let body = r#"{"query":"{ act }"}"#;
+    stage.withstands("responses that drip", || {
+        let mut clients: Vec<TcpStream> = (0..scaled(40))
+            .map(|_| {
+                let mut stream = TcpStream::connect(("127.0.0.1", stage.pillion.port)).expect("a connection");
+                stream.write_all(posted(body).as_bytes()).expect("a connection");
+                stream.set_nonblocking(true).expect("a socket");
+                stream
+            })
+            .collect();
+        let (began, mut piece) = (Instant::now(), [0; 1024]);
+        let has_ended = |read: std::io::Result<usize>| match read {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        };
+        let metric = |name: &str| stage.pillion.metric(name);
+        let ended = || metric("pillion_slow_clients_total{transfer=\"download\"}");
+        while ended() == 0.0 || metric("pillion_requests_in_flight") > 3.0 {
+            clients.retain_mut(|client| !has_ended(client.read(&mut piece)));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(began.elapsed() < Duration::from_secs(60), "they have no end");
+        }
+    });
+    stage.is_even();
+}
+
+/// Connections to the listener for TLS on which nothing is said.
+fn tls_without_a_handshake(_: &Engines) {
+    let ((cert, key), port) = (certificate(), free_port());
+    let tls = format!(
+        "tls: {{ listen: '127.0.0.1:{port}', cert_file: '{}', key_file: '{}' }}\n",
+        cert.display(),
+        key.display()
+    );
+    let stage = Stage::start_limited(
+        "connections: 1000, max_client_connections: 800",
+        &format!("{tls}clients: {{ head_timeout: 3s }}\n"),
+    );
+    wait_for_port(port);
+    stage.withstands("TLS without a handshake", || {
+        // Others have another address.
+        let connections: Vec<TcpStream> = (0..scaled(2_000)).map(|_| connect_from("127.0.0.2", port)).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a thousand")]
+        let expected = scaled(2_000).min(800) as f64;
+        wait_until("that they are counted", || stage.pillion.metric("pillion_connections") >= expected);
+        wait_until("that they are gone", || stage.pillion.metric("pillion_connections") < 20.0);
+        drop(connections);
+    });
 }
 
 fn payloads_on_sockets(_: &Engines) {

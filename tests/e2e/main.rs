@@ -50,6 +50,7 @@ mod readme;
 mod real_handlers;
 mod relationships;
 mod reload;
+mod slow_clients;
 mod sockets;
 mod startup;
 mod streaming;
@@ -114,6 +115,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
         ("reload", reload::TESTS),
+        ("slow_clients", slow_clients::TESTS),
         ("sockets", sockets::TESTS),
         ("startup", startup::TESTS),
         ("streaming", streaming::TESTS),

@@ -163,11 +163,12 @@ fn load(pillion: &Pillion) {
 }
 
 /// Of the counters and histograms that are shown without having counted anything yet, those that the load does not cause.
-const NOT_CAUSED: [&str; 5] = [
+const NOT_CAUSED: [&str; 6] = [
     "pillion_log_lines_dropped_total",
     "pillion_memory_rejections_total",
     "pillion_panics_total",
     "pillion_shed_requests_total",
+    "pillion_slow_clients_total",
     "pillion_slow_connections_total",
 ];
 

@@ -1,0 +1,130 @@
+//! Heads that come in pieces. Their readers (pingora's, and httparse under ours) begin anew with each piece, which is
+//! quadratic for a head that comes byte by byte. So a head is given to them when it is whole, or twice as long as last time:
+//! then each byte is read twice in the mean. Pure.
+
+use bytes::BytesMut;
+
+/// The first time that half a head is given on.
+const FIRST_BYTES: usize = 1024;
+
+/// When half a head is worth being looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    next: usize,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self { next: FIRST_BYTES }
+    }
+}
+
+impl Looks {
+    /// Is it time, now that so many bytes of the head are there?
+    pub fn are_due(&mut self, bytes: usize) -> bool {
+        let is_due = bytes >= self.next;
+        if is_due {
+            self.next = bytes.saturating_mul(2);
+        }
+        is_due
+    }
+}
+
+/// What has come of a connection, and is kept back for a while or is ready to be given on.
+#[derive(Debug, Default)]
+pub struct HeadPieces {
+    /// The end of half a head.
+    kept: BytesMut,
+    ready: BytesMut,
+    looks: Looks,
+}
+
+impl HeadPieces {
+    /// `read` has come; half a head begins or goes on at its end, of which `begun` bytes have come in all. Gives how many of
+    /// `read` may be given on as they are; what else may be is [`Self::ready`].
+    pub fn take(&mut self, read: &[u8], begun: usize) -> usize {
+        let (front, half) = read.split_at(read.len() - begun.min(read.len()));
+        let goes_on = begun > read.len();
+        if !goes_on {
+            // The head before is whole, if there was one.
+            self.looks = Looks::default();
+            if !self.kept.is_empty() {
+                self.ready.unsplit(std::mem::take(&mut self.kept));
+            }
+        }
+        let at_once = if self.ready.is_empty() { front.len() } else { 0 };
+        self.ready.extend_from_slice(front.get(at_once..).unwrap_or_default());
+        self.kept.extend_from_slice(half);
+        if self.looks.are_due(begun) {
+            self.ready.unsplit(std::mem::take(&mut self.kept));
+        }
+        at_once
+    }
+
+    /// Has all been given on?
+    #[must_use]
+    pub fn are_given(&self) -> bool {
+        self.kept.is_empty() && self.ready.is_empty()
+    }
+
+    /// What is to be given on next, `bytes_max` bytes of it at most.
+    pub fn ready(&mut self, bytes_max: usize) -> Option<BytesMut> {
+        let count = self.ready.len().min(bytes_max);
+        (count > 0).then(|| self.ready.split_to(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a reader is given of these pieces, each with how much of half a head there is after it.
+    fn given(pieces: &[(&str, usize)]) -> Vec<String> {
+        let mut heads = HeadPieces::default();
+        let mut given = Vec::new();
+        for (piece, begun) in pieces {
+            let at_once = heads.take(piece.as_bytes(), *begun);
+            let ready = heads.ready(usize::MAX).unwrap_or_default();
+            assert!(at_once == 0 || ready.is_empty(), "in order");
+            given.push(format!("{}{}", piece.get(..at_once).unwrap_or_default(), String::from_utf8_lossy(&ready)));
+        }
+        given
+    }
+
+    #[test]
+    fn half_a_head_waits_for_the_rest() {
+        assert_eq!(given(&[("GET / HTTP/1.1\n\n", 0)]), ["GET / HTTP/1.1\n\n"]);
+        assert_eq!(given(&[("GET /", 5), (" HTTP/1.1\n\n", 0)]), ["", "GET / HTTP/1.1\n\n"]);
+        // What belongs to the request before is not held up, and neither is the body.
+        assert_eq!(given(&[("bodyGET", 3), (" /", 5), ("\n\nbody", 0)]), ["body", "", "GET /\n\nbody"]);
+        assert_eq!(given(&[("GET", 3), ("\n\nPOST", 4), ("\n\n", 0)]), ["", "GET\n\n", "POST\n\n"]);
+        // What is refused is given on as far as it may pass.
+        assert_eq!(given(&[("GET", 3), ("\n", 0)]), ["", "GET\n"]);
+    }
+
+    #[test]
+    fn a_head_of_single_bytes_is_read_a_few_times() {
+        let mut heads = HeadPieces::default();
+        let (mut there, mut read) = (0, 0);
+        for begun in 1..=64 * 1024 {
+            heads.take(b"x", begun);
+            if let Some(ready) = heads.ready(usize::MAX) {
+                there += ready.len();
+                // The reader begins anew.
+                read += there;
+            }
+        }
+        assert_eq!(there, 64 * 1024);
+        assert!(read <= 2 * there, "{read}");
+    }
+
+    #[test]
+    fn no_more_is_given_than_there_is_room_for() {
+        let mut heads = HeadPieces::default();
+        heads.take(b"GET", 3);
+        heads.take(b" /\n\n", 0);
+        assert_eq!(heads.ready(4).as_deref(), Some(&b"GET "[..]));
+        assert_eq!(heads.ready(4).as_deref(), Some(&b"/\n\n"[..]));
+        assert_eq!(heads.ready(4), None);
+    }
+}
