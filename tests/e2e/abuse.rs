@@ -4,13 +4,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
@@ -21,8 +18,8 @@ use super::harness::engines::Engines;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, ready};
-use super::harness::{free_port, wait_for_port, wait_until};
-use super::protocols::certificate;
+use super::harness::tls::{Listener, client_config};
+use super::harness::{wait_for_port, wait_until};
 use super::slow_clients::connect_from;
 
 /// The tests.
@@ -155,7 +152,7 @@ impl Stage {
 
     /// Everything has been given back.
     fn is_even(&self) {
-        wait_until("that nothing is held", || self.pillion.metric("pillion_buffered_bytes") == 0.0);
+        self.pillion.wait_until_nothing_is_held();
     }
 
     fn rejections(&self) -> f64 {
@@ -506,15 +503,10 @@ fn responses_that_drip(_: &Engines) {
 
 /// Connections to the listener for TLS on which nothing is said.
 fn tls_without_a_handshake(_: &Engines) {
-    let ((cert, key), port) = (certificate(), free_port());
-    let tls = format!(
-        "tls: {{ listen: '127.0.0.1:{port}', cert_file: '{}', key_file: '{}' }}\n",
-        cert.display(),
-        key.display()
-    );
+    let Listener { config, port, .. } = Listener::new();
     let stage = Stage::start_limited(
         "connections: 1000, max_client_connections: 800",
-        &format!("{tls}clients: {{ head_timeout: 3s }}\n"),
+        &format!("{config}clients: {{ head_timeout: 3s }}\n"),
     );
     wait_for_port(port);
     stage.withstands("TLS without a handshake", || {
@@ -649,34 +641,26 @@ const ALL_IDLE_BYTES: usize = 120 * MIB;
 
 /// Connections of clients that wait cost little, whatever they have done before.
 fn idle_connections(_: &Engines) {
-    pillion::install_tls_provider();
-    let (cert, key) = certificate();
-    let authority = CertificateDer::from_pem_file(&cert).expect("a certificate");
-    let tls = format!("cert_file: '{}', key_file: '{}'", cert.display(), key.display());
     for kind in IDLE {
-        let port = free_port();
-        let tls = format!("tls: {{ listen: '127.0.0.1:{port}', {tls} }}\n");
-        let stage = Stage::start_limited("connections: 20000", &tls);
-        wait_for_port(port);
+        let tls = Listener::new();
+        let stage = Stage::start_limited("connections: 20000", &tls.config);
+        wait_for_port(tls.port);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(hold_idle(&stage, &kind, port, &authority));
+        runtime.block_on(hold_idle(&stage, &kind, &tls));
     }
 }
 
-async fn hold_idle(stage: &Stage, kind: &Idle, tls_port: u16, authority: &CertificateDer<'static>) {
+async fn hold_idle(stage: &Stage, kind: &Idle, listener: &Listener) {
     let open = async || {
         let stream =
-            tokio::net::TcpStream::connect(("127.0.0.1", if kind.tls { tls_port } else { stage.pillion.port }));
+            tokio::net::TcpStream::connect(("127.0.0.1", if kind.tls { listener.port } else { stage.pillion.port }));
         let stream = stream.await.expect("a connection");
         if !kind.tls {
             return Open::of(stream, kind).await;
         }
-        let mut trusted = RootCertStore::empty();
-        trusted.add(authority.clone()).expect("a certificate");
-        let mut config = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
-        config.alpn_protocols = vec![if kind.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let config = client_config(&listener.certificate, if kind.http2 { "h2" } else { "http/1.1" });
         let name = ServerName::try_from("localhost").expect("a name");
-        Open::of(TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS"), kind).await
+        Open::of(TlsConnector::from(config).connect(name, stream).await.expect("TLS"), kind).await
     };
     let settled = async || {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,8 +11,8 @@ use super::harness::engines::{Engines, Process, node};
 use super::harness::message::Message;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
+use super::harness::tls::certificate;
 use super::harness::{free_port, wait_for_port, wait_until};
-use super::protocols::certificate;
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[

@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::harness::engines::{Engines, Process, node};
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
+use super::harness::tls::{Listener, certificate};
 use super::harness::{free_port, wait_for_port, wait_until};
 
 pub const TESTS: &[super::Test] = &[
@@ -85,36 +85,12 @@ fn cookies_of_http2_are_one_line(_: &Engines) {
     }
 }
 
-/// A certificate for `localhost` that signs itself.
-pub fn certificate() -> (PathBuf, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-tls-{}-{}", std::process::id(), free_port()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let status = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output();
-    assert!(status.is_ok_and(|output| output.status.success()), "openssl failed");
-    (cert, key)
-}
-
 /// A Pillion with TLS in front of `engine`, to play an engine with TLS.
 fn with_tls(engine: u16) -> (Pillion, u16, PathBuf) {
-    let (cert, key) = certificate();
-    let port = free_port();
-    let config = format!(
-        "tls: {{listen: '127.0.0.1:{port}', cert_file: '{}', key_file: '{}'}}\n",
-        cert.display(),
-        key.display()
-    );
+    let Listener { config, port, certificate } = Listener::new();
     let pillion = Setup::before(engine).config(&config).start();
     wait_for_port(port);
-    (pillion, port, cert)
+    (pillion, port, certificate)
 }
 
 fn tls_from_clients_and_to_the_engine(engines: &Engines) {

@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,8 +14,8 @@ use super::harness::engines::Engines;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, hear, ready, say, start};
-use super::harness::{free_port, wait_for_port, wait_until};
-use super::protocols::certificate;
+use super::harness::tls::{Listener, client_config};
+use super::harness::{wait_for_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = &[
@@ -317,17 +316,12 @@ fn responses_that_are_not_read_over_http2(_: &Engines) {
     assert_eq!(slow(pillion, "download"), 9.0);
 }
 
-fn with_tls(config: &str) -> (Stage, u16) {
-    let ((cert, key), port) = (certificate(), free_port());
-    let tls = format!(
-        "tls: {{ listen: '127.0.0.1:{port}', cert_file: '{}', key_file: '{}' }}\n",
-        cert.display(),
-        key.display()
-    );
-    let stage = stage(&format!("{tls}{config}"));
-    wait_for_port(port);
+fn with_tls(config: &str) -> (Stage, Listener) {
+    let tls = Listener::new();
+    let stage = stage(&format!("{}{config}", tls.config));
+    wait_for_port(tls.port);
     wait_until("those that only looked", || stage.pillion.metric("pillion_connections") == 0.0);
-    (stage, port)
+    (stage, tls)
 }
 
 fn connect(port: u16) -> TcpStream {
@@ -345,7 +339,8 @@ fn has_ended(mut stream: &TcpStream) -> bool {
 
 /// A handshake that does not come is counted, has the deadline of a head, and takes nobody's descriptors.
 fn tls_without_a_handshake(_: &Engines) {
-    let (Stage { pillion, .. }, port) = &with_tls("clients: { head_timeout: 2s }\nlimits: { connections: 20 }\n");
+    let (Stage { pillion, .. }, Listener { port, .. }) =
+        &with_tls("clients: { head_timeout: 2s }\nlimits: { connections: 20 }\n");
     let count = || pillion.metric("pillion_connections");
     let silent: Vec<TcpStream> = (0..10).map(|_| connect(*port)).collect();
     // The beginning of a ClientHello.
@@ -367,15 +362,10 @@ fn tls_without_a_handshake(_: &Engines) {
 }
 
 /// Shakes hands, and then writes these bytes for ever, one every 50 ms, or nothing more.
-fn drips_over_tls(port: u16, protocol: &str, bytes: &'static [u8], goes_on: bool) -> std::io::Result<()> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("versions").dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let mut tls =
-        rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().expect("a name")).expect("TLS");
-    let mut stream = connect(port);
+fn drips_over_tls(listener: &Listener, protocol: &str, bytes: &'static [u8], goes_on: bool) -> std::io::Result<()> {
+    let config = client_config(&listener.certificate, protocol);
+    let mut tls = rustls::ClientConnection::new(config, "localhost".try_into().expect("a name")).expect("TLS");
+    let mut stream = connect(listener.port);
     while tls.is_handshaking() {
         tls.complete_io(&mut stream)?;
     }
@@ -394,47 +384,8 @@ fn drips_over_tls(port: u16, protocol: &str, bytes: &'static [u8], goes_on: bool
     reading.join().expect("a reader").map(drop)
 }
 
-/// Whoever it is.
-#[derive(Debug)]
-struct Anybody;
-
-impl rustls::client::danger::ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 fn heads_over_tls(_: &Engines) {
-    let (Stage { pillion, .. }, port) = &with_tls("clients: { head_timeout: 2s, keepalive_timeout: 2s }\n");
+    let (Stage { pillion, .. }, tls) = &with_tls("clients: { head_timeout: 2s, keepalive_timeout: 2s }\n");
     std::thread::scope(|scope| {
         for (protocol, bytes, goes_on) in [
             ("http/1.1", b"".as_slice(), false),
@@ -446,7 +397,7 @@ fn heads_over_tls(_: &Engines) {
             ("h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x08\x01\x04", false),
         ] {
             scope.spawn(move || {
-                let ended = drips_over_tls(*port, protocol, bytes, goes_on);
+                let ended = drips_over_tls(tls, protocol, bytes, goes_on);
                 let is_timeout = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
                 assert!(!ended.as_ref().is_err_and(is_timeout), "{protocol} {bytes:?}: {ended:?}");
             });

@@ -8,6 +8,7 @@ pub mod pillion;
 pub mod privileges;
 pub mod scripted;
 pub mod socket;
+pub mod tls;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
