@@ -5,8 +5,8 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, Value as Literal};
 
 use crate::graphql::plan::{Plan, PlannedCall};
-use crate::memory::value_bytes;
-use crate::model::json::{Measure, RawObject, measure};
+use crate::memory::tree_bytes;
+use crate::model::json::RawObject;
 
 /// A variable that our part uses.
 struct Known<'v> {
@@ -36,7 +36,8 @@ pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
     let known: Vec<Known<'_>> = plan.own_variables.iter().filter_map(|name| known(name, given)).collect();
     // Those of the upstream's part are read one after the other, to be checked.
     let is_own = |name: &str| plan.own_variables.iter().any(|own| own == name);
-    let others = given.0.iter().filter(|(name, _)| !is_own(name)).map(|(_, raw)| tree_bytes(raw.get())).max();
+    let others =
+        given.0.iter().filter(|(name, _)| !is_own(name)).map(|(_, raw)| tree_bytes(raw.get().as_bytes())).max();
     // Our own are read into values and coerced to others, which are gone once the inputs have been made.
     let own = known.iter().map(|variable| variable.values.saturating_mul(2)).fold(0, usize::saturating_add);
     let passing = own.saturating_add(others.unwrap_or_default());
@@ -81,13 +82,7 @@ pub fn arguments(call: &PlannedCall) -> &[Node<Argument>] {
 
 fn known<'v>(name: &'v str, given: &RawObject<'_>) -> Option<Known<'v>> {
     let raw = given.get(name)?.get();
-    Some(Known { name, values: tree_bytes(raw), text: raw.len() })
-}
-
-/// Its nesting has been limited with that of the whole request.
-fn tree_bytes(json: &str) -> usize {
-    let plain = Measure { bytes: json.len(), ..Measure::default() };
-    value_bytes(measure(json.as_bytes(), usize::MAX).unwrap_or(plain))
+    Some(Known { name, values: tree_bytes(raw.as_bytes()), text: raw.len() })
 }
 
 /// Adds what a literal takes, with its variables in their places: as often as they stand there. The parser's limit bounds the

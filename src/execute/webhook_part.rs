@@ -19,9 +19,9 @@ use crate::action::relationship::{FoundRows, RowSource, Wanted};
 use crate::action::shape::{Rules, ShapeError, Shaped, shape};
 use crate::action::transform;
 use crate::graphql::selection::Selected;
-use crate::memory::value_bytes;
+use crate::memory::tree_bytes;
 use crate::model::action::{ADMIN_ROLE, Action, ConfiguredHeader, WrittenValue};
-use crate::model::json::{measure, parse_strict};
+use crate::model::json::parse_strict;
 use crate::model::response::PathSegment;
 use crate::model::types::TypeRef;
 use crate::protocol::trace::TraceContext;
@@ -223,8 +223,7 @@ pub fn read(
 ) -> Result<HandlerAnswer, AnswerError> {
     let status = answer.status.as_u16();
     if answer.body.len() > UNMEASURED_BYTES_MAX {
-        let measure = measure(&answer.body, usize::MAX).unwrap_or_default();
-        running.envelope.charge(value_bytes(measure)).map_err(|_| CallFault::NoRoom)?;
+        running.envelope.charge(tree_bytes(&answer.body)).map_err(|_| CallFault::NoRoom)?;
     }
     let rules = read_rules(running.snapshot, allowed.action());
     let Some(transform) = &allowed.action().response_transform else {

@@ -1,6 +1,6 @@
 //! What JSON takes once it is a tree of values.
 
-use crate::model::json::Measure;
+use crate::model::json::{Measure, measure};
 
 /// Bytes of a list or an object itself. Measured with objects of one key, which are the dearest: what a request with half a
 /// million of them takes is three trees, and 330 bytes of each for an object, its key and its place in a list.
@@ -9,10 +9,11 @@ const CONTAINER_BYTES: usize = 256;
 /// Bytes of an element of a list, or of a key with its value. Measured likewise with three million numbers: 55.
 const ELEMENT_BYTES: usize = 64;
 
-/// An estimate of the bytes that JSON of this measure takes as a tree of values; its text comes on top.
+/// An estimate of the bytes that a JSON text takes as a tree of values; the text comes on top.
 #[must_use]
-pub fn value_bytes(measure: Measure) -> usize {
-    let Measure { bytes, containers, elements } = measure;
+pub fn tree_bytes(json: &[u8]) -> usize {
+    // However deep it is: its reader has limits of its own.
+    let Measure { bytes, containers, elements } = measure(json, usize::MAX).unwrap_or_default();
     // Strings are copied, numbers keep their digits.
     containers
         .saturating_mul(CONTAINER_BYTES)

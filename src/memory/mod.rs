@@ -11,4 +11,4 @@ mod budget;
 mod cost;
 
 pub use budget::{Bounds, Budget, NoRoom, Owner, Share};
-pub use cost::value_bytes;
+pub use cost::tree_bytes;

@@ -12,11 +12,10 @@ use super::screen::{pass, turn_away};
 use super::visit::{Visit, send_json};
 use crate::client::decode::{Encoding, too_large};
 use crate::execute::Answer;
-use crate::memory::{Share, value_bytes};
+use crate::memory::{Share, tree_bytes};
 use crate::metadata::command::concerns_actions;
 use crate::metadata::error::ApiError;
 use crate::metadata::{self, Api, PATHS};
-use crate::model::json::measure;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
@@ -83,7 +82,7 @@ pub async fn screen(
         return pass(gate, exchange, ctx, wire.clone(), share).await;
     }
     // It is read into a tree of values.
-    if let Err(no_room) = share.grow(value_bytes(measure(text.as_bytes(), usize::MAX).unwrap_or_default())) {
+    if let Err(no_room) = share.grow(tree_bytes(text.as_bytes())) {
         return turn_away(gate, exchange, ctx, no_room.into()).await;
     }
     let answer = match admin {
