@@ -108,9 +108,7 @@ impl Overload {
             _ => None,
         }
     }
-}
 
-impl Overload {
     /// How many connections clients may have: as many as are configured, but half of the descriptors at most.
     #[must_use]
     pub fn connections_max(&self, limits: &Limits) -> usize {

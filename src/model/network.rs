@@ -39,13 +39,6 @@ impl ClientNetworks {
         Self { all: PREFIX_LENGTHS.map(|length| Network::new(v6, length)), count: PREFIX_LENGTHS.len() }
     }
 
-    /// The narrowest one.
-    #[must_use]
-    pub fn narrowest(&self) -> Network {
-        let [narrowest, ..] = self.all;
-        narrowest
-    }
-
     /// All of them, each with what belongs to networks of its size.
     pub fn with<T: Copy>(self, each: [T; 3]) -> impl Iterator<Item = (Network, T)> {
         self.all.into_iter().zip(each).take(self.count)
@@ -144,7 +137,7 @@ mod tests {
             networks("2001:db8:1:23ff:4:5:6:7"),
             ["2001:db8:1:23ff::/64", "2001:db8:1:2300::/56", "2001:db8:1::/48"]
         );
-        let narrowest = |address: &str| ClientNetworks::of(address.parse().expect("an address")).narrowest();
+        let narrowest = |address: &str| networks(address).swap_remove(0);
         assert_eq!(narrowest("2001:db8::1"), narrowest("2001:db8::ffff:1"));
         assert_ne!(narrowest("2001:db8::1"), narrowest("2001:db8:0:1::1"));
     }

@@ -15,7 +15,7 @@ use crate::execute::overload::Scarce;
 use crate::guards::per_client::Permit;
 use crate::memory::Share;
 use crate::model::response::RequestError;
-use crate::telemetry::metrics::{Held, Metrics};
+use crate::telemetry::metrics::{Held, Metrics, is_above};
 
 /// What a request is counted as, until it is dropped.
 pub struct Admission {
@@ -141,8 +141,4 @@ fn is_room_among_requests(world: &World) -> Result<(), Scarce> {
         true => Err(Scarce::Requests),
         false => Ok(()),
     }
-}
-
-fn is_above(count: i64, max: usize) -> bool {
-    usize::try_from(count).is_ok_and(|count| count > max)
 }

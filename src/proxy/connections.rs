@@ -16,7 +16,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::direct::{Direct, Heard};
+use super::direct::{Direct, Heard, peer_of};
 use super::exchange::{Exchange, Patience, TooSlow};
 use super::guard;
 use super::head_bound::HeadBound;
@@ -176,8 +176,7 @@ impl Connections {
     fn share(&self, stream: &Stream) -> Share {
         let world = &self.gate.world;
         let configured = world.configured();
-        let peer = stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied());
-        let peer = peer.filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
+        let peer = peer_of(stream).filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
         world.memory.empty(peer.map(Owner::peer).unwrap_or_default())
     }
 
@@ -276,7 +275,7 @@ impl ServerApp for Connections {
     /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let world = &self.gate.world;
-        let peer = stream.get_socket_digest().and_then(|digest| Some(digest.peer_addr()?.as_inet()?.ip()));
+        let peer = peer_of(&stream).map(|peer| peer.ip());
         let open = OpenConnection::admit(world, &self.clients, peer)?;
         let patience = Patience::of(&world.configured().settings);
         tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, patience));

@@ -72,6 +72,12 @@ pub enum Heard {
 /// Bytes of a body that are asked for at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Whom a connection is from; not told of one that is no TCP.
+#[must_use]
+pub fn peer_of(stream: &Stream) -> Option<SocketAddr> {
+    stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied())
+}
+
 /// Longer heads are left to pingora.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -82,11 +88,9 @@ impl Direct {
     /// Nothing has been read yet, and `share` is empty.
     #[must_use]
     pub fn new(stream: Stream, share: Share) -> Self {
-        let digest = stream.get_socket_digest();
-        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet().copied());
         Self {
+            peer: peer_of(&stream),
             stream,
-            peer,
             share,
             buffer: BytesMut::new(),
             head: Request::new(()).into_parts().0,

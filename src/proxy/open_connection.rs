@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::places::{self, Places};
 use crate::execute::World;
 use crate::guards::per_client::{PerClient, Permit};
-use crate::telemetry::metrics::Held;
+use crate::telemetry::metrics::{Held, is_above, is_nearly_full};
 
 /// A connection that has been let in; given back when it is dropped.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl OpenConnection {
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
         let (open, places) = (Held::new(&metrics.connections), Places::first(world)?);
-        if count(world) > world.overload.connections_max(limits) {
+        if is_above(metrics.connections.get(), world.overload.connections_max(limits)) {
             shed("connections");
             return None;
         }
@@ -50,9 +50,5 @@ impl OpenConnection {
 #[must_use]
 pub fn are_scarce(world: &World) -> bool {
     let max = world.overload.connections_max(&world.configured().settings.limits);
-    count(world) > max - max / 10 || places::are_scarce(world)
-}
-
-fn count(world: &World) -> usize {
-    usize::try_from(world.metrics.connections.get()).unwrap_or_default()
+    is_nearly_full(world.metrics.connections.get(), max) || places::are_scarce(world)
 }

@@ -6,6 +6,7 @@ use pingora::protocols::Stream;
 use prometheus::IntGauge;
 
 use crate::execute::World;
+use crate::telemetry::metrics::{is_above, is_nearly_full};
 
 /// Places of connections, given back when they are dropped.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Places {
         let metrics = &world.metrics;
         metrics.connection_places.add(count);
         let places = Self { gauge: metrics.connection_places.clone(), count };
-        if count > 0 && taken(world) > world.configured().settings.limits.connections_max {
+        if count > 0 && is_above(metrics.connection_places.get(), world.configured().settings.limits.connections_max) {
             metrics.shed.with_label_values(&["connections"]).inc();
             return None;
         }
@@ -56,13 +57,8 @@ impl Drop for Places {
     }
 }
 
-fn taken(world: &World) -> usize {
-    usize::try_from(world.metrics.connection_places.get()).unwrap_or_default()
-}
-
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
 pub fn are_scarce(world: &World) -> bool {
-    let max = world.configured().settings.limits.connections_max;
-    taken(world) > max - max / 10
+    is_nearly_full(world.metrics.connection_places.get(), world.configured().settings.limits.connections_max)
 }

@@ -146,6 +146,18 @@ impl Phases {
     }
 }
 
+/// Is what a gauge shows more than there may be?
+#[must_use]
+pub fn is_above(count: i64, max: usize) -> bool {
+    usize::try_from(count).is_ok_and(|count| count > max)
+}
+
+/// Is it more than nine tenths of that?
+#[must_use]
+pub fn is_nearly_full(count: i64, max: usize) -> bool {
+    is_above(count, max - max / 10)
+}
+
 /// One more in a gauge, until it is dropped, whatever the reason.
 #[derive(Debug)]
 pub struct Held(IntGauge);
