@@ -22,7 +22,7 @@ LABEL org.opencontainers.image.title="Pillion" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image /
 USER 65532:65532
-# Calls of asynchronous actions are stored here, unless PILLION_ASYNC_STORE names a PostgreSQL.
+# Calls of asynchronous actions are stored here, unless PILLION_JOBS_STORE names a PostgreSQL.
 WORKDIR /var/lib/pillion
 # Health checks and Prometheus come from outside of the container; do not publish this port.
 ENV PILLION_ADMIN_LISTEN=0.0.0.0:8001

@@ -253,7 +253,7 @@ fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Proc
 
 /// A handler that takes 100 ms and 100 places for requests: a thousand requests a second can be served.
 fn overload(folder: &Path, server: &Server) -> Fallible<String> {
-    let pillion = Pillion::start(folder, server, free_ports()?, "limits: { concurrent_requests: 100 }\n")?;
+    let pillion = Pillion::start(folder, server, free_ports()?, "limits: { max_concurrent_requests: 100 }\n")?;
     let time = Duration::from_secs(10);
     let alone = Load::start(pillion.port, LATE, 100, None, time)?.finish();
     let peak = alone.good.len() as f64 / time.as_secs_f64();

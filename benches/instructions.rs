@@ -213,9 +213,9 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 
 fn shaped(known: &Known) -> Shaped {
     let Known { schema, plan, selected, handler_answer, .. } = known;
-    let rules = answer::ReadRules { is_envelope: false, errors_max: 20 };
+    let rules = answer::ReadRules { is_envelope: false, max_errors: 20 };
     let value = answer::read(rules, 200, handler_answer).expect("an answer").value;
-    let rules = Rules { types: &schema.types, dialect: Dialect::Standard, list_elements_max: 1000 };
+    let rules = Rules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
     shape(&rules, output, &value, selected, &mut Wanted::default())
 }

@@ -226,7 +226,7 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         introspection: {introspection}\nlimits: {{connections: 16384, body_bytes: 4MiB}}\n"
+         introspection: {introspection}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n"
     );
     fs::write(folder.join("pillion.yaml"), yaml)?;
     Ok(folder)

@@ -125,14 +125,14 @@ impl Pillion {
         let config = folder.join("pillion.yaml");
         fs::write(
             &config,
-            "dialect: standard\nintrospection: engine\nasync: { concurrency: 32, concurrency_per_action: 32 }\n",
+            "dialect: standard\nintrospection: engine\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
         )?;
         let (port, admin) = (free_port()?, free_port()?);
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));
         command.arg("--metadata").arg(folder).arg("--config").arg(config).arg("--log-level=warn");
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
-        command.env("PILLION_ASYNC_STORE", store).stdout(Stdio::null());
+        command.env("PILLION_JOBS_STORE", store).stdout(Stdio::null());
         let process = Process(command.spawn()?);
         wait_for(port)?;
         std::thread::sleep(Duration::from_secs(1));
@@ -210,7 +210,7 @@ fn accept(pillion: &Pillion, folder: &Path) -> Fallible<f64> {
              response = function(status, headers, body) if not body:find('\"act\":\"', 1, true) then print(body) end end\n"
         ),
     )?;
-    let before = pillion.metric("pillion_jobs_accepted_total")?;
+    let before = pillion.metric("pillion_jobs_enqueued_total")?;
     let started = Instant::now();
     let output = Command::new("wrk")
         .args(["--threads", "1", "--connections", &CLIENTS.to_string(), "--duration", &format!("{SECONDS}s")])
@@ -223,7 +223,7 @@ fn accept(pillion: &Pillion, folder: &Path) -> Fallible<f64> {
     if let Some(bad) = said.lines().find(|line| line.contains("error") || line.contains("Non-2xx")) {
         return Err(format!("not all were accepted: {bad}").into());
     }
-    Ok((pillion.metric("pillion_jobs_accepted_total")? - before) / seconds)
+    Ok((pillion.metric("pillion_jobs_enqueued_total")? - before) / seconds)
 }
 
 /// Until nothing waits any more.
@@ -232,7 +232,7 @@ fn run_the_rest(pillion: &Pillion) -> Fallible<f64> {
     let (begun, before) = (Instant::now(), ended()?);
     loop {
         std::thread::sleep(Duration::from_millis(500));
-        let (now, accepted) = (ended()?, pillion.metric("pillion_jobs_accepted_total")?);
+        let (now, accepted) = (ended()?, pillion.metric("pillion_jobs_enqueued_total")?);
         if now >= accepted {
             return Ok((now - before) / begun.elapsed().as_secs_f64());
         }

@@ -80,7 +80,7 @@ pub struct ReadRules {
     /// Is the body of 2xx `{"data": …, "errors": […]}`?
     pub is_envelope: bool,
     /// Errors of one list that are kept.
-    pub errors_max: usize,
+    pub max_errors: usize,
 }
 
 impl From<Refused> for AnswerError {
@@ -185,20 +185,20 @@ pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerAnswer,
 /// [`AnswerError`].
 pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerAnswer, AnswerError> {
     match status {
-        200..=299 if rules.is_envelope => open_envelope(value, rules.errors_max),
+        200..=299 if rules.is_envelope => open_envelope(value, rules.max_errors),
         200..=299 => Ok(HandlerAnswer { value, errors: Vec::new() }),
-        400..=499 => Err(read_refusal(status, value, rules.errors_max)),
+        400..=499 => Err(read_refusal(status, value, rules.max_errors)),
         _ => Err(AnswerError::Status { status }),
     }
 }
 
 /// [A response](https://spec.graphql.org/September2025/#sec-Response-Format) of a GraphQL server.
-fn open_envelope(value: Value, errors_max: usize) -> Result<HandlerAnswer, AnswerError> {
+fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerAnswer, AnswerError> {
     let Value::Object(mut envelope) = value else { return Err(AnswerError::NoEnvelope) };
     let errors = match envelope.remove("errors") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) if list.is_empty() => Vec::new(),
-        Some(Value::Array(list)) => error_list::read(list, errors_max)?,
+        Some(Value::Array(list)) => error_list::read(list, max_errors)?,
         Some(_) => return Err(AnswerError::MalformedErrors { reason: "errors is not a list".into() }),
     };
     match envelope.remove("data") {
@@ -209,8 +209,8 @@ fn open_envelope(value: Value, errors_max: usize) -> Result<HandlerAnswer, Answe
 }
 
 /// A message, or else a list of errors.
-fn read_refusal(status: u16, value: Value, errors_max: usize) -> AnswerError {
-    let listed = |list: Vec<Value>| match error_list::read(list, errors_max) {
+fn read_refusal(status: u16, value: Value, max_errors: usize) -> AnswerError {
+    let listed = |list: Vec<Value>| match error_list::read(list, max_errors) {
         Ok(errors) => AnswerError::RejectedWithList(errors),
         Err(malformed) => malformed,
     };

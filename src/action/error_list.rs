@@ -32,12 +32,12 @@ pub fn is_meant(list: &[Value]) -> bool {
 ///
 /// # Errors
 /// [`AnswerError::MalformedErrors`], also for an empty list: it refuses without saying why.
-pub fn read(list: Vec<Value>, errors_max: usize) -> Result<Vec<HandlerError>, AnswerError> {
+pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, AnswerError> {
     let count = list.len();
     if count == 0 {
         return Err(malformed("the list is empty"));
     }
-    let entries = list.into_iter().take(errors_max).enumerate();
+    let entries = list.into_iter().take(max_errors).enumerate();
     let mut errors = entries.map(|(index, entry)| entry_of(index, entry)).collect::<Result<Vec<_>, _>>()?;
     if count > errors.len() {
         let message = format!("… and {} more errors", count - errors.len());

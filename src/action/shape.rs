@@ -53,15 +53,15 @@ pub struct Rules<'r> {
     /// How mistakes are told.
     pub dialect: Dialect,
     /// Elements of one list.
-    pub list_elements_max: usize,
+    pub max_list_length: usize,
 }
 
 /// Shapes `value` as `ty`; what is related to its objects comes from `rows`.
 #[must_use]
 pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected, rows: &mut dyn RowSource) -> Shaped {
-    let Rules { types, dialect, list_elements_max } = *rules;
+    let Rules { types, dialect, max_list_length } = *rules;
     let mut shaper =
-        Shaper { types, dialect, list_elements_max, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
+        Shaper { types, dialect, max_list_length, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
     let null_escapes = match shaper.complete(ty, Some(value), selected, Place::Answer) {
         Ok(()) => false,
         Err(Failed) => {
@@ -90,7 +90,7 @@ enum Place<'a> {
 struct Shaper<'a> {
     types: &'a Types,
     dialect: Dialect,
-    list_elements_max: usize,
+    max_list_length: usize,
     rows: &'a mut dyn RowSource,
     /// JSON.
     json: Vec<u8>,
@@ -175,8 +175,8 @@ impl<'a> Shaper<'a> {
     }
 
     fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a Selected) -> Result<(), Failed> {
-        if items.len() > self.list_elements_max {
-            let message = format!("a list of the webhook response has more than {} elements", self.list_elements_max);
+        if items.len() > self.max_list_length {
+            let message = format!("a list of the webhook response has more than {} elements", self.max_list_length);
             return self.refuse(message);
         }
         self.json.push(b'[');

@@ -138,7 +138,7 @@ fn details(world: &World) -> String {
         Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
     };
     format!(
-        "upstream: {engine}\nactions: {actions}\nmetadata: {metadata}\nasync.store: {jobs}\nconfiguration: {configuration}\n{schema}"
+        "upstream: {engine}\nactions: {actions}\nmetadata: {metadata}\njobs.store: {jobs}\nconfiguration: {configuration}\n{schema}"
     )
 }
 

@@ -74,7 +74,7 @@ impl Hook {
         let told = told_headers(&self.rules, headers);
         let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &told));
         if let Some(session) = key.and_then(|key| self.kept_session(&key)) {
-            self.count("kept");
+            self.count("cached");
             return Ok(Authenticated { session, set_cookies: Vec::new(), expires: None });
         }
         let sends_request = self.rules.sends_request && self.rules.mode == HookMode::Post && key.is_none();

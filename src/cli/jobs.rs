@@ -57,7 +57,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     if let JobStore::Sqlite(path) = &settings.store
         && !Path::new(path).exists()
     {
-        let remedy = "name it: --config FILE, or PILLION_ASYNC_STORE";
+        let remedy = "name it: --config FILE, or PILLION_JOBS_STORE";
         return Err(Diagnostic::error(None, format!("there is no job store at {path}"), remedy).to_string());
     }
     let deadline = settings.deadline;

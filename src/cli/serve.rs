@@ -59,9 +59,9 @@ pub fn serve(
              HASURA_GRAPHQL_ADMIN_SECRET, or say that this is meant with auth.open: true (PILLION_AUTH_OPEN)"
         );
     }
-    if loaded.settings.auth.unauthorized_variables {
+    if loaded.settings.auth.unauthorized_session_variables {
         tracing::warn!(
-            "auth.unauthorized_variables is on: a client without a credential can claim to be anybody but a role"
+            "auth.unauthorized_session_variables is on: a client without a credential can claim to be anybody but a role"
         );
     }
     let failed = |reason: String| format!("error: {reason}");
@@ -78,7 +78,7 @@ pub fn serve(
         tracing::info!(
             file,
             "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
-             sees them; for several replicas set async.store to a PostgreSQL"
+             sees them; for several replicas set jobs.store to a PostgreSQL"
         );
     }
     count_panics(&world);

@@ -13,7 +13,7 @@ use crate::protocol::hop_by_hop::is_hop_by_hop;
 pub struct ActionSettings {
     /// Where they are written.
     pub place: Option<Place>,
-    /// Overrides `limits.calls_per_action`: 1 for something like a one-time password.
+    /// Overrides `limits.max_calls_per_action`: 1 for something like a one-time password.
     pub calls_per_document_max: Option<usize>,
     /// A call whose fate is unknown may be sent again.
     pub idempotent: bool,
@@ -23,9 +23,9 @@ pub struct ActionSettings {
     pub session_headers: bool,
     /// Is it told the admin secret, so that it can ask as an admin?
     pub admin_secret: bool,
-    /// Overrides `async.attempts`.
+    /// Overrides `jobs.max_attempts`.
     pub attempts: Option<usize>,
-    /// Overrides `async.concurrency_per_action`.
+    /// Overrides `jobs.max_concurrency_per_action`.
     pub concurrency: Option<usize>,
     /// Is it called by GET, with the arguments as query parameters?
     pub is_get: bool,
@@ -71,7 +71,8 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
         let count = fields.count(key, mistakes).and_then(|count| usize::try_from(count).ok());
         count.map(|count| count.max(1))
     };
-    let (calls, attempts, concurrency) = (count("calls_per_document"), count("attempts"), count("concurrency"));
+    let (calls, attempts, concurrency) =
+        (count("max_calls_per_document"), count("max_attempts"), count("max_concurrency"));
     let mut flag = |key: &str| fields.bool(key, mistakes).unwrap_or(false);
     let (idempotent, session_headers, admin_secret) =
         (flag("idempotent"), flag("session_headers"), flag("admin_secret"));

@@ -51,13 +51,16 @@ impl ClientAddresses {
 
 /// Reads them.
 pub fn read(values: &Values, mistakes: &mut Vec<Diagnostic>) -> ClientAddresses {
-    let key = "clients.trusted_proxies";
+    let key = "downstream.trusted_proxies";
     let proxies = NamedNetworks::parse(&values.texts(key)).unwrap_or_else(|text| {
         let message = format!("{text:?} is not an address or a network");
         values.refuse(key, &message, "write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32", mistakes);
         NamedNetworks::default()
     });
-    ClientAddresses { header: values.header_names("clients.address_header", "correct it", mistakes).pop(), proxies }
+    ClientAddresses {
+        header: values.header_names("downstream.client_address_header", "correct it", mistakes).pop(),
+        proxies,
+    }
 }
 
 #[cfg(test)]

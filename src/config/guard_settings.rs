@@ -14,12 +14,12 @@ use crate::model::source::{Diagnostic, Place};
 /// What one action has otherwise than all others.
 #[derive(Clone, Debug, Default)]
 pub struct GuardOverrides {
-    calls_max: Option<usize>,
-    waiting_max: Option<usize>,
+    max_concurrent_calls: Option<usize>,
+    max_queued_calls: Option<usize>,
     breaker: Option<bool>,
-    retries_max: Option<usize>,
+    max_retries: Option<usize>,
     rate_limits: Option<Vec<RateLimit>>,
-    refuses_uncounted: Option<bool>,
+    denies_when_store_unavailable: Option<bool>,
     signing_secrets: Vec<(String, Place)>,
     /// How its answers are kept, and where that is said.
     pub cache: Option<(CacheRules, Place)>,
@@ -31,7 +31,7 @@ pub struct GuardDefaults {
     /// Its rules.
     pub rules: GuardRules,
     /// How long a handler that fails is left alone, where an action has that.
-    pub breaker_pause: Duration,
+    pub circuit_breaker_reset_timeout: Duration,
 }
 
 const LIMIT_REMEDY: &str = "write 5 per 60s, 5 per 60s by address or 5 per 60s by x-hasura-user-id";
@@ -58,19 +58,21 @@ pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDe
         values.refuse("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, mistakes);
         Vec::new()
     });
-    let breaker_pause = values.duration("handlers.breaker_pause", mistakes);
+    let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", mistakes);
     let rules = GuardRules {
-        calls_max: values.count("handlers.calls_at_once", mistakes),
-        waiting_max: values.number("handlers.calls_waiting", mistakes),
-        wait_max: values.duration("handlers.wait_timeout", mistakes),
-        breaker_pause: values.bool("handlers.breaker", mistakes).then_some(breaker_pause),
-        retries_max: values.number("handlers.retries", mistakes),
+        max_concurrent_calls: values.count("handlers.max_concurrent_calls", mistakes),
+        max_queued_calls: values.number("handlers.max_queued_calls", mistakes),
+        queue_timeout: values.duration("handlers.queue_timeout", mistakes),
+        circuit_breaker_reset_timeout: values
+            .bool("handlers.circuit_breaker.enabled", mistakes)
+            .then_some(circuit_breaker_reset_timeout),
+        max_retries: values.number("handlers.max_retries", mistakes),
         rate_limits,
-        refuses_uncounted: values.text("handlers.rate_limit_when_uncounted").as_deref() == Some("refuse"),
+        denies_when_store_unavailable: values.text("handlers.rate_limit_failure_mode").as_deref() == Some("deny"),
         signing_keys,
         cache: None,
     };
-    GuardDefaults { rules, breaker_pause }
+    GuardDefaults { rules, circuit_breaker_reset_timeout }
 }
 
 /// One or several, separated by spaces. The text itself is not repeated anywhere.
@@ -86,8 +88,9 @@ fn signing_key(text: &str) -> Option<SigningKey> {
 /// Reads the keys of one action that are about guards.
 pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> GuardOverrides {
     let mut number = |key: &str| fields.count(key, mistakes).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-    let (calls_max, waiting_max) = (number("calls_at_once").map(|count| count.max(1)), number("calls_waiting"));
-    let retries_max = number("retries");
+    let (max_concurrent_calls, max_queued_calls) =
+        (number("max_concurrent_calls").map(|count| count.max(1)), number("max_queued_calls"));
+    let max_retries = number("max_retries");
     let rate_limits = fields.get("rate_limit").map(|_| {
         let mut limits = Vec::new();
         for node in fields.list("rate_limit", mistakes) {
@@ -99,31 +102,31 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Gu
         }
         limits
     });
-    let when = fields.get("rate_limit_when_uncounted").and_then(|node| {
+    let when = fields.get("rate_limit_failure_mode").and_then(|node| {
         let text = node.scalar_text().unwrap_or_default();
         match text.as_str() {
             "allow" => Some(false),
-            "refuse" => Some(true),
+            "deny" => Some(true),
             _ => {
-                node.refuse(format!("\"{text}\" is neither allow nor refuse"), "write one of them", mistakes);
+                node.refuse(format!("\"{text}\" is neither allow nor deny"), "write one of them", mistakes);
                 None
             }
         }
     });
     let names = fields.list("signing_secrets_from_env", mistakes).iter();
     GuardOverrides {
-        calls_max,
-        waiting_max,
-        breaker: fields.bool("breaker", mistakes),
+        max_concurrent_calls,
+        max_queued_calls,
+        breaker: fields.bool("circuit_breaker", mistakes),
         cache: read_cache(fields, mistakes),
-        retries_max,
+        max_retries,
         rate_limits,
-        refuses_uncounted: when,
+        denies_when_store_unavailable: when,
         signing_secrets: names.map(|node| (node.scalar_text().unwrap_or_default(), node.place.clone())).collect(),
     }
 }
 
-/// `{ttl: 60s, stale: 30s, by: [x-hasura-org-id]}`
+/// `{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}`
 fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, Place)> {
     let node = fields.get("cache")?;
     let own = Fields::of(node, "a cache", mistakes)?;
@@ -135,13 +138,13 @@ fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(Ca
         }
         time
     };
-    let (fresh, stale) = (time("ttl"), time("stale"));
-    let by = own.get("by").map(|_| {
-        let names = own.list("by", mistakes).iter().filter_map(super::yaml::Node::scalar_text);
+    let (fresh, stale) = (time("ttl"), time("stale_while_revalidate"));
+    let by = own.get("vary_by").map(|_| {
+        let names = own.list("vary_by", mistakes).iter().filter_map(super::yaml::Node::scalar_text);
         names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
     });
     for name in by.iter().flatten().filter(|name| !name.starts_with("x-hasura-")) {
-        node.refuse(format!("by: \"{name}\" is no session variable"), "write x-hasura- and its name", mistakes);
+        node.refuse(format!("vary_by: \"{name}\" is no session variable"), "write x-hasura- and its name", mistakes);
     }
     own.finish(mistakes);
     let Some(fresh) = fresh else {
@@ -160,12 +163,13 @@ pub fn rules_of(
 ) -> GuardRules {
     let mut rules = defaults.rules.clone();
     let Some(own) = own else { return rules };
-    rules.calls_max = own.calls_max.unwrap_or(rules.calls_max);
-    rules.waiting_max = own.waiting_max.unwrap_or(rules.waiting_max);
-    rules.retries_max = own.retries_max.unwrap_or(rules.retries_max);
-    rules.refuses_uncounted = own.refuses_uncounted.unwrap_or(rules.refuses_uncounted);
+    rules.max_concurrent_calls = own.max_concurrent_calls.unwrap_or(rules.max_concurrent_calls);
+    rules.max_queued_calls = own.max_queued_calls.unwrap_or(rules.max_queued_calls);
+    rules.max_retries = own.max_retries.unwrap_or(rules.max_retries);
+    rules.denies_when_store_unavailable =
+        own.denies_when_store_unavailable.unwrap_or(rules.denies_when_store_unavailable);
     if let Some(is_on) = own.breaker {
-        rules.breaker_pause = is_on.then_some(defaults.breaker_pause);
+        rules.circuit_breaker_reset_timeout = is_on.then_some(defaults.circuit_breaker_reset_timeout);
     }
     if let Some(limits) = &own.rate_limits {
         rules.rate_limits.clone_from(limits);

@@ -74,9 +74,9 @@ pub fn jobs_of(
     let mut mistakes = Vec::new();
     let mut file = read_config_file(config_file, &mut mistakes);
     if let Some(Node { data: Data::Map(groups), .. }) = &mut file {
-        groups.retain(|(key, ..)| matches!(key.as_str(), "async" | "database"));
+        groups.retain(|(key, ..)| matches!(key.as_str(), "jobs" | "database"));
     }
-    let is_needed = |setting: &Setting| setting.key.starts_with("async.") || setting.key.starts_with("database.");
+    let is_needed = |setting: &Setting| setting.key.starts_with("jobs.") || setting.key.starts_with("database.");
     let variables = setting_variables(is_needed, &mut mistakes);
     let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &[], &mut mistakes);
     let jobs = read_jobs(&values, &mut mistakes);
@@ -104,7 +104,7 @@ fn read_values(
     let variables = setting_variables(|_| true, mistakes);
     let container = container_memory_bytes().map(|bytes| bytes.to_string());
     let mut assumed = assumed.to_vec();
-    assumed.extend(container.as_deref().map(|bytes| ("limits.memory_bytes", bytes)));
+    assumed.extend(container.as_deref().map(|bytes| ("limits.max_memory_bytes", bytes)));
     let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &assumed, mistakes);
     (file, values)
 }
@@ -249,7 +249,7 @@ pub fn surroundings<'s>(
         actions: &settings.actions,
         relationships: &settings.relationships,
         precedence: settings.precedence,
-        calls_per_action_max: settings.limits.calls_per_action_max,
+        max_calls_per_action: settings.limits.max_calls_per_action,
         jobs: (settings.jobs.attempts, settings.jobs.concurrency_per_action),
         prefixes: &settings.prefixes,
         guards: &settings.guards,

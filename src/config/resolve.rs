@@ -54,7 +54,7 @@ pub struct Surroundings<'s> {
     /// To which hosts calls may go.
     pub allowed_hosts: &'s AllowedHosts,
     /// How often a document may call one action.
-    pub calls_per_action_max: usize,
+    pub max_calls_per_action: usize,
     /// What keeps the actions' names apart from the engine's.
     pub prefixes: &'s Prefixes,
     /// May handlers have link-local addresses?
@@ -376,7 +376,7 @@ impl Resolver<'_, '_> {
             deprecated: signature.deprecated,
             calls_per_document_max: settings
                 .and_then(|settings| settings.calls_per_document_max)
-                .unwrap_or(self.surroundings.calls_per_action_max),
+                .unwrap_or(self.surroundings.max_calls_per_action),
             idempotent: settings.is_some_and(|settings| settings.idempotent),
             request_transform,
             forwarded_query_params: settings

@@ -50,7 +50,7 @@ pub struct Settings {
     pub dev_mode: bool,
     pub admin_internal_errors: bool,
     pub threads: Option<usize>,
-    pub watches_files: bool,
+    pub watch_files: bool,
     pub upgrade: bool,
     pub upgrade_socket: String,
     pub drain_delay: Duration,
@@ -70,17 +70,17 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     pub client_addresses: ClientAddresses,
     pub keepalive_timeout: Duration,
-    pub body_timeout: Duration,
+    pub stream_idle_timeout: Duration,
     pub min_request_timeout: Duration,
-    pub head_timeout: Duration,
+    pub request_header_timeout: Duration,
     pub upload_rate_min: MinRate,
     pub download_rate_min: MinRate,
-    pub socket_timeout: Duration,
+    pub websocket_idle_timeout: Duration,
     pub limits: Limits,
     pub traces: Option<Traces>,
     pub log_json: bool,
     pub log_level: String,
-    pub log_every: usize,
+    pub success_sample_every: usize,
     pub logs_handler_calls: bool,
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
@@ -144,12 +144,12 @@ pub struct Jobs {
     pub lease: Duration,
     pub attempts: usize,
     pub retry_on: Vec<String>,
-    pub retry_pause: Duration,
+    pub initial_backoff: Duration,
     pub deadline: Duration,
-    pub report_timeout: Duration,
+    pub completion_timeout: Duration,
     pub keep: Duration,
-    pub keep_calls: usize,
-    pub stored_bytes_max: usize,
+    pub retention_max_jobs: usize,
+    pub max_pending_bytes: usize,
 }
 
 /// Where calls of asynchronous actions are stored.
@@ -185,7 +185,7 @@ pub struct DatabaseSettings {
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct Introspection {
     pub merges: bool,
-    pub varies_by: Vec<HeaderName>,
+    pub vary_by_headers: Vec<HeaderName>,
 }
 
 /// Who may use the admin listener.
@@ -215,14 +215,14 @@ pub struct Upstream {
     pub port: u16,
     pub graphql_path: Option<String>,
     pub connect_timeout: Duration,
-    pub timeout: Duration,
-    pub idle_timeout: Duration,
+    pub request_timeout: Duration,
+    pub stream_idle_timeout: Duration,
     pub pool_idle_timeout: Duration,
     pub http2: bool,
     pub tls_ca_file: Option<String>,
-    pub query_root: Option<String>,
-    pub mutation_root: Option<String>,
-    pub probe_interval: Duration,
+    pub query_type: Option<String>,
+    pub mutation_type: Option<String>,
+    pub health_check_interval: Duration,
     pub websocket_init: WebSocketInit,
 }
 
@@ -271,7 +271,7 @@ pub struct Handlers {
     pub use_environment_proxy: bool,
     pub allow_link_local: bool,
     pub allow_private: bool,
-    pub cache_bytes_max: usize,
+    pub response_cache_size: usize,
     pub allowed_hosts: AllowedHosts,
     /// The files of a certificate chain and its key.
     pub identity: Option<(String, String)>,
@@ -315,9 +315,9 @@ impl Settings {
             dev_mode: values.bool("dev_mode", mistakes),
             admin_internal_errors: values.bool("admin_internal_errors", mistakes),
             threads: values.is_given("threads").then(|| values.count("threads", mistakes)),
-            watches_files: values.bool("watch_files", mistakes),
-            upgrade: values.bool("upgrade", mistakes),
-            upgrade_socket: values.text("upgrade_socket").unwrap_or_default(),
+            watch_files: values.bool("reload.watch_files", mistakes),
+            upgrade: values.bool("upgrade.enabled", mistakes),
+            upgrade_socket: values.text("upgrade.socket_path").unwrap_or_default(),
             drain_delay: values.duration("drain_delay", mistakes),
             shutdown_timeout: values.duration("shutdown_timeout", mistakes),
             graphql_paths: read_paths(values, upstream.as_ref(), mistakes),
@@ -337,9 +337,9 @@ impl Settings {
                 tls_ca_file: values.text("handlers.tls_ca_file"),
                 use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
                 allow_link_local: values.bool("handlers.allow_link_local", mistakes),
-                cache_bytes_max: limits.cache_bytes_fitted(
-                    values.bytes("handlers.cache_bytes", mistakes),
-                    values.is_given("handlers.cache_bytes"),
+                response_cache_size: limits.cache_bytes_fitted(
+                    values.bytes("handlers.response_cache_size", mistakes),
+                    values.is_given("handlers.response_cache_size"),
                 ),
                 allow_private: values.bool("handlers.allow_private", mistakes),
                 allowed_hosts: read_allowed_hosts(values, mistakes),
@@ -348,18 +348,18 @@ impl Settings {
             guards: guard_settings::read_defaults(values, mistakes),
             redis_url: values.text("redis.url").map(Secret::new),
             client_addresses: client_settings::read(values, mistakes),
-            keepalive_timeout: values.duration("clients.keepalive_timeout", mistakes),
-            head_timeout: values.duration("clients.head_timeout", mistakes),
-            body_timeout: values.duration("clients.body_timeout", mistakes),
-            min_request_timeout: values.duration("clients.min_request_timeout", mistakes),
-            upload_rate_min: read_min_rate(values, "clients.min_upload_rate", mistakes),
-            download_rate_min: read_min_rate(values, "clients.min_download_rate", mistakes),
-            socket_timeout: values.duration("clients.socket_timeout", mistakes),
+            keepalive_timeout: values.duration("downstream.keepalive_timeout", mistakes),
+            request_header_timeout: values.duration("downstream.request_header_timeout", mistakes),
+            stream_idle_timeout: values.duration("downstream.stream_idle_timeout", mistakes),
+            min_request_timeout: values.duration("downstream.min_request_timeout", mistakes),
+            upload_rate_min: read_min_rate(values, "downstream.min_upload_rate", mistakes),
+            download_rate_min: read_min_rate(values, "downstream.min_download_rate", mistakes),
+            websocket_idle_timeout: values.duration("downstream.websocket_idle_timeout", mistakes),
             limits,
             traces: read_traces(values, mistakes),
             log_json: values.text("log.format").as_deref() != Some("text"),
             logs_handler_calls: values.texts("log.types").iter().any(|name| name == "action-handler-log"),
-            log_every: values.count("log.every", mistakes),
+            success_sample_every: values.count("log.success_sample_every", mistakes),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
             relationships: relationship_settings::read(file, mistakes),
@@ -377,8 +377,8 @@ impl Settings {
     pub fn root_types(&self, dialect: Dialect) -> RootTypes {
         let usual = RootTypes::usual(dialect);
         RootTypes {
-            query: self.upstream.query_root.clone().unwrap_or(usual.query),
-            mutation: self.upstream.mutation_root.clone().unwrap_or(usual.mutation),
+            query: self.upstream.query_type.clone().unwrap_or(usual.query),
+            mutation: self.upstream.mutation_type.clone().unwrap_or(usual.mutation),
             ..usual
         }
     }
@@ -411,7 +411,7 @@ fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Metadat
 
 /// How asynchronous actions are stored and run, whatever else is wrong.
 pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
-    let text = values.text("async.store").unwrap_or_default();
+    let text = values.text("jobs.store").unwrap_or_default();
     let store = match text.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() => JobStore::Sqlite(path.to_owned()),
         Some(("postgres" | "postgresql", _)) => JobStore::Postgres(DatabaseSettings {
@@ -421,34 +421,34 @@ pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
         _ => {
             // The text itself is not repeated: it may hold a password.
             let remedy = "write sqlite:///path or postgres://user:password@host/database";
-            values.refuse("async.store", "this is not the address of a store", remedy, mistakes);
+            values.refuse("jobs.store", "this is not the address of a store", remedy, mistakes);
             JobStore::Sqlite(String::new())
         }
     };
-    let interval =
-        values.parsed("async.fetch_interval", "a number of milliseconds", mistakes, |text| text.parse().ok());
-    let texts = values.texts("async.retry_on");
+    let interval = values.parsed("jobs.poll_interval", "a number of milliseconds", mistakes, |text| text.parse().ok());
+    let texts = values.texts("jobs.retry_on");
     let retry_on: Vec<String> =
         texts.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).collect();
     let known = ["connection", "timeout", "5xx", "429"];
     if let Some(other) = retry_on.iter().find(|name| !known.contains(&name.as_str())) {
         let message = format!("\"{other}\" is not a failure that is known here");
-        values.refuse("async.retry_on", &message, &format!("choose of {}", known.join(", ")), mistakes);
+        values.refuse("jobs.retry_on", &message, &format!("choose of {}", known.join(", ")), mistakes);
     }
     Jobs {
         store,
-        concurrency: values.count("async.concurrency", mistakes),
-        concurrency_per_action: values.count("async.concurrency_per_action", mistakes),
+        concurrency: values.count("jobs.max_concurrency", mistakes),
+        concurrency_per_action: values.count("jobs.max_concurrency_per_action", mistakes),
         fetch_interval: interval.filter(|millis| *millis > 0).map(Duration::from_millis),
-        lease: values.duration("async.lease", mistakes),
-        attempts: values.count("async.attempts", mistakes),
+        lease: values.duration("jobs.lease_duration", mistakes),
+        attempts: values.count("jobs.max_attempts", mistakes),
         retry_on,
-        retry_pause: values.duration("async.retry_pause", mistakes),
-        deadline: values.duration("async.deadline", mistakes),
-        report_timeout: values.duration("async.report_timeout", mistakes),
-        keep: Duration::from_secs(24 * 60 * 60) * u32::try_from(values.count("async.keep_days", mistakes)).unwrap_or(7),
-        keep_calls: values.count("async.keep_calls", mistakes),
-        stored_bytes_max: values.bytes("async.stored_bytes", mistakes),
+        initial_backoff: values.duration("jobs.initial_backoff", mistakes),
+        deadline: values.duration("jobs.start_deadline", mistakes),
+        completion_timeout: values.duration("jobs.completion_timeout", mistakes),
+        keep: Duration::from_secs(24 * 60 * 60)
+            * u32::try_from(values.count("jobs.retention_days", mistakes)).unwrap_or(7),
+        retention_max_jobs: values.count("jobs.retention_max_jobs", mistakes),
+        max_pending_bytes: values.bytes("jobs.max_pending_bytes", mistakes),
     }
 }
 
@@ -466,8 +466,8 @@ fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {
 }
 
 fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
-    let varies_by = values.header_names("upstream.schema_varies_by", "correct it", mistakes);
-    Introspection { merges: values.text("introspection").as_deref() != Some("engine"), varies_by }
+    let vary_by_headers = values.header_names("introspection.vary_by_headers", "correct it", mistakes);
+    Introspection { merges: values.text("introspection.mode").as_deref() != Some("upstream"), vary_by_headers }
 }
 
 fn check_choices(values: &Values, mistakes: &mut Vec<Diagnostic>) {
@@ -499,14 +499,19 @@ fn read_compression(values: &Values, mistakes: &mut Vec<Diagnostic>) -> usize {
 
 fn read_cors(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Cors {
     let enabled = values.bool("cors.enabled", mistakes);
-    let completes_upstream = enabled && values.is_given("cors.domains");
+    let completes_upstream = enabled && values.is_given("cors.allowed_origins");
     Cors { enabled, origins: read_origins(values, mistakes), completes_upstream }
 }
 
 fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
-    Origins::parse(&values.texts("cors.domains")).unwrap_or_else(|wrong| {
+    Origins::parse(&values.texts("cors.allowed_origins")).unwrap_or_else(|wrong| {
         let message = format!("\"{wrong}\" is not an origin");
-        values.refuse("cors.domains", &message, "write https://shop.example, https://*.shop.example or *", mistakes);
+        values.refuse(
+            "cors.allowed_origins",
+            &message,
+            "write https://shop.example, https://*.shop.example or *",
+            mistakes,
+        );
         Origins::Any
     })
 }
@@ -620,14 +625,14 @@ fn read_upstream(values: &Values, auth: &AuthRules, mistakes: &mut Vec<Diagnosti
         port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
         graphql_path,
         connect_timeout: values.duration("upstream.connect_timeout", mistakes),
-        timeout: values.duration("upstream.timeout", mistakes),
-        idle_timeout: values.duration("upstream.idle_timeout", mistakes),
+        request_timeout: values.duration("upstream.request_timeout", mistakes),
+        stream_idle_timeout: values.duration("upstream.stream_idle_timeout", mistakes),
         pool_idle_timeout: values.duration("upstream.pool_idle_timeout", mistakes),
         http2: values.bool("upstream.http2", mistakes),
         tls_ca_file: values.text("upstream.tls_ca_file"),
-        query_root: values.text("upstream.query_root"),
-        mutation_root: values.text("upstream.mutation_root"),
-        probe_interval: values.duration("upstream.probe_interval", mistakes),
+        query_type: values.text("upstream.query_type"),
+        mutation_type: values.text("upstream.mutation_type"),
+        health_check_interval: values.duration("upstream.health_check_interval", mistakes),
         websocket_init: match values.text("upstream.websocket_init").as_deref() {
             Some("eager") => WebSocketInit::Eager,
             Some("auto") if auth.is_open() => WebSocketInit::Eager,
@@ -694,7 +699,7 @@ fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
         admin_secrets: admin_secrets.into_iter().map(Secret::new).collect(),
         jwt,
         unauthorized_role,
-        unauthorized_variables: values.bool("auth.unauthorized_variables", mistakes),
+        unauthorized_session_variables: values.bool("auth.unauthorized_session_variables", mistakes),
     };
     check_open(values, &rules, mistakes);
     rules
@@ -758,8 +763,8 @@ fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRule
         "POST" => Some(HookMode::Post),
         _ => None,
     });
-    let headers = values.header_names("auth.hook_cache_headers", "write names of headers", mistakes);
-    let time_max = values.duration("auth.hook_cache_time", mistakes);
+    let headers = values.header_names("auth.hook_cache_key_headers", "write names of headers", mistakes);
+    let time_max = values.duration("auth.hook_cache_max_ttl", mistakes);
     Some(HookRules {
         url: Secret::new(url),
         mode: mode.unwrap_or(HookMode::Get),
@@ -803,7 +808,7 @@ fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
 fn read_min_rate(values: &Values, key: &str, mistakes: &mut Vec<Diagnostic>) -> MinRate {
     MinRate {
         bytes_per_second: values.bytes(key, mistakes),
-        grace: values.duration("clients.rate_grace_period", mistakes),
+        grace: values.duration("downstream.rate_grace_period", mistakes),
     }
 }
 
@@ -827,48 +832,48 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         ]
         .iter()
         .any(|key| values.is_given(key)),
-        body_bytes_max: values.bytes("limits.body_bytes", mistakes),
-        document_bytes_max: values.bytes("limits.document_bytes", mistakes),
-        tokens_max: values.count("limits.tokens", mistakes),
-        depth_max: values.count("limits.depth", mistakes),
-        aliases_max: values.count("limits.aliases", mistakes),
-        directives_max: values.count("limits.directives", mistakes),
-        selections_max: values.count("limits.selections", mistakes),
-        root_fields_max: values.count("limits.root_fields", mistakes),
-        action_calls_max: values.count("limits.action_calls", mistakes),
-        calls_per_action_max: values.count("limits.calls_per_action", mistakes),
-        concurrent_requests_max: values.count("limits.concurrent_requests", mistakes),
-        connections_max: values.count("limits.connections", mistakes),
+        max_request_body_size: values.bytes("limits.max_request_body_size", mistakes),
+        max_document_size: values.bytes("limits.max_document_size", mistakes),
+        max_tokens: values.count("limits.max_tokens", mistakes),
+        max_depth: values.count("limits.max_depth", mistakes),
+        max_aliases: values.count("limits.max_aliases", mistakes),
+        max_directives: values.count("limits.max_directives", mistakes),
+        max_selections: values.count("limits.max_selections", mistakes),
+        max_root_fields: values.count("limits.max_root_fields", mistakes),
+        max_action_calls: values.count("limits.max_action_calls", mistakes),
+        max_calls_per_action: values.count("limits.max_calls_per_action", mistakes),
+        max_concurrent_requests: values.count("limits.max_concurrent_requests", mistakes),
+        max_connections: values.count("limits.max_connections", mistakes),
         client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, mistakes),
-        values_max: values.count("limits.max_values", mistakes),
-        decompression_ratio_max: values.count("limits.max_decompression_ratio", mistakes),
+        max_values: values.count("limits.max_values", mistakes),
+        max_decompression_ratio: values.count("limits.max_decompression_ratio", mistakes),
         // Where nobody has chosen it, it may be known what the container may use.
-        memory_bytes_max: values
-            .text("limits.memory_bytes")
-            .map(|_| values.bytes("limits.memory_bytes", mistakes) as u64),
-        batch_max: values.count("limits.batch", mistakes),
-        json_depth_max: values.count("limits.json_depth", mistakes),
-        handler_answer_bytes_max: values.bytes("limits.handler_answer_bytes", mistakes),
-        engine_answer_bytes_max: values.bytes("limits.engine_answer_bytes", mistakes),
-        list_elements_max: values.count("limits.list_elements", mistakes),
-        relationship_keys_max: values.count("limits.relationship_keys", mistakes),
-        buffered_bytes_max: bytes_or("limits.buffered_bytes", fixed.buffered_bytes_max, mistakes),
-        client_bytes_max: bytes_or("limits.max_client_bytes", fixed.client_bytes_max, mistakes),
-        connection_bytes_max: bytes_or("limits.max_connection_bytes", fixed.connection_bytes_max, mistakes),
-        concurrent_calls_max: values.count("limits.concurrent_calls", mistakes),
-        header_bytes_max: values.bytes("limits.header_bytes", mistakes),
-        headers_max: values.count("limits.headers", mistakes),
-        socket_message_bytes_max: values.bytes("limits.socket_message_bytes", mistakes),
-        plan_cache_bytes_max: values.bytes("limits.plan_cache_bytes", mistakes),
-        introspection_bytes_max: values.bytes("limits.introspection_bytes", mistakes),
-        introspection_depth_max: values.count("limits.introspection_depth", mistakes),
-        template_bytes_max: values.bytes("limits.template_bytes", mistakes),
-        schema_cache_bytes_max: values.bytes("limits.schema_cache_bytes", mistakes),
+        max_memory_bytes: values
+            .text("limits.max_memory_bytes")
+            .map(|_| values.bytes("limits.max_memory_bytes", mistakes) as u64),
+        max_batch_size: values.count("limits.max_batch_size", mistakes),
+        max_json_depth: values.count("limits.max_json_depth", mistakes),
+        max_handler_response_size: values.bytes("limits.max_handler_response_size", mistakes),
+        max_upstream_response_size: values.bytes("limits.max_upstream_response_size", mistakes),
+        max_list_length: values.count("limits.max_list_length", mistakes),
+        max_relationship_keys: values.count("limits.max_relationship_keys", mistakes),
+        max_buffered_bytes: bytes_or("limits.max_buffered_bytes", fixed.max_buffered_bytes, mistakes),
+        max_client_bytes: bytes_or("limits.max_client_bytes", fixed.max_client_bytes, mistakes),
+        max_connection_bytes: bytes_or("limits.max_connection_bytes", fixed.max_connection_bytes, mistakes),
+        max_concurrent_handler_calls: values.count("limits.max_concurrent_handler_calls", mistakes),
+        max_request_header_size: values.bytes("limits.max_request_header_size", mistakes),
+        max_request_headers: values.count("limits.max_request_headers", mistakes),
+        max_websocket_message_size: values.bytes("limits.max_websocket_message_size", mistakes),
+        plan_cache_size: values.bytes("limits.plan_cache_size", mistakes),
+        max_introspection_size: values.bytes("limits.max_introspection_size", mistakes),
+        max_introspection_depth: values.count("limits.max_introspection_depth", mistakes),
+        max_template_output_size: values.bytes("limits.max_template_output_size", mistakes),
+        schema_cache_size: values.bytes("limits.schema_cache_size", mistakes),
         request_timeout: values.duration("limits.request_timeout", mistakes),
         request_timeout_is_given: values.is_given("limits.request_timeout"),
         // These two bound our own recursion and our own answers; there is nothing to choose.
-        recursion_max: fixed.recursion_max,
-        errors_max: fixed.errors_max,
+        max_recursion: fixed.max_recursion,
+        max_errors: fixed.max_errors,
     };
     limits.fitted(|key| values.is_given(key))
 }

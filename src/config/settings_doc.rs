@@ -14,14 +14,16 @@ pub fn example_yaml() -> String {
          # Every setting of Pillion, with its default. A setting without a default is commented out.\n\
          # A flag wins over an environment variable, that over this file, and this file over the default.\n",
     );
-    let mut open_group = "";
+    let mut open_groups: Vec<&str> = Vec::new();
     for setting in SETTINGS {
-        let (group, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
-        if group != open_group && !group.is_empty() {
-            let _ = write!(yaml, "\n{group}:");
+        let mut groups: Vec<&str> = setting.key.split('.').collect();
+        let name = groups.pop().unwrap_or_default();
+        let common = groups.iter().zip(&open_groups).take_while(|(one, other)| one == other).count();
+        for (depth, group) in groups.iter().enumerate().skip(common) {
+            let _ = write!(yaml, "\n{}{group}:", "  ".repeat(depth));
         }
-        open_group = group;
-        let indent = if group.is_empty() { "" } else { "  " };
+        let indent = "  ".repeat(groups.len());
+        open_groups = groups;
         yaml.push('\n');
         for line in setting.doc.lines() {
             let _ = writeln!(yaml, "{indent}# {line}");
@@ -43,7 +45,7 @@ pub fn example_yaml() -> String {
             "string" if key == "method" => "POST",
             "string" if key == "envelope" => "graphql",
             "string" => "allow",
-            "object" => "{ttl: 60s, stale: 30s, by: [x-hasura-org-id]}",
+            "object" => "{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}",
             _ if key == "rate_limit" => "[5 per 60s by x-hasura-user-id]",
             _ if key == "forwarded_client_headers" => "[authorization]",
             _ => "[]",
@@ -71,19 +73,7 @@ pub fn json_schema() -> String {
     let mut properties = Map::new();
     for setting in SETTINGS {
         let schema = schema_of(setting);
-        match setting.key.split_once('.') {
-            None => {
-                properties.insert(setting.key.to_owned(), schema);
-            }
-            Some((group, name)) => {
-                let group = properties
-                    .entry(group.to_owned())
-                    .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
-                if let Some(Value::Object(members)) = group.get_mut("properties") {
-                    members.insert(name.to_owned(), schema);
-                }
-            }
-        }
+        insert(&mut properties, setting.key, schema);
     }
     for (group, _) in SHORTHANDS {
         if let Some(whole) = properties.get_mut(group) {
@@ -118,6 +108,20 @@ pub fn json_schema() -> String {
         "properties": properties
     });
     format!("{schema:#}\n")
+}
+
+/// Puts the schema of the setting `key` into its group, which is made if it is not there.
+fn insert(properties: &mut Map<String, Value>, key: &str, schema: Value) {
+    let Some((group, rest)) = key.split_once('.') else {
+        properties.insert(key.to_owned(), schema);
+        return;
+    };
+    let group = properties
+        .entry(group.to_owned())
+        .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
+    if let Some(Value::Object(members)) = group.get_mut("properties") {
+        insert(members, rest, schema);
+    }
 }
 
 fn schema_of(setting: &Setting) -> Value {

@@ -8,6 +8,7 @@ use http::header::HeaderName;
 
 use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
 use super::yaml::{Data, Fields, Node};
+use crate::graphql::suggestions::did_you_mean;
 use crate::model::source::{Diagnostic, Place};
 
 /// Where a value was written.
@@ -261,10 +262,11 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                 )),
             }
         } else if !["actions", "relationships"].contains(&key.as_str()) {
-            mistakes.push(Diagnostic::warning(
+            let known = SETTINGS.iter().map(|setting| setting.key);
+            mistakes.push(Diagnostic::error(
                 Some(place.clone()),
-                format!("unknown key \"{key}\" in pillion.yaml"),
-                "check its spelling; config/pillion.example.yaml lists all keys",
+                format!("unknown key \"{key}\" in pillion.yaml.{}", did_you_mean(&key, known)),
+                "correct or remove it; config/pillion.example.yaml lists all keys",
             ));
         }
     }

@@ -142,9 +142,9 @@ pub fn allow(
         Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
     };
     let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
-    let depth_max = snapshot.limits.introspection_depth_max;
+    let max_depth = snapshot.limits.max_introspection_depth;
     let compiled =
-        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, depth_max));
+        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
     let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
     Ok(Allowed { calls, introspections })
 }

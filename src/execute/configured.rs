@@ -26,26 +26,25 @@ pub struct Configured {
 }
 
 /// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 19] = [
+const AT_START: [&str; 18] = [
     "listen",
     "admin_listen",
     "tls.",
     "metadata.folder",
     "dialect",
     "threads",
-    "upgrade",
-    "upgrade_socket",
+    "upgrade.",
     "upstream.",
     "metadata_api.",
     "database.",
     "redis.",
-    "async.",
-    "limits.concurrent_calls",
+    "jobs.",
+    "limits.max_concurrent_handler_calls",
     "log.format",
     "log.level",
     "telemetry.",
     "handlers.use_environment_proxy",
-    "handlers.cache_bytes",
+    "handlers.response_cache_size",
 ];
 
 impl Configured {

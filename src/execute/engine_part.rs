@@ -64,9 +64,9 @@ pub async fn send(
         request_id: &envelope.caller.request_id,
         body,
         may_repeat,
-        answer_bytes_max: snapshot.limits.engine_answer_bytes_max,
+        answer_bytes_max: snapshot.limits.max_upstream_response_size,
         share: envelope.share,
-        timeout: world.engine.settings().timeout.min(left),
+        timeout: world.engine.settings().request_timeout.min(left),
     };
     let timer = world.metrics.upstream_part_seconds.start_timer();
     let reply = world.engine.ask(question).await;

@@ -60,7 +60,7 @@ pub struct EngineSchemas {
     by_content: Cache<ContentHash, Arc<Learned>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<Known>>,
     /// What a caller's schema depends on beside his role.
-    varies_by: Vec<HeaderName>,
+    vary_by_headers: Vec<HeaderName>,
     hasher: RandomState,
     /// Why the schema is not known to a role, since it was last asked for.
     failures: Mutex<BTreeMap<String, String>>,
@@ -178,7 +178,7 @@ impl<'a> Asker<'a> {
             headers: Cow::Borrowed(&envelope.caller.headers),
             request_id: envelope.caller.request_id.as_str().into(),
             role: session.role().into(),
-            timeout: world.engine.settings().timeout,
+            timeout: world.engine.settings().request_timeout,
         }
     }
 
@@ -198,11 +198,11 @@ impl<'a> Asker<'a> {
 impl EngineSchemas {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(cache_bytes_max: usize, varies_by: Vec<HeaderName>) -> Self {
+    pub fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
         Self {
-            by_content: Cache::with_weighter(64, cache_bytes_max as u64, ByBytes),
+            by_content: Cache::with_weighter(64, response_cache_size as u64, ByBytes),
             callers: Cache::new(CALLERS_MAX),
-            varies_by,
+            vary_by_headers,
             hasher: RandomState::new(),
             failures: Mutex::default(),
         }
@@ -236,7 +236,7 @@ impl EngineSchemas {
         let path = asker.path.split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
         let mut key = path.as_bytes().to_vec();
-        for name in &self.varies_by {
+        for name in &self.vary_by_headers {
             key.push(b'\0');
             for value in asker.headers.get_all(name) {
                 key.push(b'\n');
@@ -432,7 +432,7 @@ async fn ask_in(
         request_id: &asker.request_id,
         body: question(edition),
         may_repeat: Repeat::Reads,
-        answer_bytes_max: snapshot.limits.introspection_bytes_max,
+        answer_bytes_max: snapshot.limits.max_introspection_size,
         share: Some(&share),
         timeout: asker.timeout,
     };
@@ -466,9 +466,9 @@ mod tests {
         )
     }
 
-    fn snapshot(schema_cache_bytes_max: usize) -> Snapshot {
+    fn snapshot(schema_cache_size: usize) -> Snapshot {
         let mut configured = Configured::of_defaults();
-        configured.settings.limits.schema_cache_bytes_max = schema_cache_bytes_max;
+        configured.settings.limits.schema_cache_size = schema_cache_size;
         let scanner = Arc::new(Scanner::new([]).expect("no names"));
         let (roots, configured) = (RootTypes::usual(Dialect::Standard), Arc::new(configured));
         Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, &configured, &Guards::default())

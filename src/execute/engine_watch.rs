@@ -28,7 +28,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub async fn watch(world: &World) {
     loop {
         look(world).await;
-        tokio::time::sleep(world.configured().settings.upstream.probe_interval).await;
+        tokio::time::sleep(world.configured().settings.upstream.health_check_interval).await;
     }
 }
 
@@ -78,7 +78,7 @@ async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option
         may_repeat: Repeat::Reads,
         answer_bytes_max: ANSWER_BYTES_MAX,
         share: None,
-        timeout: world.configured().settings.upstream.timeout,
+        timeout: world.configured().settings.upstream.request_timeout,
     };
     let reply = world.engine.ask(question).await?;
     match read_engine_answer(&reply.body) {
@@ -182,7 +182,7 @@ fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) ->
         headers: Cow::Owned(all),
         request_id: REQUEST_ID.into(),
         role: role.into(),
-        timeout: world.configured().settings.upstream.timeout,
+        timeout: world.configured().settings.upstream.request_timeout,
     }
 }
 
@@ -219,12 +219,12 @@ fn learn(world: &World, engine: &dialect::Engine) {
     let dialect = world.configured().settings.dialect.unwrap_or(engine.dialect);
     let mut roots = engine.roots.clone();
     let configured = &world.configured().settings.upstream;
-    roots.query = configured.query_root.clone().unwrap_or(roots.query);
-    roots.mutation = configured.mutation_root.clone().unwrap_or(roots.mutation);
+    roots.query = configured.query_type.clone().unwrap_or(roots.query);
+    roots.mutation = configured.mutation_type.clone().unwrap_or(roots.mutation);
     world.replace_snapshot(|current| {
         let is_news = current.roots != roots || current.dialect != dialect;
         is_news.then(|| {
-            tracing::info!(query_root = roots.query, dialect = ?dialect, "the engine has told about itself");
+            tracing::info!(query_type = roots.query, dialect = ?dialect, "the engine has told about itself");
             current.for_engine(roots, dialect)
         })
     });

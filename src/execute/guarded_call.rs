@@ -48,7 +48,7 @@ pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), R
 fn uncounted(running: &Running<'_>, allowed: &AllowedCall) -> Result<Result<(), Duration>, Refused> {
     let action = allowed.action();
     running.world.metrics.uncounted_calls.with_label_values(&[&action.name]).inc();
-    if !action.guards.refuses_uncounted {
+    if !action.guards.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
     let message = "nobody can tell now how often this action was called".to_owned();
@@ -80,7 +80,7 @@ pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<Webhoo
     guards.retries.deposit();
     // The same for each attempt: it is the same message.
     let id = message_id(allowed);
-    let mut left = if allowed.may_repeat() { action.guards.retries_max } else { 0 };
+    let mut left = if allowed.may_repeat() { action.guards.max_retries } else { 0 };
     loop {
         let answer = attempt(running, allowed, guards, &id).await;
         if left == 0 || !is_worth_another(&answer) || !guards.retries.withdraw() {

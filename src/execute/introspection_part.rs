@@ -18,7 +18,7 @@ use crate::upstream::introspect::document_text;
 /// [`IntrospectionError::TooLarge`], also when there is no room for more.
 pub async fn run(running: &Running<'_>, introspection: &Arc<Introspection>) -> Result<String, IntrospectionError> {
     let Some(merged) = running.merged else { return Ok("null".into()) };
-    let limit = running.snapshot.limits.introspection_bytes_max;
+    let limit = running.snapshot.limits.max_introspection_size;
     let (mut max, mut charged) = (FIRST_BYTES_MAX.min(limit), 0);
     loop {
         running.envelope.charge(max - charged).map_err(|_| IntrospectionError::TooLarge { max: charged })?;
@@ -52,7 +52,7 @@ pub fn full_result(merged: &MergedSchema) -> Result<String, String> {
     let document = document::parse(&document_text(0), &limits).map_err(|error| error.to_string())?;
     let operation = document.operation(None).map_err(|error| error.to_string())?;
     let fields: Vec<_> = root_fields(&document, operation, "").into_iter().cloned().collect();
-    let compiled = introspect::compile(&document, &fields, &Variables::new(), limits.introspection_depth_max)
+    let compiled = introspect::compile(&document, &fields, &Variables::new(), limits.max_introspection_depth)
         .map_err(|error| error.to_string())?;
     let schema = introspect::execute(&merged.role_schema, &compiled, usize::MAX).map_err(|error| error.to_string())?;
     Ok(format!("{{\"data\":{{\"__schema\":{schema}}}}}\n"))

@@ -202,7 +202,7 @@ impl Answer {
             world.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
         }
         spans::request(world, trace, began, &spans::Request { way: path, caller, role, actions, status, outcome });
-        if self.outcome == respond::SUCCESS && !logs::REQUESTS.next(world.configured().settings.log_every) {
+        if self.outcome == respond::SUCCESS && !logs::REQUESTS.next(world.configured().settings.success_sample_every) {
             return;
         }
         let line = logs::RequestLine {

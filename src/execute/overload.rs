@@ -111,10 +111,10 @@ impl Overload {
 
     /// How many connections clients may have: as many as are configured, but half of the descriptors at most.
     #[must_use]
-    pub fn connections_max(&self, limits: &Limits) -> usize {
+    pub fn max_connections(&self, limits: &Limits) -> usize {
         let for_clients = self.descriptors_max.map(|max| max / CONNECTION_DESCRIPTORS_PART);
         let for_clients = for_clients.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
-        limits.connections_max.min(for_clients)
+        limits.max_connections.min(for_clients)
     }
 }
 
@@ -127,7 +127,7 @@ pub async fn watch(world: &World) {
     loop {
         let configured = world.configured();
         world.memory.set_bounds(bounds(&configured.settings.limits));
-        let memory = configured.settings.limits.memory_bytes_max.map_or(0.0, |limit| part(resident_bytes(), limit));
+        let memory = configured.settings.limits.max_memory_bytes.map_or(0.0, |limit| part(resident_bytes(), limit));
         if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
             forgot = Some(Instant::now());
             world.results.purge(None);
@@ -154,12 +154,12 @@ pub async fn watch(world: &World) {
 
 fn warn_of_descriptors(world: &World) {
     let limits = &world.configured().settings.limits;
-    let connections_max = world.overload.connections_max(limits);
-    if connections_max < limits.connections_max {
+    let max_connections = world.overload.max_connections(limits);
+    if max_connections < limits.max_connections {
         tracing::warn!(
-            connections = connections_max,
+            connections = max_connections,
             descriptors = world.overload.descriptors_max,
-            "limits.connections is more than half of the file descriptors, which is what clients may have: raise `ulimit -n`"
+            "limits.max_connections is more than half of the file descriptors, which is what clients may have: raise `ulimit -n`"
         );
     }
 }
@@ -167,7 +167,7 @@ fn warn_of_descriptors(world: &World) {
 /// The bounds of the memory budget. They follow the configuration when it is loaded anew.
 #[must_use]
 pub fn bounds(limits: &Limits) -> Bounds {
-    Bounds { all: limits.buffered_bytes_max, client: limits.client_bytes_max, connection: limits.connection_bytes_max }
+    Bounds { all: limits.max_buffered_bytes, client: limits.max_client_bytes, connection: limits.max_connection_bytes }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "it is compared with a part")]
@@ -207,9 +207,9 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_what_they_ask_for() {
-        let of = |descriptors_max, connections_max| {
+        let of = |descriptors_max, max_connections| {
             let overload = Overload { descriptors_max, ..Overload::default() };
-            overload.connections_max(&Limits { connections_max, ..Limits::default() })
+            overload.max_connections(&Limits { max_connections, ..Limits::default() })
         };
         assert_eq!((of(Some(1024), 10_000), of(Some(1024), 100), of(None, 10_000)), (512, 100, 10_000));
     }

@@ -243,7 +243,7 @@ impl CachedPlan {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
         let own = snapshot.schema_of(kind).map_err(|reason| Refusal::internal(&reason))?;
         let actions = (snapshot.schema.as_ref(), snapshot.roots.of(self.plan.kind));
-        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.errors_max) {
+        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.max_errors) {
             let unknown = validate::first_unknown(&own.schema, own_text, actions);
             return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
         }
@@ -296,7 +296,7 @@ impl CachedPlan {
         let schema = &merged.role_schema.schema;
         let own = (snapshot.schema.as_ref(), &snapshot.roots);
         let only = only_checked(snapshot, &self.operation);
-        validate::validate_document(schema, document, only, own, snapshot.limits.errors_max).map_err(
+        validate::validate_document(schema, document, only, own, snapshot.limits.max_errors).map_err(
             |(mistakes, more)| Refusal::Invalid {
                 mistakes,
                 more,

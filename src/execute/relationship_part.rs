@@ -23,7 +23,7 @@ pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
         watched.saw_rows();
     }
     let mut found = Found::default();
-    let max = running.snapshot.limits.relationship_keys_max;
+    let max = running.snapshot.limits.max_relationship_keys;
     let requests = wanted.requests();
     let too_many = match (wanted.count(), requests.len()) {
         (count, _) if count > max => {

@@ -81,8 +81,8 @@ impl Snapshot {
     ) -> Self {
         let limits = configured.settings.limits.clone().for_actions(&schema);
         let introspection = &configured.settings.introspection;
-        let bytes_max = limits.plan_cache_bytes_max as u64;
-        let entries = limits.plan_cache_bytes_max / (4 * 1024);
+        let bytes_max = limits.plan_cache_size as u64;
+        let entries = limits.plan_cache_size / (4 * 1024);
         let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
         Self {
             guards: guards.after(&schema),
@@ -95,7 +95,7 @@ impl Snapshot {
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
             role_schemas: DashMap::new(),
             merges_introspection: introspection.merges,
-            engine_schemas: EngineSchemas::new(limits.schema_cache_bytes_max, introspection.varies_by.clone()),
+            engine_schemas: EngineSchemas::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
             limits,
         }
     }
@@ -141,7 +141,7 @@ impl Snapshot {
     }
 
     async fn parse(self: &Arc<Self>, world: &World, text: &str) -> Result<Prepared, DocumentError> {
-        if text.len() <= INLINE_PLANNING_BYTES_MAX || text.len() > self.limits.document_bytes_max {
+        if text.len() <= INLINE_PLANNING_BYTES_MAX || text.len() > self.limits.max_document_size {
             return Prepared::new(self, text);
         }
         // Only the number of threads is bounded by this; who waits here holds nothing but his own text.

@@ -58,7 +58,7 @@ async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, Str
         session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
         lifetime: running.snapshot.configured.settings.jobs.deadline,
     };
-    let (length, max) = (job.payload.len(), running.snapshot.limits.body_bytes_max);
+    let (length, max) = (job.payload.len(), running.snapshot.limits.max_request_body_size);
     if length > max {
         return Err(format!("its input takes {length} bytes; at most {max} are stored"));
     }
@@ -150,7 +150,7 @@ async fn shown(running: &Running<'_>, allowed: &AllowedCall, job: &Job) -> CallO
                 let mut shaped = shape_with_rows(running, ty, &value, &field.selected).await;
                 let place = PathSegment::Field(field.response_name.clone());
                 shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
-                outcome.add_shape_errors(shaped.errors, running.snapshot.limits.errors_max);
+                outcome.add_shape_errors(shaped.errors, running.snapshot.limits.max_errors);
                 shaped.json
             }
             _ => "null".into(),

@@ -115,7 +115,7 @@ impl Subject<'_> {
         if upstream_directives.is_empty() {
             return Ok("schema_unknown");
         }
-        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.errors_max);
+        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.max_errors);
         let mistakes = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
         let more = upstream_directives.len().saturating_sub(max);
         Err(Refusal::Invalid { mistakes, more, syntax: false, unknown: None })

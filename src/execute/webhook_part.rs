@@ -184,7 +184,7 @@ pub fn label_of(error: &AnswerError) -> &'static str {
         AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
         AnswerError::NoAnswer(CallFault::TooLarge { .. }) => "broken",
         AnswerError::NoAnswer(fault) => fault_name(fault),
-        AnswerError::NotStored | AnswerError::NotLookedUp | AnswerError::NotAnId(_) => "not_made",
+        AnswerError::NotStored | AnswerError::NotLookedUp | AnswerError::NotAnId(_) => "not_sent",
     }
 }
 
@@ -240,7 +240,7 @@ pub fn read(
 /// How responses of an action's handler are read.
 #[must_use]
 pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
-    ReadRules { is_envelope: action.has_envelope, errors_max: snapshot.limits.errors_max }
+    ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.limits.max_errors }
 }
 
 async fn shaped(
@@ -256,7 +256,7 @@ async fn shaped(
     let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
     let is_news = |error: &ShapeError| !(is_explained(&error.path) && is_null_at(value, &error.path));
     let misfits: Vec<ShapeError> = shaped.errors.into_iter().filter(is_news).collect();
-    let errors = misfits.into_iter().take(running.snapshot.limits.errors_max).map(|error| CallError {
+    let errors = misfits.into_iter().take(running.snapshot.limits.max_errors).map(|error| CallError {
         internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
             .filter(|_| error.related.is_none()),
         cause: CallErrorCause::Shape(error),
@@ -295,11 +295,7 @@ pub async fn shape_with_rows(running: &Running<'_>, ty: &TypeRef, value: &Value,
 /// What answers are shaped by in this generation.
 #[must_use]
 pub fn rules(snapshot: &Snapshot) -> Rules<'_> {
-    Rules {
-        types: &snapshot.schema.types,
-        dialect: snapshot.dialect,
-        list_elements_max: snapshot.limits.list_elements_max,
-    }
+    Rules { types: &snapshot.schema.types, dialect: snapshot.dialect, max_list_length: snapshot.limits.max_list_length }
 }
 
 /// What of an answer's headers goes to the client: cookies, and what the action's author has chosen.
@@ -318,7 +314,7 @@ const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
 /// Headers of one answer that go on to the client.
 const CLIENT_HEADERS_MAX: usize = 50;
 
-/// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.retries` says.
+/// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.max_retries` says.
 ///
 /// # Errors
 /// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
@@ -343,7 +339,7 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
     }
     let settings = &running.snapshot.configured.settings;
     let is_good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
-    if settings.logs_handler_calls && (!is_good || logs::CALLS.next(settings.log_every)) {
+    if settings.logs_handler_calls && (!is_good || logs::CALLS.next(settings.success_sample_every)) {
         log_call(running, allowed, began, &answer);
     }
     let answer = answer?;
@@ -413,7 +409,7 @@ fn prepare(
         headers: outgoing.headers,
         body: outgoing.body,
         timeout: deadline.saturating_duration_since(Instant::now()),
-        answer_bytes_max: running.snapshot.limits.handler_answer_bytes_max,
+        answer_bytes_max: running.snapshot.limits.max_handler_response_size,
     })
 }
 

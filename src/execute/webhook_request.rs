@@ -54,5 +54,5 @@ pub fn outgoing(running: &Running<'_>, allowed: &AllowedCall) -> Result<Outgoing
 /// What templates can look up in a call with this payload.
 #[must_use]
 pub fn lookup<'r>(running: &'r Running<'_>, allowed: &'r AllowedCall, payload: &[u8]) -> Lookup<'r> {
-    Lookup::new(&allowed.action().handler, payload, running.session, running.snapshot.limits.template_bytes_max)
+    Lookup::new(&allowed.action().handler, payload, running.session, running.snapshot.limits.max_template_output_size)
 }

@@ -253,7 +253,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job, lost: &Notify) {
         Next::End(Outcome::Completed(_)) => "completed",
         Next::End(Outcome::Failed(_)) => "error",
         Next::Retry(_) => "retry",
-        Next::LeftToHandler(_) => "left_to_handler",
+        Next::LeftToHandler(_) => "deferred",
     };
     // The result is worth more than a database that is away for a while; the lease says for how long.
     loop {
@@ -261,7 +261,9 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job, lost: &Notify) {
             Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
             Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
             Next::LeftToHandler(digest) => {
-                jobs.log.leave_to_handler(id, attempt, digest, world.configured().settings.jobs.report_timeout).await
+                jobs.log
+                    .leave_to_handler(id, attempt, digest, world.configured().settings.jobs.completion_timeout)
+                    .await
             }
         };
         match done {
@@ -331,7 +333,7 @@ fn judge(
 ) -> Next {
     let (answer, value) = match answer {
         Ok(answer) if answer.status.as_u16() == 202 && answer.body.iter().all(u8::is_ascii_whitespace) => {
-            webhook_part::count(running, allowed, "left_to_handler");
+            webhook_part::count(running, allowed, "deferred");
             return Next::LeftToHandler(token.digest());
         }
         Ok(answer) => {
@@ -359,7 +361,7 @@ fn judge(
         },
         Err(error) => {
             webhook_part::count(running, allowed, webhook_part::label_of(&error));
-            if let Some(pause) = retry_pause(running, allowed.action(), job, answer.as_ref(), &error) {
+            if let Some(pause) = initial_backoff(running, allowed.action(), job, answer.as_ref(), &error) {
                 return Next::Retry(pause);
             }
             let internal = internal(&webhook_part::error_text(&error));
@@ -414,7 +416,7 @@ fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
 }
 
 /// When to try again, if at all.
-fn retry_pause(
+fn initial_backoff(
     running: &Running<'_>,
     action: &Action,
     job: &Job,
@@ -439,7 +441,7 @@ fn retry_pause(
     }
     let asked_for = answer.and_then(|answer| answer.headers.get(RETRY_AFTER)).and_then(retry_after);
     let chance = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-    Some(pause(settings.retry_pause, u32::try_from(failures).unwrap_or(u32::MAX), chance, asked_for))
+    Some(pause(settings.initial_backoff, u32::try_from(failures).unwrap_or(u32::MAX), chance, asked_for))
 }
 
 /// Seconds, or a date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>.
@@ -523,9 +525,9 @@ async fn care(world: &Arc<World>, jobs: &Jobs) {
             jobs.log.expire(&too_late, &never_reported).await?;
             while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
             if round.is_multiple_of(COUNT_ROUNDS) {
-                while jobs.log.drop_all_but(world.configured().settings.jobs.keep_calls).await? == u64::from(PURGE_MAX)
-                {
-                }
+                while jobs.log.drop_all_but(world.configured().settings.jobs.retention_max_jobs).await?
+                    == u64::from(PURGE_MAX)
+                {}
             }
             jobs.log.counts().await
         };

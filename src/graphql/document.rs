@@ -81,19 +81,19 @@ pub struct Mistake {
 /// # Errors
 /// [`DocumentError`], with at most `limits.errors_max` mistakes in its grammar.
 pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
-    if text.len() > limits.document_bytes_max {
-        return Err(DocumentError::TooLong { bytes: text.len(), max: limits.document_bytes_max });
+    if text.len() > limits.max_document_size {
+        return Err(DocumentError::TooLong { bytes: text.len(), max: limits.max_document_size });
     }
-    let mut parser = Parser::new().recursion_limit(limits.recursion_max).token_limit(limits.tokens_max);
+    let mut parser = Parser::new().recursion_limit(limits.max_recursion).token_limit(limits.max_tokens);
     let parsed = parser.parse_ast(text, "document");
-    if parser.tokens_reached() > limits.tokens_max {
-        return Err(DocumentError::TooMany { what: "tokens", max: limits.tokens_max });
+    if parser.tokens_reached() > limits.max_tokens {
+        return Err(DocumentError::TooMany { what: "tokens", max: limits.max_tokens });
     }
-    if parser.recursion_reached() > limits.recursion_max {
-        return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.recursion_max });
+    if parser.recursion_reached() > limits.max_recursion {
+        return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.max_recursion });
     }
     let ast = parsed.map_err(|failed| {
-        let (mistakes, more) = mistakes(text, &failed.errors, limits.errors_max, "", None);
+        let (mistakes, more) = mistakes(text, &failed.errors, limits.max_errors, "", None);
         DocumentError::Invalid { syntax: true, mistakes, more }
     })?;
     Ok(Document::of(text, ast))
@@ -179,9 +179,9 @@ impl Document {
     /// [`DocumentError::Invalid`], with at most `limits.errors_max` mistakes.
     pub fn check(&self, limits: &Limits) -> Result<(), DocumentError> {
         if let Err(errors) = self.ast.validate_standalone_executable() {
-            refuse_mistakes(&self.text, &errors, limits.errors_max)?;
+            refuse_mistakes(&self.text, &errors, limits.max_errors)?;
         }
-        refuse_undefined_variables(self, limits.errors_max)
+        refuse_undefined_variables(self, limits.max_errors)
     }
 
     /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name

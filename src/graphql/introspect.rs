@@ -158,10 +158,10 @@ pub fn compile(
     document: &Document,
     fields: &[Node<Field>],
     variables: &Variables,
-    depth_max: usize,
+    max_depth: usize,
 ) -> Result<Introspection, IntrospectionError> {
     let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
-    let compiler = Compiler { document, variables, condition: &condition, depth_max };
+    let compiler = Compiler { document, variables, condition: &condition, max_depth };
     let occurrences: Vec<&Node<Field>> = fields.iter().collect();
     let first = occurrences.first();
     let (root, meta_type) = match first.map(|field| field.name.as_str()) {
@@ -171,14 +171,14 @@ pub fn compile(
         }
         _ => (Root::Schema, MetaType::Schema),
     };
-    Ok(Introspection { root, selected: compiler.select(meta_type, &occurrences, depth_max)? })
+    Ok(Introspection { root, selected: compiler.select(meta_type, &occurrences, max_depth)? })
 }
 
 struct Compiler<'c> {
     document: &'c Document,
     variables: &'c Variables,
     condition: Condition<'c>,
-    depth_max: usize,
+    max_depth: usize,
 }
 
 impl Compiler<'_> {
@@ -203,7 +203,7 @@ impl Compiler<'_> {
             let inner = match of {
                 None => Vec::new(),
                 Some(of) if NESTING_LISTS.contains(&name) => {
-                    let max = self.depth_max;
+                    let max = self.max_depth;
                     self.select(of, &fields, depth_left.checked_sub(1).ok_or(IntrospectionError::TooDeep { max })?)?
                 }
                 Some(of) => self.select(of, &fields, depth_left)?,

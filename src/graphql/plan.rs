@@ -270,7 +270,7 @@ pub fn plan(
     let kind = kind_of(operation);
     let root_type = surroundings.roots.of(kind);
     let (collected, opaque) = collect_root_fields(document, operation, root_type, condition);
-    refuse_beyond("root fields", collected.len(), surroundings.limits.root_fields_max)?;
+    refuse_beyond("root fields", collected.len(), surroundings.limits.max_root_fields)?;
     let planner = Planner { document, operation, surroundings, kind, root_type, opaque };
     let mut plan = planner.assign(&collected)?;
     check_calls(&plan, surroundings.limits)?;
@@ -332,7 +332,7 @@ fn refuse_beyond(what: impl Into<String>, count: usize, max: usize) -> Result<()
 }
 
 fn check_calls(plan: &Plan, limits: &Limits) -> Result<(), PlanError> {
-    refuse_beyond("action calls", plan.calls.len(), limits.action_calls_max)?;
+    refuse_beyond("action calls", plan.calls.len(), limits.max_action_calls)?;
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for call in &plan.calls {
         let count = counts.entry(&call.action.name).or_default();

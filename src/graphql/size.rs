@@ -35,10 +35,10 @@ pub fn check(document: &Document, operation: &OperationDefinition, limits: &Limi
     let mut size = size_of(document, &operation.selection_set, &mut fragments);
     size.directives = size.directives.saturating_add(operation.directives.len());
     for (what, count, max) in [
-        ("selections", size.selections, limits.selections_max),
-        ("aliases", size.aliases, limits.aliases_max),
-        ("directives", size.directives, limits.directives_max),
-        ("levels of selection sets", size.depth, limits.depth_max),
+        ("selections", size.selections, limits.max_selections),
+        ("aliases", size.aliases, limits.max_aliases),
+        ("directives", size.directives, limits.max_directives),
+        ("levels of selection sets", size.depth, limits.max_depth),
     ] {
         if count > max {
             return Err(DocumentError::TooMany { what, max });

@@ -27,16 +27,16 @@ pub fn validate(
     schema: &Valid<Schema>,
     own_text: &str,
     (actions, root_type): (&ActionSchema, &str),
-    errors_max: usize,
+    max_errors: usize,
 ) -> Result<(), (Vec<Mistake>, usize)> {
     let failed = match parse_own(own_text, root_type, actions) {
         Err(errors) => errors,
         Ok(document) => match document.to_executable_validate(schema) {
-            Ok(validated) => return cut(rules::check(schema, &validated, own_text), errors_max),
+            Ok(validated) => return cut(rules::check(schema, &validated, own_text), max_errors),
             Err(failed) => failed.errors,
         },
     };
-    Err(told(own_text, &failed, errors_max, schema))
+    Err(told(own_text, &failed, max_errors, schema))
 }
 
 /// Fails if there are mistakes.
@@ -46,11 +46,11 @@ fn cut(mut mistakes: Vec<Mistake>, max: usize) -> Result<(), (Vec<Mistake>, usiz
     if mistakes.is_empty() { Ok(()) } else { Err((mistakes, more)) }
 }
 
-fn told(text: &str, errors: &DiagnosticList, errors_max: usize, schema: &Schema) -> (Vec<Mistake>, usize) {
+fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<Mistake>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
-    mistakes(text, errors, errors_max, kind_left_out, Some(schema))
+    mistakes(text, errors, max_errors, kind_left_out, Some(schema))
 }
 
 fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
@@ -70,7 +70,7 @@ pub fn validate_document(
     document: &Document,
     only: Option<&Node<OperationDefinition>>,
     (actions, roots): (&ActionSchema, &RootTypes),
-    errors_max: usize,
+    max_errors: usize,
 ) -> Result<(), (Vec<Mistake>, usize)> {
     let validated = match only {
         Some(operation) => alone(document, operation).to_executable_validate(schema),
@@ -79,20 +79,20 @@ pub fn validate_document(
     let validated = match validated {
         Ok(validated) => validated,
         Err(failed) => {
-            let (mut mistakes, more) = told(&document.text, &failed.errors, errors_max, schema);
+            let (mut mistakes, more) = told(&document.text, &failed.errors, max_errors, schema);
             mistakes.iter_mut().for_each(|mistake| tell_of_root(mistake, schema, roots));
             return Err((mistakes, more));
         }
     };
     let mistakes = rules::check(schema, &validated, &document.text);
     if !mistakes.is_empty() {
-        return cut(mistakes, errors_max);
+        return cut(mistakes, max_errors);
     }
     let mut search = BelowRoot { document: &validated, actions, roots, visited: HashSet::new(), found: Vec::new() };
     for selected in validated.operations.iter() {
         search.root(&selected.selection_set);
     }
-    cut(search.found.into_iter().map(|field| below_root(document, field)).collect(), errors_max)
+    cut(search.found.into_iter().map(|field| below_root(document, field)).collect(), max_errors)
 }
 
 /// An action that is selected where the upstream's root is shown without actions.

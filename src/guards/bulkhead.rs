@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub struct Bulkhead {
     slots: Semaphore,
     waiting: AtomicUsize,
-    waiting_max: usize,
-    wait_max: Duration,
+    max_queued_calls: usize,
+    queue_timeout: Duration,
 }
 
 /// One more that waits, until it is dropped.
@@ -25,9 +25,9 @@ impl Drop for Waits<'_> {
 impl Bulkhead {
     /// For so many calls, and so many that wait for so long.
     #[must_use]
-    pub fn new(calls_max: usize, waiting_max: usize, wait_max: Duration) -> Self {
-        let slots = Semaphore::new(calls_max.min(Semaphore::MAX_PERMITS));
-        Self { slots, waiting: AtomicUsize::new(0), waiting_max, wait_max }
+    pub fn new(max_concurrent_calls: usize, max_queued_calls: usize, queue_timeout: Duration) -> Self {
+        let slots = Semaphore::new(max_concurrent_calls.min(Semaphore::MAX_PERMITS));
+        Self { slots, waiting: AtomicUsize::new(0), max_queued_calls, queue_timeout }
     }
 
     /// A place for one call, or nothing if there is none in time.
@@ -37,10 +37,10 @@ impl Bulkhead {
         }
         let already = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits(&self.waiting);
-        if already >= self.waiting_max {
+        if already >= self.max_queued_calls {
             return None;
         }
-        tokio::time::timeout(self.wait_max, self.slots.acquire()).await.ok()?.ok()
+        tokio::time::timeout(self.queue_timeout, self.slots.acquire()).await.ok()?.ok()
     }
 
     /// How many wait.

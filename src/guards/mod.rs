@@ -78,7 +78,13 @@ impl Guards {
 
 fn made_for(action: &Action) -> MadeFor {
     let rules = &action.guards;
-    MadeFor(rules.calls_max, rules.waiting_max, rules.wait_max, rules.breaker_pause, rules.rate_limits.clone())
+    MadeFor(
+        rules.max_concurrent_calls,
+        rules.max_queued_calls,
+        rules.queue_timeout,
+        rules.circuit_breaker_reset_timeout,
+        rules.rate_limits.clone(),
+    )
 }
 
 impl ActionGuards {

@@ -34,7 +34,7 @@ pub struct Jobs {
     pub waiting: Arc<Waiting>,
     /// Bytes of the calls that have not ended, as far as this replica knows.
     stored_bytes: AtomicU64,
-    stored_bytes_max: u64,
+    max_pending_bytes: u64,
     shared: Option<Arc<PostgresLog>>,
     inbox: mpsc::Sender<Accepted>,
     accepted: Mutex<Option<mpsc::Receiver<Accepted>>>,
@@ -63,7 +63,7 @@ impl Jobs {
     /// # Errors
     /// Why it cannot be used.
     pub async fn open(settings: &JobSettings, serves: bool) -> Result<Self, String> {
-        let failed = |error: StoreError| format!("async.store: {error}");
+        let failed = |error: StoreError| format!("jobs.store: {error}");
         let (log, shared): (Arc<dyn JobLog>, _) = match &settings.store {
             JobStore::Sqlite(path) => (Arc::new(SqliteLog::open(Path::new(path), serves).map_err(failed)?), None),
             JobStore::Postgres(database) => {
@@ -77,7 +77,7 @@ impl Jobs {
             new: Notify::new(),
             waiting: Arc::default(),
             stored_bytes: AtomicU64::new(0),
-            stored_bytes_max: settings.stored_bytes_max as u64,
+            max_pending_bytes: settings.max_pending_bytes as u64,
             shared,
             inbox,
             accepted: Mutex::new(Some(accepted)),
@@ -89,10 +89,10 @@ impl Jobs {
     /// # Errors
     /// [`StoreError`]: it is not stored, or nobody knows.
     pub async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
-        let (bytes, max) = (job.bytes(), self.stored_bytes_max);
+        let (bytes, max) = (job.bytes(), self.max_pending_bytes);
         if self.stored_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max {
             self.stored_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(StoreError(format!("the calls that wait take {max} bytes already (async.stored_bytes)")));
+            return Err(StoreError(format!("the calls that wait take {max} bytes already (jobs.max_pending_bytes)")));
         }
         let (tell, told) = oneshot::channel();
         let full = |_| StoreError("too many calls wait to be stored".into());

@@ -208,7 +208,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(_) => Err(StoreError(format!(
             "{} is in use by another process; end that one, or give this one a file of its own \
-             (PILLION_ASYNC_STORE=sqlite:///path), or both the same PostgreSQL (postgres://…)",
+             (PILLION_JOBS_STORE=sqlite:///path), or both the same PostgreSQL (postgres://…)",
             path.display()
         ))),
     }

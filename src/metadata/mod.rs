@@ -430,9 +430,9 @@ async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Optio
         request_id: &asked.request_id,
         body: Bytes::from(request.to_string()),
         may_repeat: Repeat::Never,
-        answer_bytes_max: world.configured().settings.limits.engine_answer_bytes_max,
+        answer_bytes_max: world.configured().settings.limits.max_upstream_response_size,
         share: None,
-        timeout: world.configured().settings.upstream.timeout,
+        timeout: world.configured().settings.upstream.request_timeout,
     };
     let reply = world.engine.ask(question).await;
     let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };

@@ -67,7 +67,7 @@ impl TransformTest {
     /// A template that has no value.
     pub fn run(self) -> Result<Value, ApiError> {
         let Self { base_url, url, headers, body, transform, session_variables } = self;
-        let bytes_max = Limits::default().template_bytes_max;
+        let bytes_max = Limits::default().max_template_output_size;
         let lookup = Lookup::of(&base_url, &url, body.clone(), session_variables, bytes_max);
         // Hasura's preview knows no other method either, where the transform does not choose one.
         let method = transform.method.clone().unwrap_or(Method::GET);

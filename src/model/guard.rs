@@ -8,19 +8,19 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug)]
 pub struct GuardRules {
     /// Calls at one time.
-    pub calls_max: usize,
+    pub max_concurrent_calls: usize,
     /// Calls that wait for one of those to end.
-    pub waiting_max: usize,
+    pub max_queued_calls: usize,
     /// How long they wait.
-    pub wait_max: Duration,
+    pub queue_timeout: Duration,
     /// With it, a handler that fails is left alone for so long.
-    pub breaker_pause: Option<Duration>,
+    pub circuit_breaker_reset_timeout: Option<Duration>,
     /// How often a call of a query is tried again.
-    pub retries_max: usize,
+    pub max_retries: usize,
     /// How often it may be called.
     pub rate_limits: Vec<RateLimit>,
     /// Is it refused when nobody can say how often it has been called?
-    pub refuses_uncounted: bool,
+    pub denies_when_store_unavailable: bool,
     /// If given, its answers are kept.
     pub cache: Option<CacheRules>,
     /// Each of them signs what the handler gets.
@@ -134,7 +134,7 @@ impl Guard {
     pub fn label(self) -> &'static str {
         match self {
             Self::Concurrency => "concurrency",
-            Self::Breaker => "breaker",
+            Self::Breaker => "circuit_breaker",
             Self::RateLimit => "rate_limit",
         }
     }

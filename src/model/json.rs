@@ -146,7 +146,7 @@ pub struct Measure {
 /// Measures `text`, or gives `None` if any value in it is nested deeper than `depth_max` lists and objects. Looks only at
 /// brackets and commas outside strings, so it costs one pass, no stack and no memory.
 #[must_use]
-pub fn measure(text: &[u8], depth_max: usize) -> Option<Measure> {
+pub fn measure(text: &[u8], max_depth: usize) -> Option<Measure> {
     let (mut depth, mut containers, mut commas) = (0_usize, 0, 0);
     let mut rest = text;
     while let Some((byte, after)) = rest.split_first() {
@@ -156,7 +156,7 @@ pub fn measure(text: &[u8], depth_max: usize) -> Option<Measure> {
             b'[' | b'{' => {
                 containers += 1;
                 depth += 1;
-                if depth > depth_max {
+                if depth > max_depth {
                     return None;
                 }
             }
@@ -170,8 +170,8 @@ pub fn measure(text: &[u8], depth_max: usize) -> Option<Measure> {
 
 /// Is any value in `text` nested deeper than `depth_max` lists and objects?
 #[must_use]
-pub fn is_deeper_than(text: &[u8], depth_max: usize) -> bool {
-    measure(text, depth_max).is_none()
+pub fn is_deeper_than(text: &[u8], max_depth: usize) -> bool {
+    measure(text, max_depth).is_none()
 }
 
 /// What follows the end of the string that `text` begins inside of.

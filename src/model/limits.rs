@@ -8,33 +8,33 @@ use super::action::ActionSchema;
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of a request body on the GraphQL endpoint, on the wire and decoded. Several MB of base64 are normal.
-    pub body_bytes_max: usize,
+    pub max_request_body_size: usize,
     /// Elements of lists and keys of objects in a request with an action, in all.
-    pub values_max: usize,
+    pub max_values: usize,
     /// How many times as large as it came a compressed body may become, beyond [`RATIO_FLOOR_BYTES`].
-    pub decompression_ratio_max: usize,
+    pub max_decompression_ratio: usize,
     /// Bytes of a document's text; it is copied into each webhook call.
-    pub document_bytes_max: usize,
+    pub max_document_size: usize,
     /// Tokens of a document; the parser stops there.
-    pub tokens_max: usize,
+    pub max_tokens: usize,
     /// Nesting the parser follows; recursive walks rely on it.
-    pub recursion_max: usize,
+    pub max_recursion: usize,
     /// Nesting of selection sets, fragments included.
-    pub depth_max: usize,
+    pub max_depth: usize,
     /// Aliases in a document, fragments counted as often as they are used.
-    pub aliases_max: usize,
+    pub max_aliases: usize,
     /// Directives in a document, counted likewise.
-    pub directives_max: usize,
+    pub max_directives: usize,
     /// Selections after all fragments are put in place; stops documents that double at every fragment.
-    pub selections_max: usize,
+    pub max_selections: usize,
     /// Root fields of an operation.
-    pub root_fields_max: usize,
+    pub max_root_fields: usize,
     /// Webhook calls that one document may cause.
-    pub action_calls_max: usize,
+    pub max_action_calls: usize,
     /// Calls of one action in a document, unless the action says otherwise.
-    pub calls_per_action_max: usize,
+    pub max_calls_per_action: usize,
     /// Requests under way at one time, of those whose body has arrived.
-    pub concurrent_requests_max: usize,
+    pub max_concurrent_requests: usize,
     /// Requests at one time whose body is still on its way.
     pub incomplete_requests_max: usize,
     /// Requests at one time of one client address, whether their body has arrived or not.
@@ -47,51 +47,51 @@ pub struct Limits {
     /// many clients, so they are only if somebody has set such a limit.
     pub private_clients_are_limited: bool,
     /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
-    pub connections_max: usize,
+    pub max_connections: usize,
     /// Connections of one client address at one time.
     pub client_connections_max: usize,
     /// Bytes of memory that the program may take; near it, nothing new is taken.
-    pub memory_bytes_max: Option<u64>,
+    pub max_memory_bytes: Option<u64>,
     /// Requests in one batch.
-    pub batch_max: usize,
+    pub max_batch_size: usize,
     /// Nesting of JSON in a request.
-    pub json_depth_max: usize,
+    pub max_json_depth: usize,
     /// Errors in one answer.
-    pub errors_max: usize,
+    pub max_errors: usize,
     /// Bytes of a handler's answer, decoded.
-    pub handler_answer_bytes_max: usize,
+    pub max_handler_response_size: usize,
     /// Bytes that a template of a transform makes, copies of what it looks up included.
-    pub template_bytes_max: usize,
+    pub max_template_output_size: usize,
     /// Elements of one list in a handler's answer.
-    pub list_elements_max: usize,
+    pub max_list_length: usize,
     /// Keys by which one handler's answer may have rows of the engine looked up.
-    pub relationship_keys_max: usize,
+    pub max_relationship_keys: usize,
     /// Bytes of an engine's answer that we must hold to merge it.
-    pub engine_answer_bytes_max: usize,
+    pub max_upstream_response_size: usize,
     /// Bytes that requests, operations on sockets and connections may hold at once.
-    pub buffered_bytes_max: usize,
+    pub max_buffered_bytes: usize,
     /// Of these, by one client address.
-    pub client_bytes_max: usize,
+    pub max_client_bytes: usize,
     /// Of these, by one connection.
-    pub connection_bytes_max: usize,
+    pub max_connection_bytes: usize,
     /// Webhook calls at one time.
-    pub concurrent_calls_max: usize,
+    pub max_concurrent_handler_calls: usize,
     /// Bytes of all request headers together.
-    pub header_bytes_max: usize,
+    pub max_request_header_size: usize,
     /// Bytes of one message on a client's socket.
-    pub socket_message_bytes_max: usize,
+    pub max_websocket_message_size: usize,
     /// Number of request headers.
-    pub headers_max: usize,
+    pub max_request_headers: usize,
     /// Bytes of documents that the plan cache keeps.
-    pub plan_cache_bytes_max: usize,
+    pub plan_cache_size: usize,
     /// Bytes of an answer to introspection: the engine's to us, and ours to a client.
-    pub introspection_bytes_max: usize,
+    pub max_introspection_size: usize,
     /// Lists of fields, interfaces, possible types or input fields within one another in introspection: each multiplies
     /// the response by the size of the schema.
-    pub introspection_depth_max: usize,
+    pub max_introspection_depth: usize,
     /// Bytes that the schemas of the engine take, as different callers see it. Beyond it those that have not been used
     /// for the longest time are forgotten.
-    pub schema_cache_bytes_max: usize,
+    pub schema_cache_size: usize,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
     /// Has somebody chosen that? Otherwise it follows the actions; see [`Limits::for_actions`].
@@ -158,29 +158,29 @@ impl Limits {
     /// Fits what was not chosen to the memory limit. `is_given` tells what was, by the name of its setting.
     #[must_use]
     pub fn fitted(mut self, is_given: impl Fn(&str) -> bool) -> Self {
-        let memory = self.memory_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        if !is_given("limits.buffered_bytes") {
+        let memory = self.max_memory_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if !is_given("limits.max_buffered_bytes") {
             let (part, of) = part::BUFFERED;
-            self.buffered_bytes_max = memory.map_or(BUFFERED_BYTES, |memory| memory / of * part);
+            self.max_buffered_bytes = memory.map_or(BUFFERED_BYTES, |memory| memory / of * part);
         }
         if !is_given("limits.max_client_bytes") {
-            self.client_bytes_max = self.buffered_bytes_max / 2;
+            self.max_client_bytes = self.max_buffered_bytes / 2;
         }
         if !is_given("limits.max_connection_bytes") {
-            self.connection_bytes_max = self.buffered_bytes_max / 4;
+            self.max_connection_bytes = self.max_buffered_bytes / 4;
         }
         let at_most = |name: &str, limit: &mut usize, part: usize| {
             if let (Some(memory), false) = (memory, is_given(name)) {
                 *limit = (*limit).min(memory / part).max(1);
             }
         };
-        at_most("limits.body_bytes", &mut self.body_bytes_max, part::BODY);
-        at_most("limits.handler_answer_bytes", &mut self.handler_answer_bytes_max, part::HANDLER_ANSWER);
-        at_most("limits.engine_answer_bytes", &mut self.engine_answer_bytes_max, part::ENGINE_ANSWER);
-        at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, part::INTROSPECTION);
-        at_most("limits.schema_cache_bytes", &mut self.schema_cache_bytes_max, part::SCHEMA_CACHE);
-        at_most("limits.plan_cache_bytes", &mut self.plan_cache_bytes_max, part::PLAN_CACHE);
-        at_most("limits.connections", &mut self.connections_max, part::CONNECTIONS * CONNECTION_BYTES);
+        at_most("limits.max_request_body_size", &mut self.max_request_body_size, part::BODY);
+        at_most("limits.max_handler_response_size", &mut self.max_handler_response_size, part::HANDLER_ANSWER);
+        at_most("limits.max_upstream_response_size", &mut self.max_upstream_response_size, part::ENGINE_ANSWER);
+        at_most("limits.max_introspection_size", &mut self.max_introspection_size, part::INTROSPECTION);
+        at_most("limits.schema_cache_size", &mut self.schema_cache_size, part::SCHEMA_CACHE);
+        at_most("limits.plan_cache_size", &mut self.plan_cache_size, part::PLAN_CACHE);
+        at_most("limits.max_connections", &mut self.max_connections, part::CONNECTIONS * CONNECTION_BYTES);
         self.fitted_to_budget(&is_given).shared_out(&is_given)
     }
 
@@ -191,10 +191,10 @@ impl Limits {
                 *limit = (*limit).min(bound).max(1);
             }
         };
-        let requests = self.buffered_bytes_max / REQUEST_BYTES;
-        at_most("limits.concurrent_requests", &mut self.concurrent_requests_max, requests);
-        at_most("limits.concurrent_calls", &mut self.concurrent_calls_max, requests);
-        at_most("limits.introspection_bytes", &mut self.introspection_bytes_max, self.connection_bytes_max);
+        let requests = self.max_buffered_bytes / REQUEST_BYTES;
+        at_most("limits.max_concurrent_requests", &mut self.max_concurrent_requests, requests);
+        at_most("limits.max_concurrent_handler_calls", &mut self.max_concurrent_handler_calls, requests);
+        at_most("limits.max_introspection_size", &mut self.max_introspection_size, self.max_connection_bytes);
         self
     }
 
@@ -206,14 +206,14 @@ impl Limits {
             }
         };
         // Each holds half of what a request takes of the budget, so they take half of it at most.
-        let incomplete = self.concurrent_requests_max.saturating_mul(INCOMPLETE_MULTIPLE);
-        let incomplete = incomplete.min(self.buffered_bytes_max / REQUEST_BYTES);
+        let incomplete = self.max_concurrent_requests.saturating_mul(INCOMPLETE_MULTIPLE);
+        let incomplete = incomplete.min(self.max_buffered_bytes / REQUEST_BYTES);
         otherwise("limits.max_incomplete_requests", &mut self.incomplete_requests_max, incomplete);
-        let of_client = self.concurrent_requests_max / CLIENT_PART;
+        let of_client = self.max_concurrent_requests / CLIENT_PART;
         otherwise("limits.max_client_requests", &mut self.client_requests_max, of_client);
-        let of_client = self.connections_max / CLIENT_PART;
+        let of_client = self.max_connections / CLIENT_PART;
         otherwise("limits.max_client_connections", &mut self.client_connections_max, of_client);
-        otherwise("limits.max_event_streams", &mut self.event_streams_max, self.connections_max);
+        otherwise("limits.max_event_streams", &mut self.event_streams_max, self.max_connections);
         let of_client = self.event_streams_max / CLIENT_PART;
         otherwise("limits.max_client_event_streams", &mut self.client_event_streams_max, of_client);
         self
@@ -222,7 +222,7 @@ impl Limits {
     /// What kept answers of handlers may take: what is chosen, or no more than fits the memory limit.
     #[must_use]
     pub fn cache_bytes_fitted(&self, bytes: usize, is_given: bool) -> usize {
-        match self.memory_bytes_max.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {
+        match self.max_memory_bytes.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {
             Some(memory) if !is_given => bytes.min(memory / part::RESULT_CACHE).max(1),
             _ => bytes,
         }
@@ -232,47 +232,47 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes_max: 10 * MIB,
-            values_max: 100_000,
-            decompression_ratio_max: 100,
-            document_bytes_max: 256 * 1024,
-            tokens_max: 15_000,
-            recursion_max: 128,
-            depth_max: 64,
-            aliases_max: 500,
-            directives_max: 500,
-            selections_max: 50_000,
-            root_fields_max: 100,
-            action_calls_max: 20,
-            calls_per_action_max: 20,
-            concurrent_requests_max: CONCURRENT_REQUESTS,
+            max_request_body_size: 10 * MIB,
+            max_values: 100_000,
+            max_decompression_ratio: 100,
+            max_document_size: 256 * 1024,
+            max_tokens: 15_000,
+            max_recursion: 128,
+            max_depth: 64,
+            max_aliases: 500,
+            max_directives: 500,
+            max_selections: 50_000,
+            max_root_fields: 100,
+            max_action_calls: 20,
+            max_calls_per_action: 20,
+            max_concurrent_requests: CONCURRENT_REQUESTS,
             incomplete_requests_max: CONCURRENT_REQUESTS * INCOMPLETE_MULTIPLE,
             client_requests_max: CONCURRENT_REQUESTS / CLIENT_PART,
             event_streams_max: CONNECTIONS,
             client_event_streams_max: CONNECTIONS / CLIENT_PART,
             private_clients_are_limited: false,
-            connections_max: CONNECTIONS,
+            max_connections: CONNECTIONS,
             client_connections_max: CONNECTIONS / CLIENT_PART,
-            memory_bytes_max: None,
-            batch_max: 10,
-            json_depth_max: 64,
-            errors_max: 20,
-            handler_answer_bytes_max: 8 * MIB,
-            template_bytes_max: 4 * MIB,
-            list_elements_max: 100_000,
-            relationship_keys_max: 10_000,
-            engine_answer_bytes_max: 64 * MIB,
-            buffered_bytes_max: BUFFERED_BYTES,
-            client_bytes_max: BUFFERED_BYTES / 2,
-            connection_bytes_max: BUFFERED_BYTES / 4,
-            concurrent_calls_max: 4096,
-            header_bytes_max: 32 * 1024,
-            headers_max: 100,
-            socket_message_bytes_max: MIB,
-            plan_cache_bytes_max: 16 * MIB,
-            introspection_bytes_max: 32 * MIB,
-            introspection_depth_max: 2,
-            schema_cache_bytes_max: 128 * MIB,
+            max_memory_bytes: None,
+            max_batch_size: 10,
+            max_json_depth: 64,
+            max_errors: 20,
+            max_handler_response_size: 8 * MIB,
+            max_template_output_size: 4 * MIB,
+            max_list_length: 100_000,
+            max_relationship_keys: 10_000,
+            max_upstream_response_size: 64 * MIB,
+            max_buffered_bytes: BUFFERED_BYTES,
+            max_client_bytes: BUFFERED_BYTES / 2,
+            max_connection_bytes: BUFFERED_BYTES / 4,
+            max_concurrent_handler_calls: 4096,
+            max_request_header_size: 32 * 1024,
+            max_request_headers: 100,
+            max_websocket_message_size: MIB,
+            plan_cache_size: 16 * MIB,
+            max_introspection_size: 32 * MIB,
+            max_introspection_depth: 2,
+            schema_cache_size: 128 * MIB,
             request_timeout: Duration::from_secs(70),
             request_timeout_is_given: false,
         }
@@ -286,40 +286,39 @@ mod tests {
     #[test]
     fn what_is_not_chosen_fits_the_memory_limit() {
         let of = |memory: Option<u64>, given: &[&str]| {
-            let limits = Limits { memory_bytes_max: memory, ..Limits::default() };
+            let limits = Limits { max_memory_bytes: memory, ..Limits::default() };
             limits.fitted(|name| given.contains(&name))
         };
         let unlimited = of(None, &[]);
-        assert_eq!((unlimited.buffered_bytes_max, unlimited.body_bytes_max), (256 * MIB, 10 * MIB));
+        assert_eq!((unlimited.max_buffered_bytes, unlimited.max_request_body_size), (256 * MIB, 10 * MIB));
         let shipped = of(Some(256 * MIB as u64), &[]);
         assert_eq!(
-            (shipped.buffered_bytes_max, shipped.client_bytes_max, shipped.connection_bytes_max),
+            (shipped.max_buffered_bytes, shipped.max_client_bytes, shipped.max_connection_bytes),
             (96 * MIB, 48 * MIB, 24 * MIB)
         );
-        assert_eq!(shipped.body_bytes_max, 4 * MIB);
+        assert_eq!(shipped.max_request_body_size, 4 * MIB);
         // What can grow takes less than nine tenths of it; the program itself takes the rest.
-        let connections = shipped.connections_max * CONNECTION_BYTES;
-        let all =
-            shipped.buffered_bytes_max + shipped.schema_cache_bytes_max + shipped.plan_cache_bytes_max + connections;
+        let connections = shipped.max_connections * CONNECTION_BYTES;
+        let all = shipped.max_buffered_bytes + shipped.schema_cache_size + shipped.plan_cache_size + connections;
         assert!(all <= 256 * MIB / 10 * 9, "{all}");
-        assert_eq!((unlimited.connections_max, unlimited.concurrent_requests_max), (10_000, 4096));
-        assert_eq!((shipped.connections_max, shipped.concurrent_requests_max), (8192, 4096));
-        let small = of(Some(64 * MIB as u64), &["limits.concurrent_calls"]);
-        assert_eq!((small.connections_max, small.concurrent_requests_max), (2048, 1536));
-        assert_eq!((small.concurrent_calls_max, small.introspection_bytes_max), (4096, 4 * MIB));
-        let mut narrow = Limits { buffered_bytes_max: 8 * MIB, ..Limits::default() };
-        narrow = narrow.fitted(|name| name == "limits.buffered_bytes");
-        assert_eq!((narrow.concurrent_requests_max, narrow.introspection_bytes_max), (512, 2 * MIB));
+        assert_eq!((unlimited.max_connections, unlimited.max_concurrent_requests), (10_000, 4096));
+        assert_eq!((shipped.max_connections, shipped.max_concurrent_requests), (8192, 4096));
+        let small = of(Some(64 * MIB as u64), &["limits.max_concurrent_handler_calls"]);
+        assert_eq!((small.max_connections, small.max_concurrent_requests), (2048, 1536));
+        assert_eq!((small.max_concurrent_handler_calls, small.max_introspection_size), (4096, 4 * MIB));
+        let mut narrow = Limits { max_buffered_bytes: 8 * MIB, ..Limits::default() };
+        narrow = narrow.fitted(|name| name == "limits.max_buffered_bytes");
+        assert_eq!((narrow.max_concurrent_requests, narrow.max_introspection_size), (512, 2 * MIB));
         let fair = |limits: &Limits| {
-            let all = (limits.concurrent_requests_max, limits.incomplete_requests_max, limits.event_streams_max);
+            let all = (limits.max_concurrent_requests, limits.incomplete_requests_max, limits.event_streams_max);
             (all, limits.client_requests_max, limits.client_event_streams_max)
         };
         assert_eq!(fair(&unlimited), fair(&Limits::default()));
         assert_eq!(fair(&shipped), ((4096, 6144, 8192), 512, 1024));
-        let few = Limits { concurrent_requests_max: 4, connections_max: 80, ..Limits::default() };
+        let few = Limits { max_concurrent_requests: 4, max_connections: 80, ..Limits::default() };
         assert_eq!(fair(&few.fitted(|_| false)), ((4, 8, 80), 1, 10));
-        let chosen = of(Some(256 * MIB as u64), &["limits.schema_cache_bytes", "limits.buffered_bytes"]);
-        assert_eq!((chosen.schema_cache_bytes_max, chosen.buffered_bytes_max), (128 * MIB, 256 * MIB));
-        assert_eq!(of(Some(1), &[]).body_bytes_max, 1);
+        let chosen = of(Some(256 * MIB as u64), &["limits.schema_cache_size", "limits.max_buffered_bytes"]);
+        assert_eq!((chosen.schema_cache_size, chosen.max_buffered_bytes), (128 * MIB, 256 * MIB));
+        assert_eq!(of(Some(1), &[]).max_request_body_size, 1);
     }
 }

@@ -36,7 +36,7 @@ impl Excess {
     /// Has a text of this measure too many?
     #[must_use]
     pub fn of(measure: Measure, limits: &Limits) -> Option<Self> {
-        let max = limits.values_max;
+        let max = limits.max_values;
         (measure.elements > max).then_some(Self { max })
     }
 }

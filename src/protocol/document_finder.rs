@@ -18,7 +18,7 @@ pub struct DocumentFinder {
     place: Place,
     /// What has come of a string that is kept, without its quotes.
     kept: Vec<u8>,
-    document_bytes_max: usize,
+    max_document_size: usize,
     is_json: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ const KEY_BYTES_MAX: usize = 30;
 impl DocumentFinder {
     /// Nothing has come yet. Documents may have `document_bytes_max` bytes as they are written.
     #[must_use]
-    pub fn new(document_bytes_max: usize) -> Self {
+    pub fn new(max_document_size: usize) -> Self {
         Self {
             state: State::Between,
             depth: 0,
@@ -63,7 +63,7 @@ impl DocumentFinder {
             is_request: false,
             place: Place::Other,
             kept: Vec::new(),
-            document_bytes_max,
+            max_document_size,
             is_json: None,
         }
     }
@@ -117,7 +117,7 @@ impl DocumentFinder {
     }
 
     fn keep(&mut self, kept: bool, text: &[u8]) {
-        let max = if self.place == Place::Key { KEY_BYTES_MAX } else { self.document_bytes_max };
+        let max = if self.place == Place::Key { KEY_BYTES_MAX } else { self.max_document_size };
         // One byte more tells that it is too long.
         let room = (max + 1).saturating_sub(self.kept.len()).min(text.len());
         if kept {
@@ -137,7 +137,7 @@ impl DocumentFinder {
             self.place = if is_query { Place::Query } else { Place::Other };
         } else {
             self.place = Place::Other;
-            let is_whole = text.len() <= self.document_bytes_max;
+            let is_whole = text.len() <= self.max_document_size;
             found.push(if is_whole { Found::Document(text) } else { Found::TooLong });
         }
     }

@@ -66,14 +66,14 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
         return Ok(Body::One(Element { json: raw.get(), request: read_request(raw.get(), excess) }));
     }
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    let (elements, count) = FirstElements(limits.batch_max)
+    let (elements, count) = FirstElements(limits.max_batch_size)
         .deserialize(&mut deserializer)
         .map_err(|error| HttpError::InvalidJson(error.to_string()))?;
     if count == 0 {
         return Err(HttpError::Malformed("the batch is empty; it must hold at least one request".into()));
     }
-    if count > limits.batch_max {
-        return Err(HttpError::BatchTooLarge { count, max: limits.batch_max });
+    if count > limits.max_batch_size {
+        return Err(HttpError::BatchTooLarge { count, max: limits.max_batch_size });
     }
     let read = |raw: &'a RawValue| Element { json: raw.get(), request: read_request(raw.get(), excess) };
     Ok(Body::Batch(elements.into_iter().map(read).collect()))
@@ -81,8 +81,8 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
 
 /// Measures JSON before anything is made of it.
 fn measure_within(json: &[u8], what: &str, limits: &Limits) -> Result<Measure, HttpError> {
-    let too_deep = || HttpError::Malformed(format!("{what} is nested deeper than {} levels", limits.json_depth_max));
-    measure(json, limits.json_depth_max).ok_or_else(too_deep)
+    let too_deep = || HttpError::Malformed(format!("{what} is nested deeper than {} levels", limits.max_json_depth));
+    measure(json, limits.max_json_depth).ok_or_else(too_deep)
 }
 
 /// The first elements of a list, up to so many, and how many there are: a list of millions is not held to be counted.

@@ -136,7 +136,7 @@ fn is_room_among_requests(world: &World) -> Result<(), Scarce> {
     }
     let metrics = &world.metrics;
     let others = metrics.sockets.get() + metrics.event_streams.get() + metrics.incomplete_requests.get();
-    let max = world.configured().settings.limits.concurrent_requests_max;
+    let max = world.configured().settings.limits.max_concurrent_requests;
     match is_above(metrics.requests_in_flight.get() - others, max) {
         true => Err(Scarce::Requests),
         false => Ok(()),

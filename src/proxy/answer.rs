@@ -55,7 +55,7 @@ pub async fn write(
     exchange.finish(body).await
 }
 
-/// A client may take `clients.body_timeout` for each piece of so many bytes, however long the answer is.
+/// A client may take `downstream.stream_idle_timeout` for each piece of so many bytes, however long the answer is.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that is as long in memory as any piece of it.

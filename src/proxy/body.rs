@@ -140,8 +140,8 @@ pub struct Decoded {
 
 /// How large a compressed body may become. Nothing is known of whoever sent it.
 fn decoded_bytes_max(wire: &Bytes, limits: &Limits) -> usize {
-    let ratio = wire.len().saturating_mul(limits.decompression_ratio_max);
-    ratio.max(RATIO_FLOOR_BYTES).min(limits.body_bytes_max)
+    let ratio = wire.len().saturating_mul(limits.max_decompression_ratio);
+    ratio.max(RATIO_FLOOR_BYTES).min(limits.max_request_body_size)
 }
 
 /// Decompresses the beginning of a body.

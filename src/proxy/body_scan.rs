@@ -40,7 +40,7 @@ impl<'s> BodyScan<'s> {
         content_type: ContentType,
         share: Share,
     ) -> Self {
-        let bytes_max = snapshot.limits.body_bytes_max;
+        let bytes_max = snapshot.limits.max_request_body_size;
         let is_upload = content_type == ContentType::Multipart;
         let operations = is_upload.then(|| OperationsReader::new(headers)).flatten();
         let finder = DocumentFinder::new(bytes_max);

@@ -120,7 +120,7 @@ impl Connections {
         if direct.is_idle() && !direct.listen().await {
             return None;
         }
-        head_begins(self.gate.world.configured().settings.head_timeout);
+        head_begins(self.gate.world.configured().settings.request_header_timeout);
         match direct.hear(|path| self.is_meant(path)).await {
             Heard::Request => {
                 head_was_read();
@@ -190,7 +190,7 @@ impl Connections {
     /// not wait for more. `None` at the connection's end.
     async fn hand_over(&self, direct: Box<Direct>, shutdown: &ShutdownWatch) -> Option<Box<Direct>> {
         let (stream, read) = direct.into_parts();
-        let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.header_bytes_max;
+        let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.max_request_header_size;
         let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
         let (stream, read) = StrictStream::new(stream, read, bound);
         let (mut session, requests) = (ServerSession::new_http1(Box::new(stream)), &self.proxy);

@@ -81,7 +81,7 @@ pub async fn serve(
     if let Err(error) = ctx.admission.becomes_stream(&gate.world, &share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
-    ctx.kind = "events";
+    ctx.kind = "sse";
     let headers = headers(exchange, visit, &authenticated.set_cookies);
     exchange.set_write_timeout(SEND_TIMEOUT);
     if exchange.head().version < http::Version::HTTP_11 {

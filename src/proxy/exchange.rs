@@ -42,8 +42,8 @@ impl Patience {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
-            head: settings.head_timeout,
-            pause: settings.body_timeout,
+            head: settings.request_header_timeout,
+            pause: settings.stream_idle_timeout,
             upload: settings.upload_rate_min,
             download: settings.download_rate_min,
         }

@@ -213,7 +213,7 @@ async fn stream_back(
     exchange: &mut Exchange<'_>,
     listens: bool,
 ) -> Result<(), Cut> {
-    let idle = gate.world.engine.settings().idle_timeout;
+    let idle = gate.world.engine.settings().stream_idle_timeout;
     let (status, headers) = answer.head();
     let added = {
         let configured = gate.world.configured();

@@ -47,7 +47,7 @@ pub fn nobody_there() -> Box<Error> {
 /// # Errors
 /// Always: there is nobody to be answered.
 pub fn gone(gate: &Gate, ctx: &mut Context, visit: &Visit) -> pingora::Result<bool> {
-    let answer = Answer::new(CLIENT_CLOSED, Vec::new(), "client_gone");
+    let answer = Answer::new(CLIENT_CLOSED, Vec::new(), "client_closed");
     ctx.kind = answer.outcome;
     visit.log(gate, &answer, ctx.started);
     Err(nobody_there())

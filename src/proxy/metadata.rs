@@ -50,7 +50,7 @@ pub async fn screen(
         Err(error) => return refuse(exchange, ctx, &visit, error).await,
     };
     let bytes_max = configured.settings.metadata_body_size_max;
-    let limits = Limits { body_bytes_max: bytes_max, ..configured.settings.limits.clone() };
+    let limits = Limits { max_request_body_size: bytes_max, ..configured.settings.limits.clone() };
     let read = async {
         let encoding = Encoding::of(&exchange.head().headers)?;
         let wire = body::read(exchange, bytes_max, share, !gate.world.engine.is_plain()).await?;
@@ -110,7 +110,7 @@ async fn refuse(
 }
 
 /// Refuses what a page of another origin can have a browser send: anything that is not declared to be JSON, which takes a
-/// preflight, and what its headers say comes from elsewhere. Pages that `cors.domains` names are meant, a star is not.
+/// preflight, and what its headers say comes from elsewhere. Pages that `cors.allowed_origins` names are meant, a star is not.
 fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> {
     let error =
         |status, code: &str, message: &str| ApiError { status, path: "$".into(), ..ApiError::new(code, message) };
@@ -130,7 +130,7 @@ fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> 
     let sites = text(FETCH_SITE);
     let is_own_site = sites.iter().all(|site| matches!(*site, "same-origin" | "none"));
     if !from.iter().all(|origin| is_own_or_named(origins, headers, origin)) || !(is_own_site || is_named) {
-        let message = "the metadata API is not for pages of other origins, unless cors.domains names them";
+        let message = "the metadata API is not for pages of other origins, unless cors.allowed_origins names them";
         return Err(error(403, "access-denied", message));
     }
     Ok(())

@@ -24,7 +24,7 @@ impl OpenConnection {
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
         let (open, places) = (Held::new(&metrics.connections), Places::first(world)?);
-        if is_above(metrics.connections.get(), world.overload.connections_max(limits)) {
+        if is_above(metrics.connections.get(), world.overload.max_connections(limits)) {
             shed("connections");
             return None;
         }
@@ -49,6 +49,6 @@ impl OpenConnection {
 /// Are there so many connections that none should be kept for later requests?
 #[must_use]
 pub fn are_scarce(world: &World) -> bool {
-    let max = world.overload.connections_max(&world.configured().settings.limits);
+    let max = world.overload.max_connections(&world.configured().settings.limits);
     is_nearly_full(world.metrics.connections.get(), max) || places::are_scarce(world)
 }

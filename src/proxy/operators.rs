@@ -41,7 +41,7 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
 
     /// Reads heads as the client listener does: to the letter, and not more than there may be.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let bytes_max = self.world.configured().settings.limits.header_bytes_max;
+        let bytes_max = self.world.configured().settings.limits.max_request_header_size;
         let bound = HeadBound::new(self.world.memory.empty(Owner::default()), 0, bytes_max);
         let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
         self.requests.process_new(Box::new(stream), shutdown).await
@@ -80,7 +80,7 @@ impl<S> Drop for Place<'_, S> {
 impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let configured = self.world.configured();
-        let patience = configured.settings.head_timeout;
+        let patience = configured.settings.request_header_timeout;
         let pace = Arc::new(Pace::new(patience, configured.settings.download_rate_min, None));
         let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
         let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));

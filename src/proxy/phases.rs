@@ -129,7 +129,7 @@ impl Gate {
     /// A request is over.
     pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &Context) {
         let (metrics, configured) = (&self.world.metrics, self.world.configured());
-        pace::next_head_within(configured.settings.keepalive_timeout + configured.settings.head_timeout);
+        pace::next_head_within(configured.settings.keepalive_timeout + configured.settings.request_header_timeout);
         metrics.requests.with_label_values(&[ctx.kind]).inc();
         if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
@@ -209,7 +209,7 @@ impl ProxyHttp for Gate {
         if upload.allowance.left().is_zero() {
             return Err(Error::new_down(ErrorType::ReadTimedout));
         }
-        upload.wait(session, self.world.configured().settings.body_timeout);
+        upload.wait(session, self.world.configured().settings.stream_idle_timeout);
         Ok(())
     }
 
@@ -229,7 +229,7 @@ impl ProxyHttp for Gate {
     ) -> pingora::Result<()> {
         // Not before: the client is not slow because the upstream is not there.
         if let Some(upload) = &mut ctx.upload {
-            upload.wait(session, self.world.configured().settings.body_timeout);
+            upload.wait(session, self.world.configured().settings.stream_idle_timeout);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Connections by what they take. `limits.connections` is a promise about memory, and not all connections cost the same: one of
+//! Connections by what they take. `limits.max_connections` is a promise about memory, and not all connections cost the same: one of
 //! HTTP/1.1 that waits takes up to 8 KiB, keys and records of TLS as much again, and a connection of HTTP/2 has buffers and
 //! tables that are its own for as long as it lives.
 
@@ -43,7 +43,7 @@ impl Places {
         let metrics = &world.metrics;
         metrics.connection_places.add(count);
         let places = Self { gauge: metrics.connection_places.clone(), count };
-        if count > 0 && is_above(metrics.connection_places.get(), world.configured().settings.limits.connections_max) {
+        if count > 0 && is_above(metrics.connection_places.get(), world.configured().settings.limits.max_connections) {
             metrics.shed.with_label_values(&["connections"]).inc();
             return None;
         }
@@ -60,5 +60,5 @@ impl Drop for Places {
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
 pub fn are_scarce(world: &World) -> bool {
-    is_nearly_full(world.metrics.connection_places.get(), world.configured().settings.limits.connections_max)
+    is_nearly_full(world.metrics.connection_places.get(), world.configured().settings.limits.max_connections)
 }

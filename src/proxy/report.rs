@@ -40,7 +40,7 @@ pub async fn screen(
     share: &Share,
 ) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
-    let body = match body::read(exchange, limits.handler_answer_bytes_max, share, false).await {
+    let body = match body::read(exchange, limits.max_handler_response_size, share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,

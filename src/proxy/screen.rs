@@ -197,7 +197,7 @@ async fn ask_about_get(
     visit.set_cors(&policy.cors);
     let Some(refusal) = policy.refusal.as_ref().filter(|_| !is_stream) else { return Ok(None) };
     let answer = Answer::new(refusal.status.as_u16(), Vec::new(), "upstream_refused_get");
-    ctx.kind = "refused";
+    ctx.kind = "rejected";
     visit.log(gate, &answer, ctx.started);
     let configured = gate.world.configured();
     let missing = cors::missing_headers(&configured.settings.cors, &exchange.head().headers, &refusal.headers);
@@ -442,7 +442,7 @@ async fn look_at_body(
     share: &Share,
 ) -> Result<Looked, BodyError> {
     let limits = &snapshot.limits;
-    let bytes_max = limits.body_bytes_max;
+    let bytes_max = limits.max_request_body_size;
     let headers = &exchange.head().headers;
     let encoding = Encoding::of(headers)?;
     let content_type = ContentType::of(headers);
@@ -641,7 +641,7 @@ pub(super) async fn turn_away(
     ctx: &mut Context,
     error: RequestError,
 ) -> pingora::Result<bool> {
-    ctx.kind = "refused";
+    ctx.kind = "rejected";
     count_rejected(gate, error.code);
     tell(gate, exchange, ctx, error).await?;
     Ok(true)

@@ -96,7 +96,7 @@ fn http_options(mut proxy: HttpProxy<Gate>, settings: &Settings) -> HttpProxy<Ga
         .max_concurrent_streams(STREAMS_MAX)
         .max_local_error_reset_streams(Some(RESETS_MAX))
         .max_send_buffer_size(SEND_BUFFER_BYTES)
-        .max_header_list_size(u32::try_from(settings.limits.header_bytes_max).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(settings.limits.max_request_header_size).unwrap_or(u32::MAX));
     proxy.h2_options = Some(streams);
     proxy
 }
@@ -204,7 +204,7 @@ fn warn_of_upstream(world: &World) {
         match dial(&upstream) {
             Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
             // It has been asked again by now.
-            Ok(()) if started.elapsed() >= upstream.probe_interval + FIRST_LOOK => break reason,
+            Ok(()) if started.elapsed() >= upstream.health_check_interval + FIRST_LOOK => break reason,
             // It may not have been there yet when it was asked.
             Ok(()) | Err(_) => std::thread::sleep(DIAL_INTERVAL),
         }

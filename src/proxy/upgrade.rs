@@ -15,7 +15,7 @@ pub fn prepare(socket: &str) -> Result<(), String> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(format!("upgrade_socket: {}: {error}", folder.display())),
+        Err(error) => return Err(format!("upgrade.socket_path: {}: {error}", folder.display())),
     }
     check(socket)
 }
@@ -26,9 +26,10 @@ pub fn prepare(socket: &str) -> Result<(), String> {
 /// Why listeners must not be handed over there.
 pub fn check(socket: &str) -> Result<(), String> {
     let folder = folder_of(socket)?;
-    let found =
-        |path: &Path| path.symlink_metadata().map_err(|error| format!("upgrade_socket: {}: {error}", path.display()));
-    let wrong = |path: &Path, what: &str| Err(format!("upgrade_socket: {}: {what}", path.display()));
+    let found = |path: &Path| {
+        path.symlink_metadata().map_err(|error| format!("upgrade.socket_path: {}: {error}", path.display()))
+    };
+    let wrong = |path: &Path, what: &str| Err(format!("upgrade.socket_path: {}: {what}", path.display()));
     // Of the process: its effective user owns it.
     let own_user = found(Path::new("/proc/self"))?.uid();
     let is_ours = |found: &Metadata| found.uid() == own_user;
@@ -47,7 +48,7 @@ const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
 
 fn folder_of(socket: &str) -> Result<&Path, String> {
     let folder = Path::new(socket).parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.ok_or_else(|| format!("upgrade_socket: {socket}: this needs a folder of its own"))
+    folder.ok_or_else(|| format!("upgrade.socket_path: {socket}: this needs a folder of its own"))
 }
 
 #[cfg(test)]

@@ -282,7 +282,7 @@ pub async fn tell_upstream_error(
     fault: &UpstreamError,
     may_write: bool,
 ) -> u16 {
-    ctx.kind = "upstream_failed";
+    ctx.kind = "upstream_error";
     let error = upstream_error(fault, may_write);
     let status = error.status;
     // Fails only when the client is gone.
@@ -295,7 +295,7 @@ pub async fn tell_upstream_error(
 /// # Errors
 /// When the client is gone, or has been told half of something.
 pub async fn tell_defect(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
-    ctx.kind = "defect";
+    ctx.kind = "internal_error";
     if exchange.has_begun() {
         return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
     }

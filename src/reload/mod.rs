@@ -55,7 +55,7 @@ impl Reloader {
                 Some(()) = told => ("SIGHUP", None),
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
                     let configured = self.world.configured();
-                    if !configured.settings.watches_files || !self.have_changed(&configured) {
+                    if !configured.settings.watch_files || !self.have_changed(&configured) {
                         continue;
                     }
                     ("its files have changed", None)

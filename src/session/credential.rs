@@ -23,7 +23,7 @@ pub struct AuthRules {
     /// The role of those who offer nothing.
     pub unauthorized_role: Option<String>,
     /// Do the `x-hasura-*` headers of those count? They do in Hasura; anybody can then claim to be anybody.
-    pub unauthorized_variables: bool,
+    pub unauthorized_session_variables: bool,
 }
 
 impl AuthRules {
@@ -89,7 +89,7 @@ fn without_credential(rules: &AuthRules, headers: &HeaderMap) -> Result<Credenti
             SessionError::headers("Missing 'Authorization' or 'Cookie' header in JWT authentication mode")
         });
     };
-    let variables = if rules.unauthorized_variables { session_headers(headers) } else { Vec::new() };
+    let variables = if rules.unauthorized_session_variables { session_headers(headers) } else { Vec::new() };
     Ok(Credential::Session(Session::new(role.clone(), variables)))
 }
 

@@ -32,10 +32,10 @@ pub fn check(headers: &HeaderMap, limits: &Limits, own: &[HeaderName]) -> Result
 
 fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), RequestError> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let message = if headers.len() > limits.headers_max {
-        format!("the request has {} headers; at most {} are allowed", headers.len(), limits.headers_max)
-    } else if bytes > limits.header_bytes_max {
-        format!("the headers have {bytes} bytes; at most {} are allowed", limits.header_bytes_max)
+    let message = if headers.len() > limits.max_request_headers {
+        format!("the request has {} headers; at most {} are allowed", headers.len(), limits.max_request_headers)
+    } else if bytes > limits.max_request_header_size {
+        format!("the headers have {bytes} bytes; at most {} are allowed", limits.max_request_header_size)
     } else {
         return Ok(());
     };

@@ -172,7 +172,7 @@ pub async fn converse<S>(world: Arc<World>, wire: S, early: Vec<u8>, visitor: Vi
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let max = world.configured().settings.limits.socket_message_bytes_max;
+    let max = world.configured().settings.limits.max_websocket_message_size;
     let config = WebSocketConfig::default()
         .max_message_size(Some(max))
         .max_frame_size(Some(max))
@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();
-        let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.socket_timeout / 3);
+        let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.websocket_idle_timeout / 3);
         loop {
             tokio::select! {
                 message = stream.next() => {
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
             return Err(End::Close(INIT_TOO_LATE));
         }
-        if self.last_heard.elapsed() >= self.world.configured().settings.socket_timeout {
+        if self.last_heard.elapsed() >= self.world.configured().settings.websocket_idle_timeout {
             return Err(End::Gone);
         }
         let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
@@ -525,7 +525,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             headers: &self.visitor.headers,
             payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),
             vocabulary: self.visitor.vocabulary,
-            message_bytes_max: self.world.configured().settings.limits.engine_answer_bytes_max,
+            message_bytes_max: self.world.configured().settings.limits.max_upstream_response_size,
         };
         let EngineSocket { vocabulary, ack, sink, mut stream } = engine::connect(&introduction, timeout).await?;
         let (tell, ours, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());

@@ -252,10 +252,10 @@ impl Metrics {
             connections: gauge("pillion_connections", "Connections of clients.")?,
             connection_places: gauge(
                 "pillion_connection_places",
-                "Places of limits.connections that connections take: one, with TLS two, of HTTP/2 four, of both five.",
+                "Places of limits.max_connections that connections take: one, with TLS two, of HTTP/2 four, of both five.",
             )?,
             slow_connections: counter(
-                "pillion_slow_connections_total",
+                "pillion_request_header_timeouts_total",
                 "Connections closed because the head of a request took too long.",
                 &[],
             )?
@@ -276,10 +276,10 @@ impl Metrics {
                 let metric = counter(
                     "pillion_shed_requests_total",
                     "Requests and connections refused because there was too much to do, by what was scarce.",
-                    &["scarce"],
+                    &["resource"],
                 )?;
                 // There from the start, so that the first one is an increase.
-                for scarce in [
+                for resource in [
                     "requests",
                     "incomplete_requests",
                     "client_requests",
@@ -291,7 +291,7 @@ impl Metrics {
                     "client_connections",
                     "admin_connections",
                 ] {
-                    metric.with_label_values(&[scarce]);
+                    metric.with_label_values(&[resource]);
                 }
                 metric
             },
@@ -326,25 +326,25 @@ impl Metrics {
                 &["action"],
             )?,
             guarded_calls: counter(
-                "pillion_guarded_calls_total",
+                "pillion_handler_calls_rejected_total",
                 "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
-                &["action", "guard"],
+                &["action", "reason"],
             )?,
             cache_lookups: counter(
-                "pillion_result_cache_lookups_total",
+                "pillion_response_cache_lookups_total",
                 "Look-ups of answers that may be kept: hit, stale (another is fetched meanwhile) or miss.",
                 &["action", "outcome"],
             )?,
-            cache_bytes: gauge("pillion_result_cache_bytes", "Bytes of answers that are kept.")?,
+            cache_bytes: gauge("pillion_response_cache_bytes", "Bytes of answers that are kept.")?,
             handler_retries: counter("pillion_handler_retries_total", "Calls that were tried again.", &["action"])?,
             uncounted_calls: counter(
-                "pillion_uncounted_calls_total",
+                "pillion_rate_limit_store_errors_total",
                 "Calls that could not be counted because Redis did not answer in time.",
                 &["action"],
             )?,
             breakers_open: {
                 let opts = Opts::new(
-                    "pillion_breaker_open",
+                    "pillion_circuit_breaker_state",
                     "1 while a failing handler is left alone, 0.5 while it is tried.",
                 );
                 let gauge = GaugeVec::new(opts, &["action"])?;
@@ -352,28 +352,28 @@ impl Metrics {
                 gauge
             },
             handler_calls_waiting: {
-                let opts = Opts::new("pillion_handler_calls_waiting", "Calls that wait for others of their action.");
+                let opts = Opts::new("pillion_handler_calls_queued", "Calls that wait for others of their action.");
                 let gauge = IntGaugeVec::new(opts, &["action"])?;
                 registry.register(Box::new(gauge.clone()))?;
                 gauge
             },
             handler_calls_in_flight: gauge("pillion_handler_calls_in_flight", "Handler calls under way.")?,
             upstream_parts: counter(
-                "pillion_upstream_parts_total",
+                "pillion_upstream_requests_total",
                 "The engine's parts of requests with actions.",
                 &["outcome"],
             )?,
             upstream_part_seconds: {
                 let options = HistogramOpts::new(
-                    "pillion_upstream_part_duration_seconds",
+                    "pillion_upstream_request_duration_seconds",
                     "The engine's parts of requests with actions.",
                 );
                 let metric = Histogram::with_opts(options.buckets(SECONDS.to_vec()))?;
                 registry.register(Box::new(metric.clone()))?;
                 metric
             },
-            sockets: gauge("pillion_sockets", "Open WebSockets of clients.")?,
-            socket_operations: gauge("pillion_socket_operations", "Operations under way on WebSockets.")?,
+            sockets: gauge("pillion_websocket_connections", "Open WebSockets of clients.")?,
+            socket_operations: gauge("pillion_websocket_operations", "Operations under way on WebSockets.")?,
             panics: counter("pillion_panics_total", "Panics; each is a defect of Pillion.", &[])?
                 .with_label_values::<&str>(&[]),
             log_lines_dropped: counter(
@@ -388,7 +388,7 @@ impl Metrics {
                 &["outcome"],
             )?,
             engine_part_validations: counter(
-                "pillion_engine_part_validations_total",
+                "pillion_upstream_validations_total",
                 "The engine's parts of documents with actions: valid, invalid, or left to it because its schema is not known.",
                 &["outcome"],
             )?,
@@ -403,7 +403,7 @@ impl Metrics {
                 &["outcome"],
             )?,
             jobs_accepted: counter(
-                "pillion_jobs_accepted_total",
+                "pillion_jobs_enqueued_total",
                 "Calls of asynchronous actions: accepted are stored, refused are not.",
                 &["action", "outcome"],
             )?,
@@ -413,7 +413,7 @@ impl Metrics {
                 &["action", "outcome"],
             )?,
             job_repetitions: counter(
-                "pillion_job_repetitions_total",
+                "pillion_job_redeliveries_total",
                 "Stored calls that were begun again, after a failure or after their worker was lost.",
                 &["action"],
             )?,
@@ -424,7 +424,7 @@ impl Metrics {
                 gauge
             },
             jobs_oldest_seconds: {
-                let opts = Opts::new("pillion_jobs_oldest_seconds", "Age of the oldest call that waits.");
+                let opts = Opts::new("pillion_jobs_oldest_pending_seconds", "Age of the oldest call that waits.");
                 let gauge = GaugeVec::new(opts, &["action"])?;
                 registry.register(Box::new(gauge.clone()))?;
                 gauge
@@ -478,7 +478,7 @@ impl Metrics {
                 metric
             },
             look_alike_headers: counter(
-                "pillion_look_alike_headers_total",
+                "pillion_ambiguous_headers_dropped_total",
                 "Headers dropped because an underscore made them look like another.",
                 &[],
             )?,

@@ -394,7 +394,7 @@ impl Engine {
         &self,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> impl Future<Output = Result<T, UpstreamError>> {
-        let done = tokio::time::timeout(self.settings.timeout, work);
+        let done = tokio::time::timeout(self.settings.request_timeout, work);
         done.map(|done| done.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0)))
     }
 
@@ -426,7 +426,7 @@ impl Engine {
             let message::Answer { status, headers, body } = plain.here().exchange(request).await?;
             Ok(Fetched { status, headers, body })
         };
-        let fetched = tokio::time::timeout(self.settings.timeout, fetched).await;
+        let fetched = tokio::time::timeout(self.settings.request_timeout, fetched).await;
         fetched.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, bytes_max))
     }
 
@@ -494,8 +494,8 @@ fn peer(address: SocketAddr, settings: &Upstream) -> HttpPeer {
     let mut peer = HttpPeer::new(address, settings.is_tls, settings.host.clone());
     peer.options.connection_timeout = Some(settings.connect_timeout);
     peer.options.total_connection_timeout = Some(settings.connect_timeout * 2);
-    peer.options.read_timeout = Some(settings.timeout.max(settings.idle_timeout));
-    peer.options.write_timeout = Some(settings.timeout);
+    peer.options.read_timeout = Some(settings.request_timeout.max(settings.stream_idle_timeout));
+    peer.options.write_timeout = Some(settings.request_timeout);
     peer.options.idle_timeout = Some(settings.pool_idle_timeout);
     peer.options.alpn = match (settings.http2, settings.is_tls) {
         (false, _) => ALPN::H1,
@@ -518,14 +518,14 @@ mod tests {
             port: 8080,
             graphql_path: None,
             connect_timeout: second,
-            timeout: second,
-            idle_timeout: second,
+            request_timeout: second,
+            stream_idle_timeout: second,
             pool_idle_timeout: second,
             http2: false,
             tls_ca_file: None,
-            query_root: None,
-            mutation_root: None,
-            probe_interval: second,
+            query_type: None,
+            mutation_type: None,
+            health_check_interval: second,
             websocket_init: crate::config::settings::WebSocketInit::Lazy,
         }
     }

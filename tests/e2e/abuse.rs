@@ -109,7 +109,7 @@ impl Stage {
         handlers.on_path("/ping", Reply::json("1"));
         handlers.on_path("/slow", Reply::Late(Duration::from_secs(5), Box::new(Reply::json("\"ok\""))));
         let setup = Setup::before(engine.port).with_actions("values", handlers.port);
-        let config = format!("dialect: standard\nlimits: {{ memory_bytes: 256MiB, {limits} }}\n{config}");
+        let config = format!("dialect: standard\nlimits: {{ max_memory_bytes: 256MiB, {limits} }}\n{config}");
         let pillion = setup.config(&config).start().wait_until_ready();
         Self { pillion, handlers, engine }
     }
@@ -336,7 +336,7 @@ fn posted(body: &str) -> String {
 }
 
 fn clients_that_do_not_read(_: &Engines) {
-    let stage = Stage::start("clients: { body_timeout: 5s }\n");
+    let stage = Stage::start("downstream: { stream_idle_timeout: 5s }\n");
     for (name, times, clients) in [("40 long answers", 10, scaled(40)), ("300 usual ones", 2, scaled(300))] {
         let body = introspection(times);
         stage.withstands(&format!("{name}, unread"), || {
@@ -450,7 +450,7 @@ fn heads_in_pieces(_: &Engines) {
 
 /// Ten bytes of a body, and then nothing.
 fn bodies_that_stop(_: &Engines) {
-    let stage = Stage::start("clients: { rate_grace_period: 2s }\n");
+    let stage = Stage::start("downstream: { rate_grace_period: 2s }\n");
     for path in ["/graphql", "/elsewhere"] {
         stage.withstands(&format!("ten bytes of a body, {path}"), || {
             let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n0123456789");
@@ -469,9 +469,10 @@ fn bodies_that_stop(_: &Engines) {
     stage.is_even();
 }
 
-/// Responses that are read by 1 KiB every 50 ms, each well within `clients.body_timeout`.
+/// Responses that are read by 1 KiB every 50 ms, each well within `downstream.stream_idle_timeout`.
 fn responses_that_drip(_: &Engines) {
-    let stage = Stage::start("clients: { rate_grace_period: 2s, min_download_rate: 256KiB, head_timeout: 2s }\n");
+    let stage =
+        Stage::start("downstream: { rate_grace_period: 2s, min_download_rate: 256KiB, request_header_timeout: 2s }\n");
     // Longer than what the system's buffers take.
     let long = format!("\"{}\"", "x".repeat(7_900_000));
     stage.handlers.on_path("/act", Reply::json(&long));
@@ -505,8 +506,8 @@ fn responses_that_drip(_: &Engines) {
 fn tls_without_a_handshake(_: &Engines) {
     let Listener { config, port, .. } = Listener::new();
     let stage = Stage::start_limited(
-        "connections: 1000, max_client_connections: 800",
-        &format!("{config}clients: {{ head_timeout: 3s }}\n"),
+        "max_connections: 1000, max_client_connections: 800",
+        &format!("{config}downstream: {{ request_header_timeout: 3s }}\n"),
     );
     wait_for_port(port);
     stage.withstands("TLS without a handshake", || {
@@ -552,7 +553,7 @@ fn metadata_that_nobody_may_write(_: &Engines) {
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     handlers.on_path("/ping", Reply::json("1"));
     let setup = Setup::before(engine.port).with_actions("values", handlers.port).with_own_copy();
-    let setup = setup.config("dialect: standard\nlimits: { memory_bytes: 256MiB }\n").flag("--metadata-api=folder");
+    let setup = setup.config("dialect: standard\nlimits: { max_memory_bytes: 256MiB }\n").flag("--metadata-api=folder");
     let pillion =
         setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "secret").env("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "anonymous");
     let pillion = pillion.start().wait_until_ready();
@@ -566,7 +567,7 @@ fn metadata_that_nobody_may_write(_: &Engines) {
 
 /// Behind a proxy that names its clients, one of them takes its part only, and none of the proxy's.
 fn one_client_does_not_take_it_all(_: &Engines) {
-    let stage = Stage::start("clients: { address_header: X-Forwarded-For }\n");
+    let stage = Stage::start("downstream: { client_address_header: X-Forwarded-For }\n");
     let post = |client: &str, size: usize| {
         let body = with_variable("query ($s: String) { slow(s: $s) }", "s", &format!("\"{}\"", "x".repeat(size)));
         let request = posted(&body).replacen("Host: a\r\n", &format!("Host: a\r\nX-Forwarded-For: {client}\r\n"), 1);
@@ -612,7 +613,7 @@ struct Idle {
     requests: &'static [&'static str],
     tls: bool,
     http2: bool,
-    /// Of `limits.connections`: it may take so many times 8 KiB.
+    /// Of `limits.max_connections`: it may take so many times 8 KiB.
     places: usize,
 }
 
@@ -643,7 +644,7 @@ const ALL_IDLE_BYTES: usize = 120 * MIB;
 fn idle_connections(_: &Engines) {
     for kind in IDLE {
         let tls = Listener::new();
-        let stage = Stage::start_limited("connections: 20000", &tls.config);
+        let stage = Stage::start_limited("max_connections: 20000", &tls.config);
         wait_for_port(tls.port);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(hold_idle(&stage, &kind, &tls));
@@ -767,12 +768,12 @@ fn end_of_response(read: &[u8]) -> Option<usize> {
 
 /// As many places as the shipped configuration has, or a part of them with a part of the attack.
 fn with_places(config: &str) -> Stage {
-    Stage::start_limited(&format!("concurrent_requests: {}", scaled(4_096)), config)
+    Stage::start_limited(&format!("max_concurrent_requests: {}", scaled(4_096)), config)
 }
 
 /// More of them than there are places, from one address and from many.
 fn half_sent_bodies(_: &Engines) {
-    let stage = with_places("clients: { address_header: X-Forwarded-For }\n");
+    let stage = with_places("downstream: { client_address_header: X-Forwarded-For }\n");
     let clients = scaled(4_200);
     let one: &dyn Fn(usize) -> String = &|_| "192.0.2.1".into();
     let many: &dyn Fn(usize) -> String = &|index| format!("192.0.2.{}", index % 32);
@@ -798,7 +799,8 @@ fn half_sent_bodies(_: &Engines) {
             std::thread::sleep(Duration::from_secs(3));
             drop(connections);
         });
-        let shed = |scarce: &str| stage.pillion.metric(&format!("pillion_shed_requests_total{{scarce=\"{scarce}\"}}"));
+        let shed =
+            |scarce: &str| stage.pillion.metric(&format!("pillion_shed_requests_total{{resource=\"{scarce}\"}}"));
         assert_eq!(shed("requests") + shed("incomplete_requests"), 0.0, "{name}");
         assert!(shed("client_requests") > 0.0);
         stage.is_even();
@@ -807,7 +809,7 @@ fn half_sent_bodies(_: &Engines) {
 
 /// More dashboards that wait for something than there are places for requests.
 fn idle_event_streams(_: &Engines) {
-    let stage = with_places("clients: { address_header: X-Forwarded-For }\n");
+    let stage = with_places("downstream: { client_address_header: X-Forwarded-For }\n");
     let body = r#"{"query":"subscription { later(id: \"00000000-0000-4000-8000-000000000000\") { id } }"}"#;
     let streams = scaled(4_200);
     stage.withstands("idle streams of events", || {
@@ -829,7 +831,7 @@ fn idle_event_streams(_: &Engines) {
 
 /// Nobody opens a breaker by not waiting: others are answered by the same handler meanwhile.
 fn impatient_clients(_: &Engines) {
-    let stage = Stage::start("handlers: { breaker: true, breaker_pause: 1s }\n");
+    let stage = Stage::start("handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s } }\n");
     stage.handlers.on_path("/ping", Reply::Late(Duration::from_millis(150), Box::new(Reply::json("1"))));
     let impatient = [("Content-Type", "application/json"), ("X-Request-Timeout", "1ms")];
     stage.withstands("clients that do not wait", || {
@@ -845,13 +847,13 @@ fn impatient_clients(_: &Engines) {
             }
         });
     });
-    assert_eq!(stage.pillion.metric("pillion_breaker_open{action=\"ping\"}"), 0.0);
+    assert_eq!(stage.pillion.metric("pillion_circuit_breaker_state{action=\"ping\"}"), 0.0);
 }
 
 /// Whoever has a /47 calls from 100,000 networks of it: they have two times sixteen shares, and others all of theirs.
 fn callers_with_many_networks(_: &Engines) {
     let stage = Stage::start(
-        "clients: { address_header: X-Forwarded-For }\nactions: { act: { rate_limit: [5 per 1h by address] } }\n",
+        "downstream: { client_address_header: X-Forwarded-For }\nactions: { act: { rate_limit: [5 per 1h by address] } }\n",
     );
     let call = |client: &mut Client, address: &str| {
         let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", address)];

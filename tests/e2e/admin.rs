@@ -27,7 +27,7 @@ fn health_readiness_and_metrics(engines: &Engines) {
     assert_eq!(pillion.admin("/readyz"), (200, "ready\n".to_owned()));
     let details = pillion.admin("/readyz?verbose").1;
     assert!(details.starts_with("ready\nupstream: ok\nactions: "), "{details}");
-    assert!(details.contains("\nasync.store: none"), "{details}");
+    assert!(details.contains("\njobs.store: none"), "{details}");
     assert_eq!(pillion.admin("/nothing").0, 404);
     let mut client = pillion.client();
     client.ask("{ count }");
@@ -103,7 +103,8 @@ fn lines_for_some_of_what_goes_well(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
-    let pillion = setup.config("log: { every: 5, types: [action-handler-log] }\n").start().wait_until_ready();
+    let pillion =
+        setup.config("log: { success_sample_every: 5, types: [action-handler-log] }\n").start().wait_until_ready();
     let mut client = pillion.client();
     (0..10).for_each(|_| drop(client.ask("{ count }")));
     handlers.on_path("/count", Reply::status(400, r#"{"message":"no"}"#));
@@ -125,7 +126,7 @@ fn a_defect_ends_what_it_is_in(engines: &Engines) {
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port);
     let setup = setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("PILLION_FAILPOINTS", "request,worker,job");
-    let pillion = setup.config("async: { lease: 1s }\n").start().wait_until_ready();
+    let pillion = setup.config("jobs: { lease_duration: 1s }\n").start().wait_until_ready();
     let headers = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
     let body = br#"{"query":"mutation { later(number: 1) }"}"#;
     let answer = pillion.client().request("POST", "/graphql", &headers, body);
@@ -207,7 +208,7 @@ fn who_may_use_it(engines: &Engines) {
     let file = std::env::temp_dir().join(format!("pillion-e2e-admin-token-{}", std::process::id()));
     std::fs::write(&file, "t0ken-one\n").expect("a file");
     let pillion = setup().env("PILLION_ADMIN_TOKEN_FILE", &file.display().to_string());
-    let pillion = pillion.env("PILLION_WATCH_FILES", "false").start().wait_until_ready();
+    let pillion = pillion.env("PILLION_RELOAD_WATCH_FILES", "false").start().wait_until_ready();
     for (method, path) in CHANGES {
         for wrong in [None, Some("Bearer t0ken-two"), Some("Basic t0ken-one"), Some("t0ken-one")] {
             let headers: Vec<_> = wrong.iter().map(|value| ("Authorization", *value)).collect();
@@ -243,7 +244,7 @@ fn who_may_use_it(engines: &Engines) {
 fn whoever_only_holds_connections(engines: &Engines) {
     let mut setup = Setup::before(engines.postgraphile).with_shop(1);
     setup.descriptors = Some(1024);
-    let pillion = setup.config("clients: { head_timeout: 2s }\n").start().wait_until_ready();
+    let pillion = setup.config("downstream: { request_header_timeout: 2s }\n").start().wait_until_ready();
     let mut held: Vec<Client> = (0..900).map(|_| Client::admin(pillion.admin)).collect();
     held.iter_mut().step_by(2).for_each(|client| client.send(b"GET /jobs HTTP/1.1\r\nHost: local"));
     let began = Instant::now();
@@ -252,7 +253,7 @@ fn whoever_only_holds_connections(engines: &Engines) {
     assert_eq!(pillion.admin("/healthz").0, 200);
     assert_eq!(pillion.admin("/readyz").0, 200);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"admin_connections\"}") > 800.0);
+    assert!(pillion.metric("pillion_shed_requests_total{resource=\"admin_connections\"}") > 800.0);
     let descriptors = std::fs::read_dir(format!("/proc/{}/fd", pillion.process.0.id())).expect("its files").count();
     assert!(descriptors < 200, "{descriptors}");
     // In time the rest is let go as well.

@@ -43,7 +43,7 @@ fn secrets_come_out_nowhere(engines: &Engines) {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-other=c4nary-collector".to_owned()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.http)),
     ];
-    let config = "dialect: hasura\ndev_mode: false\nhandlers: { rate_limit: [1000 per 1s], retries: 1 }\n";
+    let config = "dialect: hasura\ndev_mode: false\nhandlers: { rate_limit: [1000 per 1s], max_retries: 1 }\n";
     let setup = || {
         let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port).config(config);
         given.iter().fold(setup.flag("--log-level=debug"), |setup, (name, value)| setup.env(name, value))
@@ -215,15 +215,15 @@ fn excerpts_show_no_secrets(engines: &Engines) {
         ("pillion.yaml", "handlers: { signing_secrets: c4nary-live, typo: 1 } # was c4nary-live\n".into()),
         ("pillion.yaml", "redis: { url: 'redis://user:c4nary-live@127.0.0.1/', typo: 1 }\n".into()),
         ("pillion.yaml", "database: { url: 'postgres://user:c4nary-live@127.0.0.1/x', typo: 1 }\n".into()),
-        ("pillion.yaml", "async: { store: 'c4nary-live' }\n".into()),
+        ("pillion.yaml", "jobs: { store: 'c4nary-live' }\n".into()),
         ("pillion.yaml", "telemetry: { otlp_headers: 'c4nary-live', typo: 1 }\n".into()),
         ("pillion.yaml", "admin: { token: 'c4nary live', typo: 1 }\n".into()),
         ("pillion.yaml", "upstream: { url: 'http://user:c4nary-live@127.0.0.1:1' }\n".into()),
     ];
     write("actions.yaml", &fine);
-    write("pillion.yaml", "limits: { depth: 20 }\n");
+    write("pillion.yaml", "limits: { max_depth: 20 }\n");
     let (metadata, config) = (folder.display().to_string(), folder.join("pillion.yaml").display().to_string());
-    let mut setup = Setup::before(engines.postgraphile).env("PILLION_WATCH_FILES", "false");
+    let mut setup = Setup::before(engines.postgraphile).env("PILLION_RELOAD_WATCH_FILES", "false");
     setup.metadata = Some(folder.clone());
     let pillion = setup.flag("--config").flag(&config).start().wait_until_ready();
     let is_said = |said: &str, what: &str| {
@@ -232,7 +232,7 @@ fn excerpts_show_no_secrets(engines: &Engines) {
     };
     for (name, text) in &cases {
         write("actions.yaml", &fine);
-        write("pillion.yaml", "limits: { depth: 20 }\n");
+        write("pillion.yaml", "limits: { max_depth: 20 }\n");
         write(name, text);
         let checked = Command::new(env!("CARGO_BIN_EXE_pillion"))
             .args(["check", "--metadata", &metadata, "--config", &config, "--handlers"])

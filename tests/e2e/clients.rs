@@ -64,9 +64,9 @@ fn ask_over_http2(pillion: &Pillion, patience: Duration) -> Option<String> {
 fn what_nobody_waits_for_is_given_up(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Hang);
-    let config = "actions: { count: { calls_at_once: 1 } }\n";
+    let config = "actions: { count: { max_concurrent_calls: 1 } }\n";
     let pillion = before(engines, &handlers, config);
-    let gone = || pillion.metric("pillion_requests_total{kind=\"client_gone\"}");
+    let gone = || pillion.metric("pillion_requests_total{kind=\"client_closed\"}");
     let get = b"GET /graphql?query=%7B%20count%20%7D HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
     let batch = post_text(r#"[{"query":"{ count }"},{"query":"{ count productById(id: 1) { name } }"}]"#);
     let ways = [post(COUNT), post("{ count productById(id: 1) { name } }"), get, batch];
@@ -83,7 +83,7 @@ fn what_nobody_waits_for_is_given_up(engines: &Engines) {
     wait_until("that it is given up", || gone() >= 5.0);
     assert_eq!(handlers.take_seen().len(), 1);
     wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
-    pillion.wait_for_log("\"outcome\":\"client_gone\"");
+    pillion.wait_for_log("\"outcome\":\"client_closed\"");
     handlers.on_path("/count", Reply::json("1"));
     assert_eq!(pillion.client().ask(COUNT).text(), ONE);
 }
@@ -98,7 +98,7 @@ fn what_has_begun_to_write_is_finished(engines: &Engines) {
     wait_until("the first call", || !handlers.take_seen().is_empty());
     drop(client);
     wait_until("the second call", || handlers.take_seen().iter().any(|seen| seen.path() == "/sendCode"));
-    assert_eq!(pillion.metric("pillion_requests_total{kind=\"client_gone\"}"), 0.0);
+    assert_eq!(pillion.metric("pillion_requests_total{kind=\"client_closed\"}"), 0.0);
 }
 
 /// Pipelining: RFC 9112, section 9.3.2.
@@ -134,7 +134,7 @@ fn the_next_request_may_come_early(engines: &Engines) {
 fn heads_that_do_not_end(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(1500), Box::new(Reply::json("1"))));
-    let pillion = before(engines, &handlers, "clients: { head_timeout: 1s, keepalive_timeout: 1s }\n");
+    let pillion = before(engines, &handlers, "downstream: { request_header_timeout: 1s, keepalive_timeout: 1s }\n");
     let closes = |mut client: Client, bytes: &[u8]| {
         let started = Instant::now();
         for byte in bytes.iter().cycle() {
@@ -158,7 +158,7 @@ fn heads_that_do_not_end(engines: &Engines) {
     assert_eq!(client.ask("{ productById(id: 1) { name } }").status(), 200);
     closes(client, &[b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'x'; 4000]].concat());
     assert!(pillion.client().is_closed(), "whoever says nothing is let go");
-    wait_until("that they are counted", || pillion.metric("pillion_slow_connections_total") >= 4.0);
+    wait_until("that they are counted", || pillion.metric("pillion_request_header_timeouts_total") >= 4.0);
     // Whoever waits for an answer is not slow, however often he asks, in either version.
     let mut client = pillion.client();
     assert_eq!((client.ask(COUNT).text(), client.ask(COUNT).text()), (ONE.into(), ONE.into()));
@@ -169,7 +169,7 @@ fn heads_that_do_not_end(engines: &Engines) {
 fn connections_that_rest(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
-    let pillion = before(engines, &handlers, "clients: { head_timeout: 2s, keepalive_timeout: 1s }\n");
+    let pillion = before(engines, &handlers, "downstream: { request_header_timeout: 2s, keepalive_timeout: 1s }\n");
     for request in [post(COUNT), b"GET /graphql?query=%7Bcount%7D HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()] {
         let mut client = pillion.client();
         for _ in 0..3 {
@@ -179,7 +179,7 @@ fn connections_that_rest(engines: &Engines) {
         }
         assert!(client.is_closed(), "it rests for ever");
     }
-    assert_eq!(pillion.metric("pillion_slow_connections_total"), 0.0);
+    assert_eq!(pillion.metric("pillion_request_header_timeouts_total"), 0.0);
 }
 
 /// Ten seconds are given; after that it must come at some pace.
@@ -215,7 +215,7 @@ fn answers_that_are_read_slowly(engines: &Engines) {
     let handlers = Scripted::start();
     let text = "x".repeat(7_900_000);
     handlers.on_path("/anything", Reply::json(&format!("\"{text}\"")));
-    let pillion = before(engines, &handlers, "clients: { body_timeout: 1s }\n");
+    let pillion = before(engines, &handlers, "downstream: { stream_idle_timeout: 1s }\n");
     let mut client = pillion.client();
     client.send(&post("{ anything }"));
     let (started, mut bytes, mut piece) = (Instant::now(), 0, vec![0; 64 * 1024]);
@@ -234,7 +234,7 @@ fn answers_that_are_read_slowly(engines: &Engines) {
 
 fn more_than_there_is_room_for(engines: &Engines) {
     let handlers = Scripted::start();
-    let pillion = before(engines, &handlers, "limits: { connections: 20 }\n");
+    let pillion = before(engines, &handlers, "limits: { max_connections: 20 }\n");
     let count = || pillion.metric("pillion_connections");
     wait_until("the last of those that looked whether it listens", || count() == 0.0);
     let mut first = pillion.client();
@@ -242,7 +242,7 @@ fn more_than_there_is_room_for(engines: &Engines) {
     let mut idle: Vec<Client> = (0..19).map(|_| pillion.client()).collect();
     wait_until("all of them", || count() == 20.0);
     assert!(pillion.client().is_closed(), "one too many");
-    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"connections\"}") >= 1.0);
+    assert!(pillion.metric("pillion_shed_requests_total{resource=\"connections\"}") >= 1.0);
     assert_eq!(pillion.admin("/healthz").0, 200);
     // Whoever is in is served, but not kept.
     assert_eq!(first.ask("{ productById(id: 1) { name } }").header("connection"), Some("close"));

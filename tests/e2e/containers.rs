@@ -133,7 +133,7 @@ fn the_chart_is_what_kubernetes_takes(_: &Engines) {
     is_well_behaved(&pod, &container);
     let beside = template(&[
         "--set=engine.containers[0].name=engine,engine.containers[0].image=hasura/graphql-engine:v2.45.1",
-        "--set=podMonitor.enabled=true,existingSecret=secrets,config.handlers.retries=1",
+        "--set=podMonitor.enabled=true,existingSecret=secrets,config.handlers.max_retries=1",
         "--set=podLabels.team=shop,nodeSelector.disk=ssd",
     ]);
     validate("helm-beside", &beside);

@@ -125,7 +125,7 @@ fn what_is_known_of_get_is_asked_once(_: &Engines) {
 }
 
 fn the_upstreams_own_headers_win(engines: &Engines) {
-    let (_handlers, pillion) = stage(engines.yoga, "cors: { domains: ['https://shop.example'] }\n");
+    let (_handlers, pillion) = stage(engines.yoga, "cors: { allowed_origins: ['https://shop.example'] }\n");
     let origin = |name: &'static str| [("Origin", name), ("Content-Type", "application/json")];
     let books = br#"{"query":"{ books { id } }"}"#;
     for name in ["https://shop.example", "https://other.example"] {

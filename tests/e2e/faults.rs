@@ -25,7 +25,7 @@ fn the_engine_is_down_and_comes_back(_: &Engines) {
     let port = free_port();
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
-    let setup = Setup::before(port).with_shop(handlers.port).config("upstream: {probe_interval: 100ms}\n");
+    let setup = Setup::before(port).with_shop(handlers.port).config("upstream: {health_check_interval: 100ms}\n");
     let pillion = setup.start();
     wait_until("the first look", || pillion.admin("/readyz").1.contains("cannot be reached"));
     assert_eq!(pillion.admin("/healthz").0, 200);
@@ -58,7 +58,7 @@ fn the_engine_is_slow(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::Hang);
     handlers.on_path("/count", Reply::json("1"));
-    let config = "upstream: {timeout: 300ms, idle_timeout: 300ms}\n";
+    let config = "upstream: {request_timeout: 300ms, stream_idle_timeout: 300ms}\n";
     let pillion = Setup::before(engine.port).with_shop(handlers.port).config(config).start();
     let answer = pillion.client().ask("{ a }");
     assert_eq!((answer.status(), &answer.json()["errors"][0]["extensions"]["code"]), (504, &"upstream-timeout".into()));
@@ -162,7 +162,7 @@ fn a_call_that_breaks_off_is_made_once(engines: &Engines) {
         let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).flag("--threads=1");
         setup.config(config).start().wait_until_ready()
     };
-    for (config, times) in [("handlers: {retries: 0}\n", 1), ("handlers: {retries: 1}\n", 2)] {
+    for (config, times) in [("handlers: {max_retries: 0}\n", 1), ("handlers: {max_retries: 1}\n", 2)] {
         let pillion = start(config);
         handlers.on_path("/count", Reply::json("1"));
         assert_eq!(pillion.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
@@ -204,7 +204,7 @@ fn connections_are_used_again(_: &Engines) {
 
 fn compressed_answers_of_handlers(engines: &Engines) {
     let handlers = Scripted::start();
-    let config = "limits: {handler_answer_bytes: 100KiB}\n";
+    let config = "limits: {max_handler_response_size: 100KiB}\n";
     let pillion =
         Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
     let answer = |encoding: &str, body: Vec<u8>| {

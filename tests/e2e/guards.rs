@@ -73,7 +73,7 @@ fn a_rate_for_each_caller(engines: &Engines) {
     // Two calls in one document are two, and another action has no limit.
     assert_eq!(code(&ask("1", "mutation { sendCode(phone: \"1\") }")), Value::Null);
     assert_eq!(handlers.take_seen().iter().filter(|seen| seen.path() == "/count").count(), 4);
-    let refusals = pillion.metric("pillion_guarded_calls_total{action=\"count\",guard=\"rate_limit\"}");
+    let refusals = pillion.metric("pillion_handler_calls_rejected_total{action=\"count\",reason=\"rate_limit\"}");
     assert_eq!(refusals, 2.0);
 }
 
@@ -81,7 +81,8 @@ fn a_rate_by_address(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let limit = "handlers: { rate_limit: [1 per 1h by address] }\n";
-    let pillion = start(engines, &handlers, &format!("{limit}clients: {{ address_header: X-Forwarded-For }}\n"));
+    let pillion =
+        start(engines, &handlers, &format!("{limit}downstream: {{ client_address_header: X-Forwarded-For }}\n"));
     let ask_for = |forwarded: &str| code(&ask(&pillion, &[("X-Forwarded-For", forwarded)], "{ count }"));
     let limited = json!("rate-limit-exceeded");
     // Only the last element is the proxy's own word.
@@ -138,7 +139,7 @@ fn replicas_count_together(engines: &Engines) {
     handlers.on_path("/sendCode", Reply::json("true"));
     let config = format!(
         "redis: {{ url: 'redis://127.0.0.1:{}' }}\nhandlers: {{ rate_limit: [3 per 1h by x-hasura-user-id] }}\n\
-         actions: {{ sendCode: {{ rate_limit_when_uncounted: refuse }} }}\n",
+         actions: {{ sendCode: {{ rate_limit_failure_mode: deny }} }}\n",
         redis.port
     );
     let replicas = [start(engines, &handlers, &config), start(engines, &handlers, &config)];
@@ -152,7 +153,7 @@ fn replicas_count_together(engines: &Engines) {
     redis.process = None;
     assert_eq!(codes(query), [Value::Null, Value::Null, Value::Null, Value::Null]);
     assert_eq!(code(&ask(&replicas[0], &user, mutation)), limited);
-    assert!(replicas[0].metric("pillion_uncounted_calls_total{action=\"sendCode\"}") >= 1.0);
+    assert!(replicas[0].metric("pillion_rate_limit_store_errors_total{action=\"sendCode\"}") >= 1.0);
     redis.start_again();
     wait_until("that calls are counted again", || codes(query)[3] == limited);
 }
@@ -161,7 +162,8 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/quote", Reply::Hang);
     handlers.on_path("/count", Reply::json("1"));
-    let config = "actions: { quote: { calls_at_once: 3, calls_waiting: 2 } }\nhandlers: { wait_timeout: 300ms }\n";
+    let config =
+        "actions: { quote: { max_concurrent_calls: 3, max_queued_calls: 2 } }\nhandlers: { queue_timeout: 300ms }\n";
     let pillion = start(engines, &handlers, config);
     let quote = r#"{"query":"{ quote(productId: 1) { total } }"}"#;
     let head =
@@ -176,7 +178,7 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
         handlers.take_seen().len() == 3 || pillion.metric("pillion_handler_calls_in_flight") == 3.0
     });
     let mut waiting: Vec<Client> = (0..2).map(|_| ask_later()).collect();
-    wait_until("those that wait", || pillion.metric("pillion_handler_calls_waiting{action=\"quote\"}") == 2.0);
+    wait_until("those that wait", || pillion.metric("pillion_handler_calls_queued{action=\"quote\"}") == 2.0);
     let begun = Instant::now();
     let refused = ask(&pillion, &[], "{ quote(productId: 1) { total } }");
     assert_eq!(code(&refused), "concurrency-limit-exceeded");
@@ -192,8 +194,8 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
 fn a_handler_that_fails_is_left_alone(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::status(500, "{}"));
-    let pillion = start(engines, &handlers, "handlers: { breaker: true, breaker_pause: 1s }\n");
-    let standing = || pillion.metric("pillion_breaker_open{action=\"count\"}");
+    let pillion = start(engines, &handlers, "handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s } }\n");
+    let standing = || pillion.metric("pillion_circuit_breaker_state{action=\"count\"}");
     for _ in 0..20 {
         assert_eq!(code(&ask(&pillion, &[], "{ count }")), "unexpected");
     }
@@ -213,8 +215,8 @@ fn impatient_clients_open_no_breaker(engines: &Engines) {
     let handlers = Scripted::start();
     let slowly = |reply: Reply| Reply::Late(Duration::from_millis(600), Box::new(reply));
     handlers.on_path("/count", slowly(Reply::json("1")));
-    let pillion = start(engines, &handlers, "handlers: { breaker: true, breaker_pause: 1s }\n");
-    let standing = || pillion.metric("pillion_breaker_open{action=\"count\"}");
+    let pillion = start(engines, &handlers, "handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s } }\n");
+    let standing = || pillion.metric("pillion_circuit_breaker_state{action=\"count\"}");
     let impatient = [("X-Request-Timeout", "1ms")];
     let all_at_once = |count: usize| {
         std::thread::scope(|scope| {
@@ -251,8 +253,9 @@ fn impatient_clients_open_no_breaker(engines: &Engines) {
 fn what_is_harmless_is_tried_again(engines: &Engines) {
     let handlers = Scripted::start();
     let secret = format!("whsec_{}", "AAAA".repeat(10));
-    let config =
-        format!("handlers: {{ retries: 2, signing_secrets: {secret} }}\nactions: {{ placeOrder: {{ retries: 0 }} }}\n");
+    let config = format!(
+        "handlers: {{ max_retries: 2, signing_secrets: {secret} }}\nactions: {{ placeOrder: {{ max_retries: 0 }} }}\n"
+    );
     let pillion = start(engines, &handlers, &config);
     let paths = |status| {
         handlers.on_path("/count", Reply::status(status, "{}"));
@@ -358,7 +361,7 @@ fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
     let handlers = Scripted::start();
     let answer = Reply::json(r#"{"productId":1,"amount":2,"total":3.5}"#);
     handlers.on_path("/quote", answer.clone());
-    let config = "actions: { quote: { cache: { ttl: 1h, by: [x-hasura-org] } } }\n";
+    let config = "actions: { quote: { cache: { ttl: 1h, vary_by: [x-hasura-org] } } }\n";
     let pillion = start(engines, &handlers, config);
     let as_role = |role, org, user| [("X-Hasura-Role", role), ("X-Hasura-Org", org), ("X-Hasura-User-Id", user)];
     let quote = |who: [(&str, &str); 3], query: &str| ask(&pillion, &who, query).json()["data"].take();
@@ -383,10 +386,10 @@ fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
         assert_eq!(calls(&handlers, "/quote"), 1, "{who:?} {query}");
     }
     let lookups = |outcome| {
-        pillion.metric(&format!("pillion_result_cache_lookups_total{{action=\"quote\",outcome=\"{outcome}\"}}"))
+        pillion.metric(&format!("pillion_response_cache_lookups_total{{action=\"quote\",outcome=\"{outcome}\"}}"))
     };
     assert_eq!((lookups("hit"), lookups("miss")), (2.0, 4.0));
-    assert!(pillion.metric("pillion_result_cache_bytes") > 0.0);
+    assert!(pillion.metric("pillion_response_cache_bytes") > 0.0);
     assert_eq!((purge(&pillion, "?action=nothing"), purge(&pillion, "?action=quote")), (404, 200));
     quote(as_role("customer", "a", "1"), first);
     assert_eq!(calls(&handlers, "/quote"), 1);
@@ -443,14 +446,15 @@ fn one_fetches_for_all_who_ask_at_once(engines: &Engines) {
 fn an_old_answer_while_another_is_fetched(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
-    let pillion = start(engines, &handlers, "actions: { count: { cache: { ttl: 500ms, stale: 1h } } }\n");
+    let pillion =
+        start(engines, &handlers, "actions: { count: { cache: { ttl: 500ms, stale_while_revalidate: 1h } } }\n");
     let count = || ask(&pillion, &[], "{ count }").json()["data"]["count"].take();
     assert_eq!(count(), 1);
     std::thread::sleep(Duration::from_millis(600));
     handlers.on_path("/count", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("2"))));
     assert_eq!((count(), count()), (json!(1), json!(1)));
     wait_until("the new answer", || count() == 2);
-    assert!(pillion.metric("pillion_result_cache_lookups_total{action=\"count\",outcome=\"stale\"}") >= 2.0);
+    assert!(pillion.metric("pillion_response_cache_lookups_total{action=\"count\",outcome=\"stale\"}") >= 2.0);
 }
 
 fn replicas_keep_answers_together(engines: &Engines) {
@@ -480,8 +484,8 @@ fn what_cannot_be_kept(_: &Engines) {
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text = said("actions: { sendCode: { cache: { ttl: 1h } } }\n");
     assert!(text.contains("the answers of action 'sendCode' cannot be kept: it is a mutation"), "{text}");
-    let text = said("actions: { count: { cache: { stale: 1h } } }\n");
+    let text = said("actions: { count: { cache: { stale_while_revalidate: 1h } } }\n");
     assert!(text.contains("a cache needs a time to live"), "{text}");
-    let text = said("actions: { count: { cache: { ttl: 1h, by: [authorization] } } }\n");
+    let text = said("actions: { count: { cache: { ttl: 1h, vary_by: [authorization] } } }\n");
     assert!(text.contains("\"authorization\" is no session variable"), "{text}");
 }

@@ -71,7 +71,7 @@ fn reference(full: &Value, requests: &[(String, Value)]) -> (Value, Vec<Value>) 
 fn stages(engines: &Engines) -> [(&'static str, Pillion, &'static [&'static str]); 4] {
     // Deeper than anybody asks, to see more of what may be asked.
     let start = |engine, actions| {
-        setup(engine, actions).config("limits: {introspection_depth: 20}\n").start().wait_until_ready()
+        setup(engine, actions).config("limits: {max_introspection_depth: 20}\n").start().wait_until_ready()
     };
     let shop: &[&str] = &["admin", "customer", "guest", "boss", "nobody"];
     let supplies: &[&str] = &["admin", "clerk", "customer", "nobody"];
@@ -388,7 +388,7 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
         pillion.wait_for_log("the engine does not tell its schema");
         assert_eq!(pillion.log().matches("the engine does not tell its schema").count(), 1, "{}", pillion.log());
         assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
-        assert!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
+        assert!(pillion.metric("pillion_upstream_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
     }
 }
 
@@ -421,7 +421,8 @@ fn engines_that_answer_rubbish(_: &Engines) {
         ("failure", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}".to_vec())),
     ] {
         engine.on_path("/graphql", Reply::json(probe));
-        let setup = Setup::before(engine.port).with_shop(handlers.port).config("upstream: {probe_interval: 1h}\n");
+        let setup =
+            Setup::before(engine.port).with_shop(handlers.port).config("upstream: {health_check_interval: 1h}\n");
         let pillion = setup.start().wait_until_ready();
         // The probe's own answer had no schema in it.
         let refused = "pillion_upstream_introspections_total{outcome=\"refused\"}";
@@ -488,7 +489,8 @@ fn a_null_boolean_is_false_and_a_lost_schema_is_told(_: &Engines) {
         )
     };
     upstream.on_path("/graphql", Reply::json(&answer("null", "fields")));
-    let pillion = setup(upstream.port, "shop").config("upstream: {probe_interval: 100ms}\n").start().wait_until_ready();
+    let pillion =
+        setup(upstream.port, "shop").config("upstream: {health_check_interval: 100ms}\n").start().wait_until_ready();
     let shown = ask(&pillion, "admin", "{ __type(name: \"Query\") { fields { name isDeprecated } } }", &Value::Null);
     let fields = &shown["data"]["__type"]["fields"];
     assert_eq!(fields[0], json!({ "name": "rows", "isDeprecated": false }), "{shown}");
@@ -503,7 +505,7 @@ fn a_null_boolean_is_false_and_a_lost_schema_is_told(_: &Engines) {
 
 fn answers_have_a_size(engines: &Engines) {
     let start = |bytes: &str| {
-        let limit = format!("limits: {{introspection_bytes: {bytes}}}\n");
+        let limit = format!("limits: {{max_introspection_size: {bytes}}}\n");
         Setup::before(engines.yoga).with_shop(1).config(&limit).start().wait_until_ready()
     };
     let again: String = (0..40).map(|n| format!("k{n}: types {{ name description fields {{ name }} }} ")).collect();
@@ -561,15 +563,15 @@ fn an_unknown_schema_is_waited_for_before_side_effects(engines: &Engines) {
     assert!(refused["errors"][0]["message"].as_str().is_some_and(|text| text.contains("createReviw")), "{refused}");
     assert_eq!(refused["errors"][0]["locations"], json!([{ "line": 1, "column": 33 }]));
     assert!(handlers.take_seen().is_empty());
-    assert_eq!(pillion.metric("pillion_engine_part_validations_total{outcome=\"invalid\"}"), 1.0);
+    assert_eq!(pillion.metric("pillion_upstream_validations_total{outcome=\"invalid\"}"), 1.0);
     // A query has no side effects, so it does not wait.
     let pillion = start();
     handlers.on_path("/count", Reply::json("1"));
     ask(&pillion, "customer", "{ count productById(id: 1) { name } }", &Value::Null);
-    assert_eq!(pillion.metric("pillion_engine_part_validations_total{outcome=\"schema_unknown\"}"), 1.0);
+    assert_eq!(pillion.metric("pillion_upstream_validations_total{outcome=\"schema_unknown\"}"), 1.0);
     wait_until("the schema to be known", || {
         ask(&pillion, "customer", "{ count productById(id: 1) { name } }", &Value::Null);
-        pillion.metric("pillion_engine_part_validations_total{outcome=\"valid\"}") >= 1.0
+        pillion.metric("pillion_upstream_validations_total{outcome=\"valid\"}") >= 1.0
     });
 }
 
@@ -629,7 +631,7 @@ fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
     ];
     let folder = super::startup::folder("clash-later", &files);
     let port = free_port();
-    let mut setup = Setup::before(port).config("upstream: {probe_interval: 100ms}\n");
+    let mut setup = Setup::before(port).config("upstream: {health_check_interval: 100ms}\n");
     setup.metadata = Some(folder.clone());
     let mut pillion = setup.start();
     assert_eq!(pillion.admin("/readyz").0, 503);
@@ -664,7 +666,7 @@ fn prefixes_settle_it(engines: &Engines) {
 
 fn introspection_can_be_left_to_the_engine(engines: &Engines) {
     let pillion =
-        Setup::before(engines.yoga).with_shop(1).env("PILLION_INTROSPECTION", "engine").start().wait_until_ready();
+        Setup::before(engines.yoga).with_shop(1).env("PILLION_INTROSPECTION_MODE", "upstream").start().wait_until_ready();
     let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
     assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
     assert!(!pillion.admin("/metrics").1.contains("pillion_upstream_introspections_total{"));
@@ -676,7 +678,7 @@ fn tenants_have_schemas_of_their_own(_: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/advice", Reply::json("[]"));
     let setup = Setup::before(engine.port).with_actions("supplies", handlers.port);
-    let pillion = setup.config("upstream: {schema_varies_by: [x-tenant]}\n").start().wait_until_ready();
+    let pillion = setup.config("introspection: {vary_by_headers: [x-tenant]}\n").start().wait_until_ready();
     let ask_as = |tenant: &str| {
         let headers = [("Content-Type", "application/json"), ("X-Tenant", tenant)];
         let body = json!({ "query": "{ advice { text } products_aggregate { count } }" }).to_string();

@@ -161,7 +161,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
         handlers.on_path("/later", Reply::Hang);
-        let config = "async: { stored_bytes: 1KiB, lease: 1s }\n";
+        let config = "jobs: { max_pending_bytes: 1KiB, lease_duration: 1s }\n";
         let pillion = start(engines.postgraphile, &handlers, &store, config);
         let mut ids = Vec::new();
         let mutation = "mutation { later(number: 1) }";
@@ -175,7 +175,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         });
         let message = "the action could not be stored and will not run; try again later";
         assert_eq!(refusal.expect("a refusal")["errors"][0]["message"], json!(message));
-        pillion.wait_for_log("async.stored_bytes");
+        pillion.wait_for_log("jobs.max_pending_bytes");
         assert!((2..20).contains(&ids.len()), "{}", ids.len());
         // Once there is room, calls are accepted again.
         handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
@@ -207,9 +207,9 @@ fn a_clock_that_is_set(engines: &Engines) {
     };
     // Stored by one that runs nothing, and an hour later for the system, which is then set back.
     clock.set(3600);
-    let waits = accept(&replica("async: { fetch_interval: 0 }\n"), ADMIN, "mutation { later(number: 1) }");
+    let waits = accept(&replica("jobs: { poll_interval: 0 }\n"), ADMIN, "mutation { later(number: 1) }");
     clock.set(0);
-    let pillion = replica("async: { deadline: 10m, lease: 10m }\n");
+    let pillion = replica("jobs: { start_deadline: 10m, lease_duration: 10m }\n");
     let first = ends(&pillion, &waits);
     let half_an_hour = Duration::from_secs(1800);
     assert!(first > humantime::format_rfc3339(SystemTime::now() + half_an_hour).to_string(), "the clock was not set");

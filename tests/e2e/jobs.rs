@@ -64,7 +64,7 @@ impl Drop for Store {
 /// The actions of Hasura's own tests for asynchronous actions.
 pub fn setup(engine: u16, handlers: &Scripted, store: &str) -> Setup {
     let setup = Setup::before(engine).with_actions("hasura-async", handlers.port);
-    setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("PILLION_ASYNC_STORE", store)
+    setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret").env("PILLION_JOBS_STORE", store)
 }
 
 /// Starts it in Hasura's dialect.
@@ -239,7 +239,7 @@ fn stored(store: &str, id: &str) -> Value {
 /// Runs `pillion jobs`.
 fn jobs(store: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
-    command.arg("jobs").args(arguments).env_clear().env("PILLION_ASYNC_STORE", store);
+    command.arg("jobs").args(arguments).env_clear().env("PILLION_JOBS_STORE", store);
     let output = command.output().expect("pillion runs");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -279,7 +279,7 @@ fn only_what_the_handler_gets_is_stored(engines: &Engines) {
 }
 
 fn failures_are_tried_again_as_configured(engines: &Engines) {
-    let config = "async: { attempts: 3, retry_pause: 50ms }\nactions: { create_user: { attempts: 1 } }\n";
+    let config = "jobs: { max_attempts: 3, initial_backoff: 50ms }\nactions: { create_user: { max_attempts: 1 } }\n";
     for store in stores(engines, "retries") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -328,7 +328,7 @@ fn handlers_report_later(engines: &Engines) {
     for store in stores(engines, "reports") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
-        let pillion = start(engines.postgraphile, &handlers, &store, "async: { report_timeout: 3s }\n");
+        let pillion = start(engines.postgraphile, &handlers, &store, "jobs: { completion_timeout: 3s }\n");
         let left = Reply::Answer { status: 202, headers: Vec::new(), body: Vec::new() };
         handlers.on_path("/later", left);
         // Accepts a call and gives its id with the token that its handler got.
@@ -396,7 +396,8 @@ fn what_is_too_late_fails(engines: &Engines) {
         let handlers = Scripted::start();
         handlers.on_path("/later", Reply::json("[]"));
         // Nobody runs anything here.
-        let pillion = start(engines.postgraphile, &handlers, &store, "async: { deadline: 1s, fetch_interval: 0 }\n");
+        let pillion =
+            start(engines.postgraphile, &handlers, &store, "jobs: { start_deadline: 1s, poll_interval: 0 }\n");
         let id = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
         let seen = wait_for(&pillion, ADMIN, "later", &id, "errors output { id }");
         let errors = json!({ "code": "expired", "path": "$", "error": "the action was not begun before its deadline" });
@@ -415,7 +416,7 @@ fn nothing_is_lost_when_it_is_killed(engines: &Engines) {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
         handlers.on_path("/later", Reply::Late(Duration::from_millis(20), Box::new(Reply::json(r#"[{"id":1}]"#))));
-        let config = "async: { lease: 1s }\n";
+        let config = "jobs: { lease_duration: 1s }\n";
         let mut ids = Vec::new();
         for round in 0..rounds {
             let mut pillion = start(engines.postgraphile, &handlers, &store, config);
@@ -458,7 +459,7 @@ fn one_of_two_replicas_dies(engines: &Engines) {
     let [_, store] = stores(engines, "one_dies");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_millis(5), Box::new(Reply::json(r#"[{"id":1}]"#))));
-    let config = "async: { lease: 5s, concurrency_per_action: 10 }\n";
+    let config = "jobs: { lease_duration: 5s, max_concurrency_per_action: 10 }\n";
     let [dies, lives] = [(); 2].map(|()| start(engines.postgraphile, &handlers, &store, config));
     let ids = std::thread::scope(|scope| {
         let accepted = scope.spawn(|| accept_many(&[lives.port], many(320)));
@@ -553,7 +554,7 @@ fn leases_are_renewed_together(engines: &Engines) {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
         handlers.on_path("/later", Reply::Late(Duration::from_secs(4), Box::new(Reply::json(r#"[{"id":1}]"#))));
-        let pillion = start(engines.postgraphile, &handlers, &store, "async: { lease: 1s }\n");
+        let pillion = start(engines.postgraphile, &handlers, &store, "jobs: { lease_duration: 1s }\n");
         let ids: Vec<String> = (0..8).map(|_| accept(&pillion, ADMIN, "mutation { later(number: 1) }")).collect();
         for id in &ids {
             let seen = wait_for(&pillion, ADMIN, "later", id, "output { id }");
@@ -568,7 +569,7 @@ fn who_sleeps_past_his_lease_reports_in_vain(engines: &Engines) {
     let [_, store] = stores(engines, "sleeper");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_secs(1), Box::new(Reply::json(r#"[{"id":1}]"#))));
-    let config = "async: { lease: 1s }\n";
+    let config = "jobs: { lease_duration: 1s }\n";
     let sleeper = start(engines.postgraphile, &handlers, &store, config);
     let id = accept(&sleeper, ADMIN, "mutation { later(number: 1) }");
     wait_until("the first call", || !handlers.take_seen().is_empty());
@@ -638,7 +639,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let store = format!("sqlite://{}/jobs.db", folder.display());
-    let config = "dialect: hasura\nasync: { lease: 1s }\n";
+    let config = "dialect: hasura\njobs: { lease_duration: 1s }\n";
     let setup = setup(engines.postgraphile, &handlers, &store).config(config).with_small_disk(&folder);
     let pillion = setup.start().wait_until_ready();
     let mut ids = vec![accept(&pillion, ADMIN, "mutation { later(number: 1) }")];
@@ -685,7 +686,7 @@ fn no_id_without_its_call_on_disk(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let store = format!("sqlite://{}", file.display());
-    let config = "dialect: hasura\nasync: { lease: 1s }\n";
+    let config = "dialect: hasura\njobs: { lease_duration: 1s }\n";
     let faults: Vec<usize> = if many(0) == 0 { (3..=60).step_by(8).collect() } else { (1..=400).collect() };
     let mut were_hit = 0;
     for fault in faults {
@@ -788,12 +789,12 @@ fn the_command_needs_its_store_and_nothing_else(engines: &Engines) {
     let pillion = start(engines.postgraphile, &handlers, &store_url, "");
     let id = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
     let config = format!(
-        "async: {{ store: '{store_url}' }}\nmetadata: nowhere\nrelationships: {{ Order.customer: 'customerById(id: $id)' }}\n"
+        "jobs: {{ store: '{store_url}' }}\nmetadata: nowhere\nrelationships: {{ Order.customer: 'customerById(id: $id)' }}\n"
     );
     std::fs::write(folder.join("pillion.yaml"), config).expect("a file");
     let (is_well, said) = jobs(&["list", "--config", "pillion.yaml", "--older-than", "0s"]);
     assert!(is_well && said.contains(&id), "{said}");
-    std::fs::write(folder.join("pillion.yaml"), "async: { store: nowhere }\n").expect("a file");
+    std::fs::write(folder.join("pillion.yaml"), "jobs: { store: nowhere }\n").expect("a file");
     let (is_well, said) = jobs(&["list", "--config", "pillion.yaml"]);
     assert!(!is_well && said.contains("this is not the address of a store"), "{said}");
     drop(pillion);
@@ -807,7 +808,7 @@ fn commands_and_the_metadata_api(engines: &Engines) {
         handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
         handlers.on_path("/create-user", Reply::status(500, "{}"));
         let setup = setup(engines.postgraphile, &handlers, &store).with_own_copy().flag("--metadata-api=folder");
-        let pillion = setup.config("dialect: hasura\nasync: { deadline: 1h }\n").start().wait_until_ready();
+        let pillion = setup.config("dialect: hasura\njobs: { start_deadline: 1h }\n").start().wait_until_ready();
         let done = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
         wait_for(&pillion, ADMIN, "later", &done, "id");
         let broken = accept(&pillion, ADMIN, CREATE);

@@ -98,7 +98,7 @@ impl Drop for Folder {
 
 /// `pillion.yaml` with this at the lock's key. Text in YAML is quoted as JSON is.
 fn yaml(lock: &Lock, value: Option<&str>) -> String {
-    let Some(value) = value else { return "limits: { depth: 20 }\n".into() };
+    let Some(value) = value else { return "limits: { max_depth: 20 }\n".into() };
     let value = json!(value);
     match lock.key.split_once('.') {
         Some((group, key)) => format!("{group}: {{ {key}: {value} }}\n"),
@@ -195,7 +195,7 @@ fn break_and_mend(folder: &Folder, engine: u16, handlers: u16, lock: &Lock, noti
         setup.env(&format!("{}_FILE", lock.variable), &path.display().to_string())
     };
     let watches = if notice == Notice::Watch { "true" } else { "false" };
-    let pillion = setup.env("PILLION_WATCH_FILES", watches).start().wait_until_ready();
+    let pillion = setup.env("PILLION_RELOAD_WATCH_FILES", watches).start().wait_until_ready();
     assert!(!is_open(&pillion, lock), "{}", lock.variable);
     for (name, written) in defects(lock) {
         let what = format!("{} {name} {notice:?} {}", lock.variable, path.display());

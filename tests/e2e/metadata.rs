@@ -378,7 +378,7 @@ fn hasura() -> Scripted {
 }
 
 fn before_hasura(hasura: &Scripted) -> Pillion {
-    let setup = into_folder(hasura.port, "lookups", 1).config("introspection: engine\n");
+    let setup = into_folder(hasura.port, "lookups", 1).config("introspection: { mode: upstream }\n");
     setup.start().wait_until_ready()
 }
 

@@ -28,7 +28,7 @@ const ANSWER: &str = r#"{"data":{"count":1,"productById":{"name":"City bicycle"}
 fn ten_times_what_can_be_served(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(50), Box::new(Reply::json("1"))));
-    let config = "limits: { concurrent_requests: 8 }\n";
+    let config = "limits: { max_concurrent_requests: 8 }\n";
     let pillion =
         Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
     let (good, shed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -59,7 +59,7 @@ fn ten_times_what_can_be_served(engines: &Engines) {
     });
     let (good, shed) = (good.into_inner(), shed.into_inner());
     assert!(good >= 50 && shed > good, "{good} were answered, {shed} refused");
-    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"requests\"}") >= 1.0);
+    assert!(pillion.metric("pillion_shed_requests_total{resource=\"requests\"}") >= 1.0);
     // At once, everything is as before.
     assert_eq!(pillion.client().ask(MIXED).text(), ANSWER);
 }
@@ -80,7 +80,7 @@ fn half_sent() -> [(&'static str, String); 4] {
 fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
-    let config = "limits: { concurrent_requests: 4, max_incomplete_requests: 8 }\n";
+    let config = "limits: { max_concurrent_requests: 4, max_incomplete_requests: 8 }\n";
     let pillion =
         Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
     let incomplete = || pillion.metric("pillion_incomplete_requests");
@@ -114,8 +114,8 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
         clients.iter_mut().map(|client| client.answer().expect("an answer").status()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
-    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"requests\"}") >= 2.0);
-    assert!(pillion.metric("pillion_shed_requests_total{scarce=\"incomplete_requests\"}") >= 4.0);
+    assert!(pillion.metric("pillion_shed_requests_total{resource=\"requests\"}") >= 2.0);
+    assert!(pillion.metric("pillion_shed_requests_total{resource=\"incomplete_requests\"}") >= 4.0);
 }
 
 /// Streams of our own, and of the upstream.
@@ -126,8 +126,8 @@ fn event_streams_take_nothing_from_others(_: &Engines) {
     engine.on_word("passing", Reply::Open(head.to_vec()));
     engine.on_path("/events", Reply::Open(head.to_vec()));
     handlers.on_path("/ping", Reply::json("1"));
-    let config = "dialect: standard\nlimits: { concurrent_requests: 4, max_event_streams: 8, max_client_event_streams: 7 }\n\
-                  clients: { address_header: X-Forwarded-For }\n";
+    let config = "dialect: standard\nlimits: { max_concurrent_requests: 4, max_event_streams: 8, max_client_event_streams: 7 }\n\
+                  downstream: { client_address_header: X-Forwarded-For }\n";
     let setup = Setup::before(engine.port).with_actions("values", handlers.port);
     let pillion = setup.config(config).start().wait_until_ready();
     let subscription = r#"{"query":"subscription { later(id: \"00000000-0000-4000-8000-000000000000\") { id } }"}"#;
@@ -160,7 +160,7 @@ fn event_streams_take_nothing_from_others(_: &Engines) {
         wait_until("the end of the streams", || streams() == 0.0);
     }
     for scarce in ["event_streams", "client_event_streams"] {
-        assert_eq!(pillion.metric(&format!("pillion_shed_requests_total{{scarce=\"{scarce}\"}}")), 3.0, "{scarce}");
+        assert_eq!(pillion.metric(&format!("pillion_shed_requests_total{{resource=\"{scarce}\"}}")), 3.0, "{scarce}");
     }
     pillion.wait_until_nothing_is_held();
 }
@@ -169,7 +169,7 @@ fn each_client_has_its_part(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Hang);
     handlers.on_path("/search", Reply::json("[]"));
-    let config = "limits: { max_client_requests: 2 }\nclients: { address_header: X-Forwarded-For }\n";
+    let config = "limits: { max_client_requests: 2 }\ndownstream: { client_address_header: X-Forwarded-For }\n";
     let pillion =
         Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
     let in_flight = || pillion.metric("pillion_requests_in_flight");
@@ -208,7 +208,7 @@ fn each_client_has_its_part(engines: &Engines) {
     ] {
         assert_eq!(ask(client), status, "{client}");
     }
-    assert_eq!(pillion.metric("pillion_shed_requests_total{scarce=\"client_requests\"}"), 5.0);
+    assert_eq!(pillion.metric("pillion_shed_requests_total{resource=\"client_requests\"}"), 5.0);
     drop(held);
     wait_until("that they are over", || ask("192.0.2.1") == 200 && ask("2001:db8:0:1::2") == 200);
     // A proxy that is named is no client, and nobody else is believed about a client's address.
@@ -217,7 +217,7 @@ fn each_client_has_its_part(engines: &Engines) {
     {
         let header = if named { ", address_header: X-Forwarded-For" } else { "" };
         let config =
-            format!("limits: {{ max_client_requests: 2 }}\nclients: {{ trusted_proxies: [{proxies}]{header} }}\n");
+            format!("limits: {{ max_client_requests: 2 }}\ndownstream: {{ trusted_proxies: [{proxies}]{header} }}\n");
         let pillion =
             Setup::before(engines.postgraphile).with_shop(handlers.port).config(&config).start().wait_until_ready();
         let send = |client: &str, body: &str| {
@@ -265,12 +265,12 @@ fn few_descriptors_are_left(engines: &Engines) {
 }
 
 fn little_memory_is_left(engines: &Engines) {
-    let config = "limits: { memory_bytes: 1MiB }\n";
+    let config = "limits: { max_memory_bytes: 1MiB }\n";
     let pillion = Setup::before(engines.postgraphile).config(config).start().wait_until_ready();
     let ask = || pillion.client().ask("{ productById(id: 1) { name } }");
     wait_until("that nothing is taken", || ask().status() == 503);
     assert_eq!(pillion.admin("/healthz").0, 200);
-    std::fs::write(pillion.config.as_ref().expect("a file"), "limits: { memory_bytes: 8GiB }\n").expect("a file");
+    std::fs::write(pillion.config.as_ref().expect("a file"), "limits: { max_memory_bytes: 8GiB }\n").expect("a file");
     wait_until("that requests are taken", || ask().status() == 200);
 }
 
@@ -325,7 +325,7 @@ fn one_hands_over_to_the_next(engines: &Engines) {
     let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}/socket", std::process::id()));
     let start = |is_next: bool| -> Pillion {
         let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
-        setup = setup.env("PILLION_UPGRADE_SOCKET", &socket.display().to_string());
+        setup = setup.env("PILLION_UPGRADE_SOCKET_PATH", &socket.display().to_string());
         setup = setup.env("PILLION_UPGRADE", &is_next.to_string());
         setup.ports = Some(ports);
         setup.start()

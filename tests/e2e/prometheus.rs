@@ -94,14 +94,14 @@ const GRAPHQL: &str =
 
 const CONFIG: &str = "dialect: standard
 redis: { url: 'redis://127.0.0.1:1' }
-async: { retry_pause: 500ms }
-handlers: { breaker: true, breaker_pause: 1s, retries: 1 }
+jobs: { initial_backoff: 500ms }
+handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s }, max_retries: 1 }
 actions:
   limited: { rate_limit: [1 per 1h] }
   good: { cache: { ttl: 1s } }
-  slow: { calls_at_once: 1, calls_waiting: 0 }
-  later: { attempts: 3 }
-  never: { concurrency: 1 }
+  slow: { max_concurrent_calls: 1, max_queued_calls: 0 }
+  later: { max_attempts: 3 }
+  never: { max_concurrency: 1 }
 ";
 
 /// One in which everything happens that can be counted.
@@ -169,7 +169,7 @@ const NOT_CAUSED: [&str; 6] = [
     "pillion_panics_total",
     "pillion_shed_requests_total",
     "pillion_slow_clients_total",
-    "pillion_slow_connections_total",
+    "pillion_request_header_timeouts_total",
 ];
 
 /// The counters and histograms of which all series are 0.

@@ -72,7 +72,7 @@ fn many_rows_come_in_few_requests(_: &Engines) {
 
 fn keys_have_a_limit(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(20)), Scripted::start());
-    let pillion = start(engine.port, &handlers, "limits: { relationship_keys: 10 }\n");
+    let pillion = start(engine.port, &handlers, "limits: { max_relationship_keys: 10 }\n");
     trips(&handlers, 11);
     let answer = pillion.client().ask("{ trips { rider { name } } }").json();
     let message = "the answer has 11 keys of relationships; at most 10 are looked up";
@@ -103,7 +103,7 @@ fn an_engine_that_is_gone_costs_the_rows_only(_: &Engines) {
 /// Without the engine's schema nobody can say beforehand whether a selection of its rows is valid.
 fn an_engine_that_hides_its_schema_judges_itself(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(3)), Scripted::start());
-    let pillion = start(engine.port, &handlers, "introspection: engine\n");
+    let pillion = start(engine.port, &handlers, "introspection: { mode: upstream }\n");
     handlers.on_path("/trip", Reply::json(r#"{"id":1,"rider_id":2}"#));
     let ask = |document: &str| pillion.client().ask(document).json();
     assert_eq!(ask("{ trip(id: 1) { rider { name } } }")["data"], json!({ "trip": { "rider": { "name": "n2" } } }));

@@ -75,7 +75,7 @@ fn act(pillion: &Pillion) -> Value {
 
 fn a_changed_file_takes_effect(engines: &Engines) {
     let (folder, handlers) = (Folder::new("changed"), handlers());
-    let config = "handlers: { calls_at_once: 10 }\n";
+    let config = "handlers: { max_concurrent_calls: 10 }\n";
     let pillion = setup(engines.postgraphile, &folder, handlers.port).config(config).start().wait_until_ready();
     assert_eq!(act(&pillion), 1);
     folder.write("actions.yaml", &actions(handlers.port, "/two"));
@@ -93,11 +93,11 @@ fn a_changed_file_takes_effect(engines: &Engines) {
     assert!(shown.contains("\"more\"") && shown.contains("\"createReview\""), "{shown}");
     // And our own file; what cannot take effect is said.
     let file = pillion.config.clone().expect("a file");
-    let text = "handlers: { rate_limit: [1 per 1h] }\nasync: { lease: 33s }\n";
+    let text = "handlers: { rate_limit: [1 per 1h] }\njobs: { lease_duration: 33s }\n";
     std::fs::write(file, text).expect("a file");
     wait_until("the limit", || pillion.client().ask("{ act }").text().contains("rate-limit-exceeded"));
     pillion.wait_for_log("some settings take effect at the next start only");
-    pillion.wait_for_log("\"settings\":\"async.lease\"");
+    pillion.wait_for_log("\"settings\":\"jobs.lease_duration\"");
     assert!(pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 3.0);
 }
 
@@ -201,7 +201,7 @@ fn kubernetes_exchanges_a_link(engines: &Engines) {
 
 fn whoever_asks_is_told(engines: &Engines) {
     let (folder, handlers) = (Folder::new("asked"), handlers());
-    let setup = setup(engines.postgraphile, &folder, handlers.port).env("PILLION_WATCH_FILES", "false");
+    let setup = setup(engines.postgraphile, &folder, handlers.port).env("PILLION_RELOAD_WATCH_FILES", "false");
     let pillion = setup.start().wait_until_ready();
     let reload = || {
         let own = [("Content-Length", "0")];

@@ -71,9 +71,9 @@ const ACTION: &str = r#"{"query":"{ anything }"}"#;
 const COUNT: &str = r#"{"query":"{ count }"}"#;
 const PASSING: &str = r#"{"query":"{ a }"}"#;
 
-/// Ten bytes, and then nothing: `clients.body_timeout` is 60 s.
+/// Ten bytes, and then nothing: `downstream.stream_idle_timeout` is 60 s.
 fn bodies_that_stop(_: &Engines) {
-    let Stage { pillion, .. } = &stage("clients: { rate_grace_period: 1s }\n");
+    let Stage { pillion, .. } = &stage("downstream: { rate_grace_period: 1s }\n");
     let length = "Content-Length: 1000000\r\n\r\n0123456789";
     let chunked = "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n";
     let json = "Content-Type: application/json\r\n";
@@ -141,7 +141,7 @@ fn request(
 }
 
 fn bodies_that_stop_over_http2(_: &Engines) {
-    let Stage { pillion, .. } = &stage("clients: { rate_grace_period: 1s }\n");
+    let Stage { pillion, .. } = &stage("downstream: { rate_grace_period: 1s }\n");
     over_http2(pillion, 65_535, async |client| {
         let mut open = Vec::new();
         for path in ["/graphql", "/elsewhere"] {
@@ -169,7 +169,7 @@ fn whoever_waits_for_others_is_not_slow(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_secs(3), Box::new(Reply::json("1"))));
     handlers.on_path("/later", Reply::Late(Duration::from_secs(3), Box::new(Reply::json(r#"[{"id":7}]"#))));
-    let config = "clients: { rate_grace_period: 1s, min_download_rate: 256KiB, head_timeout: 1s }\n";
+    let config = "downstream: { rate_grace_period: 1s, min_download_rate: 256KiB, request_header_timeout: 1s }\n";
     let pillion =
         Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
     let mut socket = ready(&pillion, MODERN, &[], "{}");
@@ -234,9 +234,9 @@ fn large_responses() -> [(&'static str, String); 4] {
     ]
 }
 
-/// Each piece is taken within `clients.body_timeout`, which is 60 s.
+/// Each piece is taken within `downstream.stream_idle_timeout`, which is 60 s.
 fn responses_that_are_not_read(_: &Engines) {
-    let config = "clients: { rate_grace_period: 1s, min_download_rate: 256KiB, head_timeout: 1s }\n";
+    let config = "downstream: { rate_grace_period: 1s, min_download_rate: 256KiB, request_header_timeout: 1s }\n";
     let Stage { pillion, .. } = &stage(config);
     std::thread::scope(|scope| {
         for (what, request) in large_responses() {
@@ -285,7 +285,7 @@ async fn takes(answer: Answer, bytes: Option<usize>) -> bool {
 }
 
 fn responses_that_are_not_read_over_http2(_: &Engines) {
-    let config = "clients: { rate_grace_period: 1s, min_download_rate: 256KiB }\n";
+    let config = "downstream: { rate_grace_period: 1s, min_download_rate: 256KiB }\n";
     let Stage { pillion, .. } = &stage(config);
     let asked = [("POST", "/graphql", ACTION), ("POST", "/v1/graphql", PASSING), ("GET", "/large", "")];
     for (window, bytes, wanted) in
@@ -340,7 +340,7 @@ fn has_ended(mut stream: &TcpStream) -> bool {
 /// A handshake that does not come is counted, has the deadline of a head, and takes nobody's descriptors.
 fn tls_without_a_handshake(_: &Engines) {
     let (Stage { pillion, .. }, Listener { port, .. }) =
-        &with_tls("clients: { head_timeout: 2s }\nlimits: { connections: 20 }\n");
+        &with_tls("downstream: { request_header_timeout: 2s }\nlimits: { max_connections: 20 }\n");
     let count = || pillion.metric("pillion_connections");
     let silent: Vec<TcpStream> = (0..10).map(|_| connect(*port)).collect();
     // The beginning of a ClientHello.
@@ -348,10 +348,10 @@ fn tls_without_a_handshake(_: &Engines) {
     half.iter().for_each(|mut stream| stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").expect("a connection"));
     wait_until("that all are counted", || count() == 20.0);
     assert!(has_ended(&connect(*port)) && pillion.client().is_closed(), "more than there may be");
-    assert_eq!(pillion.metric("pillion_shed_requests_total{scarce=\"connections\"}"), 2.0);
+    assert_eq!(pillion.metric("pillion_shed_requests_total{resource=\"connections\"}"), 2.0);
     assert!(silent.iter().chain(&half).all(has_ended));
     wait_until("that they are gone", || count() == 0.0);
-    assert_eq!(pillion.metric("pillion_slow_connections_total"), 20.0);
+    assert_eq!(pillion.metric("pillion_request_header_timeouts_total"), 20.0);
     assert_eq!(pillion.client().post(COUNT).status(), 200);
     // What is no TLS ends at once.
     let mut other = connect(*port);
@@ -385,7 +385,7 @@ fn drips_over_tls(listener: &Listener, protocol: &str, bytes: &'static [u8], goe
 }
 
 fn heads_over_tls(_: &Engines) {
-    let (Stage { pillion, .. }, tls) = &with_tls("clients: { head_timeout: 2s, keepalive_timeout: 2s }\n");
+    let (Stage { pillion, .. }, tls) = &with_tls("downstream: { request_header_timeout: 2s, keepalive_timeout: 2s }\n");
     std::thread::scope(|scope| {
         for (protocol, bytes, goes_on) in [
             ("http/1.1", b"".as_slice(), false),
@@ -404,12 +404,12 @@ fn heads_over_tls(_: &Engines) {
         }
     });
     wait_until("that they are gone", || pillion.metric("pillion_connections") == 0.0);
-    assert!(pillion.metric("pillion_slow_connections_total") >= 4.0);
+    assert!(pillion.metric("pillion_request_header_timeouts_total") >= 4.0);
 }
 
 /// A head is read to its end however it comes, by us and by pingora.
 fn heads_in_pieces(_: &Engines) {
-    let Stage { pillion, .. } = &stage("limits: { headers: 200 }\n");
+    let Stage { pillion, .. } = &stage("limits: { max_request_headers: 200 }\n");
     let fields: String = (0..150).map(|index| format!("X-{index}: {}\r\n", "y".repeat(150))).collect();
     let long = |head: &str| format!("{head}{fields}");
     let action = long("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n");
@@ -454,7 +454,7 @@ fn connections_of_one_client(_: &Engines) {
     let Stage { pillion, handlers, .. } = &stage(limits);
     let count = || pillion.metric("pillion_connections");
     wait_until("those that only looked", || count() == 0.0);
-    let shed = || pillion.metric("pillion_shed_requests_total{scarce=\"client_connections\"}");
+    let shed = || pillion.metric("pillion_shed_requests_total{resource=\"client_connections\"}");
     let _socket = ready(pillion, MODERN, &[], "{}");
     let mut held: Vec<TcpStream> = (0..4).map(|_| connect(pillion.port)).collect();
     wait_until("that all are counted, the socket as well", || count() == 5.0);
@@ -467,7 +467,7 @@ fn connections_of_one_client(_: &Engines) {
     assert_eq!(pillion.client().post(COUNT).status(), 200);
     // A proxy that tells its clients has as many as it needs.
     let setup = Setup::before(handlers.port).with_shop(handlers.port);
-    let pillion = setup.config(&format!("{limits}clients: {{ address_header: X-Forwarded-For }}\n")).start();
+    let pillion = setup.config(&format!("{limits}downstream: {{ client_address_header: X-Forwarded-For }}\n")).start();
     wait_until("that it listens", || TcpStream::connect(("127.0.0.1", pillion.port)).is_ok());
     wait_until("those that only looked", || pillion.metric("pillion_connections") == 0.0);
     let held: Vec<TcpStream> = (0..10).map(|_| connect(pillion.port)).collect();

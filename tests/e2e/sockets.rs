@@ -97,7 +97,7 @@ fn the_protocol_to_the_letter(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Hang);
     let pillion = setup(engines.postgraphile, &handlers)
-        .config("limits: { socket_message_bytes: 2KiB }\n")
+        .config("limits: { max_websocket_message_size: 2KiB }\n")
         .start()
         .wait_until_ready();
     let init = r#"{"type":"connection_init"}"#;
@@ -239,13 +239,13 @@ fn results_are_pushed(engines: &Engines) {
     handlers.on_path("/later", Reply::Late(Duration::from_millis(1_500), Box::new(Reply::json(r#"[{"id":7}]"#))));
     let replica = |config: &str| {
         setup(engines.postgraphile, &handlers)
-            .env("PILLION_ASYNC_STORE", &store)
+            .env("PILLION_JOBS_STORE", &store)
             .config(config)
             .start()
             .wait_until_ready()
     };
     // One runs the calls, the other has the clients.
-    let (_worker, front) = (replica(""), replica("async: { fetch_interval: 0 }\n"));
+    let (_worker, front) = (replica(""), replica("jobs: { poll_interval: 0 }\n"));
     let mut socket = ready(&front, MODERN, &[], "{}");
     say(&mut socket, &start("1", "mutation { later(number: 1) }"));
     let id = hear(&mut socket).expect("a message")["payload"]["data"]["later"].as_str().expect("an id").to_owned();
@@ -320,7 +320,7 @@ fn headers_of_a_socket_are_checked(_: &Engines) {
     assert_eq!(odd, None);
 }
 
-/// Under cors.domains: ["*"], a page of another origin opens a socket without its visitor's cookies.
+/// Under cors.allowed_origins: ["*"], a page of another origin opens a socket without its visitor's cookies.
 fn cookies_of_pages(engines: &Engines) {
     // An admin's.
     const COOKIE: &str = "session=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJodHRwczovL2hhc3VyYS5pby9qd3QvY2xhaW1zIjp7IngtaGFzdXJhLWRlZmF1bHQtcm9sZSI6ImFkbWluIiwieC1oYXN1cmEtYWxsb3dlZC1yb2xlcyI6WyJhZG1pbiJdfX0.HZAq65SI_Ge3EdH5BPLgVbocQenIa8lUHqtP5c17DaE";
@@ -457,7 +457,7 @@ fn subscriptions_survive_a_restart_of_the_upstream(_: &Engines) {
     let url = format!("ws://127.0.0.1:{}/graphql", pillion.port);
     let input = json!({ "url": url, "query": "subscription { ticks }", "connections": 2, "take": 3 }).to_string();
     let client = std::thread::spawn(move || run_node("resubscribe.mjs", &[], &input));
-    wait_until("a subscription", || pillion.metric("pillion_socket_operations") > 0.0);
+    wait_until("a subscription", || pillion.metric("pillion_websocket_operations") > 0.0);
     drop(first);
     // It is away for longer than the client waits before it comes back.
     std::thread::sleep(Duration::from_secs(1));
@@ -494,7 +494,7 @@ fn a_mutation_is_finished_though_its_socket_is_closed(engines: &Engines) {
     say(&mut socket, &start("1", "mutation { sendCode(phone: \"1\") }"));
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
     drop(socket);
-    wait_until("the end of the socket", || pillion.metric("pillion_sockets") < 1.0);
+    wait_until("the end of the socket", || pillion.metric("pillion_websocket_connections") < 1.0);
     assert!(pillion.metric("pillion_requests_in_flight") >= 1.0, "the end of the process waits for it");
     let succeeded = r#"pillion_handler_calls_total{action="sendCode",outcome="success"}"#;
     wait_until("the end of the call", || pillion.metric(succeeded) > 0.0);
@@ -513,7 +513,7 @@ fn sockets_end_with_the_program(engines: &Engines) {
 /// One whose connection is as good as ever, but who says nothing, not even that he is there.
 fn whoever_is_not_there_any_more_is_let_go(engines: &Engines) {
     let handlers = Scripted::start();
-    let config = "clients: { socket_timeout: 2s }\n";
+    let config = "downstream: { websocket_idle_timeout: 2s }\n";
     let pillion = setup(engines.postgraphile, &handlers).config(config).start().wait_until_ready();
     let open_sockets = || pillion.metric("pillion_requests_in_flight");
     let silent = ready(&pillion, MODERN, &[], "{}");
@@ -590,7 +590,7 @@ fn flood() -> (u16, Arc<AtomicBool>) {
 fn whoever_does_not_read_is_let_go(_: &Engines) {
     let (engine, goes_on) = flood();
     let handlers = Scripted::start();
-    let pillion = setup(engine, &handlers).config("introspection: engine\ndialect: standard\n").start();
+    let pillion = setup(engine, &handlers).config("introspection: { mode: upstream }\ndialect: standard\n").start();
     let mut socket = ready(&pillion, MODERN, &[], "{}");
     say(&mut socket, &start("1", "subscription { flood }"));
     wait_until("the end of the engine's socket", || !goes_on.load(Ordering::Relaxed));
@@ -635,6 +635,6 @@ fn pages_of_other_origins(engines: &Engines) {
         assert_eq!(answer.header("access-control-allow-origin"), is_allowed.then_some(origin));
     }
     let (status, said) =
-        setup(engines.postgraphile, &handlers).config("cors: { domains: [shop.example] }\n").start_in_vain();
+        setup(engines.postgraphile, &handlers).config("cors: { allowed_origins: [shop.example] }\n").start_in_vain();
     assert!(!status.success() && said.contains("\"shop.example\" is not an origin"), "{said}");
 }

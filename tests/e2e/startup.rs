@@ -64,7 +64,7 @@ fn all_mistakes_are_told_with_their_places(_: &Engines) {
         ),
     ];
     let folder = folder("mistakes", &files);
-    let mut setup = Setup::before(1).config("limits: {depth: many}\n");
+    let mut setup = Setup::before(1).config("limits: {max_depth: many}\n");
     setup.metadata = Some(folder.clone());
     let (status, said) = setup.start_in_vain();
     assert!(!status.success());
@@ -162,7 +162,7 @@ fn hooks_that_cannot_be(_: &Engines) {
     says(secret().env("HASURA_GRAPHQL_JWT_SECRET", jwt), "Both webhook and JWT mode cannot be enabled");
     says(secret().env("HASURA_GRAPHQL_UNAUTHORIZED_ROLE", "guest"), "is not allowed when --auth-hook");
     says(secret().env("HASURA_GRAPHQL_AUTH_HOOK_MODE", "PUT"), "GET or POST");
-    says(secret().env("PILLION_AUTH_HOOK_CACHE_HEADERS", "a b"), "cannot be the name of a header");
+    says(secret().env("PILLION_AUTH_HOOK_CACHE_KEY_HEADERS", "a b"), "cannot be the name of a header");
     let ftp = Setup::before(1).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
     says(ftp.env("HASURA_GRAPHQL_AUTH_HOOK", "ftp://me:c4nary@127.0.0.1/"), "not an http or https address");
 }
@@ -350,7 +350,7 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
     }
     // One that answers, but not as GraphQL does.
     let handlers = super::harness::scripted::Scripted::start();
-    let config = "upstream: {probe_interval: 500ms}\n";
+    let config = "upstream: {health_check_interval: 500ms}\n";
     let pillion = Setup::before(handlers.port).config(config).start();
     pillion.wait_for_log("something that is not a GraphQL response");
     let pillion = Setup::before(engines.postgraphile).start().wait_until_ready();
@@ -358,13 +358,13 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
 }
 
 fn times_of_zero(_: &Engines) {
-    let config = "drain_delay: 0\nshutdown_timeout: 0s\nupstream: {pool_idle_timeout: 0s, probe_interval: 0s, timeout: 48h}\n\
-                  handlers: {pool_idle_timeout: 0ms, wait_timeout: 0s}\nasync: {retry_pause: 0s, lease: 0s}\n";
+    let config = "drain_delay: 0\nshutdown_timeout: 0s\nupstream: {pool_idle_timeout: 0s, health_check_interval: 0s, request_timeout: 48h}\n\
+                  handlers: {pool_idle_timeout: 0ms, queue_timeout: 0s}\njobs: {initial_backoff: 0s, lease_duration: 0s}\n";
     let (_, said) = Setup::before(1).config(config).start_in_vain();
     for wanted in [
-        "upstream.probe_interval: a time of zero has no meaning here",
-        "async.lease: a time of zero has no meaning here",
-        "upstream.timeout: the time is longer than a day",
+        "upstream.health_check_interval: a time of zero has no meaning here",
+        "jobs.lease_duration: a time of zero has no meaning here",
+        "upstream.request_timeout: the time is longer than a day",
     ] {
         assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
     }

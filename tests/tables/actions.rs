@@ -98,23 +98,23 @@ pub fn load(
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let second = Duration::from_secs(1);
     let rules = GuardRules {
-        calls_max: 256,
-        waiting_max: 64,
-        wait_max: second,
-        breaker_pause: None,
-        retries_max: 0,
+        max_concurrent_calls: 256,
+        max_queued_calls: 64,
+        queue_timeout: second,
+        circuit_breaker_reset_timeout: None,
+        max_retries: 0,
         rate_limits: Vec::new(),
-        refuses_uncounted: false,
+        denies_when_store_unavailable: false,
         signing_keys: Vec::new(),
         cache: None,
     };
-    let guards = GuardDefaults { rules, breaker_pause: second };
+    let guards = GuardDefaults { rules, circuit_breaker_reset_timeout: second };
     let surroundings = Surroundings {
         environment: &environment,
         actions: &IndexMap::new(),
         precedence: Precedence::ClientFirst,
         relationships: &relationships,
-        calls_per_action_max: 20,
+        max_calls_per_action: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),
         guards: &guards,

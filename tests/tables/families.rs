@@ -209,7 +209,7 @@ fn run_shape(case: &Value) -> String {
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
-    let rules = Rules { types: &schema.types, dialect, list_elements_max: 1000 };
+    let rules = Rules { types: &schema.types, dialect, max_list_length: 1000 };
     shown(shape(&rules, &call.action.output, &value, &selected, &mut Wanted::default()))
 }
 
@@ -247,7 +247,7 @@ fn run_relationships(case: &Value) -> String {
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
-    let rules = Rules { types: &schema.types, dialect, list_elements_max: 1000 };
+    let rules = Rules { types: &schema.types, dialect, max_list_length: 1000 };
     let shape_with = |rows: &mut dyn RowSource| shape(&rules, &call.action.output, &value, &selected, rows);
     let mut wanted = Wanted::default();
     drop(shape_with(&mut wanted));
@@ -278,7 +278,7 @@ fn run_relationships(case: &Value) -> String {
 /// A status and a body, as a value or as an error.
 fn run_answer(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
-    let rules = ReadRules { is_envelope: case["envelope"] == "graphql", errors_max: 3 };
+    let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
     let shown = |errors: &[HandlerError]| {
         let shown = |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
         Value::from(errors.iter().map(shown).collect::<Vec<_>>())

@@ -135,7 +135,7 @@ impl Setup {
             path
         });
         command.args(&self.flags).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("PILLION_ASYNC_STORE", format!("sqlite://{}", jobs_file(port).display()));
+        command.env("PILLION_JOBS_STORE", format!("sqlite://{}", jobs_file(port).display()));
         command.env("PILLION_DRAIN_DELAY", "100ms");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
