@@ -22,17 +22,17 @@ use gungraun::{Callgrind, EventKind};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pillion::action::headers::{Precedence, outgoing};
-use pillion::action::relationship::Wanted;
-use pillion::action::shape::{Rules, Shaped, shape};
+use pillion::action::relationship::RowKeys;
+use pillion::action::shape::{CompletedValue, CompletionRules, shape};
 use pillion::action::{answer, payload};
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
 use pillion::graphql::mask::{Keep, Masked, mask};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
-use pillion::graphql::plan::{self, Plan, RootTypes, Surroundings, concern};
-use pillion::graphql::scan::{Scanner, Sighting};
+use pillion::graphql::plan::{self, Plan, PlanOptions, RootTypes, concern};
+use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::graphql::schema::{self, RoleSchema};
-use pillion::graphql::selection::{Selected, Selector};
+use pillion::graphql::selection::{Selector, SubSelection};
 use pillion::graphql::validate::validate;
 use pillion::model::action::ActionSchema;
 use pillion::model::json::RawObject;
@@ -81,7 +81,7 @@ struct Known {
     body: Vec<u8>,
     document: Document,
     plan: Plan,
-    selected: Selected,
+    selected: SubSelection,
     /// Of the engine, with so many items.
     engine_answer: Vec<u8>,
     handler_answer: Vec<u8>,
@@ -161,7 +161,7 @@ fn parsed() -> Document {
 
 fn planned(document: &Document, schema: &ActionSchema, roots: &RootTypes, limits: &Limits) -> Plan {
     let operation = document.operation(None).expect("one operation");
-    let surroundings = Surroundings { schema, roots, limits, answers_introspection: true };
+    let surroundings = PlanOptions { schema, roots, limits, answers_introspection: true };
     plan::plan(document, operation, &surroundings, &|_| true).expect("a plan")
 }
 
@@ -179,7 +179,7 @@ fn learned(known: &Known) -> Plan {
 
 /// Everything that a request costs whose plan is known.
 fn answered(known: &Known) -> Vec<u8> {
-    assert_eq!(looked(known), Sighting::Action);
+    assert_eq!(looked(known), ScanResult::Action);
     let Ok(Body::One(Element { request: Ok(Some(request)), .. })) = read_body(&known.body, &known.limits) else {
         panic!("no request");
     };
@@ -189,7 +189,7 @@ fn answered(known: &Known) -> Vec<u8> {
     merged(known, &shaped.json)
 }
 
-fn looked(known: &Known) -> Sighting {
+fn looked(known: &Known) -> ScanResult {
     known.scanner.look(&known.body)
 }
 
@@ -211,13 +211,13 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
     (headers, payload::body(&action.name, input, session, query).expect("a body"))
 }
 
-fn shaped(known: &Known) -> Shaped {
+fn shaped(known: &Known) -> CompletedValue {
     let Known { schema, plan, selected, handler_answer, .. } = known;
     let rules = answer::ReadRules { is_envelope: false, max_errors: 20 };
     let value = answer::read(rules, 200, handler_answer).expect("an answer").value;
-    let rules = Rules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
+    let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
-    shape(&rules, output, &value, selected, &mut Wanted::default())
+    shape(&rules, output, &value, selected, &mut RowKeys::default())
 }
 
 fn merged(known: &Known, ours: &str) -> Vec<u8> {
@@ -231,7 +231,7 @@ fn merged(known: &Known, ours: &str) -> Vec<u8> {
 
 #[library_benchmark(setup = usual, config = near(6238))]
 #[bench::one_among_a_thousand()]
-fn scan(known: &'static Known) -> Sighting {
+fn scan(known: &'static Known) -> ScanResult {
     black_box(looked(black_box(known)))
 }
 
@@ -274,7 +274,7 @@ fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, V
 
 #[library_benchmark(setup = usual, config = near(111_555))]
 #[bench::ten_lines()]
-fn shape_answer(known: &'static Known) -> Shaped {
+fn shape_answer(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
-use pillion::action::transform::{Lookup, Outgoing, request};
+use pillion::action::transform::{Lookup, TransformedRequest, request};
 use pillion::kriti::parse::parse_text;
 use pillion::model::address::{AllowedHosts, is_private, literal, names_link_local};
 use pillion::model::transform::RequestTransform;
@@ -35,8 +35,12 @@ fn transformed(template: &str, input: Value) -> Result<Url, String> {
     let template = parse_text(template).map_err(|error| error.to_string())?;
     let transform = RequestTransform { url: Some(template), ..RequestTransform::default() };
     let lookup = Lookup::of(BASE, &handler, input, json!({}), 64 * 1024);
-    let untransformed =
-        Outgoing { method: Method::POST, url: handler.clone(), headers: HeaderMap::new(), body: Bytes::new() };
+    let untransformed = TransformedRequest {
+        method: Method::POST,
+        url: handler.clone(),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+    };
     let outgoing = request(&transform, &lookup, untransformed).map_err(|error| error.to_string())?;
     Ok(outgoing.url)
 }

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use async_graphql::parser::types::{OperationType, Selection, SelectionSet};
 use pillion::graphql::document::{self, Document};
-use pillion::graphql::plan::{self, Concern, RootTypes, Surroundings, concern};
-use pillion::graphql::scan::{Scanner, Sighting};
+use pillion::graphql::plan::{self, PlanOptions, RootTypes, UsesActions, concern};
+use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
-use pillion::model::repeat::Repeat;
+use pillion::model::repeat::Replay;
 use pillion::model::response::Dialect;
 use pillion::protocol::http::{Body, read_body};
 use pillion::upstream::reads::{body_only_reads, query_string_only_reads};
@@ -42,10 +42,10 @@ fn sample() -> &'static Sample {
     })
 }
 
-fn concern_of(document: &Document) -> Concern {
+fn concern_of(document: &Document) -> UsesActions {
     let Sample { schema, roots, .. } = sample();
     let of = document.operations().iter().map(|operation| concern(document, operation, schema, roots));
-    of.fold(Concern::default(), Concern::or)
+    of.fold(UsesActions::default(), UsesActions::or)
 }
 
 /// A body of JSON, or a document. The scanner finds every action and all introspection that a parser finds, ours or another's,
@@ -84,15 +84,15 @@ fn assert_found(bytes: &[u8], document: &str) {
     let found = sample().scanner.look(bytes);
     if let Ok(parsed) = document::parse(document, &Limits::default()) {
         let concern = concern_of(&parsed);
-        assert!(!concern.action || found == Sighting::Action, "an action is hidden in {document}");
-        assert!(!concern.introspection || found >= Sighting::Introspection, "introspection is hidden in {document}");
+        assert!(!concern.action || found == ScanResult::Action, "an action is hidden in {document}");
+        assert!(!concern.introspection || found >= ScanResult::Introspection, "introspection is hidden in {document}");
     }
     if let Ok(parsed) = async_graphql::parser::parse_query(document) {
         let names: Vec<&str> = sample().schema.actions.keys().map(String::as_str).collect();
         let fragments = parsed.fragments.values().map(|fragment| &fragment.node.selection_set.node);
         let operations = parsed.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
         let is_there = fragments.chain(operations).any(|set| has_field(set, &names));
-        assert!(!is_there || found == Sighting::Action, "to another parser there is an action in {document}");
+        assert!(!is_there || found == ScanResult::Action, "to another parser there is an action in {document}");
     }
 }
 
@@ -112,7 +112,7 @@ fn has_field(set: &SelectionSet, names: &[&str]) -> bool {
 pub fn only_reads(bytes: &[u8]) {
     let limits = Limits::default();
     let reads = body_only_reads(bytes, &limits);
-    assert_eq!(Repeat::of(reads).is_allowed(), reads);
+    assert_eq!(Replay::of(reads).is_allowed(), reads);
     if reads {
         let text = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).unwrap_or_default();
         let body: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("it is no JSON: {error}"));
@@ -217,7 +217,7 @@ pub fn mask(bytes: &[u8]) {
         return;
     }
     let surroundings =
-        Surroundings { schema: &sample.schema, roots: &sample.roots, limits: &limits, answers_introspection: true };
+        PlanOptions { schema: &sample.schema, roots: &sample.roots, limits: &limits, answers_introspection: true };
     for (index, operation) in document.operations().iter().enumerate() {
         let condition = |_: &str| index % 2 == 0;
         let Ok(plan) = plan::plan(&document, operation, &surroundings, &condition) else { continue };

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Method;
-use pillion::client::Fault;
+use pillion::client::TransportFault;
 use pillion::client::connection::Connection;
 use pillion::client::message::{Head, framing};
 use pillion::proxy::direct::read_whole_head;
@@ -102,7 +102,7 @@ fn read(bytes: &[u8], step: usize) -> Option<Seen> {
         let head = connection.read_answer().await?;
         let framing = framing(&Method::GET, &head)?;
         let body = connection.read_body(framing, BYTES_MAX, None).await?;
-        Ok::<(Head, Bytes), Fault>((head, body))
+        Ok::<(Head, Bytes), TransportFault>((head, body))
     };
     // Nothing here ever waits.
     let (head, body) = read.now_or_never()?.ok()?;

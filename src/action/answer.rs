@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::error_list::{self, HandlerError};
 use super::transform::TransformError;
-use crate::model::guard::Refused;
+use crate::model::guard::TrafficRejection;
 use crate::model::json::parse_strict;
 
 /// Why a handler gave no usable value. `Display` may be shown to any client.
 #[derive(Debug, thiserror::Error, PartialEq)]
-pub enum AnswerError {
+pub enum HandlerResponseError {
     /// The call of an asynchronous action is not stored; nothing was done.
     #[error("the action could not be stored and will not run; try again later")]
     NotStored,
@@ -21,7 +21,7 @@ pub enum AnswerError {
     NotAnId(String),
     /// No answer came: refused, reset, timed out, too large, or the call could not be made.
     #[error("http exception when calling webhook")]
-    NoAnswer(#[from] CallFault),
+    NoAnswer(#[from] TransportError),
     /// A status that promises JSON, and none came. Not sent again: the handler has already acted.
     #[error("not a valid json response from webhook")]
     NotJson {
@@ -42,7 +42,7 @@ pub enum AnswerError {
     },
     /// A guard of the action did not let the call be made.
     #[error("{}; try again in {} s", .0.message, .0.retry_seconds())]
-    Refused(Refused),
+    NotSent(TrafficRejection),
     /// The handler says no, in its own words.
     #[error("{message}")]
     Rejected {
@@ -67,7 +67,7 @@ pub enum AnswerError {
 
 /// A handler's value, and the errors that it gave beside it.
 #[derive(Debug, Default, PartialEq)]
-pub struct HandlerAnswer {
+pub struct HandlerResponse {
     /// The value.
     pub value: Value,
     /// Only in a GraphQL envelope.
@@ -83,13 +83,13 @@ pub struct ReadRules {
     pub max_errors: usize,
 }
 
-impl From<Refused> for AnswerError {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<TrafficRejection> for HandlerResponseError {
+    fn from(refused: TrafficRejection) -> Self {
+        Self::NotSent(refused)
     }
 }
 
-impl AnswerError {
+impl HandlerResponseError {
     /// What happened, for those who run the program: more than a client is told, but no value.
     #[must_use]
     pub fn reason(&self) -> String {
@@ -112,7 +112,7 @@ impl AnswerError {
     pub fn may_have_been_executed(&self) -> bool {
         match self {
             Self::NoAnswer(fault) => {
-                matches!(fault, CallFault::Timeout | CallFault::Broken | CallFault::TooLarge { .. })
+                matches!(fault, TransportError::Timeout | TransportError::Broken | TransportError::TooLarge { .. })
             }
             Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,
             Self::Status { status } => *status >= 500,
@@ -120,7 +120,7 @@ impl AnswerError {
             | Self::NotLookedUp
             | Self::NotAnId(_)
             | Self::RequestTransform(_)
-            | Self::Refused(_)
+            | Self::NotSent(_)
             | Self::Rejected { .. }
             | Self::RejectedWithList(_)
             | Self::MalformedErrors { .. } => false,
@@ -130,7 +130,7 @@ impl AnswerError {
 
 /// Why no answer came.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum CallFault {
+pub enum TransportError {
     /// No connection, or TLS failed.
     #[error("the handler cannot be reached")]
     Connect,
@@ -166,70 +166,70 @@ pub const UNEXPECTED: &str = "unexpected";
 /// Reads a handler's answer: 2xx is a value, 4xx with a message is the handler's refusal, the rest is a fault.
 ///
 /// # Errors
-/// [`AnswerError`].
-pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerAnswer, AnswerError> {
+/// [`HandlerResponseError`].
+pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
         // No content is no value, which is what null says.
-        204 => Ok(HandlerAnswer::default()),
+        204 => Ok(HandlerResponse::default()),
         200..=299 | 400..=499 => {
-            let value = parse_strict(body).map_err(|_| AnswerError::NotJson { status })?;
+            let value = parse_strict(body).map_err(|_| HandlerResponseError::NotJson { status })?;
             judge(rules, status, value)
         }
-        _ => Err(AnswerError::Status { status }),
+        _ => Err(HandlerResponseError::Status { status }),
     }
 }
 
 /// The same for an answer whose body has been read already.
 ///
 /// # Errors
-/// [`AnswerError`].
-pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerAnswer, AnswerError> {
+/// [`HandlerResponseError`].
+pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
         200..=299 if rules.is_envelope => open_envelope(value, rules.max_errors),
-        200..=299 => Ok(HandlerAnswer { value, errors: Vec::new() }),
+        200..=299 => Ok(HandlerResponse { value, errors: Vec::new() }),
         400..=499 => Err(read_refusal(status, value, rules.max_errors)),
-        _ => Err(AnswerError::Status { status }),
+        _ => Err(HandlerResponseError::Status { status }),
     }
 }
 
 /// [A response](https://spec.graphql.org/September2025/#sec-Response-Format) of a GraphQL server.
-fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerAnswer, AnswerError> {
-    let Value::Object(mut envelope) = value else { return Err(AnswerError::NoEnvelope) };
+fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerResponse, HandlerResponseError> {
+    let Value::Object(mut envelope) = value else { return Err(HandlerResponseError::NoEnvelope) };
     let errors = match envelope.remove("errors") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) if list.is_empty() => Vec::new(),
         Some(Value::Array(list)) => error_list::read(list, max_errors)?,
-        Some(_) => return Err(AnswerError::MalformedErrors { reason: "errors is not a list".into() }),
+        Some(_) => return Err(HandlerResponseError::MalformedErrors { reason: "errors is not a list".into() }),
     };
     match envelope.remove("data") {
-        Some(value) => Ok(HandlerAnswer { value, errors }),
-        None if errors.is_empty() => Err(AnswerError::NoEnvelope),
-        None => Err(AnswerError::RejectedWithList(errors)),
+        Some(value) => Ok(HandlerResponse { value, errors }),
+        None if errors.is_empty() => Err(HandlerResponseError::NoEnvelope),
+        None => Err(HandlerResponseError::RejectedWithList(errors)),
     }
 }
 
 /// A message, or else a list of errors.
-fn read_refusal(status: u16, value: Value, max_errors: usize) -> AnswerError {
+fn read_refusal(status: u16, value: Value, max_errors: usize) -> HandlerResponseError {
     let listed = |list: Vec<Value>| match error_list::read(list, max_errors) {
-        Ok(errors) => AnswerError::RejectedWithList(errors),
+        Ok(errors) => HandlerResponseError::RejectedWithList(errors),
         Err(malformed) => malformed,
     };
     let mut object = match value {
         Value::Object(object) => object,
         Value::Array(list) if error_list::is_meant(&list) => return listed(list),
-        _ => return AnswerError::Status { status },
+        _ => return HandlerResponseError::Status { status },
     };
     let message = match (object.remove("message"), object.remove("errors")) {
         (Some(Value::String(message)), _) => message,
         (_, Some(Value::Array(list))) if error_list::is_meant(&list) => return listed(list),
-        _ => return AnswerError::Status { status },
+        _ => return HandlerResponseError::Status { status },
     };
     let extensions = match (object.remove("extensions"), object.remove("code")) {
         (Some(Value::Object(extensions)), _) => extensions,
         (_, Some(Value::String(code))) => default_extensions(&code),
         _ => default_extensions(UNEXPECTED),
     };
-    AnswerError::Rejected { message: cut(message, MESSAGE_BYTES_MAX), extensions }
+    HandlerResponseError::Rejected { message: cut(message, MESSAGE_BYTES_MAX), extensions }
 }
 
 /// `{"path":"$","code":…}`.

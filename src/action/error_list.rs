@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::{AnswerError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
+use super::answer::{HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
 use crate::model::response::PathSegment;
 
 /// One error of a handler's list.
@@ -31,8 +31,8 @@ pub fn is_meant(list: &[Value]) -> bool {
 /// Reads `list`, of which at most `errors_max` are kept.
 ///
 /// # Errors
-/// [`AnswerError::MalformedErrors`], also for an empty list: it refuses without saying why.
-pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, AnswerError> {
+/// [`HandlerResponseError::MalformedErrors`], also for an empty list: it refuses without saying why.
+pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, HandlerResponseError> {
     let count = list.len();
     if count == 0 {
         return Err(malformed("the list is empty"));
@@ -46,11 +46,11 @@ pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, An
     Ok(errors)
 }
 
-fn malformed(reason: &str) -> AnswerError {
-    AnswerError::MalformedErrors { reason: reason.to_owned() }
+fn malformed(reason: &str) -> HandlerResponseError {
+    HandlerResponseError::MalformedErrors { reason: reason.to_owned() }
 }
 
-fn entry_of(index: usize, entry: Value) -> Result<HandlerError, AnswerError> {
+fn entry_of(index: usize, entry: Value) -> Result<HandlerError, HandlerResponseError> {
     let Value::Object(mut entry) = entry else { return Err(malformed(&format!("errors[{index}] is not an object"))) };
     let Some(Value::String(message)) = entry.remove("message") else {
         return Err(malformed(&format!("errors[{index}].message is not a string")));

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::graphql::literal::untyped;
-use crate::graphql::merge::{EngineAnswer, read_engine_answer};
-use crate::graphql::related::{RelatedField, VariableText};
+use crate::graphql::merge::{UpstreamResult, read_engine_answer};
+use crate::graphql::related::{RelationshipSelection, VariableText};
 use crate::model::json::RawObject;
 use crate::model::response::PathSegment;
 use crate::model::types::{Lookup, LookupPiece};
@@ -60,7 +60,7 @@ pub struct RelatedRows<'r> {
 /// Where the rows of a relationship come from while an answer is shaped.
 pub trait RowSource {
     /// The rows that belong to `object`, an object of the handler's answer.
-    fn rows(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> RelatedRows<'_>;
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_>;
 }
 
 /// A key, as it is compared: by what it says, not by whether it is a number or a string.
@@ -68,23 +68,23 @@ type KeyText = String;
 
 /// The keys that an answer has for one field.
 #[derive(Debug)]
-struct WantedField {
-    field: Arc<RelatedField>,
+struct RowField {
+    field: Arc<RelationshipSelection>,
     /// The values of the key's fields.
     keys: IndexMap<KeyText, Vec<Value>>,
 }
 
 /// All rows that an answer needs. Filled while it is shaped for the first time.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct RowKeys {
     /// By the identity of the selected field.
-    fields: IndexMap<usize, WantedField>,
+    fields: IndexMap<usize, RowField>,
     count: usize,
 }
 
-impl RowSource for Wanted {
-    fn rows(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> RelatedRows<'_> {
-        let new = || WantedField { field: Arc::clone(field), keys: IndexMap::new() };
+impl RowSource for RowKeys {
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_> {
+        let new = || RowField { field: Arc::clone(field), keys: IndexMap::new() };
         let wanted = self.fields.entry(identity(field)).or_insert_with(new);
         if let Key::Values(text, values) = key_of(field, object)
             && wanted.keys.insert(text, values).is_none()
@@ -96,7 +96,7 @@ impl RowSource for Wanted {
     }
 }
 
-fn identity(field: &Arc<RelatedField>) -> usize {
+fn identity(field: &Arc<RelationshipSelection>) -> usize {
     Arc::as_ptr(field).addr()
 }
 
@@ -110,7 +110,7 @@ enum Key {
     Unfit(String),
 }
 
-fn key_of(field: &RelatedField, object: &Map<String, Value>) -> Key {
+fn key_of(field: &RelationshipSelection, object: &Map<String, Value>) -> Key {
     let mut text = String::new();
     let mut values = Vec::new();
     for name in field.relationship.lookup.key_fields() {
@@ -159,11 +159,11 @@ struct Entry {
 
 /// One request for rows.
 #[derive(Debug, Default)]
-pub struct RowRequest {
+pub struct RowQuery {
     entries: Vec<Entry>,
 }
 
-impl Wanted {
+impl RowKeys {
     /// Has the answer a place for rows at all?
     #[must_use]
     pub fn is_needed(&self) -> bool {
@@ -178,7 +178,7 @@ impl Wanted {
 
     /// The requests that ask for all of it.
     #[must_use]
-    pub fn requests(&self) -> Vec<RowRequest> {
+    pub fn requests(&self) -> Vec<RowQuery> {
         let mut requests = Requests::default();
         for (index, wanted) in self.fields.values().enumerate() {
             let keys: Vec<usize> = (0..wanted.keys.len()).collect();
@@ -190,7 +190,7 @@ impl Wanted {
     /// The requests for keys that came without a row of their own in a list: it may be that the engine spells them in
     /// another way, or that the role may read so many rows only.
     #[must_use]
-    pub fn requests_for_missing(&self, found: &Found) -> Vec<RowRequest> {
+    pub fn requests_for_missing(&self, found: &RowSet) -> Vec<RowQuery> {
         let mut requests = Requests::default();
         for (index, wanted) in self.fields.values().enumerate() {
             let is_missing = |key: &usize| !found.rows.contains_key(&(index, *key));
@@ -203,7 +203,7 @@ impl Wanted {
     /// The document of a request, and the variables of the client that it uses. `is_null` says of a variable that it
     /// has no value.
     #[must_use]
-    pub fn document(&self, request: &RowRequest, is_null: &dyn Fn(&VariableText) -> bool) -> (String, Vec<String>) {
+    pub fn document(&self, request: &RowQuery, is_null: &dyn Fn(&VariableText) -> bool) -> (String, Vec<String>) {
         let mut body = String::new();
         let mut fragments: IndexMap<&str, &str> = IndexMap::new();
         let mut variables: IndexMap<&str, Cow<'_, VariableText>> = IndexMap::new();
@@ -253,7 +253,7 @@ impl Wanted {
 
 /// What the engine would be asked for one row or list of rows, with the names of fields in place of their values.
 #[must_use]
-pub fn sample(field: &RelatedField) -> String {
+pub fn sample(field: &RelationshipSelection) -> String {
     let names: Vec<Value> =
         field.relationship.lookup.key_fields().map(|name| Value::from(format!("<{name}>"))).collect();
     let filter = field.where_argument.as_ref().map(|filter| filter.text.as_str());
@@ -268,7 +268,7 @@ fn alias_of(index: usize) -> String {
 
 #[derive(Default)]
 struct Requests {
-    done: Vec<RowRequest>,
+    done: Vec<RowQuery>,
     /// Keys in the last of them.
     keys: usize,
     /// About how long its document is.
@@ -282,13 +282,13 @@ const DOCUMENT_BYTES: usize = 1024 * 1024;
 const KEY_BYTES: usize = 128;
 
 impl Requests {
-    fn add(&mut self, field: usize, wanted: &WantedField, keys: &[usize], is_list: bool) {
+    fn add(&mut self, field: usize, wanted: &RowField, keys: &[usize], is_list: bool) {
         let written = if is_list { 0 } else { wanted.field.selection.len() + wanted.field.arguments_length() };
         let bytes = KEY_BYTES + written;
         let mut left = keys;
         while !left.is_empty() {
             if self.done.is_empty() || self.keys >= KEYS_PER_REQUEST || self.bytes >= DOCUMENT_BYTES {
-                self.done.push(RowRequest::default());
+                self.done.push(RowQuery::default());
                 (self.keys, self.bytes) = (0, 0);
             }
             let room = (DOCUMENT_BYTES - self.bytes).div_ceil(bytes).min(KEYS_PER_REQUEST - self.keys);
@@ -308,11 +308,17 @@ impl Requests {
 
 /// A list is right for rows of which there is one for each key. Of many rows the engine may give a role only so many,
 /// which would then count for all keys together.
-fn comes_as_list(field: &RelatedField) -> bool {
+fn comes_as_list(field: &RelationshipSelection) -> bool {
     matches!(field.relationship.lookup, Lookup::Table { is_array: false, .. })
 }
 
-fn push_field(text: &mut String, field: &RelatedField, filter: Option<&str>, keys: &[&[Value]], is_list: bool) {
+fn push_field(
+    text: &mut String,
+    field: &RelationshipSelection,
+    filter: Option<&str>,
+    keys: &[&[Value]],
+    is_list: bool,
+) {
     let lookup = &field.relationship.lookup;
     let _ = write!(text, ": {}", lookup.root_field());
     if field.is_aggregate {
@@ -387,13 +393,13 @@ fn given_arguments(pieces: &[LookupPiece], keys: &[&[Value]]) -> Option<String> 
 
 /// What the engine has answered so far.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct RowSet {
     rows: HashMap<(usize, usize), (Option<String>, Vec<RelatedError>)>,
 }
 
-impl Found {
+impl RowSet {
     /// Nobody answered this request.
-    pub fn fail(&mut self, request: &RowRequest, error: &RelatedError) {
+    pub fn fail(&mut self, request: &RowQuery, error: &RelatedError) {
         for entry in &request.entries {
             for key in &entry.keys {
                 self.rows.insert((entry.field, *key), (None, vec![error.clone()]));
@@ -405,7 +411,7 @@ impl Found {
     ///
     /// # Errors
     /// When it is not the answer of a GraphQL server.
-    pub fn read(&mut self, wanted: &Wanted, request: &RowRequest, body: &[u8]) -> Result<(), Box<RelatedError>> {
+    pub fn read(&mut self, wanted: &RowKeys, request: &RowQuery, body: &[u8]) -> Result<(), Box<RelatedError>> {
         let answer =
             read_engine_answer(body).map_err(|error| RelatedError::new("upstream-error", error.to_string()))?;
         let errors = Errors::read(&answer);
@@ -435,7 +441,13 @@ impl Found {
         }
     }
 
-    fn read_one(&mut self, field: &RelatedField, entry: &Entry, value: Option<&RawValue>, errors: &[RelatedError]) {
+    fn read_one(
+        &mut self,
+        field: &RelationshipSelection,
+        entry: &Entry,
+        value: Option<&RawValue>,
+        errors: &[RelatedError],
+    ) {
         let json = value.map(RawValue::get).filter(|json| *json != "null");
         let is_object = matches!(field.relationship.lookup, Lookup::Table { is_array: false, .. });
         let Some(json) = json.filter(|_| is_object) else { return self.note_all(entry, json, errors) };
@@ -453,7 +465,7 @@ impl Found {
     }
 
     /// Rows with their keys beside them. A key without a row is left open, to be asked for on its own.
-    fn read_list(&mut self, wanted: &WantedField, entry: &Entry, value: Option<&RawValue>) {
+    fn read_list(&mut self, wanted: &RowField, entry: &Entry, value: Option<&RawValue>) {
         let rows = value.and_then(|value| serde_json::from_str::<Vec<RawObject<'_>>>(value.get()).ok());
         let Some(rows) = rows else { return self.note_all(entry, None, &[not_rows()]) };
         let mut seen: IndexSet<usize> = IndexSet::new();
@@ -488,7 +500,7 @@ fn split_key(row: &RawObject<'_>) -> Option<(KeyText, String)> {
     (!key.is_empty()).then_some((key, json))
 }
 
-fn too_many(field: &RelatedField) -> RelatedError {
+fn too_many(field: &RelationshipSelection) -> RelatedError {
     let Lookup::Table { table, .. } = &field.relationship.lookup else { return not_rows() };
     let name = &field.relationship.name;
     let message = format!("the object relationship \"{name}\" has more than one row of \"{}\"", table.name);
@@ -507,7 +519,7 @@ struct Errors {
 }
 
 impl Errors {
-    fn read(answer: &EngineAnswer<'_>) -> Self {
+    fn read(answer: &UpstreamResult<'_>) -> Self {
         let mut errors = Self { by_alias: HashMap::new(), general: None };
         for raw in &answer.errors {
             let Ok(Value::Object(mut object)) = serde_json::from_str::<Value>(raw.get()) else { continue };
@@ -557,13 +569,13 @@ fn split_hasura_path(path: &str) -> Option<(String, String)> {
 /// Gives each place of an answer the rows that were found for it.
 pub struct FoundRows<'f> {
     /// What was asked for.
-    pub wanted: &'f Wanted,
+    pub wanted: &'f RowKeys,
     /// What came.
-    pub found: &'f Found,
+    pub found: &'f RowSet,
 }
 
 impl RowSource for FoundRows<'_> {
-    fn rows(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> RelatedRows<'_> {
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_> {
         let text = match key_of(field, object) {
             Key::Values(text, _) => text,
             Key::Null => return no_rows(field),
@@ -585,7 +597,7 @@ impl RowSource for FoundRows<'_> {
 }
 
 /// What stands where no row belongs to an object.
-fn no_rows(field: &RelatedField) -> RelatedRows<'static> {
+fn no_rows(field: &RelationshipSelection) -> RelatedRows<'static> {
     let is_list = field.relationship.lookup.is_array() && !field.is_aggregate;
     RelatedRows { json: is_list.then(|| "[]".into()), errors: Cow::default() }
 }

@@ -7,15 +7,15 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::relationship::{RelatedError, RelatedRows, RowSource};
-use crate::graphql::related::RelatedField;
-use crate::graphql::selection::Selected;
+use crate::graphql::related::RelationshipSelection;
+use crate::graphql::selection::SubSelection;
 use crate::model::response::{Dialect, Location, PathSegment};
 use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
-pub struct ShapeError {
+pub struct CompletionError {
     /// Hasura's words where it has some.
     pub message: String,
     /// Where in the answer, starting below the action's own field.
@@ -28,17 +28,17 @@ pub struct ShapeError {
 
 /// The shaped answer as JSON text.
 #[derive(Debug, PartialEq)]
-pub struct Shaped {
+pub struct CompletedValue {
     /// The text; `null` where the answer failed as a whole.
     pub json: String,
     /// What did not fit. In Hasura's dialect the first mistake fails the answer; in the standard one the nearest
     /// nullable value around each becomes null.
-    pub errors: Vec<ShapeError>,
+    pub errors: Vec<CompletionError>,
     /// Did a mistake reach the top of a type that takes no null?
     pub null_escapes: bool,
 }
 
-impl Shaped {
+impl CompletedValue {
     /// Is nothing of it part of the response?
     #[must_use]
     pub fn is_lost(&self, dialect: Dialect) -> bool {
@@ -47,7 +47,7 @@ impl Shaped {
 }
 
 /// What answers are shaped by.
-pub struct Rules<'r> {
+pub struct CompletionRules<'r> {
     /// The types.
     pub types: &'r Types,
     /// How mistakes are told.
@@ -58,11 +58,17 @@ pub struct Rules<'r> {
 
 /// Shapes `value` as `ty`; what is related to its objects comes from `rows`.
 #[must_use]
-pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected, rows: &mut dyn RowSource) -> Shaped {
-    let Rules { types, dialect, max_list_length } = *rules;
+pub fn shape(
+    rules: &CompletionRules<'_>,
+    ty: &TypeRef,
+    value: &Value,
+    selected: &SubSelection,
+    rows: &mut dyn RowSource,
+) -> CompletedValue {
+    let CompletionRules { types, dialect, max_list_length } = *rules;
     let mut shaper =
-        Shaper { types, dialect, max_list_length, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
-    let null_escapes = match shaper.complete(ty, Some(value), selected, Place::Answer) {
+        Completer { types, dialect, max_list_length, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
+    let null_escapes = match shaper.complete(ty, Some(value), selected, ResponsePath::Answer) {
         Ok(()) => false,
         Err(Failed) => {
             shaper.json = b"null".to_vec();
@@ -71,7 +77,7 @@ pub fn shape(rules: &Rules<'_>, ty: &TypeRef, value: &Value, selected: &Selected
     };
     // Every piece of it was text.
     let json = String::from_utf8(shaper.json).unwrap_or_default();
-    Shaped { json, errors: shaper.errors, null_escapes }
+    CompletedValue { json, errors: shaper.errors, null_escapes }
 }
 
 /// Errors of the engine's rows that are kept; nobody is told so many.
@@ -82,12 +88,12 @@ struct Failed;
 
 /// What a value is part of, for Hasura's words.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+enum ResponsePath<'a> {
     Answer,
     Field(&'a str),
 }
 
-struct Shaper<'a> {
+struct Completer<'a> {
     types: &'a Types,
     dialect: Dialect,
     max_list_length: usize,
@@ -95,40 +101,40 @@ struct Shaper<'a> {
     /// JSON.
     json: Vec<u8>,
     /// Borrowed, because hardly any place is ever told.
-    path: Vec<Step<'a>>,
-    errors: Vec<ShapeError>,
+    path: Vec<PathStep<'a>>,
+    errors: Vec<CompletionError>,
 }
 
 /// From one level of the answer to the next.
 #[derive(Clone, Copy)]
-enum Step<'a> {
+enum PathStep<'a> {
     /// By its response name.
     Field(&'a str),
     Index(usize),
 }
 
-impl From<Step<'_>> for PathSegment {
-    fn from(step: Step<'_>) -> Self {
+impl From<PathStep<'_>> for PathSegment {
+    fn from(step: PathStep<'_>) -> Self {
         match step {
-            Step::Field(name) => Self::Field(name.to_owned()),
-            Step::Index(index) => Self::Index(index),
+            PathStep::Field(name) => Self::Field(name.to_owned()),
+            PathStep::Index(index) => Self::Index(index),
         }
     }
 }
 
-fn told(path: &[Step<'_>]) -> impl Iterator<Item = PathSegment> {
+fn told(path: &[PathStep<'_>]) -> impl Iterator<Item = PathSegment> {
     path.iter().copied().map(PathSegment::from)
 }
 
-impl<'a> Shaper<'a> {
+impl<'a> Completer<'a> {
     /// Writes `value` as `ty`. The recursion is as deep as the client's selection or the type's lists are, both of
     /// which are limited.
     fn complete(
         &mut self,
         ty: &TypeRef,
         value: Option<&Value>,
-        selected: &'a Selected,
-        place: Place<'_>,
+        selected: &'a SubSelection,
+        place: ResponsePath<'_>,
     ) -> Result<(), Failed> {
         let start = self.json.len();
         let depth = self.path.len();
@@ -146,8 +152,8 @@ impl<'a> Shaper<'a> {
         &mut self,
         ty: &TypeRef,
         value: Option<&Value>,
-        selected: &'a Selected,
-        place: Place<'_>,
+        selected: &'a SubSelection,
+        place: ResponsePath<'_>,
     ) -> Result<(), Failed> {
         match (ty, value) {
             (TypeRef::NonNull(_), None | Some(Value::Null)) => self.refuse_null(place, value.is_none()),
@@ -164,17 +170,17 @@ impl<'a> Shaper<'a> {
         }
     }
 
-    fn refuse_null(&mut self, place: Place<'_>, is_missing: bool) -> Result<(), Failed> {
+    fn refuse_null(&mut self, place: ResponsePath<'_>, is_missing: bool) -> Result<(), Failed> {
         self.refuse(match place {
-            Place::Answer => "got null for the action webhook response".into(),
-            Place::Field(name) if is_missing => {
+            ResponsePath::Answer => "got null for the action webhook response".into(),
+            ResponsePath::Field(name) if is_missing => {
                 format!("field \"{name}\" expected in webhook response, but not found")
             }
-            Place::Field(name) => format!("expecting not null value for field \"{name}\""),
+            ResponsePath::Field(name) => format!("expecting not null value for field \"{name}\""),
         })
     }
 
-    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a Selected) -> Result<(), Failed> {
+    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a SubSelection) -> Result<(), Failed> {
         if items.len() > self.max_list_length {
             let message = format!("a list of the webhook response has more than {} elements", self.max_list_length);
             return self.refuse(message);
@@ -184,15 +190,15 @@ impl<'a> Shaper<'a> {
             if index > 0 {
                 self.json.push(b',');
             }
-            self.path.push(Step::Index(index));
-            self.complete(inner, Some(item), selected, Place::Answer)?;
+            self.path.push(PathStep::Index(index));
+            self.complete(inner, Some(item), selected, ResponsePath::Answer)?;
             self.path.pop();
         }
         self.json.push(b']');
         Ok(())
     }
 
-    fn complete_named(&mut self, name: &str, value: &Value, selected: &'a Selected) -> Result<(), Failed> {
+    fn complete_named(&mut self, name: &str, value: &Value, selected: &'a SubSelection) -> Result<(), Failed> {
         match self.types.get(name).map(|definition| &definition.kind) {
             Some(TypeKind::Object(_)) => match value {
                 Value::Object(object) => self.complete_object(name, object, selected),
@@ -213,7 +219,7 @@ impl<'a> Shaper<'a> {
         &mut self,
         type_name: &str,
         object: &Map<String, Value>,
-        selected: &'a Selected,
+        selected: &'a SubSelection,
     ) -> Result<(), Failed> {
         let types = self.types;
         let Some(fields) = types.object(type_name) else { return self.write(&Value::Null) };
@@ -222,7 +228,7 @@ impl<'a> Shaper<'a> {
             for (name, _) in fields.iter().filter(|(_, field)| !field.ty.is_nullable()) {
                 let value = object.get(name);
                 if value.is_none_or(Value::is_null) {
-                    return self.refuse_null(Place::Field(name), value.is_none());
+                    return self.refuse_null(ResponsePath::Field(name), value.is_none());
                 }
             }
         }
@@ -238,14 +244,14 @@ impl<'a> Shaper<'a> {
                 self.json.push(b'"');
                 continue;
             }
-            self.path.push(Step::Field(&field.response_name));
+            self.path.push(PathStep::Field(&field.response_name));
             if let Some(related) = &field.related {
                 self.complete_related(related, object)?;
                 self.path.pop();
                 continue;
             }
             let Some(definition) = fields.get(&field.name) else { return self.write(&Value::Null) };
-            self.complete(&definition.ty, object.get(&field.name), &field.selected, Place::Field(&field.name))?;
+            self.complete(&definition.ty, object.get(&field.name), &field.selected, ResponsePath::Field(&field.name))?;
             self.path.pop();
         }
         self.json.push(b'}');
@@ -257,13 +263,13 @@ impl<'a> Shaper<'a> {
         &mut self,
         fields: &'a IndexMap<String, OutputField>,
         object: &Map<String, Value>,
-        selected: &'a Selected,
+        selected: &'a SubSelection,
     ) -> Result<(), Failed> {
         self.json.push(b'{');
         for (index, (name, field)) in fields.iter().enumerate() {
             self.push_key(index, name);
-            self.path.push(Step::Field(name));
-            self.complete(&field.ty, object.get(name), selected, Place::Field(name))?;
+            self.path.push(PathStep::Field(name));
+            self.complete(&field.ty, object.get(name), selected, ResponsePath::Field(name))?;
             self.path.pop();
         }
         self.json.push(b'}');
@@ -281,13 +287,17 @@ impl<'a> Shaper<'a> {
     }
 
     /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
-    fn complete_related(&mut self, field: &Arc<RelatedField>, object: &Map<String, Value>) -> Result<(), Failed> {
+    fn complete_related(
+        &mut self,
+        field: &Arc<RelationshipSelection>,
+        object: &Map<String, Value>,
+    ) -> Result<(), Failed> {
         let RelatedRows { json, errors } = self.rows.rows(field, object);
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
             let path = told(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
             let (message, location) = (error.message.clone(), field.location);
-            self.errors.push(ShapeError { message, path, location, related });
+            self.errors.push(CompletionError { message, path, location, related });
         }
         if !errors.is_empty() && self.dialect == Dialect::Hasura {
             return Err(Failed);
@@ -297,7 +307,7 @@ impl<'a> Shaper<'a> {
             None if field.relationship.lookup.is_array() && !errors.is_empty() => return Err(Failed),
             None if field.relationship.lookup.is_array() => {
                 let (message, path) = ("the upstream gave null for a list of rows".into(), told(&self.path).collect());
-                self.errors.push(ShapeError { message, path, location: field.location, related: None });
+                self.errors.push(CompletionError { message, path, location: field.location, related: None });
                 return Err(Failed);
             }
             None => self.json.extend_from_slice(b"null"),
@@ -332,7 +342,7 @@ impl<'a> Shaper<'a> {
     }
 
     fn is_in_object(&self) -> bool {
-        self.path.iter().any(|segment| matches!(segment, Step::Field(_)))
+        self.path.iter().any(|segment| matches!(segment, PathStep::Field(_)))
     }
 
     fn refuse_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
@@ -348,7 +358,7 @@ impl<'a> Shaper<'a> {
     }
 
     fn refuse(&mut self, message: String) -> Result<(), Failed> {
-        self.errors.push(ShapeError { message, path: told(&self.path).collect(), location: None, related: None });
+        self.errors.push(CompletionError { message, path: told(&self.path).collect(), location: None, related: None });
         Err(Failed)
     }
 

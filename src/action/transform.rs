@@ -40,7 +40,7 @@ impl TransformError {
 
 /// A request as a handler gets it.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct TransformedRequest {
     /// The method.
     pub method: Method,
     /// The address, variables filled in.
@@ -124,9 +124,9 @@ impl<'c> Lookup<'c> {
 pub fn request(
     transform: &RequestTransform,
     lookup: &Lookup<'_>,
-    untransformed: Outgoing,
-) -> Result<Outgoing, TransformError> {
-    let Outgoing { method, url: handler_url, headers, body } = untransformed;
+    untransformed: TransformedRequest,
+) -> Result<TransformedRequest, TransformError> {
+    let TransformedRequest { method, url: handler_url, headers, body } = untransformed;
     let mut url = match &transform.url {
         Some(template) => checked_url(&lookup.text("url", template)?, &handler_url)?,
         None => handler_url,
@@ -136,7 +136,7 @@ pub fn request(
         url.set_query((!written.is_empty()).then_some(written.as_str()));
     }
     let (headers, body) = content(transform, lookup, headers, body)?;
-    Ok(Outgoing { method: transform.method.clone().unwrap_or(method), url, headers, body })
+    Ok(TransformedRequest { method: transform.method.clone().unwrap_or(method), url, headers, body })
 }
 
 /// What a transform makes of a sample, for somebody who is writing it. Nothing is called, so that its address may lead
@@ -147,7 +147,7 @@ pub fn request(
 pub fn preview(
     transform: &RequestTransform,
     lookup: &Lookup<'_>,
-    untransformed: Outgoing,
+    untransformed: TransformedRequest,
 ) -> Result<(String, HeaderMap, Bytes), TransformError> {
     let mut url = match &transform.url {
         Some(template) => lookup.text("url", template)?,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::values::parse_duration;
-use crate::execute::World;
+use crate::execute::Services;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
 use crate::jobs::log::StoreError;
@@ -15,10 +15,10 @@ use crate::jobs::shown::{short, whole};
 const LIMIT: usize = 100;
 
 /// An answer: JSON.
-pub type Answer = (StatusCode, Value);
+pub type ApiResponse = (StatusCode, Value);
 
 /// Answers a request for `path`, which starts with `/jobs`.
-pub async fn answer(world: &World, method: &Method, path: &str, query: &str) -> Answer {
+pub async fn answer(world: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let refused = |status, reason: &str| (status, json!({ "error": reason }));
     let Ok(jobs) = world.jobs() else {
         return refused(StatusCode::NOT_FOUND, "there are no asynchronous actions");

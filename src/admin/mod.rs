@@ -13,15 +13,15 @@ use pingora::protocols::http::ServerSession;
 use url::form_urlencoded;
 
 use self::access::Denied;
-use crate::config::settings::JobStore;
+use crate::config::settings::JobStoreSettings;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{World, guarded_call};
+use crate::execute::{Services, guarded_call};
 use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
 
 /// Answers on the admin listener.
 pub struct Admin {
-    world: Arc<World>,
+    world: Arc<Services>,
     /// Does nobody reach it but from this machine? A reload does not change where it listens.
     is_loopback: bool,
 }
@@ -29,13 +29,13 @@ pub struct Admin {
 impl Admin {
     /// For the world it tells about.
     #[must_use]
-    pub fn new(world: Arc<World>) -> Self {
+    pub fn new(world: Arc<Services>) -> Self {
         let is_loopback = world.configured().settings.admin_listen.ip().is_loopback();
         Self { world, is_loopback }
     }
 
     /// Answers a request, if its sender may have the answer.
-    async fn answer(&self, head: &Parts) -> Result<Answer, Denied> {
+    async fn answer(&self, head: &Parts) -> Result<ApiResponse, Denied> {
         let configured = self.world.configured();
         access::check_sender(head, &configured.settings.admin)?;
         let (method, path) = (&head.method, head.uri.path());
@@ -56,7 +56,7 @@ impl Admin {
     }
 
     /// What everybody may see, and some details for those who have the token.
-    fn show(&self, path: &str, query: &str, has_token: Result<(), Denied>) -> Answer {
+    fn show(&self, path: &str, query: &str, has_token: Result<(), Denied>) -> ApiResponse {
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => {
@@ -81,17 +81,17 @@ impl Admin {
 }
 
 /// Status, content type and body.
-type Answer = (StatusCode, &'static str, Vec<u8>);
+type ApiResponse = (StatusCode, &'static str, Vec<u8>);
 
 const USAGE: &[u8] = b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n";
 
-async fn jobs_answer(world: &World, method: &Method, path: &str, query: &str) -> Answer {
+async fn jobs_answer(world: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let (status, answer) = jobs::answer(world, method, path, query).await;
     (status, "application/json", format!("{answer}\n").into_bytes())
 }
 
 /// Loads the configuration anew.
-async fn reload(world: &World) -> Answer {
+async fn reload(world: &Services) -> ApiResponse {
     match world.reloads.ask().await {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was loaded anew\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
@@ -99,7 +99,7 @@ async fn reload(world: &World) -> Answer {
 }
 
 /// Forgets the answers that are kept of `action=NAME`, or of all actions.
-async fn purge(world: &World, query: &str) -> Answer {
+async fn purge(world: &Services, query: &str) -> ApiResponse {
     let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
     let actions = &world.snapshot.load().schema.actions;
     if let Some(name) = &action
@@ -119,7 +119,7 @@ async fn purge(world: &World, query: &str) -> Answer {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What readiness hangs on, and what is worth knowing about it: a line each.
-fn details(world: &World) -> String {
+fn details(world: &Services) -> String {
     let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
     let snapshot = world.snapshot.load();
     let actions = snapshot.schema.actions.len();
@@ -127,8 +127,8 @@ fn details(world: &World) -> String {
     let metadata = metadata(&snapshot.schema);
     let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
-        (Ok(_), JobStore::Postgres(_)) => "PostgreSQL".into(),
-        (Ok(_), JobStore::Sqlite(file)) => {
+        (Ok(_), JobStoreSettings::Postgres(_)) => "PostgreSQL".into(),
+        (Ok(_), JobStoreSettings::Sqlite(file)) => {
             format!("the file {file}: it must be on a volume that stays, and no other replica sees its calls")
         }
     };

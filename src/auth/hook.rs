@@ -24,7 +24,7 @@ pub struct Hook {
     url: Url,
     rules: Arc<HookRules>,
     slots: Semaphore,
-    kept: Cache<CallerKey, Kept>,
+    kept: Cache<CallerKey, CachedSession>,
     metrics: Arc<Metrics>,
 }
 
@@ -32,7 +32,7 @@ pub struct Hook {
 type CallerKey = [u8; 32];
 
 #[derive(Clone)]
-struct Kept {
+struct CachedSession {
     session: Session,
     until: Instant,
 }
@@ -105,7 +105,7 @@ impl Hook {
 
     fn keep(&self, key: CallerKey, session: &Session, time: Duration) {
         if !time.is_zero() {
-            self.kept.insert(key, Kept { session: session.clone(), until: Instant::now() + time });
+            self.kept.insert(key, CachedSession { session: session.clone(), until: Instant::now() + time });
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::lifetime::lifetime;
 use super::token::{Token, VerifyingKey};
-use crate::client::{Fault, read_body};
+use crate::client::{TransportFault, read_body};
 use crate::session::SessionError;
 use crate::telemetry::metrics::Metrics;
 
@@ -124,7 +124,7 @@ impl KeySet {
         }
         let interval = refresh_interval(response.headers());
         let body = read_body(response, SET_BYTES_MAX).await.map_err(|fault| match fault {
-            Fault::TooLarge => "the set is larger than 1 MiB".to_owned(),
+            TransportFault::TooLarge => "the set is larger than 1 MiB".to_owned(),
             _ => "the connection failed".to_owned(),
         })?;
         let set: Value = serde_json::from_slice(&body).map_err(|_| "it is not JSON".to_owned())?;

@@ -14,7 +14,7 @@ use super::{NO_ENGINE, block_on, load_from, look_at_engine, report};
 use crate::config::lint::lint;
 use crate::config::load::Loaded;
 use crate::config::upstream_types;
-use crate::execute::World;
+use crate::execute::Services;
 use crate::execute::engine_watch;
 use crate::graphql::check_relationships::missing;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
@@ -101,7 +101,7 @@ fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings 
     }
     let connect_timeout = loaded.settings.handlers.connect_timeout;
     let outcome = block_on(async {
-        let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
         let mut found = Vec::new();
         if asks_handlers {
             found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
@@ -155,7 +155,7 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
     }
 }
 
-async fn compare_with_engine(world: &World) -> Result<Vec<Diagnostic>, String> {
+async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String> {
     look_at_engine(world).await?;
     let error = match engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {

@@ -12,19 +12,19 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
-use crate::action::transform::Outgoing;
+use crate::action::transform::TransformedRequest;
 use crate::config::load::read_file;
 use crate::execute::engine_schema::MergedSchema;
 use crate::execute::explain::{Explained, ExplainedStep, explain};
-use crate::execute::refusal::Refusal;
+use crate::execute::refusal::Rejection;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{Envelope, World};
-use crate::graphql::client_schema::{EngineSchema, build_client_schema};
-use crate::graphql::plan::CallKind;
+use crate::execute::{RequestContext, Services};
+use crate::graphql::client_schema::{UpstreamSchema, build_client_schema};
+use crate::graphql::plan::ActionMode;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
-use crate::model::source::{Diagnostic, Place, Source};
+use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
@@ -65,7 +65,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let variables: RawObject<'_> =
         serde_json::from_str(variables).map_err(|error| format!("error: --variables: {error}"))?;
     crate::install_tls_provider();
-    let world = Arc::new(World::new(loaded).map_err(|reason| format!("error: {reason}"))?);
+    let world = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
     let snapshot = snapshot_for(&world, engine.as_ref());
     let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot, session.role())).transpose();
     let merged = merged.map_err(|error| format!("error: --engine-schema: {error}"))?.map(Arc::new);
@@ -98,7 +98,7 @@ fn read_document(path: &str) -> Result<Arc<Source>, String> {
     Ok(Arc::new(Source::new("-", text)))
 }
 
-fn read_schema(path: &str) -> Result<EngineSchema, String> {
+fn read_schema(path: &str) -> Result<UpstreamSchema, String> {
     let source = read_file(Path::new(path)).map_err(|mistakes| report(&mistakes))?;
     build_client_schema(source.text.as_bytes()).map_err(|error| format!("error: {path}: {error}"))
 }
@@ -114,7 +114,7 @@ fn session_of(headers: &HeaderMap) -> Result<Session, String> {
     }
 }
 
-fn snapshot_for(world: &World, engine: Option<&EngineSchema>) -> Arc<Snapshot> {
+fn snapshot_for(world: &Services, engine: Option<&UpstreamSchema>) -> Arc<Snapshot> {
     let snapshot = world.snapshot.load_full();
     let Some(engine) = engine else { return snapshot };
     let (roots, dialect) = engine.roots_and_dialect();
@@ -122,8 +122,8 @@ fn snapshot_for(world: &World, engine: Option<&EngineSchema>) -> Arc<Snapshot> {
     Arc::new(snapshot.for_engine(roots, dialect))
 }
 
-fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
-    Envelope {
+fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e> {
+    RequestContext {
         share: None,
         caller,
         trace,
@@ -142,20 +142,20 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> Envelope<'e> {
 }
 
 /// Why the document would be refused, each mistake with its place in it.
-fn diagnostics(refusal: &Refusal, source: &Arc<Source>) -> Vec<Diagnostic> {
+fn diagnostics(refusal: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
     match refusal {
-        Refusal::Request(error) => {
-            let place = error.locations.first().map(|at| Place {
+        Rejection::Request(error) => {
+            let place = error.locations.first().map(|at| SourceLocation {
                 source: Arc::clone(source),
                 line: at.line,
                 column: at.column,
             });
             vec![Diagnostic::error(place, format!("{} ({})", error.message, error.code), "")]
         }
-        Refusal::Invalid { mistakes, .. } => mistakes
+        Rejection::Invalid { mistakes, .. } => mistakes
             .iter()
             .map(|mistake| {
-                let place = mistake.offset.map(|offset| Place::at_offset(source, offset));
+                let place = mistake.offset.map(|offset| SourceLocation::at_offset(source, offset));
                 Diagnostic::error(place, mistake.message.clone(), "")
             })
             .collect(),
@@ -205,7 +205,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             (format!("engine: {}", fields.join(", ")), details)
         }
-        ExplainedStep::Action { response_name, action, kind: CallKind::Result, input, .. } => {
+        ExplainedStep::Action { response_name, action, kind: ActionMode::Result, input, .. } => {
             let title = format!("action {} as {response_name}: what came of a stored call", action.name);
             (title, format!("input {}\n", Value::Object(input.clone())))
         }
@@ -215,7 +215,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             let (url, seconds) = (action.shown_url(), timeout.as_secs());
             let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
             let mut details = format!("input {}\n", Value::Object(input.clone()));
-            if *kind == CallKind::Later {
+            if *kind == ActionMode::Later {
                 details.push_str("stored, and answered with its id; then, as often as it is tried:\n");
             }
             match request {
@@ -234,7 +234,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
 }
 
 /// Its address is left out: variables are filled in there.
-fn describe_request(action: &Action, request: &Outgoing, details: &mut String) {
+fn describe_request(action: &Action, request: &TransformedRequest, details: &mut String) {
     if request.url.query() != action.handler.url.query() {
         let _ = writeln!(details, "query {}", action.handler.shown(request.url.query().unwrap_or_default()));
     }

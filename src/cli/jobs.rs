@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{block_on, config_file, flag_of, report};
 use crate::config::load::jobs_of;
-use crate::config::settings::JobStore;
+use crate::config::settings::JobStoreSettings;
 use crate::config::values::parse_span;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
@@ -54,7 +54,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
     let settings = jobs_of(config_file(arguments), &|setting| flag_of(arguments, setting));
     let settings = settings.map_err(|mistakes| report(&mistakes))?;
-    if let JobStore::Sqlite(path) = &settings.store
+    if let JobStoreSettings::Sqlite(path) = &settings.store
         && !Path::new(path).exists()
     {
         let remedy = "name it: --config FILE, or PILLION_JOBS_STORE";

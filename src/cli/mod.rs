@@ -17,7 +17,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::load::{Loaded, load};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
-use crate::execute::{World, engine_watch};
+use crate::execute::{Services, engine_watch};
 use crate::model::source::Diagnostic;
 
 /// Runs the command that the arguments name.
@@ -104,7 +104,7 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
 }
 
 /// Asks the engine about itself, once.
-async fn look_at_engine(world: &World) -> Result<(), String> {
+async fn look_at_engine(world: &Services) -> Result<(), String> {
     engine_watch::look(world).await;
     world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }

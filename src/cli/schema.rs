@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::{block_on, header_argument, headers_of, load_from, look_at_engine, report, role_argument};
 use crate::execute::engine_watch;
-use crate::execute::{World, introspection_part};
+use crate::execute::{Services, introspection_part};
 use crate::graphql::print_schema::print_schema;
 
 /// `schema` for the command line.
@@ -33,7 +33,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
     let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
     let text = block_on(async {
-        let world = World::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
         look_at_engine(&world).await?;
         let merged = engine_watch::schema_of(&world, role, headers).await;
         let merged = merged.map_err(|error| format!("error: the engine's schema is not known: {error}"))?;

@@ -11,11 +11,11 @@ use pingora::services::background::{BackgroundService, background_service};
 use super::{block_on, load_from, report};
 use crate::admin::Admin;
 use crate::config::load::Loaded;
-use crate::config::settings::JobStore;
-use crate::execute::{World, upstream_types};
+use crate::config::settings::JobStoreSettings;
+use crate::execute::{Services, upstream_types};
 use crate::metadata::Api;
 use crate::model::source::summed_up;
-use crate::proxy::server::{self, AtExit, Beside};
+use crate::proxy::server::{self, AtExit, BackgroundTask};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
 use crate::telemetry::logs;
@@ -43,7 +43,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
 pub fn serve(
     mut loaded: Loaded,
     again: Option<(Load, Files)>,
-    mut beside: Vec<Beside>,
+    mut beside: Vec<BackgroundTask>,
     at_exit: AtExit,
 ) -> Result<(), String> {
     crate::install_tls_provider();
@@ -72,9 +72,9 @@ pub fn serve(
         Arc::new(api)
     });
     upstream_types::tell(&loaded.schema);
-    let world = Arc::new(World::new(loaded).map_err(failed)?);
+    let world = Arc::new(Services::new(loaded).map_err(failed)?);
     block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
-    if let (Ok(_), JobStore::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {
+    if let (Ok(_), JobStoreSettings::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {
         tracing::info!(
             file,
             "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
@@ -92,7 +92,7 @@ pub fn serve(
 }
 
 /// A panic ends one request, and is written to the log without what the request held.
-fn count_panics(world: &World) {
+fn count_panics(world: &Services) {
     let panics = world.metrics.panics.clone();
     std::panic::set_hook(Box::new(move |panic| {
         panics.inc();

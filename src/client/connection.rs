@@ -10,31 +10,31 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use super::message::{Framing, Head, parse_head};
-use super::{Fault, charge};
+use super::{TransportFault, charge};
 use crate::memory::Share;
 use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
 /// Why there is no answer, as far as it decides whether to try again.
-pub enum Failure {
+pub enum ExchangeError {
     /// Not a byte of the request has gone out.
     Unsent,
     /// Not a byte of an answer has come.
     Unanswered,
     /// Nothing that another attempt would change.
-    Final(Fault),
+    Final(TransportFault),
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
+impl From<TransportFault> for ExchangeError {
+    fn from(fault: TransportFault) -> Self {
         Self::Final(fault)
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
+impl From<ExchangeError> for TransportFault {
+    fn from(failure: ExchangeError) -> Self {
         match failure {
-            Failure::Unsent | Failure::Unanswered => Self::Broken,
-            Failure::Final(fault) => fault,
+            ExchangeError::Unsent | ExchangeError::Unanswered => Self::Broken,
+            ExchangeError::Final(fault) => fault,
         }
     }
 }
@@ -78,8 +78,8 @@ impl Connection {
     /// Sends a message and reads the head of its answer.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, Failure> {
+    /// [`ExchangeError`].
+    pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, ExchangeError> {
         match self.write(head, body).await? {
             Some(early) => Ok(early),
             None => self.read_head().await,
@@ -87,11 +87,11 @@ impl Connection {
     }
 
     /// Head and body at once, as far as the system takes them. Gives the head of an answer that comes before all is written.
-    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, Failure> {
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, ExchangeError> {
         let stream = &mut self.stream;
         let both = [IoSlice::new(head), IoSlice::new(body)];
         let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
-        let written = first.map_err(|_| Failure::Unsent)?;
+        let written = first.map_err(|_| ExchangeError::Unsent)?;
         for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
             if let Some(early) = self.write_rest(part).await? {
                 return Ok(Some(early));
@@ -104,9 +104,9 @@ impl Connection {
     /// [`Self::takes_more`] is false, nobody wants the rest.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<Head>, Fault> {
-        self.write_rest(part).await.map_err(Fault::from)
+    /// [`TransportFault`].
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<Head>, TransportFault> {
+        self.write_rest(part).await.map_err(TransportFault::from)
     }
 
     /// Does the other side still take what is sent?
@@ -116,7 +116,7 @@ impl Connection {
     }
 
     /// Until all is written, or the other side answers or has gone: it may not want the rest.
-    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, Failure> {
+    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, ExchangeError> {
         while self.is_even && !rest.is_empty() {
             let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
             // Either may turn out not to be so.
@@ -146,30 +146,30 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// Reads the head of the answer to a message whose parts have been sent.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn read_answer(&mut self) -> Result<Head, Fault> {
-        self.read_head().await.map_err(Fault::from)
+    /// [`TransportFault`].
+    pub async fn read_answer(&mut self) -> Result<Head, TransportFault> {
+        self.read_head().await.map_err(TransportFault::from)
     }
 
-    async fn read_head(&mut self) -> Result<Head, Failure> {
+    async fn read_head(&mut self) -> Result<Head, ExchangeError> {
         loop {
             if let Some(head) = self.take_head()? {
                 return Ok(head);
             }
             let is_untouched = self.buffer.is_empty();
             if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
-                return Err(if is_untouched { Failure::Unanswered } else { Fault::Broken.into() });
+                return Err(if is_untouched { ExchangeError::Unanswered } else { TransportFault::Broken.into() });
             }
         }
     }
 
     /// The head of the answer, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
-    fn take_head(&mut self) -> Result<Option<Head>, Fault> {
+    fn take_head(&mut self) -> Result<Option<Head>, TransportFault> {
         while !self.buffer.is_empty() {
             let Some(head) = parse_head(&mut self.buffer)? else { break };
             match head.status.as_u16() {
                 // Nobody has asked for another protocol.
-                101 => return Err(Fault::Broken),
+                101 => return Err(TransportFault::Broken),
                 100..=199 => {}
                 _ => return Ok(Some(head)),
             }
@@ -180,15 +180,15 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// A whole body, at most `bytes_max` bytes, charged to `share`.
     ///
     /// # Errors
-    /// [`Fault`].
+    /// [`TransportFault`].
     pub async fn read_body(
         &mut self,
         framing: Framing,
         bytes_max: usize,
         share: Option<&Share>,
-    ) -> Result<Bytes, Fault> {
+    ) -> Result<Bytes, TransportFault> {
         match framing {
-            Framing::Length(length) if length > bytes_max => Err(Fault::TooLarge),
+            Framing::Length(length) if length > bytes_max => Err(TransportFault::TooLarge),
             Framing::Length(length) => {
                 charge(share, length)?;
                 while self.buffer.len() < length {
@@ -204,13 +204,13 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                         read => charge(share, read)?,
                     }
                 }
-                Err(Fault::TooLarge)
+                Err(TransportFault::TooLarge)
             }
         }
     }
 
     /// RFC 9112, section 7.1.
-    async fn read_chunks(&mut self, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
+    async fn read_chunks(&mut self, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, TransportFault> {
         let mut body = BytesMut::new();
         loop {
             let size = self.read_chunk_size().await?;
@@ -218,9 +218,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 self.read_trailers().await?;
                 return Ok(body.freeze());
             }
-            let size = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+            let size = usize::try_from(size).map_err(|_| TransportFault::TooLarge)?;
             if size > bytes_max.saturating_sub(body.len()) {
-                return Err(Fault::TooLarge);
+                return Err(TransportFault::TooLarge);
             }
             charge(share, size)?;
             while self.buffer.len() < size + 2 {
@@ -235,19 +235,19 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// What stands after the bytes of a chunk.
     ///
     /// # Errors
-    /// [`Fault::Broken`] if it is something else.
-    pub async fn end_chunk(&mut self) -> Result<(), Fault> {
+    /// [`TransportFault::Broken`] if it is something else.
+    pub async fn end_chunk(&mut self) -> Result<(), TransportFault> {
         while self.buffer.len() < 2 {
             self.read_more(READ_BYTES).await?;
         }
-        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(Fault::Broken) }
+        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(TransportFault::Broken) }
     }
 
     /// What has come, at most `max` bytes of it; waits for more if that is nothing. Empty at the end of the connection.
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn read_piece(&mut self, max: usize) -> Result<Bytes, Fault> {
+    pub async fn read_piece(&mut self, max: usize) -> Result<Bytes, TransportFault> {
         if self.buffer.is_empty() {
             self.read_some(max.min(PIECE_BYTES)).await?;
         }
@@ -258,17 +258,17 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// How long the next chunk is; the last one is empty.
     ///
     /// # Errors
-    /// [`Fault::Broken`] for what is no number.
-    pub async fn read_chunk_size(&mut self) -> Result<u64, Fault> {
+    /// [`TransportFault::Broken`] for what is no number.
+    pub async fn read_chunk_size(&mut self) -> Result<u64, TransportFault> {
         let line = self.read_line(SIZE_LINE_BYTES_MAX).await?;
-        read_size(&line).ok_or(Fault::Broken)
+        read_size(&line).ok_or(TransportFault::Broken)
     }
 
     /// They end with an empty line, and nobody wants them.
     ///
     /// # Errors
     /// When they break off or do not end.
-    pub async fn read_trailers(&mut self) -> Result<(), Fault> {
+    pub async fn read_trailers(&mut self) -> Result<(), TransportFault> {
         let mut left = TRAILER_BYTES_MAX;
         loop {
             let line = self.read_line(left).await?;
@@ -277,13 +277,13 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             }
             left = left.saturating_sub(line.len());
             if !is_trailer(&line) {
-                return Err(Fault::Broken);
+                return Err(TransportFault::Broken);
             }
         }
     }
 
     /// What stands before the next CRLF, if that is not much.
-    async fn read_line(&mut self, bytes_max: usize) -> Result<BytesMut, Fault> {
+    async fn read_line(&mut self, bytes_max: usize) -> Result<BytesMut, TransportFault> {
         let mut searched = 0;
         loop {
             let unseen = self.buffer.get(searched..).unwrap_or_default();
@@ -291,25 +291,25 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 let mut line = self.buffer.split_to(end + 1);
                 let is_whole = line.ends_with(b"\r\n") && end <= bytes_max;
                 line.truncate(end.saturating_sub(1));
-                return if is_whole { Ok(line) } else { Err(Fault::Broken) };
+                return if is_whole { Ok(line) } else { Err(TransportFault::Broken) };
             }
             searched = self.buffer.len();
             if searched > bytes_max {
-                return Err(Fault::Broken);
+                return Err(TransportFault::Broken);
             }
             self.read_more(READ_BYTES).await?;
         }
     }
 
     /// At least one byte more, or a fault.
-    async fn read_more(&mut self, room: usize) -> Result<(), Fault> {
-        if self.read_some(room).await? > 0 { Ok(()) } else { Err(Fault::Broken) }
+    async fn read_more(&mut self, room: usize) -> Result<(), TransportFault> {
+        if self.read_some(room).await? > 0 { Ok(()) } else { Err(TransportFault::Broken) }
     }
 
     /// 0 at the end of the connection.
-    async fn read_some(&mut self, room: usize) -> Result<usize, Fault> {
+    async fn read_some(&mut self, room: usize) -> Result<usize, TransportFault> {
         self.buffer.reserve(room);
-        self.stream.read_buf(&mut self.buffer).await.map_err(|_| Fault::Broken)
+        self.stream.read_buf(&mut self.buffer).await.map_err(|_| TransportFault::Broken)
     }
 }
 

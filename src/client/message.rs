@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::Fault;
+use super::TransportFault;
 use crate::memory::Share;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 
 /// A request whose every part has been checked by its type.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub struct Request<'r> {
     /// The body.
     pub body: &'r Bytes,
     /// May it be sent again when an old connection ends before it is answered?
-    pub may_repeat: Repeat<'r>,
+    pub may_repeat: Replay<'r>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
     /// Whom they are charged to.
@@ -33,7 +33,7 @@ pub struct Request<'r> {
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// All headers.
@@ -99,17 +99,17 @@ const HEADERS_MAX: usize = 100;
 /// Takes a head off the buffer, once it is whole.
 ///
 /// # Errors
-/// [`Fault::Broken`] for what is no HTTP.
-pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, Fault> {
+/// [`TransportFault::Broken`] for what is no HTTP.
+pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, TransportFault> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut fields);
-    let Ok(status) = parsed.parse(buffer) else { return Err(Fault::Broken) };
+    let Ok(status) = parsed.parse(buffer) else { return Err(TransportFault::Broken) };
     let httparse::Status::Complete(length) = status else { return Ok(None) };
     let is_current = parsed.version == Some(1);
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Fault::Broken)?;
+    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(TransportFault::Broken)?;
     let mut names: Vec<(HeaderName, Range<usize>)> = Vec::with_capacity(parsed.headers.len());
     for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Fault::Broken)?;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| TransportFault::Broken)?;
         // The value is a part of the buffer, and stays there.
         let start = (field.value.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize);
         names.push((name, start..start + field.value.len()));
@@ -118,7 +118,7 @@ pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, Fault> {
     let mut headers = HeaderMap::with_capacity(names.len());
     for (name, range) in names {
         let value = if range.is_empty() { Bytes::new() } else { head.slice(range) };
-        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| Fault::Broken)?);
+        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| TransportFault::Broken)?);
     }
     let closes = headers.get_all(header::CONNECTION).iter().any(|value| {
         let value = value.to_str().unwrap_or("close");
@@ -141,8 +141,8 @@ pub enum Framing {
 /// RFC 9112, section 6.3. What two readers could understand differently is refused.
 ///
 /// # Errors
-/// [`Fault::Broken`] for such.
-pub fn framing(method: &Method, head: &Head) -> Result<Framing, Fault> {
+/// [`TransportFault::Broken`] for such.
+pub fn framing(method: &Method, head: &Head) -> Result<Framing, TransportFault> {
     if *method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304) {
         return Ok(Framing::Length(0));
     }
@@ -155,9 +155,9 @@ pub fn framing(method: &Method, head: &Head) -> Result<Framing, Fault> {
         }
         (None, Some(length)) if lengths.all(|other| other == length) => {
             let text = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            text.and_then(|text| text.parse().ok()).map(Framing::Length).ok_or(Fault::Broken)
+            text.and_then(|text| text.parse().ok()).map(Framing::Length).ok_or(TransportFault::Broken)
         }
-        _ => Err(Fault::Broken),
+        _ => Err(TransportFault::Broken),
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
             target: "/",
             headers: &headers,
             body: &body,
-            may_repeat: Repeat::Never,
+            may_repeat: Replay::Never,
             answer_bytes_max: 0,
             share: None,
         };

@@ -18,7 +18,7 @@ use crate::model::chunks::{Chunks, TooLong};
 
 /// Why no whole answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum TransportFault {
     /// No connection, or TLS failed.
     Connect,
     /// Not in time.
@@ -31,7 +31,7 @@ pub enum Fault {
     NoRoom,
 }
 
-impl From<NoRoom> for Fault {
+impl From<NoRoom> for TransportFault {
     fn from(_: NoRoom) -> Self {
         Self::NoRoom
     }
@@ -40,9 +40,9 @@ impl From<NoRoom> for Fault {
 /// Charges bytes of an answer to whoever waits for it, before they are held.
 ///
 /// # Errors
-/// [`Fault::NoRoom`].
-pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), Fault> {
-    share.map_or(Ok(()), |share| share.grow(bytes)).map_err(Fault::from)
+/// [`TransportFault::NoRoom`].
+pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), TransportFault> {
+    share.map_or(Ok(()), |share| share.grow(bytes)).map_err(TransportFault::from)
 }
 
 /// One client for each thread that asks for one. A connection lives on the thread that made it, and a request that had
@@ -78,33 +78,37 @@ impl<C: Clone + Send + Sync> PerThread<C> {
 /// The whole body of an answer, decoded.
 ///
 /// # Errors
-/// [`Fault`], also when there is more of it than `bytes_max`.
-pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, Fault> {
+/// [`TransportFault`], also when there is more of it than `bytes_max`.
+pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, TransportFault> {
     read_body_within(response, bytes_max, None).await
 }
 
 /// The same, charged to `share`.
 ///
 /// # Errors
-/// [`Fault`].
-pub async fn read_body_within(mut response: Response, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
+/// [`TransportFault`].
+pub async fn read_body_within(
+    mut response: Response,
+    bytes_max: usize,
+    share: Option<&Share>,
+) -> Result<Bytes, TransportFault> {
     let mut chunks = Chunks::new(bytes_max);
     while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
         charge(share, chunk.len())?;
-        chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
+        chunks.push(chunk).map_err(|TooLong(_)| TransportFault::TooLarge)?;
     }
     Ok(chunks.finish())
 }
 
 /// The library's own words hold the address, so only the kind of fault is taken from them.
 #[must_use]
-pub fn fault_of(error: &reqwest::Error) -> Fault {
+pub fn fault_of(error: &reqwest::Error) -> TransportFault {
     if error.is_timeout() && !error.is_connect() {
-        return Fault::Timeout;
+        return TransportFault::Timeout;
     }
     match error.source() {
-        _ if error.is_connect() => Fault::Connect,
-        Some(source) if source.is::<std::io::Error>() => Fault::Connect,
-        _ => Fault::Broken,
+        _ if error.is_connect() => TransportFault::Connect,
+        Some(source) if source.is::<std::io::Error>() => TransportFault::Connect,
+        _ => TransportFault::Broken,
     }
 }

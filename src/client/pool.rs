@@ -12,14 +12,14 @@ use http::{StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower::{Service, ServiceExt};
 
-use super::Fault;
-use super::connection::{Connection, Failure};
-use super::message::{Answer, BodyLength, Framing, Head, Request, encode, encode_head, framing};
-use super::resolver::Filtered;
+use super::TransportFault;
+use super::connection::{Connection, ExchangeError};
+use super::message::{BodyLength, Framing, Head, Request, Response, encode, encode_head, framing};
+use super::resolver::FilteringResolver;
 
 /// Connections that wait for the next request, by host and port.
 pub struct Pool {
-    connector: HttpConnector<Filtered>,
+    connector: HttpConnector<FilteringResolver>,
     idle_timeout: Duration,
     idle: Mutex<Idle>,
 }
@@ -33,7 +33,7 @@ const IDLE_MAX: usize = 256;
 impl Pool {
     /// An empty one.
     #[must_use]
-    pub fn new(resolver: Filtered, connect_timeout: Duration, idle_timeout: Duration) -> Self {
+    pub fn new(resolver: FilteringResolver, connect_timeout: Duration, idle_timeout: Duration) -> Self {
         let mut connector = HttpConnector::new_with_resolver(resolver);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(connect_timeout));
@@ -43,22 +43,22 @@ impl Pool {
     /// Sends a request and reads the whole answer. When this is dropped, so is the connection.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn exchange(&self, request: Request<'_>) -> Result<Answer, Fault> {
+    /// [`TransportFault`].
+    pub async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
         let (head, mut connection) = self.send(&request).await?;
         let framing = framing(request.method, &head)?;
         let body = connection.read_body(framing, request.answer_bytes_max, request.share).await?;
         if head.is_persistent && framing != Framing::UntilEnd {
             self.put(request.authority, connection);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Response { status: head.status, headers: head.headers, body })
     }
 
     /// Sends a request and reads the head of the answer.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, Fault> {
+    /// [`TransportFault`].
+    pub async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, TransportFault> {
         let (head, connection) = self.send(&request).await?;
         self.streamed(&request, head, connection)
     }
@@ -68,7 +68,7 @@ impl Pool {
         request: &Request<'r>,
         head: Head,
         connection: Connection,
-    ) -> Result<Streamed<'r>, Fault> {
+    ) -> Result<Streamed<'r>, TransportFault> {
         let left = framing(request.method, &head)?;
         let Head { status, headers, is_persistent } = head;
         let is_kept = is_persistent && left != Framing::UntilEnd;
@@ -80,15 +80,19 @@ impl Pool {
     /// because what is sent only once cannot be sent again when an old connection turns out to be dead.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn upload<'r>(&'r self, request: Request<'r>, length: Option<usize>) -> Result<Upload<'r>, Fault> {
+    /// [`TransportFault`].
+    pub async fn upload<'r>(
+        &'r self,
+        request: Request<'r>,
+        length: Option<usize>,
+    ) -> Result<Upload<'r>, TransportFault> {
         let length = length.map_or(BodyLength::Chunked, BodyLength::Known);
         let mut connection = self.connect(request.authority).await?;
         let early = connection.send_part(&encode_head(&request, Some(length))).await?;
         Ok(Upload { pool: self, request, length, connection, early })
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<(Head, Connection), Fault> {
+    async fn send(&self, request: &Request<'_>) -> Result<(Head, Connection), TransportFault> {
         let head = encode(request);
         let mut old = self.take(request.authority);
         loop {
@@ -100,10 +104,10 @@ impl Pool {
             match connection.ask(&head, request.body).await {
                 Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
-                Err(Failure::Unsent) if is_old => {}
-                Err(Failure::Unanswered) if is_old && request.may_repeat.is_allowed() => {}
-                Err(Failure::Unsent | Failure::Unanswered) => return Err(Fault::Broken),
-                Err(Failure::Final(fault)) => return Err(fault),
+                Err(ExchangeError::Unsent) if is_old => {}
+                Err(ExchangeError::Unanswered) if is_old && request.may_repeat.is_allowed() => {}
+                Err(ExchangeError::Unsent | ExchangeError::Unanswered) => return Err(TransportFault::Broken),
+                Err(ExchangeError::Final(fault)) => return Err(fault),
             }
         }
     }
@@ -116,12 +120,12 @@ impl Pool {
         });
     }
 
-    async fn connect(&self, authority: &str) -> Result<Connection, Fault> {
+    async fn connect(&self, authority: &str) -> Result<Connection, TransportFault> {
         let uri = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
-        let uri = uri.map_err(|_| Fault::Connect)?;
+        let uri = uri.map_err(|_| TransportFault::Connect)?;
         let mut connector = self.connector.clone();
-        let ready = connector.ready().await.map_err(|_| Fault::Connect)?;
-        let stream = ready.call(uri).await.map_err(|_| Fault::Connect)?;
+        let ready = connector.ready().await.map_err(|_| TransportFault::Connect)?;
+        let stream = ready.call(uri).await.map_err(|_| TransportFault::Connect)?;
         Ok(Connection::new(stream.into_inner()))
     }
 
@@ -170,12 +174,12 @@ impl<'r> Upload<'r> {
     /// Sends a piece of the body; `false` once nobody wants more.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn write(&mut self, piece: &[u8]) -> Result<bool, Fault> {
+    /// [`TransportFault`].
+    pub async fn write(&mut self, piece: &[u8]) -> Result<bool, TransportFault> {
         match self.length {
             BodyLength::Known(left) => {
                 // More than was announced would be taken for the next request.
-                self.length = BodyLength::Known(left.checked_sub(piece.len()).ok_or(Fault::Broken)?);
+                self.length = BodyLength::Known(left.checked_sub(piece.len()).ok_or(TransportFault::Broken)?);
                 self.send(piece).await
             }
             // An empty chunk would be the last one.
@@ -188,7 +192,7 @@ impl<'r> Upload<'r> {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<bool, TransportFault> {
         if self.connection.takes_more() {
             self.early = self.connection.send_part(bytes).await?;
         }
@@ -198,11 +202,11 @@ impl<'r> Upload<'r> {
     /// Ends the body, if anybody wants it, and reads the head of the answer.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn finish(mut self) -> Result<Streamed<'r>, Fault> {
+    /// [`TransportFault`].
+    pub async fn finish(mut self) -> Result<Streamed<'r>, TransportFault> {
         match self.length {
             BodyLength::Chunked => drop(self.send(b"0\r\n\r\n").await?),
-            BodyLength::Known(1..) if self.connection.takes_more() => return Err(Fault::Broken),
+            BodyLength::Known(1..) if self.connection.takes_more() => return Err(TransportFault::Broken),
             BodyLength::Known(_) => {}
         }
         let head = match self.early.take() {
@@ -238,7 +242,7 @@ impl Streamed<'_> {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
         let Some(source) = &mut self.source else { return Ok(None) };
         let connection = &mut source.connection;
         let piece = match &mut self.left {
@@ -252,7 +256,7 @@ impl Streamed<'_> {
             Framing::Chunked => {
                 if self.in_chunk == 0 {
                     let size = connection.read_chunk_size().await?;
-                    self.in_chunk = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+                    self.in_chunk = usize::try_from(size).map_err(|_| TransportFault::TooLarge)?;
                 }
                 if self.in_chunk == 0 {
                     connection.read_trailers().await?;
@@ -278,8 +282,8 @@ impl Streamed<'_> {
 }
 
 /// Not the end of the connection.
-fn some(piece: Bytes) -> Result<Bytes, Fault> {
-    if piece.is_empty() { Err(Fault::Broken) } else { Ok(piece) }
+fn some(piece: Bytes) -> Result<Bytes, TransportFault> {
+    if piece.is_empty() { Err(TransportFault::Broken) } else { Ok(piece) }
 }
 
 #[cfg(test)]
@@ -290,10 +294,10 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::model::repeat::Repeat;
+    use crate::model::repeat::Replay;
 
     /// Status and text.
-    type Said = Result<(u16, String), Fault>;
+    type Said = Result<(u16, String), TransportFault>;
 
     /// Answers every request on every connection with these bytes; a connection ends after `per_connection` of them.
     fn server(answer: &'static [u8], per_connection: usize) -> String {
@@ -314,7 +318,7 @@ mod tests {
     }
 
     fn pool() -> Pool {
-        Pool::new(Filtered::NOTHING, Duration::from_secs(5), Duration::from_secs(5))
+        Pool::new(FilteringResolver::NOTHING, Duration::from_secs(5), Duration::from_secs(5))
     }
 
     async fn ask(pool: &Pool, authority: &str, method: Method, may_repeat: bool) -> Said {
@@ -325,7 +329,7 @@ mod tests {
             target: "/x?y=1",
             headers: &headers,
             body: &body,
-            may_repeat: Repeat::of(may_repeat),
+            may_repeat: Replay::of(may_repeat),
             answer_bytes_max: 10,
             share: None,
         };
@@ -341,7 +345,7 @@ mod tests {
             target: "/",
             headers,
             body,
-            may_repeat: Repeat::Never,
+            may_repeat: Replay::Never,
             answer_bytes_max: 10,
             share: None,
         }
@@ -372,31 +376,43 @@ mod tests {
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: u\r\n\r\n",
                 good("abc"),
             ),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", Err(TransportFault::Broken)),
             (
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                Err(Fault::Broken),
+                Err(TransportFault::Broken),
             ),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX\r\n0\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\nab\r\n0\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\n\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err(Fault::TooLarge)),
-            (b"HTTP/1.1 200 OK\r\n\r\nmore than ten", Err(Fault::TooLarge)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n", Err(Fault::TooLarge)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Err(Fault::Broken)),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", Err(Fault::Broken)),
-            (b"HTTP/1.1 2", Err(Fault::Broken)),
-            (b"", Err(Fault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Err(TransportFault::Broken)),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX\r\n0\r\n\r\n",
+                Err(TransportFault::Broken),
+            ),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", Err(TransportFault::Broken)),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\nab\r\n0\r\n\r\n",
+                Err(TransportFault::Broken),
+            ),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\n\n", Err(TransportFault::Broken)),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
+                Err(TransportFault::Broken),
+            ),
+            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err(TransportFault::TooLarge)),
+            (b"HTTP/1.1 200 OK\r\n\r\nmore than ten", Err(TransportFault::TooLarge)),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n",
+                Err(TransportFault::TooLarge),
+            ),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Err(TransportFault::Broken)),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 2", Err(TransportFault::Broken)),
+            (b"", Err(TransportFault::Broken)),
         ];
         for (bytes, wanted) in cases {
             let authority = server(bytes, 1);
@@ -405,8 +421,8 @@ mod tests {
             let got = ask_for_pieces(&server(bytes, 1)).await;
             // There it is for others to say how much is too much; what is announced must come.
             let wanted = match wanted {
-                Err(Fault::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
-                Err(Fault::TooLarge) => &Err(Fault::Broken),
+                Err(TransportFault::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
+                Err(TransportFault::TooLarge) => &Err(TransportFault::Broken),
                 other => other,
             };
             assert_eq!(got, *wanted, "in pieces: {}", String::from_utf8_lossy(bytes));
@@ -470,7 +486,7 @@ mod tests {
             assert!(ask(&pool, &server(bytes, 2), Method::POST, false).await.is_ok());
             assert_eq!(waiting(&pool), before, "{}", String::from_utf8_lossy(bytes));
         }
-        let hasty = Pool::new(Filtered::NOTHING, Duration::from_secs(5), Duration::ZERO);
+        let hasty = Pool::new(FilteringResolver::NOTHING, Duration::from_secs(5), Duration::ZERO);
         assert!(ask(&hasty, &good, Method::POST, true).await.is_ok());
         hasty.sweep();
         assert_eq!(waiting(&hasty), 0);

@@ -13,14 +13,14 @@ use crate::model::address::{is_link_local_or_metadata, is_private};
 
 /// The system's resolver, without addresses that may not be connected to.
 #[derive(Clone, Copy, Debug)]
-pub struct Filtered {
+pub struct FilteringResolver {
     /// Are link-local and metadata addresses allowed?
     pub link_local: bool,
     /// Are addresses of private networks allowed?
     pub private: bool,
 }
 
-impl Filtered {
+impl FilteringResolver {
     /// Whatever the system says.
     pub const NOTHING: Self = Self { link_local: true, private: true };
 
@@ -28,7 +28,7 @@ impl Filtered {
         (self.link_local || !is_link_local_or_metadata(address)) && (self.private || !is_private(address))
     }
 
-    async fn look_up(self, name: String) -> Found {
+    async fn look_up(self, name: String) -> ResolvedAddresses {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
         let count = found.len();
         let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| self.allows(address.ip())).collect();
@@ -44,7 +44,7 @@ impl Filtered {
     }
 }
 
-impl Resolve for Filtered {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let found = self.look_up(name.as_str().to_owned());
         Box::pin(async move { Ok(Box::new(found.await?) as Addrs) })
@@ -52,12 +52,12 @@ impl Resolve for Filtered {
 }
 
 /// Addresses, or why there are none.
-type Found = Result<std::vec::IntoIter<SocketAddr>, Box<dyn Error + Send + Sync>>;
+type ResolvedAddresses = Result<std::vec::IntoIter<SocketAddr>, Box<dyn Error + Send + Sync>>;
 
-impl tower::Service<dns::Name> for Filtered {
+impl tower::Service<dns::Name> for FilteringResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = Box<dyn Error + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Found> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = ResolvedAddresses> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -72,18 +72,18 @@ impl tower::Service<dns::Name> for Filtered {
 mod tests {
     use super::*;
 
-    async fn resolve(filter: Filtered, name: &str) -> Result<Vec<SocketAddr>, String> {
+    async fn resolve(filter: FilteringResolver, name: &str) -> Result<Vec<SocketAddr>, String> {
         let name = name.parse::<Name>().map_err(|error| error.to_string())?;
         filter.resolve(name).await.map(Iterator::collect).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
     async fn what_is_connected_to_is_what_was_looked_at() {
-        let usual = || Filtered { link_local: false, private: true };
+        let usual = || FilteringResolver { link_local: false, private: true };
         assert!(resolve(usual(), "localhost").await.is_ok_and(|found| !found.is_empty()));
         let refused = resolve(usual(), "169.254.169.254").await;
         assert_eq!(refused, Err("169.254.169.254 has only addresses that are not allowed".into()));
-        let refused = resolve(Filtered { link_local: true, private: false }, "localhost").await;
+        let refused = resolve(FilteringResolver { link_local: true, private: false }, "localhost").await;
         assert_eq!(refused, Err("localhost has only addresses that are not allowed".into()));
     }
 }

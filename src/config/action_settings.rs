@@ -3,16 +3,16 @@
 use http::header::{self, HeaderName};
 use indexmap::IndexMap;
 
-use super::guard_settings::{self, GuardOverrides};
+use super::guard_settings::{self, TrafficOverrides};
 use super::yaml::{Fields, Node};
-use crate::model::source::{Diagnostic, Place};
+use crate::model::source::{Diagnostic, SourceLocation};
 use crate::protocol::hop_by_hop::is_hop_by_hop;
 
 /// What `pillion.yaml` says about one action.
 #[derive(Clone, Debug, Default)]
 pub struct ActionSettings {
     /// Where they are written.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// Overrides `limits.max_calls_per_action`: 1 for something like a one-time password.
     pub calls_per_document_max: Option<usize>,
     /// A call whose fate is unknown may be sent again.
@@ -36,7 +36,7 @@ pub struct ActionSettings {
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
     /// What guards it otherwise than all others.
-    pub guards: GuardOverrides,
+    pub guards: TrafficOverrides,
 }
 
 /// Headers of our own answer that no handler may write.

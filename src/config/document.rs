@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::metadata::{self, Metadata, TypeList};
-use super::resolve::{Surroundings, Usable, resolve_usable};
+use super::resolve::{ResolveOptions, Usable, resolve_usable};
 use super::sdl::{Signature, Signatures};
 use super::upstream_types::LookUp;
 use super::yaml::{Data, Node};
 use crate::model::action::{OperationKind, Tolerated};
-use crate::model::source::{Diagnostic, Place, Source, Subject};
+use crate::model::source::{Diagnostic, Source, SourceFile, SourceLocation};
 use crate::model::types::{EnumValue, InputValue, OutputField, TypeDefinition, TypeKind};
 
 /// The metadata of actions.
@@ -154,16 +154,16 @@ impl Document {
 
     /// The same without some of its actions and types.
     #[must_use]
-    pub fn without(&self, subjects: &[&Subject]) -> Self {
+    pub fn without(&self, subjects: &[&SourceFile]) -> Self {
         let mut document = self.clone();
-        let is_kept = |entry: &Value, subject: fn(String) -> Subject| {
+        let is_kept = |entry: &Value, subject: fn(String) -> SourceFile| {
             let named = entry["name"].as_str().map(|name| subject(name.to_owned()));
             named.is_none_or(|named| !subjects.contains(&&named))
         };
-        document.actions.retain(|action| is_kept(action, Subject::Action));
+        document.actions.retain(|action| is_kept(action, SourceFile::Action));
         for kind in LISTS {
             if let Some(Value::Array(entries)) = document.custom_types.get_mut(kind.key()) {
-                entries.retain(|entry| is_kept(entry, Subject::Type));
+                entries.retain(|entry| is_kept(entry, SourceFile::Type));
             }
         }
         document
@@ -175,7 +175,7 @@ impl Document {
     /// See [`resolve_usable`].
     pub fn resolve(
         &self,
-        surroundings: &Surroundings<'_>,
+        surroundings: &ResolveOptions<'_>,
         look_up: Option<LookUp<'_>>,
         tolerated: &Tolerated,
     ) -> Result<Usable, Vec<Diagnostic>> {
@@ -200,9 +200,9 @@ impl Document {
 /// Where mistakes in the custom types are said to be.
 const TYPES: &str = "custom_types";
 
-fn place_of(name: &str) -> Place {
+fn place_of(name: &str) -> SourceLocation {
     let source = Arc::new(Source::new(name, ""));
-    Place { source, line: 1, column: 1 }
+    SourceLocation { source, line: 1, column: 1 }
 }
 
 /// JSON as a node that stands nowhere.
@@ -212,7 +212,7 @@ pub fn node_of(value: &Value) -> Node {
 }
 
 /// The recursion is as deep as JSON is read.
-fn node_at(value: &Value, place: &Place) -> Node {
+fn node_at(value: &Value, place: &SourceLocation) -> Node {
     let data = match value {
         Value::Null => Data::Null,
         Value::Bool(value) => Data::Bool(*value),

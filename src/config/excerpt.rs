@@ -16,22 +16,22 @@ const REPEATED_MIN: usize = 6;
 /// Scalars under keys that name something secret, and the same texts wherever else they stand: behind an anchor, for instance.
 #[must_use]
 pub fn secrets_of(documents: &[MarkedYaml<'_>]) -> Vec<Range<usize>> {
-    let mut found = Found::default();
+    let mut found = SecretSpan::default();
     documents.iter().for_each(|document| found.walk(document, false, DEPTH_MAX));
-    let Found { mut hidden, secrets, open } = found;
+    let SecretSpan { mut hidden, secrets, open } = found;
     hidden.extend(open.into_iter().filter(|(text, _)| secrets.contains(text)).map(|(_, range)| range));
     hidden.sort_by_key(|range| range.start);
     hidden
 }
 
 #[derive(Default)]
-struct Found {
+struct SecretSpan {
     hidden: Vec<Range<usize>>,
     secrets: HashSet<String>,
     open: Vec<(String, Range<usize>)>,
 }
 
-impl Found {
+impl SecretSpan {
     fn walk(&mut self, node: &MarkedYaml<'_>, is_secret: bool, depth_left: usize) {
         let range = node.span.start.index()..node.span.end.index();
         if depth_left == 0 {
@@ -191,14 +191,14 @@ mod tests {
     use std::sync::Arc;
 
     use crate::config::yaml::parse;
-    use crate::model::source::{Diagnostic, Place, Source};
+    use crate::model::source::{Diagnostic, Source, SourceLocation};
 
     /// All lines as excerpts show them.
     fn shown(text: &str) -> String {
         let source = Arc::new(Source::new("x.yaml", text));
         let _ = parse(&source);
         let lines = (1..=text.lines().count()).map(|line| {
-            let place = Place { source: Arc::clone(&source), line, column: 1 };
+            let place = SourceLocation { source: Arc::clone(&source), line, column: 1 };
             let told = Diagnostic::error(Some(place), "x", "").to_string();
             told.lines()
                 .nth(1)

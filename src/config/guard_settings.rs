@@ -8,28 +8,28 @@ use zeroize::Zeroizing;
 
 use super::values::{Values, parse_duration};
 use super::yaml::Fields;
-use crate::model::guard::{CacheRules, GuardRules, RateLimit, SigningKey};
-use crate::model::source::{Diagnostic, Place};
+use crate::model::guard::{CacheRules, RateLimit, SigningKey, TrafficRules};
+use crate::model::source::{Diagnostic, SourceLocation};
 
 /// What one action has otherwise than all others.
 #[derive(Clone, Debug, Default)]
-pub struct GuardOverrides {
+pub struct TrafficOverrides {
     max_concurrent_calls: Option<usize>,
     max_queued_calls: Option<usize>,
     breaker: Option<bool>,
     max_retries: Option<usize>,
     rate_limits: Option<Vec<RateLimit>>,
     denies_when_store_unavailable: Option<bool>,
-    signing_secrets: Vec<(String, Place)>,
+    signing_secrets: Vec<(String, SourceLocation)>,
     /// How its answers are kept, and where that is said.
-    pub cache: Option<(CacheRules, Place)>,
+    pub cache: Option<(CacheRules, SourceLocation)>,
 }
 
 /// The guards of actions about which nothing else is said.
 #[derive(Clone, Debug)]
-pub struct GuardDefaults {
+pub struct TrafficDefaults {
     /// Its rules.
-    pub rules: GuardRules,
+    pub rules: TrafficRules,
     /// How long a handler that fails is left alone, where an action has that.
     pub circuit_breaker_reset_timeout: Duration,
 }
@@ -42,7 +42,7 @@ const KEY_BYTES_MIN: usize = 24;
 const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
 
 /// Reads the settings for all actions.
-pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDefaults {
+pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> TrafficDefaults {
     let mut rate_limits = Vec::new();
     for text in values.texts("handlers.rate_limit") {
         match RateLimit::parse(&text, parse_duration) {
@@ -59,7 +59,7 @@ pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDe
         Vec::new()
     });
     let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", mistakes);
-    let rules = GuardRules {
+    let rules = TrafficRules {
         max_concurrent_calls: values.count("handlers.max_concurrent_calls", mistakes),
         max_queued_calls: values.number("handlers.max_queued_calls", mistakes),
         queue_timeout: values.duration("handlers.queue_timeout", mistakes),
@@ -72,7 +72,7 @@ pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> GuardDe
         signing_keys,
         cache: None,
     };
-    GuardDefaults { rules, circuit_breaker_reset_timeout }
+    TrafficDefaults { rules, circuit_breaker_reset_timeout }
 }
 
 /// One or several, separated by spaces. The text itself is not repeated anywhere.
@@ -86,7 +86,7 @@ fn signing_key(text: &str) -> Option<SigningKey> {
 }
 
 /// Reads the keys of one action that are about guards.
-pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> GuardOverrides {
+pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> TrafficOverrides {
     let mut number = |key: &str| fields.count(key, mistakes).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
     let (max_concurrent_calls, max_queued_calls) =
         (number("max_concurrent_calls").map(|count| count.max(1)), number("max_queued_calls"));
@@ -114,7 +114,7 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Gu
         }
     });
     let names = fields.list("signing_secrets_from_env", mistakes).iter();
-    GuardOverrides {
+    TrafficOverrides {
         max_concurrent_calls,
         max_queued_calls,
         breaker: fields.bool("circuit_breaker", mistakes),
@@ -127,7 +127,7 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Gu
 }
 
 /// `{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}`
-fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, Place)> {
+fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, SourceLocation)> {
     let node = fields.get("cache")?;
     let own = Fields::of(node, "a cache", mistakes)?;
     let mut time = |key: &'static str| {
@@ -156,11 +156,11 @@ fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(Ca
 
 /// The guards of one action. `environment` gives the values of variables.
 pub fn rules_of(
-    defaults: &GuardDefaults,
-    own: Option<&GuardOverrides>,
+    defaults: &TrafficDefaults,
+    own: Option<&TrafficOverrides>,
     environment: &dyn Fn(&str) -> Option<String>,
     mistakes: &mut Vec<Diagnostic>,
-) -> GuardRules {
+) -> TrafficRules {
     let mut rules = defaults.rules.clone();
     let Some(own) = own else { return rules };
     rules.max_concurrent_calls = own.max_concurrent_calls.unwrap_or(rules.max_concurrent_calls);

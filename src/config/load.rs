@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::metadata::{self, Metadata};
-use super::resolve::{Surroundings, Usable, resolve_usable};
+use super::resolve::{ResolveOptions, Usable, resolve_usable};
 use super::sdl::{self, Signatures};
 use super::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use super::settings_table::{SETTINGS, Setting};
@@ -243,8 +243,8 @@ pub fn surroundings<'s>(
     settings: &'s Settings,
     admin_secret: Option<&'s Secret>,
     environment: &'s dyn Fn(&str) -> Option<String>,
-) -> Surroundings<'s> {
-    Surroundings {
+) -> ResolveOptions<'s> {
+    ResolveOptions {
         environment,
         actions: &settings.actions,
         relationships: &settings.relationships,

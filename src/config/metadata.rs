@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::model::source::{Diagnostic, Place, Subject, assign};
+use crate::model::source::{Diagnostic, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, Table};
 
@@ -27,27 +27,27 @@ pub struct Metadata {
 #[derive(Debug)]
 pub struct ActionEntry {
     /// Where its name stands.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The action's name.
     pub name: String,
     /// `synchronous`, `asynchronous`, empty or absent.
-    pub kind: Option<(String, Place)>,
+    pub kind: Option<(String, SourceLocation)>,
     /// `query` or `mutation`; only JSON exports have it.
-    pub operation: Option<(String, Place)>,
+    pub operation: Option<(String, SourceLocation)>,
     /// Only JSON exports have them.
     pub arguments: Vec<InputEntry>,
     /// Only JSON exports have it.
-    pub output_type: Option<(String, Place)>,
+    pub output_type: Option<(String, SourceLocation)>,
     /// The reason of its `@deprecated`. Hasura has no place for it.
     pub deprecated: Option<Deprecation>,
     /// The handler's address, a template.
-    pub handler: Option<(String, Place)>,
+    pub handler: Option<(String, SourceLocation)>,
     /// Configured headers, in order.
     pub headers: Vec<HeaderEntry>,
     /// See [`crate::model::action::HeaderRules`].
     pub forward_client_headers: bool,
     /// See [`crate::model::action::HeaderRules`].
-    pub ignored_client_headers: Option<Vec<(String, Place)>>,
+    pub ignored_client_headers: Option<Vec<(String, SourceLocation)>>,
     /// Seconds.
     pub timeout: Option<u64>,
     /// Roles.
@@ -66,7 +66,7 @@ pub struct HeaderEntry {
     /// Its name.
     pub name: String,
     /// Where it stands.
-    pub place: Place,
+    pub place: SourceLocation,
     /// What its value is made of.
     pub value: HeaderSource,
 }
@@ -75,9 +75,9 @@ pub struct HeaderEntry {
 #[derive(Debug)]
 pub enum HeaderSource {
     /// `value`, a template.
-    Value(String, Place),
+    Value(String, SourceLocation),
     /// `value_from_env`.
-    FromEnvironment(String, Place),
+    FromEnvironment(String, SourceLocation),
 }
 
 /// An argument or an input field in a JSON export.
@@ -86,7 +86,7 @@ pub struct InputEntry {
     /// Its name.
     pub name: String,
     /// Its type as text.
-    pub ty: (String, Place),
+    pub ty: (String, SourceLocation),
     /// Its description.
     pub description: Option<String>,
     /// Its default as JSON. Hasura has no place for it.
@@ -127,7 +127,7 @@ pub struct TypeEntry {
     /// The list it stands in.
     pub list: TypeList,
     /// Where its name stands.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The type's name.
     pub name: String,
     /// Replaces the SDL's.
@@ -141,7 +141,7 @@ pub struct TypeEntry {
     /// The address of `@specifiedBy`. Hasura has no place for it.
     pub specified_by: Option<String>,
     /// Rows of the engine that belong to an object, each with its place.
-    pub relationships: Vec<(Relationship, Place)>,
+    pub relationships: Vec<(Relationship, SourceLocation)>,
 }
 
 /// Reads one file's content into `metadata`. Of what `signatures` define nothing is read that they say themselves.
@@ -151,7 +151,7 @@ pub fn read(file: &Node, signatures: &Signatures, metadata: &mut Metadata, mista
         let start = mistakes.len();
         metadata.actions.extend(read_action(entry, signatures, mistakes));
         if let Some(name) = name_of(entry) {
-            assign(mistakes, start, &Subject::Action(name));
+            assign(mistakes, start, &SourceFile::Action(name));
         }
     }
     if let Some(custom_types) = fields.get("custom_types")
@@ -162,7 +162,7 @@ pub fn read(file: &Node, signatures: &Signatures, metadata: &mut Metadata, mista
                 let start = mistakes.len();
                 metadata.types.extend(read_type(list, entry, signatures, mistakes));
                 if let Some(name) = name_of(entry) {
-                    assign(mistakes, start, &Subject::Type(name));
+                    assign(mistakes, start, &SourceFile::Type(name));
                 }
             }
         }
@@ -192,7 +192,7 @@ fn name_of(entry: &Node) -> Option<String> {
     members.iter().find(|(key, ..)| key == "name").and_then(|(.., name)| name.scalar_text())
 }
 
-fn placed_text(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, Place)> {
+fn placed_text(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<(String, SourceLocation)> {
     let place = fields.get(key)?.place.clone();
     fields.text(key, mistakes).map(|text| (text, place))
 }
@@ -259,7 +259,7 @@ fn read_action(entry: &Node, signatures: &Signatures, mistakes: &mut Vec<Diagnos
     Some(action)
 }
 
-fn placed_texts(nodes: &[Node]) -> Vec<(String, Place)> {
+fn placed_texts(nodes: &[Node]) -> Vec<(String, SourceLocation)> {
     nodes.iter().filter_map(|node| Some((node.scalar_text()?, node.place.clone()))).collect()
 }
 
@@ -347,11 +347,11 @@ fn read_values(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<(Stri
     values
 }
 
-fn read_relationship(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<(Relationship, Place)> {
+fn read_relationship(node: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<(Relationship, SourceLocation)> {
     let fields = Fields::of(node, "a relationship", mistakes)?;
     let name = fields.required_text("name", mistakes);
     let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
-    let mut refuse = |place: &Place, message: String, remedy: &str| {
+    let mut refuse = |place: &SourceLocation, message: String, remedy: &str| {
         mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
     };
     let is_array = match fields.get("type").and_then(Node::scalar_text).as_deref() {

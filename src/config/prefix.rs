@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::action::{Action, ActionSchema, Places};
+use crate::model::action::{Action, ActionSchema, SourceMap};
 use crate::model::types::{InputValue, TypeDefinition, TypeKind, TypeRef, Types};
 
 /// What is put before names. Empty prefixes change nothing.
@@ -41,7 +41,7 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
         };
         (action.field.clone(), Arc::new(action))
     });
-    let places = Places {
+    let places = SourceMap {
         actions: schema
             .places
             .actions

@@ -5,7 +5,7 @@ use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
 
 use super::yaml::{Fields, Node};
 use crate::graphql::diagnostics;
-use crate::model::source::{Diagnostic, Place};
+use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Lookup, LookupPiece};
 
 /// What `pillion.yaml` says about one relationship.
@@ -18,7 +18,7 @@ pub struct RelationshipSettings {
     /// How its rows are looked up.
     pub lookup: Lookup,
     /// Where this is said.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 const REMEDY: &str = "write Type.name: rootField(argument: $output_field)";
@@ -100,10 +100,10 @@ fn pieces(source: &str, field: &Syntax<Field>) -> Vec<LookupPiece> {
     pieces
 }
 
-type Found<'v> = Vec<(&'v str, Option<apollo_compiler::parser::SourceSpan>)>;
+type ParsedRelationship<'v> = Vec<(&'v str, Option<apollo_compiler::parser::SourceSpan>)>;
 
 /// In the order of the text. The parser's limit bounds the recursion.
-fn find_variables<'v>(value: &'v Syntax<Value>, found: &mut Found<'v>) {
+fn find_variables<'v>(value: &'v Syntax<Value>, found: &mut ParsedRelationship<'v>) {
     match value.as_ref() {
         Value::Variable(name) => found.push((name.as_str(), value.location())),
         Value::List(items) => items.iter().for_each(|item| find_variables(item, found)),

@@ -10,7 +10,7 @@ use http::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::action_settings::ActionSettings;
-use super::guard_settings::{GuardDefaults, rules_of};
+use super::guard_settings::{TrafficDefaults, rules_of};
 use super::metadata::{ActionEntry, HeaderSource, Metadata};
 use super::prefix::{self, Prefixes};
 use super::relationship_settings::RelationshipSettings;
@@ -24,19 +24,19 @@ use crate::action::template::{self, TemplateError};
 use crate::graphql::plan::RootTypes;
 use crate::graphql::schema;
 use crate::model::action::{
-    ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, Places, Tolerated,
+    ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, SourceMap, Tolerated,
     ValuePiece, WrittenValue,
 };
 use crate::model::address::{AllowedHosts, is_private, literal, names_link_local};
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
-use crate::model::source::{Diagnostic, Place, Severity, Subject, assign};
+use crate::model::source::{Diagnostic, Severity, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform};
 use crate::model::types::{TypeDefinition, TypeKind, Types};
 use crate::session::SESSION_PREFIX;
 
 /// What resolving needs beside the files.
-pub struct Surroundings<'s> {
+pub struct ResolveOptions<'s> {
     /// The value of an environment variable.
     pub environment: &'s dyn Fn(&str) -> Option<String>,
     /// What `pillion.yaml` says about single actions.
@@ -48,7 +48,7 @@ pub struct Surroundings<'s> {
     /// How often a stored call is tried, and how many of one action run at one time, where the action does not say.
     pub jobs: (usize, usize),
     /// What guards an action where it does not say.
-    pub guards: &'s GuardDefaults,
+    pub guards: &'s TrafficDefaults,
     /// May they go to private networks?
     pub allows_private: bool,
     /// To which hosts calls may go.
@@ -70,7 +70,7 @@ const TIMEOUT_SECONDS: u64 = 30;
 pub fn resolve(
     metadata: Metadata,
     signatures: Signatures,
-    surroundings: &Surroundings<'_>,
+    surroundings: &ResolveOptions<'_>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
     let schema = resolve_each(metadata, signatures, surroundings, mistakes);
@@ -82,7 +82,7 @@ pub fn resolve(
 fn resolve_each(
     metadata: Metadata,
     signatures: Signatures,
-    surroundings: &Surroundings<'_>,
+    surroundings: &ResolveOptions<'_>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
     let interfaces = signatures.interfaces.keys().cloned().collect();
@@ -92,7 +92,7 @@ fn resolve_each(
     resolver.interfaces(&signatures);
     let mut types = resolver.types(&metadata, &signatures);
     let mut actions = IndexMap::new();
-    let mut places = Places::default();
+    let mut places = SourceMap::default();
     places.types.extend(signatures.types.iter().map(|(name, (_, place))| (name.clone(), place.clone())));
     for mut entry in metadata.actions {
         add_inherited_roles(&mut entry.permissions, &metadata.inherited_roles);
@@ -101,7 +101,7 @@ fn resolve_each(
         if actions.contains_key(&name) {
             let message = format!("action '{name}' is defined twice");
             let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
-            resolver.mistakes.push(mistake.about(Subject::Action(name)));
+            resolver.mistakes.push(mistake.about(SourceFile::Action(name)));
             continue;
         }
         let signature = signatures.actions.shift_remove(&name);
@@ -109,7 +109,7 @@ fn resolve_each(
         places.actions.insert(name.clone(), place);
         let start = resolver.mistakes.len();
         let action = resolver.action(entry, signature, &mut types);
-        resolver.assign(start, &Subject::Action(name.clone()));
+        resolver.assign(start, &SourceFile::Action(name.clone()));
         if let Some(action) = action {
             actions.insert(name, Arc::new(action));
         }
@@ -118,13 +118,13 @@ fn resolve_each(
         let message = format!("action '{name}' has a signature, but no definition");
         let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
         let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-        resolver.mistakes.push(mistake.about(Subject::Action(name.clone())));
+        resolver.mistakes.push(mistake.about(SourceFile::Action(name.clone())));
     }
     for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !actions.contains_key(*name)) {
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
         let remedy = "check its name, or remove the settings";
         let mistake = Diagnostic::warning(settings.place.clone(), message, remedy);
-        resolver.mistakes.push(mistake.about(Subject::Action(name.clone())));
+        resolver.mistakes.push(mistake.about(SourceFile::Action(name.clone())));
     }
     let undecided = resolver.undecided;
     for name in undecided.keys() {
@@ -152,14 +152,14 @@ pub struct Usable {
 /// All that is wrong, warnings among it, if anything is that is not tolerated.
 pub fn resolve_usable(
     read: &dyn Fn(&mut Vec<Diagnostic>) -> (Metadata, Signatures),
-    surroundings: &Surroundings<'_>,
+    surroundings: &ResolveOptions<'_>,
     look_up: Option<LookUp<'_>>,
     tolerated: &Tolerated,
 ) -> Result<Usable, Vec<Diagnostic>> {
     let mut inconsistent: Vec<Diagnostic> = Vec::new();
     // Each round leaves something out, so there are no more of them than actions and types.
     loop {
-        let left_out: HashSet<&Subject> =
+        let left_out: HashSet<&SourceFile> =
             inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
         let is_news =
             |mistake: &Diagnostic| mistake.subject.as_deref().is_none_or(|subject| !left_out.contains(subject));
@@ -189,12 +189,12 @@ pub fn resolve_usable(
     }
 }
 
-fn leave_out(metadata: &mut Metadata, signatures: &mut Signatures, left_out: &HashSet<&Subject>) {
+fn leave_out(metadata: &mut Metadata, signatures: &mut Signatures, left_out: &HashSet<&SourceFile>) {
     if left_out.is_empty() {
         return;
     }
-    let has_action = |name: &str| !left_out.contains(&Subject::Action(name.to_owned()));
-    let has_type = |name: &str| !left_out.contains(&Subject::Type(name.to_owned()));
+    let has_action = |name: &str| !left_out.contains(&SourceFile::Action(name.to_owned()));
+    let has_type = |name: &str| !left_out.contains(&SourceFile::Type(name.to_owned()));
     metadata.actions.retain(|entry| has_action(&entry.name));
     metadata.types.retain(|entry| has_type(&entry.name));
     signatures.actions.retain(|name, _| has_action(name));
@@ -217,11 +217,11 @@ fn refuse_invalid(schema: &ActionSchema, prefixes: &Prefixes, mistakes: &mut Vec
 
 /// What it is about, and where that is: the type that the validator names, or the first action that is not valid alone
 /// either.
-fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(Place, Subject)> {
+fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(SourceLocation, SourceFile)> {
     let named = schema.places.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
     if let Some((name, place)) = named {
         let own_name = name.strip_prefix(prefixes.types.as_str()).unwrap_or(name);
-        return Some((place.clone(), Subject::Type(own_name.to_owned())));
+        return Some((place.clone(), SourceFile::Type(own_name.to_owned())));
     }
     let is_invalid = |(name, action): &(&String, &Arc<Action>)| {
         let actions = IndexMap::from([((*name).clone(), Arc::clone(action))]);
@@ -229,7 +229,7 @@ fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(
         schema::of_actions(&alone, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE).is_err()
     };
     let (field, action) = schema.actions.iter().find(is_invalid)?;
-    Some((schema.places.actions.get(field)?.clone(), Subject::Action(action.name.clone())))
+    Some((schema.places.actions.get(field)?.clone(), SourceFile::Action(action.name.clone())))
 }
 
 /// A role that is made of others may call what any of them may, and it may itself be part of another.
@@ -254,7 +254,7 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
 }
 
 pub(super) struct Resolver<'r, 's> {
-    pub(super) surroundings: &'r Surroundings<'s>,
+    pub(super) surroundings: &'r ResolveOptions<'s>,
     pub(super) mistakes: &'r mut Vec<Diagnostic>,
     /// The names of all interfaces.
     pub(super) interfaces: HashSet<String>,
@@ -263,11 +263,11 @@ pub(super) struct Resolver<'r, 's> {
 }
 
 impl Resolver<'_, '_> {
-    pub(super) fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
     }
 
-    pub(super) fn assign(&mut self, start: usize, subject: &Subject) {
+    pub(super) fn assign(&mut self, start: usize, subject: &SourceFile) {
         assign(self.mistakes, start, subject);
     }
 
@@ -291,7 +291,7 @@ impl Resolver<'_, '_> {
                 let remedy =
                     "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
                 let mistake = Diagnostic::error(Some(place.clone()), message, remedy);
-                self.mistakes.push(mistake.about(Subject::Type(name.clone())));
+                self.mistakes.push(mistake.about(SourceFile::Type(name.clone())));
             } else {
                 let message = format!("the interface '{name}' has no effect: actions cannot use interfaces");
                 self.warning(place, message, "remove it, and \"implements\" with it");
@@ -299,7 +299,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn warning(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    fn warning(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
     }
 
@@ -318,7 +318,7 @@ impl Resolver<'_, '_> {
                 Some(TypeUse::Output) => self.error(&signature.place, message, remedy),
                 None => {
                     let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-                    self.leave_to_upstream(name, mistake.about(Subject::Action(entry.name.clone())));
+                    self.leave_to_upstream(name, mistake.about(SourceFile::Action(entry.name.clone())));
                 }
             }
         }
@@ -331,7 +331,7 @@ impl Resolver<'_, '_> {
             Some(_) => self.error(&signature.place, message, remedy),
             None => {
                 let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-                self.leave_to_upstream(output, mistake.about(Subject::Action(entry.name.clone())));
+                self.leave_to_upstream(output, mistake.about(SourceFile::Action(entry.name.clone())));
             }
         }
         self.refuse_reserved(&signature.place, "action", &entry.name);
@@ -421,7 +421,7 @@ impl Resolver<'_, '_> {
     }
 
     /// Only what reads is kept, and only what is told apart by all that its handler gets.
-    fn check_cache(&mut self, action: &str, kind: OperationKind, headers: &HeaderRules, place: &Place) {
+    fn check_cache(&mut self, action: &str, kind: OperationKind, headers: &HeaderRules, place: &SourceLocation) {
         if kind != OperationKind::Query {
             let message = format!("the answers of action '{action}' cannot be kept: it is a mutation");
             self.error(place, message, "remove \"cache\"");
@@ -493,8 +493,8 @@ impl Resolver<'_, '_> {
         Some(Handler { template: template.clone(), base_url: Secret::new(text), url })
     }
 
-    fn template_error(&mut self, action: &str, what: &str, place: &Place, error: &TemplateError) {
-        let place = Place { column: place.column + error.offset(), ..place.clone() };
+    fn template_error(&mut self, action: &str, what: &str, place: &SourceLocation, error: &TemplateError) {
+        let place = SourceLocation { column: place.column + error.offset(), ..place.clone() };
         let remedy = match error {
             TemplateError::Missing { name, .. } => format!("set {name}, or remove it from the template"),
             TemplateError::Unclosed { .. } | TemplateError::Unknown { .. } => "write {{NAME}}".to_owned(),
@@ -566,7 +566,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn header_names(&mut self, names: &[(String, Place)]) -> Vec<HeaderName> {
+    fn header_names(&mut self, names: &[(String, SourceLocation)]) -> Vec<HeaderName> {
         let mut valid = Vec::with_capacity(names.len());
         for (name, place) in names {
             match HeaderName::try_from(name) {
@@ -604,7 +604,13 @@ impl Resolver<'_, '_> {
     }
 
     /// By default a client's header replaces the action's own, as in Hasura. For a secret that is a hole.
-    fn warn_replaceable(&mut self, entry: &ActionEntry, place: &Place, name: &HeaderName, source: &HeaderSource) {
+    fn warn_replaceable(
+        &mut self,
+        entry: &ActionEntry,
+        place: &SourceLocation,
+        name: &HeaderName,
+        source: &HeaderSource,
+    ) {
         let looks_secret = matches!(source, HeaderSource::FromEnvironment(..))
             || ["key", "secret", "token", "auth", "password"].iter().any(|word| name.as_str().contains(word));
         let replaceable = entry.forward_client_headers

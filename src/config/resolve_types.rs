@@ -7,7 +7,7 @@ use super::relationship_settings::RelationshipSettings;
 use super::resolve::Resolver;
 use super::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
-use crate::model::source::{Diagnostic, Place, Subject};
+use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
 use crate::model::types::{
     AGGREGATE, BUILT_IN_SCALARS, DATABASE_SCALARS, InputValue, Lookup, OutputField, Relationship, TypeDefinition,
     TypeKind, TypeRef, Types,
@@ -35,11 +35,11 @@ impl Resolver<'_, '_> {
                 _ => {
                     let message = format!("custom type {} is not present in actions.graphql", entry.name);
                     self.error(&entry.place, message, "define it there, or remove it here");
-                    self.assign(start, &Subject::Type(entry.name.clone()));
+                    self.assign(start, &SourceFile::Type(entry.name.clone()));
                     continue;
                 }
             };
-            self.assign(start, &Subject::Type(entry.name.clone()));
+            self.assign(start, &SourceFile::Type(entry.name.clone()));
             let definition = TypeDefinition {
                 is_one_of: entry.is_one_of,
                 specified_by: entry.specified_by.clone(),
@@ -94,7 +94,7 @@ impl Resolver<'_, '_> {
                 }
                 TypeKind::Scalar | TypeKind::Enum(_) => {}
             }
-            self.assign(start, &Subject::Type(name.clone()));
+            self.assign(start, &SourceFile::Type(name.clone()));
         }
         self.type_defaults(signatures, &mut types);
         types
@@ -105,7 +105,7 @@ impl Resolver<'_, '_> {
             let TypeKind::InputObject(fields) = &definition.kind else { continue };
             let start = self.mistakes.len();
             let fields = self.defaults(types, fields.clone(), place);
-            self.assign(start, &Subject::Type(name.clone()));
+            self.assign(start, &SourceFile::Type(name.clone()));
             if let Some(definition) = types.0.get_mut(name) {
                 definition.kind = TypeKind::InputObject(fields);
             }
@@ -113,7 +113,12 @@ impl Resolver<'_, '_> {
     }
 
     /// Makes every default a value of its type.
-    pub(super) fn defaults(&mut self, types: &Types, mut inputs: Vec<InputValue>, place: &Place) -> Vec<InputValue> {
+    pub(super) fn defaults(
+        &mut self,
+        types: &Types,
+        mut inputs: Vec<InputValue>,
+        place: &SourceLocation,
+    ) -> Vec<InputValue> {
         for input in &mut inputs {
             let Some(default) = input.default.take() else { continue };
             match coerce_default(types, input, default) {
@@ -145,7 +150,7 @@ impl Resolver<'_, '_> {
                     entry.list.key()
                 );
                 let mistake = Diagnostic::error(Some(entry.place.clone()), message, "move it to the list of its kind");
-                self.mistakes.push(mistake.about(Subject::Type(entry.name.clone())));
+                self.mistakes.push(mistake.about(SourceFile::Type(entry.name.clone())));
             }
         }
     }
@@ -157,7 +162,7 @@ impl Resolver<'_, '_> {
             for (relationship, place) in &entry.relationships {
                 self.add_relationship(types, &entry.name, relationship.clone(), place);
             }
-            self.assign(start, &Subject::Type(entry.name.clone()));
+            self.assign(start, &SourceFile::Type(entry.name.clone()));
         }
         for RelationshipSettings { type_name, name, lookup, place } in self.surroundings.relationships {
             let known = types
@@ -173,12 +178,18 @@ impl Resolver<'_, '_> {
                 }
                 None => self.add_relationship(types, type_name, relationship, place),
             }
-            self.assign(start, &Subject::Type(type_name.clone()));
+            self.assign(start, &SourceFile::Type(type_name.clone()));
         }
     }
 
     /// The checks that Hasura's server makes, in its words where it has any.
-    fn add_relationship(&mut self, types: &mut Types, type_name: &str, relationship: Relationship, place: &Place) {
+    fn add_relationship(
+        &mut self,
+        types: &mut Types,
+        type_name: &str,
+        relationship: Relationship,
+        place: &SourceLocation,
+    ) {
         let name = &relationship.name;
         self.refuse_reserved(place, "relationship", name);
         let Some(fields) = types.object(type_name) else {
@@ -201,7 +212,13 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn check_key_fields(&mut self, types: &Types, type_name: &str, relationship: &Relationship, place: &Place) {
+    fn check_key_fields(
+        &mut self,
+        types: &Types,
+        type_name: &str,
+        relationship: &Relationship,
+        place: &SourceLocation,
+    ) {
         let Relationship { name, lookup } = relationship;
         let Some(fields) = types.object(type_name) else { return };
         for field in lookup.key_fields() {
@@ -237,14 +254,22 @@ impl Resolver<'_, '_> {
     }
 
     /// <https://spec.graphql.org/September2025/#sec-Names.Reserved-Names>
-    pub(super) fn refuse_reserved(&mut self, place: &Place, what: &str, name: &str) {
+    pub(super) fn refuse_reserved(&mut self, place: &SourceLocation, what: &str, name: &str) {
         if name.starts_with("__") {
             let message = format!("the {what} '{name}' has a name that is reserved for introspection");
             self.error(place, message, "choose a name without the two underscores");
         }
     }
 
-    fn field_type(&mut self, types: &mut Types, owner: &str, field: &str, ty: &TypeRef, place: &Place, is_input: bool) {
+    fn field_type(
+        &mut self,
+        types: &mut Types,
+        owner: &str,
+        field: &str,
+        ty: &TypeRef,
+        place: &SourceLocation,
+        is_input: bool,
+    ) {
         let kind = if is_input { "input object type" } else { "object type" };
         match self.kind_of(types, ty.named()) {
             None => {
@@ -252,7 +277,7 @@ impl Resolver<'_, '_> {
                 let message =
                     format!("the type \"{}\" for field \"{field}\" in  {kind} \"{owner}\" does not exist", ty.named());
                 let mistake = Diagnostic::error(Some(place.clone()), message, "define it, or correct its name");
-                self.leave_to_upstream(ty.named(), mistake.about(Subject::Type(owner.to_owned())));
+                self.leave_to_upstream(ty.named(), mistake.about(SourceFile::Type(owner.to_owned())));
             }
             Some(TypeUse::Output) if is_input => {
                 let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());

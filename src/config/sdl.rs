@@ -14,7 +14,7 @@ use super::sdl_directives::{self, Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
-use crate::model::source::{Diagnostic, Place, Source, Subject, assign};
+use crate::model::source::{Diagnostic, Source, SourceFile, SourceLocation, assign};
 use crate::model::types::{
     BUILT_IN_SCALARS, Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef,
 };
@@ -25,16 +25,16 @@ pub struct Signatures {
     /// The fields of all `Query` and `Mutation` blocks, by name.
     pub actions: IndexMap<String, Signature>,
     /// All other types, by name.
-    pub types: IndexMap<String, (TypeDefinition, Place)>,
+    pub types: IndexMap<String, (TypeDefinition, SourceLocation)>,
     /// Interfaces, by name. Hasura's tools drop them, so that they may stand there as long as nothing has their type.
-    pub interfaces: IndexMap<String, Place>,
+    pub interfaces: IndexMap<String, SourceLocation>,
 }
 
 /// One action as the SDL declares it.
 #[derive(Clone, Debug)]
 pub struct Signature {
     /// Where.
-    pub place: Place,
+    pub place: SourceLocation,
     /// Of which block it is a field.
     pub kind: OperationKind,
     /// Its arguments.
@@ -57,7 +57,7 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Ve
         Ok(document) => document,
         Err(failed) => {
             mistakes.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
-                let place = diagnostic.error.location().map(|span| Place::at_offset(source, span.offset()));
+                let place = diagnostic.error.location().map(|span| SourceLocation::at_offset(source, span.offset()));
                 let message = diagnostics::message(&source.text, diagnostic.error, None);
                 Diagnostic::error(place, message, "correct the GraphQL")
             }));
@@ -69,7 +69,7 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Ve
         let start = reader.mistakes.len();
         reader.definition(definition);
         if let Some(name) = definition.name().filter(|name| root_kind(name).is_none()) {
-            assign(reader.mistakes, start, &Subject::Type(name.to_string()));
+            assign(reader.mistakes, start, &SourceFile::Type(name.to_string()));
         }
     }
 }
@@ -84,18 +84,19 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn place<T>(&self, node: &Node<T>) -> Place {
-        Place::at_offset(self.source, node.location().map_or(0, |span| span.offset()))
+    fn place<T>(&self, node: &Node<T>) -> SourceLocation {
+        SourceLocation::at_offset(self.source, node.location().map_or(0, |span| span.offset()))
     }
 
     /// Past a description, which may have many lines.
-    fn place_of_name(&self, name: &Name) -> Place {
-        Place::at_offset(self.source, name.location().map_or(0, |span| span.offset()))
+    fn place_of_name(&self, name: &Name) -> SourceLocation {
+        SourceLocation::at_offset(self.source, name.location().map_or(0, |span| span.offset()))
     }
 
     fn directives(&mut self, directives: &[Node<Directive>], owner: Owner, of: &str) -> Annotations {
         let source = self.source;
-        let place = |node: &Node<Directive>| Place::at_offset(source, node.location().map_or(0, |span| span.offset()));
+        let place =
+            |node: &Node<Directive>| SourceLocation::at_offset(source, node.location().map_or(0, |span| span.offset()));
         sdl_directives::read(directives, (owner, of), place, self.mistakes)
     }
 
@@ -135,7 +136,7 @@ impl Reader<'_> {
             }
             Definition::UnionTypeDefinition(union) => self.refuse(union, &format!("the union '{}'", union.name)),
             other => {
-                let place = Place::at_offset(self.source, other.location().map_or(0, |span| span.offset()));
+                let place = SourceLocation::at_offset(self.source, other.location().map_or(0, |span| span.offset()));
                 self.refuse_at(place, "this definition");
             }
         }
@@ -183,7 +184,7 @@ impl Reader<'_> {
         self.refuse_at(place, what);
     }
 
-    fn refuse_at(&mut self, place: Place, what: &str) {
+    fn refuse_at(&mut self, place: SourceLocation, what: &str) {
         let message = format!("actions cannot use {what}");
         let remedy =
             "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
@@ -200,7 +201,7 @@ impl Reader<'_> {
                     known.place.source.name, known.place.line, known.place.column
                 );
                 let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
-                self.mistakes.push(mistake.about(Subject::Action(name)));
+                self.mistakes.push(mistake.about(SourceFile::Action(name)));
                 continue;
             }
             // In the order of the text, so that warnings come in it.
@@ -218,7 +219,13 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, name: &str, place: Place, description: Option<&str>, fields: &[Node<FieldDefinition>]) {
+    fn object(
+        &mut self,
+        name: &str,
+        place: SourceLocation,
+        description: Option<&str>,
+        fields: &[Node<FieldDefinition>],
+    ) {
         let mut output = IndexMap::new();
         for field in fields {
             let field_place = self.place_of_name(&field.name);
@@ -257,7 +264,7 @@ impl Reader<'_> {
     fn add(
         &mut self,
         name: &str,
-        place: Place,
+        place: SourceLocation,
         description: Option<&str>,
         kind: TypeKind,
     ) -> Option<&mut TypeDefinition> {

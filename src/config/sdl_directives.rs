@@ -4,7 +4,7 @@
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Directive, Value};
 
-use crate::model::source::{Diagnostic, Place};
+use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Deprecation, NO_LONGER_SUPPORTED};
 
 /// What directives say about the definition that they stand on.
@@ -35,7 +35,7 @@ pub(super) enum Owner {
 pub(super) fn read(
     directives: &[Node<Directive>],
     (owner, of): (Owner, &str),
-    place: impl Fn(&Node<Directive>) -> Place,
+    place: impl Fn(&Node<Directive>) -> SourceLocation,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Annotations {
     let mut annotations = Annotations::default();
@@ -63,7 +63,7 @@ pub(super) fn read(
 }
 
 /// An argument that is misspelt, or of another type, would vanish without a word.
-fn refuse_other_arguments(directive: &Directive, place: &Place, mistakes: &mut Vec<Diagnostic>) {
+fn refuse_other_arguments(directive: &Directive, place: &SourceLocation, mistakes: &mut Vec<Diagnostic>) {
     let known = match directive.name.as_str() {
         "deprecated" => Some("reason"),
         "specifiedBy" => Some("url"),

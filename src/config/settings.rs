@@ -11,7 +11,7 @@ use url::Url;
 
 use super::action_settings::{self, ActionSettings};
 use super::client_settings::{self, ClientAddresses};
-use super::guard_settings::{self, GuardDefaults};
+use super::guard_settings::{self, TrafficDefaults};
 use super::prefix::Prefixes;
 use super::relationship_settings::{self, RelationshipSettings};
 use super::settings_table::{Kind, SETTINGS};
@@ -66,7 +66,7 @@ pub struct Settings {
     pub says_open: bool,
     pub admin: AdminListener,
     pub handlers: Handlers,
-    pub guards: GuardDefaults,
+    pub guards: TrafficDefaults,
     pub redis_url: Option<Secret>,
     pub client_addresses: ClientAddresses,
     pub keepalive_timeout: Duration,
@@ -136,7 +136,7 @@ pub struct Traces {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct Jobs {
-    pub store: JobStore,
+    pub store: JobStoreSettings,
     pub concurrency: usize,
     pub concurrency_per_action: usize,
     /// `None`: no handler is called.
@@ -154,7 +154,7 @@ pub struct Jobs {
 
 /// Where calls of asynchronous actions are stored.
 #[derive(Clone, Debug)]
-pub enum JobStore {
+pub enum JobStoreSettings {
     /// In this file.
     Sqlite(String),
     /// In this database.
@@ -413,8 +413,8 @@ fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Metadat
 pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
     let text = values.text("jobs.store").unwrap_or_default();
     let store = match text.split_once("://") {
-        Some(("sqlite", path)) if !path.is_empty() => JobStore::Sqlite(path.to_owned()),
-        Some(("postgres" | "postgresql", _)) => JobStore::Postgres(DatabaseSettings {
+        Some(("sqlite", path)) if !path.is_empty() => JobStoreSettings::Sqlite(path.to_owned()),
+        Some(("postgres" | "postgresql", _)) => JobStoreSettings::Postgres(DatabaseSettings {
             url: Secret::new(text.clone()),
             tls_ca_file: values.text("database.tls_ca_file"),
         }),
@@ -422,7 +422,7 @@ pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
             // The text itself is not repeated: it may hold a password.
             let remedy = "write sqlite:///path or postgres://user:password@host/database";
             values.refuse("jobs.store", "this is not the address of a store", remedy, mistakes);
-            JobStore::Sqlite(String::new())
+            JobStoreSettings::Sqlite(String::new())
         }
     };
     let interval = values.parsed("jobs.poll_interval", "a number of milliseconds", mistakes, |text| text.parse().ok());

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::graphql::schema::reachable_types;
 use crate::model::action::ActionSchema;
-use crate::model::source::{Diagnostic, Subject};
+use crate::model::source::{Diagnostic, SourceFile};
 use crate::model::types::TypeKind;
 
 /// What the upstream has under a name: a scalar or an enum; nothing if it has neither.
@@ -40,7 +40,7 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
     decided.actions.retain(|field, action| {
         let reachable = reachable_types(types, &[action.as_ref()]);
         let Some(name) = reachable.into_iter().find(|name| undecided.contains_key(*name)) else { return true };
-        let subject = Subject::Action(action.name.clone());
+        let subject = SourceFile::Action(action.name.clone());
         if !inconsistent.iter().any(|mistake| mistake.subject.as_deref() == Some(&subject)) {
             let message = format!("action '{}' needs the type \"{name}\", which nobody defines", action.name);
             let place = schema.places.actions.get(field).cloned();

@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
 use super::yaml::{Data, Fields, Node};
 use crate::graphql::suggestions::did_you_mean;
-use crate::model::source::{Diagnostic, Place};
+use crate::model::source::{Diagnostic, SourceLocation};
 
 /// Where a value was written.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub enum Origin {
     /// In this environment variable.
     Environment(&'static str),
     /// In `pillion.yaml`.
-    File(Place),
+    File(SourceLocation),
     /// Nowhere.
     Default,
 }
@@ -132,7 +132,7 @@ impl Values {
     }
 
     /// Where the value was written, and by which name.
-    fn written_at(&self, key: &str) -> (Option<Place>, String) {
+    fn written_at(&self, key: &str) -> (Option<SourceLocation>, String) {
         let origin = self.given.get(key).map_or(&Origin::Default, |given| &given.origin);
         let is_secret = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::Secret);
         match origin {
@@ -213,7 +213,7 @@ fn refuse_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>,
     }
 }
 
-fn empty_secret(place: Option<Place>, name: &str) -> Diagnostic {
+fn empty_secret(place: Option<SourceLocation>, name: &str) -> Diagnostic {
     let message = format!("{name}: this credential is given, and is empty");
     Diagnostic::error(place, message, "give it a value, or remove it: an empty one is not taken for none")
 }

@@ -8,7 +8,7 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value};
 
 use super::excerpt;
-use crate::model::source::{Diagnostic, Place, Source};
+use crate::model::source::{Diagnostic, Source, SourceLocation};
 
 /// A YAML value and where it stands.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Node {
     /// The value.
     pub data: Data,
     /// Its first character.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// What a node holds.
@@ -35,7 +35,7 @@ pub enum Data {
     /// A sequence.
     List(Vec<Node>),
     /// A mapping; keys are strings.
-    Map(Vec<(String, Place, Node)>),
+    Map(Vec<(String, SourceLocation, Node)>),
 }
 
 /// Reads a file that holds at most one YAML document; an empty one is null.
@@ -47,11 +47,11 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
     let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {
         source.hide(excerpt::all_but_known_keys(&source.text));
         let marker = error.marker();
-        let place = Place { source: Arc::clone(source), line: marker.line().max(1), column: marker.col() + 1 };
+        let place = SourceLocation { source: Arc::clone(source), line: marker.line().max(1), column: marker.col() + 1 };
         Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy)
     })?;
     source.hide(excerpt::secrets_of(&documents));
-    let start = Place { source: Arc::clone(source), line: 1, column: 1 };
+    let start = SourceLocation { source: Arc::clone(source), line: 1, column: 1 };
     if documents.len() > 1 {
         return Err(Diagnostic::error(Some(start), "the file holds several YAML documents", "split it into files"));
     }
@@ -65,8 +65,11 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
 const DEPTH_MAX: usize = 64;
 
 fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Result<Node, Diagnostic> {
-    let place =
-        Place { source: Arc::clone(source), line: node.span.start.line().max(1), column: node.span.start.col() + 1 };
+    let place = SourceLocation {
+        source: Arc::clone(source),
+        line: node.span.start.line().max(1),
+        column: node.span.start.col() + 1,
+    };
     if depth_left == 0 {
         return Err(Diagnostic::error(Some(place), "this is nested too deeply", "flatten it"));
     }
@@ -160,8 +163,8 @@ impl Node {
 /// Reads the keys of a mapping and remembers which were asked for.
 pub struct Fields<'n> {
     what: &'static str,
-    place: Place,
-    entries: Vec<(&'n str, &'n Place, &'n Node, Cell<bool>)>,
+    place: SourceLocation,
+    entries: Vec<(&'n str, &'n SourceLocation, &'n Node, Cell<bool>)>,
 }
 
 impl<'n> Fields<'n> {
@@ -182,7 +185,7 @@ impl<'n> Fields<'n> {
 
     /// Where the mapping starts.
     #[must_use]
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &SourceLocation {
         &self.place
     }
 
@@ -200,7 +203,7 @@ impl<'n> Fields<'n> {
     }
 
     /// All keys and values, every one of them counted as asked for.
-    pub fn all(&self) -> impl Iterator<Item = (&'n str, &'n Place, &'n Node)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'n str, &'n SourceLocation, &'n Node)> {
         self.entries.iter().map(|(key, place, node, asked)| {
             asked.set(true);
             (*key, *place, *node)

@@ -8,15 +8,15 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::cache_key::Dependencies;
-use super::calls::AllowedCall;
-use super::run::Running;
-use super::webhook_part::{self, CallOutcome};
-use super::{ClientHeaders, Envelope, guarded_call};
-use crate::action::answer::{AnswerError, HandlerAnswer};
+use super::calls::AuthorizedCall;
+use super::run::ExecutionContext;
+use super::webhook_part::{self, HandlerResult};
+use super::{ClientHeaders, RequestContext, guarded_call};
+use crate::action::answer::{HandlerResponse, HandlerResponseError};
 use crate::action::headers;
 use crate::graphql::plan::Plan;
-use crate::guards::result_cache::{Found, Kept, Lead};
-use crate::memory::Owner;
+use crate::guards::result_cache::{CacheLookup, CachedResponse, FillGuard};
+use crate::memory::MemoryOwner;
 use crate::model::action::OperationKind;
 use crate::model::guard::CacheRules;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -25,7 +25,7 @@ use crate::protocol::trace::TraceContext;
 use crate::webhook::call::WebhookAnswer;
 
 /// Gives what is kept, or makes the call.
-pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules) -> CallOutcome {
+pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
     let action = allowed.action();
     let dependencies = Dependencies {
         action,
@@ -37,19 +37,19 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRule
     let key = dependencies.key(rules.by.as_deref());
     // Whoever cannot wait for the one who fetches it runs out of time by himself.
     let looked = tokio::time::timeout_at(running.envelope.deadline.into(), running.world.results.look(&key)).await;
-    let (label, found) = match looked.unwrap_or(Found::Nothing) {
-        Found::Fresh(kept) => ("hit", Ok(kept)),
-        Found::Stale(kept, lead) => {
+    let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
+        CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
+        CacheLookup::Stale(kept, lead) => {
             if let Some(lead) = lead {
                 refresh(running, allowed, rules, lead);
             }
             ("stale", Ok(kept))
         }
-        Found::Lead(lead) => match shared(running, &lead, rules).await {
+        CacheLookup::Miss(lead) => match shared(running, &lead, rules).await {
             Some(kept) => ("hit", Ok(kept)),
             None => ("miss", Err(Some(lead))),
         },
-        Found::Nothing => ("miss", Err(None)),
+        CacheLookup::Nothing => ("miss", Err(None)),
     };
     running.world.metrics.cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
     match found {
@@ -58,7 +58,12 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRule
     }
 }
 
-async fn fetch(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Option<Lead>) -> CallOutcome {
+async fn fetch(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    lead: Option<FillGuard>,
+) -> HandlerResult {
     let answer = guarded_call::call(running, allowed).await;
     if let Some(lead) = lead {
         lead.answered();
@@ -68,7 +73,7 @@ async fn fetch(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules,
 }
 
 /// Fetches another answer while the old one is given.
-fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lead: Lead) {
+fn refresh(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
     let (world, snapshot, session) = (Arc::clone(running.world), Arc::clone(running.snapshot), running.session.clone());
     let caller: Caller = running.envelope.caller.clone();
     let (query, document) = (running.envelope.query.to_owned(), running.request.query.clone().into_owned());
@@ -76,11 +81,12 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
     tokio::spawn(async move {
         let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
         let deadline = Instant::now() + allowed.action().timeout;
-        let share = world.memory.empty(Owner::default());
-        let envelope = Envelope { share: Some(&share), ..Envelope::detached(&caller, &trace, &query, deadline) };
+        let share = world.memory.empty(MemoryOwner::default());
+        let envelope =
+            RequestContext { share: Some(&share), ..RequestContext::detached(&caller, &trace, &query, deadline) };
         let request = GraphqlRequest::of_document(document);
         let plan = Plan::empty(OperationKind::Query);
-        let running = Running {
+        let running = ExecutionContext {
             world: &world,
             snapshot: &snapshot,
             envelope: &envelope,
@@ -97,11 +103,11 @@ fn refresh(running: &Running<'_>, allowed: &AllowedCall, rules: &CacheRules, lea
 
 /// Keeps an answer that may be kept: a value, for everybody who would get the same.
 async fn keep(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     rules: &CacheRules,
-    lead: &Lead,
-    answer: &Result<WebhookAnswer, AnswerError>,
+    lead: &FillGuard,
+    answer: &Result<WebhookAnswer, HandlerResponseError>,
 ) {
     let Ok(answer) = answer else { return };
     let says_no = answer.headers.get_all(CACHE_CONTROL).iter().any(|value| {
@@ -111,31 +117,31 @@ async fn keep(
     if says_no || answer.headers.contains_key(SET_COOKIE) {
         return;
     }
-    let Ok(HandlerAnswer { value, errors }) = webhook_part::read(running, allowed, answer) else { return };
+    let Ok(HandlerResponse { value, errors }) = webhook_part::read(running, allowed, answer) else { return };
     if !errors.is_empty() {
         return;
     }
     let headers = webhook_part::client_headers(allowed, Some(answer));
     let Some(shared) = &running.world.shared else {
-        lead.keep(Arc::new(Kept::new(value, headers, rules.fresh, rules.stale)));
+        lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
         return;
     };
     let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
     shared.put(&lead.key().shared(), text, rules.fresh + rules.stale).await;
-    lead.keep(Arc::new(Kept::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
+    lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
 }
 
 /// How long a replica believes what it has had from Redis, where others may have purged it.
 const NEAR: Duration = Duration::from_secs(1);
 
 /// What another replica has kept.
-async fn shared(running: &Running<'_>, lead: &Lead, rules: &CacheRules) -> Option<Arc<Kept>> {
+async fn shared(running: &ExecutionContext<'_>, lead: &FillGuard, rules: &CacheRules) -> Option<Arc<CachedResponse>> {
     let (text, left) = running.world.shared.as_ref()?.get(&lead.key().shared()).await?;
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
     // What is stale there is fetched anew, by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;
     let headers = read_headers(read.get("headers")?);
-    let kept = Arc::new(Kept::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
+    let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
     lead.keep(Arc::clone(&kept));
     Some(kept)
 }

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::call_cost;
-use super::prepared::{CachedPlan, Prepared};
-use super::refusal::Refusal;
+use super::prepared::{CachedPlan, PreparedDocument};
+use super::refusal::Rejection;
 use super::snapshot::Snapshot;
 use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
-use crate::graphql::plan::{CallKind, PlannedCall};
+use crate::graphql::plan::{ActionMode, PlannedCall};
 use crate::graphql::schema::result_arguments;
-use crate::graphql::selection::{Selected, Selector};
+use crate::graphql::selection::{Selector, SubSelection};
 use crate::graphql::value_error::CoerceError;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
@@ -21,13 +21,13 @@ use crate::session::Session;
 
 /// A webhook call that may be made. Only [`allow`] makes one.
 #[derive(Clone, Debug)]
-pub struct AllowedCall {
+pub struct AuthorizedCall {
     /// Whom to call.
     action: Arc<Action>,
     /// What its handler is told.
     input: Arc<Input>,
     /// What is selected of its answer.
-    selected: Arc<Selected>,
+    selected: Arc<SubSelection>,
 }
 
 /// The arguments of a call, shared by all calls of a document that are the same.
@@ -45,7 +45,7 @@ impl From<Map<String, Value>> for Input {
     }
 }
 
-impl AllowedCall {
+impl AuthorizedCall {
     /// A stored call. It was allowed before it was stored.
     #[must_use]
     pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
@@ -78,7 +78,7 @@ impl AllowedCall {
 
     /// What is selected of its answer.
     #[must_use]
-    pub fn selected(&self) -> &Selected {
+    pub fn selected(&self) -> &SubSelection {
         &self.selected
     }
 
@@ -91,9 +91,9 @@ impl AllowedCall {
 
 /// What of a plan may be done here.
 #[derive(Debug)]
-pub struct Allowed {
+pub struct AuthorizedCalls {
     /// One for each of [`crate::graphql::plan::Plan::calls`].
-    pub calls: Vec<AllowedCall>,
+    pub calls: Vec<AuthorizedCall>,
     /// One for each of [`crate::graphql::plan::Plan::introspections`].
     pub introspections: Vec<Arc<Introspection>>,
 }
@@ -105,23 +105,23 @@ pub struct Allowed {
 pub fn allow(
     snapshot: &Snapshot,
     session: &Session,
-    prepared: &Prepared,
+    prepared: &PreparedDocument,
     plan: &CachedPlan,
     given: &RawObject<'_>,
-) -> Result<Allowed, Refusal> {
+) -> Result<AuthorizedCalls, Rejection> {
     let types = &snapshot.schema.types;
     let CachedPlan { plan, operation, .. } = plan;
-    let located = |error: CoerceError| Refusal::of_value(snapshot.dialect, error, &prepared.document.text);
+    let located = |error: CoerceError| Rejection::of_value(snapshot.dialect, error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
     let allow_one = |(index, call): (usize, &PlannedCall)| {
         // Validation has refused this already; the permission is checked again where the call is made possible.
         if !call.action.allows(session.role()) {
-            return Err(Refusal::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
+            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
         }
         let definitions = match call.kind {
-            CallKind::Result => result_arguments(),
-            CallKind::Now | CallKind::Later => call.action.arguments.as_slice(),
+            ActionMode::Result => result_arguments(),
+            ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
         };
         let same = call_cost::same_before(plan, index).and_then(|same| inputs.get(same)).cloned();
         let input = match same {
@@ -139,12 +139,12 @@ pub fn allow(
             let selector = Selector { document: &prepared.document, operation, types, condition: &condition };
             Arc::new(selector.of_call(&call.action, call.kind, &fields))
         });
-        Ok(AllowedCall { action: Arc::clone(&call.action), input, selected })
+        Ok(AuthorizedCall { action: Arc::clone(&call.action), input, selected })
     };
     let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
     let max_depth = snapshot.limits.max_introspection_depth;
     let compiled =
         plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
     let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
-    Ok(Allowed { calls, introspections })
+    Ok(AuthorizedCalls { calls, introspections })
 }

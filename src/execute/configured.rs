@@ -12,7 +12,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::webhook::{self, HandlerClient};
 
 /// The configuration, ready for use.
-pub struct Configured {
+pub struct LoadedConfig {
     /// The settings; the rules about credentials are in the authenticator.
     pub settings: Settings,
     /// Checks who is asking.
@@ -47,7 +47,7 @@ const AT_START: [&str; 18] = [
     "handlers.response_cache_size",
 ];
 
-impl Configured {
+impl LoadedConfig {
     /// Prepares what was loaded. Whatever it has in common with `before` goes on as it is.
     ///
     /// # Errors

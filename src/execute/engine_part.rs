@@ -7,22 +7,22 @@ use bytes::Bytes;
 use opentelemetry::KeyValue;
 use serde_json::value::RawValue;
 
-use super::engine_schema::Asker;
-use super::run::Running;
+use super::engine_schema::SchemaRequest;
+use super::run::ExecutionContext;
 use super::snapshot::Snapshot;
-use super::{Envelope, World, spans};
-use crate::graphql::plan::EnginePart;
+use super::{RequestContext, Services, spans};
+use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
-use crate::model::repeat::Repeat;
-use crate::upstream::{EngineReply, Question, UpstreamError};
+use crate::model::repeat::Replay;
+use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Sends a part and waits for the answer, which may still be anything.
 ///
 /// # Errors
 /// [`UpstreamError`].
-pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply, UpstreamError> {
-    let may_repeat = Repeat::of(running.plan.kind == OperationKind::Query);
+pub async fn ask(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> Result<UpstreamResponse, UpstreamError> {
+    let may_repeat = Replay::of(running.plan.kind == OperationKind::Query);
     let body = Bytes::from(body(running, part));
     running.envelope.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
     send(running.world, running.snapshot, running.envelope, body, may_repeat).await
@@ -30,9 +30,9 @@ pub async fn ask(running: &Running<'_>, part: &EnginePart) -> Result<EngineReply
 
 /// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
 #[must_use]
-pub fn may_be_null(running: &Running<'_>, part: &EnginePart) -> bool {
-    let Running { world, snapshot, envelope, session, plan, .. } = running;
-    let asker = Asker::of(world, envelope, session);
+pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
+    let ExecutionContext { world, snapshot, envelope, session, plan, .. } = running;
+    let asker = SchemaRequest::of(world, envelope, session);
     let Some(merged) = snapshot.engine_schemas.known(snapshot, &asker) else { return false };
     let root = merged.role_schema.schema.get_object(snapshot.roots.of(plan.kind));
     let is_nullable =
@@ -45,12 +45,12 @@ pub fn may_be_null(running: &Running<'_>, part: &EnginePart) -> bool {
 /// # Errors
 /// [`UpstreamError`].
 pub async fn send(
-    world: &World,
+    world: &Services,
     snapshot: &Snapshot,
-    envelope: &Envelope<'_>,
+    envelope: &RequestContext<'_>,
     body: Bytes,
-    may_repeat: Repeat<'_>,
-) -> Result<EngineReply, UpstreamError> {
+    may_repeat: Replay<'_>,
+) -> Result<UpstreamResponse, UpstreamError> {
     let left = envelope.deadline.saturating_duration_since(Instant::now());
     let child = spans::question(world, envelope.trace);
     let mut headers = Cow::Borrowed(&envelope.caller.headers);
@@ -58,7 +58,7 @@ pub async fn send(
         trace.write(headers.to_mut());
     }
     let began = Instant::now();
-    let question = Question {
+    let question = UpstreamRequest {
         path: envelope.path,
         headers: &headers,
         request_id: &envelope.caller.request_id,
@@ -95,7 +95,7 @@ pub async fn send(
 }
 
 /// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
-pub(super) fn body(running: &Running<'_>, part: &EnginePart) -> String {
+pub(super) fn body(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
     let request = running.request;
     let mut json = String::with_capacity(part.query_json.len() + 128);
     json.push_str("{\"query\":");

@@ -17,18 +17,18 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::snapshot::Snapshot;
-use super::{Envelope, World, upstream_types};
+use super::{RequestContext, Services, upstream_types};
 use crate::config::upstream_types::decide;
-use crate::graphql::client_schema::{ClientSchemaError, EngineSchema, build_client_schema};
+use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, build_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema::{self, RoleSchema};
-use crate::memory::Owner;
+use crate::memory::MemoryOwner;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::types::TypeKind;
 use crate::session::Session;
 use crate::upstream::introspect::{EDITIONS, question};
-use crate::upstream::{Question, UpstreamError};
+use crate::upstream::{UpstreamError, UpstreamRequest};
 
 /// The engine's schema with the actions of one kind of role.
 pub struct MergedSchema {
@@ -43,8 +43,8 @@ pub struct MergedSchema {
 }
 
 /// An answer of the engine, and what has been made of it.
-struct Learned {
-    schema: Arc<EngineSchema>,
+struct LearnedTypes {
+    schema: Arc<UpstreamSchema>,
     bytes: usize,
     /// By kind of role, of which there are few.
     by_role: DashMap<String, Merged>,
@@ -56,9 +56,9 @@ type ContentHash = u64;
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
 /// Everything known of the engine's schema by one generation.
-pub struct EngineSchemas {
-    by_content: Cache<ContentHash, Arc<Learned>, ByBytes>,
-    callers: Cache<Vec<u8>, Arc<Known>>,
+pub struct SchemaCache {
+    by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
+    callers: Cache<Vec<u8>, Arc<KnownSchema>>,
     /// What a caller's schema depends on beside his role.
     vary_by_headers: Vec<HeaderName>,
     hasher: RandomState,
@@ -68,14 +68,14 @@ pub struct EngineSchemas {
 
 /// What one kind of caller is known to see.
 #[derive(Default)]
-struct Known {
-    last: Mutex<Option<Asked>>,
+struct KnownSchema {
+    last: Mutex<Option<SchemaFetch>>,
     /// Held while the engine is asked, so that all who wait for the answer share it.
     asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy)]
-struct Asked {
+struct SchemaFetch {
     at: Instant,
     has_failed: bool,
     /// The last answer that was a schema.
@@ -85,8 +85,8 @@ struct Asked {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<ContentHash, Arc<Learned>> for ByBytes {
-    fn weight(&self, _: &ContentHash, learned: &Arc<Learned>) -> u64 {
+impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
+    fn weight(&self, _: &ContentHash, learned: &Arc<LearnedTypes>) -> u64 {
         MEMORY_PER_BYTE * learned.bytes as u64
     }
 }
@@ -156,7 +156,7 @@ impl SchemaError {
 }
 
 /// For whom the engine is asked.
-pub struct Asker<'a> {
+pub struct SchemaRequest<'a> {
     /// Path and query of the engine.
     pub path: Cow<'a, str>,
     /// His headers.
@@ -169,10 +169,10 @@ pub struct Asker<'a> {
     pub timeout: Duration,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> SchemaRequest<'a> {
     /// The caller of a request.
     #[must_use]
-    pub fn of(world: &World, envelope: &Envelope<'a>, session: &'a Session) -> Self {
+    pub fn of(world: &Services, envelope: &RequestContext<'a>, session: &'a Session) -> Self {
         Self {
             path: envelope.path.into(),
             headers: Cow::Borrowed(&envelope.caller.headers),
@@ -184,8 +184,8 @@ impl<'a> Asker<'a> {
 
     /// The same for a task that outlives the request.
     #[must_use]
-    pub fn into_owned(self) -> Asker<'static> {
-        Asker {
+    pub fn into_owned(self) -> SchemaRequest<'static> {
+        SchemaRequest {
             path: self.path.into_owned().into(),
             headers: Cow::Owned(self.headers.into_owned()),
             request_id: self.request_id.into_owned().into(),
@@ -195,7 +195,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-impl EngineSchemas {
+impl SchemaCache {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
@@ -232,7 +232,7 @@ impl EngineSchemas {
     }
 
     /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
-    fn caller(&self, asker: &Asker<'_>) -> Arc<Known> {
+    fn caller(&self, asker: &SchemaRequest<'_>) -> Arc<KnownSchema> {
         let path = asker.path.split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
         let mut key = path.as_bytes().to_vec();
@@ -263,7 +263,7 @@ impl EngineSchemas {
             None => {
                 let schema = build_client_schema(answer)?;
                 let schema = Arc::new(schema);
-                let learned = Arc::new(Learned { schema, bytes: answer.len(), by_role: DashMap::new() });
+                let learned = Arc::new(LearnedTypes { schema, bytes: answer.len(), by_role: DashMap::new() });
                 self.by_content.insert(hash, Arc::clone(&learned));
                 learned
             }
@@ -273,7 +273,7 @@ impl EngineSchemas {
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub fn known(&self, snapshot: &Snapshot, asker: &Asker<'_>) -> Option<Arc<MergedSchema>> {
+    pub fn known(&self, snapshot: &Snapshot, asker: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
         let hash = self.caller(asker).last()?.answer?;
         let learned = self.by_content.get(&hash)?;
         learned.merged(snapshot, &asker.role).ok()
@@ -281,40 +281,40 @@ impl EngineSchemas {
 
     /// What the upstream itself showed to callers like this one when it was last asked.
     #[must_use]
-    pub fn of_upstream(&self, asker: &Asker<'_>) -> Option<Arc<EngineSchema>> {
+    pub fn of_upstream(&self, asker: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
         let hash = self.caller(asker).last()?.answer?;
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
     /// May the engine be asked for callers like this one, whose schema is not known, on our own account?
     #[must_use]
-    pub fn is_worth_asking(&self, asker: &Asker<'_>) -> bool {
+    pub fn is_worth_asking(&self, asker: &SchemaRequest<'_>) -> bool {
         match self.caller(asker).last() {
             None => true,
-            Some(Asked { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
+            Some(SchemaFetch { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
             // It was known, and did not stay in the cache.
-            Some(Asked { has_failed: false, at, .. }) => at.elapsed() >= REFRESH_INTERVAL,
+            Some(SchemaFetch { has_failed: false, at, .. }) => at.elapsed() >= REFRESH_INTERVAL,
         }
     }
 }
 
-impl Known {
-    fn last(&self) -> Option<Asked> {
+impl KnownSchema {
+    fn last(&self) -> Option<SchemaFetch> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what came of asking; an engine that fails for a while still has the schema that it had. Gives what was
     /// noted before.
-    fn note(&self, answer: Option<ContentHash>) -> Option<Asked> {
+    fn note(&self, answer: Option<ContentHash>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *last;
         let kept = answer.or(before.and_then(|asked| asked.answer));
-        *last = Some(Asked { at: Instant::now(), has_failed: answer.is_none(), answer: kept });
+        *last = Some(SchemaFetch { at: Instant::now(), has_failed: answer.is_none(), answer: kept });
         before
     }
 }
 
-impl Learned {
+impl LearnedTypes {
     fn merged(&self, snapshot: &Snapshot, role: &str) -> Merged {
         let kind = snapshot.kind_of_role(role);
         if let Some(known) = self.by_role.get(kind) {
@@ -331,7 +331,7 @@ impl MergedSchema {
     ///
     /// # Errors
     /// [`MergeError`].
-    pub fn new(engine: &EngineSchema, snapshot: &Snapshot, role: &str) -> Result<Self, MergeError> {
+    pub fn new(engine: &UpstreamSchema, snapshot: &Snapshot, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let look_up = |name: &str| upstream_type(&engine.schema, name);
         // An upstream may hide types from other roles.
@@ -357,7 +357,11 @@ impl MergedSchema {
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
-pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> Result<Arc<MergedSchema>, SchemaError> {
+pub async fn ask(
+    world: &Services,
+    snapshot: &Arc<Snapshot>,
+    asker: &SchemaRequest<'_>,
+) -> Result<Arc<MergedSchema>, SchemaError> {
     let known = snapshot.engine_schemas.caller(asker);
     let found = ask_now(world, snapshot, asker).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
@@ -383,9 +387,9 @@ pub async fn ask(world: &World, snapshot: &Arc<Snapshot>, asker: &Asker<'_>) -> 
 /// # Errors
 /// [`SchemaError`].
 pub async fn refresh(
-    world: &World,
+    world: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker<'_>,
+    asker: &SchemaRequest<'_>,
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
     let known = snapshot.engine_schemas.caller(asker);
     let _turn = known.asking.lock().await;
@@ -400,9 +404,9 @@ pub async fn refresh(
 /// An engine that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
 /// in that.
 async fn ask_now(
-    world: &World,
+    world: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker<'_>,
+    asker: &SchemaRequest<'_>,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut refused = SchemaError::Ended;
     for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
@@ -419,19 +423,19 @@ async fn ask_now(
 }
 
 async fn ask_in(
-    world: &World,
+    world: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &Asker<'_>,
+    asker: &SchemaRequest<'_>,
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     // Whoever asks shares what comes of it with others, so it is nobody's.
-    let share = world.memory.empty(Owner::default());
-    let question = Question {
+    let share = world.memory.empty(MemoryOwner::default());
+    let question = UpstreamRequest {
         path: &asker.path,
         headers: &asker.headers,
         request_id: &asker.request_id,
         body: question(edition),
-        may_repeat: Repeat::Reads,
+        may_repeat: Replay::Reads,
         answer_bytes_max: snapshot.limits.max_introspection_size,
         share: Some(&share),
         timeout: asker.timeout,
@@ -452,10 +456,10 @@ async fn ask_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::execute::configured::Configured;
+    use crate::execute::configured::LoadedConfig;
     use crate::graphql::plan::RootTypes;
     use crate::graphql::scan::Scanner;
-    use crate::guards::Guards;
+    use crate::guards::TrafficPolicies;
     use crate::model::response::Dialect;
 
     fn answer(description: &str) -> String {
@@ -467,11 +471,11 @@ mod tests {
     }
 
     fn snapshot(schema_cache_size: usize) -> Snapshot {
-        let mut configured = Configured::of_defaults();
+        let mut configured = LoadedConfig::of_defaults();
         configured.settings.limits.schema_cache_size = schema_cache_size;
         let scanner = Arc::new(Scanner::new([]).expect("no names"));
         let (roots, configured) = (RootTypes::usual(Dialect::Standard), Arc::new(configured));
-        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, &configured, &Guards::default())
+        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, &configured, &TrafficPolicies::default())
     }
 
     #[test]

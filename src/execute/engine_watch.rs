@@ -8,24 +8,24 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
-use super::engine_schema::{self, Asker, MergedSchema, SchemaError};
+use super::engine_schema::{self, MergedSchema, SchemaError, SchemaRequest};
 use super::snapshot::Snapshot;
 use super::upstream_types;
-use super::world::World;
+use super::world::Services;
 use crate::graphql::check_relationships::missing;
-use crate::graphql::client_schema::EngineSchema;
+use crate::graphql::client_schema::UpstreamSchema;
 use crate::graphql::merge::read_engine_answer;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
-use crate::upstream::{Question, UpstreamError};
+use crate::upstream::{UpstreamError, UpstreamRequest};
 
 /// Bytes of an answer to one of our questions.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Looks at the engine again and again. Never returns.
-pub async fn watch(world: &World) {
+pub async fn watch(world: &Services) {
     loop {
         look(world).await;
         tokio::time::sleep(world.configured().settings.upstream.health_check_interval).await;
@@ -33,7 +33,7 @@ pub async fn watch(world: &World) {
 }
 
 /// Looks at the engine once.
-pub async fn look(world: &World) {
+pub async fn look(world: &Services) {
     world.engine.resolve().await;
     let found = ask_all_paths(world).await;
     world.metrics.upstream_up.set(i64::from(found.is_ok()));
@@ -52,7 +52,7 @@ pub async fn look(world: &World) {
 }
 
 /// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
-async fn ask_all_paths(world: &World) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
+async fn ask_all_paths(world: &Services) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
     let configured = world.configured();
     let chosen = configured.settings.upstream.graphql_path.as_ref();
     let paths = chosen.map_or(configured.settings.graphql_paths.as_slice(), std::slice::from_ref);
@@ -69,13 +69,13 @@ async fn ask_all_paths(world: &World) -> Result<(String, Option<dialect::Engine>
     Err(failure)
 }
 
-async fn ask(world: &World, path: &str, question: &'static str) -> Result<Option<dialect::Engine>, UpstreamError> {
-    let question = Question {
+async fn ask(world: &Services, path: &str, question: &'static str) -> Result<Option<dialect::Engine>, UpstreamError> {
+    let question = UpstreamRequest {
         path,
         headers: &credentials(world),
         request_id: REQUEST_ID,
         body: Bytes::from_static(question.as_bytes()),
-        may_repeat: Repeat::Reads,
+        may_repeat: Replay::Reads,
         answer_bytes_max: ANSWER_BYTES_MAX,
         share: None,
         timeout: world.configured().settings.upstream.request_timeout,
@@ -92,7 +92,7 @@ const REQUEST_ID: &str = "pillion-probe";
 
 /// Learns the engine's schema as an admin sees it, until it is known. If its names and ours exclude one another the
 /// first time that both are seen, nothing can be served.
-async fn learn_schema(world: &World, path: &str) {
+async fn learn_schema(world: &Services, path: &str) {
     let snapshot = world.snapshot.load_full();
     let asker = asker(world, path, ADMIN_ROLE, HeaderMap::new());
     if !snapshot.merges_introspection
@@ -119,7 +119,7 @@ async fn learn_schema(world: &World, path: &str) {
 
 /// Goes on with the actions whose types exist. If that is not allowed and the first time that they are looked for,
 /// nothing can be served; later the others are.
-fn use_decided(world: &World, before: &Arc<Snapshot>, decided: ActionSchema) {
+fn use_decided(world: &Services, before: &Arc<Snapshot>, decided: ActionSchema) {
     let intolerable: Vec<String> =
         upstream_types::intolerable(&before.schema, &decided).into_iter().map(ToString::to_string).collect();
     if !intolerable.is_empty() && !world.schema_was_good.load(Ordering::Relaxed) {
@@ -140,7 +140,7 @@ fn use_decided(world: &World, before: &Arc<Snapshot>, decided: ActionSchema) {
 
 /// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if it is not asked for its
 /// schema, or does not tell.
-pub async fn upstream_schema(world: &World) -> Option<Arc<EngineSchema>> {
+pub async fn upstream_schema(world: &Services) -> Option<Arc<UpstreamSchema>> {
     let snapshot = world.snapshot.load_full();
     if !snapshot.merges_introspection {
         return None;
@@ -156,7 +156,7 @@ pub async fn upstream_schema(world: &World) -> Option<Arc<EngineSchema>> {
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn schema_of(world: &World, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
+pub async fn schema_of(world: &Services, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
     schema_for(world, &world.snapshot.load_full(), role, headers).await
 }
 
@@ -165,7 +165,7 @@ pub async fn schema_of(world: &World, role: &str, headers: HeaderMap) -> Result<
 /// # Errors
 /// [`SchemaError`].
 pub async fn schema_for(
-    world: &World,
+    world: &Services,
     snapshot: &Arc<Snapshot>,
     role: &str,
     headers: HeaderMap,
@@ -174,10 +174,10 @@ pub async fn schema_for(
     engine_schema::ask(world, snapshot, &asker(world, &path, role, headers)).await
 }
 
-fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) -> Asker<'a> {
+fn asker<'a>(world: &Services, path: &'a str, role: &'a str, headers: HeaderMap) -> SchemaRequest<'a> {
     let mut all = credentials(world);
     all.extend(headers);
-    Asker {
+    SchemaRequest {
         path: path.into(),
         headers: Cow::Owned(all),
         request_id: REQUEST_ID.into(),
@@ -186,7 +186,7 @@ fn asker<'a>(world: &World, path: &'a str, role: &'a str, headers: HeaderMap) ->
     }
 }
 
-fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {
+fn report(world: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) {
     if conflicts.is_empty() {
         return;
     }
@@ -202,7 +202,7 @@ fn report(world: &World, snapshot: &Snapshot, conflicts: &[Conflict]) {
 }
 
 /// Hasura answers introspection only to somebody.
-fn credentials(world: &World) -> HeaderMap {
+fn credentials(world: &Services) -> HeaderMap {
     let configured = world.configured();
     let secret = configured.authenticator.admin_secret();
     let value = secret.and_then(|secret| HeaderValue::from_str(secret.expose()).ok());
@@ -215,7 +215,7 @@ fn credentials(world: &World) -> HeaderMap {
 }
 
 /// Plans are made for root types of certain names, so other names make another generation.
-fn learn(world: &World, engine: &dialect::Engine) {
+fn learn(world: &Services, engine: &dialect::Engine) {
     let dialect = world.configured().settings.dialect.unwrap_or(engine.dialect);
     let mut roots = engine.roots.clone();
     let configured = &world.configured().settings.upstream;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::engine_schema::MergedSchema;
-use super::prepared::Prepared;
-use super::refusal::Refusal;
-use super::run::Running;
+use super::prepared::PreparedDocument;
+use super::refusal::Rejection;
+use super::run::ExecutionContext;
 use super::snapshot::Snapshot;
-use super::{Envelope, World, calls, engine_part, webhook_request};
-use crate::action::answer::AnswerError;
+use super::{RequestContext, Services, calls, engine_part, webhook_request};
+use crate::action::answer::HandlerResponseError;
 use crate::action::relationship;
-use crate::action::transform::Outgoing;
-use crate::graphql::plan::{CallKind, EnginePart, Step};
+use crate::action::transform::TransformedRequest;
+use crate::graphql::plan::{ActionMode, PlanStep, UpstreamOperation};
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
 use crate::session::Session;
@@ -46,11 +46,11 @@ pub enum ExplainedStep {
         /// Whom.
         action: Arc<Action>,
         /// At once, later, or not at all.
-        kind: CallKind,
+        kind: ActionMode,
         /// Its arguments, coerced.
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
-        request: Result<Box<Outgoing>, AnswerError>,
+        request: Result<Box<TransformedRequest>, HandlerResponseError>,
         /// What the engine would be asked for each object of the answer, with names of fields for their values.
         rows: Vec<String>,
     },
@@ -66,14 +66,14 @@ pub enum ExplainedStep {
 /// # Errors
 /// Why the request would be refused.
 pub fn explain(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &Envelope<'_>,
+    envelope: &RequestContext<'_>,
     session: &Session,
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,
-) -> Result<Explained, Refusal> {
-    let prepared = Prepared::new(snapshot, &request.query)?;
+) -> Result<Explained, Rejection> {
+    let prepared = PreparedDocument::new(snapshot, &request.query)?;
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if !prepared.concern.any() {
@@ -87,14 +87,14 @@ pub fn explain(
     }
     let allowed = calls::allow(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;
-    let running = Running { world, snapshot, envelope, session, request, plan, merged };
-    let step = |step: &Step| match step {
-        Step::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
-        Step::Action(index) => {
+    let running = ExecutionContext { world, snapshot, envelope, session, request, plan, merged };
+    let step = |step: &PlanStep| match step {
+        PlanStep::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
+        PlanStep::Action(index) => {
             let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
             Some(action_step(&running, &planned.response_name, planned.kind, call))
         }
-        Step::Introspection(index) => {
+        PlanStep::Introspection(index) => {
             let response_name = plan.introspections.get(*index)?.response_name.clone();
             Some(ExplainedStep::Introspection { response_name })
         }
@@ -102,7 +102,7 @@ pub fn explain(
     Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect() })
 }
 
-fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
+fn engine_step(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
     ExplainedStep::Engine {
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
@@ -111,7 +111,12 @@ fn engine_step(running: &Running<'_>, part: &EnginePart) -> ExplainedStep {
     }
 }
 
-fn action_step(running: &Running<'_>, response_name: &str, kind: CallKind, call: &calls::AllowedCall) -> ExplainedStep {
+fn action_step(
+    running: &ExecutionContext<'_>,
+    response_name: &str,
+    kind: ActionMode,
+    call: &calls::AuthorizedCall,
+) -> ExplainedStep {
     ExplainedStep::Action {
         response_name: response_name.to_owned(),
         action: Arc::clone(call.action()),

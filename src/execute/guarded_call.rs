@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use tower::retry::budget::Budget;
 use uuid::Uuid;
 
-use super::World;
-use super::calls::AllowedCall;
-use super::run::Running;
+use super::Services;
+use super::calls::AuthorizedCall;
+use super::run::ExecutionContext;
 use super::webhook_part::{self, Measured};
-use crate::action::answer::{AnswerError, CallFault};
-use crate::guards::ActionGuards;
-use crate::guards::breaker::{Patience, Standing};
-use crate::guards::rate_limit::{Caller, Limiter};
-use crate::model::guard::{Guard, RateKey, Refused};
+use crate::action::answer::{HandlerResponseError, TransportError};
+use crate::guards::ActionPolicies;
+use crate::guards::breaker::{CircuitState, Patience};
+use crate::guards::rate_limit::{CallRateLimiter, Caller};
+use crate::model::guard::{RateKey, TrafficPolicy, TrafficRejection};
 use crate::model::network::ClientNetworks;
 use crate::webhook::call::WebhookAnswer;
 
 /// Counts a call that a client wants.
 ///
 /// # Errors
-/// [`Refused`], if there were too many.
-pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), Refused> {
+/// [`TrafficRejection`], if there were too many.
+pub async fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<(), TrafficRejection> {
     let action = allowed.action();
     let Some(guards) = running.snapshot.guards.of(action) else { return Ok(()) };
     for limiter in &guards.limiters {
@@ -38,25 +38,32 @@ pub async fn count(running: &Running<'_>, allowed: &AllowedCall) -> Result<(), R
         if let Err(retry_after) = counted {
             let limit = limiter.limit().shown();
             let message = format!("rate limit exceeded: {limit}; 0 calls remain");
-            return Err(refuse(running, allowed, Refused { guard: Guard::RateLimit, message, retry_after }));
+            return Err(refuse(
+                running,
+                allowed,
+                TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
+            ));
         }
     }
     Ok(())
 }
 
 /// Redis did not count it.
-fn uncounted(running: &Running<'_>, allowed: &AllowedCall) -> Result<Result<(), Duration>, Refused> {
+fn uncounted(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<Result<(), Duration>, TrafficRejection> {
     let action = allowed.action();
     running.world.metrics.uncounted_calls.with_label_values(&[&action.name]).inc();
     if !action.guards.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
     let message = "nobody can tell now how often this action was called".to_owned();
-    let refused = Refused { guard: Guard::RateLimit, message, retry_after: Duration::from_secs(1) };
+    let refused = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
     Err(refuse(running, allowed, refused))
 }
 
-fn who<'r>(running: &'r Running<'_>, limiter: &Limiter) -> Caller<'r> {
+fn who<'r>(running: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
     match &limiter.limit().by {
         RateKey::All => Caller::Named(""),
         RateKey::Address => {
@@ -70,8 +77,11 @@ fn who<'r>(running: &'r Running<'_>, limiter: &Limiter) -> Caller<'r> {
 /// Makes the call as soon as there is a place for it, and again where that is harmless.
 ///
 /// # Errors
-/// [`AnswerError`].
-pub async fn call(running: &Running<'_>, allowed: &AllowedCall) -> Result<WebhookAnswer, AnswerError> {
+/// [`HandlerResponseError`].
+pub async fn call(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<WebhookAnswer, HandlerResponseError> {
     let _measured = Measured::begin(running, allowed);
     let action = allowed.action();
     let Some(guards) = running.snapshot.guards.of(action) else {
@@ -104,7 +114,7 @@ fn chance() -> f64 {
 }
 
 /// What a signed message is known by; others have no need of it.
-fn message_id(allowed: &AllowedCall) -> String {
+fn message_id(allowed: &AuthorizedCall) -> String {
     match allowed.action().guards.signing_keys.is_empty() {
         true => String::new(),
         false => format!("msg_{}", Uuid::new_v4().simple()),
@@ -112,20 +122,21 @@ fn message_id(allowed: &AllowedCall) -> String {
 }
 
 async fn attempt(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
-    guards: &ActionGuards,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    guards: &ActionPolicies,
     id: &str,
-) -> Result<WebhookAnswer, AnswerError> {
+) -> Result<WebhookAnswer, HandlerResponseError> {
     let patience = patience(running, allowed);
     let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
     let leave = leave.map_err(|retry_after| {
         let message = "the handler of this action fails and is left alone for a while".to_owned();
-        refuse(running, allowed, Refused { guard: Guard::Breaker, message, retry_after })
+        refuse(running, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
     })?;
     let Some(_place) = guards.bulkhead.enter().await else {
         let message = "too many calls of this action at one time".to_owned();
-        let refused = Refused { guard: Guard::Concurrency, message, retry_after: Duration::from_secs(1) };
+        let refused =
+            TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
         return Err(refuse(running, allowed, refused).into());
     };
     let answer = webhook_part::exchange(running, allowed, id).await;
@@ -139,7 +150,7 @@ async fn attempt(
 
 /// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
 /// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
-fn patience(running: &Running<'_>, allowed: &AllowedCall) -> Patience {
+fn patience(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
     let (envelope, action) = (running.envelope, allowed.action());
     let left = envelope.deadline.saturating_duration_since(Instant::now());
     let most = action.timeout.min(running.snapshot.limits.request_timeout);
@@ -149,11 +160,11 @@ fn patience(running: &Running<'_>, allowed: &AllowedCall) -> Patience {
 }
 
 /// Forgets callers that have not called for long, from time to time. Never returns.
-pub async fn forget_idle_callers(world: &World) {
+pub async fn forget_idle_callers(world: &Services) {
     loop {
         tokio::time::sleep(FORGET_INTERVAL).await;
         let snapshot = world.snapshot.load_full();
-        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(Limiter::forget);
+        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(CallRateLimiter::forget);
     }
 }
 
@@ -161,7 +172,7 @@ pub async fn forget_idle_callers(world: &World) {
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Says how guards stand, for who looks at metrics now.
-pub fn show(world: &World) {
+pub fn show(world: &Services) {
     let (open, waiting) = (&world.metrics.breakers_open, &world.metrics.handler_calls_waiting);
     world.metrics.cache_bytes.set(i64::try_from(world.results.bytes()).unwrap_or(i64::MAX));
     open.reset();
@@ -170,9 +181,9 @@ pub fn show(world: &World) {
         waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
         if let Some(breaker) = &guards.breaker {
             let standing = match breaker.standing() {
-                Standing::Closed => 0.0,
-                Standing::HalfOpen => 0.5,
-                Standing::Open => 1.0,
+                CircuitState::Closed => 0.0,
+                CircuitState::HalfOpen => 0.5,
+                CircuitState::Open => 1.0,
             };
             open.with_label_values(&[action]).set(standing);
         }
@@ -180,7 +191,7 @@ pub fn show(world: &World) {
 }
 
 /// Says that a guard refused, and gives it back.
-fn refuse(running: &Running<'_>, allowed: &AllowedCall, refused: Refused) -> Refused {
+fn refuse(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, refused: TrafficRejection) -> TrafficRejection {
     let labels = [allowed.action().name.as_str(), refused.guard.label()];
     running.world.metrics.guarded_calls.with_label_values(&labels).inc();
     refused
@@ -188,21 +199,21 @@ fn refuse(running: &Running<'_>, allowed: &AllowedCall, refused: Refused) -> Ref
 
 /// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
 /// neither does a timeout that came before the handler's own.
-fn is_well(answer: &Result<WebhookAnswer, AnswerError>, patience: Patience) -> Option<bool> {
+fn is_well(answer: &Result<WebhookAnswer, HandlerResponseError>, patience: Patience) -> Option<bool> {
     match answer {
         Ok(answer) => Some(!answer.status.is_server_error()),
-        Err(AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken)) => Some(false),
-        Err(AnswerError::NoAnswer(CallFault::Timeout)) => (patience == Patience::Whole).then_some(false),
-        Err(AnswerError::NoAnswer(CallFault::TooLarge { .. })) => Some(true),
+        Err(HandlerResponseError::NoAnswer(TransportError::Connect | TransportError::Broken)) => Some(false),
+        Err(HandlerResponseError::NoAnswer(TransportError::Timeout)) => (patience == Patience::Whole).then_some(false),
+        Err(HandlerResponseError::NoAnswer(TransportError::TooLarge { .. })) => Some(true),
         Err(_) => None,
     }
 }
 
 /// Might another attempt go better? After a timeout there is no time left for one.
-fn is_worth_another(answer: &Result<WebhookAnswer, AnswerError>) -> bool {
+fn is_worth_another(answer: &Result<WebhookAnswer, HandlerResponseError>) -> bool {
     match answer {
         Ok(answer) => matches!(answer.status.as_u16(), 502..=504),
-        Err(AnswerError::NoAnswer(fault)) => matches!(fault, CallFault::Connect | CallFault::Broken),
+        Err(HandlerResponseError::NoAnswer(fault)) => matches!(fault, TransportError::Connect | TransportError::Broken),
         Err(_) => false,
     }
 }

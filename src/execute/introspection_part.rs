@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::engine_schema::MergedSchema;
-use super::run::Running;
+use super::run::ExecutionContext;
 use crate::graphql::coerce::Variables;
 use crate::graphql::collect_fields::root_fields;
 use crate::graphql::document;
@@ -16,7 +16,10 @@ use crate::upstream::introspect::document_text;
 ///
 /// # Errors
 /// [`IntrospectionError::TooLarge`], also when there is no room for more.
-pub async fn run(running: &Running<'_>, introspection: &Arc<Introspection>) -> Result<String, IntrospectionError> {
+pub async fn run(
+    running: &ExecutionContext<'_>,
+    introspection: &Arc<Introspection>,
+) -> Result<String, IntrospectionError> {
     let Some(merged) = running.merged else { return Ok("null".into()) };
     let limit = running.snapshot.limits.max_introspection_size;
     let (mut max, mut charged) = (FIRST_BYTES_MAX.min(limit), 0);

@@ -42,11 +42,11 @@ use tokio::sync::{OnceCell, SemaphorePermit};
 
 use crate::auth::Authenticated;
 use crate::graphql::document::DocumentError;
-use crate::graphql::plan::{Concern, EnginePart};
+use crate::graphql::plan::{UpstreamOperation, UsesActions};
 use crate::memory::{NoRoom, Share};
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::http::{Element, ResponseType};
 use crate::protocol::trace::TraceContext;
@@ -55,16 +55,16 @@ use crate::session::{Session, SessionError};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
-use calls::Allowed;
-use engine_schema::{Asker, MergedSchema};
-use prepared::{CachedPlan, Prepared, PreparedOperation};
-use refusal::Refusal;
+use calls::AuthorizedCalls;
+use engine_schema::{MergedSchema, SchemaRequest};
+use prepared::{CachedPlan, PreparedDocument, PreparedOperation};
+use refusal::Rejection;
 use snapshot::Snapshot;
-use subscription::Watched;
-pub use world::World;
+use subscription::LiveDependencies;
+pub use world::Services;
 
 /// How a request came, as far as its answer depends on it.
-pub struct Envelope<'e> {
+pub struct RequestContext<'e> {
     /// Who sent it.
     pub caller: &'e Caller,
     /// The trace it belongs to.
@@ -80,7 +80,7 @@ pub struct Envelope<'e> {
     /// Does this path show real statuses in Hasura's dialect?
     pub shows_status: bool,
     /// If it can be answered more than once: by what its answer may change.
-    pub subscription: Option<Arc<Watched>>,
+    pub subscription: Option<Arc<LiveDependencies>>,
     /// When the whole request must be over.
     pub deadline: Instant,
     /// Has its client asked for less time than requests have?
@@ -95,7 +95,7 @@ pub struct Envelope<'e> {
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
 }
 
-impl<'e> Envelope<'e> {
+impl<'e> RequestContext<'e> {
     /// Of a call that no client waits for.
     #[must_use]
     pub fn detached(caller: &'e Caller, trace: &'e TraceContext, query: &'e str, deadline: Instant) -> Self {
@@ -135,7 +135,7 @@ impl<'e> Envelope<'e> {
     /// Who is asking?
     async fn authenticate(
         &self,
-        world: &World,
+        world: &Services,
         request: Option<&GraphqlRequest<'_>>,
     ) -> Result<&Authenticated, SessionError> {
         let told = || match self.batch {
@@ -154,7 +154,7 @@ pub type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
 
 /// An answer, ready to be sent.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// JSON.
@@ -175,7 +175,7 @@ pub struct Answer {
     pub engine_rejected: bool,
 }
 
-impl Answer {
+impl Response {
     /// An answer without headers of others.
     #[must_use]
     pub fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
@@ -193,15 +193,15 @@ impl Answer {
     }
 }
 
-impl Answer {
+impl Response {
     /// Observes the request that it answers, and writes the line about it. `path` is where that came in.
-    pub fn log(&self, world: &World, caller: &Caller, trace: &TraceContext, path: &str, began: Instant) {
+    pub fn log(&self, world: &Services, caller: &Caller, trace: &TraceContext, path: &str, began: Instant) {
         let (role, actions, status, outcome) =
             (self.role.as_deref(), self.actions.as_slice(), self.status, self.outcome);
         if self.kind == "action" {
             world.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
         }
-        spans::request(world, trace, began, &spans::Request { way: path, caller, role, actions, status, outcome });
+        spans::request(world, trace, began, &spans::RequestSpan { way: path, caller, role, actions, status, outcome });
         if self.outcome == respond::SUCCESS && !logs::REQUESTS.next(world.configured().settings.success_sample_every) {
             return;
         }
@@ -221,24 +221,24 @@ impl Answer {
 }
 
 /// What is to become of a request.
-pub enum Verdict<'a> {
+pub enum Route<'a> {
     /// Nothing of ours is in it.
-    NotOurs,
+    Passthrough,
     /// It has an action, or cannot be understood although it could have one.
-    Ours(Ours<'a>),
+    Execute(PreparedRequest<'a>),
 }
 
 /// A request that is answered here, as far as can be seen so far.
-pub struct Ours<'a> {
+pub struct PreparedRequest<'a> {
     request: Option<GraphqlRequest<'a>>,
-    prepared: Result<Arc<Prepared>, Refusal>,
+    prepared: Result<Arc<PreparedDocument>, Rejection>,
 }
 
-impl Ours<'_> {
+impl PreparedRequest<'_> {
     /// What of ours is really in it? If nothing is, the engine may well understand what we do not.
     #[must_use]
-    pub fn concern(&self) -> Concern {
-        self.prepared.as_ref().map_or_else(|_| Concern::default(), |prepared| prepared.concern)
+    pub fn concern(&self) -> UsesActions {
+        self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
     }
 
     /// The kind of the operation that the client chose, if it can be told.
@@ -251,23 +251,23 @@ impl Ours<'_> {
     /// Is introspection all that is ours in it?
     #[must_use]
     pub fn is_introspection_only(&self) -> bool {
-        self.concern() == Concern { action: false, introspection: true }
+        self.concern() == UsesActions { action: false, introspection: true }
     }
 }
 
 /// What became of a request that seemed to be ours.
-pub enum Executed {
+pub enum Execution {
     /// It is answered.
-    Answer(Answer),
+    Response(Response),
     /// The engine alone can answer it: introspection that cannot be merged.
-    LeftToEngine,
+    DelegateToUpstream,
 }
 
 /// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
-pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Verdict<'a> {
+pub async fn understand<'a>(world: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
     match element.request {
-        Err(error) => Verdict::Ours(Ours { request: None, prepared: Err(error.into()) }),
-        Ok(None) => Verdict::NotOurs,
+        Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()) }),
+        Ok(None) => Route::Passthrough,
         Ok(Some(request)) => {
             let prepared = snapshot.prepare(world, &request.query).await;
             let is_ours = match &prepared {
@@ -276,24 +276,24 @@ pub async fn understand<'a>(world: &World, snapshot: &Arc<Snapshot>, element: El
                 Err(_) => snapshot.may_name_action(request.query.as_bytes()),
             };
             if !is_ours {
-                return Verdict::NotOurs;
+                return Route::Passthrough;
             }
-            Verdict::Ours(Ours { request: Some(request), prepared: prepared.map_err(Refusal::from) })
+            Route::Execute(PreparedRequest { request: Some(request), prepared: prepared.map_err(Rejection::from) })
         }
     }
 }
 
 /// Answers one request.
 pub async fn execute(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &Envelope<'_>,
-    ours: &Ours<'_>,
-) -> Executed {
+    envelope: &RequestContext<'_>,
+    ours: &PreparedRequest<'_>,
+) -> Execution {
     defects::failpoint("request");
     match journey(world, snapshot, envelope, ours).await {
         Ok(executed) => executed,
-        Err(refusal) => Executed::Answer(respond::refuse(snapshot.dialect, envelope, &refusal)),
+        Err(refusal) => Execution::Response(respond::refuse(snapshot.dialect, envelope, &refusal)),
     }
 }
 
@@ -302,28 +302,33 @@ pub async fn execute(
 /// # Errors
 /// That answer.
 pub async fn identify(
-    world: &World,
+    world: &Services,
     snapshot: &Snapshot,
-    envelope: &Envelope<'_>,
-    ours: &Ours<'_>,
-) -> Result<Authenticated, Answer> {
+    envelope: &RequestContext<'_>,
+    ours: &PreparedRequest<'_>,
+) -> Result<Authenticated, Response> {
     let authenticated = envelope.authenticate(world, ours.request.as_ref()).await;
     authenticated.cloned().map_err(|error| respond::refuse(snapshot.dialect, envelope, &error.into()))
 }
 
 /// Refuses a request, whatever its document says, unless its credential has to be refused first.
-pub async fn refuse(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, refusal: Refusal) -> Answer {
+pub async fn refuse(
+    world: &Services,
+    snapshot: &Snapshot,
+    envelope: &RequestContext<'_>,
+    refusal: Rejection,
+) -> Response {
     let authenticated = envelope.authenticate(world, None).await;
-    let refusal = authenticated.map_or_else(Refusal::from, |_| refusal);
+    let refusal = authenticated.map_or_else(Rejection::from, |_| refusal);
     respond::refuse(snapshot.dialect, envelope, &refusal)
 }
 
 async fn journey(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &Envelope<'_>,
-    ours: &Ours<'_>,
-) -> Result<Executed, Refusal> {
+    envelope: &RequestContext<'_>,
+    ours: &PreparedRequest<'_>,
+) -> Result<Execution, Rejection> {
     let phases = &world.metrics.phases;
     let mut clock = PhaseClock::start();
     let ended = |clock: &mut PhaseClock, name, phase| {
@@ -344,7 +349,7 @@ async fn journey(
         introspected = Box::pin(introspect(world, snapshot, envelope, session)).await;
         ended(&mut clock, "introspect", &phases.introspect);
         if introspected.is_none() && !prepared.concern.action {
-            return Ok(Executed::LeftToEngine);
+            return Ok(Execution::DelegateToUpstream);
         }
     }
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
@@ -353,17 +358,18 @@ async fn journey(
     let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     envelope.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
-    let subject = validation::Subject { world, snapshot, envelope, session, prepared, plan: &plan, variables };
+    let subject =
+        validation::ValidationContext { world, snapshot, envelope, session, prepared, plan: &plan, variables };
     match validation::validate(&subject, merged.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
-        Err(_) if !prepared.concern.action => return Ok(Executed::LeftToEngine),
+        Err(_) if !prepared.concern.action => return Ok(Execution::DelegateToUpstream),
         outcome => outcome?,
     }
     let allowed = allow(world, snapshot, session, prepared, &plan, request).await?;
     envelope.release(cost.passing);
     ended(&mut clock, "validate", &phases.validate);
     let plan = &plan.plan;
-    let running = run::Running { world, snapshot, envelope, session, request, plan, merged };
+    let running = run::ExecutionContext { world, snapshot, envelope, session, request, plan, merged };
     let outcome = run::run(&running, &allowed).await;
     ended(&mut clock, "run", &phases.run);
     // What has been written must not seem not to be.
@@ -371,7 +377,7 @@ async fn journey(
         return Err(no_room.into());
     }
     let root_type = snapshot.roots.of(plan.kind);
-    let may_be_null = |part: &EnginePart| engine_part::may_be_null(&running, part);
+    let may_be_null = |part: &UpstreamOperation| engine_part::may_be_null(&running, part);
     let finished = respond::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
     let mut answer = respond::respond(snapshot.dialect, &finished);
     if answer.engine_rejected {
@@ -383,20 +389,20 @@ async fn journey(
     }
     answer.role = Some(session.role().to_owned());
     answer.kind = if prepared.concern.action { "action" } else { "introspection" };
-    Ok(Executed::Answer(answer))
+    Ok(Execution::Response(answer))
 }
 
 /// Variables up to so many bytes are coerced where they arrive; more have a place of their own, because others wait here.
 const INLINE_COERCION_BYTES_MAX: usize = 64 * 1024;
 
 async fn allow(
-    world: &World,
+    world: &Services,
     snapshot: &Arc<Snapshot>,
     session: &Session,
-    prepared: &Arc<Prepared>,
+    prepared: &Arc<PreparedDocument>,
     plan: &Arc<CachedPlan>,
     request: &GraphqlRequest<'_>,
-) -> Result<Allowed, Refusal> {
+) -> Result<AuthorizedCalls, Rejection> {
     if call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
         return calls::allow(snapshot, session, prepared, plan, &request.variables);
     }
@@ -413,18 +419,18 @@ async fn allow(
         calls::allow(&snapshot, &session, &prepared, &plan, &given)
     });
     // It ends early only by a defect, or when the whole program does.
-    allowed.await.unwrap_or_else(|_| Err(Refusal::internal("the thread that coerced the variables has ended early")))
+    allowed.await.unwrap_or_else(|_| Err(Rejection::internal("the thread that coerced the variables has ended early")))
 }
 
 /// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the engine does not
 /// show its schema, or not in time.
 async fn introspect<'w>(
-    world: &'w World,
+    world: &'w Services,
     snapshot: &Arc<Snapshot>,
-    envelope: &Envelope<'_>,
+    envelope: &RequestContext<'_>,
     session: &Session,
 ) -> Option<(SemaphorePermit<'w>, Arc<MergedSchema>)> {
-    let asker = Asker::of(world, envelope, session);
+    let asker = SchemaRequest::of(world, envelope, session);
     let introspected = async {
         let slot = world.introspection_slots.acquire().await.ok()?;
         let merged = engine_schema::ask(world, snapshot, &asker).await.ok()?;
@@ -435,26 +441,26 @@ async fn introspect<'w>(
 
 /// The operation that the client chose, if it may be sent in this way.
 fn operation<'p>(
-    envelope: &Envelope<'_>,
-    prepared: &'p Prepared,
+    envelope: &RequestContext<'_>,
+    prepared: &'p PreparedDocument,
     request: &GraphqlRequest<'_>,
-) -> Result<&'p PreparedOperation, Refusal> {
+) -> Result<&'p PreparedOperation, Rejection> {
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if envelope.is_get && kind != OperationKind::Query {
-        return Err(Refusal::get_must_read(kind));
+        return Err(Rejection::get_must_read(kind));
     }
     if kind == OperationKind::Subscription && envelope.subscription.is_none() {
-        return Err(Refusal::subscription());
+        return Err(Rejection::subscription());
     }
     Ok(operation)
 }
 
 /// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
-pub async fn ask_engine(world: &World, snapshot: &Snapshot, envelope: &Envelope<'_>, json: &str) -> Answer {
+pub async fn ask_engine(world: &Services, snapshot: &Snapshot, envelope: &RequestContext<'_>, json: &str) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.limits);
-    match engine_part::send(world, snapshot, envelope, json.to_owned().into(), Repeat::Never).await {
+    match engine_part::send(world, snapshot, envelope, json.to_owned().into(), Replay::Never).await {
         Ok(reply) => respond::element(snapshot.dialect, envelope, &reply, may_write),
-        Err(error) => respond::refuse(snapshot.dialect, envelope, &Refusal::upstream(&error, may_write())),
+        Err(error) => respond::refuse(snapshot.dialect, envelope, &Rejection::upstream(&error, may_write())),
     }
 }

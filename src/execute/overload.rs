@@ -5,14 +5,14 @@ use std::fs;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::World;
+use super::Services;
 use crate::memory::Bounds;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 
 /// What is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scarce {
+pub enum Resource {
     /// Places for requests.
     Requests,
     /// Places for requests whose body is still on its way.
@@ -29,7 +29,7 @@ pub enum Scarce {
     Descriptors,
 }
 
-impl Scarce {
+impl Resource {
     /// What a request is rejected with. A client that has too much itself is told so; everybody else may try again.
     #[must_use]
     pub fn error(self) -> RequestError {
@@ -69,12 +69,12 @@ impl Scarce {
 }
 
 /// What was scarce when it was last looked at, and how many descriptors there are.
-pub struct Overload {
+pub struct LoadState {
     scarce: AtomicU8,
     descriptors_max: Option<u64>,
 }
 
-impl Default for Overload {
+impl Default for LoadState {
     fn default() -> Self {
         Self { scarce: AtomicU8::default(), descriptors_max: descriptors_max() }
     }
@@ -98,13 +98,13 @@ const DESCRIPTORS_FULL: f64 = 0.90;
 /// Clients' connections have one of so many descriptors: what they ask for needs the others.
 const CONNECTION_DESCRIPTORS_PART: u64 = 2;
 
-impl Overload {
+impl LoadState {
     /// What is scarce of what nobody counts here.
     #[must_use]
-    pub fn scarce(&self) -> Option<Scarce> {
+    pub fn scarce(&self) -> Option<Resource> {
         match self.scarce.load(Ordering::Relaxed) {
-            1 => Some(Scarce::Memory),
-            2 => Some(Scarce::Descriptors),
+            1 => Some(Resource::Memory),
+            2 => Some(Resource::Descriptors),
             _ => None,
         }
     }
@@ -119,7 +119,7 @@ impl Overload {
 }
 
 /// Looks again and again. Never returns.
-pub async fn watch(world: &World) {
+pub async fn watch(world: &Services) {
     let descriptors = world.overload.descriptors_max;
     warn_of_descriptors(world);
     let mut forgot: Option<Instant> = None;
@@ -152,7 +152,7 @@ pub async fn watch(world: &World) {
     }
 }
 
-fn warn_of_descriptors(world: &World) {
+fn warn_of_descriptors(world: &Services) {
     let limits = &world.configured().settings.limits;
     let max_connections = world.overload.max_connections(limits);
     if max_connections < limits.max_connections {
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_what_they_ask_for() {
         let of = |descriptors_max, max_connections| {
-            let overload = Overload { descriptors_max, ..Overload::default() };
+            let overload = LoadState { descriptors_max, ..LoadState::default() };
             overload.max_connections(&Limits { max_connections, ..Limits::default() })
         };
         assert_eq!((of(Some(1024), 10_000), of(Some(1024), 100), of(None, 10_000)), (512, 100, 10_000));
@@ -216,14 +216,14 @@ mod tests {
 
     #[test]
     fn what_is_scarce_is_told() {
-        let overload = Overload::default();
+        let overload = LoadState::default();
         assert_eq!(overload.scarce(), None);
         overload.scarce.store(2, Ordering::Relaxed);
         let scarce = overload.scarce().expect("descriptors");
         assert_eq!(
             (scarce, scarce.error().message.as_str()),
-            (Scarce::Descriptors, "too much is going on: descriptors; try again in a moment")
+            (Resource::Descriptors, "too much is going on: descriptors; try again in a moment")
         );
-        assert_eq!(Scarce::ClientRequests.error().status, 429);
+        assert_eq!(Resource::ClientRequests.error().status, 429);
     }
 }

@@ -9,11 +9,11 @@ use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal, Variable
 use serde_json::value::RawValue;
 
 use super::engine_schema::MergedSchema;
-use super::refusal::Refusal;
+use super::refusal::Rejection;
 use super::snapshot::Snapshot;
 use crate::graphql::collect_fields::{condition_variables, root_fields};
 use crate::graphql::document::{self, Document, DocumentError, kind_of};
-use crate::graphql::plan::{self, Concern, Plan, Surroundings};
+use crate::graphql::plan::{self, Plan, PlanOptions, UsesActions};
 use crate::graphql::size;
 use crate::graphql::validate;
 use crate::graphql::variables::check_variables;
@@ -24,11 +24,11 @@ use crate::model::response::Dialect;
 use crate::model::types::BUILT_IN_SCALARS;
 
 /// A parsed document.
-pub struct Prepared {
+pub struct PreparedDocument {
     /// The document.
     pub document: Document,
     /// What of it concerns us, in any of its operations.
-    pub concern: Concern,
+    pub concern: UsesActions,
     operations: Vec<PreparedOperation>,
 }
 
@@ -36,7 +36,7 @@ pub struct Prepared {
 pub struct PreparedOperation {
     operation: Node<OperationDefinition>,
     /// What of it concerns us.
-    pub concern: Concern,
+    pub concern: UsesActions,
     /// Variables that decide which root fields there are.
     conditions: Vec<String>,
     plans: Mutex<HashMap<PlanKey, Arc<CachedPlan>>>,
@@ -58,9 +58,9 @@ pub struct CachedPlan {
     /// The variables that no action uses, or whose types the actions do not tell.
     upstream_variables: Vec<Node<VariableDefinition>>,
     /// Our part, for each kind of role.
-    by_role: Mutex<HashMap<String, Result<(), Refusal>>>,
+    by_role: Mutex<HashMap<String, Result<(), Rejection>>>,
     /// All of it, by the id of the merged schema.
-    by_schema: Mutex<HashMap<u64, Result<(), Refusal>>>,
+    by_schema: Mutex<HashMap<u64, Result<(), Rejection>>>,
 }
 
 /// Merged schemas whose verdict on one plan is kept.
@@ -69,7 +69,7 @@ const VERDICTS_MAX: usize = 64;
 /// Plans of one operation that are kept; more would need five variables that decide about root fields.
 const PLANS_MAX: usize = 32;
 
-impl Prepared {
+impl PreparedDocument {
     /// Parses and measures a document.
     ///
     /// # Errors
@@ -78,7 +78,8 @@ impl Prepared {
         let document = document::parse(text, &snapshot.limits)?;
         let operations: Vec<PreparedOperation> =
             document.operations().iter().map(|operation| prepare(snapshot, &document, operation)).collect();
-        let mut concern = operations.iter().map(|operation| operation.concern).fold(Concern::default(), Concern::or);
+        let mut concern =
+            operations.iter().map(|operation| operation.concern).fold(UsesActions::default(), UsesActions::or);
         if concern.any()
             && let Err(error) = check(&document, &snapshot.limits)
         {
@@ -86,7 +87,7 @@ impl Prepared {
                 return Err(error);
             }
             // Whether a document without actions is valid is the engine's to say; it may be less strict.
-            concern = Concern::default();
+            concern = UsesActions::default();
         }
         Ok(Self { document, concern, operations })
     }
@@ -111,13 +112,13 @@ impl Prepared {
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
         answers_introspection: bool,
-    ) -> Result<Arc<CachedPlan>, Refusal> {
+    ) -> Result<Arc<CachedPlan>, Rejection> {
         let operation = &prepared.operation;
         let values = prepared
             .conditions
             .iter()
             .map(|name| condition_value(operation, name, variables.get(name)))
-            .collect::<Result<Vec<bool>, Refusal>>()?;
+            .collect::<Result<Vec<bool>, Rejection>>()?;
         let key = (values, answers_introspection);
         // A panic while the lock was held cannot have left half a plan in the map.
         let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -128,14 +129,14 @@ impl Prepared {
             let position = prepared.conditions.iter().position(|known| known == name);
             position.and_then(|position| key.0.get(position)).copied().unwrap_or(true)
         };
-        let surroundings = Surroundings {
+        let surroundings = PlanOptions {
             schema: &snapshot.schema,
             roots: &snapshot.roots,
             limits: &snapshot.limits,
             answers_introspection,
         };
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
-            .map_err(|error| Refusal::of_plan(error, &self.document.text))?;
+            .map_err(|error| Rejection::of_plan(error, &self.document.text))?;
         // Of a type that only the upstream defines, nothing is known but from the merged schema.
         let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || snapshot.schema.types.get(ty).is_some();
         let is_own = |variable: &VariableDefinition| {
@@ -165,7 +166,7 @@ impl Prepared {
     }
 }
 
-impl Prepared {
+impl PreparedDocument {
     fn has_upstream_fields(&self, snapshot: &Snapshot, operation: &OperationDefinition) -> bool {
         let kind = kind_of(operation);
         let fields = root_fields(&self.document, operation, snapshot.roots.of(kind));
@@ -208,7 +209,7 @@ impl PreparedOperation {
 }
 
 /// The boolean that a variable of `@skip` or `@include` has.
-fn condition_value(operation: &OperationDefinition, name: &str, given: Option<&RawValue>) -> Result<bool, Refusal> {
+fn condition_value(operation: &OperationDefinition, name: &str, given: Option<&RawValue>) -> Result<bool, Rejection> {
     let definition = operation.variables.iter().find(|definition| definition.name == name);
     let default = definition.and_then(|definition| definition.default_value.as_deref());
     let is_boolean = definition.is_some_and(
@@ -220,7 +221,7 @@ fn condition_value(operation: &OperationDefinition, name: &str, given: Option<&R
         (Some("false"), _) | (None, Some(Literal::Boolean(false))) => Some(false),
         _ => None,
     };
-    value.ok_or_else(|| Refusal::condition(name))
+    value.ok_or_else(|| Rejection::condition(name))
 }
 
 impl CachedPlan {
@@ -228,7 +229,7 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The mistakes in it.
-    pub fn validate(&self, snapshot: &Snapshot, role: &str) -> Result<(), Refusal> {
+    pub fn validate(&self, snapshot: &Snapshot, role: &str) -> Result<(), Rejection> {
         let kind = snapshot.kind_of_role(role);
         let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_role.get(kind) {
@@ -239,13 +240,13 @@ impl CachedPlan {
         result
     }
 
-    fn validate_now(&self, snapshot: &Snapshot, kind: &str) -> Result<(), Refusal> {
+    fn validate_now(&self, snapshot: &Snapshot, kind: &str) -> Result<(), Rejection> {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
-        let own = snapshot.schema_of(kind).map_err(|reason| Refusal::internal(&reason))?;
+        let own = snapshot.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
         let actions = (snapshot.schema.as_ref(), snapshot.roots.of(self.plan.kind));
         if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.max_errors) {
             let unknown = validate::first_unknown(&own.schema, own_text, actions);
-            return Err(Refusal::Invalid { mistakes, more, syntax: false, unknown });
+            return Err(Rejection::Invalid { mistakes, more, syntax: false, unknown });
         }
         Ok(())
     }
@@ -260,9 +261,9 @@ impl CachedPlan {
         document: &Document,
         merged: &MergedSchema,
         given: &RawObject<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         check_variables(&merged.role_schema.schema, &self.upstream_variables, given)
-            .map_err(|error| Refusal::of_value(snapshot.dialect, error, &document.text))
+            .map_err(|error| Rejection::of_value(snapshot.dialect, error, &document.text))
     }
 
     /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
@@ -274,7 +275,7 @@ impl CachedPlan {
         snapshot: &Snapshot,
         document: &Document,
         merged: &MergedSchema,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let mut by_schema = self.by_schema.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_schema.get(&merged.id) {
             return known.clone();
@@ -292,12 +293,12 @@ impl CachedPlan {
         snapshot: &Snapshot,
         document: &Document,
         merged: &MergedSchema,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let schema = &merged.role_schema.schema;
         let own = (snapshot.schema.as_ref(), &snapshot.roots);
         let only = only_checked(snapshot, &self.operation);
         validate::validate_document(schema, document, only, own, snapshot.limits.max_errors).map_err(
-            |(mistakes, more)| Refusal::Invalid {
+            |(mistakes, more)| Rejection::Invalid {
                 mistakes,
                 more,
                 syntax: false,

@@ -1,7 +1,7 @@
 //! Every reason why a request is refused as a whole, with its code.
 
 use crate::action::answer::UNEXPECTED;
-use crate::graphql::document::{DocumentError, Mistake};
+use crate::graphql::document::{DocumentError, SyntaxError};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanError;
 use crate::graphql::validate::Unknown;
@@ -16,11 +16,11 @@ use crate::upstream::UpstreamError;
 
 /// Why a request is refused as a whole.
 #[derive(Clone, Debug)]
-pub enum Refusal {
+pub enum Rejection {
     /// The document breaks rules.
     Invalid {
         /// Each mistake, up to the limit.
-        mistakes: Vec<Mistake>,
+        mistakes: Vec<SyntaxError>,
         /// How many more there are.
         more: usize,
         /// Is it the grammar?
@@ -38,7 +38,7 @@ pub const VALIDATION_FAILED: &str = "validation-failed";
 /// The code of what costs more than is allowed.
 pub const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
-impl Refusal {
+impl Rejection {
     /// A document that cannot be planned.
     #[must_use]
     pub fn of_plan(error: PlanError, text: &str) -> Self {
@@ -112,25 +112,25 @@ impl Refusal {
     }
 }
 
-impl From<Excess> for Refusal {
+impl From<Excess> for Rejection {
     fn from(excess: Excess) -> Self {
         Self::limit(excess.to_string())
     }
 }
 
-impl From<NoRoom> for Refusal {
+impl From<NoRoom> for Rejection {
     fn from(no_room: NoRoom) -> Self {
         Self::Request(no_room.into())
     }
 }
 
-impl From<IntrospectionError> for Refusal {
+impl From<IntrospectionError> for Rejection {
     fn from(error: IntrospectionError) -> Self {
         Self::limit(error.to_string())
     }
 }
 
-impl From<HttpError> for Refusal {
+impl From<HttpError> for Rejection {
     fn from(error: HttpError) -> Self {
         let code = match &error {
             HttpError::InvalidJson(_) => "invalid-json",
@@ -141,7 +141,7 @@ impl From<HttpError> for Refusal {
     }
 }
 
-impl From<DocumentError> for Refusal {
+impl From<DocumentError> for Rejection {
     fn from(error: DocumentError) -> Self {
         match error {
             DocumentError::Invalid { syntax, mistakes, more } => {
@@ -155,7 +155,7 @@ impl From<DocumentError> for Refusal {
     }
 }
 
-impl From<SessionError> for Refusal {
+impl From<SessionError> for Rejection {
     fn from(error: SessionError) -> Self {
         Self::Request(RequestError::new(error.status, error.code, error.message))
     }

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::engine_part;
 use super::refusal::{LIMIT_EXCEEDED, code_of};
-use super::run::Running;
-use crate::action::relationship::{Found, RelatedError, RowRequest, Wanted};
+use super::run::ExecutionContext;
+use crate::action::relationship::{RelatedError, RowKeys, RowQuery, RowSet};
 use crate::graphql::related::VariableText;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 
 /// Requests for the rows of one answer that are under way at one time.
 const REQUESTS_AT_ONCE: usize = 4;
@@ -18,11 +18,11 @@ const REQUESTS_AT_ONCE: usize = 4;
 const REQUESTS_MAX: usize = 32;
 
 /// Fetches all rows. What cannot be had has its error in their place.
-pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
+pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
     if let Some(watched) = &running.envelope.subscription {
         watched.saw_rows();
     }
-    let mut found = Found::default();
+    let mut found = RowSet::default();
     let max = running.snapshot.limits.max_relationship_keys;
     let requests = wanted.requests();
     let too_many = match (wanted.count(), requests.len()) {
@@ -45,7 +45,7 @@ pub async fn fetch(running: &Running<'_>, wanted: &Wanted) -> Found {
     found
 }
 
-async fn ask_all(running: &Running<'_>, wanted: &Wanted, requests: &[RowRequest], found: &mut Found) {
+async fn ask_all(running: &ExecutionContext<'_>, wanted: &RowKeys, requests: &[RowQuery], found: &mut RowSet) {
     for some in requests.chunks(REQUESTS_AT_ONCE) {
         let answers = join_all(some.iter().map(|request| ask(running, wanted, request))).await;
         for (request, answer) in some.iter().zip(answers) {
@@ -56,7 +56,7 @@ async fn ask_all(running: &Running<'_>, wanted: &Wanted, requests: &[RowRequest]
     }
 }
 
-async fn ask(running: &Running<'_>, wanted: &Wanted, request: &RowRequest) -> Result<Bytes, Box<RelatedError>> {
+async fn ask(running: &ExecutionContext<'_>, wanted: &RowKeys, request: &RowQuery) -> Result<Bytes, Box<RelatedError>> {
     let given = &running.request.variables;
     let is_null = |variable: &VariableText| match given.get(&variable.name) {
         Some(value) => value.get() == "null",
@@ -65,6 +65,6 @@ async fn ask(running: &Running<'_>, wanted: &Wanted, request: &RowRequest) -> Re
     let (document, used) = wanted.document(request, &is_null);
     let query = Value::from(document).to_string();
     let body = engine_part::rows_body(&query, &used, given);
-    let reply = engine_part::send(running.world, running.snapshot, running.envelope, body.into(), Repeat::Reads).await;
+    let reply = engine_part::send(running.world, running.snapshot, running.envelope, body.into(), Replay::Reads).await;
     reply.map(|reply| reply.body).map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
 }

@@ -5,26 +5,26 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// A request to load it; the answer says why the old one stays, if it does.
-type Asked = oneshot::Sender<Result<(), String>>;
+type PendingReload = oneshot::Sender<Result<(), String>>;
 
 /// Requests that wait.
 const ASKED_MAX: usize = 16;
 
 /// The desk where one asks.
-pub struct Reloads {
-    ask: mpsc::Sender<Asked>,
-    asked: Mutex<Option<mpsc::Receiver<Asked>>>,
+pub struct ReloadRequests {
+    ask: mpsc::Sender<PendingReload>,
+    asked: Mutex<Option<mpsc::Receiver<PendingReload>>>,
     last: Mutex<Option<Result<(), String>>>,
 }
 
-impl Default for Reloads {
+impl Default for ReloadRequests {
     fn default() -> Self {
         let (ask, asked) = mpsc::channel(ASKED_MAX);
         Self { ask, asked: Mutex::new(Some(asked)), last: Mutex::new(None) }
     }
 }
 
-impl Reloads {
+impl ReloadRequests {
     /// Has it loaded, and waits.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Reloads {
     }
 
     /// The requests, for the one who loads it; the second time there is nothing.
-    pub fn asked(&self) -> Option<mpsc::Receiver<Asked>> {
+    pub fn asked(&self) -> Option<mpsc::Receiver<PendingReload>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -3,15 +3,15 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::World;
+use super::Services;
 use super::webhook_part::read_rules;
 use super::worker::{digest_of, error_list_json, fit};
-use crate::action::answer::{self, AnswerError, UNEXPECTED};
+use crate::action::answer::{self, HandlerResponseError, UNEXPECTED};
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::model::json::parse_strict;
 
 /// What a handler reports.
-pub struct Report<'r> {
+pub struct JobCompletion<'r> {
     /// Of which call.
     pub id: &'r str,
     /// The token that it was given.
@@ -24,7 +24,7 @@ pub struct Report<'r> {
 
 /// Why a report does not count.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ReportError {
+pub enum JobCompletionError {
     /// There is no such call, or it waits for nothing, or for somebody else.
     #[error("no call of this id waits for a report with this token")]
     NotAwaited,
@@ -36,7 +36,7 @@ pub enum ReportError {
     NotStored,
 }
 
-impl ReportError {
+impl JobCompletionError {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -61,19 +61,19 @@ impl ReportError {
 /// Ends a call with what its handler reports, once.
 ///
 /// # Errors
-/// [`ReportError`].
-pub async fn report(world: &World, report: &Report<'_>) -> Result<(), ReportError> {
-    let jobs = world.jobs().map_err(|_| ReportError::NotAwaited)?;
-    let id = Uuid::parse_str(report.id).map_err(|_| ReportError::NotAwaited)?;
+/// [`JobCompletionError`].
+pub async fn report(world: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
+    let jobs = world.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
+    let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
     let digest = digest_of(report.token);
     let not_stored = |error: crate::jobs::log::StoreError| {
         tracing::warn!(action_id = %id, %error, "a report could not be stored");
-        ReportError::NotStored
+        JobCompletionError::NotStored
     };
-    let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(ReportError::NotAwaited)?;
+    let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(JobCompletionError::NotAwaited)?;
     let outcome = outcome(world, &job, report)?;
     if !jobs.log.complete(id, &digest, &outcome).await.map_err(not_stored)? {
-        return Err(ReportError::NotAwaited);
+        return Err(JobCompletionError::NotAwaited);
     }
     jobs.waiting.tell_ended(id);
     let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
@@ -82,9 +82,10 @@ pub async fn report(world: &World, report: &Report<'_>) -> Result<(), ReportErro
     Ok(())
 }
 
-fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, ReportError> {
+fn outcome(world: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Outcome, JobCompletionError> {
     let snapshot = world.snapshot.load();
-    let value = parse_strict(report.body).map_err(|error| ReportError::Unfit(format!("this is not JSON: {error}")))?;
+    let value =
+        parse_strict(report.body).map_err(|error| JobCompletionError::Unfit(format!("this is not JSON: {error}")))?;
     let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         let gone = error_json("action-not-found", "the action does not exist any more", None);
@@ -97,11 +98,11 @@ fn outcome(world: &World, job: &Job, report: &Report<'_>) -> Result<Outcome, Rep
     };
     // What is no value of the action's type may be its error, which has a message.
     match answer::judge(read_rules(&snapshot, action), 400, value) {
-        Err(AnswerError::Rejected { message, extensions }) => {
+        Err(HandlerResponseError::Rejected { message, extensions }) => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
             Ok(Outcome::Failed(error_json(code, &message, None)))
         }
-        Err(AnswerError::RejectedWithList(errors)) => Ok(Outcome::Failed(error_list_json(&errors))),
-        _ => Err(ReportError::Unfit(misfit)),
+        Err(HandlerResponseError::RejectedWithList(errors)) => Ok(Outcome::Failed(error_list_json(&errors))),
+        _ => Err(JobCompletionError::Unfit(misfit)),
     }
 }

@@ -8,22 +8,24 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::refusal::{LIMIT_EXCEEDED, Refusal, VALIDATION_FAILED, code_of};
-use super::run::{Outcome, PartOutcome, StepOutcome};
-use super::webhook_part::{CallError, CallErrorCause, CallOutcome};
-use super::{Answer, ClientHeaders, Envelope};
-use crate::action::answer::{AnswerError, UNEXPECTED, default_extensions};
+use super::refusal::{LIMIT_EXCEEDED, Rejection, VALIDATION_FAILED, code_of};
+use super::run::{FetchOutcome, Outcome, StepOutcome};
+use super::webhook_part::{HandlerCallError, HandlerCallErrorCause, HandlerResult};
+use super::{ClientHeaders, RequestContext, Response};
+use crate::action::answer::{HandlerResponseError, UNEXPECTED, default_extensions};
 use crate::action::relationship::RelatedError;
-use crate::action::shape::ShapeError;
+use crate::action::shape::CompletionError;
 use crate::graphql::introspect::IntrospectionError;
-use crate::graphql::merge::{EngineAnswer, Merged, read_engine_answer, write};
-use crate::graphql::plan::{EnginePart, Owner, PartField, Plan, PlannedCall, PlannedIntrospection, Step};
+use crate::graphql::merge::{Merged, UpstreamResult, read_engine_answer, write};
+use crate::graphql::plan::{
+    FieldSource, Plan, PlanStep, PlannedCall, PlannedIntrospection, UpstreamField, UpstreamOperation,
+};
 use crate::model::action::OperationKind;
 use crate::model::response::{
     Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, possibly_executed,
 };
 use crate::protocol::http::ResponseType;
-use crate::upstream::{EngineReply, UpstreamError};
+use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// A plan that was carried out.
 pub struct Finished<'f> {
@@ -34,13 +36,13 @@ pub struct Finished<'f> {
     /// What came of each step that ran.
     pub outcome: &'f Outcome,
     /// May all root fields of a part be null, as far as the upstream's schema is known?
-    pub may_be_null: &'f dyn Fn(&EnginePart) -> bool,
+    pub may_be_null: &'f dyn Fn(&UpstreamOperation) -> bool,
 }
 
 /// The answer to a plan that was carried out.
 #[must_use]
-pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
-    let response = Response::of(dialect, finished);
+pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
+    let response = RenderedResponse::of(dialect, finished);
     let outcome = if response.errors.is_empty() { SUCCESS } else { "errors" };
     let engine_rejected = response.engine_rejected;
     let body = match dialect {
@@ -48,7 +50,7 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Answer {
         _ => write(&response.into_merged()),
     };
     let (headers, actions) = (client_headers(finished.outcome), called(finished));
-    Answer { headers, actions, engine_rejected, ..Answer::new(200, body, outcome) }
+    Response { headers, actions, engine_rejected, ..Response::new(200, body, outcome) }
 }
 
 /// The outcome of an answer without errors.
@@ -56,7 +58,7 @@ pub const SUCCESS: &str = "success";
 
 /// The answer to a request that is refused.
 #[must_use]
-pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> Answer {
+pub fn refuse(dialect: Dialect, envelope: &RequestContext<'_>, refusal: &Rejection) -> Response {
     let errors: Vec<RequestError> = request_errors(dialect, refusal).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
@@ -68,27 +70,27 @@ pub fn refuse(dialect: Dialect, envelope: &Envelope<'_>, refusal: &Refusal) -> A
         429 | 503 => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
         _ => ClientHeaders::new(),
     };
-    Answer { headers, allow: (status == 405).then_some("POST"), ..Answer::new(status, body, code) }
+    Response { headers, allow: (status == 405).then_some("POST"), ..Response::new(status, body, code) }
 }
 
 /// The answer to an element of a batch that only the engine has seen.
 #[must_use]
 pub fn element(
     dialect: Dialect,
-    envelope: &Envelope<'_>,
-    reply: &EngineReply,
+    envelope: &RequestContext<'_>,
+    reply: &UpstreamResponse,
     may_write: impl FnOnce() -> bool,
-) -> Answer {
+) -> Response {
     if read_engine_answer(&reply.body).is_err() {
         let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
-        return refuse(dialect, envelope, &Refusal::upstream(&error, may_write()));
+        return refuse(dialect, envelope, &Rejection::upstream(&error, may_write()));
     }
-    Answer::new(200, reply.body.to_vec(), "success")
+    Response::new(200, reply.body.to_vec(), "success")
 }
 
 /// The answer to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
 #[must_use]
-pub fn batch(answers: Vec<Answer>) -> Answer {
+pub fn batch(answers: Vec<Response>) -> Response {
     let mut body = vec![b'['];
     for (index, answer) in answers.iter().enumerate() {
         if index > 0 {
@@ -100,7 +102,7 @@ pub fn batch(answers: Vec<Answer>) -> Answer {
     let outcome = answers.iter().map(|answer| answer.outcome).find(|outcome| *outcome != SUCCESS);
     let role = answers.iter().find_map(|answer| answer.role.clone());
     let actions = answers.into_iter().flat_map(|answer| answer.actions).collect();
-    Answer { actions, role, ..Answer::new(200, body, outcome.unwrap_or(SUCCESS)) }
+    Response { actions, role, ..Response::new(200, body, outcome.unwrap_or(SUCCESS)) }
 }
 
 /// Names in a document may be as long as it is; our words about them need not be. The middle goes.
@@ -121,10 +123,10 @@ fn shortened(text: String) -> String {
 /// Bytes of an error's message, and of its path.
 const TEXT_BYTES_MAX: usize = 1000;
 
-fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
+fn request_errors(dialect: Dialect, refusal: &Rejection) -> Vec<RequestError> {
     let (mistakes, more, syntax, unknown) = match refusal {
-        Refusal::Request(error) => return vec![error.clone()],
-        Refusal::Invalid { mistakes, more, syntax, unknown } => (mistakes, *more, *syntax, unknown),
+        Rejection::Request(error) => return vec![error.clone()],
+        Rejection::Invalid { mistakes, more, syntax, unknown } => (mistakes, *more, *syntax, unknown),
     };
     let mut errors: Vec<RequestError> = mistakes
         .iter()
@@ -151,7 +153,7 @@ fn request_errors(dialect: Dialect, refusal: &Refusal) -> Vec<RequestError> {
 }
 
 /// Which HTTP status a client sees. What is wrong with HTTP itself always shows.
-fn shown_status(dialect: Dialect, envelope: &Envelope<'_>, error: &RequestError) -> u16 {
+fn shown_status(dialect: Dialect, envelope: &RequestContext<'_>, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
     let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
     match dialect {
@@ -212,22 +214,22 @@ fn retry_after(outcome: &Outcome) -> Option<u64> {
         StepOutcome::Part(_) | StepOutcome::Introspection(_) => None,
     });
     let refused = calls.flatten().filter_map(|error| match &error.cause {
-        CallErrorCause::Answer(AnswerError::Refused(refused)) => Some(refused.retry_seconds()),
+        HandlerCallErrorCause::Answer(HandlerResponseError::NotSent(refused)) => Some(refused.retry_seconds()),
         _ => None,
     });
     refused.max()
 }
 
 fn called(finished: &Finished<'_>) -> Vec<String> {
-    let name = |(step, _): &(Step, StepOutcome)| match step {
-        Step::Action(index) => finished.plan.calls.get(*index).map(|call| call.action.name.clone()),
-        Step::Engine(_) | Step::Introspection(_) => None,
+    let name = |(step, _): &(PlanStep, StepOutcome)| match step {
+        PlanStep::Action(index) => finished.plan.calls.get(*index).map(|call| call.action.name.clone()),
+        PlanStep::Engine(_) | PlanStep::Introspection(_) => None,
     };
     finished.outcome.iter().filter_map(name).collect()
 }
 
 /// The response as it is put together.
-struct Response<'f> {
+struct RenderedResponse<'f> {
     dialect: Dialect,
     plan: &'f Plan,
     /// `None` once null has taken all of it.
@@ -240,7 +242,7 @@ struct Response<'f> {
     completed: Vec<&'f str>,
 }
 
-impl<'f> Response<'f> {
+impl<'f> RenderedResponse<'f> {
     fn of(dialect: Dialect, finished: &'f Finished<'_>) -> Self {
         let plan = finished.plan;
         let mut response = Self {
@@ -252,20 +254,20 @@ impl<'f> Response<'f> {
             engine_rejected: false,
             completed: Vec::new(),
         };
-        for field in plan.fields.iter().filter(|field| field.owner == Owner::TypeName) {
+        for field in plan.fields.iter().filter(|field| field.owner == FieldSource::TypeName) {
             response.set(&field.response_name, Cow::Owned(Value::from(finished.root_type).to_string()));
         }
         for (step, outcome) in finished.outcome {
             match (step, outcome) {
-                (Step::Engine(index), StepOutcome::Part(outcome)) => {
+                (PlanStep::Engine(index), StepOutcome::Part(outcome)) => {
                     let part = plan.parts.get(*index);
                     part.into_iter().for_each(|part| response.add_part(part, outcome, finished.may_be_null));
                 }
-                (Step::Introspection(index), StepOutcome::Introspection(outcome)) => {
+                (PlanStep::Introspection(index), StepOutcome::Introspection(outcome)) => {
                     let planned = plan.introspections.get(*index);
                     planned.into_iter().for_each(|planned| response.add_introspection(planned, outcome));
                 }
-                (Step::Action(index), StepOutcome::Call(outcome)) => {
+                (PlanStep::Action(index), StepOutcome::Call(outcome)) => {
                     plan.calls.get(*index).into_iter().for_each(|call| response.add_call(call, outcome));
                 }
                 _ => {}
@@ -284,13 +286,13 @@ impl<'f> Response<'f> {
         }
     }
 
-    fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f CallOutcome) {
+    fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f HandlerResult) {
         for error in &outcome.errors {
             let told = execution_error(self.dialect, self.plan.kind, call, error);
             match &error.cause {
                 // The first failed part is all that Hasura tells, but that part may say it in several errors.
-                CallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
-                CallErrorCause::Answer(_) | CallErrorCause::Shape(_) => self.push_error(&told),
+                HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
+                HandlerCallErrorCause::Answer(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
             }
         }
         if outcome.null_escapes {
@@ -326,7 +328,12 @@ impl<'f> Response<'f> {
         }
     }
 
-    fn add_part(&mut self, part: &'f EnginePart, outcome: &'f PartOutcome, may_be_null: &dyn Fn(&EnginePart) -> bool) {
+    fn add_part(
+        &mut self,
+        part: &'f UpstreamOperation,
+        outcome: &'f FetchOutcome,
+        may_be_null: &dyn Fn(&UpstreamOperation) -> bool,
+    ) {
         match outcome {
             Err(error) => self.fail_part(part, error),
             Ok(reply) => match read_engine_answer(&reply.body) {
@@ -338,9 +345,9 @@ impl<'f> Response<'f> {
 
     fn add_answer(
         &mut self,
-        part: &'f EnginePart,
-        answer: &EngineAnswer<'f>,
-        may_be_null: &dyn Fn(&EnginePart) -> bool,
+        part: &'f UpstreamOperation,
+        answer: &UpstreamResult<'f>,
+        may_be_null: &dyn Fn(&UpstreamOperation) -> bool,
     ) {
         self.errors.extend(answer.errors.iter().map(|error| Cow::Borrowed(error.get())));
         self.extensions.extend(answer.extensions);
@@ -360,7 +367,7 @@ impl<'f> Response<'f> {
         if answer.errors.is_empty() {
             self.completed.extend(part.fields.iter().map(|field| field.response_name.as_str()));
         }
-        for PartField { response_name, .. } in &part.fields {
+        for UpstreamField { response_name, .. } in &part.fields {
             if let Some(value) = answer.data.get(response_name.as_str()) {
                 self.set(response_name, Cow::Borrowed(value.get()));
             }
@@ -368,7 +375,7 @@ impl<'f> Response<'f> {
     }
 
     /// An error on each field of a part that the engine did not answer.
-    fn fail_part(&mut self, part: &'f EnginePart, error: &UpstreamError) {
+    fn fail_part(&mut self, part: &'f UpstreamOperation, error: &UpstreamError) {
         let mut extensions = match self.dialect {
             Dialect::Hasura => default_extensions(code_of(error)),
             Dialect::Standard => Map::from_iter([("code".to_owned(), Value::from(code_of(error)))]),
@@ -381,7 +388,7 @@ impl<'f> Response<'f> {
             message = possibly_executed(&message);
             extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
         }
-        for PartField { response_name, location, .. } in &part.fields {
+        for UpstreamField { response_name, location, .. } in &part.fields {
             self.push_error(&ExecutionError {
                 message: message.clone(),
                 locations: vec![*location],
@@ -446,10 +453,15 @@ fn is_about_validity(error: &RawValue) -> bool {
     }
 }
 
-fn execution_error(dialect: Dialect, kind: OperationKind, call: &PlannedCall, error: &CallError) -> ExecutionError {
+fn execution_error(
+    dialect: Dialect,
+    kind: OperationKind,
+    call: &PlannedCall,
+    error: &HandlerCallError,
+) -> ExecutionError {
     let mut path = vec![PathSegment::Field(call.response_name.clone())];
     let (mut message, mut extensions) = match &error.cause {
-        CallErrorCause::Shape(shape) => {
+        HandlerCallErrorCause::Shape(shape) => {
             path.extend(shape.path.iter().cloned());
             let extensions = match &shape.related {
                 Some(error) => related_extensions(dialect, &path, error),
@@ -457,28 +469,30 @@ fn execution_error(dialect: Dialect, kind: OperationKind, call: &PlannedCall, er
             };
             (shape.message.clone(), extensions)
         }
-        CallErrorCause::Listed(listed) => {
+        HandlerCallErrorCause::Listed(listed) => {
             path.extend(listed.path.iter().cloned());
             (listed.message.clone(), listed.extensions.clone())
         }
-        CallErrorCause::Answer(AnswerError::Rejected { message, extensions }) => (message.clone(), extensions.clone()),
-        CallErrorCause::Answer(error @ AnswerError::NotAnId(_)) => {
+        HandlerCallErrorCause::Answer(HandlerResponseError::Rejected { message, extensions }) => {
+            (message.clone(), extensions.clone())
+        }
+        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotAnId(_)) => {
             (error.to_string(), default_extensions("data-exception"))
         }
-        CallErrorCause::Answer(error @ AnswerError::Refused(refused)) => {
+        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotSent(refused)) => {
             let mut extensions = default_extensions(refused.guard.code());
             extensions.insert("retryAfter".into(), refused.retry_seconds().into());
             (error.to_string(), extensions)
         }
-        CallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
+        HandlerCallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
     };
     let location = match &error.cause {
-        CallErrorCause::Shape(ShapeError { location: Some(location), .. }) => *location,
+        HandlerCallErrorCause::Shape(CompletionError { location: Some(location), .. }) => *location,
         _ => call.location,
     };
     let may_have_been_executed = match &error.cause {
-        CallErrorCause::Answer(error) => error.may_have_been_executed(),
-        CallErrorCause::Shape(_) | CallErrorCause::Listed(_) => false,
+        HandlerCallErrorCause::Answer(error) => error.may_have_been_executed(),
+        HandlerCallErrorCause::Shape(_) | HandlerCallErrorCause::Listed(_) => false,
     };
     // Hasura's words and extensions stay as they are.
     if dialect == Dialect::Standard && kind == OperationKind::Mutation && may_have_been_executed {

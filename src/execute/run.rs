@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
 
-use super::calls::Allowed;
+use super::calls::AuthorizedCalls;
 use super::engine_schema::MergedSchema;
 use super::snapshot::Snapshot;
-use super::webhook_part::{self, CallOutcome};
-use super::{Envelope, World, engine_part, introspection_part, stored_call};
+use super::webhook_part::{self, HandlerResult};
+use super::{RequestContext, Services, engine_part, introspection_part, stored_call};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::read_engine_answer;
-use crate::graphql::plan::{CallKind, Plan, Step};
+use crate::graphql::plan::{ActionMode, Plan, PlanStep};
 use crate::model::action::OperationKind;
 use crate::model::request::GraphqlRequest;
 use crate::model::response::Dialect;
 use crate::session::Session;
-use crate::upstream::{EngineReply, UpstreamError};
+use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// What a running request has at hand.
-pub struct Running<'r> {
+pub struct ExecutionContext<'r> {
     /// What requests share.
-    pub world: &'r Arc<World>,
+    pub world: &'r Arc<Services>,
     /// The generation it began with.
     pub snapshot: &'r Arc<Snapshot>,
     /// How it came.
-    pub envelope: &'r Envelope<'r>,
+    pub envelope: &'r RequestContext<'r>,
     /// Who is asking.
     pub session: &'r Session,
     /// What is asked.
@@ -37,21 +37,21 @@ pub struct Running<'r> {
 }
 
 /// What came of a part of the engine.
-pub type PartOutcome = Result<EngineReply, UpstreamError>;
+pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 
 /// What came of one step.
 #[derive(Debug)]
 pub enum StepOutcome {
     /// A part of the engine.
-    Part(PartOutcome),
+    Part(FetchOutcome),
     /// A webhook call.
-    Call(CallOutcome),
+    Call(HandlerResult),
     /// A field of introspection.
     Introspection(Result<String, IntrospectionError>),
 }
 
 /// What came of a plan: the steps that ran, in order.
-pub type Outcome = Vec<(Step, StepOutcome)>;
+pub type Outcome = Vec<(PlanStep, StepOutcome)>;
 
 /// Bytes of what came of a plan: its response has as many.
 #[must_use]
@@ -65,7 +65,7 @@ pub fn bytes_of(outcome: &Outcome) -> usize {
 }
 
 /// Carries out the plan.
-pub async fn run(running: &Running<'_>, allowed: &Allowed) -> Outcome {
+pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
     if running.plan.kind == OperationKind::Mutation {
         return run_in_order(running, allowed).await;
     }
@@ -83,7 +83,7 @@ pub async fn run(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     }
 }
 
-async fn run_in_order(running: &Running<'_>, allowed: &Allowed) -> Outcome {
+async fn run_in_order(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
     let mut outcome = Vec::with_capacity(running.plan.steps.len());
     for step in &running.plan.steps {
         let result = run_step(running, allowed, *step).await;
@@ -96,23 +96,23 @@ async fn run_in_order(running: &Running<'_>, allowed: &Allowed) -> Outcome {
     outcome
 }
 
-async fn run_step(running: &Running<'_>, allowed: &Allowed, step: Step) -> StepOutcome {
+async fn run_step(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
     match step {
-        Step::Engine(index) => StepOutcome::Part(match running.plan.parts.get(index) {
+        PlanStep::Engine(index) => StepOutcome::Part(match running.plan.parts.get(index) {
             Some(part) => engine_part::ask(running, part).await,
             None => Err(UpstreamError::Broken),
         }),
-        Step::Action(index) => {
+        PlanStep::Action(index) => {
             let kind = running.plan.calls.get(index).map(|call| call.kind);
             StepOutcome::Call(match (allowed.calls.get(index), kind) {
-                (Some(call), Some(CallKind::Now)) => webhook_part::run(running, call).await,
+                (Some(call), Some(ActionMode::Now)) => webhook_part::run(running, call).await,
                 // In boxes of their own: every step carries the room for what its future may become.
-                (Some(call), Some(CallKind::Later)) => Box::pin(stored_call::accept(running, call)).await,
-                (Some(call), Some(CallKind::Result)) => Box::pin(stored_call::result(running, call)).await,
-                _ => CallOutcome::not_made(),
+                (Some(call), Some(ActionMode::Later)) => Box::pin(stored_call::accept(running, call)).await,
+                (Some(call), Some(ActionMode::Result)) => Box::pin(stored_call::result(running, call)).await,
+                _ => HandlerResult::not_made(),
             })
         }
-        Step::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
+        PlanStep::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
             // In a box of its own: it is rare, and every step carries the room for what its future may become.
             Some(introspection) => Box::pin(introspection_part::run(running, introspection)).await,
             None => Ok("null".into()),
@@ -122,7 +122,7 @@ async fn run_step(running: &Running<'_>, allowed: &Allowed, step: Step) -> StepO
 
 /// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one
 /// only a null that takes all of the data with it.
-fn stops(running: &Running<'_>, step: Step, outcome: &StepOutcome) -> bool {
+fn stops(running: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome) -> bool {
     match (running.snapshot.dialect, outcome) {
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
@@ -138,7 +138,7 @@ fn stops(running: &Running<'_>, step: Step, outcome: &StepOutcome) -> bool {
     }
 }
 
-fn may_be_null(running: &Running<'_>, step: Step) -> bool {
-    let Step::Engine(index) = step else { return false };
+fn may_be_null(running: &ExecutionContext<'_>, step: PlanStep) -> bool {
+    let PlanStep::Engine(index) = step else { return false };
     running.plan.parts.get(index).is_some_and(|part| engine_part::may_be_null(running, part))
 }

@@ -8,15 +8,15 @@ use dashmap::DashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::World;
-use super::configured::Configured;
-use super::engine_schema::EngineSchemas;
-use super::prepared::Prepared;
+use super::Services;
+use super::configured::LoadedConfig;
+use super::engine_schema::SchemaCache;
+use super::prepared::PreparedDocument;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::RootTypes;
-use crate::graphql::scan::{Scanner, Sighting};
+use crate::graphql::scan::{ScanResult, Scanner};
 use crate::graphql::schema::{self, RoleSchema};
-use crate::guards::Guards;
+use crate::guards::TrafficPolicies;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
@@ -37,7 +37,7 @@ pub struct Snapshot {
     /// What a document may cost.
     pub limits: Limits,
     /// Documents that were seen before, by their text.
-    documents: Cache<Arc<str>, Arc<Prepared>, ByBytes>,
+    documents: Cache<Arc<str>, Arc<PreparedDocument>, ByBytes>,
     /// Every role that an action names.
     named_roles: HashSet<String>,
     /// What each kind of role sees. The kinds are those of the configuration, so there are few.
@@ -45,11 +45,11 @@ pub struct Snapshot {
     /// Is introspection answered here?
     pub merges_introspection: bool,
     /// What guards the actions.
-    pub guards: Guards,
+    pub guards: TrafficPolicies,
     /// What is configured.
-    pub configured: Arc<Configured>,
+    pub configured: Arc<LoadedConfig>,
     /// What is known of the engine's schema.
-    pub engine_schemas: EngineSchemas,
+    pub engine_schemas: SchemaCache,
 }
 
 /// The kind of all roles that no action names.
@@ -61,8 +61,8 @@ const INLINE_PLANNING_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Arc<str>, Arc<Prepared>> for ByBytes {
-    fn weight(&self, text: &Arc<str>, _: &Arc<Prepared>) -> u64 {
+impl Weighter<Arc<str>, Arc<PreparedDocument>> for ByBytes {
+    fn weight(&self, text: &Arc<str>, _: &Arc<PreparedDocument>) -> u64 {
         // Syntax tree, plans and masked texts were seen to take 20 to 30 times the text.
         1024 + 32 * text.len() as u64
     }
@@ -76,8 +76,8 @@ impl Snapshot {
         scanner: Arc<Scanner>,
         roots: RootTypes,
         dialect: Dialect,
-        configured: &Arc<Configured>,
-        guards: &Guards,
+        configured: &Arc<LoadedConfig>,
+        guards: &TrafficPolicies,
     ) -> Self {
         let limits = configured.settings.limits.clone().for_actions(&schema);
         let introspection = &configured.settings.introspection;
@@ -95,7 +95,7 @@ impl Snapshot {
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
             role_schemas: DashMap::new(),
             merges_introspection: introspection.merges,
-            engine_schemas: EngineSchemas::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
+            engine_schemas: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
             limits,
         }
     }
@@ -119,7 +119,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the actions' names are too many to look for.
-    pub fn with_configuration(&self, configured: &Arc<Configured>, schema: Arc<ActionSchema>) -> Result<Self, String> {
+    pub fn with_configuration(
+        &self,
+        configured: &Arc<LoadedConfig>,
+        schema: Arc<ActionSchema>,
+    ) -> Result<Self, String> {
         let names = schema.actions.keys().map(String::as_str);
         let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
         Ok(Self::new(schema, scanner, self.roots.clone(), self.dialect, configured, &self.guards))
@@ -129,7 +133,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`DocumentError`].
-    pub async fn prepare(self: &Arc<Self>, world: &World, text: &str) -> Result<Arc<Prepared>, DocumentError> {
+    pub async fn prepare(
+        self: &Arc<Self>,
+        world: &Services,
+        text: &str,
+    ) -> Result<Arc<PreparedDocument>, DocumentError> {
         if let Some(prepared) = self.documents.get(text) {
             world.metrics.plan_cache_hits.inc();
             return Ok(prepared);
@@ -140,14 +148,14 @@ impl Snapshot {
         Ok(prepared)
     }
 
-    async fn parse(self: &Arc<Self>, world: &World, text: &str) -> Result<Prepared, DocumentError> {
+    async fn parse(self: &Arc<Self>, world: &Services, text: &str) -> Result<PreparedDocument, DocumentError> {
         if text.len() <= INLINE_PLANNING_BYTES_MAX || text.len() > self.limits.max_document_size {
-            return Prepared::new(self, text);
+            return PreparedDocument::new(self, text);
         }
         // Only the number of threads is bounded by this; who waits here holds nothing but his own text.
         let _slot = world.planning_slots.acquire().await;
         let (snapshot, text) = (Arc::clone(self), text.to_owned());
-        let parsed = tokio::task::spawn_blocking(move || Prepared::new(&snapshot, &text)).await;
+        let parsed = tokio::task::spawn_blocking(move || PreparedDocument::new(&snapshot, &text)).await;
         parsed.unwrap_or(Err(DocumentError::NotOneOperation))
     }
 
@@ -155,21 +163,21 @@ impl Snapshot {
     #[must_use]
     pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
         match self.scanner.look(bytes) {
-            Sighting::Nothing => false,
-            Sighting::Introspection => self.merges_introspection,
-            Sighting::Action => true,
+            ScanResult::Nothing => false,
+            ScanResult::Introspection => self.merges_introspection,
+            ScanResult::Action => true,
         }
     }
 
     /// May these bytes name an action?
     #[must_use]
     pub fn may_name_action(&self, bytes: &[u8]) -> bool {
-        self.scanner.look(bytes) == Sighting::Action
+        self.scanner.look(bytes) == ScanResult::Action
     }
 
     /// Does this document select an action? One that is too large to be parsed does if it names one; one that is no document
     /// does not, because nobody can carry it out.
-    pub async fn selects_action(self: &Arc<Self>, world: &World, document: &str) -> bool {
+    pub async fn selects_action(self: &Arc<Self>, world: &Services, document: &str) -> bool {
         if !self.may_name_action(document.as_bytes()) {
             return false;
         }

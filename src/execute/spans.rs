@@ -6,25 +6,25 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use uuid::Uuid;
 
-use super::World;
+use super::Services;
 use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
-use crate::telemetry::traces::{Ended, Place, Tracer, texts};
+use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 
 /// The one who takes spans of this trace, if anybody does.
-fn tracer<'w>(world: &'w World, trace: &TraceContext) -> Option<&'w Tracer> {
+fn tracer<'w>(world: &'w Services, trace: &TraceContext) -> Option<&'w Tracer> {
     world.tracer.as_ref().filter(|_| trace.sampled)
 }
 
 /// Decides about a trace that nobody has decided about.
-pub fn decide(world: &World, trace: &mut TraceContext) {
+pub fn decide(world: &Services, trace: &mut TraceContext) {
     if let (Some(tracer), None, false) = (&world.tracer, &trace.parent_span_id, trace.sampled) {
         trace.sampled = tracer.decides(Uuid::new_v4().as_u64_pair().0);
     }
 }
 
-fn place(trace: &TraceContext, parent_is_remote: bool) -> Place {
-    Place {
+fn place(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
+    SpanIds {
         trace_id: trace.trace_id.clone(),
         span_id: trace.span_id.clone(),
         parent: trace.parent_span_id.clone(),
@@ -34,7 +34,7 @@ fn place(trace: &TraceContext, parent_is_remote: bool) -> Place {
 
 /// The context of a question that is part of this trace, if anybody takes its spans.
 #[must_use]
-pub fn question(world: &World, trace: &TraceContext) -> Option<TraceContext> {
+pub fn question(world: &Services, trace: &TraceContext) -> Option<TraceContext> {
     tracer(world, trace).map(|_| child(trace))
 }
 
@@ -43,7 +43,7 @@ fn child(trace: &TraceContext) -> TraceContext {
 }
 
 /// What is known of a request once it is answered.
-pub struct Request<'r> {
+pub struct RequestSpan<'r> {
     /// How it came: a path, or the name of a protocol.
     pub way: &'r str,
     /// Who sent it.
@@ -59,7 +59,7 @@ pub struct Request<'r> {
 }
 
 /// A request has been answered.
-pub fn request(world: &World, trace: &TraceContext, began: Instant, request: &Request<'_>) {
+pub fn request(world: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
     let Some(tracer) = tracer(world, trace) else { return };
     let mut attributes = vec![
         KeyValue::new("url.path", request.way.to_owned()),
@@ -83,7 +83,7 @@ pub fn request(world: &World, trace: &TraceContext, began: Instant, request: &Re
 }
 
 /// A phase of a request is over.
-pub fn phase(world: &World, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
+pub fn phase(world: &Services, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
     let Some(tracer) = tracer(world, trace) else { return };
     let (place, name) = (place(&child(trace), false), name.into());
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
@@ -91,7 +91,7 @@ pub fn phase(world: &World, trace: &TraceContext, name: &'static str, began: Ins
 
 /// Somebody was asked: a handler or the engine. `trace` is that of the question.
 pub fn asked(
-    world: &World,
+    world: &Services,
     trace: &TraceContext,
     name: String,
     began: Instant,

@@ -7,11 +7,11 @@ use http::header::HeaderName;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::calls::AllowedCall;
+use super::calls::AuthorizedCall;
 use super::guarded_call;
-use super::run::Running;
-use super::webhook_part::{CallOutcome, shape_with_rows};
-use crate::action::answer::AnswerError;
+use super::run::ExecutionContext;
+use super::webhook_part::{HandlerResult, shape_with_rows};
+use crate::action::answer::HandlerResponseError;
 use crate::action::headers;
 use crate::graphql::selection::OUTPUT;
 use crate::jobs::job::{Job, NewJob, Status};
@@ -21,16 +21,16 @@ use crate::protocol::header_json;
 use crate::session::Session;
 
 /// Stores a call. Its id is the answer.
-pub async fn accept(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+pub async fn accept(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let action = allowed.action();
     if let Err(refused) = guarded_call::count(running, allowed).await {
-        return CallOutcome::failed(refused.into(), None, true);
+        return HandlerResult::failed(refused.into(), None, true);
     }
     let outcome = match store(running, allowed).await {
-        Ok(id) => CallOutcome::of_json(Value::from(id.to_string()).to_string()),
+        Ok(id) => HandlerResult::of_json(Value::from(id.to_string()).to_string()),
         Err(reason) => {
             tracing::error!(action = action.name, reason, "a call of an asynchronous action could not be stored");
-            CallOutcome::failed(AnswerError::NotStored, None, true)
+            HandlerResult::failed(HandlerResponseError::NotStored, None, true)
         }
     };
     let label = if outcome.errors.is_empty() { "accepted" } else { "refused" };
@@ -38,7 +38,7 @@ pub async fn accept(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome
     outcome
 }
 
-async fn store(running: &Running<'_>, allowed: &AllowedCall) -> Result<Uuid, String> {
+async fn store(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Uuid, String> {
     let jobs = running.world.jobs()?;
     let action = allowed.action();
     let caller = running.envelope.caller;
@@ -97,24 +97,24 @@ pub fn headers_of(job: &Job) -> HeaderMap {
 }
 
 /// What is known about a stored call, for its own caller and for admins; null for everybody else.
-pub async fn result(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+pub async fn result(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let text = allowed.input().get("id").and_then(Value::as_str).unwrap_or_default();
     let Ok(id) = Uuid::parse_str(text) else {
-        return CallOutcome::failed(AnswerError::NotAnId(text.chars().take(100).collect()), None, false);
+        return HandlerResult::failed(HandlerResponseError::NotAnId(text.chars().take(100).collect()), None, false);
     };
     match find(running, id).await {
         Err(reason) => {
             tracing::error!(reason, "a stored call could not be looked up");
-            CallOutcome::failed(AnswerError::NotLookedUp, None, false)
+            HandlerResult::failed(HandlerResponseError::NotLookedUp, None, false)
         }
         Ok(job) => match job.filter(|job| is_visible(job, allowed.action(), running.session)) {
             Some(job) => shown(running, allowed, &job).await,
-            None => CallOutcome::of_json("null".into()),
+            None => HandlerResult::of_json("null".into()),
         },
     }
 }
 
-async fn find(running: &Running<'_>, id: Uuid) -> Result<Option<Job>, String> {
+async fn find(running: &ExecutionContext<'_>, id: Uuid) -> Result<Option<Job>, String> {
     let jobs = running.world.jobs()?;
     // Before it is looked up, so that an end in between is not missed.
     let watched = running.envelope.subscription.as_ref().map(|watched| (watched, jobs.waiting.wait_for(id)));
@@ -134,8 +134,8 @@ fn is_visible(job: &Job, action: &Action, session: &Session) -> bool {
     job.action == action.name && (session.role() == ADMIN_ROLE || own == stored)
 }
 
-async fn shown(running: &Running<'_>, allowed: &AllowedCall, job: &Job) -> CallOutcome {
-    let mut outcome = CallOutcome::of_json(String::from("{"));
+async fn shown(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, job: &Job) -> HandlerResult {
+    let mut outcome = HandlerResult::of_json(String::from("{"));
     for field in &allowed.selected().fields {
         let json = match field.name.as_str() {
             "__typename" => Value::from(allowed.action().result_type()).to_string(),

@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::snapshot::Snapshot;
 use super::spans;
-use super::{Answer, Envelope, Executed, Verdict, World, execute, understand};
+use super::{Execution, RequestContext, Response, Route, Services, execute, understand};
 use crate::auth::Authenticated;
-use crate::jobs::waiting::Wait;
+use crate::jobs::waiting::JobWaiter;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
@@ -25,7 +25,7 @@ use crate::protocol::trace::TraceContext;
 use crate::session::SessionError;
 
 /// An operation whose client listens for more than one answer.
-pub struct Request {
+pub struct SubscriptionRequest {
     /// For the log: how it came.
     pub way: &'static str,
     /// The GraphQL request as JSON.
@@ -42,7 +42,7 @@ pub struct Request {
 
 /// What a client is told about its operation.
 #[derive(Debug)]
-pub enum Told {
+pub enum SubscriptionMessage {
     /// A response, as JSON.
     Next(String),
     /// It was not run, for these errors: a list as JSON. Nothing follows.
@@ -62,14 +62,14 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// By what the answer to a subscription may change.
 #[derive(Default)]
-pub struct Watched {
-    calls: Mutex<Vec<Wait>>,
+pub struct LiveDependencies {
+    calls: Mutex<Vec<JobWaiter>>,
     rows: AtomicBool,
 }
 
-impl Watched {
+impl LiveDependencies {
     /// A call was looked up that has not ended.
-    pub fn saw_call(&self, wait: Wait) {
+    pub fn saw_call(&self, wait: JobWaiter) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
     }
 
@@ -89,7 +89,7 @@ impl Watched {
                 (false, false) => tokio::time::sleep(pause.min(IDLE_MAX)).await,
             }
         };
-        let mut told: FuturesUnordered<_> = calls.iter_mut().map(Wait::ended).collect();
+        let mut told: FuturesUnordered<_> = calls.iter_mut().map(JobWaiter::ended).collect();
         tokio::select! {
             () = look => {}
             Some(()) = told.next() => {}
@@ -99,34 +99,34 @@ impl Watched {
 
 /// Runs it. `say` gives `false` when nobody listens any more.
 pub async fn operate<F: Future<Output = bool>>(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    request: &Request,
-    say: impl Fn(Told) -> F,
+    request: &SubscriptionRequest,
+    say: impl Fn(SubscriptionMessage) -> F,
 ) {
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
         // In a box of its own: a subscription that waits would carry the room for it.
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(LiveDependencies::default());
         let Some((answer, kind)) = Box::pin(once(world, snapshot, request, &watched)).await else {
-            say(Told::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
+            say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
         let was_run = matches!(answer.outcome, super::respond::SUCCESS | "errors");
         if !was_run {
-            say(Told::Refused(errors_of(&answer))).await;
+            say(SubscriptionMessage::Refused(errors_of(&answer))).await;
             return;
         }
         if last.as_ref() != Some(&answer.body) {
             pause = LOOK_MIN;
             let body = String::from_utf8_lossy(&answer.body).into_owned();
-            if !say(Told::Next(body)).await {
+            if !say(SubscriptionMessage::Next(body)).await {
                 return;
             }
         }
         if kind != OperationKind::Subscription {
-            say(Told::Complete).await;
+            say(SubscriptionMessage::Complete).await;
             return;
         }
         // What was made for this answer is gone, but for the answer itself.
@@ -137,25 +137,25 @@ pub async fn operate<F: Future<Output = bool>>(
     }
 }
 
-fn errors_of(answer: &Answer) -> String {
+fn errors_of(answer: &Response) -> String {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     body.get("errors").cloned().unwrap_or_else(|| Value::Array(Vec::new())).to_string()
 }
 
 async fn once(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    request: &Request,
-    watched: &Arc<Watched>,
-) -> Option<(Answer, OperationKind)> {
+    request: &SubscriptionRequest,
+    watched: &Arc<LiveDependencies>,
+) -> Option<(Response, OperationKind)> {
     let started = Instant::now();
     let limits = &world.configured().settings.limits;
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
-    let Verdict::Ours(ours) = understand(world, snapshot, element).await else { return None };
+    let Route::Execute(ours) = understand(world, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
     let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
     spans::decide(world, &mut trace);
-    let envelope = Envelope {
+    let envelope = RequestContext {
         caller: &request.caller,
         trace: &trace,
         path: &request.path,
@@ -172,7 +172,7 @@ async fn once(
         authenticated: OnceCell::new_with(request.authenticated.clone()),
     };
     let kind = ours.kind().unwrap_or(OperationKind::Query);
-    let Executed::Answer(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
+    let Execution::Response(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
     answer.log(world, &request.caller, &trace, request.way, started);
     Some((answer, kind))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::World;
+use super::Services;
 use super::engine_schema::MergedSchema;
 use super::snapshot::Snapshot;
 use crate::config::upstream_types::extended;
@@ -18,7 +18,7 @@ pub fn intolerable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<
 }
 
 /// Enums grow while everything runs: what the upstream has just shown is taken over.
-pub fn extend(world: &World, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
+pub fn extend(world: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
     // Nearly always there is nothing to do, and nothing is locked then.
     let Some(schema) = extended(&snapshot.schema, &merged.upstream_types) else { return };
     world.replace_snapshot(|current| {

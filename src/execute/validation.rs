@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine_schema::{self, Asker, MergedSchema};
-use super::prepared::{CachedPlan, Prepared};
-use super::refusal::Refusal;
+use super::engine_schema::{self, MergedSchema, SchemaRequest};
+use super::prepared::{CachedPlan, PreparedDocument};
+use super::refusal::Rejection;
 use super::snapshot::Snapshot;
-use super::{Envelope, World};
+use super::{RequestContext, Services};
 use crate::graphql::plan::Plan;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
@@ -15,17 +15,17 @@ use crate::model::response::Dialect;
 use crate::session::Session;
 
 /// What is checked, for whom.
-pub struct Subject<'s> {
+pub struct ValidationContext<'s> {
     /// What requests share.
-    pub world: &'s Arc<World>,
+    pub world: &'s Arc<Services>,
     /// The generation the request began with.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub envelope: &'s Envelope<'s>,
+    pub envelope: &'s RequestContext<'s>,
     /// Who is asking.
     pub session: &'s Session,
     /// The document.
-    pub prepared: &'s Prepared,
+    pub prepared: &'s PreparedDocument,
     /// The plan for its operation.
     pub plan: &'s CachedPlan,
     /// The values that the client gives for its variables.
@@ -39,11 +39,11 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The mistakes in it.
-pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Result<(), Refusal> {
+pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
     if let Err(refusal) = subject.plan.validate(subject.snapshot, subject.session.role()) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
         let has_none = Box::pin(subject.has_no_mutations()).await;
-        return Err(if has_none { Refusal::no_mutations() } else { refusal });
+        return Err(if has_none { Rejection::no_mutations() } else { refusal });
     }
     if !subject.snapshot.merges_introspection {
         return subject.without_schema().map(drop);
@@ -64,16 +64,16 @@ pub async fn validate(subject: &Subject<'_>, asked: Option<&MergedSchema>) -> Re
 }
 
 /// An engine has rejected a part that was believed to be valid: its schema must have changed.
-pub fn doubt(world: &Arc<World>, snapshot: &Arc<Snapshot>, envelope: &Envelope<'_>, session: &Session) {
+pub fn doubt(world: &Arc<Services>, snapshot: &Arc<Snapshot>, envelope: &RequestContext<'_>, session: &Session) {
     if snapshot.merges_introspection {
-        drop(ask_in_background(world, snapshot, Asker::of(world, envelope, session).into_owned()));
+        drop(ask_in_background(world, snapshot, SchemaRequest::of(world, envelope, session).into_owned()));
     }
 }
 
 fn ask_in_background(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    asker: Asker<'static>,
+    asker: SchemaRequest<'static>,
 ) -> tokio::task::JoinHandle<()> {
     let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
     tokio::spawn(async move {
@@ -82,8 +82,8 @@ fn ask_in_background(
     })
 }
 
-impl Subject<'_> {
-    fn by(&self, merged: &MergedSchema) -> Result<(), Refusal> {
+impl ValidationContext<'_> {
+    fn by(&self, merged: &MergedSchema) -> Result<(), Rejection> {
         let document = &self.prepared.document;
         if !self.asks_for_what_is_not_shown(merged) {
             self.plan.validate_whole(self.snapshot, document, merged)?;
@@ -92,7 +92,7 @@ impl Subject<'_> {
     }
 
     /// What is known does not say that it is valid.
-    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Refusal> {
+    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Rejection> {
         let known = match known {
             Some(known) => Some(known),
             None => self.learn().await,
@@ -110,7 +110,7 @@ impl Subject<'_> {
 
     /// What the upstream's schema would say is left to the upstream. It does not see directives on our fields, so
     /// those are then unknown.
-    fn without_schema(&self) -> Result<&'static str, Refusal> {
+    fn without_schema(&self) -> Result<&'static str, Rejection> {
         let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
         if upstream_directives.is_empty() {
             return Ok("schema_unknown");
@@ -118,7 +118,7 @@ impl Subject<'_> {
         let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.max_errors);
         let mistakes = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
         let more = upstream_directives.len().saturating_sub(max);
-        Err(Refusal::Invalid { mistakes, more, syntax: false, unknown: None })
+        Err(Rejection::Invalid { mistakes, more, syntax: false, unknown: None })
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
@@ -154,8 +154,8 @@ impl Subject<'_> {
         merged.is_some_and(|merged| merged.role_schema.schema.schema_definition.mutation.is_none())
     }
 
-    fn asker(&self) -> Asker<'_> {
-        Asker::of(self.world, self.envelope, self.session)
+    fn asker(&self) -> SchemaRequest<'_> {
+        SchemaRequest::of(self.world, self.envelope, self.session)
     }
 
     /// Federation's root fields are served, and shown by some engines only.

@@ -9,16 +9,16 @@ use prometheus::HistogramTimer;
 use serde_json::{Map, Value, json};
 
 use super::ClientHeaders;
-use super::calls::AllowedCall;
-use super::run::Running;
+use super::calls::AuthorizedCall;
+use super::run::ExecutionContext;
 use super::snapshot::Snapshot;
 use super::{cached_call, guarded_call, relationship_part, spans, webhook_request};
-use crate::action::answer::{self, AnswerError, CallFault, HandlerAnswer, ReadRules};
+use crate::action::answer::{self, HandlerResponse, HandlerResponseError, ReadRules, TransportError};
 use crate::action::error_list::HandlerError;
-use crate::action::relationship::{FoundRows, RowSource, Wanted};
-use crate::action::shape::{Rules, ShapeError, Shaped, shape};
+use crate::action::relationship::{FoundRows, RowKeys, RowSource};
+use crate::action::shape::{CompletedValue, CompletionError, CompletionRules, shape};
 use crate::action::transform;
-use crate::graphql::selection::Selected;
+use crate::graphql::selection::SubSelection;
 use crate::memory::tree_bytes;
 use crate::model::action::{ADMIN_ROLE, Action, ConfiguredHeader, WrittenValue};
 use crate::model::json::parse_strict;
@@ -32,11 +32,11 @@ use crate::webhook::signature::sign;
 
 /// What came of a webhook call.
 #[derive(Debug)]
-pub struct CallOutcome {
+pub struct HandlerResult {
     /// The shaped value as JSON text.
     pub json: String,
     /// Why there is none, or less.
-    pub errors: Vec<CallError>,
+    pub errors: Vec<HandlerCallError>,
     /// Must null travel beyond this field?
     pub null_escapes: bool,
     /// The handler's cookies, and what else of its headers is for the client.
@@ -45,29 +45,29 @@ pub struct CallOutcome {
 
 /// One thing that went wrong with a call.
 #[derive(Debug)]
-pub struct CallError {
+pub struct HandlerCallError {
     /// What.
-    pub cause: CallErrorCause,
+    pub cause: HandlerCallErrorCause,
     /// The exchange with the handler, for those who may see it.
     pub internal: Option<Value>,
 }
 
 /// What can go wrong with a call.
 #[derive(Debug)]
-pub enum CallErrorCause {
+pub enum HandlerCallErrorCause {
     /// No usable answer.
-    Answer(AnswerError),
+    Answer(HandlerResponseError),
     /// An answer that does not fit.
-    Shape(ShapeError),
+    Shape(CompletionError),
     /// One of a list of the handler's own.
     Listed(HandlerError),
 }
 
-impl CallOutcome {
+impl HandlerResult {
     /// A call that a plan named and nobody allowed. [`super::calls::allow`] allows all or none, so this is not seen.
     #[must_use]
     pub fn not_made() -> Self {
-        Self::failed(AnswerError::NoAnswer(CallFault::Broken), None, false)
+        Self::failed(HandlerResponseError::NoAnswer(TransportError::Broken), None, false)
     }
 
     /// A value as it is.
@@ -77,28 +77,33 @@ impl CallOutcome {
     }
 
     /// Adds what did not fit, as far as anybody is told.
-    pub fn add_shape_errors(&mut self, errors: Vec<ShapeError>, max: usize) {
+    pub fn add_shape_errors(&mut self, errors: Vec<CompletionError>, max: usize) {
         let errors = errors.into_iter().take(max);
-        self.errors.extend(errors.map(|error| CallError { cause: CallErrorCause::Shape(error), internal: None }));
+        self.errors.extend(
+            errors.map(|error| HandlerCallError { cause: HandlerCallErrorCause::Shape(error), internal: None }),
+        );
     }
 
     /// No value.
     #[must_use]
-    pub fn failed(error: AnswerError, internal: Option<Value>, null_escapes: bool) -> Self {
+    pub fn failed(error: HandlerResponseError, internal: Option<Value>, null_escapes: bool) -> Self {
         let errors = match error {
-            AnswerError::RejectedWithList(errors) => listed(errors),
-            error => vec![CallError { cause: CallErrorCause::Answer(error), internal }],
+            HandlerResponseError::RejectedWithList(errors) => listed(errors),
+            error => vec![HandlerCallError { cause: HandlerCallErrorCause::Answer(error), internal }],
         };
         Self { json: "null".into(), errors, null_escapes, client_headers: ClientHeaders::new() }
     }
 }
 
-fn listed(errors: Vec<HandlerError>) -> Vec<CallError> {
-    errors.into_iter().map(|error| CallError { cause: CallErrorCause::Listed(error), internal: None }).collect()
+fn listed(errors: Vec<HandlerError>) -> Vec<HandlerCallError> {
+    errors
+        .into_iter()
+        .map(|error| HandlerCallError { cause: HandlerCallErrorCause::Listed(error), internal: None })
+        .collect()
 }
 
 /// Makes the call, shapes its answer and has the rows fetched that belong to it.
-pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
+pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     if let Err(refused) = guarded_call::count(running, allowed).await {
         return told(running, allowed, Err(refused.into())).await;
     }
@@ -112,10 +117,10 @@ pub async fn run(running: &Running<'_>, allowed: &AllowedCall) -> CallOutcome {
 
 /// What an answer comes to, counted.
 pub async fn told(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
-    answer: Result<WebhookAnswer, AnswerError>,
-) -> CallOutcome {
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    answer: Result<WebhookAnswer, HandlerResponseError>,
+) -> HandlerResult {
     let outcome = outcome(running, allowed, answer).await;
     count(running, allowed, label(&outcome));
     outcome
@@ -123,20 +128,24 @@ pub async fn told(
 
 /// What a value comes to that was answered before.
 pub async fn of_value(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     value: &Value,
     client_headers: ClientHeaders,
-) -> CallOutcome {
+) -> HandlerResult {
     let outcome = shaped(running, allowed, None, value, Vec::new()).await;
-    CallOutcome { client_headers, ..outcome }
+    HandlerResult { client_headers, ..outcome }
 }
 
 /// Makes a stored call. Those have limits of their own, so no guard stands before it; `id` is its own.
 ///
 /// # Errors
-/// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
-pub async fn call(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Result<WebhookAnswer, AnswerError> {
+/// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
+pub async fn call(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    id: &str,
+) -> Result<WebhookAnswer, HandlerResponseError> {
     let _measured = Measured::begin(running, allowed);
     exchange(running, allowed, id).await
 }
@@ -150,7 +159,7 @@ pub struct Measured {
 impl Measured {
     /// It begins.
     #[must_use]
-    pub fn begin(running: &Running<'_>, allowed: &AllowedCall) -> Self {
+    pub fn begin(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
         let metrics = &running.world.metrics;
         let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
         Self { _timer: timer, _in_flight: Held::new(&metrics.handler_calls_in_flight) }
@@ -158,41 +167,43 @@ impl Measured {
 }
 
 /// Counts what came of a call.
-pub fn count(running: &Running<'_>, allowed: &AllowedCall, label: &str) {
+pub fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
     running.world.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
 
-fn label(outcome: &CallOutcome) -> &'static str {
+fn label(outcome: &HandlerResult) -> &'static str {
     match outcome.errors.first().map(|error| &error.cause) {
         None => "success",
-        Some(CallErrorCause::Shape(ShapeError { related: Some(_), .. })) => "relationship_failed",
-        Some(CallErrorCause::Shape(_)) => "wrong_shape",
-        Some(CallErrorCause::Listed(_)) => "rejected",
-        Some(CallErrorCause::Answer(error)) => label_of(error),
+        Some(HandlerCallErrorCause::Shape(CompletionError { related: Some(_), .. })) => "relationship_failed",
+        Some(HandlerCallErrorCause::Shape(_)) => "wrong_shape",
+        Some(HandlerCallErrorCause::Listed(_)) => "rejected",
+        Some(HandlerCallErrorCause::Answer(error)) => label_of(error),
     }
 }
 
 /// What is counted when no value came.
 #[must_use]
-pub fn label_of(error: &AnswerError) -> &'static str {
+pub fn label_of(error: &HandlerResponseError) -> &'static str {
     match error {
-        AnswerError::Rejected { .. } | AnswerError::RejectedWithList(_) => "rejected",
-        AnswerError::NotJson { .. } => "not_json",
-        AnswerError::MalformedErrors { .. } | AnswerError::NoEnvelope => "wrong_shape",
-        AnswerError::Status { .. } => "error_status",
-        AnswerError::Refused(_) => "refused",
-        AnswerError::RequestTransform(_) | AnswerError::ResponseTransform(_) => "transform_failed",
-        AnswerError::NoAnswer(CallFault::TooLarge { .. }) => "broken",
-        AnswerError::NoAnswer(fault) => fault_name(fault),
-        AnswerError::NotStored | AnswerError::NotLookedUp | AnswerError::NotAnId(_) => "not_sent",
+        HandlerResponseError::Rejected { .. } | HandlerResponseError::RejectedWithList(_) => "rejected",
+        HandlerResponseError::NotJson { .. } => "not_json",
+        HandlerResponseError::MalformedErrors { .. } | HandlerResponseError::NoEnvelope => "wrong_shape",
+        HandlerResponseError::Status { .. } => "error_status",
+        HandlerResponseError::NotSent(_) => "refused",
+        HandlerResponseError::RequestTransform(_) | HandlerResponseError::ResponseTransform(_) => "transform_failed",
+        HandlerResponseError::NoAnswer(TransportError::TooLarge { .. }) => "broken",
+        HandlerResponseError::NoAnswer(fault) => fault_name(fault),
+        HandlerResponseError::NotStored | HandlerResponseError::NotLookedUp | HandlerResponseError::NotAnId(_) => {
+            "not_sent"
+        }
     }
 }
 
 async fn outcome(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
-    answer: Result<WebhookAnswer, AnswerError>,
-) -> CallOutcome {
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    answer: Result<WebhookAnswer, HandlerResponseError>,
+) -> HandlerResult {
     let (answer, value) = match answer {
         Ok(answer) => {
             let value = read(running, allowed, &answer);
@@ -204,26 +215,26 @@ async fn outcome(
         Err(error) => {
             let internal = internal(running, allowed, answer.as_ref(), &error_text(&error), shows_internal(running));
             let internal = internal.filter(|_| !error.is_handlers_own());
-            let mut outcome = CallOutcome::failed(error, internal, !allowed.action().output.is_nullable());
+            let mut outcome = HandlerResult::failed(error, internal, !allowed.action().output.is_nullable());
             outcome.client_headers = client_headers(allowed, answer.as_ref());
             outcome
         }
-        Ok(HandlerAnswer { value, errors }) => shaped(running, allowed, answer.as_ref(), &value, errors).await,
+        Ok(HandlerResponse { value, errors }) => shaped(running, allowed, answer.as_ref(), &value, errors).await,
     }
 }
 
 /// The value of an answer, as it is or as the action's response transform makes it.
 ///
 /// # Errors
-/// [`AnswerError`].
+/// [`HandlerResponseError`].
 pub fn read(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     answer: &WebhookAnswer,
-) -> Result<HandlerAnswer, AnswerError> {
+) -> Result<HandlerResponse, HandlerResponseError> {
     let status = answer.status.as_u16();
     if answer.body.len() > UNMEASURED_BYTES_MAX {
-        running.envelope.charge(tree_bytes(&answer.body)).map_err(|_| CallFault::NoRoom)?;
+        running.envelope.charge(tree_bytes(&answer.body)).map_err(|_| TransportError::NoRoom)?;
     }
     let rules = read_rules(running.snapshot, allowed.action());
     let Some(transform) = &allowed.action().response_transform else {
@@ -233,7 +244,8 @@ pub fn read(
     let lookup = webhook_request::lookup(running, allowed, &payload);
     // Handlers that are not made for us need not answer with JSON; to a template that is null.
     let body = parse_strict(&answer.body).unwrap_or_default();
-    let value = transform::response(transform, &lookup, status, body).map_err(AnswerError::ResponseTransform)?;
+    let value =
+        transform::response(transform, &lookup, status, body).map_err(HandlerResponseError::ResponseTransform)?;
     answer::judge(rules, status, value)
 }
 
@@ -244,24 +256,24 @@ pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
 }
 
 async fn shaped(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     answer: Option<&WebhookAnswer>,
     value: &Value,
     own_errors: Vec<HandlerError>,
-) -> CallOutcome {
+) -> HandlerResult {
     let shaped = shape_with_rows(running, &allowed.action().output, value, allowed.selected()).await;
     let shows = shows_internal(running);
     // A null that the handler has explained needs no second explanation.
     let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
-    let is_news = |error: &ShapeError| !(is_explained(&error.path) && is_null_at(value, &error.path));
-    let misfits: Vec<ShapeError> = shaped.errors.into_iter().filter(is_news).collect();
-    let errors = misfits.into_iter().take(running.snapshot.limits.max_errors).map(|error| CallError {
+    let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
+    let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
+    let errors = misfits.into_iter().take(running.snapshot.limits.max_errors).map(|error| HandlerCallError {
         internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
             .filter(|_| error.related.is_none()),
-        cause: CallErrorCause::Shape(error),
+        cause: HandlerCallErrorCause::Shape(error),
     });
-    CallOutcome {
+    HandlerResult {
         errors: listed(own_errors).into_iter().chain(errors).collect(),
         json: shaped.json,
         null_escapes: shaped.null_escapes,
@@ -279,10 +291,15 @@ fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
 }
 
 /// Shapes a value as `ty`, with the engine's rows that belong to it.
-pub async fn shape_with_rows(running: &Running<'_>, ty: &TypeRef, value: &Value, selected: &Selected) -> Shaped {
+pub async fn shape_with_rows(
+    running: &ExecutionContext<'_>,
+    ty: &TypeRef,
+    value: &Value,
+    selected: &SubSelection,
+) -> CompletedValue {
     let rules = rules(running.snapshot);
     let shape_with = |rows: &mut dyn RowSource| shape(&rules, ty, value, selected, rows);
-    let mut wanted = Wanted::default();
+    let mut wanted = RowKeys::default();
     let shaped = shape_with(&mut wanted);
     if !wanted.is_needed() || shaped.is_lost(rules.dialect) {
         return shaped;
@@ -294,13 +311,17 @@ pub async fn shape_with_rows(running: &Running<'_>, ty: &TypeRef, value: &Value,
 
 /// What answers are shaped by in this generation.
 #[must_use]
-pub fn rules(snapshot: &Snapshot) -> Rules<'_> {
-    Rules { types: &snapshot.schema.types, dialect: snapshot.dialect, max_list_length: snapshot.limits.max_list_length }
+pub fn rules(snapshot: &Snapshot) -> CompletionRules<'_> {
+    CompletionRules {
+        types: &snapshot.schema.types,
+        dialect: snapshot.dialect,
+        max_list_length: snapshot.limits.max_list_length,
+    }
 }
 
 /// What of an answer's headers goes to the client: cookies, and what the action's author has chosen.
 #[must_use]
-pub fn client_headers(allowed: &AllowedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
+pub fn client_headers(allowed: &AuthorizedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
     let Some(answer) = answer else { return ClientHeaders::new() };
     let chosen = &allowed.action().response_headers;
     let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);
@@ -317,10 +338,14 @@ const CLIENT_HEADERS_MAX: usize = 50;
 /// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.max_retries` says.
 ///
 /// # Errors
-/// [`AnswerError::NoAnswer`] and [`AnswerError::RequestTransform`].
-pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) -> Result<WebhookAnswer, AnswerError> {
+/// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
+pub async fn exchange(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    id: &str,
+) -> Result<WebhookAnswer, HandlerResponseError> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
-    let _slot = running.world.call_slots.try_acquire().map_err(|_| CallFault::Busy)?;
+    let _slot = running.world.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
     let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
     let client = running.snapshot.configured.handlers.here();
     let child = spans::question(running.world, running.envelope.trace);
@@ -350,7 +375,12 @@ pub async fn exchange(running: &Running<'_>, allowed: &AllowedCall, id: &str) ->
 }
 
 /// One line about a call; neither its address nor a body is in it, for both may hold secrets.
-fn log_call(running: &Running<'_>, allowed: &AllowedCall, began: Instant, answer: &Result<WebhookAnswer, CallFault>) {
+fn log_call(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    began: Instant,
+    answer: &Result<WebhookAnswer, TransportError>,
+) {
     let action = allowed.action();
     tracing::info!(
         r#type = "action-handler-log",
@@ -366,13 +396,13 @@ fn log_call(running: &Running<'_>, allowed: &AllowedCall, began: Instant, answer
     );
 }
 
-fn fault_name(fault: &CallFault) -> &'static str {
+fn fault_name(fault: &TransportError) -> &'static str {
     match fault {
-        CallFault::Connect => "unreachable",
-        CallFault::Timeout => "timeout",
-        CallFault::Busy | CallFault::NoRoom => "busy",
-        CallFault::TooLarge { .. } => "too_large",
-        CallFault::Broken | CallFault::Header(_) => "broken",
+        TransportError::Connect => "unreachable",
+        TransportError::Timeout => "timeout",
+        TransportError::Busy | TransportError::NoRoom => "busy",
+        TransportError::TooLarge { .. } => "too_large",
+        TransportError::Broken | TransportError::Header(_) => "broken",
     }
 }
 
@@ -387,12 +417,12 @@ fn class_of(status: StatusCode) -> &'static str {
 }
 
 fn prepare(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     deadline: Instant,
     id: &str,
     trace: &TraceContext,
-) -> Result<WebhookCall, AnswerError> {
+) -> Result<WebhookCall, HandlerResponseError> {
     let mut outgoing = webhook_request::outgoing(running, allowed)?;
     trace.write(&mut outgoing.headers);
     outgoing.headers.extend(running.envelope.handler_headers.clone());
@@ -415,9 +445,9 @@ fn prepare(
 
 /// What an error is called where the exchange is shown.
 #[must_use]
-pub fn error_text(error: &AnswerError) -> Value {
+pub fn error_text(error: &HandlerResponseError) -> Value {
     match error {
-        AnswerError::NoAnswer(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
+        HandlerResponseError::NoAnswer(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
         other => Value::from(other.reason()),
     }
 }
@@ -428,7 +458,7 @@ const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// What stands for every header value: the configured ones are secrets, and the forwarded ones may be.
 const HIDDEN: &str = "***";
 
-fn shows_internal(running: &Running<'_>) -> bool {
+fn shows_internal(running: &ExecutionContext<'_>) -> bool {
     let settings = &running.snapshot.configured.settings;
     settings.dev_mode || settings.admin_internal_errors && running.session.role() == ADMIN_ROLE
 }
@@ -437,8 +467,8 @@ fn shows_internal(running: &Running<'_>) -> bool {
 /// that fail are rare.
 #[must_use]
 pub fn internal(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     answer: Option<&WebhookAnswer>,
     error: &Value,
     is_shown: bool,

@@ -10,22 +10,22 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::calls::AllowedCall;
-use super::run::Running;
+use super::calls::AuthorizedCall;
+use super::run::ExecutionContext;
 use super::snapshot::Snapshot;
 use super::stored_call::headers_of;
-use super::{Envelope, World, defects, webhook_part};
-use crate::action::answer::{AnswerError, CallFault, HandlerAnswer, UNEXPECTED};
+use super::{RequestContext, Services, defects, webhook_part};
+use crate::action::answer::{HandlerResponse, HandlerResponseError, TransportError, UNEXPECTED};
 use crate::action::error_list::HandlerError;
-use crate::action::relationship::Wanted;
-use crate::action::shape::{ShapeError, shape};
+use crate::action::relationship::RowKeys;
+use crate::action::shape::{CompletionError, shape};
 use crate::graphql::plan::Plan;
-use crate::graphql::selection::Selected;
+use crate::graphql::selection::SubSelection;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, error_json};
 use crate::jobs::log::{PURGE_MAX, StoreError};
 use crate::jobs::retry::{Failure, pause};
-use crate::memory::Owner;
+use crate::memory::MemoryOwner;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::parse_strict;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -112,7 +112,7 @@ const COUNT_ROUNDS: u64 = 30;
 const JOBS_PAUSE: Duration = Duration::from_millis(200);
 
 /// Keeps the log of asynchronous actions going: stores, runs and cares. Never returns.
-pub async fn work(world: &Arc<World>) {
+pub async fn work(world: &Arc<Services>) {
     let jobs = loop {
         match world.jobs() {
             Ok(jobs) => break jobs,
@@ -130,7 +130,7 @@ pub async fn work(world: &Arc<World>) {
     );
 }
 
-async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
+async fn claim_and_run(world: &Arc<Services>, jobs: &Arc<Jobs>) {
     let Some(interval) = world.configured().settings.jobs.fetch_interval else { return };
     let mut looked: Option<Instant> = None;
     loop {
@@ -163,7 +163,7 @@ async fn claim_and_run(world: &Arc<World>, jobs: &Arc<Jobs>) {
 }
 
 /// Takes what there is room for, of each action up to its own limit; and of actions that this replica does not know.
-async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
+async fn claim(world: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
     let snapshot = world.snapshot.load_full();
     let running = &world.running_jobs;
     let most = world.configured().settings.jobs.concurrency;
@@ -185,7 +185,7 @@ async fn claim(world: &Arc<World>, jobs: &Arc<Jobs>, looks_for_unknown: bool) ->
     Ok(claimed)
 }
 
-async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
+async fn take(world: &Arc<Services>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
     let lease = world.configured().settings.jobs.lease;
     let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
     let count = taken.len();
@@ -202,7 +202,7 @@ async fn take(world: &Arc<World>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Res
 }
 
 /// Renews the leases of all running calls, in one transaction. Never returns.
-async fn keep_leases(world: &Arc<World>, jobs: &Arc<Jobs>) {
+async fn keep_leases(world: &Arc<Services>, jobs: &Arc<Jobs>) {
     let mut pause = None;
     loop {
         let lease = world.configured().settings.jobs.lease;
@@ -236,7 +236,7 @@ enum Next {
 
 /// Runs a job. Whoever loses it stops: another replica has it. What has come of it is stored in any case, because the
 /// store takes it from the last attempt only.
-async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job, lost: &Notify) {
+async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     let (id, attempt) = (job.id, job.attempts);
     if attempt > 1 {
         world.metrics.job_repetitions.with_label_values(&[&job.action]).inc();
@@ -282,7 +282,7 @@ async fn run(world: &Arc<World>, jobs: &Jobs, job: &Job, lost: &Notify) {
     }
 }
 
-async fn next(world: &Arc<World>, job: &Job) -> Next {
+async fn next(world: &Arc<Services>, job: &Job) -> Next {
     defects::failpoint("job");
     let snapshot = world.snapshot.load_full();
     let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
@@ -303,13 +303,13 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
     let token = Token::new();
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
-    let mut envelope = Envelope::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
-    let share = world.memory.empty(Owner::default());
+    let mut envelope = RequestContext::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
+    let share = world.memory.empty(MemoryOwner::default());
     envelope.share = Some(&share);
     envelope.handler_headers = token.headers(job.id);
     let request = GraphqlRequest::of_document(stored.request_query);
     let plan = Plan::empty(OperationKind::Mutation);
-    let running = Running {
+    let running = ExecutionContext {
         world,
         snapshot: &snapshot,
         envelope: &envelope,
@@ -318,17 +318,17 @@ async fn next(world: &Arc<World>, job: &Job) -> Next {
         plan: &plan,
         merged: None,
     };
-    let allowed = AllowedCall::stored(action, stored.input);
+    let allowed = AuthorizedCall::stored(action, stored.input);
     let answer = webhook_part::call(&running, &allowed, &job.id.to_string()).await;
     judge(&running, &allowed, job, answer, &token)
 }
 
 /// What a handler's answer means for a job.
 fn judge(
-    running: &Running<'_>,
-    allowed: &AllowedCall,
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
     job: &Job,
-    answer: Result<WebhookAnswer, AnswerError>,
+    answer: Result<WebhookAnswer, HandlerResponseError>,
     token: &Token,
 ) -> Next {
     let (answer, value) = match answer {
@@ -344,9 +344,9 @@ fn judge(
     };
     let internal = |error: &Value| webhook_part::internal(running, allowed, answer.as_ref(), error, true);
     // A stored call ends with a value or with errors; a value with errors beside it is not the whole of it.
-    let value = value.and_then(|HandlerAnswer { value, errors }| match errors.is_empty() {
+    let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
         true => Ok(value),
-        false => Err(AnswerError::RejectedWithList(errors)),
+        false => Err(HandlerResponseError::RejectedWithList(errors)),
     });
     match value {
         Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
@@ -374,23 +374,23 @@ fn judge(
 ///
 /// # Errors
 /// The first thing that does not fit.
-pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, ShapeError> {
+pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
     let rules = webhook_part::rules(snapshot);
-    let mut nobody = Wanted::default();
-    let mut shaped = shape(&rules, &action.output, value, &Selected::all(), &mut nobody);
+    let mut nobody = RowKeys::default();
+    let mut shaped = shape(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
     match shaped.errors.is_empty() {
         true => Ok(shaped.json),
         false => Err(shaped.errors.swap_remove(0)),
     }
 }
 
-fn of_answer(error: &AnswerError, internal: Option<Value>) -> Outcome {
+fn of_answer(error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
     match error {
-        AnswerError::Rejected { message, extensions } => {
+        HandlerResponseError::Rejected { message, extensions } => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
             failed(code, message, None)
         }
-        AnswerError::RejectedWithList(errors) => Outcome::Failed(error_list_json(errors)),
+        HandlerResponseError::RejectedWithList(errors) => Outcome::Failed(error_list_json(errors)),
         other => failed(UNEXPECTED, &other.to_string(), internal),
     }
 }
@@ -417,18 +417,21 @@ fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
 
 /// When to try again, if at all.
 fn initial_backoff(
-    running: &Running<'_>,
+    running: &ExecutionContext<'_>,
     action: &Action,
     job: &Job,
     answer: Option<&WebhookAnswer>,
-    error: &AnswerError,
+    error: &HandlerResponseError,
 ) -> Option<Duration> {
     let status = answer.map(|answer| answer.status.as_u16());
     let failure = match (error, status) {
-        (AnswerError::NoAnswer(CallFault::Timeout), _) => Failure::Timeout,
-        (AnswerError::NoAnswer(CallFault::Connect | CallFault::Broken | CallFault::Busy | CallFault::NoRoom), _) => {
-            Failure::Connection
-        }
+        (HandlerResponseError::NoAnswer(TransportError::Timeout), _) => Failure::Timeout,
+        (
+            HandlerResponseError::NoAnswer(
+                TransportError::Connect | TransportError::Broken | TransportError::Busy | TransportError::NoRoom,
+            ),
+            _,
+        ) => Failure::Connection,
         (_, Some(429)) => Failure::TooManyRequests,
         (_, Some(500..=599)) => Failure::ServerError,
         _ => return None,
@@ -516,7 +519,7 @@ pub fn digest_of(token: &str) -> TokenDigest {
 }
 
 /// Ends what is too late, deletes what is old, and counts.
-async fn care(world: &Arc<World>, jobs: &Jobs) {
+async fn care(world: &Arc<Services>, jobs: &Jobs) {
     let too_late = error_json("expired", "the action was not begun before its deadline", None);
     let never_reported = error_json("expired", "the handler did not report its result in time", None);
     let old = Filter { older_than: Some(world.configured().settings.jobs.keep), ..Filter::default() };
@@ -553,7 +556,7 @@ async fn care(world: &Arc<World>, jobs: &Jobs) {
 }
 
 /// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
-pub async fn give_back(world: &World) {
+pub async fn give_back(world: &Services) {
     let Ok(jobs) = world.jobs() else { return };
     for (id, attempt) in world.running_jobs.all() {
         match jobs.log.release(id, attempt).await {

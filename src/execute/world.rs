@@ -5,33 +5,33 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::configured::Configured;
-use super::overload::{Overload, bounds};
-use super::reloads::Reloads;
+use super::configured::LoadedConfig;
+use super::overload::{LoadState, bounds};
+use super::reloads::ReloadRequests;
 use super::snapshot::{Snapshot, SnapshotCell};
 use super::worker::RunningJobs;
 use crate::config::load::Loaded;
 use crate::graphql::scan::Scanner;
-use crate::guards::Guards;
+use crate::guards::TrafficPolicies;
 use crate::guards::per_client::PerClient;
-use crate::guards::result_cache::ResultCache;
-use crate::guards::shared::Shared;
+use crate::guards::result_cache::ResponseCache;
+use crate::guards::shared::RedisStore;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
 use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::upstream::Engine;
+use crate::upstream::UpstreamClient;
 
 /// Everything that requests share.
-pub struct World {
-    /// What was loaded; swapped whole, by [`World::replace_snapshot`].
+pub struct Services {
+    /// What was loaded; swapped whole, by [`Services::replace_snapshot`].
     pub snapshot: SnapshotCell,
     /// Held while one generation makes way for the next.
     replacing: Mutex<()>,
     /// The engine.
-    pub engine: Engine,
+    pub engine: UpstreamClient,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
@@ -45,9 +45,9 @@ pub struct World {
     /// Streams of events at one time, by client.
     pub client_event_streams: Arc<PerClient>,
     /// Answers that are kept.
-    pub results: Arc<ResultCache>,
+    pub results: Arc<ResponseCache>,
     /// Where replicas count together, if they do.
-    pub shared: Option<Shared>,
+    pub shared: Option<RedisStore>,
     /// What we count.
     pub metrics: Arc<Metrics>,
     /// The log of asynchronous actions, once it is open.
@@ -55,11 +55,11 @@ pub struct World {
     /// The stored calls that this replica runs.
     pub running_jobs: RunningJobs,
     /// Where the configuration is asked to be loaded anew.
-    pub reloads: Reloads,
+    pub reloads: ReloadRequests,
     /// Takes spans, if anybody wants them.
     pub tracer: Option<Tracer>,
     /// Is there too much to do?
-    pub overload: Overload,
+    pub overload: LoadState,
     /// Can requests be served?
     pub readiness: Readiness,
     /// The newest edition of the introspection query that the engine is believed to take.
@@ -67,17 +67,17 @@ pub struct World {
     /// Has the engine's schema ever been merged with the actions?
     pub schema_was_good: AtomicBool,
     /// Why the program must end, if it must.
-    pub fatal: Fatal,
+    pub fatal: FatalError,
 }
 
 /// Something that makes it pointless to go on.
 #[derive(Default)]
-pub struct Fatal {
+pub struct FatalError {
     reason: OnceLock<String>,
     told: Notify,
 }
 
-impl Fatal {
+impl FatalError {
     /// The program must end for this reason. The first one counts.
     pub fn set(&self, reason: String) {
         // A second reason adds nothing.
@@ -100,7 +100,7 @@ impl Fatal {
 /// More wait: people and tools ask for introspection, not crowds.
 const INTROSPECTIONS_AT_ONCE: usize = 8;
 
-impl World {
+impl Services {
     /// Puts together what was loaded. Nothing is connected yet.
     ///
     /// # Errors
@@ -108,42 +108,48 @@ impl World {
     pub fn new(loaded: Loaded) -> Result<Self, String> {
         let Loaded { settings, schema, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-        let configured = Arc::new(Configured::new(settings, fingerprints, &metrics, None)?);
+        let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
         let settings = &configured.settings;
         let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
-        let snapshot =
-            Snapshot::new(Arc::new(schema), Arc::new(scanner), roots, dialect, &configured, &Guards::default());
+        let snapshot = Snapshot::new(
+            Arc::new(schema),
+            Arc::new(scanner),
+            roots,
+            dialect,
+            &configured,
+            &TrafficPolicies::default(),
+        );
         let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
             replacing: Mutex::default(),
-            engine: Engine::new(&settings.upstream)?,
+            engine: UpstreamClient::new(&settings.upstream)?,
             call_slots: Semaphore::new(settings.limits.max_concurrent_handler_calls.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
             memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
             client_requests: PerClient::new(),
             client_event_streams: PerClient::new(),
-            results: Arc::new(ResultCache::new(settings.handlers.response_cache_size)),
-            shared: settings.redis_url.as_ref().map(|url| Shared::new(url.expose())).transpose()?,
+            results: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)),
+            shared: settings.redis_url.as_ref().map(|url| RedisStore::new(url.expose())).transpose()?,
             tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),
             metrics,
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
-            reloads: Reloads::default(),
-            overload: Overload::default(),
+            reloads: ReloadRequests::default(),
+            overload: LoadState::default(),
             readiness: Readiness::default(),
             introspection_edition: AtomicUsize::new(0),
             schema_was_good: AtomicBool::new(false),
-            fatal: Fatal::default(),
+            fatal: FatalError::default(),
         })
     }
 
     /// What is configured now.
     #[must_use]
-    pub fn configured(&self) -> Arc<Configured> {
+    pub fn configured(&self) -> Arc<LoadedConfig> {
         Arc::clone(&self.snapshot.load().configured)
     }
 

@@ -12,7 +12,7 @@ use apollo_compiler::schema::{
 use apollo_compiler::{Name, Node, Schema, name};
 
 use super::introspection_result::{
-    Answer, IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput,
+    IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput, IntrospectionResult,
     IntrospectionSchema, IntrospectionType, IntrospectionTypeRef, Kind, NamedRef, Text,
 };
 use super::plan::RootTypes;
@@ -20,7 +20,7 @@ use crate::model::response::Dialect;
 
 /// The engine's schema as one caller sees it.
 #[derive(Clone)]
-pub struct EngineSchema {
+pub struct UpstreamSchema {
     /// Valid, but without the proof: it is a part of what is validated later.
     pub schema: Schema,
     /// The directives as the engine lists them; the schema has more of them, because we need them to say what the
@@ -28,7 +28,7 @@ pub struct EngineSchema {
     pub directives: Vec<ListedDirective>,
 }
 
-impl EngineSchema {
+impl UpstreamSchema {
     /// What its root types are called, and how such an engine tells errors.
     #[must_use]
     pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
@@ -107,8 +107,8 @@ fn replace(schema: &mut Schema, newer: &ast::Definition) {
 ///
 /// # Errors
 /// [`ClientSchemaError`].
-pub fn build_client_schema(answer: &[u8]) -> Result<EngineSchema, ClientSchemaError> {
-    let answer: Answer<'_> = serde_json::from_slice(answer)?;
+pub fn build_client_schema(answer: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
+    let answer: IntrospectionResult<'_> = serde_json::from_slice(answer)?;
     let Some(introspected) = answer.data.and_then(|data| data.schema) else {
         let first = answer.errors.and_then(|errors| errors.into_iter().next());
         let message =
@@ -133,7 +133,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn schema(mut self, from: &'a IntrospectionSchema<'a>) -> Built<EngineSchema> {
+    fn schema(mut self, from: &'a IntrospectionSchema<'a>) -> Built<UpstreamSchema> {
         let built_in = built_in();
         let mut schema = Schema { types: IndexMap::default(), ..built_in.clone() };
         schema.schema_definition = Node::new(SchemaDefinition {
@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
             }
         }
         let directives = self.directives(&mut schema, &from.directives)?;
-        Ok(EngineSchema { schema, directives })
+        Ok(UpstreamSchema { schema, directives })
     }
 
     fn directives(

@@ -6,7 +6,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, OperationDefinition, Type, Value as Literal};
 use serde_json::{Map, Number, Value};
 
-use super::value_error::{CoerceError, Holder, Misfit, Place, is_integer};
+use super::value_error::{CoerceError, Holder, ValueMismatch, ValuePath, is_integer};
 use crate::model::json::{RawObject, parse_strict};
 use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
 
@@ -29,17 +29,17 @@ pub fn coerce_variable_values(
         operation.variables.iter().filter(|definition| wanted.iter().any(|name| definition.name == name.as_str()))
     {
         let name = definition.name.as_str();
-        let place = Place::root(Holder::Variable, name, offset_of(definition));
+        let place = ValuePath::root(Holder::Variable, name, offset_of(definition));
         let ty = type_ref(&definition.ty);
         if let Some(raw) = given.get(name) {
-            let value =
-                parse_strict(raw.get().as_bytes()).map_err(|error| place.refuse(&Misfit::Json(error.to_string())))?;
+            let value = parse_strict(raw.get().as_bytes())
+                .map_err(|error| place.refuse(&ValueMismatch::Json(error.to_string())))?;
             variables.insert(name.to_owned(), coerce_value(types, &ty, value, &place)?);
         } else if let Some(default) = &definition.default_value {
             let value = coerce_literal(types, &ty, default, &Variables::new(), &place)?;
             variables.extend(value.map(|value| (name.to_owned(), value)));
         } else if !ty.is_nullable() {
-            return Err(place.refuse(&Misfit::VariableMissing { ty: ty.to_string() }));
+            return Err(place.refuse(&ValueMismatch::VariableMissing { ty: ty.to_string() }));
         }
     }
     Ok(variables)
@@ -59,7 +59,7 @@ pub fn coerce_argument_values(
     let mut values = Map::new();
     for definition in definitions {
         let given = arguments.iter().find(|argument| argument.name == definition.name.as_str());
-        let place = Place::root(Holder::Argument, &definition.name, given.and_then(offset_of));
+        let place = ValuePath::root(Holder::Argument, &definition.name, given.and_then(offset_of));
         let value = match given {
             Some(argument) => coerce_literal(types, &definition.ty, &argument.value, variables, &place)?,
             None => None,
@@ -76,7 +76,7 @@ pub fn coerce_argument_values(
 /// # Errors
 /// When the type does not take it.
 pub fn coerce_default(types: &Types, input: &InputValue, default: Value) -> Result<Value, CoerceError> {
-    let place = Place::root(Holder::Default, &input.name, None);
+    let place = ValuePath::root(Holder::Default, &input.name, None);
     coerce_value(types, &input.ty, default, &place)
 }
 
@@ -95,10 +95,14 @@ pub fn type_ref(ty: &Type) -> TypeRef {
     }
 }
 
-fn or_default(definition: &InputValue, value: Option<Value>, place: &Place<'_>) -> Result<Option<Value>, CoerceError> {
+fn or_default(
+    definition: &InputValue,
+    value: Option<Value>,
+    place: &ValuePath<'_>,
+) -> Result<Option<Value>, CoerceError> {
     match value.or_else(|| definition.default.clone()) {
         None if !definition.ty.is_nullable() => {
-            Err(place.refuse(&Misfit::Missing { field: &definition.name, ty: definition.ty.to_string() }))
+            Err(place.refuse(&ValueMismatch::Missing { field: &definition.name, ty: definition.ty.to_string() }))
         }
         value => Ok(value),
     }
@@ -106,9 +110,9 @@ fn or_default(definition: &InputValue, value: Option<Value>, place: &Place<'_>) 
 
 /// [Input coercion](https://spec.graphql.org/September2025/#sec-Scalars.Input-Coercion) of a JSON value. The nesting
 /// of the request's JSON has been limited, so the recursion is.
-fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
+fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &ValuePath<'_>) -> Result<Value, CoerceError> {
     match (ty, value) {
-        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
+        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), value) => coerce_value(types, inner, value, place),
         (_, Value::Null) => Ok(Value::Null),
         (TypeRef::List(inner), Value::Array(items)) => {
@@ -122,7 +126,12 @@ fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &Place<'_>) ->
                 Value::String(text) if values.contains_key(&text) => Ok(Value::String(text)),
                 other => {
                     let known = values.keys().map(String::as_str).collect();
-                    Err(place.refuse(&Misfit::NotInEnum { type_name: name, found: &other, is_name: true, known }))
+                    Err(place.refuse(&ValueMismatch::NotInEnum {
+                        type_name: name,
+                        found: &other,
+                        is_name: true,
+                        known,
+                    }))
                 }
             },
             _ => coerce_scalar(name, value, place),
@@ -135,10 +144,10 @@ fn coerce_object(
     name: &str,
     fields: &[InputValue],
     value: Value,
-    place: &Place<'_>,
+    place: &ValuePath<'_>,
 ) -> Result<Value, CoerceError> {
     let Value::Object(mut given) = value else {
-        return Err(place.refuse(&Misfit::NotAnObject { type_name: name, found: &value }));
+        return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: name, found: &value }));
     };
     check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), value.is_null())), place)?;
     let mut object = Map::new();
@@ -157,16 +166,16 @@ fn coerce_object(
     }
 }
 
-fn unknown_field<'m>(field: &'m str, type_name: &'m str, fields: &'m [InputValue]) -> Misfit<'m> {
+fn unknown_field<'m>(field: &'m str, type_name: &'m str, fields: &'m [InputValue]) -> ValueMismatch<'m> {
     let known = fields.iter().map(|field| field.name.as_str()).collect();
-    Misfit::UnknownField { field, type_name, known }
+    ValueMismatch::UnknownField { field, type_name, known }
 }
 
 /// The five built-in scalars take what the specification says; every other scalar takes any JSON.
-fn coerce_scalar(name: &str, value: Value, place: &Place<'_>) -> Result<Value, CoerceError> {
+fn coerce_scalar(name: &str, value: Value, place: &ValuePath<'_>) -> Result<Value, CoerceError> {
     match value {
         value if !scalar_takes(name, &value) => {
-            Err(place.refuse(&Misfit::NotOfScalar { type_name: name, found: &value }))
+            Err(place.refuse(&ValueMismatch::NotOfScalar { type_name: name, found: &value }))
         }
         // An ID is a string, whatever it was written as.
         Value::Number(number) if name == "ID" => Ok(Value::String(id_of(&number))),
@@ -217,15 +226,15 @@ fn coerce_literal(
     ty: &TypeRef,
     literal: &Literal,
     variables: &Variables,
-    place: &Place<'_>,
+    place: &ValuePath<'_>,
 ) -> Result<Option<Value>, CoerceError> {
     match (ty, literal) {
         (_, Literal::Variable(name)) => match variables.get(name.as_str()) {
             // A nullable variable may stand where null is not allowed if a default could replace it.
-            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
+            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
             value => Ok(value.cloned()),
         },
-        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&Misfit::Null { ty: ty.to_string() })),
+        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), literal) => coerce_literal(types, inner, literal, variables, place),
         (_, Literal::Null) => Ok(Some(Value::Null)),
         (TypeRef::List(inner), Literal::List(items)) => {
@@ -234,7 +243,7 @@ fn coerce_literal(
                 let place = place.item(index);
                 let value = coerce_literal(types, inner, item, variables, &place)?;
                 if value.is_none() && !inner.is_nullable() {
-                    return Err(place.refuse(&Misfit::Null { ty: inner.to_string() }));
+                    return Err(place.refuse(&ValueMismatch::Null { ty: inner.to_string() }));
                 }
                 values.push(value.unwrap_or(Value::Null));
             }
@@ -255,7 +264,7 @@ fn coerce_literal(
                 other => {
                     let (found, is_name) = (json_of(other, variables), matches!(other, Literal::Enum(_)));
                     let known = values.keys().map(String::as_str).collect();
-                    Err(place.refuse(&Misfit::NotInEnum { type_name: name, found: &found, is_name, known }))
+                    Err(place.refuse(&ValueMismatch::NotInEnum { type_name: name, found: &found, is_name, known }))
                 }
             },
             _ => coerce_scalar(name, json_of(literal, variables), place).map(Some),
@@ -269,15 +278,17 @@ fn check_one_of<'v>(
     types: &Types,
     name: &str,
     mut given: impl Iterator<Item = (&'v str, bool)>,
-    place: &Place<'_>,
+    place: &ValuePath<'_>,
 ) -> Result<(), CoerceError> {
     if !types.get(name).is_some_and(|definition| definition.is_one_of) {
         return Ok(());
     }
     match (given.next(), given.next()) {
-        (Some((field, true)), None) => Err(place.field(field).refuse(&Misfit::OneKeyIsNull { type_name: name, field })),
+        (Some((field, true)), None) => {
+            Err(place.field(field).refuse(&ValueMismatch::OneKeyIsNull { type_name: name, field }))
+        }
         (Some(_), None) => Ok(()),
-        _ => Err(place.refuse(&Misfit::NotOneKey { type_name: name })),
+        _ => Err(place.refuse(&ValueMismatch::NotOneKey { type_name: name })),
     }
 }
 
@@ -287,11 +298,11 @@ fn coerce_object_literal(
     fields: &[InputValue],
     literal: &Literal,
     variables: &Variables,
-    place: &Place<'_>,
+    place: &ValuePath<'_>,
 ) -> Result<Value, CoerceError> {
     let Literal::Object(given) = literal else {
         let found = json_of(literal, variables);
-        return Err(place.refuse(&Misfit::NotAnObject { type_name: name, found: &found }));
+        return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: name, found: &found }));
     };
     let is_null = |value: &Literal| match value {
         Literal::Null => true,

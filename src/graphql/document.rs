@@ -50,7 +50,7 @@ pub enum DocumentError {
         /// Was it the grammar?
         syntax: bool,
         /// Each mistake; never more than the limit, never empty.
-        mistakes: Vec<Mistake>,
+        mistakes: Vec<SyntaxError>,
         /// How many further mistakes there are.
         more: usize,
     },
@@ -67,7 +67,7 @@ pub enum DocumentError {
 
 /// One mistake in a document.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mistake {
+pub struct SyntaxError {
     /// What is wrong, in the words of graphql-js where the parser knows them.
     pub message: String,
     /// Where.
@@ -116,7 +116,7 @@ fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), Doc
         let defined = |name: &str| operation.variables.iter().any(|variable| variable.name == name);
         let mut undefined: Vec<&str> = uses.variables.iter().copied().filter(|name| !defined(name)).collect();
         undefined.sort_unstable();
-        mistakes.extend(undefined.into_iter().map(|name| Mistake {
+        mistakes.extend(undefined.into_iter().map(|name| SyntaxError {
             message: format!("Variable \"${name}\" is not defined."),
             location: document.location(operation),
             offset: operation.location().map(|span| span.offset()),
@@ -135,19 +135,19 @@ pub(crate) fn mistakes(
     max: usize,
     kind_left_out: &str,
     schema: Option<&Schema>,
-) -> (Vec<Mistake>, usize) {
+) -> (Vec<SyntaxError>, usize) {
     let is_told =
         |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(kind_left_out);
     let count = errors.iter().filter(is_told).count();
-    let mistakes: Vec<Mistake> =
+    let mistakes: Vec<SyntaxError> =
         errors.iter().filter(is_told).take(max).map(|found| mistake(text, found.error, schema)).collect();
     let more = count - mistakes.len();
     (mistakes, more)
 }
 
-fn mistake(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> Mistake {
+fn mistake(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> SyntaxError {
     let offset = diagnostic.location().map(|span| span.offset());
-    Mistake {
+    SyntaxError {
         message: diagnostics::message(text, diagnostic, schema),
         location: offset.map(|offset| location_at(text, offset)),
         offset,

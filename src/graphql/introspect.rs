@@ -23,7 +23,7 @@ use super::selection::collect;
 #[derive(Debug)]
 pub struct Introspection {
     root: Root,
-    selected: Vec<Selected>,
+    selected: Vec<IntrospectionSelection>,
 }
 
 #[derive(Debug)]
@@ -36,12 +36,12 @@ enum Root {
 
 /// A field of an introspection type, in the words of the specification.
 #[derive(Debug)]
-struct Selected {
+struct IntrospectionSelection {
     /// Its key in the response with quotes and colon.
     key: String,
     name: &'static str,
     include_deprecated: bool,
-    selected: Vec<Selected>,
+    selected: Vec<IntrospectionSelection>,
 }
 
 /// Why introspection is not answered.
@@ -187,7 +187,7 @@ impl Compiler<'_> {
         meta_type: MetaType,
         fields: &[&Node<Field>],
         depth_left: usize,
-    ) -> Result<Vec<Selected>, IntrospectionError> {
+    ) -> Result<Vec<IntrospectionSelection>, IntrospectionError> {
         let mut groups: IndexMap<&str, Vec<&Node<Field>>> = IndexMap::new();
         let mut visited = HashSet::new();
         for field in fields {
@@ -209,7 +209,12 @@ impl Compiler<'_> {
                 Some(of) => self.select(of, &fields, depth_left)?,
             };
             let include_deprecated = self.argument(first, "includeDeprecated") == Some(Value::Bool(true));
-            selected.push(Selected { key: format!("\"{response_name}\":"), name, include_deprecated, selected: inner });
+            selected.push(IntrospectionSelection {
+                key: format!("\"{response_name}\":"),
+                name,
+                include_deprecated,
+                selected: inner,
+            });
         }
         Ok(selected)
     }
@@ -275,7 +280,11 @@ impl Writer<'_> {
         self.push(if value { "true" } else { "false" });
     }
 
-    fn object(&mut self, selected: &[Selected], mut write: impl FnMut(&mut Self, &Selected)) {
+    fn object(
+        &mut self,
+        selected: &[IntrospectionSelection],
+        mut write: impl FnMut(&mut Self, &IntrospectionSelection),
+    ) {
         self.push("{");
         for (index, field) in selected.iter().enumerate() {
             if self.is_full() {
@@ -304,7 +313,7 @@ impl Writer<'_> {
         self.push("]");
     }
 
-    fn schema(&mut self, selected: &[Selected]) {
+    fn schema(&mut self, selected: &[IntrospectionSelection]) {
         let schema = self.schema;
         let definition = &schema.schema_definition;
         self.object(selected, |writer, field| {
@@ -325,14 +334,19 @@ impl Writer<'_> {
         });
     }
 
-    fn directives(&mut self, field: &Selected) {
+    fn directives(&mut self, field: &IntrospectionSelection) {
         let (role, definitions) = (self.role, &self.schema.directive_definitions);
         let shown = role.directives.iter().filter(|listed| field.include_deprecated || !listed.is_deprecated);
         let defined = shown.filter_map(|listed| Some((listed, definitions.get(&listed.name)?)));
         self.list(defined, |writer, (listed, directive)| writer.directive(listed, directive, &field.selected));
     }
 
-    fn directive(&mut self, listed: &ListedDirective, directive: &DirectiveDefinition, selected: &[Selected]) {
+    fn directive(
+        &mut self,
+        listed: &ListedDirective,
+        directive: &DirectiveDefinition,
+        selected: &[IntrospectionSelection],
+    ) {
         self.object(selected, |writer, field| match field.name {
             "name" => writer.string(&directive.name),
             "description" => writer.optional(directive.description.as_deref()),
@@ -345,14 +359,14 @@ impl Writer<'_> {
         });
     }
 
-    fn named_type(&mut self, name: &str, selected: &[Selected]) {
+    fn named_type(&mut self, name: &str, selected: &[IntrospectionSelection]) {
         match self.schema.types.get(name) {
             Some(definition) => self.definition(definition, selected),
             None => self.push("null"),
         }
     }
 
-    fn definition(&mut self, definition: &ExtendedType, selected: &[Selected]) {
+    fn definition(&mut self, definition: &ExtendedType, selected: &[IntrospectionSelection]) {
         let role = self.role;
         self.object(selected, |writer, field| match (field.name, definition) {
             ("kind", _) => writer.string(kind_of(definition)),
@@ -394,16 +408,16 @@ impl Writer<'_> {
         });
     }
 
-    fn types<'n>(&mut self, names: impl Iterator<Item = &'n Name>, field: &Selected) {
+    fn types<'n>(&mut self, names: impl Iterator<Item = &'n Name>, field: &IntrospectionSelection) {
         self.list(names, |writer, name| writer.named_type(name, &field.selected));
     }
 
-    fn fields<'f>(&mut self, fields: impl Iterator<Item = &'f Node<FieldDefinition>>, field: &Selected) {
+    fn fields<'f>(&mut self, fields: impl Iterator<Item = &'f Node<FieldDefinition>>, field: &IntrospectionSelection) {
         let shown = fields.filter(|definition| is_shown(&definition.directives, field));
         self.list(shown, |writer, definition| writer.field(definition, &field.selected));
     }
 
-    fn field(&mut self, definition: &FieldDefinition, selected: &[Selected]) {
+    fn field(&mut self, definition: &FieldDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
             "name" => writer.string(&definition.name),
             "description" => writer.optional(definition.description.as_deref()),
@@ -415,12 +429,16 @@ impl Writer<'_> {
         });
     }
 
-    fn inputs<'i>(&mut self, inputs: impl Iterator<Item = &'i Node<InputValueDefinition>>, field: &Selected) {
+    fn inputs<'i>(
+        &mut self,
+        inputs: impl Iterator<Item = &'i Node<InputValueDefinition>>,
+        field: &IntrospectionSelection,
+    ) {
         let shown = inputs.filter(|input| is_shown(&input.directives, field));
         self.list(shown, |writer, input| writer.input(input, &field.selected));
     }
 
-    fn input(&mut self, input: &InputValueDefinition, selected: &[Selected]) {
+    fn input(&mut self, input: &InputValueDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
             "name" => writer.string(&input.name),
             "description" => writer.optional(input.description.as_deref()),
@@ -435,7 +453,7 @@ impl Writer<'_> {
         });
     }
 
-    fn enum_value(&mut self, value: &EnumValueDefinition, selected: &[Selected]) {
+    fn enum_value(&mut self, value: &EnumValueDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
             "name" => writer.string(&value.value),
             "description" => writer.optional(value.description.as_deref()),
@@ -446,7 +464,7 @@ impl Writer<'_> {
     }
 
     /// A type where it is used: a list and a type without null are types of their own.
-    fn type_ref(&mut self, ty: &Type, selected: &[Selected]) {
+    fn type_ref(&mut self, ty: &Type, selected: &[IntrospectionSelection]) {
         match ty {
             Type::Named(name) => self.named_type(name, selected),
             Type::NonNullNamed(name) => {
@@ -459,7 +477,12 @@ impl Writer<'_> {
         }
     }
 
-    fn wrapper(&mut self, kind: &str, selected: &[Selected], write_inner: impl Fn(&mut Self, &[Selected])) {
+    fn wrapper(
+        &mut self,
+        kind: &str,
+        selected: &[IntrospectionSelection],
+        write_inner: impl Fn(&mut Self, &[IntrospectionSelection]),
+    ) {
         self.object(selected, |writer, field| match field.name {
             "kind" => writer.string(kind),
             "ofType" => write_inner(writer, &field.selected),
@@ -480,7 +503,7 @@ fn kind_of(definition: &ExtendedType) -> &'static str {
     }
 }
 
-fn is_shown(directives: &DirectiveList, field: &Selected) -> bool {
+fn is_shown(directives: &DirectiveList, field: &IntrospectionSelection) -> bool {
     field.include_deprecated || !directives.has("deprecated")
 }
 

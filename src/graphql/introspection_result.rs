@@ -15,15 +15,15 @@ fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::
 }
 
 #[derive(Deserialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct IntrospectionResult<'a> {
     #[serde(borrow)]
     pub(super) data: Option<Data<'a>>,
     #[serde(borrow)]
-    pub(super) errors: Option<Vec<AnswerError<'a>>>,
+    pub(super) errors: Option<Vec<IntrospectionResultError<'a>>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct AnswerError<'a> {
+pub(super) struct IntrospectionResultError<'a> {
     #[serde(borrow)]
     pub(super) message: Option<Text<'a>>,
 }

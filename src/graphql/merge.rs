@@ -10,7 +10,7 @@ pub type FieldValue<'a> = Option<Cow<'a, str>>;
 
 /// What the engine gave back for its part.
 #[derive(Debug, Default)]
-pub struct EngineAnswer<'a> {
+pub struct UpstreamResult<'a> {
     /// Each of its root fields by response name.
     pub data: HashMap<Cow<'a, str>, &'a RawValue>,
     /// Was `data` there? Without it the errors are of the request, and nothing has run.
@@ -25,7 +25,7 @@ pub struct EngineAnswer<'a> {
 
 /// Why bytes are no answer of a GraphQL server.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineAnswerError {
+pub enum UpstreamResultError {
     /// They are not JSON, or `data`, `errors` or `extensions` is not what it has to be.
     #[error("the answer is not a GraphQL response: {0}")]
     NotGraphql(#[from] serde_json::Error),
@@ -37,8 +37,8 @@ pub enum EngineAnswerError {
 /// Reads the answer of a GraphQL server. Nothing below the root fields is looked at.
 ///
 /// # Errors
-/// [`EngineAnswerError`].
-pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerError> {
+/// [`UpstreamResultError`].
+pub fn read_engine_answer(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamResultError> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         // `Some(None)` is a null, `None` is absent.
@@ -52,13 +52,13 @@ pub fn read_engine_answer(body: &[u8]) -> Result<EngineAnswer<'_>, EngineAnswerE
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
     let has_data = envelope.data.is_some();
     if !has_data && envelope.errors.as_ref().is_none_or(Vec::is_empty) {
-        return Err(EngineAnswerError::Empty);
+        return Err(UpstreamResultError::Empty);
     }
     // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
     let data_is_null = matches!(envelope.data, Some(None));
     let data = envelope.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
     let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
-    Ok(EngineAnswer { data, has_data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
+    Ok(UpstreamResult { data, has_data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
 }
 
 /// `Option` alone takes a null for absent.

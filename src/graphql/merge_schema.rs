@@ -6,11 +6,11 @@ use apollo_compiler::schema::{
 };
 use apollo_compiler::{Name, Node, Schema};
 
-use super::client_schema::{EngineSchema, built_in};
+use super::client_schema::{UpstreamSchema, built_in};
 use super::nested_roots;
 use super::plan::RootTypes;
 use super::schema::{PLACEHOLDER, RoleSchema};
-use crate::model::action::{OperationKind, Places};
+use crate::model::action::{OperationKind, SourceMap};
 use crate::model::source::Diagnostic;
 use crate::model::types::{
     AGGREGATE, Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, TypeKind, Types,
@@ -39,7 +39,7 @@ impl Conflict {
 
     /// What a person is told about it.
     #[must_use]
-    pub fn diagnostic(&self, places: &Places) -> Diagnostic {
+    pub fn diagnostic(&self, places: &SourceMap) -> Diagnostic {
         let (place, setting) = match &self.root {
             Some(_) => (places.actions.get(&self.name), "field"),
             None => (places.types.get(&self.name), "type"),
@@ -95,7 +95,7 @@ const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation
 /// # Errors
 /// [`MergeError`].
 pub fn merge(
-    engine: &EngineSchema,
+    engine: &UpstreamSchema,
     own: &RoleSchema,
     types: &Types,
     roots: &RootTypes,

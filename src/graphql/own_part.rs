@@ -8,7 +8,7 @@ use apollo_compiler::{Node, name};
 
 use super::client_schema::built_in;
 use super::collect_fields::{conditions_of, directives_of};
-use super::document::{Document, Mistake};
+use super::document::{Document, SyntaxError};
 use super::selection::OUTPUT;
 use super::uses::Uses;
 use crate::model::action::ActionSchema;
@@ -38,8 +38,8 @@ pub struct UpstreamDirective {
 impl UpstreamDirective {
     /// What is said of it when nobody knows it.
     #[must_use]
-    pub fn unknown(&self, own_text: &str) -> Mistake {
-        Mistake {
+    pub fn unknown(&self, own_text: &str) -> SyntaxError {
+        SyntaxError {
             message: format!("Unknown directive \"@{}\".", self.name),
             location: Some(location_at(own_text, self.offset)),
             offset: Some(self.offset),

@@ -7,11 +7,11 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{self, Field, OperationDefinition};
 
 use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
-use super::document::{Document, Mistake, kind_of};
+use super::document::{Document, SyntaxError, kind_of};
 use super::mask::{FragmentBelowRoot, Keep, mask};
 use super::nested_roots;
 use super::own_part::{self, Cut, UpstreamDirective};
-use super::selection::{Selected, Selector, is_conditional};
+use super::selection::{Selector, SubSelection, is_conditional};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
 use crate::model::response::{Dialect, Location, location_at};
@@ -70,11 +70,11 @@ pub struct Plan {
     /// Every root field of the response, in its order.
     pub fields: Vec<PlannedField>,
     /// For a mutation: one after the other. For a query: all at once.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// The webhook calls.
     pub calls: Vec<PlannedCall>,
     /// The requests to the engine.
-    pub parts: Vec<EnginePart>,
+    pub parts: Vec<UpstreamOperation>,
     /// The fields of introspection that are answered here.
     pub introspections: Vec<PlannedIntrospection>,
     /// The document with nothing in it but fields that are answered here: what our own validation looks at.
@@ -118,7 +118,7 @@ pub struct PlannedField {
     /// Its key in the response.
     pub response_name: String,
     /// Who answers it.
-    pub owner: Owner,
+    pub owner: FieldSource,
     /// Does it stand only in fragments on other types than the root's, so that the engine alone knows whether it is
     /// part of the response?
     pub may_be_absent: bool,
@@ -126,7 +126,7 @@ pub struct PlannedField {
 
 /// Who answers a root field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum FieldSource {
     /// The engine, in this of [`Plan::parts`].
     Engine(usize),
     /// A handler, in this of [`Plan::calls`].
@@ -139,7 +139,7 @@ pub enum Owner {
 
 /// A piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PlanStep {
     /// This of [`Plan::parts`].
     Engine(usize),
     /// This of [`Plan::calls`].
@@ -161,7 +161,7 @@ pub struct PlannedIntrospection {
 
 /// What is to be done about an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
+pub enum ActionMode {
     /// Its handler is called, and its answer is the field's.
     Now,
     /// The call is stored, and its id is the answer.
@@ -170,7 +170,7 @@ pub enum CallKind {
     Result,
 }
 
-impl CallKind {
+impl ActionMode {
     fn of(action: &Action, kind: OperationKind) -> Self {
         match (action.is_async, kind) {
             (false, _) => Self::Now,
@@ -186,7 +186,7 @@ pub struct PlannedCall {
     /// Which.
     pub action: Arc<Action>,
     /// What is to be done about it.
-    pub kind: CallKind,
+    pub kind: ActionMode,
     /// The key of its answer in the response.
     pub response_name: String,
     /// Every occurrence of the field; arguments are taken from the first.
@@ -194,25 +194,25 @@ pub struct PlannedCall {
     /// Where the first occurrence stands.
     pub location: Location,
     /// What is selected of the answer, where no variable decides about it.
-    pub selection: Option<Arc<Selected>>,
+    pub selection: Option<Arc<SubSelection>>,
 }
 
 /// What the engine is asked at one time.
 #[derive(Debug, PartialEq)]
-pub struct EnginePart {
+pub struct UpstreamOperation {
     /// The masked document, as a JSON string with its quotes.
     pub query_json: String,
     /// The variables it uses.
     pub variables: Vec<String>,
     /// Its root fields.
-    pub fields: Vec<PartField>,
+    pub fields: Vec<UpstreamField>,
     /// Does the client's document reach the engine with nothing taken out of it?
     pub is_whole: bool,
 }
 
 /// A root field of a part.
 #[derive(Debug, PartialEq, Eq)]
-pub struct PartField {
+pub struct UpstreamField {
     /// Its key in the response.
     pub response_name: String,
     /// Its name in the schema.
@@ -236,7 +236,7 @@ pub enum PlanError {
     },
     /// The document breaks a rule at these places.
     #[error("the document is not valid")]
-    Invalid(Vec<Mistake>),
+    Invalid(Vec<SyntaxError>),
     /// A fragment cannot be cut.
     #[error(transparent)]
     Fragment(#[from] FragmentBelowRoot),
@@ -246,7 +246,7 @@ pub enum PlanError {
 pub const INTROSPECTIONS_MAX: usize = 5;
 
 /// What plans are made for.
-pub struct Surroundings<'s> {
+pub struct PlanOptions<'s> {
     /// The actions.
     pub schema: &'s ActionSchema,
     /// The names of the engine's root types.
@@ -264,7 +264,7 @@ pub struct Surroundings<'s> {
 pub fn plan(
     document: &Document,
     operation: &Node<OperationDefinition>,
-    surroundings: &Surroundings<'_>,
+    surroundings: &PlanOptions<'_>,
     condition: Condition<'_>,
 ) -> Result<Plan, PlanError> {
     let kind = kind_of(operation);
@@ -282,14 +282,14 @@ pub fn plan(
 
 /// What of an operation, or of a whole document, concerns us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Concern {
+pub struct UsesActions {
     /// Is an action among the root fields?
     pub action: bool,
     /// Is `__schema` or `__type` among them, or a fragment on a type that is known from there alone?
     pub introspection: bool,
 }
 
-impl Concern {
+impl UsesActions {
     /// Anything at all?
     #[must_use]
     pub fn any(self) -> bool {
@@ -310,16 +310,16 @@ pub fn concern(
     operation: &OperationDefinition,
     schema: &ActionSchema,
     roots: &RootTypes,
-) -> Concern {
+) -> UsesActions {
     let kind = kind_of(operation);
     let fields = root_fields(document, operation, roots.of(kind));
-    let of_field = |field: &Node<Field>| Concern {
+    let of_field = |field: &Node<Field>| UsesActions {
         action: schema.action(kind, &field.name).is_some(),
         introspection: is_introspection(kind, &field.name),
     };
     // The upstream knows nothing of the types that only our answer to introspection has.
     let introspection = !nested_roots::suffixes(document, roots).is_empty();
-    fields.into_iter().map(of_field).fold(Concern { action: false, introspection }, Concern::or)
+    fields.into_iter().map(of_field).fold(UsesActions { action: false, introspection }, UsesActions::or)
 }
 
 /// <https://spec.graphql.org/September2025/#sec-Schema-Introspection>
@@ -345,18 +345,18 @@ fn check_calls(plan: &Plan, limits: &Limits) -> Result<(), PlanError> {
 struct Planner<'d> {
     document: &'d Document,
     operation: &'d Node<OperationDefinition>,
-    surroundings: &'d Surroundings<'d>,
+    surroundings: &'d PlanOptions<'d>,
     kind: OperationKind,
     root_type: &'d str,
     opaque: HashSet<*const Field>,
 }
 
 impl Planner<'_> {
-    fn concern(&self, field: &Node<Field>) -> Concern {
+    fn concern(&self, field: &Node<Field>) -> UsesActions {
         if self.is_opaque(field) {
-            return Concern::default();
+            return UsesActions::default();
         }
-        Concern {
+        UsesActions {
             action: self.surroundings.schema.action(self.kind, &field.name).is_some(),
             introspection: self.surroundings.answers_introspection && is_introspection(self.kind, &field.name),
         }
@@ -380,7 +380,7 @@ impl Planner<'_> {
             let owner = match action {
                 Some(action) => self.assign_call(&mut plan, action, response_name, fields),
                 None if concern.introspection => self.assign_introspection(&mut plan, response_name, fields),
-                None if first.name == "__typename" => Owner::TypeName,
+                None if first.name == "__typename" => FieldSource::TypeName,
                 None => self.assign_part(&mut plan, response_name, first),
             };
             let may_be_absent = fields.iter().all(|field| self.is_opaque(field));
@@ -396,7 +396,7 @@ impl Planner<'_> {
         action: &Arc<Action>,
         response_name: &str,
         fields: &[&Node<Field>],
-    ) -> Owner {
+    ) -> FieldSource {
         let index = plan.calls.len();
         let selector = Selector {
             document: self.document,
@@ -404,7 +404,7 @@ impl Planner<'_> {
             types: &self.surroundings.schema.types,
             condition: &|_| true,
         };
-        let kind = CallKind::of(action, self.kind);
+        let kind = ActionMode::of(action, self.kind);
         let selection = (!is_conditional(self.document, fields)).then(|| selector.of_call(action, kind, fields));
         plan.calls.push(PlannedCall {
             action: Arc::clone(action),
@@ -414,47 +414,47 @@ impl Planner<'_> {
             location: self.first_location(fields),
             selection: selection.map(Arc::new),
         });
-        plan.steps.push(Step::Action(index));
-        Owner::Action(index)
+        plan.steps.push(PlanStep::Action(index));
+        FieldSource::Action(index)
     }
 
-    fn assign_introspection(&self, plan: &mut Plan, response_name: &str, fields: &[&Node<Field>]) -> Owner {
+    fn assign_introspection(&self, plan: &mut Plan, response_name: &str, fields: &[&Node<Field>]) -> FieldSource {
         let index = plan.introspections.len();
         plan.introspections.push(PlannedIntrospection {
             response_name: response_name.to_owned(),
             fields: fields.iter().map(|field| (*field).clone()).collect(),
             location: self.first_location(fields),
         });
-        plan.steps.push(Step::Introspection(index));
-        Owner::Introspection(index)
+        plan.steps.push(PlanStep::Introspection(index));
+        FieldSource::Introspection(index)
     }
 
     /// A query has one part; in a mutation, neighbours share one, so that the engine keeps them in one transaction.
-    fn assign_part(&self, plan: &mut Plan, response_name: &str, field: &Node<Field>) -> Owner {
+    fn assign_part(&self, plan: &mut Plan, response_name: &str, field: &Node<Field>) -> FieldSource {
         let open = match (self.kind, plan.steps.last()) {
-            (OperationKind::Mutation, Some(Step::Engine(index))) => Some(*index),
+            (OperationKind::Mutation, Some(PlanStep::Engine(index))) => Some(*index),
             (OperationKind::Mutation, _) => None,
             _ => (!plan.parts.is_empty()).then_some(0),
         };
         let index = open.unwrap_or_else(|| {
-            plan.parts.push(EnginePart {
+            plan.parts.push(UpstreamOperation {
                 query_json: String::new(),
                 variables: Vec::new(),
                 fields: Vec::new(),
                 is_whole: false,
             });
-            plan.steps.push(Step::Engine(plan.parts.len() - 1));
+            plan.steps.push(PlanStep::Engine(plan.parts.len() - 1));
             plan.parts.len() - 1
         });
         if let Some(part) = plan.parts.get_mut(index) {
             part.fields.push(self.part_field(response_name, field));
         }
-        Owner::Engine(index)
+        FieldSource::Engine(index)
     }
 
-    fn part_field(&self, response_name: &str, field: &Node<Field>) -> PartField {
+    fn part_field(&self, response_name: &str, field: &Node<Field>) -> UpstreamField {
         let (response_name, name) = (response_name.to_owned(), field.name.to_string());
-        PartField { response_name, name, location: self.location(field) }
+        UpstreamField { response_name, name, location: self.location(field) }
     }
 
     /// In a query that the engine has a part of, `__typename` stays in that part: it costs nothing there.
@@ -462,8 +462,8 @@ impl Planner<'_> {
         if self.kind == OperationKind::Mutation || plan.parts.is_empty() {
             return;
         }
-        for field in plan.fields.iter_mut().filter(|field| field.owner == Owner::TypeName) {
-            field.owner = Owner::Engine(0);
+        for field in plan.fields.iter_mut().filter(|field| field.owner == FieldSource::TypeName) {
+            field.owner = FieldSource::Engine(0);
             let first = collected.get(field.response_name.as_str()).and_then(|fields| fields.first());
             if let (Some(part), Some(first)) = (plan.parts.first_mut(), first) {
                 part.fields.push(self.part_field(&field.response_name, first));
@@ -477,7 +477,7 @@ impl Planner<'_> {
             let own: HashSet<&str> = collected
                 .keys()
                 .zip(&plan.fields)
-                .filter(|(_, field)| field.owner == Owner::Engine(index))
+                .filter(|(_, field)| field.owner == FieldSource::Engine(index))
                 .map(|(response_name, _)| *response_name)
                 .collect();
             let masked = mask(
@@ -544,9 +544,9 @@ impl Planner<'_> {
         self.document.location(field).unwrap_or(Location { line: 1, column: 1 })
     }
 
-    fn conflict(&self, response_name: &str, one: &Node<Field>, other: &Node<Field>) -> Mistake {
+    fn conflict(&self, response_name: &str, one: &Node<Field>, other: &Node<Field>) -> SyntaxError {
         let offset = other.location().map(|span| span.offset());
-        Mistake {
+        SyntaxError {
             message: format!(
                 "Fields \"{response_name}\" conflict because \"{}\" and \"{}\" are different fields. Use different \
                  aliases on the fields to fetch both if this was intentional.",

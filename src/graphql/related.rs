@@ -16,7 +16,7 @@ use crate::model::types::Relationship;
 
 /// A selected relationship. Its texts are the client's own.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RelatedField {
+pub struct RelationshipSelection {
     /// Which rows.
     pub relationship: Relationship,
     /// Where its first occurrence stands.
@@ -37,7 +37,7 @@ pub struct RelatedField {
     pub variables: Vec<VariableText>,
 }
 
-impl RelatedField {
+impl RelationshipSelection {
     /// Bytes of all its arguments.
     #[must_use]
     pub fn arguments_length(&self) -> usize {
@@ -73,7 +73,7 @@ pub fn related_field(
     operation: &OperationDefinition,
     fields: &[&Node<Field>],
     (relationship, is_aggregate): (&Relationship, bool),
-) -> RelatedField {
+) -> RelationshipSelection {
     let arguments = fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
     // Only Hasura's tables have a `where` that we add to; elsewhere it is an argument like any other.
     let (filters, others): (Vec<_>, Vec<_>) =
@@ -100,7 +100,7 @@ pub fn related_field(
         fragments.extend(range.map(|range| (name.to_owned(), text_without(document, range, &left_out))));
     }
     fragments.sort();
-    RelatedField {
+    RelationshipSelection {
         relationship: relationship.clone(),
         location: fields.first().and_then(|field| document.location(field)),
         is_aggregate,

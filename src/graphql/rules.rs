@@ -14,13 +14,13 @@ use apollo_compiler::schema::{ExtendedType, InputObjectType};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
-use super::document::Mistake;
+use super::document::SyntaxError;
 use super::variables::is_one_of;
 use crate::model::response::location_at;
 
 /// The mistakes in `document`, which the library has validated and which was parsed from `text`.
 #[must_use]
-pub fn check(schema: &Valid<Schema>, document: &Valid<ExecutableDocument>, text: &str) -> Vec<Mistake> {
+pub fn check(schema: &Valid<Schema>, document: &Valid<ExecutableDocument>, text: &str) -> Vec<SyntaxError> {
     let mut mistakes = Vec::new();
     for operation in document.operations.iter() {
         let mut walk = Walk { schema, document, text, operation, visited: HashSet::new(), mistakes: Vec::new() };
@@ -39,7 +39,7 @@ struct Walk<'w> {
     text: &'w str,
     operation: &'w Operation,
     visited: HashSet<&'w str>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<SyntaxError>,
 }
 
 impl<'w> Walk<'w> {
@@ -169,7 +169,7 @@ impl<'w> Walk<'w> {
     fn refuse(&mut self, literal: &Node<Literal>, message: String) {
         let offset = literal.location().map(|span| span.offset());
         let location = offset.map(|offset| location_at(self.text, offset));
-        self.mistakes.push(Mistake { message, location, offset });
+        self.mistakes.push(SyntaxError { message, location, offset });
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Scanner {
 
 /// What may be in a document, the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sighting {
+pub enum ScanResult {
     /// Nothing of ours is.
     Nothing,
     /// `__schema`, `__type` or a type that is known from there alone may be.
@@ -31,7 +31,7 @@ const ESCAPE: &[u8] = br"\u";
 const OTHERS: [&[u8]; 5] = [ESCAPE, b"__schema", b"__type", nested_roots::SUFFIX.as_bytes(), b"__typename"];
 
 /// What a pattern is.
-enum Found {
+enum ScanMatch {
     Action,
     Escape,
     Introspection,
@@ -63,10 +63,10 @@ impl Scanner {
 
     /// What may `bytes`, taken as UTF-8 JSON or as plain text, hold?
     #[must_use]
-    pub fn look(&self, bytes: &[u8]) -> Sighting {
-        let Some(automaton) = &self.automaton else { return Sighting::Nothing };
+    pub fn look(&self, bytes: &[u8]) -> ScanResult {
+        let Some(automaton) = &self.automaton else { return ScanResult::Nothing };
         let (sighting, escaped) = self.look_literally(automaton, bytes);
-        if !escaped || sighting == Sighting::Action {
+        if !escaped || sighting == ScanResult::Action {
             return sighting;
         }
         // Text in other scripts is full of escapes; what they spell decides.
@@ -74,26 +74,26 @@ impl Scanner {
     }
 
     /// What is found as it is written, and whether anything is escaped.
-    fn look_literally(&self, automaton: &AhoCorasick, bytes: &[u8]) -> (Sighting, bool) {
-        let mut sighting = Sighting::Nothing;
+    fn look_literally(&self, automaton: &AhoCorasick, bytes: &[u8]) -> (ScanResult, bool) {
+        let mut sighting = ScanResult::Nothing;
         let mut escaped = false;
         for found in automaton.find_iter(bytes) {
             match self.what(found.pattern()) {
-                Found::Action => return (Sighting::Action, escaped),
-                Found::Introspection => sighting = Sighting::Introspection,
-                Found::Escape => escaped = true,
-                Found::TypeName => {}
+                ScanMatch::Action => return (ScanResult::Action, escaped),
+                ScanMatch::Introspection => sighting = ScanResult::Introspection,
+                ScanMatch::Escape => escaped = true,
+                ScanMatch::TypeName => {}
             }
         }
         (sighting, escaped)
     }
 
-    fn what(&self, pattern: PatternID) -> Found {
+    fn what(&self, pattern: PatternID) -> ScanMatch {
         match pattern.as_usize().checked_sub(self.actions) {
-            None => Found::Action,
-            Some(0) => Found::Escape,
-            Some(1..=3) => Found::Introspection,
-            Some(_) => Found::TypeName,
+            None => ScanMatch::Action,
+            Some(0) => ScanMatch::Escape,
+            Some(1..=3) => ScanMatch::Introspection,
+            Some(_) => ScanMatch::TypeName,
         }
     }
 }
@@ -119,26 +119,26 @@ fn ascii(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scanner, Sighting};
+    use super::{ScanResult, Scanner};
 
     #[test]
     fn finds_names_and_escapes() -> Result<(), aho_corasick::BuildError> {
         let scanner = Scanner::new(["login", "pay"])?;
         for (text, wanted) in [
-            (r#"{"query":"{login{id}}"}"#, Sighting::Action),
-            (r#"{"query":"{\u006cogin{id}}"}"#, Sighting::Action),
-            (r#"{"query":"{lo\u0067i\u006E}"}"#, Sighting::Action),
-            (r#"{"query":"{users(name:\"J\u00f6rg \uD83D\uDE00 \u12"}"#, Sighting::Nothing),
-            (r#"{"query":"{users{id}}"}"#, Sighting::Nothing),
-            (r#"{"query":"{users{id __typename}}"}"#, Sighting::Nothing),
-            (r#"{"query":"{__typename __type(name:1){name}}"}"#, Sighting::Introspection),
-            (r#"{"query":"{__schem\u0061{description}}"}"#, Sighting::Introspection),
-            (r#"{"query":"{__schema{description} __typename pay}"}"#, Sighting::Action),
-            (r#"{"query":"{__schema{description} p\u0061y}"}"#, Sighting::Action),
+            (r#"{"query":"{login{id}}"}"#, ScanResult::Action),
+            (r#"{"query":"{\u006cogin{id}}"}"#, ScanResult::Action),
+            (r#"{"query":"{lo\u0067i\u006E}"}"#, ScanResult::Action),
+            (r#"{"query":"{users(name:\"J\u00f6rg \uD83D\uDE00 \u12"}"#, ScanResult::Nothing),
+            (r#"{"query":"{users{id}}"}"#, ScanResult::Nothing),
+            (r#"{"query":"{users{id __typename}}"}"#, ScanResult::Nothing),
+            (r#"{"query":"{__typename __type(name:1){name}}"}"#, ScanResult::Introspection),
+            (r#"{"query":"{__schem\u0061{description}}"}"#, ScanResult::Introspection),
+            (r#"{"query":"{__schema{description} __typename pay}"}"#, ScanResult::Action),
+            (r#"{"query":"{__schema{description} p\u0061y}"}"#, ScanResult::Action),
         ] {
             assert_eq!(scanner.look(text.as_bytes()), wanted, "{text}");
         }
-        assert_eq!(Scanner::new([])?.look(b"login __schema"), Sighting::Nothing);
+        assert_eq!(Scanner::new([])?.look(b"login __schema"), ScanResult::Nothing);
         Ok(())
     }
 }

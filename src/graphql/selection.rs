@@ -9,14 +9,14 @@ use indexmap::IndexMap;
 
 use super::collect_fields::{Condition, directives_of, is_included};
 use super::document::Document;
-use super::plan::CallKind;
-use super::related::{RelatedField, related_field};
+use super::plan::ActionMode;
+use super::related::{RelationshipSelection, related_field};
 use crate::model::action::Action;
 use crate::model::types::Types;
 
 /// The selection on one object type; empty for scalars and enums.
 #[derive(Debug, Default, PartialEq)]
-pub struct Selected {
+pub struct SubSelection {
     /// What is selected, in order.
     pub fields: Vec<SelectedField>,
     /// Instead of that: every declared field, to the bottom.
@@ -34,12 +34,12 @@ pub struct SelectedField {
     /// Its name in the type, or `__typename`.
     pub name: String,
     /// What is selected of its value.
-    pub selected: Selected,
+    pub selected: SubSelection,
     /// Set if its value comes from the engine: it is a relationship.
-    pub related: Option<Arc<RelatedField>>,
+    pub related: Option<Arc<RelationshipSelection>>,
 }
 
-impl Selected {
+impl SubSelection {
     /// Every declared field, to the bottom.
     #[must_use]
     pub fn all() -> Self {
@@ -48,7 +48,7 @@ impl Selected {
 
     /// Every relationship in it, to the bottom.
     #[must_use]
-    pub fn related(&self) -> Vec<&RelatedField> {
+    pub fn related(&self) -> Vec<&RelationshipSelection> {
         let mut related = Vec::new();
         for field in &self.fields {
             related.extend(field.related.as_deref());
@@ -73,23 +73,23 @@ pub struct Selector<'s> {
 impl Selector<'_> {
     /// What is selected of the answer to a call, or of what is known about a stored one.
     #[must_use]
-    pub fn of_call(&self, action: &Action, kind: CallKind, fields: &[&Node<Field>]) -> Selected {
+    pub fn of_call(&self, action: &Action, kind: ActionMode, fields: &[&Node<Field>]) -> SubSelection {
         match kind {
-            CallKind::Now => self.select(action.output.named(), fields),
-            CallKind::Later => Selected::default(),
-            CallKind::Result => self.select_result(action, fields),
+            ActionMode::Now => self.select(action.output.named(), fields),
+            ActionMode::Later => SubSelection::default(),
+            ActionMode::Result => self.select_result(action, fields),
         }
     }
 
     /// The type of stored calls is not among those of the actions: it is made for the schema alone.
-    fn select_result(&self, action: &Action, fields: &[&Node<Field>]) -> Selected {
+    fn select_result(&self, action: &Action, fields: &[&Node<Field>]) -> SubSelection {
         let selected = self.group(&action.result_type(), fields).into_iter().filter_map(|(response_name, fields)| {
             let name = fields.first()?.name.to_string();
             let inner = (name == OUTPUT).then(|| self.select(action.output.named(), &fields));
             let selected = inner.unwrap_or_default();
             Some(SelectedField { response_name: response_name.to_owned(), name, selected, related: None })
         });
-        Selected { fields: selected.collect(), is_all: false }
+        SubSelection { fields: selected.collect(), is_all: false }
     }
 
     fn group<'f>(&'f self, type_name: &str, fields: &[&'f Node<Field>]) -> IndexMap<&'f str, Vec<&'f Node<Field>>> {
@@ -104,9 +104,9 @@ impl Selector<'_> {
     /// [CollectSubfields](https://spec.graphql.org/September2025/#CollectSubfields()) for the object type `type_name`,
     /// to the bottom. The size check has bounded what fragments can expand to.
     #[must_use]
-    pub fn select(&self, type_name: &str, fields: &[&Node<Field>]) -> Selected {
+    pub fn select(&self, type_name: &str, fields: &[&Node<Field>]) -> SubSelection {
         let (Some(definition), Some(object)) = (self.types.get(type_name), self.types.object(type_name)) else {
-            return Selected::default();
+            return SubSelection::default();
         };
         let selected = self.group(type_name, fields).into_iter().filter_map(|(response_name, fields)| {
             let name = fields.first()?.name.to_string();
@@ -116,7 +116,7 @@ impl Selector<'_> {
             let response_name = response_name.to_owned();
             Some(SelectedField { response_name, name, selected: selected.unwrap_or_default(), related })
         });
-        Selected { fields: selected.collect(), is_all: false }
+        SubSelection { fields: selected.collect(), is_all: false }
     }
 }
 

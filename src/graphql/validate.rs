@@ -8,7 +8,7 @@ use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
-use super::document::{Document, Mistake, kind_of, mistakes};
+use super::document::{Document, SyntaxError, kind_of, mistakes};
 use super::nested_roots::without_actions;
 use super::own_part;
 use super::plan::RootTypes;
@@ -28,7 +28,7 @@ pub fn validate(
     own_text: &str,
     (actions, root_type): (&ActionSchema, &str),
     max_errors: usize,
-) -> Result<(), (Vec<Mistake>, usize)> {
+) -> Result<(), (Vec<SyntaxError>, usize)> {
     let failed = match parse_own(own_text, root_type, actions) {
         Err(errors) => errors,
         Ok(document) => match document.to_executable_validate(schema) {
@@ -40,13 +40,13 @@ pub fn validate(
 }
 
 /// Fails if there are mistakes.
-fn cut(mut mistakes: Vec<Mistake>, max: usize) -> Result<(), (Vec<Mistake>, usize)> {
+fn cut(mut mistakes: Vec<SyntaxError>, max: usize) -> Result<(), (Vec<SyntaxError>, usize)> {
     let more = mistakes.len().saturating_sub(max);
     mistakes.truncate(max);
     if mistakes.is_empty() { Ok(()) } else { Err((mistakes, more)) }
 }
 
-fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<Mistake>, usize) {
+fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<SyntaxError>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
@@ -71,7 +71,7 @@ pub fn validate_document(
     only: Option<&Node<OperationDefinition>>,
     (actions, roots): (&ActionSchema, &RootTypes),
     max_errors: usize,
-) -> Result<(), (Vec<Mistake>, usize)> {
+) -> Result<(), (Vec<SyntaxError>, usize)> {
     let validated = match only {
         Some(operation) => alone(document, operation).to_executable_validate(schema),
         None => document.syntax_tree().to_executable_validate(schema),
@@ -96,7 +96,7 @@ pub fn validate_document(
 }
 
 /// An action that is selected where the upstream's root is shown without actions.
-fn tell_of_root(mistake: &mut Mistake, schema: &Schema, roots: &RootTypes) {
+fn tell_of_root(mistake: &mut SyntaxError, schema: &Schema, roots: &RootTypes) {
     let names: Vec<&str> = mistake.message.split('"').skip(1).step_by(2).collect();
     let is_of_root = |kind: OperationKind, field: &str, type_name: &str| {
         let root = roots.of(kind);
@@ -126,9 +126,9 @@ fn alone(document: &Document, operation: &Node<OperationDefinition>) -> ast::Doc
     whole
 }
 
-fn below_root(document: &Document, field: &Node<Field>) -> Mistake {
+fn below_root(document: &Document, field: &Node<Field>) -> SyntaxError {
     let offset = field.location().map(|span| span.offset());
-    Mistake {
+    SyntaxError {
         message: not_at_root(&field.name),
         location: offset.map(|offset| location_at(&document.text, offset)),
         offset,

@@ -35,7 +35,7 @@ impl CoerceError {
 
 /// What is wrong with a value.
 #[derive(Debug)]
-pub(super) enum Misfit<'m> {
+pub(super) enum ValueMismatch<'m> {
     /// A variable that has to be there is not.
     VariableMissing { ty: String },
     /// A field of an input object, or an argument, that has to be there is not.
@@ -58,7 +58,7 @@ pub(super) enum Misfit<'m> {
     Json(String),
 }
 
-impl Misfit<'_> {
+impl ValueMismatch<'_> {
     fn standard(&self) -> String {
         match self {
             Self::VariableMissing { ty } => format!("a value of type \"{ty}\" was not provided."),
@@ -201,44 +201,44 @@ pub(super) enum Holder {
 
 /// Where a value stands. It is put into words for errors only, because nearly every value is as it should be.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct ValuePath<'a> {
     holder: Holder,
     name: &'a str,
-    step: Step<'a>,
-    above: Option<&'a Place<'a>>,
+    step: ValueStep<'a>,
+    above: Option<&'a ValuePath<'a>>,
     offset: Option<usize>,
 }
 
 /// From the place above to a place.
 #[derive(Clone, Copy)]
-enum Step<'a> {
+enum ValueStep<'a> {
     /// The variable or the argument itself.
     Root,
     Field(&'a str),
     Item(usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> ValuePath<'a> {
     /// Of a whole variable, argument or default.
     pub(super) fn root(holder: Holder, name: &'a str, offset: Option<usize>) -> Self {
-        Self { holder, name, step: Step::Root, above: None, offset }
+        Self { holder, name, step: ValueStep::Root, above: None, offset }
     }
 
-    pub(super) fn field<'p>(&'p self, name: &'p str) -> Place<'p> {
-        Place { step: Step::Field(name), above: Some(self), ..*self }
+    pub(super) fn field<'p>(&'p self, name: &'p str) -> ValuePath<'p> {
+        ValuePath { step: ValueStep::Field(name), above: Some(self), ..*self }
     }
 
-    pub(super) fn item(&self, index: usize) -> Place<'_> {
-        Place { step: Step::Item(index), above: Some(self), ..*self }
+    pub(super) fn item(&self, index: usize) -> ValuePath<'_> {
+        ValuePath { step: ValueStep::Item(index), above: Some(self), ..*self }
     }
 
     /// From the root on: `.items[2].id`.
     fn steps(&self) -> String {
-        let above = self.above.map(Place::steps).unwrap_or_default();
+        let above = self.above.map(ValuePath::steps).unwrap_or_default();
         match self.step {
-            Step::Root => above,
-            Step::Field(name) => format!("{above}.{name}"),
-            Step::Item(index) => format!("{above}[{index}]"),
+            ValueStep::Root => above,
+            ValueStep::Field(name) => format!("{above}.{name}"),
+            ValueStep::Item(index) => format!("{above}[{index}]"),
         }
     }
 
@@ -251,15 +251,15 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub(super) fn refuse(&self, misfit: &Misfit<'_>) -> CoerceError {
+    pub(super) fn refuse(&self, misfit: &ValueMismatch<'_>) -> CoerceError {
         let (name, steps) = (self.name, self.steps());
         let (message, hasura_message, path) = match (self.holder, misfit) {
-            (Holder::Variable, Misfit::VariableMissing { ty }) => (
+            (Holder::Variable, ValueMismatch::VariableMissing { ty }) => (
                 format!("Variable \"${name}\" of required type \"{ty}\" was not provided."),
                 format!("{}: \"{name}\"", misfit.hasura()),
                 "$".into(),
             ),
-            (Holder::Variable, Misfit::Null { ty }) if steps.is_empty() => {
+            (Holder::Variable, ValueMismatch::Null { ty }) if steps.is_empty() => {
                 let message = format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.");
                 (message, misfit.hasura(), self.hasura_path())
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::coerce::scalar_takes;
-use super::value_error::{CoerceError, Holder, Misfit, Place};
+use super::value_error::{CoerceError, Holder, ValueMismatch, ValuePath};
 use crate::model::json::{RawObject, parse_strict};
 
 /// Checks the values that are given for `definitions`. Variables that nobody has defined are ignored.
@@ -26,12 +26,12 @@ pub fn check_variables<'d>(
 ) -> Result<(), CoerceError> {
     for definition in definitions {
         let offset = definition.location().map(|span| span.offset());
-        let place = Place::root(Holder::Variable, &definition.name, offset);
+        let place = ValuePath::root(Holder::Variable, &definition.name, offset);
         match given.get(&definition.name) {
             Some(raw) => check_raw(schema, &definition.ty, raw, &place)?,
             // A default has been validated with the document.
             None if definition.ty.is_non_null() && definition.default_value.is_none() => {
-                return Err(place.refuse(&Misfit::VariableMissing { ty: definition.ty.to_string() }));
+                return Err(place.refuse(&ValueMismatch::VariableMissing { ty: definition.ty.to_string() }));
             }
             None => {}
         }
@@ -40,7 +40,7 @@ pub fn check_variables<'d>(
 }
 
 /// Most variables are scalars, which their first byte tells; only lists, enums and input objects are parsed.
-fn check_raw(schema: &Schema, ty: &Type, raw: &RawValue, place: &Place<'_>) -> Result<(), CoerceError> {
+fn check_raw(schema: &Schema, ty: &Type, raw: &RawValue, place: &ValuePath<'_>) -> Result<(), CoerceError> {
     let text = raw.get();
     if let Type::Named(name) | Type::NonNullNamed(name) = ty
         && text != "null"
@@ -57,7 +57,7 @@ fn check_raw(schema: &Schema, ty: &Type, raw: &RawValue, place: &Place<'_>) -> R
             return Ok(());
         }
     }
-    let value = parse_strict(text.as_bytes()).map_err(|error| place.refuse(&Misfit::Json(error.to_string())))?;
+    let value = parse_strict(text.as_bytes()).map_err(|error| place.refuse(&ValueMismatch::Json(error.to_string())))?;
     Checker { schema }.value(ty, &value, place)
 }
 
@@ -67,10 +67,10 @@ struct Checker<'c> {
 
 impl Checker<'_> {
     /// The nesting of a request's JSON has been limited, so the recursion is.
-    fn value(&self, ty: &Type, value: &Value, place: &Place<'_>) -> Result<(), CoerceError> {
+    fn value(&self, ty: &Type, value: &Value, place: &ValuePath<'_>) -> Result<(), CoerceError> {
         match (ty, value) {
             (Type::NonNullNamed(_) | Type::NonNullList(_), Value::Null) => {
-                Err(place.refuse(&Misfit::Null { ty: ty.to_string() }))
+                Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() }))
             }
             (_, Value::Null) => Ok(()),
             (Type::List(inner) | Type::NonNullList(inner), Value::Array(items)) => {
@@ -82,28 +82,28 @@ impl Checker<'_> {
                 Some(ExtendedType::InputObject(input)) => self.object(input, value, place),
                 Some(ExtendedType::Enum(found)) => enum_value(found, value, place),
                 _ if scalar_takes(name, value) => Ok(()),
-                _ => Err(place.refuse(&Misfit::NotOfScalar { type_name: name, found: value })),
+                _ => Err(place.refuse(&ValueMismatch::NotOfScalar { type_name: name, found: value })),
             },
         }
     }
 
     /// <https://spec.graphql.org/September2025/#sec-Input-Objects.Input-Coercion>
-    fn object(&self, input: &InputObjectType, value: &Value, place: &Place<'_>) -> Result<(), CoerceError> {
+    fn object(&self, input: &InputObjectType, value: &Value, place: &ValuePath<'_>) -> Result<(), CoerceError> {
         let Value::Object(given) = value else {
-            return Err(place.refuse(&Misfit::NotAnObject { type_name: &input.name, found: value }));
+            return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: &input.name, found: value }));
         };
         for (name, field) in &input.fields {
             match given.get(name.as_str()) {
                 Some(value) => self.value(&field.ty, value, &place.field(name))?,
                 None if field.is_required() => {
-                    return Err(place.refuse(&Misfit::Missing { field: name, ty: field.ty.to_string() }));
+                    return Err(place.refuse(&ValueMismatch::Missing { field: name, ty: field.ty.to_string() }));
                 }
                 None => {}
             }
         }
         if let Some(field) = given.keys().find(|name| !input.fields.contains_key(name.as_str())) {
             let known = input.fields.keys().map(Name::as_str).collect();
-            return Err(place.refuse(&Misfit::UnknownField { field, type_name: &input.name, known }));
+            return Err(place.refuse(&ValueMismatch::UnknownField { field, type_name: &input.name, known }));
         }
         if !is_one_of(input) {
             return Ok(());
@@ -111,20 +111,20 @@ impl Checker<'_> {
         let mut entries = given.iter();
         match (entries.next(), entries.next()) {
             (Some((field, Value::Null)), None) => {
-                Err(place.field(field).refuse(&Misfit::OneKeyIsNull { type_name: &input.name, field }))
+                Err(place.field(field).refuse(&ValueMismatch::OneKeyIsNull { type_name: &input.name, field }))
             }
             (Some(_), None) => Ok(()),
-            _ => Err(place.refuse(&Misfit::NotOneKey { type_name: &input.name })),
+            _ => Err(place.refuse(&ValueMismatch::NotOneKey { type_name: &input.name })),
         }
     }
 }
 
-fn enum_value(found: &EnumType, value: &Value, place: &Place<'_>) -> Result<(), CoerceError> {
+fn enum_value(found: &EnumType, value: &Value, place: &ValuePath<'_>) -> Result<(), CoerceError> {
     if value.as_str().is_some_and(|text| found.values.contains_key(text)) {
         return Ok(());
     }
     let known = found.values.keys().map(Name::as_str).collect();
-    Err(place.refuse(&Misfit::NotInEnum { type_name: &found.name, found: value, is_name: true, known }))
+    Err(place.refuse(&ValueMismatch::NotInEnum { type_name: &found.name, found: value, is_name: true, known }))
 }
 
 /// Is it a [OneOf Input Object](https://spec.graphql.org/September2025/#sec-OneOf-Input-Objects)?

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Opens when at least half of at least [`VOLUME`] calls within ten seconds have failed.
-pub struct Breaker {
+pub struct CircuitBreaker {
     pause: Duration,
     state: Mutex<State>,
 }
@@ -49,7 +49,7 @@ pub enum Patience {
 
 /// How it stands, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CircuitState {
     /// Calls are made.
     Closed,
     /// None is.
@@ -59,15 +59,15 @@ pub enum Standing {
 }
 
 /// Leave for one call. Dropped without a word, it tells nothing: the client has gone, or did not want to wait.
-pub struct Leave<'b> {
-    breaker: &'b Breaker,
+pub struct CallPermit<'b> {
+    breaker: &'b CircuitBreaker,
     era: u64,
     /// If it is one that decides: with how much patience.
     trial: Option<Patience>,
     is_told: bool,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Stays open for `pause`.
     #[must_use]
     pub fn new(pause: Duration) -> Self {
@@ -80,7 +80,7 @@ impl Breaker {
     ///
     /// # Errors
     /// How long to wait before it is worth asking again.
-    pub fn ask(&self, patience: Patience) -> Result<Leave<'_>, Duration> {
+    pub fn ask(&self, patience: Patience) -> Result<CallPermit<'_>, Duration> {
         let mut state = self.state();
         let now = Instant::now();
         let trial = match state.phase {
@@ -93,16 +93,16 @@ impl Breaker {
         if let Some(patience) = trial {
             state.phase = Phase::Trying(patience);
         }
-        Ok(Leave { breaker: self, era: state.era, trial, is_told: false })
+        Ok(CallPermit { breaker: self, era: state.era, trial, is_told: false })
     }
 
     /// How it stands.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> CircuitState {
         match self.state().phase {
-            Phase::Closed => Standing::Closed,
-            Phase::OpenUntil(_) => Standing::Open,
-            Phase::Trying(_) => Standing::HalfOpen,
+            Phase::Closed => CircuitState::Closed,
+            Phase::OpenUntil(_) => CircuitState::Open,
+            Phase::Trying(_) => CircuitState::HalfOpen,
         }
     }
 
@@ -136,7 +136,7 @@ impl State {
     }
 }
 
-impl Leave<'_> {
+impl CallPermit<'_> {
     /// The call is over: did the handler answer as handlers do?
     pub fn tell(mut self, is_good: bool) {
         self.is_told = true;
@@ -160,7 +160,7 @@ impl Leave<'_> {
     }
 }
 
-impl Drop for Leave<'_> {
+impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
         let Some(patience) = self.trial.filter(|_| !self.is_told) else { return };
         let mut state = self.breaker.state();
@@ -177,7 +177,7 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(5);
 
-    fn calls(breaker: &Breaker, good: usize, bad: usize) {
+    fn calls(breaker: &CircuitBreaker, good: usize, bad: usize) {
         for number in 0..good + bad {
             if let Ok(leave) = breaker.ask(Patience::Whole) {
                 leave.tell(number < good);
@@ -192,13 +192,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn when_it_opens() {
         for (good, bad, standing) in [
-            (0, 19, Standing::Closed),
-            (0, 20, Standing::Open),
-            (11, 9, Standing::Closed),
-            (10, 10, Standing::Open),
-            (1000, 100, Standing::Closed),
+            (0, 19, CircuitState::Closed),
+            (0, 20, CircuitState::Open),
+            (11, 9, CircuitState::Closed),
+            (10, 10, CircuitState::Open),
+            (1000, 100, CircuitState::Closed),
         ] {
-            let breaker = Breaker::new(PAUSE);
+            let breaker = CircuitBreaker::new(PAUSE);
             calls(&breaker, good, bad);
             assert_eq!(breaker.standing(), standing, "{good} good and {bad} bad");
         }
@@ -206,52 +206,52 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_long_ago_does_not_count() {
-        let breaker = Breaker::new(PAUSE);
+        let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 19);
         later(10.5).await;
         calls(&breaker, 0, 19);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
         later(5.0).await;
         calls(&breaker, 0, 1);
-        assert_eq!(breaker.standing(), Standing::Open);
+        assert_eq!(breaker.standing(), CircuitState::Open);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_call_decides_whether_it_closes() {
-        let breaker = Breaker::new(PAUSE);
+        let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 20);
         later(2.0).await;
         assert_eq!(breaker.ask(Patience::Whole).err(), Some(Duration::from_secs(3)));
         later(3.0).await;
         let trial = breaker.ask(Patience::Whole).expect("leave");
-        assert_eq!(breaker.standing(), Standing::HalfOpen);
+        assert_eq!(breaker.standing(), CircuitState::HalfOpen);
         assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "one at a time");
         trial.tell(false);
         assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "it still fails");
         later(5.0).await;
         breaker.ask(Patience::Whole).expect("leave").tell(true);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
         calls(&breaker, 0, 19);
-        assert_eq!(breaker.standing(), Standing::Closed, "the past is forgotten");
+        assert_eq!(breaker.standing(), CircuitState::Closed, "the past is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_away_tells_nothing() {
-        let breaker = Breaker::new(PAUSE);
+        let breaker = CircuitBreaker::new(PAUSE);
         for _ in 0..50 {
             drop(breaker.ask(Patience::Whole));
         }
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
         calls(&breaker, 0, 20);
         later(5.0).await;
         drop(breaker.ask(Patience::Whole).expect("leave"));
         breaker.ask(Patience::Whole).expect("the next one may try").tell(true);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn trials_that_are_cut_short_keep_nobody_out() {
-        let breaker = Breaker::new(PAUSE);
+        let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 20);
         later(5.0).await;
         let short = breaker.ask(Patience::Short).expect("leave");
@@ -261,29 +261,29 @@ mod tests {
         drop(short);
         assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "the other one still tries");
         whole.tell(true);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
         // Whoever tries last and tells nothing changes nothing that is decided.
         calls(&breaker, 0, 20);
         later(5.0).await;
         let short = breaker.ask(Patience::Short).expect("leave");
         let whole = breaker.ask(Patience::Whole).expect("leave");
         short.tell(true);
-        assert_eq!(breaker.standing(), Standing::Closed, "a response is a response");
+        assert_eq!(breaker.standing(), CircuitState::Closed, "a response is a response");
         drop(whole);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_began_before_it_opened_tells_nothing_about_after() {
-        let breaker = Breaker::new(PAUSE);
+        let breaker = CircuitBreaker::new(PAUSE);
         let (old, other) = (breaker.ask(Patience::Whole).expect("leave"), breaker.ask(Patience::Whole).expect("leave"));
         calls(&breaker, 0, 20);
         later(5.0).await;
         let trial = breaker.ask(Patience::Whole).expect("leave");
         old.tell(true);
         other.tell(false);
-        assert_eq!(breaker.standing(), Standing::HalfOpen);
+        assert_eq!(breaker.standing(), CircuitState::HalfOpen);
         trial.tell(true);
-        assert_eq!(breaker.standing(), Standing::Closed);
+        assert_eq!(breaker.standing(), CircuitState::Closed);
     }
 }

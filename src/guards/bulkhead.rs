@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Keeps a handler that does not answer from taking what others need.
-pub struct Bulkhead {
+pub struct ConcurrencyLimit {
     slots: Semaphore,
     waiting: AtomicUsize,
     max_queued_calls: usize,
@@ -14,15 +14,15 @@ pub struct Bulkhead {
 }
 
 /// One more that waits, until it is dropped.
-struct Waits<'b>(&'b AtomicUsize);
+struct QueueSlot<'b>(&'b AtomicUsize);
 
-impl Drop for Waits<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Bulkhead {
+impl ConcurrencyLimit {
     /// For so many calls, and so many that wait for so long.
     #[must_use]
     pub fn new(max_concurrent_calls: usize, max_queued_calls: usize, queue_timeout: Duration) -> Self {
@@ -36,7 +36,7 @@ impl Bulkhead {
             return Some(slot);
         }
         let already = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waits = Waits(&self.waiting);
+        let _waits = QueueSlot(&self.waiting);
         if already >= self.max_queued_calls {
             return None;
         }
@@ -56,7 +56,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn some_run_some_wait_and_no_more() {
-        let bulkhead = Bulkhead::new(2, 1, Duration::from_millis(100));
+        let bulkhead = ConcurrencyLimit::new(2, 1, Duration::from_millis(100));
         let first = bulkhead.enter().await.expect("a place");
         let _second = bulkhead.enter().await.expect("a place");
         let begun = tokio::time::Instant::now();

@@ -17,24 +17,24 @@ use tower::retry::budget::TpsBudget;
 
 use crate::model::action::{Action, ActionSchema};
 use crate::model::guard::RateLimit;
-use breaker::Breaker;
-use bulkhead::Bulkhead;
-use rate_limit::Limiter;
+use breaker::CircuitBreaker;
+use bulkhead::ConcurrencyLimit;
+use rate_limit::CallRateLimiter;
 
 /// The guards of all actions.
 #[derive(Default)]
-pub struct Guards(HashMap<String, Arc<ActionGuards>>);
+pub struct TrafficPolicies(HashMap<String, Arc<ActionPolicies>>);
 
 /// The guards of one action.
-pub struct ActionGuards {
+pub struct ActionPolicies {
     /// How many calls at one time.
-    pub bulkhead: Bulkhead,
+    pub bulkhead: ConcurrencyLimit,
     /// Leaves a handler alone that fails, if it is to.
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<CircuitBreaker>,
     /// Calls that are tried again make up a tenth of all.
     pub retries: TpsBudget,
     /// How many calls in a time.
-    pub limiters: Vec<Limiter>,
+    pub limiters: Vec<CallRateLimiter>,
     made_for: MadeFor,
 }
 
@@ -51,14 +51,14 @@ const RETRIES_MIN: u32 = 1;
 /// For how long calls count.
 const RETRY_WINDOW: Duration = Duration::from_secs(10);
 
-impl Guards {
+impl TrafficPolicies {
     /// For these actions. Guards that stay as they were go on with what they know.
     #[must_use]
     pub fn after(&self, schema: &ActionSchema) -> Self {
         let guards = schema.actions.values().map(|action| {
             let wanted = made_for(action);
             let known = self.0.get(&action.name).filter(|known| known.made_for == wanted);
-            let guards = known.cloned().unwrap_or_else(|| Arc::new(ActionGuards::new(wanted)));
+            let guards = known.cloned().unwrap_or_else(|| Arc::new(ActionPolicies::new(wanted)));
             (action.name.clone(), guards)
         });
         Self(guards.collect())
@@ -66,12 +66,12 @@ impl Guards {
 
     /// Those of an action.
     #[must_use]
-    pub fn of(&self, action: &Action) -> Option<&Arc<ActionGuards>> {
+    pub fn of(&self, action: &Action) -> Option<&Arc<ActionPolicies>> {
         self.0.get(&action.name)
     }
 
     /// All of them, by the action's name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &ActionGuards)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &ActionPolicies)> {
         self.0.iter().map(|(name, guards)| (name.as_str(), guards.as_ref()))
     }
 }
@@ -87,14 +87,14 @@ fn made_for(action: &Action) -> MadeFor {
     )
 }
 
-impl ActionGuards {
+impl ActionPolicies {
     fn new(made_for: MadeFor) -> Self {
         let MadeFor(calls, waiting, wait, pause, limits) = &made_for;
         Self {
-            bulkhead: Bulkhead::new(*calls, *waiting, *wait),
-            breaker: pause.map(Breaker::new),
+            bulkhead: ConcurrencyLimit::new(*calls, *waiting, *wait),
+            breaker: pause.map(CircuitBreaker::new),
             retries: TpsBudget::new(RETRY_WINDOW, RETRIES_MIN, RETRY_PART),
-            limiters: limits.iter().cloned().map(Limiter::new).collect(),
+            limiters: limits.iter().cloned().map(CallRateLimiter::new).collect(),
             made_for,
         }
     }

@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::shared::{Shared, Uncounted};
+use super::shared::{RedisStore, StoreUnavailable};
 use crate::model::guard::RateLimit;
 use crate::model::network::ClientNetworks;
 
 /// Counts the calls under one limit.
-pub struct Limiter {
+pub struct CallRateLimiter {
     limit: RateLimit,
     /// When its clock began.
     started: Instant,
@@ -37,7 +37,7 @@ const KEYS_MIN: usize = 50_000;
 /// carrier, a /48 a company or thousands of phones; whoever has one for themselves gains this much by it, and no more.
 const MULTIPLES: [u32; 3] = [1, 4, 16];
 
-impl Limiter {
+impl CallRateLimiter {
     /// All that is allowed may come at once; after that it comes back evenly.
     #[must_use]
     pub fn new(limit: RateLimit) -> Self {
@@ -78,10 +78,10 @@ impl Limiter {
     /// Nobody can tell; or, inside, when the next one will be allowed.
     pub async fn count_shared(
         &self,
-        shared: &Shared,
+        shared: &RedisStore,
         action: &str,
         caller: Caller<'_>,
-    ) -> Result<Result<(), Duration>, Uncounted> {
+    ) -> Result<Result<(), Duration>, StoreUnavailable> {
         let RateLimit { count, window, .. } = &self.limit;
         let key = |who: &str| format!("pillion:rate:{action}:{count}/{}:{who}", window.as_micros());
         let counted: Vec<(String, Duration)> = match caller {
@@ -202,8 +202,8 @@ mod tests {
 
     const MINUTE: u64 = 60_000_000_000;
 
-    fn limiter(count: u32) -> Limiter {
-        Limiter::new(RateLimit { count, window: Duration::from_secs(600), by: RateKey::Address })
+    fn limiter(count: u32) -> CallRateLimiter {
+        CallRateLimiter::new(RateLimit { count, window: Duration::from_secs(600), by: RateKey::Address })
     }
 
     fn at(address: &str) -> Caller<'_> {

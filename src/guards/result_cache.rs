@@ -39,7 +39,7 @@ impl Key {
 
 /// An answer that is kept.
 #[derive(Debug)]
-pub struct Kept {
+pub struct CachedResponse {
     /// The handler's value.
     pub value: Value,
     /// What of its headers is for clients.
@@ -50,7 +50,7 @@ pub struct Kept {
     stale_until: Instant,
 }
 
-impl Kept {
+impl CachedResponse {
     /// Good for `fresh`, and after that for `stale` while another is fetched.
     #[must_use]
     pub fn new(value: Value, headers: Vec<(HeaderName, HeaderValue)>, fresh: Duration, stale: Duration) -> Self {
@@ -61,46 +61,46 @@ impl Kept {
 }
 
 /// What is found under a key.
-pub enum Found {
+pub enum CacheLookup {
     /// An answer that is good.
-    Fresh(Arc<Kept>),
+    Fresh(Arc<CachedResponse>),
     /// One that may still be given; whoever has the lead fetches another.
-    Stale(Arc<Kept>, Option<Lead>),
+    Stale(Arc<CachedResponse>, Option<FillGuard>),
     /// Nothing; this caller fetches it, and others wait for him.
-    Lead(Lead),
+    Miss(FillGuard),
     /// Nothing, and the one who was to fetch it has failed.
     Nothing,
 }
 
 /// The answers.
-pub struct ResultCache {
-    kept: Cache<Key, Arc<Kept>, ByBytes>,
+pub struct ResponseCache {
+    kept: Cache<Key, Arc<CachedResponse>, ByBytes>,
     /// Who is fetching, and whether he has been answered; the channel closes when he is done.
     flights: DashMap<Key, watch::Receiver<bool>>,
 }
 
 /// The duty to fetch an answer. Those who wait go on when it is dropped; if nothing has been answered until then, one of
 /// them takes it over.
-pub struct Lead {
-    cache: Arc<ResultCache>,
+pub struct FillGuard {
+    cache: Arc<ResponseCache>,
     key: Key,
     is_answered: watch::Sender<bool>,
 }
 
-impl Drop for Lead {
+impl Drop for FillGuard {
     fn drop(&mut self) {
         self.cache.flights.remove(&self.key);
     }
 }
 
-impl Lead {
+impl FillGuard {
     /// There is an answer, which may not be one to be kept.
     pub fn answered(&self) {
         self.is_answered.send_replace(true);
     }
 
     /// The answer has been fetched.
-    pub fn keep(&self, kept: Arc<Kept>) {
+    pub fn keep(&self, kept: Arc<CachedResponse>) {
         self.answered();
         self.cache.kept.insert(self.key.clone(), kept);
     }
@@ -115,8 +115,8 @@ impl Lead {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<Kept>> for ByBytes {
-    fn weight(&self, _: &Key, kept: &Arc<Kept>) -> u64 {
+impl Weighter<Key, Arc<CachedResponse>> for ByBytes {
+    fn weight(&self, _: &Key, kept: &Arc<CachedResponse>) -> u64 {
         // A tree of values was seen to take four times its text.
         512 + 4 * kept.bytes as u64
     }
@@ -125,7 +125,7 @@ impl Weighter<Key, Arc<Kept>> for ByBytes {
 /// Bytes that the smallest answers take, for a guess how many there will be.
 const ENTRY_BYTES: usize = 2 * 1024;
 
-impl ResultCache {
+impl ResponseCache {
     /// With room for so many bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
@@ -134,38 +134,38 @@ impl ResultCache {
     }
 
     /// Looks an answer up. Whoever finds nothing while somebody fetches it waits for him.
-    pub async fn look(self: &Arc<Self>, key: &Key) -> Found {
+    pub async fn look(self: &Arc<Self>, key: &Key) -> CacheLookup {
         loop {
             if let Some(found) = self.known(key) {
                 return found;
             }
             let mut flight = match self.lead(key) {
-                Ok(lead) => return Found::Lead(lead),
+                Ok(lead) => return CacheLookup::Miss(lead),
                 Err(flight) => flight,
             };
             // It fails when the one who fetches is done.
             while flight.changed().await.is_ok() {}
             if *flight.borrow() {
-                return self.known(key).unwrap_or(Found::Nothing);
+                return self.known(key).unwrap_or(CacheLookup::Nothing);
             }
         }
     }
 
-    fn known(self: &Arc<Self>, key: &Key) -> Option<Found> {
+    fn known(self: &Arc<Self>, key: &Key) -> Option<CacheLookup> {
         let (kept, now) = (self.kept.get(key)?, Instant::now());
         if kept.fresh_until > now {
-            return Some(Found::Fresh(kept));
+            return Some(CacheLookup::Fresh(kept));
         }
-        (kept.stale_until > now).then(|| Found::Stale(kept, self.lead(key).ok()))
+        (kept.stale_until > now).then(|| CacheLookup::Stale(kept, self.lead(key).ok()))
     }
 
-    fn lead(self: &Arc<Self>, key: &Key) -> Result<Lead, watch::Receiver<bool>> {
+    fn lead(self: &Arc<Self>, key: &Key) -> Result<FillGuard, watch::Receiver<bool>> {
         match self.flights.entry(key.clone()) {
             Entry::Occupied(flight) => Err(flight.get().clone()),
             Entry::Vacant(place) => {
                 let (is_answered, flight) = watch::channel(false);
                 place.insert(flight);
-                Ok(Lead { cache: Arc::clone(self), key: key.clone(), is_answered })
+                Ok(FillGuard { cache: Arc::clone(self), key: key.clone(), is_answered })
             }
         }
     }
@@ -190,24 +190,24 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn kept(number: u64) -> Arc<Kept> {
-        Arc::new(Kept::new(json!(number), Vec::new(), 10 * SECOND, 5 * SECOND))
+    fn kept(number: u64) -> Arc<CachedResponse> {
+        Arc::new(CachedResponse::new(json!(number), Vec::new(), 10 * SECOND, 5 * SECOND))
     }
 
-    fn told(found: &Found) -> String {
+    fn told(found: &CacheLookup) -> String {
         match found {
-            Found::Fresh(kept) => format!("fresh {}", kept.value),
-            Found::Stale(kept, lead) => format!("stale {} {}", kept.value, lead.is_some()),
-            Found::Lead(_) => "lead".into(),
-            Found::Nothing => "nothing".into(),
+            CacheLookup::Fresh(kept) => format!("fresh {}", kept.value),
+            CacheLookup::Stale(kept, lead) => format!("stale {} {}", kept.value, lead.is_some()),
+            CacheLookup::Miss(_) => "lead".into(),
+            CacheLookup::Nothing => "nothing".into(),
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_fresh_then_stale_then_gone() {
-        let cache = Arc::new(ResultCache::new(1 << 20));
+        let cache = Arc::new(ResponseCache::new(1 << 20));
         let key = Key::new("a", &json!(["x"]));
-        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
         lead.keep(kept(1));
         drop(lead);
         assert_eq!(told(&cache.look(&key).await), "fresh 1");
@@ -222,10 +222,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_fetches_and_others_wait() {
-        let cache = Arc::new(ResultCache::new(1 << 20));
+        let cache = Arc::new(ResponseCache::new(1 << 20));
         let key = Key::new("a", &json!(1));
-        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
-        let follower = |cache: &Arc<ResultCache>| {
+        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let follower = |cache: &Arc<ResponseCache>| {
             let (cache, key) = (Arc::clone(cache), key.clone());
             tokio::spawn(async move { told(&cache.look(&key).await) })
         };
@@ -238,14 +238,14 @@ mod tests {
         cache.purge(Some("other"));
         assert_eq!(told(&cache.look(&key).await), "fresh 7");
         cache.purge(Some("a"));
-        let Found::Lead(lead) = cache.look(&key).await else { panic!("it was purged") };
+        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("it was purged") };
         let (one, two) = (follower(&cache), follower(&cache));
         tokio::time::advance(SECOND).await;
         lead.answered();
         drop(lead);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("nothing".into(), "nothing".into()));
         // Who goes away before he is answered leaves it to one of them.
-        let Found::Lead(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
         let next = follower(&cache);
         tokio::time::advance(SECOND).await;
         drop(lead);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let cache = Arc::new(ResultCache::new(64 * 1024));
+        let cache = Arc::new(ResponseCache::new(64 * 1024));
         for number in 0..10_000 {
             cache.kept.insert(Key::new("a", &json!(number)), kept(number));
         }

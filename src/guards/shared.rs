@@ -7,7 +7,7 @@ use redis::{Client, Script};
 use tokio::sync::OnceCell;
 
 /// The connection to Redis, made when it is first needed and again whenever it is lost.
-pub struct Shared {
+pub struct RedisStore {
     client: Client,
     connection: OnceCell<ConnectionManager>,
     script: Script,
@@ -15,7 +15,7 @@ pub struct Shared {
 
 /// Redis did not answer, or not in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Uncounted;
+pub struct StoreUnavailable;
 
 /// How long a request waits for Redis.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -41,7 +41,7 @@ const STEP: &str = "
     return '0'
 ";
 
-impl Shared {
+impl RedisStore {
     /// Nothing is connected yet.
     ///
     /// # Errors
@@ -53,12 +53,12 @@ impl Shared {
     }
 
     /// It connects when it is used, and again whenever it has lost the connection.
-    async fn connection(&self) -> Result<ConnectionManager, Uncounted> {
+    async fn connection(&self) -> Result<ConnectionManager, StoreUnavailable> {
         let connect = async || {
             let config = ConnectionManagerConfig::new()
                 .set_response_timeout(Some(PATIENCE))
                 .set_connection_timeout(Some(PATIENCE * 10));
-            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| Uncounted)
+            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| StoreUnavailable)
         };
         self.connection.get_or_try_init(connect).await.cloned()
     }
@@ -84,17 +84,18 @@ impl Shared {
     /// Forgets what is kept under names of this form.
     ///
     /// # Errors
-    /// [`Uncounted`].
-    pub async fn forget(&self, pattern: &str) -> Result<(), Uncounted> {
+    /// [`StoreUnavailable`].
+    pub async fn forget(&self, pattern: &str) -> Result<(), StoreUnavailable> {
         let mut connection = self.connection().await?;
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCANNED);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await.map_err(|_| Uncounted)?;
+            let (next, keys): (u64, Vec<String>) =
+                scan.query_async(&mut connection).await.map_err(|_| StoreUnavailable)?;
             if !keys.is_empty() {
                 let removed = redis::cmd("UNLINK").arg(keys).query_async::<()>(&mut connection).await;
-                removed.map_err(|_| Uncounted)?;
+                removed.map_err(|_| StoreUnavailable)?;
             }
             if next == 0 {
                 return Ok(());
@@ -106,12 +107,12 @@ impl Shared {
     /// Counts one call under each key, beside which stands the time in which one more is allowed; or under none of them.
     ///
     /// # Errors
-    /// [`Uncounted`]; or, inside, when the next one will be allowed.
+    /// [`StoreUnavailable`]; or, inside, when the next one will be allowed.
     pub async fn count(
         &self,
         keys: &[(String, Duration)],
         window: Duration,
-    ) -> Result<Result<(), Duration>, Uncounted> {
+    ) -> Result<Result<(), Duration>, StoreUnavailable> {
         let mut connection = self.connection().await?;
         let mut step = self.script.prepare_invoke();
         step.arg(micros(window));
@@ -119,8 +120,8 @@ impl Shared {
             step.key(key).arg(micros(*interval));
         }
         let told = step.invoke_async::<String>(&mut connection);
-        let told = tokio::time::timeout(PATIENCE, told).await.map_err(|_| Uncounted)?;
-        match told.ok().and_then(|text| text.parse().ok()).ok_or(Uncounted)? {
+        let told = tokio::time::timeout(PATIENCE, told).await.map_err(|_| StoreUnavailable)?;
+        match told.ok().and_then(|text| text.parse().ok()).ok_or(StoreUnavailable)? {
             0 => Ok(Ok(())),
             wait => Ok(Err(Duration::from_micros(wait))),
         }

@@ -20,7 +20,7 @@ pub const PURGE_MAX: u32 = 1_000;
 
 /// The log of all calls of asynchronous actions. Each method is one transaction, durable once it returns.
 #[async_trait]
-pub trait JobLog: Send + Sync {
+pub trait JobStore: Send + Sync {
     /// Stores all of them or none.
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError>;
 

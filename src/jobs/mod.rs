@@ -16,26 +16,26 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::config::settings::{JobStore, Jobs as JobSettings};
+use crate::config::settings::{JobStoreSettings, Jobs as JobSettings};
 use crate::database::Database;
 use job::NewJob;
-use log::{JobLog, LOOK_MAX, StoreError};
-use postgres::PostgresLog;
-use sqlite::SqliteLog;
-use waiting::Waiting;
+use log::{JobStore, LOOK_MAX, StoreError};
+use postgres::PostgresStore;
+use sqlite::SqliteStore;
+use waiting::JobWaiters;
 
 /// The log, as requests and workers use it.
 pub struct Jobs {
     /// The store.
-    pub log: Arc<dyn JobLog>,
+    pub log: Arc<dyn JobStore>,
     /// Told whenever there may be something to do.
     pub new: Notify,
     /// Those who wait for the end of a call.
-    pub waiting: Arc<Waiting>,
+    pub waiting: Arc<JobWaiters>,
     /// Bytes of the calls that have not ended, as far as this replica knows.
     stored_bytes: AtomicU64,
     max_pending_bytes: u64,
-    shared: Option<Arc<PostgresLog>>,
+    shared: Option<Arc<PostgresStore>>,
     inbox: mpsc::Sender<Accepted>,
     accepted: Mutex<Option<mpsc::Receiver<Accepted>>>,
 }
@@ -64,11 +64,13 @@ impl Jobs {
     /// Why it cannot be used.
     pub async fn open(settings: &JobSettings, serves: bool) -> Result<Self, String> {
         let failed = |error: StoreError| format!("jobs.store: {error}");
-        let (log, shared): (Arc<dyn JobLog>, _) = match &settings.store {
-            JobStore::Sqlite(path) => (Arc::new(SqliteLog::open(Path::new(path), serves).map_err(failed)?), None),
-            JobStore::Postgres(database) => {
-                let log = Arc::new(PostgresLog::open(Database::new(database)?).await.map_err(failed)?);
-                (Arc::clone(&log) as Arc<dyn JobLog>, Some(log))
+        let (log, shared): (Arc<dyn JobStore>, _) = match &settings.store {
+            JobStoreSettings::Sqlite(path) => {
+                (Arc::new(SqliteStore::open(Path::new(path), serves).map_err(failed)?), None)
+            }
+            JobStoreSettings::Postgres(database) => {
+                let log = Arc::new(PostgresStore::open(Database::new(database)?).await.map_err(failed)?);
+                (Arc::clone(&log) as Arc<dyn JobStore>, Some(log))
             }
         };
         let (inbox, accepted) = mpsc::channel(INBOX_MAX);

@@ -10,7 +10,7 @@ use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
 use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
-use super::log::{JobLog, PURGE_MAX, StoreError};
+use super::log::{JobStore, PURGE_MAX, StoreError};
 use crate::database::{Database, DatabaseError, in_time};
 
 /// Two that make it at the same time would get in each other's way.
@@ -64,7 +64,7 @@ const CONNECTIONS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The log.
-pub struct PostgresLog {
+pub struct PostgresStore {
     database: Database,
     slots: Semaphore,
     idle: Mutex<Vec<Client>>,
@@ -78,7 +78,7 @@ impl From<DatabaseError> for StoreError {
 
 type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
 
-impl PostgresLog {
+impl PostgresStore {
     /// Makes the table, if it is not there.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ const END: &str = "update pillion.action_log set status = $3, response_payload =
                    response_received_at = clock_timestamp(), lease_until = null, completion_digest = null, \
                    request_headers = '{}'";
 
-impl PostgresLog {
+impl PostgresStore {
     /// Ends the job that `condition` describes.
     async fn end(
         &self,
@@ -207,7 +207,7 @@ impl PostgresLog {
 }
 
 #[async_trait]
-impl JobLog for PostgresLog {
+impl JobStore for PostgresStore {
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
         let column = |of: fn(&NewJob) -> &str| jobs.iter().map(of).collect::<Vec<&str>>();
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();

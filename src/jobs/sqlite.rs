@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
-use super::log::{JobLog, PURGE_MAX, StoreError};
+use super::log::{JobStore, PURGE_MAX, StoreError};
 
 /// The edition of the table that this program writes.
 const EDITION: i64 = 1;
@@ -57,7 +57,7 @@ const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The log. All work is done by one thread, in the order in which it comes.
-pub struct SqliteLog {
+pub struct SqliteStore {
     work: mpsc::Sender<Work>,
     clock: Clock,
     /// Held as long as the file is in use.
@@ -70,7 +70,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-impl SqliteLog {
+impl SqliteStore {
     /// Opens the file, or makes it. With `serves`, no other process may serve from it.
     ///
     /// # Errors
@@ -260,7 +260,7 @@ fn parts(outcome: &Outcome) -> (&'static str, Option<String>, Option<String>) {
 }
 
 #[async_trait]
-impl JobLog for SqliteLog {
+impl JobStore for SqliteStore {
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
         let (jobs, clock) = (jobs.to_vec(), self.clock);
         self.run(move |connection| {

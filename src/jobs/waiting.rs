@@ -8,21 +8,21 @@ use uuid::Uuid;
 
 /// The calls that somebody waits for.
 #[derive(Default)]
-pub struct Waiting(Mutex<HashMap<Uuid, watch::Sender<()>>>);
+pub struct JobWaiters(Mutex<HashMap<Uuid, watch::Sender<()>>>);
 
 /// Somebody waits for the end of a call, until this is dropped. An end that was told since it was made is not missed.
-pub struct Wait {
+pub struct JobWaiter {
     id: Uuid,
     told: watch::Receiver<()>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<JobWaiters>,
 }
 
-impl Waiting {
+impl JobWaiters {
     /// From now on the end of this call is told.
     #[must_use]
-    pub fn wait_for(self: &Arc<Self>, id: Uuid) -> Wait {
+    pub fn wait_for(self: &Arc<Self>, id: Uuid) -> JobWaiter {
         let told = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
-        Wait { id, told, waiting: Arc::clone(self) }
+        JobWaiter { id, told, waiting: Arc::clone(self) }
     }
 
     /// Tells those who wait for it.
@@ -43,7 +43,7 @@ impl Waiting {
     }
 }
 
-impl Wait {
+impl JobWaiter {
     /// Returns when the call has ended.
     pub async fn ended(&mut self) {
         // The sender is there as long as we are.
@@ -51,7 +51,7 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+impl Drop for JobWaiter {
     fn drop(&mut self) {
         let mut calls = self.waiting.calls();
         if calls.get(&self.id).is_some_and(|tell| tell.receiver_count() <= 1) {
@@ -68,7 +68,7 @@ mod tests {
     fn an_end_is_told_to_all_who_wait_for_it_and_forgotten_with_them() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let waiting = Arc::new(Waiting::default());
+            let waiting = Arc::new(JobWaiters::default());
             let (id, other) = (Uuid::new_v4(), Uuid::new_v4());
             let (mut first, mut second) = (waiting.wait_for(id), waiting.wait_for(id));
             let mut third = waiting.wait_for(other);

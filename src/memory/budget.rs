@@ -38,7 +38,7 @@ pub struct Budget {
 
 /// Whose memory it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Owner {
+pub struct MemoryOwner {
     client: Option<IpAddr>,
     connection: Option<SocketAddr>,
 }
@@ -96,7 +96,7 @@ impl From<NoRoom> for RequestError {
     }
 }
 
-impl Owner {
+impl MemoryOwner {
     /// Whoever is at the other end of a connection.
     #[must_use]
     pub fn peer(address: SocketAddr) -> Self {
@@ -163,7 +163,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`NoRoom::Budget`].
-    pub fn request(self: &Arc<Self>, owner: Owner) -> Result<Share, NoRoom> {
+    pub fn request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
         self.based(owner, BASE_BYTES, BASE_USED_BYTES)
     }
 
@@ -171,11 +171,11 @@ impl Budget {
     ///
     /// # Errors
     /// [`NoRoom::Budget`].
-    pub fn incomplete_request(self: &Arc<Self>, owner: Owner) -> Result<Share, NoRoom> {
+    pub fn incomplete_request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
         self.based(owner, INCOMPLETE_BASE_BYTES, INCOMPLETE_USED_BYTES)
     }
 
-    fn based(self: &Arc<Self>, owner: Owner, base: i64, used: i64) -> Result<Share, NoRoom> {
+    fn based(self: &Arc<Self>, owner: MemoryOwner, base: i64, used: i64) -> Result<Share, NoRoom> {
         let share = self.share(owner, base, used);
         self.hold(base).map(|()| share)
     }
@@ -191,11 +191,11 @@ impl Budget {
 
     /// A share of nothing yet.
     #[must_use]
-    pub fn empty(self: &Arc<Self>, owner: Owner) -> Share {
+    pub fn empty(self: &Arc<Self>, owner: MemoryOwner) -> Share {
         self.share(owner, 0, 0)
     }
 
-    fn share(self: &Arc<Self>, owner: Owner, base: i64, used: i64) -> Share {
+    fn share(self: &Arc<Self>, owner: MemoryOwner, base: i64, used: i64) -> Share {
         Share {
             budget: Arc::clone(self),
             owner,
@@ -236,7 +236,7 @@ type Entered = Box<[(Holder, Arc<Account>)]>;
 /// What somebody holds of the budget; given back when it is dropped.
 pub struct Share {
     budget: Arc<Budget>,
-    owner: Owner,
+    owner: MemoryOwner,
     /// Taken of the whole at the beginning, and in no account.
     base: AtomicI64,
     /// What is said to be held.
@@ -397,8 +397,8 @@ mod tests {
         Budget::new(&held, &rejections, Bounds { all: 8 * MIB, client: 4 * MIB, connection: 2 * MIB })
     }
 
-    fn peer(last: u8, port: u16) -> Owner {
-        Owner::peer(SocketAddr::from(([10, 0, 0, last], port)))
+    fn peer(last: u8, port: u16) -> MemoryOwner {
+        MemoryOwner::peer(SocketAddr::from(([10, 0, 0, last], port)))
     }
 
     #[test]
@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn what_lives_long_is_entered() {
         let budget = budget();
-        let streams = |owner: Owner| {
+        let streams = |owner: MemoryOwner| {
             let stream = || budget.request(owner).and_then(|share| share.enter().map(|()| share));
             std::iter::from_fn(|| stream().ok()).collect::<Vec<Share>>()
         };
@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn nobody_takes_it_all() {
         let budget = budget();
-        let hold = |owner: Owner, bytes: usize| {
+        let hold = |owner: MemoryOwner, bytes: usize| {
             let share = budget.empty(owner);
             share.grow(bytes).map(|()| share)
         };
@@ -493,7 +493,7 @@ mod tests {
     #[test]
     fn clients_are_told_apart_by_what_they_cannot_choose() {
         let budget = budget();
-        let named = |address: &str| Owner::named(address.parse().expect("an address"));
+        let named = |address: &str| MemoryOwner::named(address.parse().expect("an address"));
         let _all = [named("2001:db8::1"), named("2001:db8::ffff:1")].map(|owner| {
             let share = budget.empty(owner);
             share.grow(2 * MIB).expect("room");
@@ -502,17 +502,17 @@ mod tests {
         assert_eq!(budget.empty(named("2001:db8::2")).grow(1), Err(NoRoom::Client));
         assert_eq!(budget.empty(named("2001:db8:0:1::1")).grow(1), Err(NoRoom::Client), "in the same /48");
         assert_eq!(budget.empty(named("2001:db8:1::1")).grow(1), Ok(()));
-        let holders = |owner: Owner| owner.holders().collect::<Vec<_>>();
-        assert_eq!(holders(named("::ffff:10.0.0.1")), holders(Owner { connection: None, ..peer(1, 1) }));
+        let holders = |owner: MemoryOwner| owner.holders().collect::<Vec<_>>();
+        assert_eq!(holders(named("::ffff:10.0.0.1")), holders(MemoryOwner { connection: None, ..peer(1, 1) }));
     }
 
     #[test]
     fn other_bounds_count_from_then_on() {
         let budget = budget();
-        let share = budget.request(Owner::default()).expect("room");
+        let share = budget.request(MemoryOwner::default()).expect("room");
         budget.set_bounds(Bounds { all: 0, client: 0, connection: 0 });
         assert_eq!(share.grow(MIB), Err(NoRoom::TooLarge));
-        assert_eq!(budget.request(Owner::default()).err(), Some(NoRoom::Budget));
+        assert_eq!(budget.request(MemoryOwner::default()).err(), Some(NoRoom::Budget));
         drop(share);
         assert_eq!(budget.held.get(), 0);
     }

@@ -93,7 +93,7 @@ fn no_such_action(name: &str) -> ApiError {
 
 /// What a command was about, for the error that it would make something inconsistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum EditTarget {
     /// One action.
     Action(String),
     /// The custom types.
@@ -102,13 +102,13 @@ pub enum Subject {
     Everything,
 }
 
-impl Subject {
+impl EditTarget {
     /// Is this mistake in what the command was about?
     #[must_use]
     pub fn has(&self, mistake: &Diagnostic) -> bool {
         match (self, mistake.subject.as_deref()) {
-            (Self::Action(name), Some(source::Subject::Action(wrong))) => name == wrong,
-            (Self::Types, Some(source::Subject::Type(_))) => true,
+            (Self::Action(name), Some(source::SourceFile::Action(wrong))) => name == wrong,
+            (Self::Types, Some(source::SourceFile::Type(_))) => true,
             _ => false,
         }
     }
@@ -116,16 +116,16 @@ impl Subject {
 
 /// The error of a command after which `document` would be inconsistent.
 #[must_use]
-pub fn inconsistent(document: &Document, subject: &Subject, found: &[Diagnostic]) -> ApiError {
+pub fn inconsistent(document: &Document, subject: &EditTarget, found: &[Diagnostic]) -> ApiError {
     let objects = objects(document, found);
     let own = objects.iter().find(|object| match subject {
-        Subject::Action(name) => object["name"] == format!("action {name}"),
-        Subject::Types => object["type"] == "custom_types",
-        Subject::Everything => false,
+        EditTarget::Action(name) => object["name"] == format!("action {name}"),
+        EditTarget::Types => object["type"] == "custom_types",
+        EditTarget::Everything => false,
     });
     let (code, error) = match (own, subject) {
         (Some(own), _) => ("invalid-configuration", own["reason"].as_str().unwrap_or_default().to_owned()),
-        (None, Subject::Everything) => ("unexpected", "cannot continue due to inconsistent metadata".into()),
+        (None, EditTarget::Everything) => ("unexpected", "cannot continue due to inconsistent metadata".into()),
         (None, _) => ("unexpected", "cannot continue due to new inconsistent metadata".into()),
     };
     ApiError { internal: Some(Box::new(objects.into())), ..ApiError::new(code, error) }
@@ -137,7 +137,7 @@ pub fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
     let mut objects = Vec::new();
     let reasons = |action: Option<&str>| -> Vec<&str> {
         let own = found.iter().filter(|one| match one.subject.as_deref() {
-            Some(source::Subject::Action(name)) => action == Some(name),
+            Some(source::SourceFile::Action(name)) => action == Some(name),
             _ => action.is_none(),
         });
         own.map(|one| one.message.as_str()).collect()

@@ -29,18 +29,18 @@ use crate::config::resolve::Usable;
 use crate::config::settings::{MetadataApi, Settings};
 use crate::config::upstream_types::LookUp;
 use crate::database::{Database, DatabaseError};
-use crate::execute::World;
-use crate::execute::configured::Configured;
+use crate::execute::Services;
+use crate::execute::configured::LoadedConfig;
 use crate::execute::engine_watch::{schema_for, upstream_schema};
 use crate::execute::snapshot::Snapshot;
 use crate::execute::upstream_types;
 use crate::graphql::merge_schema::upstream_type;
 use crate::jobs::job::Filter;
 use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
-use crate::upstream::{EngineReply, Question};
+use crate::upstream::{UpstreamRequest, UpstreamResponse};
 use error::ApiError;
 use folder::Folder;
 use run::Run;
@@ -63,7 +63,7 @@ enum Store {
 
 /// How a request came.
 #[derive(Clone)]
-pub struct Asked {
+pub struct ApiRequest {
     /// Path and query.
     pub path: String,
     /// All headers.
@@ -74,14 +74,14 @@ pub struct Asked {
 
 /// An answer: JSON.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body.
     pub body: String,
 }
 
-impl From<ApiError> for Answer {
+impl From<ApiError> for ApiResponse {
     fn from(error: ApiError) -> Self {
         Self { status: error.status, body: error.to_json().to_string() }
     }
@@ -96,7 +96,7 @@ pub struct Admin(());
 ///
 /// # Errors
 /// Why nobody is let in.
-pub async fn authenticate(world: &World, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
+pub async fn authenticate(world: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
     let configured = world.configured();
     let mut headers = headers.clone();
     headers.remove(COOKIE);
@@ -152,7 +152,7 @@ impl Api {
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub async fn actions(&self, configured: &Configured) -> Result<Option<ActionSchema>, String> {
+    pub async fn actions(&self, configured: &LoadedConfig) -> Result<Option<ActionSchema>, String> {
         let Store::Shared(database) = &self.store else { return Ok(None) };
         let _turn = self.turn.lock().await;
         let kept = async { shared::load(&database.connect().await?).await };
@@ -170,7 +170,13 @@ impl Api {
     }
 
     /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the answer.
-    pub async fn answer(self: &Arc<Self>, world: &Arc<World>, _: Admin, request: Value, asked: Asked) -> Answer {
+    pub async fn answer(
+        self: &Arc<Self>,
+        world: &Arc<Services>,
+        _: Admin,
+        request: Value,
+        asked: ApiRequest,
+    ) -> ApiResponse {
         let (api, world) = (Arc::clone(self), Arc::clone(world));
         let answered = tokio::spawn(async move {
             let answer = match api.run(&world, &request, &asked).await {
@@ -184,7 +190,7 @@ impl Api {
         answered.await.unwrap_or_else(|_| unexpected("the request ended early").into())
     }
 
-    async fn run(&self, world: &World, request: &Value, asked: &Asked) -> Result<Answer, Answer> {
+    async fn run(&self, world: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
         let _turn = self.turn.lock().await;
         let (document, place) = self.load().await?;
         let before = world.snapshot.load_full();
@@ -218,13 +224,13 @@ impl Api {
             world.replace_snapshot(|_| Some(next));
         }
         clear(world, &run.cleared).await;
-        Ok(Answer { status: 200, body: step.answer(&replies, version_of(&run.document)) })
+        Ok(ApiResponse { status: 200, body: step.answer(&replies, version_of(&run.document)) })
     }
 
     /// The generation of a changed document, if the engine has no names in it.
     async fn next(
         &self,
-        world: &World,
+        world: &Services,
         before: &Snapshot,
         document: &Document,
         look_up: Option<LookUp<'_>>,
@@ -283,7 +289,7 @@ impl Api {
     }
 
     /// Takes over what other replicas change. Never returns.
-    pub async fn watch(&self, world: &World) {
+    pub async fn watch(&self, world: &Services) {
         let Store::Shared(database) = &self.store else { return };
         let mut client = None;
         loop {
@@ -296,7 +302,12 @@ impl Api {
         }
     }
 
-    async fn look(&self, world: &World, database: &Database, client: &mut Option<Client>) -> Result<(), DatabaseError> {
+    async fn look(
+        &self,
+        world: &Services,
+        database: &Database,
+        client: &mut Option<Client>,
+    ) -> Result<(), DatabaseError> {
         let known = match client.take() {
             Some(known) => known,
             None => database.connect().await?,
@@ -326,7 +337,7 @@ impl Api {
 }
 
 /// Deletes the stored calls of actions that were dropped.
-async fn clear(world: &World, actions: &[String]) {
+async fn clear(world: &Services, actions: &[String]) {
     let Ok(jobs) = world.jobs() else { return };
     for action in actions {
         let filter = Filter { action: Some(action.clone()), ..Filter::default() };
@@ -355,7 +366,7 @@ fn of_folder(settings: &Settings) -> Result<Document, String> {
 
 /// What of a document can be used.
 fn resolve(
-    configured: &Configured,
+    configured: &LoadedConfig,
     document: &Document,
     look_up: Option<LookUp<'_>>,
 ) -> Result<Usable, Vec<Diagnostic>> {
@@ -364,7 +375,7 @@ fn resolve(
 }
 
 fn resolve_unprefixed(
-    configured: &Configured,
+    configured: &LoadedConfig,
     document: &Document,
     look_up: Option<LookUp<'_>>,
 ) -> Result<Usable, Vec<Diagnostic>> {
@@ -422,14 +433,18 @@ impl From<DatabaseError> for ApiError {
     }
 }
 
-async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Option<EngineReply>, Answer> {
+async fn ask_engine(
+    world: &Services,
+    run: &Run<'_>,
+    asked: &ApiRequest,
+) -> Result<Option<UpstreamResponse>, ApiResponse> {
     let Some(request) = run.engine_request() else { return Ok(None) };
-    let question = Question {
+    let question = UpstreamRequest {
         path: &asked.path,
         headers: &asked.headers,
         request_id: &asked.request_id,
         body: Bytes::from(request.to_string()),
-        may_repeat: Repeat::Never,
+        may_repeat: Replay::Never,
         answer_bytes_max: world.configured().settings.limits.max_upstream_response_size,
         share: None,
         timeout: world.configured().settings.upstream.request_timeout,
@@ -442,11 +457,11 @@ async fn ask_engine(world: &World, run: &Run<'_>, asked: &Asked) -> Result<Optio
     }
     let error = serde_json::from_slice::<Value>(&reply.body);
     let error = error.map_err(|_| failed(format!("the upstream answered {}", reply.status)))?;
-    Err(Answer { status: reply.status.as_u16(), body: run.engine_error(&error).to_string() })
+    Err(ApiResponse { status: reply.status.as_u16(), body: run.engine_error(&error).to_string() })
 }
 
 /// The engine's replies, one for each of its commands.
-fn replies<'r>(run: &Run<'_>, reply: Option<&'r EngineReply>) -> Result<Vec<&'r RawValue>, ApiError> {
+fn replies<'r>(run: &Run<'_>, reply: Option<&'r UpstreamResponse>) -> Result<Vec<&'r RawValue>, ApiError> {
     let Some(reply) = reply else { return Ok(Vec::new()) };
     let read = match run.engines.len() {
         1 => serde_json::from_slice::<&RawValue>(&reply.body).map(|only| vec![only]),

@@ -11,7 +11,7 @@ use super::shown;
 use crate::config::document::{Document, list};
 use crate::model::action::Tolerated;
 use crate::model::json::RawObject;
-use crate::model::source::{Diagnostic, Subject};
+use crate::model::source::{Diagnostic, SourceFile};
 
 /// What is wrong with this document, and what cannot be used because of it? A mistake without a subject spoils all of it.
 pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
@@ -20,7 +20,7 @@ pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
 pub struct Run<'r> {
     check: Check<'r>,
     /// What is known to be inconsistent, and left out.
-    known: Vec<Subject>,
+    known: Vec<SourceFile>,
     /// Is anything else that is inconsistent left out as well, when it comes from files?
     serves: bool,
     /// Has the engine a metadata API of its own?
@@ -28,7 +28,7 @@ pub struct Run<'r> {
     /// The metadata as it will be.
     pub document: Document,
     /// What the engine has to be asked, in order.
-    pub engines: Vec<EngineCommand>,
+    pub engines: Vec<UpstreamCommand>,
     /// Is the metadata to be used anew, though nothing in it has changed?
     pub reloads: bool,
     /// The actions whose stored calls are to be deleted.
@@ -37,7 +37,7 @@ pub struct Run<'r> {
 
 /// A command of a request that is the engine's.
 #[derive(Debug)]
-pub struct EngineCommand {
+pub struct UpstreamCommand {
     /// The command.
     pub request: Value,
     /// Where it stands in the client's request.
@@ -46,7 +46,7 @@ pub struct EngineCommand {
 
 /// What came of a command.
 #[derive(Debug)]
-pub enum Step {
+pub enum CommandStep {
     /// Its answer.
     Done(Value),
     /// Its error, in a bulk that goes on.
@@ -72,7 +72,7 @@ pub enum Step {
         document: Box<Document>,
     },
     /// Those of a bulk.
-    All(Vec<Step>),
+    All(Vec<CommandStep>),
 }
 
 impl<'r> Run<'r> {
@@ -97,37 +97,37 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// What is wrong with it. The document is then of no use.
-    pub fn step(&mut self, request: &Value, prefix: &str) -> Result<Step, ApiError> {
+    pub fn step(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
         self.step_inside(request, prefix).map_err(|error| if prefix == "$" { error } else { error.within(prefix) })
     }
 
-    fn step_inside(&mut self, request: &Value, prefix: &str) -> Result<Step, ApiError> {
+    fn step_inside(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
         match read(request)? {
             Command::CreateAction(args) => {
-                let subject = edit::Subject::Action(args.name.clone());
+                let subject = edit::EditTarget::Action(args.name.clone());
                 self.edit(&subject, |document| edit::create_action(document, args))
             }
             Command::UpdateAction(args) => {
-                let subject = edit::Subject::Action(args.name.clone());
+                let subject = edit::EditTarget::Action(args.name.clone());
                 self.edit(&subject, |document| edit::update_action(document, args))
             }
             Command::DropAction { name, clears_data } => {
                 self.cleared.extend(clears_data.then(|| name.clone()));
-                self.edit(&edit::Subject::Everything, |document| edit::drop_action(document, &name))
+                self.edit(&edit::EditTarget::Everything, |document| edit::drop_action(document, &name))
             }
             Command::CreatePermission(args) => {
-                self.edit(&edit::Subject::Everything, |document| edit::create_permission(document, args))
+                self.edit(&edit::EditTarget::Everything, |document| edit::create_permission(document, args))
             }
             Command::DropPermission(args) => {
-                self.edit(&edit::Subject::Everything, |document| edit::drop_permission(document, &args))
+                self.edit(&edit::EditTarget::Everything, |document| edit::drop_permission(document, &args))
             }
-            Command::SetCustomTypes(types) => self.edit(&edit::Subject::Types, |document| {
+            Command::SetCustomTypes(types) => self.edit(&edit::EditTarget::Types, |document| {
                 document.custom_types = types;
                 Ok(())
             }),
             Command::Export { version } => {
                 let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
-                Ok(Step::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
+                Ok(CommandStep::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
             }
             Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent } => {
                 let found = self.take_whole(&metadata, allows_inconsistent)?;
@@ -146,9 +146,9 @@ impl<'r> Run<'r> {
                 self.drop_inconsistent()?;
                 Ok(self.engine_or(request, prefix, success()))
             }
-            Command::TestTransform(test) => test.run().map(Step::Done),
+            Command::TestTransform(test) => test.run().map(CommandStep::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
-            Command::Engines if self.is_hasura => Ok(Step::Engine(self.ask_engine(request.clone(), prefix))),
+            Command::Engines if self.is_hasura => Ok(CommandStep::Engine(self.ask_engine(request.clone(), prefix))),
             Command::Engines => {
                 let error =
                     format!("the upstream has no metadata API that knows \"{}\"", super::command::type_of(request));
@@ -159,16 +159,16 @@ impl<'r> Run<'r> {
 
     fn edit(
         &mut self,
-        subject: &edit::Subject,
+        subject: &edit::EditTarget,
         change: impl FnOnce(&mut Document) -> Result<(), ApiError>,
-    ) -> Result<Step, ApiError> {
+    ) -> Result<CommandStep, ApiError> {
         change(&mut self.document)?;
         let is_known = |mistake: &Diagnostic| {
             mistake.subject.as_deref().is_some_and(|found| self.known.contains(found)) && !subject.has(mistake)
         };
         let found: Vec<_> = (self.check)(&self.document).into_iter().filter(|mistake| !is_known(mistake)).collect();
         if found.is_empty() {
-            Ok(Step::Done(success()))
+            Ok(CommandStep::Done(success()))
         } else {
             Err(edit::inconsistent(&self.document, subject, &found))
         }
@@ -180,7 +180,7 @@ impl<'r> Run<'r> {
         let found = (self.check)(&self.document);
         let is_allowed = allows_inconsistent && found.iter().all(|mistake| mistake.subject.is_some());
         if !found.is_empty() && !is_allowed {
-            return Err(edit::inconsistent(&self.document, &edit::Subject::Everything, &found));
+            return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
         }
         let objects = edit::objects(&self.document, &found);
         self.known = found.into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject)).collect();
@@ -195,7 +195,7 @@ impl<'r> Run<'r> {
         mut rest: Map<String, Value>,
         is_wrapped: bool,
         found: Option<Vec<Value>>,
-    ) -> Result<Step, ApiError> {
+    ) -> Result<CommandStep, ApiError> {
         rest.retain(|key, _| key != "actions" && key != "custom_types");
         if self.is_hasura {
             let mut request = request.clone();
@@ -205,7 +205,7 @@ impl<'r> Run<'r> {
             }
             return Ok(match found {
                 Some(own) => self.consistency(&request, prefix, own, json!({})),
-                None => Step::Engine(self.ask_engine(request, prefix)),
+                None => CommandStep::Engine(self.ask_engine(request, prefix)),
             });
         }
         if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
@@ -214,19 +214,19 @@ impl<'r> Run<'r> {
         }
         Ok(match found {
             Some(own) => self.consistency(request, prefix, own, json!({})),
-            None => Step::Done(success()),
+            None => CommandStep::Done(success()),
         })
     }
 
     /// What somebody has written by hand may be inconsistent; then what is in use stays, unless it is to be served without.
-    fn reload(&mut self, request: &Value, prefix: &str) -> Step {
+    fn reload(&mut self, request: &Value, prefix: &str) -> CommandStep {
         let found = (self.check)(&self.document);
         let is_usable = |mistake: &Diagnostic| {
             mistake.subject.as_deref().is_some_and(|subject| self.serves || self.known.contains(subject))
         };
         let own = edit::objects(&self.document, &found);
         if !found.iter().all(is_usable) {
-            return Step::Consistency { engine: None, own, answer: success() };
+            return CommandStep::Consistency { engine: None, own, answer: success() };
         }
         self.reloads = true;
         if own.is_empty() {
@@ -239,20 +239,20 @@ impl<'r> Run<'r> {
     fn drop_inconsistent(&mut self) -> Result<(), ApiError> {
         let found = (self.check)(&self.document);
         if found.iter().any(|mistake| mistake.subject.is_none()) {
-            return Err(edit::inconsistent(&self.document, &edit::Subject::Everything, &found));
+            return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
         }
-        let subjects: Vec<&Subject> = found.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+        let subjects: Vec<&SourceFile> = found.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
         self.document = self.document.without(&subjects);
         self.known.clear();
         Ok(())
     }
 
-    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> Step {
+    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> CommandStep {
         let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
-        Step::Consistency { engine, own, answer }
+        CommandStep::Consistency { engine, own, answer }
     }
 
-    fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<Step, ApiError> {
+    fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<CommandStep, ApiError> {
         let mut steps = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {
             let before = keeps_going.then(|| (self.document.clone(), self.engines.len()));
@@ -261,20 +261,24 @@ impl<'r> Run<'r> {
                 (Err(error), Some((document, engines))) => {
                     self.document = document;
                     self.engines.truncate(engines);
-                    steps.push(Step::Failed(error));
+                    steps.push(CommandStep::Failed(error));
                 }
                 (Err(error), None) => return Err(error),
             }
         }
-        Ok(Step::All(steps))
+        Ok(CommandStep::All(steps))
     }
 
-    fn engine_or(&mut self, request: &Value, prefix: &str, answer: Value) -> Step {
-        if self.is_hasura { Step::Engine(self.ask_engine(request.clone(), prefix)) } else { Step::Done(answer) }
+    fn engine_or(&mut self, request: &Value, prefix: &str, answer: Value) -> CommandStep {
+        if self.is_hasura {
+            CommandStep::Engine(self.ask_engine(request.clone(), prefix))
+        } else {
+            CommandStep::Done(answer)
+        }
     }
 
     fn ask_engine(&mut self, request: Value, prefix: &str) -> usize {
-        self.engines.push(EngineCommand { request, prefix: prefix.to_owned() });
+        self.engines.push(UpstreamCommand { request, prefix: prefix.to_owned() });
         self.engines.len() - 1
     }
 
@@ -310,7 +314,7 @@ impl<'r> Run<'r> {
     }
 }
 
-impl Step {
+impl CommandStep {
     /// The answer, with the engine's replies in it as they came. `version` is that of our own metadata.
     #[must_use]
     pub fn answer(&self, replies: &[&RawValue], version: u32) -> String {

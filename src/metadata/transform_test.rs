@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::{ApiError, Members};
 use crate::action::template::{self, TemplateError};
-use crate::action::transform::{Lookup, Outgoing, TransformError, preview};
+use crate::action::transform::{Lookup, TransformError, TransformedRequest, preview};
 use crate::config::document::node_of;
 use crate::config::transform::{read_request, read_response};
 use crate::model::action::ValuePiece;
@@ -72,7 +72,7 @@ impl TransformTest {
         // Hasura's preview knows no other method either, where the transform does not choose one.
         let method = transform.method.clone().unwrap_or(Method::GET);
         let body = body.to_string();
-        let sample = Outgoing { method: method.clone(), url: url.clone(), headers, body: body.into() };
+        let sample = TransformedRequest { method: method.clone(), url: url.clone(), headers, body: body.into() };
         let (url, headers, body) = preview(&transform, &lookup, sample).map_err(|error| unevaluated(&error))?;
         let mut headers: Vec<(&str, String)> = headers
             .iter()

@@ -10,9 +10,9 @@ use url::Url;
 
 use crate::kriti::Template;
 
-use super::guard::GuardRules;
+use super::guard::TrafficRules;
 use super::secret::Secret;
-use super::source::{Diagnostic, Place, Subject};
+use super::source::{Diagnostic, SourceFile, SourceLocation};
 use super::transform::{RequestTransform, ResponseTransform};
 use super::types::{Deprecation, InputValue, TypeRef, Types};
 
@@ -85,7 +85,7 @@ pub struct Action {
     /// Stored calls of it at one time.
     pub concurrency_max: usize,
     /// How much of it may go on, and what happens when its handler fails.
-    pub guards: GuardRules,
+    pub guards: TrafficRules,
 }
 
 /// The role that may call everything.
@@ -195,7 +195,7 @@ pub struct ActionSchema {
     /// By name.
     pub types: Types,
     /// Where each action and each type was written, for diagnostics.
-    pub places: Places,
+    pub places: SourceMap,
     /// Names of types that nobody defines here and that have not been looked for in the upstream's schema yet, each with
     /// the mistakes that there are if it does not have them either.
     pub undecided: IndexMap<String, Vec<Diagnostic>>,
@@ -211,7 +211,7 @@ pub enum Tolerated {
     /// None: all must be right.
     #[default]
     Nothing,
-    /// Those that an administrator has accepted, as [`Subject`]s are shown.
+    /// Those that an administrator has accepted, as [`SourceFile`]s are shown.
     These(HashSet<String>),
     /// All.
     Everything,
@@ -220,7 +220,7 @@ pub enum Tolerated {
 impl Tolerated {
     /// May it be left out?
     #[must_use]
-    pub fn includes(&self, subject: &Subject) -> bool {
+    pub fn includes(&self, subject: &SourceFile) -> bool {
         match self {
             Self::Nothing => false,
             Self::These(names) => names.contains(&subject.to_string()),
@@ -231,11 +231,11 @@ impl Tolerated {
 
 /// Where things were written.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct SourceMap {
     /// Actions, by the name of their root field.
-    pub actions: HashMap<String, Place>,
+    pub actions: HashMap<String, SourceLocation>,
     /// Types, by name.
-    pub types: HashMap<String, Place>,
+    pub types: HashMap<String, SourceLocation>,
 }
 
 impl ActionSchema {

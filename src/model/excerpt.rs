@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::source::Place;
+use super::source::SourceLocation;
 
 /// Stands for what is hidden, whatever its length.
 const MASK: &str = "***";
@@ -17,7 +17,7 @@ const LOOKED_AT_MAX: usize = 1_000;
 /// The line of `place`, and what stands below it before the caret. `hidden` are the characters of the text that must not be
 /// shown; text for which they are known is YAML, whose comments are left out.
 #[must_use]
-pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, place: &Place) -> Option<(String, String)> {
+pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, place: &SourceLocation) -> Option<(String, String)> {
     let mut first = 0;
     let mut lines = text.lines();
     let mut raw = text.split_inclusive('\n');
@@ -180,7 +180,7 @@ mod tests {
     fn shown(text: &str, hidden: Range<usize>, line_number: usize, column: usize) -> (String, String) {
         let hidden: Vec<Range<usize>> = std::iter::once(hidden).collect();
         let source = Arc::new(Source::new("x", text));
-        let place = Place { source, line: line_number, column };
+        let place = SourceLocation { source, line: line_number, column };
         line(text, Some(&hidden), &place).unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 /// The guards of one action.
 #[derive(Clone, Debug)]
-pub struct GuardRules {
+pub struct TrafficRules {
     /// Calls at one time.
     pub max_concurrent_calls: usize,
     /// Calls that wait for one of those to end.
@@ -98,9 +98,9 @@ impl std::fmt::Debug for SigningKey {
 
 /// Why a call is not made although its handler might well answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct TrafficRejection {
     /// Which guard.
-    pub guard: Guard,
+    pub guard: TrafficPolicy,
     /// For people.
     pub message: String,
     /// When it is worth trying again.
@@ -109,7 +109,7 @@ pub struct Refused {
 
 /// A guard that refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum TrafficPolicy {
     /// Too many calls at one time.
     Concurrency,
     /// The handler fails.
@@ -118,7 +118,7 @@ pub enum Guard {
     RateLimit,
 }
 
-impl Guard {
+impl TrafficPolicy {
     /// The code that clients get.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -140,7 +140,7 @@ impl Guard {
     }
 }
 
-impl Refused {
+impl TrafficRejection {
     /// Whole seconds until it is worth trying again, at least one.
     #[must_use]
     pub fn retry_seconds(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Whether a request may be sent again on another connection. Not a byte of it having gone out, any request may.
 #[derive(Clone, Copy)]
-pub enum Repeat<'r> {
+pub enum Replay<'r> {
     /// It may write, or nobody knows what it does.
     Never,
     /// It only reads: we wrote it ourselves, or its document was read before.
@@ -14,7 +14,7 @@ pub enum Repeat<'r> {
     IfItReads(&'r (dyn Fn() -> bool + Send + Sync)),
 }
 
-impl Repeat<'_> {
+impl Replay<'_> {
     /// For what is known to read, or not to.
     #[must_use]
     pub fn of(only_reads: bool) -> Self {
@@ -32,7 +32,7 @@ impl Repeat<'_> {
     }
 }
 
-impl fmt::Debug for Repeat<'_> {
+impl fmt::Debug for Replay<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Never => "Never",

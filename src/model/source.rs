@@ -40,7 +40,7 @@ impl fmt::Debug for Source {
 
 /// A place in a [`Source`]: line and column count from 1, columns in characters.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct SourceLocation {
     /// The text this place is in.
     pub source: Arc<Source>,
     /// Line, from 1.
@@ -49,7 +49,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
+impl SourceLocation {
     /// The same place without its text: what stands there may not be shown.
     #[must_use]
     pub fn unquoted(&self) -> Self {
@@ -81,14 +81,14 @@ pub enum Severity {
 
 /// The one thing that a mistake makes unusable, where it is one thing only. The rest can then be served without it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum SourceFile {
     /// The action of this name, without any prefix.
     Action(String),
     /// The custom type of this name, without any prefix.
     Type(String),
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for SourceFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Action(name) => write!(formatter, "action \"{name}\""),
@@ -105,33 +105,33 @@ pub struct Diagnostic {
     /// What is wrong, in one sentence.
     pub message: String,
     /// Where. Absent for things that are written nowhere, such as a flag.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// What else helps to understand it; each may have several lines.
     pub notes: Vec<String>,
     /// What to do about it.
     pub remedy: String,
     /// What it makes unusable; nothing if that is not one action or type alone.
-    pub subject: Option<Box<Subject>>,
+    pub subject: Option<Box<SourceFile>>,
 }
 
 impl Diagnostic {
     /// A mistake that stops the start.
-    pub fn error(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn error(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::new(Severity::Error, place, message.into(), remedy.into())
     }
 
     /// Something to be told, which stops nothing.
-    pub fn warning(place: Option<Place>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn warning(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::new(Severity::Warning, place, message.into(), remedy.into())
     }
 
-    fn new(severity: Severity, place: Option<Place>, message: String, remedy: String) -> Self {
+    fn new(severity: Severity, place: Option<SourceLocation>, message: String, remedy: String) -> Self {
         Self { severity, message, place, notes: Vec::new(), remedy, subject: None }
     }
 
     /// The same mistake, which makes `subject` unusable.
     #[must_use]
-    pub fn about(mut self, subject: Subject) -> Self {
+    pub fn about(mut self, subject: SourceFile) -> Self {
         self.subject = Some(Box::new(subject));
         self
     }
@@ -163,7 +163,7 @@ impl Diagnostic {
 }
 
 /// Says of all `mistakes` from the one at `start` on that they make `subject` unusable, unless that is known already.
-pub fn assign(mistakes: &mut [Diagnostic], start: usize, subject: &Subject) {
+pub fn assign(mistakes: &mut [Diagnostic], start: usize, subject: &SourceFile) {
     for mistake in mistakes.iter_mut().skip(start).filter(|mistake| mistake.subject.is_none()) {
         mistake.subject = Some(Box::new(subject.clone()));
     }
@@ -227,7 +227,8 @@ mod tests {
     fn a_diagnostic_points_at_the_text() {
         let source = Arc::new(Source::new("a.yaml", "x: 1\n  händler: y\n"));
         let offset = source.text.find("händler").unwrap_or_default();
-        let diagnostic = Diagnostic::error(Some(Place::at_offset(&source, offset)), "unknown key", "remove it");
+        let diagnostic =
+            Diagnostic::error(Some(SourceLocation::at_offset(&source, offset)), "unknown key", "remove it");
         assert_eq!(
             diagnostic.to_string(),
             "a.yaml:2:3: error: unknown key\n  2 |   händler: y\n    |   ^\n  help: remove it"
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn warnings_of_one_kind_are_one_line() {
         let source = Arc::new(Source::new("a.yaml", "x\ny\n"));
-        let at = |line: usize| Some(Place { source: Arc::clone(&source), line, column: 1 });
+        let at = |line: usize| Some(SourceLocation { source: Arc::clone(&source), line, column: 1 });
         let unknown = |line, key: &str| Diagnostic::warning(at(line), format!("unknown key \"{key}\""), "remove it");
         let nobody = Diagnostic::warning(None, "nobody but admin may call action 'a'", "");
         assert_eq!(

@@ -15,7 +15,7 @@ pub struct DocumentFinder {
     /// Is what is open at `request_depth` an object?
     is_request: bool,
     /// Is a key expected next, or a value?
-    place: Place,
+    place: FinderPosition,
     /// What has come of a string that is kept, without its quotes.
     kept: Vec<u8>,
     max_document_size: usize,
@@ -23,7 +23,7 @@ pub struct DocumentFinder {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum FinderPosition {
     Key,
     /// After the key `query`.
     Query,
@@ -42,7 +42,7 @@ enum State {
 
 /// What has been found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FinderResult {
     /// The text of a JSON string, without its quotes and with its escapes.
     Document(Vec<u8>),
     /// A document that is longer than the limit.
@@ -61,7 +61,7 @@ impl DocumentFinder {
             depth: 0,
             request_depth: 0,
             is_request: false,
-            place: Place::Other,
+            place: FinderPosition::Other,
             kept: Vec::new(),
             max_document_size,
             is_json: None,
@@ -81,7 +81,7 @@ impl DocumentFinder {
     }
 
     /// Takes the next piece and gives what ends in it.
-    pub fn feed(&mut self, mut piece: &[u8]) -> Vec<Found> {
+    pub fn feed(&mut self, mut piece: &[u8]) -> Vec<FinderResult> {
         let mut found = Vec::new();
         while let Some((byte, rest)) = piece.split_first() {
             piece = match self.state {
@@ -117,7 +117,7 @@ impl DocumentFinder {
     }
 
     fn keep(&mut self, kept: bool, text: &[u8]) {
-        let max = if self.place == Place::Key { KEY_BYTES_MAX } else { self.max_document_size };
+        let max = if self.place == FinderPosition::Key { KEY_BYTES_MAX } else { self.max_document_size };
         // One byte more tells that it is too long.
         let room = (max + 1).saturating_sub(self.kept.len()).min(text.len());
         if kept {
@@ -125,20 +125,20 @@ impl DocumentFinder {
         }
     }
 
-    fn end_string(&mut self, kept: bool, found: &mut Vec<Found>) {
+    fn end_string(&mut self, kept: bool, found: &mut Vec<FinderResult>) {
         self.state = State::Between;
         if !kept {
             return;
         }
         let text = std::mem::take(&mut self.kept);
-        if self.place == Place::Key {
+        if self.place == FinderPosition::Key {
             let is_query =
                 from_slice::<String>(&[b"\"", text.as_slice(), b"\""].concat()).is_ok_and(|key| key == "query");
-            self.place = if is_query { Place::Query } else { Place::Other };
+            self.place = if is_query { FinderPosition::Query } else { FinderPosition::Other };
         } else {
-            self.place = Place::Other;
+            self.place = FinderPosition::Other;
             let is_whole = text.len() <= self.max_document_size;
-            found.push(if is_whole { Found::Document(text) } else { Found::TooLong });
+            found.push(if is_whole { FinderResult::Document(text) } else { FinderResult::TooLong });
         }
     }
 
@@ -155,7 +155,7 @@ impl DocumentFinder {
         let is_at_request = self.is_request && self.depth == self.request_depth;
         match byte {
             b'"' => {
-                let kept = is_at_request && self.place != Place::Other;
+                let kept = is_at_request && self.place != FinderPosition::Other;
                 self.kept.clear();
                 self.state = State::String { kept, escaped: false };
             }
@@ -164,7 +164,7 @@ impl DocumentFinder {
                 self.depth = self.depth.saturating_sub(1);
                 self.is_request &= self.depth >= self.request_depth;
             }
-            b',' if is_at_request => self.place = Place::Key,
+            b',' if is_at_request => self.place = FinderPosition::Key,
             _ => {}
         }
     }
@@ -172,14 +172,14 @@ impl DocumentFinder {
     fn open(&mut self, byte: u8) {
         if self.is_request && self.depth == self.request_depth {
             // The value of a key, so that its strings are none of the request's.
-            self.place = Place::Other;
+            self.place = FinderPosition::Other;
         }
         self.depth += 1;
         if self.depth == 1 {
             self.request_depth = if byte == b'{' { 1 } else { 2 };
         }
         if self.depth == self.request_depth && byte == b'{' {
-            (self.is_request, self.place) = (true, Place::Key);
+            (self.is_request, self.place) = (true, FinderPosition::Key);
         }
     }
 }
@@ -198,8 +198,8 @@ mod tests {
         let mut finder = DocumentFinder::new(20);
         let found = text.as_bytes().chunks(step).flat_map(|piece| finder.feed(piece)).collect::<Vec<_>>();
         let text = |found| match found {
-            Found::Document(text) => unescape(&text).unwrap_or_else(|| "no text".into()),
-            Found::TooLong => "too long".into(),
+            FinderResult::Document(text) => unescape(&text).unwrap_or_else(|| "no text".into()),
+            FinderResult::TooLong => "too long".into(),
         };
         found.into_iter().map(text).collect()
     }

@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 
 /// A vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vocabulary {
+pub enum Subprotocol {
     /// `graphql-transport-ws`
     Transport,
     /// `graphql-ws`
     Legacy,
 }
 
-impl Vocabulary {
+impl Subprotocol {
     /// The name of its sub-protocol.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -147,7 +147,7 @@ fn message(kind: &str, id: Option<&str>, payload: Option<&str>) -> String {
 }
 
 /// What we say as a server.
-impl Vocabulary {
+impl Subprotocol {
     /// Go on. `payload` is the upstream's, as JSON.
     #[must_use]
     pub fn ack(self, payload: Option<&str>) -> String {
@@ -198,7 +198,7 @@ impl Vocabulary {
 }
 
 /// What we say as a client.
-impl Vocabulary {
+impl Subprotocol {
     /// Who we are.
     #[must_use]
     pub fn init(self, payload: Option<&str>) -> String {

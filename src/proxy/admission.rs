@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
-use super::exchange::Exchange;
+use super::exchange::DownstreamSession;
 use super::guard::wants_websocket;
-use super::phases::Gate;
+use super::phases::Gateway;
 use super::visit::limited_client;
-use crate::execute::World;
-use crate::execute::overload::Scarce;
+use crate::execute::Services;
+use crate::execute::overload::Resource;
 use crate::guards::per_client::Permit;
 use crate::memory::Share;
 use crate::model::response::RequestError;
@@ -48,7 +48,7 @@ impl Admission {
     ///
     /// # Errors
     /// What is scarce.
-    pub fn head_was_read(&mut self, world: &World, exchange: &Exchange<'_>) -> Result<(), Scarce> {
+    pub fn head_was_read(&mut self, world: &Services, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
         let metrics = &world.metrics;
         // What follows a handshake is no body.
         if exchange.has_whole_body() || wants_websocket(&exchange.head().headers) {
@@ -57,7 +57,7 @@ impl Admission {
         self.incomplete = Some(Held::new(&metrics.incomplete_requests));
         let max = world.configured().settings.limits.incomplete_requests_max;
         match world.overload.scarce() {
-            None if is_above(metrics.incomplete_requests.get(), max) => Err(Scarce::IncompleteRequests),
+            None if is_above(metrics.incomplete_requests.get(), max) => Err(Resource::IncompleteRequests),
             scarce => scarce.map_or(Ok(()), Err),
         }
     }
@@ -65,14 +65,14 @@ impl Admission {
     /// Its client is known: does it have too many already?
     ///
     /// # Errors
-    /// [`Scarce::ClientRequests`].
-    pub fn client_is_known(&mut self, gate: &Gate, exchange: &Exchange<'_>) -> Result<(), Scarce> {
+    /// [`Resource::ClientRequests`].
+    pub fn client_is_known(&mut self, gate: &Gateway, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
         let configured = gate.world.configured();
         let limits = &configured.settings.limits;
         self.client = limited_client(&configured.settings, exchange);
         let Some(client) = self.client else { return Ok(()) };
         self.permit = gate.world.client_requests.acquire(client, limits.client_requests_max);
-        if self.permit.is_some() { Ok(()) } else { Err(Scarce::ClientRequests) }
+        if self.permit.is_some() { Ok(()) } else { Err(Resource::ClientRequests) }
     }
 
     /// Has its body not arrived yet?
@@ -85,7 +85,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503.
-    pub fn body_has_arrived(&mut self, gate: &Gate, share: &Share) -> Result<(), RequestError> {
+    pub fn body_has_arrived(&mut self, gate: &Gateway, share: &Share) -> Result<(), RequestError> {
         if self.incomplete.take().is_none() {
             return Ok(());
         }
@@ -103,20 +103,20 @@ impl Admission {
     ///
     /// # Errors
     /// 503 if there are too many, 429 if they are its client's.
-    pub fn becomes_stream(&mut self, world: &World, share: &Share) -> Result<(), RequestError> {
+    pub fn becomes_stream(&mut self, world: &Services, share: &Share) -> Result<(), RequestError> {
         let metrics = &world.metrics;
         self.incomplete = None;
         let configured = world.configured();
         let limits = &configured.settings.limits;
         self.stream = Some(Held::new(&metrics.event_streams));
         if is_above(metrics.event_streams.get(), limits.event_streams_max) {
-            return Err(rejected(world, Scarce::EventStreams));
+            return Err(rejected(world, Resource::EventStreams));
         }
         self.permit = None;
         if let Some(client) = self.client {
             self.permit = world.client_event_streams.acquire(client, limits.client_event_streams_max);
             if self.permit.is_none() {
-                return Err(rejected(world, Scarce::ClientEventStreams));
+                return Err(rejected(world, Resource::ClientEventStreams));
             }
         }
         Ok(share.enter()?)
@@ -124,13 +124,13 @@ impl Admission {
 }
 
 /// Says that a request is rejected, and with what.
-pub fn rejected(world: &World, scarce: Scarce) -> RequestError {
+pub fn rejected(world: &Services, scarce: Resource) -> RequestError {
     world.metrics.shed.with_label_values(&[scarce.label()]).inc();
     scarce.error()
 }
 
 /// Of the requests in flight, those count that are worked on. Sockets have limits of their own.
-fn is_room_among_requests(world: &World) -> Result<(), Scarce> {
+fn is_room_among_requests(world: &Services) -> Result<(), Resource> {
     if let Some(scarce) = world.overload.scarce() {
         return Err(scarce);
     }
@@ -138,7 +138,7 @@ fn is_room_among_requests(world: &World) -> Result<(), Scarce> {
     let others = metrics.sockets.get() + metrics.event_streams.get() + metrics.incomplete_requests.get();
     let max = world.configured().settings.limits.max_concurrent_requests;
     match is_above(metrics.requests_in_flight.get() - others, max) {
-        true => Err(Scarce::Requests),
+        true => Err(Resource::Requests),
         false => Ok(()),
     }
 }

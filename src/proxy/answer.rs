@@ -7,14 +7,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::compression::compress;
-use super::exchange::Exchange;
-use crate::execute::Answer;
+use super::exchange::DownstreamSession;
+use crate::execute::Response;
 use crate::memory::Share;
 use crate::protocol::http::ResponseType;
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner<'m> {
+pub struct ResponseStyle<'m> {
     /// What the client takes.
     pub response_type: ResponseType,
     /// The request's id.
@@ -32,9 +32,9 @@ pub struct Manner<'m> {
 /// # Errors
 /// When the client is gone.
 pub async fn write(
-    exchange: &mut Exchange<'_>,
-    answer: Answer,
-    manner: Manner<'_>,
+    exchange: &mut DownstreamSession<'_>,
+    answer: Response,
+    manner: ResponseStyle<'_>,
     share: Option<Arc<Share>>,
 ) -> pingora::Result<()> {
     if manner.closes {
@@ -78,7 +78,7 @@ fn shared(body: Bytes, share: Option<Arc<Share>>) -> (Bytes, Option<Arc<Share>>)
     }
 }
 
-fn headers(answer: &Answer, manner: Manner<'_>) -> HeaderMap {
+fn headers(answer: &Response, manner: ResponseStyle<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manner.response_type.content_type()));
     headers.insert(header::CONTENT_LENGTH, answer.body.len().into());

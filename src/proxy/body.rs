@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header;
 use pingora::ErrorType;
 
-use super::exchange::Exchange;
+use super::exchange::DownstreamSession;
 use crate::client::decode::{Encoding, RoomFor, too_large};
 use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
@@ -65,7 +65,7 @@ pub struct How {
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
+pub async fn read_up_to(exchange: &mut DownstreamSession<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
     let announced = announced_length(exchange);
     if how.wants_all && announced.is_some_and(|announced| announced > how.bytes_max) {
         return Ok(Read::Beginning(Bytes::new()));
@@ -90,7 +90,7 @@ pub async fn read_up_to(exchange: &mut Exchange<'_>, share: &Share, how: How) ->
 /// # Errors
 /// [`BodyError`].
 pub async fn read(
-    exchange: &mut Exchange<'_>,
+    exchange: &mut DownstreamSession<'_>,
     bytes_max: usize,
     share: &Share,
     is_replayed: bool,
@@ -103,7 +103,7 @@ pub async fn read(
 
 /// How long the client says that its body is.
 #[must_use]
-pub fn announced_length(exchange: &Exchange<'_>) -> Option<usize> {
+pub fn announced_length(exchange: &DownstreamSession<'_>) -> Option<usize> {
     exchange.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -111,7 +111,7 @@ pub fn announced_length(exchange: &Exchange<'_>) -> Option<usize> {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn give_leave(exchange: &mut Exchange<'_>) -> Result<(), BodyError> {
+pub async fn give_leave(exchange: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
     if exchange.head().headers.contains_key(header::EXPECT) {
         exchange.write_continue().await?;
     }

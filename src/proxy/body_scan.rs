@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::phases::Gate;
+use super::phases::Gateway;
 use crate::execute::snapshot::Snapshot;
 use crate::memory::Share;
 use crate::model::response::RequestError;
-use crate::protocol::document_finder::{DocumentFinder, Found, unescape};
+use crate::protocol::document_finder::{DocumentFinder, FinderResult, unescape};
 use crate::protocol::http::{ContentType, read_query_string};
 use crate::protocol::multipart::{OperationsReader, Piece};
 
 /// Looks for actions in a body that arrives in pieces.
 pub struct BodyScan<'s> {
-    gate: &'s Gate,
+    gate: &'s Gateway,
     snapshot: &'s Arc<Snapshot>,
     content_type: ContentType,
     bytes_max: usize,
@@ -34,7 +34,7 @@ impl<'s> BodyScan<'s> {
     /// Nothing has come yet, and `share` is empty.
     #[must_use]
     pub fn new(
-        gate: &'s Gate,
+        gate: &'s Gateway,
         snapshot: &'s Arc<Snapshot>,
         headers: &HeaderMap,
         content_type: ContentType,
@@ -65,8 +65,8 @@ impl<'s> BodyScan<'s> {
         for found in all_found {
             self.documents += 1;
             let is_refused = match found {
-                Found::Document(text) => self.is_action(&text).await,
-                Found::TooLong => is_json,
+                FinderResult::Document(text) => self.is_action(&text).await,
+                FinderResult::TooLong => is_json,
             };
             if is_refused {
                 return Err(if is_json { self.too_large() } else { wrong_content_type() });
@@ -75,7 +75,7 @@ impl<'s> BodyScan<'s> {
         Ok(())
     }
 
-    fn find(&mut self, piece: &[u8]) -> Vec<Found> {
+    fn find(&mut self, piece: &[u8]) -> Vec<FinderResult> {
         match (&mut self.operations, self.content_type) {
             (Some(operations), _) => {
                 let mut found = Vec::new();

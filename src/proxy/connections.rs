@@ -16,25 +16,25 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::direct::{Direct, Heard, peer_of};
-use super::exchange::{Exchange, Patience, TooSlow};
+use super::direct::{HeadRead, Http1Session, peer_of};
+use super::exchange::{DownstreamSession, Patience, TooSlowDownstream};
 use super::guard;
 use super::head_bound::HeadBound;
 use super::open_connection::OpenConnection;
-use super::pace::{self, Pace, Waited, head_begins, head_was_read, idle_for, with_pace};
-use super::phases::{Context, Gate};
-use super::places::Places;
-use super::recycle::Pool;
+use super::pace::{self, ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace};
+use super::phases::{Gateway, RequestState};
+use super::places::ConnectionWeights;
+use super::recycle::BufferPool;
 use super::stream_watch;
 use super::strict_stream::StrictStream;
 use super::tls::Tls;
 use crate::guards::per_client::PerClient;
-use crate::memory::{Owner, Share};
+use crate::memory::{MemoryOwner, Share};
 
 /// What clients connect to.
 pub struct Connections {
-    proxy: Arc<HttpProxy<Gate>>,
-    gate: Gate,
+    proxy: Arc<HttpProxy<Gateway>>,
+    gate: Gateway,
     tls: Option<Tls>,
     /// How many connections each client has.
     clients: Arc<PerClient>,
@@ -51,7 +51,7 @@ enum Next {
 impl Connections {
     /// In front of `proxy`, which was made of `gate`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gate>, gate: Gate, tls: Option<Tls>) -> Self {
+    pub fn new(proxy: HttpProxy<Gateway>, gate: Gateway, tls: Option<Tls>) -> Self {
         Self { proxy: Arc::new(proxy), gate, tls, clients: PerClient::new() }
     }
 
@@ -63,7 +63,7 @@ impl Connections {
         open: OpenConnection,
         patience: Patience,
     ) {
-        let pace = Arc::new(Pace::new(patience.head, patience.download, Some(open)));
+        let pace = Arc::new(ConnectionDeadline::new(patience.head, patience.download, Some(open)));
         tokio::select! {
             () = with_pace(Arc::clone(&pace), Arc::clone(&self).serve(stream, shutdown)) => {}
             waited = pace.end(patience.head) => self.count(waited),
@@ -71,12 +71,14 @@ impl Connections {
     }
 
     /// A client was late.
-    fn count(&self, waited: Waited) {
+    fn count(&self, waited: DeadlineKind) {
         let metrics = &self.gate.world.metrics;
         match waited {
-            Waited::Idle => {}
-            Waited::TooSlow => metrics.slow_connections.inc(),
-            Waited::DoesNotRead => metrics.slow_clients.with_label_values(&[TooSlow::Download.label()]).inc(),
+            DeadlineKind::Idle => {}
+            DeadlineKind::TooSlow => metrics.slow_connections.inc(),
+            DeadlineKind::DoesNotRead => {
+                metrics.slow_clients.with_label_values(&[TooSlowDownstream::Download.label()]).inc()
+            }
         }
     }
 
@@ -88,14 +90,14 @@ impl Connections {
             stream = accepted;
         }
         let Some(is_http1) = speaks_http1(&mut stream).await else { return };
-        let Some(_beyond_first) = Places::beyond_first(&self.gate.world, &stream, is_http1) else { return };
+        let Some(_beyond_first) = ConnectionWeights::beyond_first(&self.gate.world, &stream, is_http1) else { return };
         if !is_http1 {
             // It is none that could be used again.
             drop(Arc::new(Streams::new(&self.proxy, &self.gate)).process_new(stream, &shutdown).await);
             return;
         }
         let share = self.share(&stream);
-        let mut next = Some(Box::new(Direct::new(stream, share)));
+        let mut next = Some(Box::new(Http1Session::new(stream, share)));
         while let Some(direct) = next {
             next = match self.hear(direct).await {
                 None => None,
@@ -116,39 +118,39 @@ impl Connections {
     }
 
     /// Waits for the next request, and reads its head: [`Next::Request`], or [`Next::Pingora`] if it is none of the usual kind.
-    async fn hear(&self, mut direct: Box<Direct>) -> Option<(Box<Direct>, Next)> {
+    async fn hear(&self, mut direct: Box<Http1Session>) -> Option<(Box<Http1Session>, Next)> {
         if direct.is_idle() && !direct.listen().await {
             return None;
         }
         head_begins(self.gate.world.configured().settings.request_header_timeout);
         match direct.hear(|path| self.is_meant(path)).await {
-            Heard::Request => {
+            HeadRead::Request => {
                 head_was_read();
                 Some((direct, Next::Request))
             }
-            Heard::Other => Some((direct, Next::Pingora)),
-            Heard::NoRoom => {
+            HeadRead::Other => Some((direct, Next::Pingora)),
+            HeadRead::NoRoom => {
                 Box::pin(refuse(&mut direct)).await;
                 None
             }
-            Heard::End => None,
+            HeadRead::End => None,
         }
     }
 
     /// Answers a request whose head has been read.
-    async fn answer(self: Arc<Self>, mut direct: Box<Direct>) -> Answered {
+    async fn answer(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
         let next = self.answer_on(&mut direct).await;
         (direct, next)
     }
 
-    async fn answer_on(&self, direct: &mut Direct) -> Next {
+    async fn answer_on(&self, direct: &mut Http1Session) -> Next {
         let Self { gate, .. } = self;
-        let mut ctx = Context::new(gate);
+        let mut ctx = RequestState::new(gate);
         if gate.keeps_nobody() {
             direct.close();
         }
         let patience = Patience::of(&gate.world.configured().settings);
-        let screened = gate.screen(&mut Exchange::direct(direct, patience), &mut ctx).await;
+        let screened = gate.screen(&mut DownstreamSession::direct(direct, patience), &mut ctx).await;
         if let Ok(false) = screened {
             direct.unread_head();
             return Next::Pingora;
@@ -157,7 +159,7 @@ impl Connections {
             direct.close();
         }
         gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
-        if ctx.too_slow == Some(TooSlow::Download) {
+        if ctx.too_slow == Some(TooSlowDownstream::Download) {
             // Whoever does not read is not told that this is the end.
             return Next::End;
         }
@@ -177,7 +179,7 @@ impl Connections {
         let world = &self.gate.world;
         let configured = world.configured();
         let peer = peer_of(stream).filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
-        world.memory.empty(peer.map(Owner::peer).unwrap_or_default())
+        world.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
     }
 
     fn is_meant(&self, path: &str) -> bool {
@@ -188,7 +190,7 @@ impl Connections {
 
     /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does
     /// not wait for more. `None` at the connection's end.
-    async fn hand_over(&self, direct: Box<Direct>, shutdown: &ShutdownWatch) -> Option<Box<Direct>> {
+    async fn hand_over(&self, direct: Box<Http1Session>, shutdown: &ShutdownWatch) -> Option<Box<Http1Session>> {
         let (stream, read) = direct.into_parts();
         let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.max_request_header_size;
         let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
@@ -203,7 +205,7 @@ impl Connections {
                 idle_for(self.gate.world.configured().settings.keepalive_timeout);
                 let stream = StrictStream::into_inner(stream)?;
                 let share = self.share(&stream);
-                return Some(Box::new(Direct::new(stream, share)));
+                return Some(Box::new(Http1Session::new(stream, share)));
             }
             session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
@@ -215,16 +217,16 @@ impl Connections {
 }
 
 /// A connection, and how it goes on with it.
-type Answered = (Box<Direct>, Next);
+type RequestEnd = (Box<Http1Session>, Next);
 
 thread_local! {
     /// Room for the futures that answer requests.
-    static ANSWERS: Pool<ReusableBoxFuture<'static, Answered>> = const { Pool::new() };
+    static ANSWERS: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
 }
 
 /// The same, where another one has been before if possible.
-fn recycled(answer: impl Future<Output = Answered> + Send + 'static) -> ReusableBoxFuture<'static, Answered> {
-    match ANSWERS.try_with(Pool::take).ok().flatten() {
+fn recycled(answer: impl Future<Output = RequestEnd> + Send + 'static) -> ReusableBoxFuture<'static, RequestEnd> {
+    match ANSWERS.try_with(BufferPool::take).ok().flatten() {
         Some(mut room) => {
             room.set(answer);
             room
@@ -253,13 +255,13 @@ async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Tells a client that there is no room for its request.
-async fn refuse(direct: &mut Direct) {
+async fn refuse(direct: &mut Http1Session) {
     // Fails only when the client is gone.
     let _ = tokio::time::timeout(LAST_WORD, tell_busy(direct)).await;
     direct.shutdown().await;
 }
 
-async fn tell_busy(direct: &mut Direct) -> pingora::Result<()> {
+async fn tell_busy(direct: &mut Http1Session) -> pingora::Result<()> {
     let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
     let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
     direct.close();
@@ -289,16 +291,16 @@ impl ServerApp for Connections {
 
 /// A connection of HTTP/2, whose requests have tasks of their own.
 struct Streams {
-    proxy: Arc<HttpProxy<Gate>>,
-    gate: Gate,
+    proxy: Arc<HttpProxy<Gateway>>,
+    gate: Gateway,
     /// Of the connection: the first request is not awaited by the task that knows of it.
-    pace: Option<Arc<Pace>>,
+    pace: Option<Arc<ConnectionDeadline>>,
     /// Has the client's preface been asked for?
     is_preface_awaited: AtomicBool,
 }
 
 impl Streams {
-    fn new(proxy: &Arc<HttpProxy<Gate>>, gate: &Gate) -> Self {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, gate: &Gateway) -> Self {
         Self {
             proxy: Arc::clone(proxy),
             gate: gate.clone(),
@@ -323,7 +325,7 @@ impl HttpServerApp for Streams {
         }
         let served = stream_watch::watched(self.proxy.process_new_http(session, shutdown)).await;
         if served.is_none() {
-            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
+            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlowDownstream::Upload.label()]).inc();
         }
         served.flatten()
     }

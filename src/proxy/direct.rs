@@ -25,7 +25,7 @@ use crate::memory::Share;
 use crate::model::chunked::SIZE_MAX;
 
 /// A client's connection, and the request on it.
-pub struct Direct {
+pub struct Http1Session {
     stream: Stream,
     peer: Option<SocketAddr>,
     /// What half a head holds of the memory budget.
@@ -58,7 +58,7 @@ enum Answering {
 
 /// What a client has said.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum HeadRead {
     /// A request that can be answered here.
     Request,
     /// Anything else, perhaps half of it.
@@ -84,7 +84,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the next requests that are held while one is answered.
 const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
-impl Direct {
+impl Http1Session {
     /// Nothing has been read yet, and `share` is empty.
     #[must_use]
     pub fn new(stream: Stream, share: Share) -> Self {
@@ -138,7 +138,7 @@ impl Direct {
     }
 
     /// Reads the next request's head.
-    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> Heard {
+    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> HeadRead {
         self.answer = Answering::NotBegun;
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
@@ -149,9 +149,9 @@ impl Direct {
                     || looks.are_due(self.buffer.len());
                 let parsed = if is_due { parse(&self.buffer, &is_meant) } else { Parsed::Half };
                 let heard = match parsed {
-                    Parsed::Whole(found) => Some(if self.take(found) { Heard::Request } else { Heard::Other }),
-                    Parsed::Other => Some(Heard::Other),
-                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => Some(Heard::Other),
+                    Parsed::Whole(found) => Some(if self.take(found) { HeadRead::Request } else { HeadRead::Other }),
+                    Parsed::Other => Some(HeadRead::Other),
+                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => Some(HeadRead::Other),
                     Parsed::Half => None,
                 };
                 if let Some(heard) = heard {
@@ -161,19 +161,19 @@ impl Direct {
                 // Usual heads come in one piece.
                 if self.buffer.len() > READ_BYTES && self.share.grow(self.buffer.len() - looked_at).is_err() {
                     self.share.shrink_to(0);
-                    return Heard::NoRoom;
+                    return HeadRead::NoRoom;
                 }
                 looked_at = self.buffer.len();
             }
             if !self.listen().await {
-                return Heard::End;
+                return HeadRead::End;
             }
         }
     }
 
     /// Takes the head off the buffer, if it is one after all.
-    fn take(&mut self, found: Found) -> bool {
-        let Found { length, body_length, closes, .. } = found;
+    fn take(&mut self, found: HeadEnd) -> bool {
+        let HeadEnd { length, body_length, closes, .. } = found;
         let bytes = self.buffer.split_to(length).freeze();
         let Some((uri, headers)) = read_fields(&bytes, found) else {
             self.give_back(&bytes);
@@ -378,7 +378,7 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
 
 /// A head that is meant for us, as places in what has been read.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct HeadEnd {
     /// Bytes of it.
     length: usize,
     target: Range<usize>,
@@ -390,7 +390,7 @@ struct Found {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Parsed {
-    Whole(Found),
+    Whole(HeadEnd),
     /// It may become one.
     Half,
     Other,
@@ -427,7 +427,7 @@ fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
         let start = (part.as_ptr() as usize).saturating_sub(read.as_ptr() as usize);
         start..start + part.len()
     };
-    let mut found = Found {
+    let mut found = HeadEnd {
         length,
         target: place(target.as_bytes()),
         fields: Vec::with_capacity(request.headers.len()),
@@ -480,7 +480,7 @@ fn read_length(value: &[u8]) -> Option<usize> {
 }
 
 /// `None` if there is a byte in it that must not be.
-fn read_fields(bytes: &Bytes, found: Found) -> Option<(Uri, HeaderMap)> {
+fn read_fields(bytes: &Bytes, found: HeadEnd) -> Option<(Uri, HeaderMap)> {
     let uri = Uri::from_maybe_shared(bytes.slice(found.target)).ok()?;
     let mut headers = HeaderMap::with_capacity(found.fields.len());
     for (name, place) in found.fields {
@@ -493,7 +493,7 @@ fn read_fields(bytes: &Bytes, found: Found) -> Option<(Uri, HeaderMap)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Bounds, Budget, Owner};
+    use crate::memory::{Bounds, Budget, MemoryOwner};
 
     /// What becomes of a head with these lines after its first.
     fn parsed(first: &str, lines: &str) -> Parsed {
@@ -551,12 +551,12 @@ mod tests {
     fn share() -> Share {
         let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
         let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
-        Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(Owner::default())
+        Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(MemoryOwner::default())
     }
 
     async fn answer(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        let mut direct = Direct::new(Box::new(ours), share());
+        let mut direct = Http1Session::new(Box::new(ours), share());
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         direct.write_head(StatusCode::OK, headers.iter()).expect("a head");

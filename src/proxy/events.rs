@@ -11,15 +11,15 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::answer::add_cors;
-use super::exchange::Exchange;
+use super::exchange::DownstreamSession;
 use super::gone;
-use super::phases::{Context, Gate};
+use super::phases::{Gateway, RequestState};
 use super::screen::turn_away;
-use super::visit::Visit;
+use super::visit::IncomingRequest;
 use crate::auth::Authenticated;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::subscription::{Request, Told, operate};
-use crate::execute::{Answer, Ours, identify};
+use crate::execute::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
+use crate::execute::{PreparedRequest, Response, identify};
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::protocol::http::wants_events;
@@ -35,7 +35,7 @@ pub struct Streamed<'s> {
     /// What is in force.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub visit: &'s Visit,
+    pub visit: &'s IncomingRequest,
     /// The GraphQL request as JSON.
     pub payload: String,
     /// Who sent it.
@@ -46,7 +46,7 @@ pub struct Streamed<'s> {
 
 /// Does the client want its answer so?
 #[must_use]
-pub fn is_meant(exchange: &Exchange<'_>, ours: &Ours<'_>) -> bool {
+pub fn is_meant(exchange: &DownstreamSession<'_>, ours: &PreparedRequest<'_>) -> bool {
     let is_subscription = ours.kind() == Some(OperationKind::Subscription);
     !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)
 }
@@ -56,13 +56,13 @@ pub fn is_meant(exchange: &Exchange<'_>, ours: &Ours<'_>) -> bool {
 /// # Errors
 /// That answer.
 pub async fn identified(
-    gate: &Gate,
-    ctx: &Context,
+    gate: &Gateway,
+    ctx: &RequestState,
     snapshot: &Snapshot,
-    visit: &Visit,
-    ours: &Ours<'_>,
+    visit: &IncomingRequest,
+    ours: &PreparedRequest<'_>,
     share: &Share,
-) -> Result<Authenticated, Answer> {
+) -> Result<Authenticated, Response> {
     identify(&gate.world, snapshot, &visit.envelope(gate, ctx, false, Some(share)), ours).await
 }
 
@@ -71,9 +71,9 @@ pub async fn identified(
 /// # Errors
 /// When the connection broke.
 pub async fn serve(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     streamed: Streamed<'_>,
 ) -> pingora::Result<bool> {
     let Streamed { snapshot, visit, payload, authenticated, share } = streamed;
@@ -95,7 +95,7 @@ pub async fn serve(
     Ok(true)
 }
 
-fn headers(exchange: &Exchange<'_>, visit: &Visit, cookies: &[HeaderValue]) -> HeaderMap {
+fn headers(exchange: &DownstreamSession<'_>, visit: &IncomingRequest, cookies: &[HeaderValue]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -116,13 +116,13 @@ fn headers(exchange: &Exchange<'_>, visit: &Visit, cookies: &[HeaderValue]) -> H
 
 /// Until the operation is over, or for as long as its client may listen.
 async fn stream(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
     snapshot: &Arc<Snapshot>,
-    request: &Request,
+    request: &SubscriptionRequest,
 ) -> pingora::Result<()> {
     let (tell, mut told) = mpsc::channel(1);
-    let say = |told: Told| {
+    let say = |told: SubscriptionMessage| {
         let tell = tell.clone();
         async move { tell.send(told).await.is_ok() }
     };
@@ -147,21 +147,21 @@ async fn stream(
     Ok(())
 }
 
-fn has_expired(request: &Request) -> bool {
+fn has_expired(request: &SubscriptionRequest) -> bool {
     request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
 }
 
-async fn write(exchange: &mut Exchange<'_>, text: String) -> pingora::Result<()> {
+async fn write(exchange: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {
     exchange.write_body(text.into()).await
 }
 
-fn event(told: &Told) -> String {
+fn event(told: &SubscriptionMessage) -> String {
     const COMPLETE: &str = "event: complete\ndata:\n\n";
     match told {
         // The engine's part may be on several lines, which no string in JSON is.
-        Told::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
-        Told::Refused(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
-        Told::Complete => COMPLETE.into(),
+        SubscriptionMessage::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
+        SubscriptionMessage::Refused(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
+        SubscriptionMessage::Complete => COMPLETE.into(),
     }
 }
 
@@ -171,8 +171,11 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line() {
-        assert_eq!(event(&Told::Next("{\n\"a\": 1\r\n}".into())), "event: next\ndata: { \"a\": 1  }\n\n");
-        let refused = event(&Told::Refused("[]".into()));
+        assert_eq!(
+            event(&SubscriptionMessage::Next("{\n\"a\": 1\r\n}".into())),
+            "event: next\ndata: { \"a\": 1  }\n\n"
+        );
+        let refused = event(&SubscriptionMessage::Refused("[]".into()));
         assert_eq!(refused, "event: next\ndata: {\"errors\":[]}\n\nevent: complete\ndata:\n\n");
     }
 }

@@ -12,7 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::direct::Direct;
+use super::direct::Http1Session;
 use crate::config::settings::Settings;
 use crate::model::min_rate::{Allowance, MinRate};
 
@@ -21,7 +21,7 @@ enum Downstream<'e> {
     /// A request of any kind.
     Pingora(&'e mut ServerSession),
     /// One of the usual kind.
-    Direct(&'e mut Direct),
+    Http1(&'e mut Http1Session),
 }
 
 /// How long a client is waited for.
@@ -62,14 +62,14 @@ const PINGORA_PIECE_BYTES: usize = 64 * 1024;
 
 /// What a client was too slow for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooSlow {
+pub enum TooSlowDownstream {
     /// Sending the body of its request.
     Upload,
     /// Taking the response.
     Download,
 }
 
-impl TooSlow {
+impl TooSlowDownstream {
     /// What pingora has waited for in vain.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
@@ -91,16 +91,16 @@ impl TooSlow {
 }
 
 /// A request that is being answered.
-pub struct Exchange<'e> {
+pub struct DownstreamSession<'e> {
     held: Downstream<'e>,
     upload: Allowance,
     download: Allowance,
     /// For each piece that is read, and for each that is written.
     pauses: (Duration, Duration),
-    too_slow: Option<TooSlow>,
+    too_slow: Option<TooSlowDownstream>,
 }
 
-impl<'e> Exchange<'e> {
+impl<'e> DownstreamSession<'e> {
     /// A request that pingora has read.
     #[must_use]
     pub fn of_pingora(session: &'e mut ServerSession, patience: Patience) -> Self {
@@ -109,8 +109,8 @@ impl<'e> Exchange<'e> {
 
     /// A request of the usual kind.
     #[must_use]
-    pub fn direct(direct: &'e mut Direct, patience: Patience) -> Self {
-        Self::new(Downstream::Direct(direct), patience)
+    pub fn direct(direct: &'e mut Http1Session, patience: Patience) -> Self {
+        Self::new(Downstream::Http1(direct), patience)
     }
 
     fn new(held: Downstream<'e>, patience: Patience) -> Self {
@@ -129,13 +129,13 @@ impl<'e> Exchange<'e> {
     pub fn session(&mut self) -> Option<&mut ServerSession> {
         match &mut self.held {
             Downstream::Pingora(session) => Some(session),
-            Downstream::Direct(_) => None,
+            Downstream::Http1(_) => None,
         }
     }
 
     /// Has the client been given up because of its pace?
     #[must_use]
-    pub fn too_slow(&self) -> Option<TooSlow> {
+    pub fn too_slow(&self) -> Option<TooSlowDownstream> {
         self.too_slow
     }
 
@@ -144,7 +144,7 @@ impl<'e> Exchange<'e> {
     pub fn head(&self) -> &request::Parts {
         match &self.held {
             Downstream::Pingora(session) => session.req_header(),
-            Downstream::Direct(direct) => direct.head(),
+            Downstream::Http1(direct) => direct.head(),
         }
     }
 
@@ -157,7 +157,7 @@ impl<'e> Exchange<'e> {
                 let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
                 head.uri.path_and_query().map_or(0, |target| target.as_str().len()) + fields.sum::<usize>()
             }
-            Downstream::Direct(direct) => direct.head_bytes(),
+            Downstream::Http1(direct) => direct.head_bytes(),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'e> Exchange<'e> {
                 !headers.contains_key(header::TRANSFER_ENCODING)
                     && headers.get_all(header::CONTENT_LENGTH).iter().all(is_nothing)
             }
-            Downstream::Direct(direct) => direct.has_whole_body(),
+            Downstream::Http1(direct) => direct.has_whole_body(),
         }
     }
 
@@ -180,7 +180,7 @@ impl<'e> Exchange<'e> {
     pub fn remove_header(&mut self, name: &HeaderName) {
         match &mut self.held {
             Downstream::Pingora(session) => drop(session.req_header_mut().remove_header(name)),
-            Downstream::Direct(direct) => drop(direct.head_mut().headers.remove(name)),
+            Downstream::Http1(direct) => drop(direct.head_mut().headers.remove(name)),
         }
     }
 
@@ -189,7 +189,7 @@ impl<'e> Exchange<'e> {
         match &mut self.held {
             // Fails only for what is no name and no value.
             Downstream::Pingora(session) => drop(session.req_header_mut().insert_header(name.clone(), value)),
-            Downstream::Direct(direct) => drop(direct.head_mut().headers.insert(name.clone(), value)),
+            Downstream::Http1(direct) => drop(direct.head_mut().headers.insert(name.clone(), value)),
         }
     }
 
@@ -204,7 +204,7 @@ impl<'e> Exchange<'e> {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match &self.held {
             Downstream::Pingora(session) => session.client_addr()?.as_inet().copied(),
-            Downstream::Direct(direct) => direct.peer(),
+            Downstream::Http1(direct) => direct.peer(),
         }
     }
 
@@ -212,7 +212,7 @@ impl<'e> Exchange<'e> {
     pub fn close(&mut self) {
         match &mut self.held {
             Downstream::Pingora(session) => session.set_keepalive(None),
-            Downstream::Direct(direct) => direct.close(),
+            Downstream::Http1(direct) => direct.close(),
         }
     }
 
@@ -233,7 +233,7 @@ impl<'e> Exchange<'e> {
     pub fn has_kept_body(&self) -> bool {
         match &self.held {
             Downstream::Pingora(session) => !session.retry_buffer_truncated(),
-            Downstream::Direct(_) => false,
+            Downstream::Http1(_) => false,
         }
     }
 
@@ -245,7 +245,7 @@ impl<'e> Exchange<'e> {
         match &mut self.held {
             Downstream::Pingora(session) => session.write_continue_response().await,
             // A request that expects it is not of the usual kind.
-            Downstream::Direct(_) => Ok(()),
+            Downstream::Http1(_) => Ok(()),
         }
     }
 
@@ -258,11 +258,11 @@ impl<'e> Exchange<'e> {
         let read = pin!(async {
             match held {
                 Downstream::Pingora(session) => session.read_request_body().await,
-                Downstream::Direct(direct) => direct.read_body().await,
+                Downstream::Http1(direct) => direct.read_body().await,
             }
         });
         let Some((piece, waited)) = within(upload.left().min(*pause), read).await else {
-            *too_slow = Some(TooSlow::Upload);
+            *too_slow = Some(TooSlowDownstream::Upload);
             return Err(Error::new_down(ErrorType::ReadTimedout));
         };
         let piece = piece?;
@@ -278,7 +278,7 @@ impl<'e> Exchange<'e> {
                 session.is_body_done();
                 drop(session.read_body_or_idle(true).await);
             }
-            Downstream::Direct(direct) => direct.gone().await,
+            Downstream::Http1(direct) => direct.gone().await,
         }
     }
 
@@ -299,7 +299,7 @@ impl<'e> Exchange<'e> {
                 }
                 session.write_response_header(Box::new(head)).await
             }
-            Downstream::Direct(direct) => direct.write_head(status, headers),
+            Downstream::Http1(direct) => direct.write_head(status, headers),
         }
     }
 
@@ -328,11 +328,11 @@ impl<'e> Exchange<'e> {
                     session.write_response_body(piece, end).await?;
                     if end { session.finish_body().await } else { Ok(()) }
                 }
-                Downstream::Direct(direct) => direct.write_body(&piece, end).await,
+                Downstream::Http1(direct) => direct.write_body(&piece, end).await,
             }
         });
         let Some((written, waited)) = within(download.for_next(length).min(*pause), write).await else {
-            *too_slow = Some(TooSlow::Download);
+            *too_slow = Some(TooSlowDownstream::Download);
             return Err(Error::new_down(ErrorType::WriteTimedout));
         };
         download.moved(length, waited);
@@ -344,7 +344,7 @@ impl<'e> Exchange<'e> {
     pub fn has_begun(&self) -> bool {
         match &self.held {
             Downstream::Pingora(session) => session.response_written().is_some(),
-            Downstream::Direct(direct) => direct.has_begun(),
+            Downstream::Http1(direct) => direct.has_begun(),
         }
     }
 
@@ -354,7 +354,7 @@ impl<'e> Exchange<'e> {
         let shutdown = async {
             match &mut self.held {
                 Downstream::Pingora(session) => session.shutdown().await,
-                Downstream::Direct(direct) => direct.shutdown().await,
+                Downstream::Http1(direct) => direct.shutdown().await,
             }
         };
         // TLS has a last word, which waits like everything else for a client that does not read.

@@ -11,16 +11,16 @@ use super::admission::Admission;
 use super::body::{BodyError, announced_length, give_leave};
 use super::body_scan::BodyScan;
 use super::cors;
-use super::exchange::Exchange;
+use super::exchange::DownstreamSession;
 use super::gone::unless_gone;
-use super::phases::{Context, Gate};
+use super::phases::{Gateway, RequestState};
 use super::visit::{add_host, upstream_path};
 use crate::memory::Share;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::protocol::http::is_event_stream;
-use crate::upstream::{self, Engine, UpstreamError};
+use crate::upstream::{self, UpstreamClient, UpstreamError};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -50,11 +50,11 @@ impl From<BodyError> for Forwarded {
 
 /// Sends a POST on and streams the answer back, for as long as the client is there.
 pub async fn forward(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     body: Bytes,
-    may_repeat: Repeat<'_>,
+    may_repeat: Replay<'_>,
     share: &Share,
 ) -> Forwarded {
     let engine = &gate.world.engine;
@@ -75,8 +75,8 @@ pub async fn forward(
 /// through first; as long as the last one has not been sent, the upstream has only a part of a request, which it cannot
 /// carry out.
 pub async fn forward_in_pieces(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
     admission: &mut Admission,
     (beginning, mut scan): (Bytes, Option<BodyScan<'_>>),
     share: &Share,
@@ -145,8 +145,8 @@ pub async fn forward_in_pieces(
 /// Streams an answer back, if there is room for it. The client is listened to while it is waited for, unless it may still be
 /// sending.
 async fn pass_on(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
     admission: &mut Admission,
     (answer, listens): (upstream::Forwarded<'_>, bool),
     share: &Share,
@@ -181,7 +181,7 @@ fn bytes_between(answer: &upstream::Forwarded<'_>) -> usize {
     length.map_or(PIECES_BYTES, |length: usize| length.min(PIECES_BYTES))
 }
 
-fn address(engine: &Engine, exchange: &Exchange<'_>, is_graphql: bool) -> Result<Uri, UpstreamError> {
+fn address(engine: &UpstreamClient, exchange: &DownstreamSession<'_>, is_graphql: bool) -> Result<Uri, UpstreamError> {
     let uri = &exchange.head().uri;
     if is_graphql && engine.settings().graphql_path.is_some() {
         return engine.address(&upstream_path(engine.settings(), uri, true));
@@ -189,7 +189,7 @@ fn address(engine: &Engine, exchange: &Exchange<'_>, is_graphql: bool) -> Result
     engine.address(uri.path_and_query().map_or("/", |path| path.as_str()))
 }
 
-fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
+fn request_headers(engine: &UpstreamClient, exchange: &DownstreamSession<'_>) -> HeaderMap {
     let head = exchange.head();
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for (name, value) in end_to_end(&head.headers) {
@@ -208,9 +208,9 @@ fn request_headers(engine: &Engine, exchange: &Exchange<'_>) -> HeaderMap {
 struct Cut;
 
 async fn stream_back(
-    gate: &Gate,
+    gate: &Gateway,
     mut answer: upstream::Forwarded<'_>,
-    exchange: &mut Exchange<'_>,
+    exchange: &mut DownstreamSession<'_>,
     listens: bool,
 ) -> Result<(), Cut> {
     let idle = gate.world.engine.settings().stream_idle_timeout;

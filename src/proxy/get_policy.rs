@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 
 use super::cors;
 use crate::protocol::hop_by_hop::end_to_end;
-use crate::upstream::{Engine, Fetched, UpstreamError};
+use crate::upstream::{Fetched, UpstreamClient, UpstreamError};
 
 /// What the upstream does with GET requests of one kind.
 pub struct GetPolicy {
@@ -28,7 +28,7 @@ pub struct GetPolicies {
 }
 
 /// A GET as far as its policy depends on it.
-pub struct Asked<'a> {
+pub struct PolicyProbe<'a> {
     /// The upstream's path.
     pub path: &'a str,
     /// The client's headers.
@@ -80,7 +80,7 @@ impl GetPolicies {
     ///
     /// # Errors
     /// When the upstream cannot be asked. Nobody knows then whether it would take the request.
-    pub async fn of(&self, engine: &Engine, asked: &Asked<'_>) -> Result<Arc<GetPolicy>, UpstreamError> {
+    pub async fn of(&self, engine: &UpstreamClient, asked: &PolicyProbe<'_>) -> Result<Arc<GetPolicy>, UpstreamError> {
         let kind = kind_of(asked);
         if let Some((since, policy)) = self.known.get(&*kind)
             && since.elapsed() < KNOWN_FOR
@@ -110,7 +110,7 @@ fn is_about_the_kind(status: StatusCode) -> bool {
     status.is_success() || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 501)
 }
 
-fn kind_of(asked: &Asked<'_>) -> Box<str> {
+fn kind_of(asked: &PolicyProbe<'_>) -> Box<str> {
     let mut names: Vec<&str> = asked.headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let telling = TELLING.into_iter().flat_map(|name| asked.headers.get_all(name));
@@ -119,7 +119,7 @@ fn kind_of(asked: &Asked<'_>) -> Box<str> {
     [asked.path, &names.join(" "), &telling.join("\n")].join("\n").into()
 }
 
-fn probe_headers(engine: &Engine, client: &HeaderMap) -> HeaderMap {
+fn probe_headers(engine: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(client.len() + 2);
     for (name, value) in end_to_end(client).filter(|(name, _)| !LEFT_OUT.contains(name)) {
         headers.append(name.clone(), value.clone());
@@ -153,7 +153,7 @@ mod tests {
             let header = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
-            kind_of(&Asked { path: "/graphql", headers: &pairs.iter().map(header).collect() })
+            kind_of(&PolicyProbe { path: "/graphql", headers: &pairs.iter().map(header).collect() })
         };
         assert_eq!(kind(&[("authorization", "a"), ("accept", "b")]), kind(&[("accept", "c"), ("authorization", "d")]));
         assert_ne!(kind(&[("origin", "https://a")]), kind(&[("origin", "https://b")]));

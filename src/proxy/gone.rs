@@ -4,21 +4,24 @@ use std::pin::Pin;
 
 use pingora::{Error, ErrorType};
 
-use super::exchange::Exchange;
-use super::phases::{Context, Gate};
-use super::visit::Visit;
-use crate::execute::{Answer, Ours};
+use super::exchange::DownstreamSession;
+use super::phases::{Gateway, RequestState};
+use super::visit::IncomingRequest;
+use crate::execute::{PreparedRequest, Response};
 use crate::model::action::OperationKind;
 
 /// May the work on this be given up at any moment? What has begun to write is finished.
 #[must_use]
-pub fn may_be_given_up(ours: &Ours<'_>) -> bool {
+pub fn may_be_given_up(ours: &PreparedRequest<'_>) -> bool {
     ours.kind().is_some_and(|kind| kind != OperationKind::Mutation)
 }
 
 /// Works for as long as the client is there. `None`: it has gone. `work` is borrowed, because a future that is handed on
 /// by value takes its room twice.
-pub async fn unless_gone<T>(exchange: &mut Exchange<'_>, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub async fn unless_gone<T>(
+    exchange: &mut DownstreamSession<'_>,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
@@ -29,7 +32,7 @@ pub async fn unless_gone<T>(exchange: &mut Exchange<'_>, work: Pin<&mut impl Fut
 
 /// The same for what `may_be_given_up`; other work is done to its end.
 pub async fn unless_given_up<T>(
-    exchange: &mut Exchange<'_>,
+    exchange: &mut DownstreamSession<'_>,
     may_be_given_up: bool,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
@@ -46,8 +49,8 @@ pub fn nobody_there() -> Box<Error> {
 ///
 /// # Errors
 /// Always: there is nobody to be answered.
-pub fn gone(gate: &Gate, ctx: &mut Context, visit: &Visit) -> pingora::Result<bool> {
-    let answer = Answer::new(CLIENT_CLOSED, Vec::new(), "client_closed");
+pub fn gone(gate: &Gateway, ctx: &mut RequestState, visit: &IncomingRequest) -> pingora::Result<bool> {
+    let answer = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
     ctx.kind = answer.outcome;
     visit.log(gate, &answer, ctx.started);
     Err(nobody_there())

@@ -32,14 +32,14 @@ impl Looks {
 
 /// What has come of a connection, and is kept back for a while or is ready to be given on.
 #[derive(Debug, Default)]
-pub struct HeadPieces {
+pub struct PartialHead {
     /// The end of half a head.
     kept: BytesMut,
     ready: BytesMut,
     looks: Looks,
 }
 
-impl HeadPieces {
+impl PartialHead {
     /// `read` has come; half a head begins or goes on at its end, of which `begun` bytes have come in all. Gives how many of
     /// `read` may be given on as they are; what else may be is [`Self::ready`].
     pub fn take(&mut self, read: &[u8], begun: usize) -> usize {
@@ -80,7 +80,7 @@ mod tests {
 
     /// What a reader is given of these pieces, each with how much of half a head there is after it.
     fn given(pieces: &[(&str, usize)]) -> Vec<String> {
-        let mut heads = HeadPieces::default();
+        let mut heads = PartialHead::default();
         let mut given = Vec::new();
         for (piece, begun) in pieces {
             let at_once = heads.take(piece.as_bytes(), *begun);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_head_of_single_bytes_is_read_a_few_times() {
-        let mut heads = HeadPieces::default();
+        let mut heads = PartialHead::default();
         let (mut there, mut read) = (0, 0);
         for begun in 1..=64 * 1024 {
             heads.take(b"x", begun);
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn no_more_is_given_than_there_is_room_for() {
-        let mut heads = HeadPieces::default();
+        let mut heads = PartialHead::default();
         heads.take(b"GET", 3);
         heads.take(b" /\n\n", 0);
         assert_eq!(heads.ready(4).as_deref(), Some(&b"GET "[..]));

@@ -3,15 +3,15 @@
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
 
-use super::answer::{self, Manner};
+use super::answer::{self, ResponseStyle};
 use super::body::{self, BodyError, Opened};
 use super::cors::is_own_or_named;
-use super::exchange::Exchange;
-use super::phases::{Context, Gate};
+use super::exchange::DownstreamSession;
+use super::phases::{Gateway, RequestState};
 use super::screen::{pass, turn_away};
-use super::visit::{Visit, send_json};
+use super::visit::{IncomingRequest, send_json};
 use crate::client::decode::{Encoding, too_large};
-use crate::execute::Answer;
+use crate::execute::Response;
 use crate::memory::{Share, tree_bytes};
 use crate::metadata::command::concerns_actions;
 use crate::metadata::error::ApiError;
@@ -23,7 +23,7 @@ use crate::protocol::origin::Origins;
 
 /// Is this a request to it?
 #[must_use]
-pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
+pub fn is_meant(gate: &Gateway, exchange: &DownstreamSession<'_>) -> bool {
     let head = exchange.head();
     gate.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
 }
@@ -33,13 +33,13 @@ pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
 /// # Errors
 /// When the connection to the client broke.
 pub async fn screen(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     share: &Share,
 ) -> pingora::Result<bool> {
     let Some(api) = &gate.metadata else { return Ok(false) };
-    let visit = Visit::of(gate, exchange);
+    let visit = IncomingRequest::of(gate, exchange);
     let asked = visit.asked();
     let configured = gate.world.configured();
     if let Err(error) = check_sender(&asked.headers, &configured.settings.cors.origins) {
@@ -97,15 +97,15 @@ pub async fn screen(
 
 /// Refuses what is not read any further, and ends the connection.
 async fn refuse(
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    visit: &Visit,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    visit: &IncomingRequest,
     error: ApiError,
 ) -> pingora::Result<bool> {
     ctx.kind = "metadata";
-    let refusal = metadata::Answer::from(error);
-    let manner = Manner { response_type: ResponseType::Json, closes: true, ..visit.manner() };
-    answer::write(exchange, Answer::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner, None).await?;
+    let refusal = metadata::ApiResponse::from(error);
+    let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..visit.manner() };
+    answer::write(exchange, Response::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner, None).await?;
     Ok(true)
 }
 

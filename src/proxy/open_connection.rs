@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::places::{self, Places};
-use crate::execute::World;
+use super::places::{self, ConnectionWeights};
+use crate::execute::Services;
 use crate::guards::per_client::{PerClient, Permit};
 use crate::telemetry::metrics::{Held, is_above, is_nearly_full};
 
@@ -12,18 +12,18 @@ use crate::telemetry::metrics::{Held, is_above, is_nearly_full};
 #[derive(Debug)]
 pub struct OpenConnection {
     _open: Held,
-    _places: Places,
+    _places: ConnectionWeights,
     _client: Option<Permit>,
 }
 
 impl OpenConnection {
     /// Lets a connection of `peer` in. `None` if there are too many; it is counted as shed then.
     #[must_use]
-    pub fn admit(world: &World, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
+    pub fn admit(world: &Services, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
         let (metrics, configured) = (&world.metrics, world.configured());
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
-        let (open, places) = (Held::new(&metrics.connections), Places::first(world)?);
+        let (open, places) = (Held::new(&metrics.connections), ConnectionWeights::first(world)?);
         if is_above(metrics.connections.get(), world.overload.max_connections(limits)) {
             shed("connections");
             return None;
@@ -48,7 +48,7 @@ impl OpenConnection {
 
 /// Are there so many connections that none should be kept for later requests?
 #[must_use]
-pub fn are_scarce(world: &World) -> bool {
+pub fn are_scarce(world: &Services) -> bool {
     let max = world.overload.max_connections(&world.configured().settings.limits);
     is_nearly_full(world.metrics.connections.get(), max) || places::are_scarce(world)
 }

@@ -13,21 +13,21 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
 use super::head_bound::HeadBound;
-use super::pace::{Pace, Waited, head_was_read, next_head_within, with_pace};
+use super::pace::{ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_pace};
 use super::strict_stream::StrictStream;
-use crate::execute::World;
-use crate::memory::Owner;
+use crate::execute::Services;
+use crate::memory::MemoryOwner;
 
 /// A small application and its connections.
 pub struct Operators<S> {
     requests: Arc<Requests<S>>,
-    world: Arc<World>,
+    world: Arc<Services>,
     /// Those that are open, the oldest first.
     open: Mutex<Vec<Open>>,
 }
 
 struct Open {
-    pace: Arc<Pace>,
+    pace: Arc<ConnectionDeadline>,
     /// Ends the connection when it is dropped.
     _keeps: oneshot::Sender<()>,
 }
@@ -35,21 +35,21 @@ struct Open {
 impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
     /// In front of `app`.
     #[must_use]
-    pub fn new(app: S, world: Arc<World>) -> Self {
+    pub fn new(app: S, world: Arc<Services>) -> Self {
         Self { requests: Arc::new(Requests { app, world: Arc::clone(&world) }), world, open: Mutex::default() }
     }
 
     /// Reads heads as the client listener does: to the letter, and not more than there may be.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let bytes_max = self.world.configured().settings.limits.max_request_header_size;
-        let bound = HeadBound::new(self.world.memory.empty(Owner::default()), 0, bytes_max);
+        let bound = HeadBound::new(self.world.memory.empty(MemoryOwner::default()), 0, bytes_max);
         let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
         self.requests.process_new(Box::new(stream), shutdown).await
     }
 
     /// Takes a place, if need be that of the oldest connection which is waited for: whoever comes and asks at once is answered,
     /// however many others only hold connections. `None` if all are being answered.
-    fn enter(&self, pace: &Arc<Pace>, max: usize) -> Option<Place<'_, S>> {
+    fn enter(&self, pace: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= max {
             self.world.metrics.shed.with_label_values(&["admin_connections"]).inc();
@@ -65,7 +65,7 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
 /// A place among the connections, given back when it is dropped.
 struct Place<'o, S> {
     all: &'o Operators<S>,
-    pace: Arc<Pace>,
+    pace: Arc<ConnectionDeadline>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -81,14 +81,14 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let configured = self.world.configured();
         let patience = configured.settings.request_header_timeout;
-        let pace = Arc::new(Pace::new(patience, configured.settings.download_rate_min, None));
+        let pace = Arc::new(ConnectionDeadline::new(patience, configured.settings.download_rate_min, None));
         let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
         let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
         // Dropped in the middle of a head or of an idle time: nothing is lost but the connection.
         tokio::select! {
             stream = requests => stream,
             waited = pace.end(patience) => {
-                if waited != Waited::Idle {
+                if waited != DeadlineKind::Idle {
                     self.world.metrics.slow_connections.inc();
                 }
                 None
@@ -101,7 +101,7 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
 /// The application, which tells the pace of its connection when a head has been read and when it has been answered.
 struct Requests<S> {
     app: S,
-    world: Arc<World>,
+    world: Arc<Services>,
 }
 
 #[async_trait]

@@ -11,11 +11,11 @@ use crate::model::min_rate::{Allowance, MinRate};
 
 tokio::task_local! {
     /// That of the connection whose task this is.
-    static PACE: Arc<Pace>;
+    static PACE: Arc<ConnectionDeadline>;
 }
 
 /// Does `work` on a connection that has this pace.
-pub fn with_pace<W: Future>(pace: Arc<Pace>, work: W) -> impl Future<Output = W::Output> {
+pub fn with_pace<W: Future>(pace: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
     PACE.scope(pace, work)
 }
 
@@ -27,7 +27,7 @@ pub fn head_was_read() {
 /// Which head is awaited on this task's connection, if one is: how many have been read before it.
 #[must_use]
 pub fn awaited_head() -> Option<u32> {
-    let awaited = |pace: &Arc<Pace>| {
+    let awaited = |pace: &Arc<ConnectionDeadline>| {
         let awaits = pace.until.load(Ordering::Relaxed) != NOT_WAITING;
         awaits.then(|| pace.heads.load(Ordering::Relaxed))
     };
@@ -55,13 +55,13 @@ pub fn head_begins(time: Duration) {
 
 /// That of this task's connection.
 #[must_use]
-pub fn current() -> Option<Arc<Pace>> {
+pub fn current() -> Option<Arc<ConnectionDeadline>> {
     PACE.try_with(Arc::clone).ok()
 }
 
 /// What a connection is waited for, and how long.
 #[derive(Debug)]
-pub struct Pace {
+pub struct ConnectionDeadline {
     /// Until when, in milliseconds on our clock.
     until: AtomicU64,
     /// Is it one that nothing has to come on?
@@ -87,7 +87,7 @@ struct Writes {
 
 /// How the wait for a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
+pub enum DeadlineKind {
     /// Nothing came, and nothing had to.
     Idle,
     /// Half a head, or nothing at all.
@@ -99,7 +99,7 @@ pub enum Waited {
 /// No head is waited for.
 const NOT_WAITING: u64 = 0;
 
-impl Pace {
+impl ConnectionDeadline {
     /// The first head is to be there within `patience`, and responses are to be taken at `download`. The connection is counted
     /// for as long as somebody has its pace.
     #[must_use]
@@ -169,19 +169,23 @@ impl Pace {
 
     /// Returns when what is waited for is not there in time, or what is written is not taken, or up to `patience` later: it
     /// looks from time to time only, so that requests cost no timer.
-    pub async fn end(&self, patience: Duration) -> Waited {
+    pub async fn end(&self, patience: Duration) -> DeadlineKind {
         loop {
             let (until, now) = (self.until.load(Ordering::Relaxed), now());
             let left = match until {
                 NOT_WAITING => patience,
                 until if until <= now => {
-                    return if self.is_idle.load(Ordering::Relaxed) { Waited::Idle } else { Waited::TooSlow };
+                    return if self.is_idle.load(Ordering::Relaxed) {
+                        DeadlineKind::Idle
+                    } else {
+                        DeadlineKind::TooSlow
+                    };
                 }
                 until => Duration::from_millis(until - now),
             };
             let write_left = self.write_left();
             if write_left.is_some_and(|left| left.is_zero()) {
-                return Waited::DoesNotRead;
+                return DeadlineKind::DoesNotRead;
             }
             tokio::time::sleep(write_left.map_or(left, |write_left| left.min(write_left))).await;
         }
@@ -207,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_does_not_read_has_an_end() {
         let patience = Duration::from_millis(30);
-        let pace = Pace::new(patience, DOWNLOAD, None);
+        let pace = ConnectionDeadline::new(patience, DOWNLOAD, None);
         pace.until.store(NOT_WAITING, Ordering::Relaxed);
         // Who takes enough each time, and who has nothing to take, is not late.
         let reads = async {
@@ -234,15 +238,15 @@ mod tests {
         };
         tokio::select! {
             () = drips => {}
-            waited = pace.end(patience) => assert_eq!(waited, Waited::DoesNotRead),
+            waited = pace.end(patience) => assert_eq!(waited, DeadlineKind::DoesNotRead),
         }
     }
 
     #[tokio::test]
     async fn whoever_is_waited_for_has_an_end() {
         let patience = Duration::from_millis(30);
-        let pace = Arc::new(Pace::new(patience, DOWNLOAD, None));
-        assert_eq!(pace.end(patience).await, Waited::TooSlow);
+        let pace = Arc::new(ConnectionDeadline::new(patience, DOWNLOAD, None));
+        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
         // Not while a request is under way, and not before it is time for the next.
         let busy = async {
             head_was_read();
@@ -256,6 +260,6 @@ mod tests {
             () = waiting => {}
             _ = pace.end(patience) => panic!("it was not late"),
         }
-        assert_eq!(pace.end(patience).await, Waited::TooSlow);
+        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
     }
 }

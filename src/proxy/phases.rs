@@ -14,10 +14,10 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::admission::Admission;
-use super::exchange::{Exchange, Patience, TooSlow};
+use super::exchange::{DownstreamSession, Patience, TooSlowDownstream};
 use super::get_policy::GetPolicies;
 use super::{cors, guard, open_connection, pace, screen, stream_watch, visit};
-use crate::execute::World;
+use crate::execute::Services;
 use crate::execute::defects::caught;
 use crate::memory::Share;
 use crate::metadata::Api;
@@ -30,9 +30,9 @@ use crate::upstream::reads::{body_only_reads, query_string_only_reads};
 
 /// The proxy in front of the engine.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Gateway {
     /// What requests share.
-    pub world: Arc<World>,
+    pub world: Arc<Services>,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
     /// How the upstream takes a GET.
@@ -40,7 +40,7 @@ pub struct Gate {
 }
 
 /// What is known about one request.
-pub struct Context {
+pub struct RequestState {
     /// What it is counted as until it is dropped.
     pub admission: Admission,
     /// What it holds of the memory budget; nothing until it is screened.
@@ -52,7 +52,7 @@ pub struct Context {
     /// Has its whole body been read already?
     pub body_was_read: bool,
     /// What its client was too slow for, as far as we have waited for it ourselves.
-    pub too_slow: Option<TooSlow>,
+    pub too_slow: Option<TooSlowDownstream>,
     /// A body that pingora passes on as it comes.
     upload: Option<Upload>,
     /// Is the upstream's body not for the client, because we have answered in its place?
@@ -79,7 +79,7 @@ impl Upload {
     }
 }
 
-impl Gate {
+impl Gateway {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
     pub fn keeps_nobody(&self) -> bool {
@@ -90,7 +90,7 @@ impl Gate {
     ///
     /// # Errors
     /// When the connection to the client broke.
-    pub async fn screen(&self, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+    pub async fn screen(&self, exchange: &mut DownstreamSession<'_>, ctx: &mut RequestState) -> pingora::Result<bool> {
         let paths = &self.world.configured().settings.graphql_paths;
         ctx.is_graphql = guard::is_graphql_path(exchange.head().uri.path(), paths);
         let screened = caught(screen::screen(self, exchange, ctx)).await;
@@ -104,7 +104,7 @@ impl Gate {
 
     /// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
     /// what is known to read may; elsewhere HTTP's own rule holds.
-    fn may_repeat(&self, session: &Session, ctx: &Context) -> bool {
+    fn may_repeat(&self, session: &Session, ctx: &RequestState) -> bool {
         let (request, client) = (session.req_header(), session.as_downstream());
         if client.retry_buffer_truncated() {
             return false;
@@ -127,11 +127,11 @@ impl Gate {
     }
 
     /// A request is over.
-    pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &Context) {
+    pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
         let (metrics, configured) = (&self.world.metrics, self.world.configured());
         pace::next_head_within(configured.settings.keepalive_timeout + configured.settings.request_header_timeout);
         metrics.requests.with_label_values(&[ctx.kind]).inc();
-        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
+        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlowDownstream::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
         }
         if let Some(error) = error {
@@ -140,10 +140,10 @@ impl Gate {
     }
 }
 
-impl Context {
+impl RequestState {
     /// A request begins.
     #[must_use]
-    pub fn new(gate: &Gate) -> Self {
+    pub fn new(gate: &Gateway) -> Self {
         Self {
             admission: Admission::new(&gate.world.metrics),
             share: None,
@@ -159,14 +159,14 @@ impl Context {
 }
 
 #[async_trait]
-impl ProxyHttp for Gate {
-    type CTX = Context;
+impl ProxyHttp for Gateway {
+    type CTX = RequestState;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self)
+    fn new_ctx(&self) -> RequestState {
+        RequestState::new(self)
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestState) -> pingora::Result<bool> {
         let settings = &self.world.configured().settings;
         pace::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
@@ -182,7 +182,8 @@ impl ProxyHttp for Gate {
         session.set_read_timeout(Some(patience.pause));
         session.set_write_timeout(Some(patience.for_piece_of_pingora()));
         session.set_total_drain_timeout(Some(patience.upload.grace));
-        let screened = self.screen(&mut Exchange::of_pingora(session.as_downstream_mut(), patience), ctx).await?;
+        let screened =
+            self.screen(&mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience), ctx).await?;
         // What comes on a connection that is upgraded is no body.
         let may_have_body = !screened && !ctx.body_was_read && !session.is_upgrade_req();
         if may_have_body && !session.as_downstream_mut().is_body_done() {
@@ -197,7 +198,7 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         chunk: &mut Option<Bytes>,
         is_end: bool,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         if is_end {
             ctx.admission.body_has_passed();
@@ -213,7 +214,7 @@ impl ProxyHttp for Gate {
         Ok(())
     }
 
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, _: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
         let peer = self.world.engine.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
         Ok(Box::new(HttpPeer::clone(&peer)))
     }
@@ -225,7 +226,7 @@ impl ProxyHttp for Gate {
         _: &HttpPeer,
         _: RawFd,
         _: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         // Not before: the client is not slow because the upstream is not there.
         if let Some(upload) = &mut ctx.upload {
@@ -238,7 +239,7 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         upstream_request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         if ctx.body_was_read {
             // We have told the client to go on.
@@ -260,7 +261,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         let configured = self.world.configured();
         let cors = &configured.settings.cors;
@@ -296,7 +297,7 @@ impl ProxyHttp for Gate {
         _: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<Option<Duration>> {
         if ctx.drops_body {
             *body = None;
@@ -308,7 +309,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         let is_unasked = response.status == StatusCode::SWITCHING_PROTOCOLS
             && !guard::wants_websocket(&session.req_header().headers);
@@ -327,7 +328,7 @@ impl ProxyHttp for Gate {
         peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut RequestState,
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer {peer}"));
@@ -341,7 +342,7 @@ impl ProxyHttp for Gate {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestState) -> FailToProxy {
         let failed = |error_code| FailToProxy { error_code, can_reuse_downstream: false };
         if session.response_written().is_some() {
             return failed(0);
@@ -365,15 +366,15 @@ impl ProxyHttp for Gate {
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
         let may_write = was_sent && ctx.is_graphql && !self.may_repeat(session, ctx);
         let patience = Patience::of(&self.world.configured().settings);
-        let exchange = &mut Exchange::of_pingora(session.as_downstream_mut(), patience);
+        let exchange = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
         failed(visit::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestState) {
         self.finish(session.req_header().uri.path(), error, ctx);
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &RequestState, _: &Error) -> bool {
         // Its words hold headers and addresses; `logging` has ours.
         true
     }

@@ -5,12 +5,12 @@
 use pingora::protocols::Stream;
 use prometheus::IntGauge;
 
-use crate::execute::World;
+use crate::execute::Services;
 use crate::telemetry::metrics::{is_above, is_nearly_full};
 
 /// Places of connections, given back when they are dropped.
 #[derive(Debug)]
-pub struct Places {
+pub struct ConnectionWeights {
     gauge: IntGauge,
     count: i64,
 }
@@ -24,22 +24,22 @@ const TLS: i64 = 1;
 /// HTTP/2 takes so many more.
 const HTTP2: i64 = 3;
 
-impl Places {
+impl ConnectionWeights {
     /// For a connection that has just come. `None` if there are too many.
     #[must_use]
-    pub fn first(world: &World) -> Option<Self> {
+    pub fn first(world: &Services) -> Option<Self> {
         Self::take(world, FIRST)
     }
 
     /// What it takes beyond the first. `None` if that is too much.
     #[must_use]
-    pub fn beyond_first(world: &World, stream: &Stream, is_http1: bool) -> Option<Self> {
+    pub fn beyond_first(world: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
         let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };
         let http2 = if is_http1 { 0 } else { HTTP2 };
         Self::take(world, tls + http2)
     }
 
-    fn take(world: &World, count: i64) -> Option<Self> {
+    fn take(world: &Services, count: i64) -> Option<Self> {
         let metrics = &world.metrics;
         metrics.connection_places.add(count);
         let places = Self { gauge: metrics.connection_places.clone(), count };
@@ -51,7 +51,7 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+impl Drop for ConnectionWeights {
     fn drop(&mut self) {
         self.gauge.sub(self.count);
     }
@@ -59,6 +59,6 @@ impl Drop for Places {
 
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
-pub fn are_scarce(world: &World) -> bool {
+pub fn are_scarce(world: &Services) -> bool {
     is_nearly_full(world.metrics.connection_places.get(), world.configured().settings.limits.max_connections)
 }

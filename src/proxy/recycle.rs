@@ -6,12 +6,12 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 
 /// Things of one kind that nobody uses at the moment.
-pub struct Pool<T>(RefCell<Vec<T>>);
+pub struct BufferPool<T>(RefCell<Vec<T>>);
 
 /// So many are kept for requests to come; with more requests than that at one time, the rest are allocated.
 const KEPT: usize = 64;
 
-impl<T> Pool<T> {
+impl<T> BufferPool<T> {
     /// An empty one.
     #[must_use]
     pub const fn new() -> Self {
@@ -32,7 +32,7 @@ impl<T> Pool<T> {
     }
 }
 
-impl<T> Default for Pool<T> {
+impl<T> Default for BufferPool<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -54,14 +54,14 @@ pub struct Buffers {
 const KEPT_BYTES: usize = 2 * READ_BYTES;
 
 thread_local! {
-    static BUFFERS: Pool<Buffers> = const { Pool::new() };
+    static BUFFERS: BufferPool<Buffers> = const { BufferPool::new() };
 }
 
 impl Buffers {
     /// Empty ones.
     #[must_use]
     pub fn take() -> Self {
-        let kept = BUFFERS.try_with(Pool::take).ok().flatten();
+        let kept = BUFFERS.try_with(BufferPool::take).ok().flatten();
         kept.unwrap_or_else(|| Self { read: BytesMut::with_capacity(READ_BYTES), out: Vec::new() })
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn not_more_than_a_few_are_kept() {
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         (0..2 * KEPT).for_each(|thing| pool.keep(thing));
         assert_eq!(std::iter::from_fn(|| pool.take()).count(), KEPT);
     }

@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::json;
 
 use super::body::{self, BodyError};
-use super::exchange::Exchange;
-use super::phases::{Context, Gate};
+use super::exchange::DownstreamSession;
+use super::phases::{Gateway, RequestState};
 use super::screen::turn_away;
-use super::visit::{Visit, send_json};
-use crate::execute::report::{Report, report};
+use super::visit::{IncomingRequest, send_json};
+use crate::execute::report::{JobCompletion, report};
 use crate::execute::worker::TOKEN_HEADER;
 use crate::memory::Share;
 
@@ -24,7 +24,7 @@ fn read_path(path: &str) -> Option<(&str, bool)> {
 
 /// Is this a report?
 #[must_use]
-pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
+pub fn is_meant(gate: &Gateway, exchange: &DownstreamSession<'_>) -> bool {
     let head = exchange.head();
     head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()
 }
@@ -34,9 +34,9 @@ pub fn is_meant(gate: &Gate, exchange: &Exchange<'_>) -> bool {
 /// # Errors
 /// When the connection to the handler broke.
 pub async fn screen(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     share: &Share,
 ) -> pingora::Result<bool> {
     let limits = &gate.world.configured().settings.limits;
@@ -48,11 +48,11 @@ pub async fn screen(
     if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
-    let visit = Visit::of(gate, exchange);
+    let visit = IncomingRequest::of(gate, exchange);
     let head = exchange.head();
     let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
-    let (status, answer) = match report(&gate.world, &Report { id, token, is_failure, body: &body }).await {
+    let (status, answer) = match report(&gate.world, &JobCompletion { id, token, is_failure, body: &body }).await {
         Ok(()) => (200, json!({ "message": "success" })),
         Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
     };

@@ -10,22 +10,22 @@ use http::{HeaderMap, Method};
 use super::admission::rejected;
 use super::body::{self, BodyError, Decoded, Opened};
 use super::body_scan::{BodyScan, not_text, wrong_content_type};
-use super::exchange::Exchange;
+use super::exchange::DownstreamSession;
 use super::forward::{Forwarded, forward, forward_in_pieces};
 use super::get_policy::relayed;
-use super::phases::{Context, Gate};
-use super::visit::{Visit, owner, send, tell, tell_upstream_error};
+use super::phases::{Gateway, RequestState};
+use super::visit::{IncomingRequest, owner, send, tell, tell_upstream_error};
 use super::{cors, events, gone, guard, metadata, report, socket};
 use crate::auth::Authenticated;
 use crate::client::decode::Encoding;
 use crate::config::settings::GraphqlGet;
-use crate::execute::refusal::Refusal;
+use crate::execute::refusal::Rejection;
 use crate::execute::respond;
 use crate::execute::snapshot::Snapshot;
-use crate::execute::{self, Answer, Envelope, Executed, Ours, Verdict};
+use crate::execute::{self, Execution, PreparedRequest, RequestContext, Response, Route};
 use crate::memory::{NoRoom, Share};
 use crate::model::action::OperationKind;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::response::RequestError;
 use crate::protocol::http::{
     Body, ContentType, Element, QueryParameters, decode, prefers_html, read_body, read_query_string, request_of,
@@ -37,7 +37,11 @@ use crate::upstream::reads::body_only_reads;
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn screen(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+) -> pingora::Result<bool> {
     let configured = gate.world.configured();
     let (limits, own) = (&configured.settings.limits, &configured.protected_headers);
     if let Err(scarce) = ctx.admission.head_was_read(&gate.world, exchange) {
@@ -77,7 +81,7 @@ pub async fn screen(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context)
 }
 
 /// The share of a request, with its head in it.
-fn share(gate: &Gate, exchange: &Exchange<'_>, is_incomplete: bool) -> Result<Share, NoRoom> {
+fn share(gate: &Gateway, exchange: &DownstreamSession<'_>, is_incomplete: bool) -> Result<Share, NoRoom> {
     let (memory, owner) = (&gate.world.memory, owner(gate, exchange));
     let share = if is_incomplete { memory.incomplete_request(owner) } else { memory.request(owner) }?;
     let bytes = exchange.head_bytes();
@@ -92,7 +96,7 @@ fn share(gate: &Gate, exchange: &Exchange<'_>, is_incomplete: bool) -> Result<Sh
 const USUAL_HEAD_BYTES: usize = 2 * 1024;
 
 /// Takes out what others would misunderstand.
-fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>, own: &[HeaderName]) {
+fn cleanse(gate: &Gateway, exchange: &mut DownstreamSession<'_>, own: &[HeaderName]) {
     let headers = &exchange.head().headers;
     let look_alikes = header_checks::look_alikes(headers, own);
     let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !guard::wants_websocket(headers);
@@ -114,10 +118,10 @@ fn cleanse(gate: &Gate, exchange: &mut Exchange<'_>, own: &[HeaderName]) {
 }
 
 async fn screen_get(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let Some(query) = exchange.head().uri.query().map(str::to_owned) else { return Ok(false) };
@@ -131,19 +135,19 @@ async fn screen_get(
     };
     let request = request_of(&parameters, &snapshot.limits).map(Some);
     let element = Element { json: "", request };
-    let Verdict::Ours(ours) = execute::understand(&gate.world, snapshot, element).await else { return Ok(false) };
+    let Route::Execute(ours) = execute::understand(&gate.world, snapshot, element).await else { return Ok(false) };
     if has_other_content_type(&exchange.head().headers) {
         // Introspection alone is the engine's to answer, however it is asked for.
         if ours.is_introspection_only() {
             return Ok(false);
         }
-        return refuse(gate, snapshot, exchange, ctx, Refusal::Request(wrong_content_type()), share).await;
+        return refuse(gate, snapshot, exchange, ctx, Rejection::Request(wrong_content_type()), share).await;
     }
     // Nobody waits for the body of a GET.
     if let Err(error) = ctx.admission.body_has_arrived(gate, &share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
-    let mut visit = Visit::of(gate, exchange);
+    let mut visit = IncomingRequest::of(gate, exchange);
     let is_stream = events::is_meant(exchange, &ours) && ours.kind() != Some(OperationKind::Mutation);
     // In a box of its own: GET is rare, and every request carries the room for what its future may become.
     let asked = (&mut visit, &ours, is_stream);
@@ -162,19 +166,19 @@ async fn screen_get(
     let work = Work { snapshot, visit: &visit, ours: &ours, is_get: true, share: &share };
     match work_through(gate, exchange, ctx, &work).await {
         None => gone::gone(gate, ctx, &visit),
-        Some(Executed::Answer(answer)) => send(gate, exchange, ctx, &visit, answer, share).await,
-        Some(Executed::LeftToEngine) => Ok(false),
+        Some(Execution::Response(answer)) => send(gate, exchange, ctx, &visit, answer, share).await,
+        Some(Execution::DelegateToUpstream) => Ok(false),
     }
 }
 
 /// May this GET be served? Otherwise it is answered, or passes. Streams of events are our own, so the upstream only says
 /// which pages may read them.
 async fn ask_about_get(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    (visit, ours, is_stream): (&mut Visit, &Ours<'_>, bool),
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    (visit, ours, is_stream): (&mut IncomingRequest, &PreparedRequest<'_>, bool),
     share: &Arc<Share>,
 ) -> pingora::Result<Option<bool>> {
     let rule = gate.world.configured().settings.graphql_get;
@@ -183,7 +187,7 @@ async fn ask_about_get(
         GraphqlGet::Deny if ours.is_introspection_only() => return Ok(Some(false)),
         GraphqlGet::Deny => {
             let error = RequestError::new(405, "method-not-allowed", "a document with an action must be sent by POST");
-            return refuse(gate, snapshot, exchange, ctx, Refusal::Request(error), Arc::clone(share)).await.map(Some);
+            return refuse(gate, snapshot, exchange, ctx, Rejection::Request(error), Arc::clone(share)).await.map(Some);
         }
         GraphqlGet::Upstream => {}
     }
@@ -196,7 +200,7 @@ async fn ask_about_get(
     };
     visit.set_cors(&policy.cors);
     let Some(refusal) = policy.refusal.as_ref().filter(|_| !is_stream) else { return Ok(None) };
-    let answer = Answer::new(refusal.status.as_u16(), Vec::new(), "upstream_refused_get");
+    let answer = Response::new(refusal.status.as_u16(), Vec::new(), "upstream_refused_get");
     ctx.kind = "rejected";
     visit.log(gate, &answer, ctx.started);
     let configured = gate.world.configured();
@@ -210,14 +214,19 @@ async fn ask_about_get(
 /// What is to be answered, and to whom.
 struct Work<'w> {
     snapshot: &'w Arc<Snapshot>,
-    visit: &'w Visit,
-    ours: &'w Ours<'w>,
+    visit: &'w IncomingRequest,
+    ours: &'w PreparedRequest<'w>,
     is_get: bool,
     share: &'w Share,
 }
 
 /// `None` if the client has gone meanwhile.
-async fn work_through(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, work: &Work<'_>) -> Option<Executed> {
+async fn work_through(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
+    work: &Work<'_>,
+) -> Option<Execution> {
     let envelope = work.visit.envelope(gate, ctx, work.is_get, Some(work.share));
     let executed = pin!(execute::execute(&gate.world, work.snapshot, &envelope, work.ours));
     gone::unless_given_up(exchange, gone::may_be_given_up(work.ours), executed).await
@@ -242,18 +251,18 @@ fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
 enum Next {
     /// It is the engine's.
     Pass,
-    Refuse(Refusal),
-    Send(Box<Visit>, Answer),
-    Stream(Box<Visit>, String, Authenticated),
+    Refuse(Rejection),
+    Send(Box<IncomingRequest>, Response),
+    Stream(Box<IncomingRequest>, String, Authenticated),
     /// Its client has gone.
-    Gone(Box<Visit>),
+    Gone(Box<IncomingRequest>),
 }
 
 async fn screen_post(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let looked_at = match look_at_body(gate, snapshot, exchange, ctx, &share).await {
@@ -287,38 +296,38 @@ async fn screen_post(
 }
 
 async fn understand_post(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     body: &Whole,
     share: &Share,
 ) -> Next {
     match read_body(body.text(), &gate.world.configured().settings.limits) {
         Err(error) => Next::Refuse(error.into()),
         Ok(Body::One(element)) => {
-            let visit = Box::new(Visit::of(gate, exchange));
+            let visit = Box::new(IncomingRequest::of(gate, exchange));
             let json = element.json;
             match execute::understand(&gate.world, snapshot, element).await {
-                Verdict::NotOurs => Next::Pass,
-                Verdict::Ours(ours) if events::is_meant(exchange, &ours) => {
+                Route::Passthrough => Next::Pass,
+                Route::Execute(ours) if events::is_meant(exchange, &ours) => {
                     match events::identified(gate, ctx, snapshot, &visit, &ours, share).await {
                         Err(answer) => Next::Send(visit, answer),
                         Ok(authenticated) => Next::Stream(visit, json.to_owned(), authenticated),
                     }
                 }
-                Verdict::Ours(ours) => {
+                Route::Execute(ours) => {
                     let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false, share };
                     match work_through(gate, exchange, ctx, &work).await {
                         None => Next::Gone(visit),
-                        Some(Executed::Answer(answer)) => Next::Send(visit, answer),
-                        Some(Executed::LeftToEngine) => Next::Pass,
+                        Some(Execution::Response(answer)) => Next::Send(visit, answer),
+                        Some(Execution::DelegateToUpstream) => Next::Pass,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
-            let visit = Box::new(Visit::of(gate, exchange));
+            let visit = Box::new(IncomingRequest::of(gate, exchange));
             let batch = understand_batch(gate, snapshot, elements).await;
             if !batch.iter().any(|(_, verdict)| concerns_us(verdict)) {
                 return Next::Pass;
@@ -334,10 +343,10 @@ async fn understand_post(
 
 /// A body that is no JSON: whoever names an action in it is told how to send it, and everything else is the upstream's.
 async fn screen_other(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     body: Whole,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
@@ -345,16 +354,16 @@ async fn screen_other(
     let scan = BodyScan::new(gate, snapshot, headers, ContentType::of(headers), share.sibling());
     match scan.look_through(body.text()).await {
         Ok(()) => pass(gate, exchange, ctx, body.into_wire(), &share).await,
-        Err(error) => refuse(gate, snapshot, exchange, ctx, Refusal::Request(error), share).await,
+        Err(error) => refuse(gate, snapshot, exchange, ctx, Rejection::Request(error), share).await,
     }
 }
 
 /// A body that is larger than one with an action may be. It passes while it is looked through, so that none of it is held.
 async fn screen_large(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     large: Large,
     share: &Share,
 ) -> pingora::Result<bool> {
@@ -380,9 +389,9 @@ async fn screen_large(
 }
 
 async fn pass_in_pieces(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     beginning: Bytes,
     scan: Option<BodyScan<'_>>,
     share: &Share,
@@ -435,10 +444,10 @@ struct Large {
 }
 
 async fn look_at_body(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     share: &Share,
 ) -> Result<Looked, BodyError> {
     let limits = &snapshot.limits;
@@ -479,9 +488,9 @@ async fn look_at_body(
 
 /// A document in the URL of a POST would be another one than that in its body.
 async fn check_query_of_post(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &Exchange<'_>,
+    exchange: &DownstreamSession<'_>,
 ) -> Result<(), RequestError> {
     let query = exchange.head().uri.query().unwrap_or_default();
     if query.is_empty() || !look_at_query(query, |text| snapshot.may_name_action(text)) {
@@ -518,9 +527,9 @@ fn look_at_text(snapshot: &Snapshot, content_type: ContentType, body: Whole) -> 
 
 /// Lets a request pass whose body has been read.
 pub(super) async fn pass(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     body: Bytes,
     share: &Share,
 ) -> pingora::Result<bool> {
@@ -534,14 +543,14 @@ pub(super) async fn pass(
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads = || is_plain && is_graphql && body_only_reads(&text, &gate.world.configured().settings.limits);
     // In a box of its own: it is rare, and every request carries the room for what its future may become.
-    let forwarded = Box::pin(forward(gate, exchange, ctx, body, Repeat::IfItReads(&only_reads), share)).await;
+    let forwarded = Box::pin(forward(gate, exchange, ctx, body, Replay::IfItReads(&only_reads), share)).await;
     finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 
 async fn finish_forwarded(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     forwarded: Forwarded,
     may_write: impl FnOnce() -> bool,
 ) -> pingora::Result<bool> {
@@ -557,9 +566,9 @@ async fn finish_forwarded(
 }
 
 /// Elements of a batch, as they were written and as they are understood.
-type Batch<'b> = Vec<(&'b str, Verdict<'b>)>;
+type Batch<'b> = Vec<(&'b str, Route<'b>)>;
 
-async fn understand_batch<'b>(gate: &Gate, snapshot: &Arc<Snapshot>, elements: Vec<Element<'b>>) -> Batch<'b> {
+async fn understand_batch<'b>(gate: &Gateway, snapshot: &Arc<Snapshot>, elements: Vec<Element<'b>>) -> Batch<'b> {
     let mut batch = Batch::with_capacity(elements.len());
     for element in elements {
         let json = element.json;
@@ -568,19 +577,19 @@ async fn understand_batch<'b>(gate: &Gate, snapshot: &Arc<Snapshot>, elements: V
     batch
 }
 
-fn concerns_us(verdict: &Verdict<'_>) -> bool {
-    matches!(verdict, Verdict::Ours(ours) if ours.concern().any())
+fn concerns_us(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(ours) if ours.concern().any())
 }
 
 /// What is the engine's may be a mutation.
-fn may_be_given_up(verdict: &Verdict<'_>) -> bool {
-    matches!(verdict, Verdict::Ours(ours) if gone::may_be_given_up(ours))
+fn may_be_given_up(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(ours) if gone::may_be_given_up(ours))
 }
 
 /// What is to be answered of a batch, and to whom.
 struct Elements<'w> {
     snapshot: &'w Arc<Snapshot>,
-    visit: &'w Visit,
+    visit: &'w IncomingRequest,
     batch: &'w Batch<'w>,
     /// All of it, as it was written.
     text: &'w [u8],
@@ -589,30 +598,30 @@ struct Elements<'w> {
 
 /// `None` if the client has gone meanwhile.
 async fn work_through_batch(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
     elements: &Elements<'_>,
-) -> Option<Answer> {
+) -> Option<Response> {
     let answered = pin!(answer_batch(gate, ctx, elements));
     let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict));
     gone::unless_given_up(exchange, may_be_given_up, answered).await
 }
 
 /// Every element on its own, in order.
-async fn answer_batch(gate: &Gate, ctx: &Context, elements: &Elements<'_>) -> Answer {
+async fn answer_batch(gate: &Gateway, ctx: &RequestState, elements: &Elements<'_>) -> Response {
     let Elements { snapshot, visit, batch, text, share } = elements;
     let envelope = visit.envelope(gate, ctx, false, Some(share));
-    let envelope = Envelope { batch: std::str::from_utf8(text).ok(), ..envelope };
+    let envelope = RequestContext { batch: std::str::from_utf8(text).ok(), ..envelope };
     let mut answers = Vec::with_capacity(batch.len());
     for (json, verdict) in *batch {
         let executed = match verdict {
-            Verdict::Ours(ours) => execute::execute(&gate.world, snapshot, &envelope, ours).await,
-            Verdict::NotOurs => Executed::LeftToEngine,
+            Route::Execute(ours) => execute::execute(&gate.world, snapshot, &envelope, ours).await,
+            Route::Passthrough => Execution::DelegateToUpstream,
         };
         answers.push(match executed {
-            Executed::Answer(answer) => answer,
-            Executed::LeftToEngine => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
+            Execution::Response(answer) => answer,
+            Execution::DelegateToUpstream => execute::ask_engine(&gate.world, snapshot, &envelope, json).await,
         });
     }
     respond::batch(answers)
@@ -620,14 +629,14 @@ async fn answer_batch(gate: &Gate, ctx: &Context, elements: &Elements<'_>) -> An
 
 /// Refuses a request that concerns us before it is understood. The credential is checked first all the same.
 async fn refuse(
-    gate: &Gate,
+    gate: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    refusal: Refusal,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    refusal: Rejection,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let visit = Visit::of(gate, exchange);
+    let visit = IncomingRequest::of(gate, exchange);
     let envelope = visit.envelope(gate, ctx, false, None);
     let answer = execute::refuse(&gate.world, snapshot, &envelope, refusal).await;
     count_rejected(gate, answer.outcome);
@@ -636,9 +645,9 @@ async fn refuse(
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.
 pub(super) async fn turn_away(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     error: RequestError,
 ) -> pingora::Result<bool> {
     ctx.kind = "rejected";
@@ -647,6 +656,6 @@ pub(super) async fn turn_away(
     Ok(true)
 }
 
-fn count_rejected(gate: &Gate, reason: &str) {
+fn count_rejected(gate: &Gateway, reason: &str) {
     gate.world.metrics.rejected.with_label_values(&[reason]).inc();
 }

@@ -19,25 +19,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::connections::Connections;
 use super::operators::Operators;
-use super::phases::Gate;
+use super::phases::Gateway;
 use super::tls::Tls;
 use super::upgrade;
 use crate::config::settings::{Settings, Upstream};
 use crate::execute::defects::kept_up;
-use crate::execute::{World, engine_watch, guarded_call, overload, worker};
+use crate::execute::{Services, engine_watch, guarded_call, overload, worker};
 use crate::metadata::Api;
 use crate::telemetry::logs;
 
 /// A service that runs in the same process.
-pub struct Beside(Box<dyn ServiceWithDependents>);
+pub struct BackgroundTask(Box<dyn ServiceWithDependents>);
 
-impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for Beside {
+impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for BackgroundTask {
     fn from(service: Service<S>) -> Self {
         Self(Box::new(service))
     }
 }
 
-impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>> for Beside {
+impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>> for BackgroundTask {
     fn from(service: GenBackgroundService<T>) -> Self {
         Self(Box::new(service))
     }
@@ -51,9 +51,9 @@ pub type AtExit = Box<dyn FnOnce() + Send>;
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
 pub fn serve(
-    world: &Arc<World>,
+    world: &Arc<Services>,
     metadata: Option<Arc<Api>>,
-    beside: Vec<Beside>,
+    beside: Vec<BackgroundTask>,
     at_exit: AtExit,
 ) -> Result<(), String> {
     let settings = &world.configured().settings;
@@ -67,7 +67,7 @@ pub fn serve(
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
-    let gate = Gate { world: Arc::clone(world), metadata: metadata.clone(), get_policies: Arc::default() };
+    let gate = Gateway { world: Arc::clone(world), metadata: metadata.clone(), get_policies: Arc::default() };
     let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
     let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate, tls));
@@ -76,7 +76,7 @@ pub fn serve(
         proxy.add_listener(listener(tls.listen));
     }
     server.add_service(proxy);
-    for Beside(service) in beside {
+    for BackgroundTask(service) in beside {
         server.add_boxed_service(service);
     }
     server.add_service(background_service("watch", Background(Arc::clone(world), metadata)));
@@ -86,7 +86,7 @@ pub fn serve(
     Ok(())
 }
 
-fn http_options(mut proxy: HttpProxy<Gate>, settings: &Settings) -> HttpProxy<Gate> {
+fn http_options(mut proxy: HttpProxy<Gateway>, settings: &Settings) -> HttpProxy<Gateway> {
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(settings.keepalive_timeout);
@@ -112,11 +112,11 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const RESETS_MAX: usize = 100;
 
 /// The listener for operators, of one thread.
-pub fn operators<S: ServeHttp + Send + Sync + 'static>(world: &Arc<World>, app: S) -> Beside {
+pub fn operators<S: ServeHttp + Send + Sync + 'static>(world: &Arc<Services>, app: S) -> BackgroundTask {
     let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(world)));
     service.add_listener(listener(world.configured().settings.admin_listen));
     service.threads = Some(1);
-    Beside(Box::new(service))
+    BackgroundTask(Box::new(service))
 }
 
 /// A listener of one thread for something small.
@@ -175,7 +175,7 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Prints one line once every listener takes connections, and warns if the upstream is not there.
-fn announce(world: Arc<World>) {
+fn announce(world: Arc<Services>) {
     let addresses: Vec<SocketAddr> = listen_addresses(&world.configured().settings).map(reachable).collect();
     std::thread::spawn(move || {
         let started = Instant::now();
@@ -196,7 +196,7 @@ fn announce(world: Arc<World>) {
 
 /// Whoever has mistyped its address learns it now, and not from the first request that fails. One that only starts a
 /// moment later is not worth a word.
-fn warn_of_upstream(world: &World) {
+fn warn_of_upstream(world: &Services) {
     let started = Instant::now();
     let upstream = world.configured().settings.upstream.clone();
     let cause = loop {
@@ -239,7 +239,7 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn print_listening(world: &World) {
+fn print_listening(world: &Services) {
     let settings = &world.configured().settings;
     let count = world.snapshot.load().schema.actions.len();
     println!(
@@ -253,7 +253,7 @@ fn print_listening(world: &World) {
 }
 
 /// What runs beside the listeners.
-struct Background(Arc<World>, Option<Arc<Api>>);
+struct Background(Arc<Services>, Option<Arc<Api>>);
 
 #[async_trait]
 impl BackgroundService for Background {
@@ -289,7 +289,7 @@ impl BackgroundService for Background {
 }
 
 /// Whoever checks credentials now has fresh keys; the configuration may bring another one.
-async fn keep_keys_fresh(world: &World) {
+async fn keep_keys_fresh(world: &Services) {
     loop {
         let current = Arc::clone(&world.configured().authenticator);
         let is_another = async {
@@ -305,7 +305,7 @@ async fn keep_keys_fresh(world: &World) {
 }
 
 /// Those that we have opened. Never returns.
-async fn close_idle_connections(world: &World) {
+async fn close_idle_connections(world: &Services) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         world.engine.sweep();
@@ -367,7 +367,7 @@ impl ShutdownSignalWatch for Drain {
 /// The end of the process.
 #[derive(Clone)]
 struct Exit {
-    world: Arc<World>,
+    world: Arc<Services>,
     /// Done at last, once.
     last: Arc<Mutex<Option<AtExit>>>,
 }
@@ -410,7 +410,7 @@ impl Exit {
 const HANDOVER: Duration = Duration::from_secs(6);
 
 /// Waits until somebody asks for it where it is safe: whoever listens on the socket gets the listeners.
-async fn wait_for_handover(world: &World) {
+async fn wait_for_handover(world: &Services) {
     loop {
         wait_for(SignalKind::quit()).await;
         match upgrade::check(&world.configured().settings.upgrade_socket) {

@@ -12,25 +12,25 @@ use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::exchange::Exchange;
-use super::phases::{Context, Gate};
+use super::exchange::DownstreamSession;
+use super::phases::{Gateway, RequestState};
 use super::screen::turn_away;
-use super::visit::{Visit, owner};
+use super::visit::{IncomingRequest, owner};
 use super::{cors, guard, pace};
 use crate::model::response::RequestError;
-use crate::protocol::graphql_ws::Vocabulary;
-use crate::socket::{Visitor, converse};
+use crate::protocol::graphql_ws::Subprotocol;
+use crate::socket::{WebSocketClient, converse};
 use crate::telemetry::metrics::Held;
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
-pub fn vocabulary(gate: &Gate, exchange: &Exchange<'_>, ctx: &Context) -> Option<Vocabulary> {
+pub fn vocabulary(gate: &Gateway, exchange: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
     let headers = &exchange.head().headers;
     if !ctx.is_graphql || !guard::wants_websocket(headers) || gate.world.snapshot.load().scanner.is_empty() {
         return None;
     }
     let mut offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let (first, None) = (offered.next()?, offered.next()) else { return None };
-    Vocabulary::choose(first.to_str().ok()?)
+    Subprotocol::choose(first.to_str().ok()?)
 }
 
 /// Begins to speak with the client.
@@ -38,10 +38,10 @@ pub fn vocabulary(gate: &Gate, exchange: &Exchange<'_>, ctx: &Context) -> Option
 /// # Errors
 /// When the connection broke.
 pub async fn serve(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    vocabulary: Vocabulary,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    vocabulary: Subprotocol,
 ) -> pingora::Result<bool> {
     let configured = gate.world.configured();
     let cors = &configured.settings.cors;
@@ -50,7 +50,7 @@ pub async fn serve(
         return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = "websocket";
-    let (visit, owner) = (Visit::of(gate, exchange), owner(gate, exchange));
+    let (visit, owner) = (IncomingRequest::of(gate, exchange), owner(gate, exchange));
     let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
     let Some(session) = exchange.session() else { return Ok(false) };
@@ -61,7 +61,7 @@ pub async fn serve(
         // Any page can open a socket; without CORS, Hasura's rule, and with a star nobody says which one may use the user's.
         asked.headers.remove(header::COOKIE);
     }
-    let visitor = Visitor {
+    let visitor = WebSocketClient {
         headers: asked.headers,
         path: asked.path,
         request_id: asked.request_id,
@@ -101,7 +101,7 @@ async fn take_over(session: &mut ServerSession) -> pingora::Result<Option<(Strea
 const FINISHED: &[u8] = b"GET / HTTP/1.1\r\nHost: pillion\r\nConnection: close\r\n\r\n";
 
 /// 101, or nothing if the handshake is not one.
-fn accept(headers: &HeaderMap, vocabulary: Vocabulary) -> pingora::Result<Option<ResponseHeader>> {
+fn accept(headers: &HeaderMap, vocabulary: Subprotocol) -> pingora::Result<Option<ResponseHeader>> {
     let is_current = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_current) else { return Ok(None) };
     let mut head = ResponseHeader::build(StatusCode::SWITCHING_PROTOCOLS, Some(4))?;

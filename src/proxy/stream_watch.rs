@@ -11,11 +11,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 tokio::task_local! {
     /// That of the stream whose task this is.
-    static WATCH: Arc<Watch>;
+    static WATCH: Arc<StreamTimeout>;
 }
 
 /// Until when more of the body must be there, if it is waited for.
-type Watch = Mutex<Option<Instant>>;
+type StreamTimeout = Mutex<Option<Instant>>;
 
 /// More of the body must be there within `time`. Elsewhere than on a stream of HTTP/2 nothing happens.
 pub fn body_within(time: Duration) {
@@ -33,7 +33,7 @@ fn set(until: Option<Instant>) {
 
 /// Serves a stream; `None` if its body did not come in time.
 pub async fn watched<T>(serve: impl Future<Output = T>) -> Option<T> {
-    let watch = Arc::<Watch>::default();
+    let watch = Arc::<StreamTimeout>::default();
     let serve = WATCH.scope(Arc::clone(&watch), serve);
     tokio::select! {
         // What is served says first until when it waits. Dropping it resets the stream.
@@ -44,7 +44,7 @@ pub async fn watched<T>(serve: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Ends when the body is late. It is looked at whenever the stream's task runs, and that ran when the time was set.
-async fn late(watch: &Watch) {
+async fn late(watch: &StreamTimeout) {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         let until = *watch.lock().unwrap_or_else(PoisonError::into_inner);

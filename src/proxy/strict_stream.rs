@@ -19,8 +19,8 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_bound::HeadBound;
-use super::head_pieces::HeadPieces;
-use super::pace::{self, Pace};
+use super::head_pieces::PartialHead;
+use super::pace::{self, ConnectionDeadline};
 use super::strict::Strict;
 
 /// A connection whose client is read to the letter.
@@ -29,9 +29,9 @@ pub struct StrictStream {
     inner: Stream,
     strict: Strict,
     bound: HeadBound,
-    pieces: HeadPieces,
+    pieces: PartialHead,
     /// Of the connection, which is told how its client reads.
-    pace: Option<Arc<Pace>>,
+    pace: Option<Arc<ConnectionDeadline>>,
     /// What is left of [`UNREADABLE`], once something was refused.
     instead: Option<&'static [u8]>,
 }
@@ -50,7 +50,7 @@ impl StrictStream {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
-        let (pieces, pace) = (HeadPieces::default(), pace::current());
+        let (pieces, pace) = (PartialHead::default(), pace::current());
         (Self { inner, strict, bound, pieces, pace, instead: is_refused.then_some(&[]) }, read)
     }
 }

@@ -9,21 +9,21 @@ use http::{Method, Uri};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::answer::{self, Manner};
-use super::exchange::Exchange;
-use super::phases::{Context, Gate};
+use super::answer::{self, ResponseStyle};
+use super::exchange::DownstreamSession;
+use super::phases::{Gateway, RequestState};
 use super::{cors, get_policy, guard};
 use crate::auth::Authenticated;
 use crate::config::client_settings::ClientAddresses;
 use crate::config::settings::{Settings, Upstream};
 use crate::config::values::parse_duration;
-use crate::execute::refusal::{Refusal, upstream_error};
+use crate::execute::refusal::{Rejection, upstream_error};
 use crate::execute::respond;
 use crate::execute::spans;
-use crate::execute::subscription::Request;
-use crate::execute::{Answer, Envelope};
-use crate::memory::{Owner, Share};
-use crate::metadata::Asked;
+use crate::execute::subscription::SubscriptionRequest;
+use crate::execute::{RequestContext, Response};
+use crate::memory::{MemoryOwner, Share};
+use crate::metadata::ApiRequest;
 use crate::model::request::Caller;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
@@ -70,7 +70,7 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
 }
 
 /// The address of the client whom a proxy has named.
-fn named_client(addresses: &ClientAddresses, exchange: &Exchange<'_>) -> Option<IpAddr> {
+fn named_client(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
     let name = addresses.header.as_ref().filter(|_| addresses.believes(exchange.peer()))?;
     told_address(&exchange.head().headers, name)
 }
@@ -78,28 +78,28 @@ fn named_client(addresses: &ClientAddresses, exchange: &Exchange<'_>) -> Option<
 /// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
 /// proxy.
 #[must_use]
-pub fn owner(gate: &Gate, exchange: &Exchange<'_>) -> Owner {
+pub fn owner(gate: &Gateway, exchange: &DownstreamSession<'_>) -> MemoryOwner {
     let configured = gate.world.configured();
     let addresses = &configured.settings.client_addresses;
     match named_client(addresses, exchange) {
-        Some(named) => Owner::named(named),
+        Some(named) => MemoryOwner::named(named),
         None => {
             let peer = exchange.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
-            peer.map(Owner::peer).unwrap_or_default()
+            peer.map(MemoryOwner::peer).unwrap_or_default()
         }
     }
 }
 
 /// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
 /// seems to be, a proxy.
-pub fn limited_client(settings: &Settings, exchange: &Exchange<'_>) -> Option<IpAddr> {
+pub fn limited_client(settings: &Settings, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
     let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
     let peer = || exchange.peer().filter(|peer| addresses.limits(*peer, is_set));
     named_client(addresses, exchange).or_else(peer)
 }
 
 /// What is remembered of a request while it is answered.
-pub struct Visit {
+pub struct IncomingRequest {
     caller: Caller,
     trace: TraceContext,
     /// The path alone, which may be logged.
@@ -111,9 +111,9 @@ pub struct Visit {
     compressed_from: usize,
 }
 
-impl Visit {
+impl IncomingRequest {
     /// Reads it off the request's head.
-    pub fn of(gate: &Gate, exchange: &Exchange<'_>) -> Self {
+    pub fn of(gate: &Gateway, exchange: &DownstreamSession<'_>) -> Self {
         let head = exchange.head();
         let configured = gate.world.configured();
         let settings = &configured.settings;
@@ -150,14 +150,14 @@ impl Visit {
     }
 
     /// Writes the line about it.
-    pub fn log(&self, gate: &Gate, answer: &Answer, began: Instant) {
+    pub fn log(&self, gate: &Gateway, answer: &Response, began: Instant) {
         answer.log(&gate.world, &self.caller, &self.trace, &self.path, began);
     }
 
     /// The same for the metadata API, which may outlive the request.
-    pub fn asked(&self) -> Asked {
+    pub fn asked(&self) -> ApiRequest {
         let Caller { headers, request_id, .. } = &self.caller;
-        Asked { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+        ApiRequest { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
     }
 
     /// The client's address.
@@ -166,9 +166,9 @@ impl Visit {
     }
 
     /// How answers to it go out.
-    pub fn manner(&self) -> Manner<'_> {
+    pub fn manner(&self) -> ResponseStyle<'_> {
         let Self { response_type, cors, caller, compressed_from, .. } = self;
-        Manner {
+        ResponseStyle {
             response_type: *response_type,
             request_id: &caller.request_id,
             cors,
@@ -185,8 +185,8 @@ impl Visit {
     }
 
     /// The upstream's path, and the client's headers.
-    pub fn get_asked(&self) -> get_policy::Asked<'_> {
-        get_policy::Asked { path: &self.engine_path, headers: &self.caller.headers }
+    pub fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
+        get_policy::PolicyProbe { path: &self.engine_path, headers: &self.caller.headers }
     }
 
     /// The headers that let a page read the answer.
@@ -201,8 +201,8 @@ impl Visit {
         payload: String,
         authenticated: Authenticated,
         share: Arc<Share>,
-    ) -> Request {
-        Request {
+    ) -> SubscriptionRequest {
+        SubscriptionRequest {
             way,
             payload,
             share,
@@ -213,11 +213,17 @@ impl Visit {
     }
 
     /// How the request came.
-    pub fn envelope<'v>(&'v self, gate: &Gate, ctx: &Context, is_get: bool, share: Option<&'v Share>) -> Envelope<'v> {
+    pub fn envelope<'v>(
+        &'v self,
+        gate: &Gateway,
+        ctx: &RequestState,
+        is_get: bool,
+        share: Option<&'v Share>,
+    ) -> RequestContext<'v> {
         let (min, max) =
             (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
         let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
-        Envelope {
+        RequestContext {
             share,
             caller: &self.caller,
             trace: &self.trace,
@@ -241,11 +247,11 @@ impl Visit {
 /// # Errors
 /// When the client is gone.
 pub async fn send(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    visit: &Visit,
-    answer: Answer,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    visit: &IncomingRequest,
+    answer: Response,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     ctx.kind = answer.kind;
@@ -261,24 +267,25 @@ pub async fn send(
 /// # Errors
 /// When the client is gone.
 pub async fn send_json(
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
-    visit: &Visit,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    visit: &IncomingRequest,
     kind: &'static str,
     status: u16,
     body: String,
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
-    let answer = Answer::new(status, body.into_bytes(), kind);
-    answer::write(exchange, answer, Manner { response_type: ResponseType::Json, ..visit.manner() }, None).await?;
+    let answer = Response::new(status, body.into_bytes(), kind);
+    answer::write(exchange, answer, ResponseStyle { response_type: ResponseType::Json, ..visit.manner() }, None)
+        .await?;
     Ok(true)
 }
 
 /// Tells a client that the engine could not be asked, `may_write` if by what may be a mutation. Gives the status.
 pub async fn tell_upstream_error(
-    gate: &Gate,
-    exchange: &mut Exchange<'_>,
-    ctx: &mut Context,
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
     fault: &UpstreamError,
     may_write: bool,
 ) -> u16 {
@@ -294,7 +301,11 @@ pub async fn tell_upstream_error(
 ///
 /// # Errors
 /// When the client is gone, or has been told half of something.
-pub async fn tell_defect(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Context) -> pingora::Result<bool> {
+pub async fn tell_defect(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+) -> pingora::Result<bool> {
     ctx.kind = "internal_error";
     if exchange.has_begun() {
         return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
@@ -308,13 +319,18 @@ pub async fn tell_defect(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &mut Con
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn tell(gate: &Gate, exchange: &mut Exchange<'_>, ctx: &Context, error: RequestError) -> pingora::Result<()> {
+pub async fn tell(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
+    error: RequestError,
+) -> pingora::Result<()> {
     let snapshot = gate.world.snapshot.load();
-    let visit = Visit::of(gate, exchange);
+    let visit = IncomingRequest::of(gate, exchange);
     let mut envelope = visit.envelope(gate, ctx, false, None);
     envelope.shows_status = true;
-    let answer = respond::refuse(snapshot.dialect, &envelope, &Refusal::Request(error));
-    answer::write(exchange, answer, Manner { closes: true, ..visit.manner() }, None).await
+    let answer = respond::refuse(snapshot.dialect, &envelope, &Rejection::Request(error));
+    answer::write(exchange, answer, ResponseStyle { closes: true, ..visit.manner() }, None).await
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::load::Loaded;
-use crate::execute::World;
-use crate::execute::configured::Configured;
+use crate::execute::Services;
+use crate::execute::configured::LoadedConfig;
 use crate::execute::engine_watch::schema_for;
 use crate::execute::upstream_types;
 use crate::metadata::Api;
@@ -26,7 +26,7 @@ pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
 /// Loads it anew whenever there is a reason to.
 pub struct Reloader {
     /// What requests share.
-    pub world: Arc<World>,
+    pub world: Arc<Services>,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
     /// Loads the configuration.
@@ -65,7 +65,7 @@ impl Reloader {
         }
     }
 
-    fn have_changed(&self, configured: &Configured) -> bool {
+    fn have_changed(&self, configured: &LoadedConfig) -> bool {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).have_changed(&configured.settings)
     }
 
@@ -98,7 +98,7 @@ impl Reloader {
         let loaded = (self.load)().map_err(|mistakes| told(&mistakes))?;
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
         let (world, before) = (&self.world, self.world.snapshot.load_full());
-        let configured = Configured::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
+        let configured = LoadedConfig::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
         configured.keeps_locks_of(&before.configured)?;
         if let Some(api) = &self.metadata {
             // What is in the database wins over the files.

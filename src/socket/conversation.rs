@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
-use super::engine::{self, CONNECT_TIMEOUT, ConnectError, EngineSocket, Introduction, Refusal, text_of};
+use super::engine::{self, CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of};
 use super::metered::Metered;
 use super::queue::{Queued, Receiver, Sender, queue};
 use super::{
@@ -30,19 +30,19 @@ use super::{
 };
 use crate::auth::Authenticated;
 use crate::config::settings::WebSocketInit;
-use crate::execute::subscription::{Request, Told, operate};
-use crate::execute::{Verdict, World, understand};
-use crate::memory::{Owner, Share};
+use crate::execute::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
+use crate::execute::{Route, Services, understand};
+use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
-use crate::protocol::graphql_ws::{FromClient, FromServer, Vocabulary, errors_of, read_client, read_server};
+use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
 use crate::session::SessionError;
 use crate::telemetry::metrics::Held;
 
 /// Who opened the socket.
-pub struct Visitor {
+pub struct WebSocketClient {
     /// The headers of the request that did.
     pub headers: HeaderMap,
     /// Its path and query.
@@ -52,9 +52,9 @@ pub struct Visitor {
     /// The address of the client.
     pub address: Option<IpAddr>,
     /// Whose memory its operations take.
-    pub owner: Owner,
+    pub owner: MemoryOwner,
     /// What is spoken.
-    pub vocabulary: Vocabulary,
+    pub vocabulary: Subprotocol,
 }
 
 /// Something that has to be told to the client.
@@ -95,7 +95,7 @@ enum Runner {
 }
 
 impl Operation {
-    fn new(world: &World, runner: Runner, number: u64) -> Self {
+    fn new(world: &Services, runner: Runner, number: u64) -> Self {
         Self { runner, number, _counted: Held::new(&world.metrics.socket_operations) }
     }
 
@@ -124,7 +124,7 @@ struct Introduced {
 struct EngineEnd {
     /// Tells it from the one before it.
     number: u64,
-    vocabulary: Vocabulary,
+    vocabulary: Subprotocol,
     sink: SplitSink<WebSocketStream<Box<dyn engine::Wire>>, Message>,
     reader: AbortHandle,
 }
@@ -135,9 +135,9 @@ impl Drop for EngineEnd {
     }
 }
 
-struct Conversation<S> {
-    world: Arc<World>,
-    visitor: Visitor,
+struct WebSocketSession<S> {
+    world: Arc<Services>,
+    visitor: WebSocketClient,
     sink: SplitSink<WebSocketStream<S>, Message>,
     tell: Sender<Event>,
     /// What has come of a message that is not whole yet, and the message that is being understood.
@@ -168,7 +168,7 @@ enum End {
 type Going = Result<(), End>;
 
 /// Converses until one side ends it. `early` is what the client has said already.
-pub async fn converse<S>(world: Arc<World>, wire: S, early: Vec<u8>, visitor: Visitor)
+pub async fn converse<S>(world: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -183,7 +183,7 @@ where
     let (sink, mut stream) = socket.split();
     let (tell, told) = queue(EVENTS_MAX, &world.memory, visitor.owner);
     let held = world.memory.empty(visitor.owner);
-    let mut conversation = Conversation {
+    let mut conversation = WebSocketSession {
         world,
         visitor,
         sink,
@@ -215,7 +215,7 @@ where
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: Receiver<Event>) -> Going {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -381,14 +381,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             WebSocketInit::Lazy => None,
         };
         self.say(vocabulary.ack(ack.as_deref())).await?;
-        if vocabulary == Vocabulary::Legacy { self.say(vocabulary.keep_alive()).await } else { Ok(()) }
+        if vocabulary == Subprotocol::Legacy { self.say(vocabulary.keep_alive()).await } else { Ok(()) }
     }
 
     /// Connects to the upstream, and gives the payload of its acknowledgement.
     async fn ack_of_engine(&mut self) -> Result<Option<String>, End> {
         match self.connect_engine(UPSTREAM_INIT_TIMEOUT).await {
             Ok(ack) => Ok(ack),
-            Err(ConnectError::Refused(Refusal { close, payload })) => {
+            Err(ConnectError::Refused(SocketRejection { close, payload })) => {
                 let payload = payload.unwrap_or_else(|| json!({ "message": close.1 }).to_string());
                 if let Some(refusal) = self.visitor.vocabulary.refused(&payload) {
                     self.say(refusal).await?;
@@ -417,7 +417,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     }
 
     async fn start(&mut self, id: String, payload: &RawValue) -> Going {
-        let is_legacy = self.visitor.vocabulary == Vocabulary::Legacy;
+        let is_legacy = self.visitor.vocabulary == Subprotocol::Legacy;
         let Some(introduced) = &self.introduced else {
             let reason = "start received before the connection is initialised";
             return if is_legacy {
@@ -442,7 +442,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let limits = &self.world.configured().settings.limits;
         let kind = match read_body(payload.get().as_bytes(), limits) {
             Ok(Body::One(element)) => match understand(&self.world, &snapshot, element).await {
-                Verdict::Ours(ours) if !ours.is_introspection_only() => ours.kind(),
+                Route::Execute(ours) if !ours.is_introspection_only() => ours.kind(),
                 _ => return self.start_at_engine(id, payload).await,
             },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
@@ -451,7 +451,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
             return self.fail(&id, "busy", &no_room.to_string()).await;
         }
-        let request = Request {
+        let request = SubscriptionRequest {
             way: "websocket",
             payload: payload.get().to_owned(),
             share: Arc::new(share),
@@ -467,11 +467,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         let counted = is_mutation.then(|| Held::new(&world.metrics.requests_in_flight));
         let run = async move {
             let _counted = counted;
-            let say = |told: Told| {
+            let say = |told: SubscriptionMessage| {
                 let (text, is_last) = match told {
-                    Told::Next(body) => (vocabulary.next(&told_id, &body), false),
-                    Told::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
-                    Told::Complete => (vocabulary.complete(&told_id), true),
+                    SubscriptionMessage::Next(body) => (vocabulary.next(&told_id, &body), false),
+                    SubscriptionMessage::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
+                    SubscriptionMessage::Complete => (vocabulary.complete(&told_id), true),
                 };
                 let bytes = text.len();
                 let event = Event::Own(OwnMessage { text, id: told_id.clone(), number, is_last });
@@ -527,7 +527,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             vocabulary: self.visitor.vocabulary,
             message_bytes_max: self.world.configured().settings.limits.max_upstream_response_size,
         };
-        let EngineSocket { vocabulary, ack, sink, mut stream } = engine::connect(&introduction, timeout).await?;
+        let UpstreamSocket { vocabulary, ack, sink, mut stream } = engine::connect(&introduction, timeout).await?;
         let (tell, ours, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
         let reader = tokio::spawn(async move {
             let mut close = None;
@@ -548,7 +548,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
     }
 
     /// Sends the engine a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
-    async fn tell_engine(&mut self, message: impl Fn(Vocabulary) -> String) -> Result<bool, End> {
+    async fn tell_engine(&mut self, message: impl Fn(Subprotocol) -> String) -> Result<bool, End> {
         let Some(engine) = &mut self.engine else { return Ok(false) };
         let sent = engine.sink.send(Message::text(message(engine.vocabulary)));
         if matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
@@ -611,7 +611,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
 }
 
 /// What the engine says, as the client understands it. What is the same in both vocabularies stays as it is.
-fn translate(text: &str, engines: Vocabulary, ours: Vocabulary) -> Option<Event> {
+fn translate(text: &str, engines: Subprotocol, ours: Subprotocol) -> Option<Event> {
     let same = engines == ours;
     Some(match read_server(text).ok()? {
         FromServer::Next(_, _) if same => Event::Say(text.to_owned(), None),

@@ -18,7 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{Close, FORBIDDEN};
 use crate::config::settings::Upstream;
-use crate::protocol::graphql_ws::{FromServer, Vocabulary, read_server, reason_of};
+use crate::protocol::graphql_ws::{FromServer, Subprotocol, read_server, reason_of};
 use crate::protocol::hop_by_hop::end_to_end;
 
 /// Any connection.
@@ -29,9 +29,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// A connection to the engine on which it has said that we may.
-pub struct EngineSocket {
+pub struct UpstreamSocket {
     /// What the engine speaks.
-    pub vocabulary: Vocabulary,
+    pub vocabulary: Subprotocol,
     /// The payload of its acknowledgement, as JSON.
     pub ack: Option<String>,
     /// To it.
@@ -48,12 +48,12 @@ pub enum ConnectError {
     /// It does not speak GraphQL over WebSocket.
     NotSupported(String),
     /// It does, and has refused this client.
-    Refused(Refusal),
+    Refused(SocketRejection),
 }
 
 /// How the upstream has refused a client.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct SocketRejection {
     /// How it has closed the connection, or would have.
     pub close: Close,
     /// The payload of its `connection_error`, as JSON, if it has sent one.
@@ -73,7 +73,7 @@ pub struct Introduction<'i> {
     /// What the client says about itself, as JSON.
     pub payload: Option<&'i str>,
     /// What the client speaks; the engine is asked in it first.
-    pub vocabulary: Vocabulary,
+    pub vocabulary: Subprotocol,
     /// Bytes of one message.
     pub message_bytes_max: usize,
 }
@@ -85,7 +85,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Result<EngineSocket, ConnectError> {
+pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Result<UpstreamSocket, ConnectError> {
     let connected = tokio::time::timeout(timeout, connect_now(introduction)).await;
     let late = || ConnectError::Unavailable(format!("the upstream's WebSocket did not open within {timeout:?}"));
     connected.unwrap_or_else(|_| Err(late()))
@@ -93,7 +93,7 @@ pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Resu
 
 /// Upstreams say in many ways that they do not speak something, so the other vocabulary is always tried; what is
 /// reported is why the client's own failed.
-async fn connect_now(introduction: &Introduction<'_>) -> Result<EngineSocket, ConnectError> {
+async fn connect_now(introduction: &Introduction<'_>) -> Result<UpstreamSocket, ConnectError> {
     let first = match connect_in(introduction, introduction.vocabulary).await {
         Err(ConnectError::NotSupported(reason)) => reason,
         done => return done,
@@ -104,7 +104,7 @@ async fn connect_now(introduction: &Introduction<'_>) -> Result<EngineSocket, Co
     }
 }
 
-async fn connect_in(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<EngineSocket, ConnectError> {
+async fn connect_in(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Result<UpstreamSocket, ConnectError> {
     let (mut sink, mut stream) = shake_hands(introduction, vocabulary).await?.split();
     // Whoever cannot be told any more may have said why.
     let _ = sink.send(Message::text(vocabulary.init(introduction.payload))).await;
@@ -116,12 +116,12 @@ async fn connect_in(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> 
         match read_server(&text) {
             Ok(FromServer::Ack(payload)) => {
                 let ack = payload.map(|payload| payload.get().to_owned());
-                return Ok(EngineSocket { vocabulary, ack, sink, stream });
+                return Ok(UpstreamSocket { vocabulary, ack, sink, stream });
             }
             Ok(FromServer::Refused(payload)) => {
                 let close = Close::because(FORBIDDEN.0, reason_of(payload));
                 let payload = payload.map(|payload| payload.get().to_owned());
-                return Err(ConnectError::Refused(Refusal { close, payload }));
+                return Err(ConnectError::Refused(SocketRejection { close, payload }));
             }
             _ => {}
         }
@@ -142,7 +142,9 @@ pub fn text_of(message: Message) -> Option<Utf8Bytes> {
 fn closed(frame: &CloseFrame) -> ConnectError {
     let code = u16::from(frame.code);
     match Close::of_frame(frame) {
-        Some(close) if !NOT_UNDERSTOOD.contains(&code) => ConnectError::Refused(Refusal { close, payload: None }),
+        Some(close) if !NOT_UNDERSTOOD.contains(&code) => {
+            ConnectError::Refused(SocketRejection { close, payload: None })
+        }
         _ => ConnectError::NotSupported(format!("the upstream closed its WebSocket with {code}: {}", frame.reason)),
     }
 }
@@ -151,7 +153,7 @@ fn closed(frame: &CloseFrame) -> ConnectError {
 /// not taken, and graphql-ws's "Invalid message" and "Subprotocol not acceptable".
 const NOT_UNDERSTOOD: [u16; 4] = [1002, 1003, 4400, 4406];
 
-async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Result<Socket, ConnectError> {
+async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Result<Socket, ConnectError> {
     let wire = dial(introduction).await.map_err(ConnectError::Unavailable)?;
     let config = WebSocketConfig::default().max_message_size(Some(introduction.message_bytes_max));
     let no_path = || ConnectError::NotSupported("the upstream cannot be asked on this path".into());
@@ -160,7 +162,7 @@ async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Vocabulary) ->
     connected.map(|(socket, _)| socket).map_err(|error| of_handshake(&error, vocabulary))
 }
 
-fn of_handshake(error: &Error, vocabulary: Vocabulary) -> ConnectError {
+fn of_handshake(error: &Error, vocabulary: Subprotocol) -> ConnectError {
     match error {
         Error::Http(response) => {
             let status = response.status().as_u16();
@@ -200,7 +202,7 @@ const HANDSHAKE: [HeaderName; 6] = [
     header::SEC_WEBSOCKET_ACCEPT,
 ];
 
-fn request(introduction: &Introduction<'_>, vocabulary: Vocabulary) -> Option<Request<()>> {
+fn request(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Option<Request<()>> {
     let Introduction { settings, path, headers, .. } = introduction;
     let authority = settings.authority();
     let scheme = if settings.is_tls { "wss" } else { "ws" };

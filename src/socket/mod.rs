@@ -8,7 +8,7 @@ pub mod headers;
 mod metered;
 mod queue;
 
-pub use conversation::{Visitor, converse};
+pub use conversation::{WebSocketClient, converse};
 
 use std::borrow::Cow;
 use std::time::Duration;

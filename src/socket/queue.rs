@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::memory::{Budget, Owner, Share};
+use crate::memory::{Budget, MemoryOwner, Share};
 
 /// The end that puts messages in.
 pub struct Sender<E> {
     queue: mpsc::Sender<(Queued<E>, Share)>,
     memory: Arc<Budget>,
-    owner: Owner,
+    owner: MemoryOwner,
 }
 
 /// What comes out.
@@ -31,7 +31,7 @@ impl<E> Clone for Sender<E> {
 }
 
 /// A queue of at most `events_max` messages of `owner`.
-pub fn queue<E>(events_max: usize, memory: &Arc<Budget>, owner: Owner) -> (Sender<E>, Receiver<E>) {
+pub fn queue<E>(events_max: usize, memory: &Arc<Budget>, owner: MemoryOwner) -> (Sender<E>, Receiver<E>) {
     let (queue, receiver) = mpsc::channel(events_max);
     (Sender { queue, memory: Arc::clone(memory), owner }, receiver)
 }

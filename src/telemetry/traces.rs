@@ -22,7 +22,7 @@ use crate::config::settings::Traces;
 
 /// Who something belongs to.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct SpanIds {
     /// 32 hexadecimal digits.
     pub trace_id: String,
     /// 16 hexadecimal digits.
@@ -36,7 +36,7 @@ pub struct Place {
 /// Something that has ended.
 pub struct Ended {
     /// Who it belongs to.
-    pub place: Place,
+    pub place: SpanIds,
     /// What was done for whom.
     pub kind: SpanKind,
     /// What it is called; not many different names.
@@ -51,15 +51,15 @@ pub struct Ended {
     pub error: Option<&'static str>,
 }
 
-enum Told {
+enum SpanStatus {
     Span(Box<SpanData>),
     Flush(oneshot::Sender<()>),
 }
 
 /// Takes spans.
 pub struct Tracer {
-    tell: mpsc::Sender<Told>,
-    told: Mutex<Option<mpsc::Receiver<Told>>>,
+    tell: mpsc::Sender<SpanStatus>,
+    told: Mutex<Option<mpsc::Receiver<SpanStatus>>>,
     settings: Traces,
     counted: IntCounterVec,
 }
@@ -93,7 +93,7 @@ impl Tracer {
 
     /// Takes a span.
     pub fn take(&self, ended: Ended) {
-        if self.tell.try_send(Told::Span(Box::new(span_data(ended)))).is_err() {
+        if self.tell.try_send(SpanStatus::Span(Box::new(span_data(ended)))).is_err() {
             self.counted.with_label_values(&["dropped"]).inc();
         }
     }
@@ -102,7 +102,7 @@ impl Tracer {
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         let flush = async {
-            if self.tell.send(Told::Flush(done)).await.is_ok() {
+            if self.tell.send(SpanStatus::Flush(done)).await.is_ok() {
                 let _ = is_done.await;
             }
         };
@@ -142,13 +142,13 @@ impl Tracer {
 }
 
 /// Spans until there are many, somebody wants them to be sent, or some time is over.
-async fn gather(told: &mut mpsc::Receiver<Told>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
+async fn gather(told: &mut mpsc::Receiver<SpanStatus>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
     let (mut batch, mut flushes) = (Vec::new(), Vec::new());
     let end = tokio::time::Instant::now() + BATCH_TIME;
     while batch.len() < BATCH_MAX && flushes.is_empty() {
         match tokio::time::timeout_at(end, told.recv()).await {
-            Ok(Some(Told::Span(span))) => batch.push(*span),
-            Ok(Some(Told::Flush(flush))) => flushes.push(flush),
+            Ok(Some(SpanStatus::Span(span))) => batch.push(*span),
+            Ok(Some(SpanStatus::Flush(flush))) => flushes.push(flush),
             Ok(None) => return std::future::pending().await,
             Err(_) => break,
         }

@@ -17,11 +17,11 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{Fault, charge};
+use crate::client::{TransportFault, charge};
 use crate::config::settings::Upstream;
 use crate::memory::Share;
 use crate::model::chunks::{Chunks, TooLong};
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 
 /// A pool of connections to the engine.
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
@@ -85,15 +85,15 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
 /// work on it; with `may_repeat`, once more if an old connection ends before any answer.
 ///
 /// # Errors
-/// [`Fault`].
+/// [`TransportFault`].
 pub async fn send(
     client: &Client,
     method: &Method,
     uri: Uri,
     headers: impl Fn() -> HeaderMap,
     body: Bytes,
-    may_repeat: Repeat<'_>,
-) -> Result<Response<Incoming>, Fault> {
+    may_repeat: Replay<'_>,
+) -> Result<Response<Incoming>, TransportFault> {
     let request = || {
         let mut request = Request::new(RequestBody::Whole(Some(body.clone())));
         *request.method_mut() = method.clone();
@@ -105,10 +105,10 @@ pub async fn send(
     loop {
         match client.request(request()).await {
             Ok(response) => return Ok(response),
-            Err(error) if error.is_connect() => return Err(Fault::Connect),
+            Err(error) if error.is_connect() => return Err(TransportFault::Connect),
             Err(error) if refusals < REFUSALS_MAX && is_untouched(&error) => refusals += 1,
-            Err(_) if may_repeat.is_allowed() => may_repeat = Repeat::Never,
-            Err(_) => return Err(Fault::Broken),
+            Err(_) if may_repeat.is_allowed() => may_repeat = Replay::Never,
+            Err(_) => return Err(TransportFault::Broken),
         }
     }
 }
@@ -138,14 +138,14 @@ impl Upload {
     /// Ends the body and reads the head of the answer.
     ///
     /// # Errors
-    /// [`Fault`].
-    pub async fn finish(self) -> Result<Response<Incoming>, Fault> {
+    /// [`TransportFault`].
+    pub async fn finish(self) -> Result<Response<Incoming>, TransportFault> {
         // Fails only if nobody wants the rest.
         let _ = self.pieces.send(Bytes::new()).await;
         match self.response.await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(Fault::Connect),
-            _ => Err(Fault::Broken),
+            Ok(Err(error)) if error.is_connect() => Err(TransportFault::Connect),
+            _ => Err(TransportFault::Broken),
         }
     }
 }
@@ -168,10 +168,10 @@ pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
 ///
 /// # Errors
 /// When it breaks off.
-pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportFault> {
     while let Some(frame) = body.frame().await {
         // What is no data are trailers, which end here.
-        if let Ok(data) = frame.map_err(|_| Fault::Broken)?.into_data() {
+        if let Ok(data) = frame.map_err(|_| TransportFault::Broken)?.into_data() {
             return Ok(Some(data));
         }
     }
@@ -181,13 +181,13 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
 /// The whole answer, at most `bytes_max` bytes, charged to `share`.
 ///
 /// # Errors
-/// [`Fault`].
-pub async fn read_body(mut body: Incoming, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, Fault> {
+/// [`TransportFault`].
+pub async fn read_body(mut body: Incoming, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, TransportFault> {
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), bytes_max);
     while let Some(chunk) = next_chunk(&mut body).await? {
         charge(share, chunk.len())?;
-        chunks.push(chunk).map_err(|TooLong(_)| Fault::TooLarge)?;
+        chunks.push(chunk).map_err(|TooLong(_)| TransportFault::TooLarge)?;
     }
     Ok(chunks.finish())
 }

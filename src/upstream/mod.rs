@@ -24,12 +24,12 @@ use client::Client;
 
 use crate::client::message;
 use crate::client::pool::{self, Pool, Streamed};
-use crate::client::resolver::Filtered;
+use crate::client::resolver::FilteringResolver;
 use crate::client::tls::client_config;
-use crate::client::{Fault, PerThread};
+use crate::client::{PerThread, TransportFault};
 use crate::config::settings::Upstream;
 use crate::memory::Share;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::protocol::hop_by_hop::end_to_end;
 
 /// Why the engine gave no answer. `Display` is for clients.
@@ -71,7 +71,7 @@ impl UpstreamError {
 
 /// The engine's answer, whole.
 #[derive(Debug)]
-pub struct EngineReply {
+pub struct UpstreamResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its body.
@@ -81,7 +81,7 @@ pub struct EngineReply {
 }
 
 /// The engine and how it is reached.
-pub struct Engine {
+pub struct UpstreamClient {
     /// Ask for the engine's parts. What streams through goes over `peer`.
     clients: PerThread<Client>,
     /// Ask for them in clear text over HTTP/1.1.
@@ -116,7 +116,7 @@ impl Forwarded<'_> {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
         match self {
             Self::Plain(answer) => answer.next_chunk().await,
             Self::General(answer) => client::next_chunk(answer.body_mut()).await,
@@ -137,7 +137,7 @@ impl<'f> Upload<'f> {
     ///
     /// # Errors
     /// When the connection broke.
-    pub async fn write(&mut self, piece: Bytes) -> Result<bool, Fault> {
+    pub async fn write(&mut self, piece: Bytes) -> Result<bool, TransportFault> {
         match self {
             Self::Plain(upload) => upload.write(&piece).await,
             Self::General(upload) => Ok(upload.write(piece).await),
@@ -148,7 +148,7 @@ impl<'f> Upload<'f> {
     ///
     /// # Errors
     /// When the connection broke.
-    pub async fn finish(self) -> Result<Forwarded<'f>, Fault> {
+    pub async fn finish(self) -> Result<Forwarded<'f>, TransportFault> {
         match self {
             Self::Plain(upload) => upload.finish().await.map(Forwarded::Plain),
             Self::General(upload) => upload.finish().await.map(Forwarded::General),
@@ -171,7 +171,7 @@ pub struct Fetched {
 static NO_BODY: Bytes = Bytes::new();
 
 /// One question to the engine.
-pub struct Question<'q> {
+pub struct UpstreamRequest<'q> {
     /// Path and query of the request.
     pub path: &'q str,
     /// The caller's headers; those about the connection and the body are left out here.
@@ -181,7 +181,7 @@ pub struct Question<'q> {
     /// JSON.
     pub body: Bytes,
     /// May it be sent again when an old connection turns out to be dead?
-    pub may_repeat: Repeat<'q>,
+    pub may_repeat: Replay<'q>,
     /// Bytes of the answer that are held.
     pub answer_bytes_max: usize,
     /// Whom they are charged to.
@@ -200,7 +200,7 @@ const NOT_PASSED_ON: [HeaderName; 6] = [
     header::ACCEPT,
 ];
 
-impl Engine {
+impl UpstreamClient {
     /// Prepares the connection; nothing is connected or looked up yet, unless the address is a number.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Engine {
         let origin = origin(settings);
         let tls = Arc::new(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?);
         let (connect, idle) = (settings.connect_timeout, settings.pool_idle_timeout);
-        let plain = || PerThread::new(move || Ok(Arc::new(Pool::new(Filtered::NOTHING, connect, idle))));
+        let plain = || PerThread::new(move || Ok(Arc::new(Pool::new(FilteringResolver::NOTHING, connect, idle))));
         let is_plain = !settings.is_tls && !settings.http2;
         let (for_clients, tls_of_clients) = (settings.clone(), Arc::clone(&tls));
         Ok(Self {
@@ -262,14 +262,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn ask(&self, question: Question<'_>) -> Result<EngineReply, UpstreamError> {
+    pub async fn ask(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.answer_bytes_max;
         // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
         let reply = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
-        reply.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, max))
+        reply.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
 
-    async fn exchange(&self, question: &Question<'_>) -> Result<EngineReply, Fault> {
+    async fn exchange(&self, question: &UpstreamRequest<'_>) -> Result<UpstreamResponse, TransportFault> {
         let (uri, body) = (self.uri(question.path)?, question.body.clone());
         if let Some(plain) = &self.plain {
             return self.exchange_plainly(plain.here(), &uri, question).await;
@@ -279,10 +279,15 @@ impl Engine {
         let (head, body) = answer.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         let body = client::read_body(body, question.answer_bytes_max, question.share).await?;
-        Ok(EngineReply { status: head.status, body, set_cookies })
+        Ok(UpstreamResponse { status: head.status, body, set_cookies })
     }
 
-    async fn exchange_plainly(&self, plain: &Pool, uri: &Uri, question: &Question<'_>) -> Result<EngineReply, Fault> {
+    async fn exchange_plainly(
+        &self,
+        plain: &Pool,
+        uri: &Uri,
+        question: &UpstreamRequest<'_>,
+    ) -> Result<UpstreamResponse, TransportFault> {
         let (authority, target) = authority_and_target(uri);
         let request = message::Request {
             method: &Method::POST,
@@ -294,9 +299,9 @@ impl Engine {
             answer_bytes_max: question.answer_bytes_max,
             share: question.share,
         };
-        let message::Answer { status, headers, body } = plain.exchange(request).await?;
+        let message::Response { status, headers, body } = plain.exchange(request).await?;
         let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-        Ok(EngineReply { status, body, set_cookies })
+        Ok(UpstreamResponse { status, body, set_cookies })
     }
 
     /// Closes connections that have not been used for long.
@@ -327,7 +332,7 @@ impl Engine {
         address: &'f Uri,
         headers: &'f HeaderMap,
         body: &'f Bytes,
-        may_repeat: Repeat<'f>,
+        may_repeat: Replay<'f>,
     ) -> Result<Forwarded<'f>, UpstreamError> {
         let answer = async {
             let Some(plain) = &self.plain else {
@@ -377,7 +382,7 @@ impl Engine {
             target,
             headers,
             body: &NO_BODY,
-            may_repeat: Repeat::Never,
+            may_repeat: Replay::Never,
             answer_bytes_max: usize::MAX,
             share: None,
         };
@@ -392,10 +397,10 @@ impl Engine {
     // No `async fn`: that would carry the room of `work` twice.
     pub fn in_time<T>(
         &self,
-        work: impl Future<Output = Result<T, Fault>>,
+        work: impl Future<Output = Result<T, TransportFault>>,
     ) -> impl Future<Output = Result<T, UpstreamError>> {
         let done = tokio::time::timeout(self.settings.request_timeout, work);
-        done.map(|done| done.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, 0)))
+        done.map(|done| done.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, 0)))
     }
 
     /// Sends a GET and reads the whole answer, at most `bytes_max` bytes of its body.
@@ -407,7 +412,7 @@ impl Engine {
             let uri = self.uri(path)?;
             let Some(plain) = &self.plain else {
                 let (here, headers) = (self.clients.here(), || headers.clone());
-                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), Repeat::Reads).await?;
+                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), Replay::Reads).await?;
                 let (head, body) = answer.into_parts();
                 let body = client::read_body(body, bytes_max, None).await?;
                 return Ok(Fetched { status: head.status, headers: head.headers, body });
@@ -419,15 +424,15 @@ impl Engine {
                 target,
                 headers,
                 body: &NO_BODY,
-                may_repeat: Repeat::Reads,
+                may_repeat: Replay::Reads,
                 answer_bytes_max: bytes_max,
                 share: None,
             };
-            let message::Answer { status, headers, body } = plain.here().exchange(request).await?;
+            let message::Response { status, headers, body } = plain.here().exchange(request).await?;
             Ok(Fetched { status, headers, body })
         };
         let fetched = tokio::time::timeout(self.settings.request_timeout, fetched).await;
-        fetched.unwrap_or(Err(Fault::Timeout)).map_err(|fault| error_of(fault, bytes_max))
+        fetched.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, bytes_max))
     }
 
     /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS
@@ -444,14 +449,14 @@ impl Engine {
     }
 
     /// The client chooses path and query, never the host: `//elsewhere/` is a path here.
-    fn uri(&self, path: &str) -> Result<Uri, Fault> {
-        let path = PathAndQuery::try_from(path).map_err(|_| Fault::Broken)?;
+    fn uri(&self, path: &str) -> Result<Uri, TransportFault> {
+        let path = PathAndQuery::try_from(path).map_err(|_| TransportFault::Broken)?;
         let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = Some(path);
-        Uri::from_parts(parts).map_err(|_| Fault::Broken)
+        Uri::from_parts(parts).map_err(|_| TransportFault::Broken)
     }
 
-    fn headers(&self, question: &Question<'_>) -> HeaderMap {
+    fn headers(&self, question: &UpstreamRequest<'_>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(question.headers.len() + 4);
         for (name, value) in end_to_end(question.headers) {
             if !NOT_PASSED_ON.contains(name) {
@@ -480,13 +485,13 @@ fn authority_and_target(uri: &Uri) -> (&str, &str) {
     (uri.authority().map_or("", Authority::as_str), uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
-fn error_of(fault: Fault, max: usize) -> UpstreamError {
+fn error_of(fault: TransportFault, max: usize) -> UpstreamError {
     match fault {
-        Fault::Connect => UpstreamError::Unreachable,
-        Fault::Timeout => UpstreamError::TimedOut,
-        Fault::Broken => UpstreamError::Broken,
-        Fault::TooLarge => UpstreamError::TooLarge { max },
-        Fault::NoRoom => UpstreamError::NoRoom,
+        TransportFault::Connect => UpstreamError::Unreachable,
+        TransportFault::Timeout => UpstreamError::TimedOut,
+        TransportFault::Broken => UpstreamError::Broken,
+        TransportFault::TooLarge => UpstreamError::TooLarge { max },
+        TransportFault::NoRoom => UpstreamError::NoRoom,
     }
 }
 
@@ -533,7 +538,7 @@ mod tests {
     #[test]
     fn a_number_with_colons_stands_in_brackets() {
         crate::install_tls_provider();
-        let engine = |host| Engine::new(&Upstream { is_tls: true, ..settings(host) }).expect("an engine");
+        let engine = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an engine");
         assert_eq!(engine("::1").host_header().as_deref(), Some("[::1]:8080"));
         assert_eq!(engine("engine").host_header().as_deref(), Some("engine:8080"));
     }
@@ -541,7 +546,7 @@ mod tests {
     #[test]
     fn a_path_never_chooses_the_host() {
         crate::install_tls_provider();
-        let engine = Engine::new(&settings("::1")).expect("an engine");
+        let engine = UpstreamClient::new(&settings("::1")).expect("an engine");
         for (path, wanted) in [
             ("/v1/graphql", "http://[::1]:8080/v1/graphql"),
             ("//elsewhere/graphql", "http://[::1]:8080//elsewhere/graphql"),
@@ -550,6 +555,6 @@ mod tests {
         ] {
             assert_eq!(engine.uri(path).map(|uri| uri.to_string()).as_deref(), Ok(wanted));
         }
-        assert_eq!(engine.uri("@elsewhere/graphql"), Err(Fault::Broken));
+        assert_eq!(engine.uri("@elsewhere/graphql"), Err(TransportFault::Broken));
     }
 }

@@ -9,13 +9,13 @@ use reqwest::{Client, Request, Url};
 use url::Position;
 
 use super::HandlerClient;
-use crate::action::answer::CallFault;
+use crate::action::answer::TransportError;
 use crate::client::decode::{Encoding, RoomFor};
 use crate::client::message;
 use crate::client::pool::Pool;
-use crate::client::{Fault, fault_of, read_body_within};
+use crate::client::{TransportFault, fault_of, read_body_within};
 use crate::memory::Share;
-use crate::model::repeat::Repeat;
+use crate::model::repeat::Replay;
 use crate::model::response::RequestError;
 
 /// A call that has been allowed and whose request is ready.
@@ -49,32 +49,41 @@ pub struct WebhookAnswer {
 /// Makes the call.
 ///
 /// # Errors
-/// [`CallFault`], when no whole answer came. The request may have reached the handler all the same.
+/// [`TransportError`], when no whole answer came. The request may have reached the handler all the same.
 pub async fn call(
     client: &HandlerClient,
     call: WebhookCall,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, CallFault> {
+) -> Result<WebhookAnswer, TransportError> {
     let (timeout, max) = (call.timeout, call.answer_bytes_max);
     // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
-    let answer = tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(Fault::Timeout));
+    let answer =
+        tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
     answer.map_err(|fault| match fault {
-        Fault::Connect => CallFault::Connect,
-        Fault::Timeout => CallFault::Timeout,
-        Fault::Broken => CallFault::Broken,
-        Fault::TooLarge => CallFault::TooLarge { max },
-        Fault::NoRoom => CallFault::NoRoom,
+        TransportFault::Connect => TransportError::Connect,
+        TransportFault::Timeout => TransportError::Timeout,
+        TransportFault::Broken => TransportError::Broken,
+        TransportFault::TooLarge => TransportError::TooLarge { max },
+        TransportFault::NoRoom => TransportError::NoRoom,
     })
 }
 
-async fn exchange(client: &HandlerClient, call: WebhookCall, share: Option<&Share>) -> Result<WebhookAnswer, Fault> {
+async fn exchange(
+    client: &HandlerClient,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportFault> {
     match &client.plain {
         Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call, share).await,
         _ => exchange_in_general(&client.general, call, share).await,
     }
 }
 
-async fn exchange_plainly(plain: &Pool, mut call: WebhookCall, share: Option<&Share>) -> Result<WebhookAnswer, Fault> {
+async fn exchange_plainly(
+    plain: &Pool,
+    mut call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportFault> {
     for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
         call.headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -84,11 +93,11 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall, share: Option<&Sh
         target: &call.url[Position::BeforePath..Position::AfterQuery],
         headers: &call.headers,
         body: &call.body,
-        may_repeat: Repeat::Never,
+        may_repeat: Replay::Never,
         answer_bytes_max: call.answer_bytes_max,
         share,
     };
-    let message::Answer { status, headers, body } = plain.exchange(request).await?;
+    let message::Response { status, headers, body } = plain.exchange(request).await?;
     let body = match Encoding::of(&headers) {
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
             let room: RoomFor<'_> =
@@ -102,11 +111,11 @@ async fn exchange_plainly(plain: &Pool, mut call: WebhookCall, share: Option<&Sh
     Ok(WebhookAnswer { status, headers, body })
 }
 
-fn fault_of_decoding(error: &RequestError) -> Fault {
+fn fault_of_decoding(error: &RequestError) -> TransportFault {
     match error.status {
-        413 => Fault::TooLarge,
-        503 => Fault::NoRoom,
-        _ => Fault::Broken,
+        413 => TransportFault::TooLarge,
+        503 => TransportFault::NoRoom,
+        _ => TransportFault::Broken,
     }
 }
 
@@ -114,7 +123,7 @@ async fn exchange_in_general(
     client: &Client,
     call: WebhookCall,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, Fault> {
+) -> Result<WebhookAnswer, TransportFault> {
     let mut request = Request::new(call.method, call.url);
     *request.headers_mut() = call.headers;
     if !call.body.is_empty() {

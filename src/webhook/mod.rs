@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::client::PerThread;
 use crate::client::pool::Pool;
-use crate::client::resolver::Filtered;
+use crate::client::resolver::FilteringResolver;
 use crate::config::settings::Handlers;
 
 /// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
@@ -21,7 +21,7 @@ use crate::config::settings::Handlers;
 pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
     let settings = settings.clone();
     PerThread::new(move || {
-        let resolver = Filtered { link_local: settings.allow_link_local, private: settings.allow_private };
+        let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
         let plain = Pool::new(resolver, settings.connect_timeout, settings.pool_idle_timeout);
         let plain = (!settings.use_environment_proxy).then(|| Arc::new(plain));
         Ok(HandlerClient { general: client(&settings)?, plain })
@@ -46,7 +46,7 @@ fn client(settings: &Handlers) -> Result<Client, String> {
         // Nothing is sent again behind our back; see `call`.
         .retry(reqwest::retry::never());
     if !settings.allow_link_local || !settings.allow_private {
-        let resolver = Filtered { link_local: settings.allow_link_local, private: settings.allow_private };
+        let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
         builder = builder.dns_resolver(Arc::new(resolver));
     }
     if let Some((certificate, key)) = &settings.identity {

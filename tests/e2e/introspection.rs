@@ -665,8 +665,11 @@ fn prefixes_settle_it(engines: &Engines) {
 }
 
 fn introspection_can_be_left_to_the_engine(engines: &Engines) {
-    let pillion =
-        Setup::before(engines.yoga).with_shop(1).env("PILLION_INTROSPECTION_MODE", "upstream").start().wait_until_ready();
+    let pillion = Setup::before(engines.yoga)
+        .with_shop(1)
+        .env("PILLION_INTROSPECTION_MODE", "upstream")
+        .start()
+        .wait_until_ready();
     let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
     assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
     assert!(!pillion.admin("/metrics").1.contains("pillion_upstream_introspections_total{"));

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use pillion::config::settings::DatabaseSettings;
 use pillion::database::Database;
 use pillion::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
-use pillion::jobs::log::{JobLog, PURGE_MAX};
-use pillion::jobs::postgres::PostgresLog;
-use pillion::jobs::sqlite::SqliteLog;
+use pillion::jobs::log::{JobStore, PURGE_MAX};
+use pillion::jobs::postgres::PostgresStore;
+use pillion::jobs::sqlite::SqliteStore;
 use pillion::model::secret::Secret;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -31,17 +31,17 @@ pub const TESTS: &[super::Test] = &[
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn open(store: &str) -> Box<dyn JobLog> {
+async fn open(store: &str) -> Box<dyn JobStore> {
     if let Some(path) = store.strip_prefix("sqlite://") {
-        return Box::new(SqliteLog::open(path.as_ref(), false).expect("a store"));
+        return Box::new(SqliteStore::open(path.as_ref(), false).expect("a store"));
     }
     pillion::install_tls_provider();
     let settings = DatabaseSettings { url: Secret::new(store.to_owned()), tls_ca_file: None };
-    Box::new(PostgresLog::open(Database::new(&settings).expect("a database")).await.expect("a store"))
+    Box::new(PostgresStore::open(Database::new(&settings).expect("a database")).await.expect("a store"))
 }
 
 /// Does something with a store of each kind.
-fn with_each(engines: &Engines, name: &str, work: &impl AsyncFn(&dyn JobLog)) {
+fn with_each(engines: &Engines, name: &str, work: &impl AsyncFn(&dyn JobStore)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for store in stores(engines, name) {
         let _store = Store(store.clone());
@@ -60,7 +60,7 @@ fn claim(limit: usize, lease: Duration) -> Claim {
 }
 
 fn whoever_is_behind_a_thousand_others_is_found(engines: &Engines) {
-    with_each(engines, "behind", &async |log: &dyn JobLog| {
+    with_each(engines, "behind", &async |log: &dyn JobStore| {
         let many: Vec<NewJob> = (0..1_200).map(|_| job()).collect();
         log.insert(&many).await.expect("stored");
         assert_eq!(log.claim(&claim(1_200, HOUR)).await.expect("claimed").len(), 1_200);
@@ -80,7 +80,7 @@ fn whoever_is_behind_a_thousand_others_is_found(engines: &Engines) {
 }
 
 fn only_the_newest_are_kept(engines: &Engines) {
-    with_each(engines, "newest", &async |log: &dyn JobLog| {
+    with_each(engines, "newest", &async |log: &dyn JobStore| {
         let (ended, waits): (Vec<NewJob>, NewJob) = ((0..10).map(|_| job()).collect(), job());
         for job in &ended {
             log.insert(std::slice::from_ref(job)).await.expect("stored");

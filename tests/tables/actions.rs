@@ -7,18 +7,18 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use pillion::action::headers::Precedence;
 use pillion::config::document::Document;
-use pillion::config::guard_settings::GuardDefaults;
+use pillion::config::guard_settings::TrafficDefaults;
 use pillion::config::metadata::{self, Metadata};
 use pillion::config::prefix::Prefixes;
 use pillion::config::print::actions_graphql;
 use pillion::config::relationship_settings;
-use pillion::config::resolve::{Surroundings, resolve};
+use pillion::config::resolve::{ResolveOptions, resolve};
 use pillion::config::sdl::{self, Signatures};
 use pillion::config::upstream_types;
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
 use pillion::model::address::AllowedHosts;
-use pillion::model::guard::GuardRules;
+use pillion::model::guard::TrafficRules;
 use pillion::model::source::{Diagnostic, Source};
 use pillion::model::types::Types;
 
@@ -97,7 +97,7 @@ pub fn load(
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let second = Duration::from_secs(1);
-    let rules = GuardRules {
+    let rules = TrafficRules {
         max_concurrent_calls: 256,
         max_queued_calls: 64,
         queue_timeout: second,
@@ -108,8 +108,8 @@ pub fn load(
         signing_keys: Vec::new(),
         cache: None,
     };
-    let guards = GuardDefaults { rules, circuit_breaker_reset_timeout: second };
-    let surroundings = Surroundings {
+    let guards = TrafficDefaults { rules, circuit_breaker_reset_timeout: second };
+    let surroundings = ResolveOptions {
         environment: &environment,
         actions: &IndexMap::new(),
         precedence: Precedence::ClientFirst,

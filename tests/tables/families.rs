@@ -8,24 +8,24 @@ use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pillion::action::answer::{self, AnswerError, HandlerAnswer, ReadRules};
+use pillion::action::answer::{self, HandlerResponse, HandlerResponseError, ReadRules};
 use pillion::action::error_list::HandlerError;
 use pillion::action::headers::{self, Precedence};
-use pillion::action::relationship::{Found, FoundRows, RowSource, Wanted};
-use pillion::action::shape::{Rules, Shaped, shape};
+use pillion::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
+use pillion::action::shape::{CompletedValue, CompletionRules, shape};
 use pillion::action::template;
-use pillion::action::transform::{self, Lookup, Outgoing};
+use pillion::action::transform::{self, Lookup, TransformedRequest};
 use pillion::config::prefix::{self, Prefixes};
 use pillion::config::transform::{read_request, read_response};
-use pillion::graphql::client_schema::EngineSchema;
+use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
 use pillion::graphql::merge_schema::merge;
-use pillion::graphql::plan::{self, Owner, Plan, PlanError, PlannedCall, RootTypes, Step, Surroundings};
+use pillion::graphql::plan::{self, FieldSource, Plan, PlanError, PlanOptions, PlanStep, PlannedCall, RootTypes};
 use pillion::graphql::related::VariableText;
-use pillion::graphql::selection::{Selected, Selector};
+use pillion::graphql::selection::{Selector, SubSelection};
 use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
 use pillion::kriti::{TemplateError, parse};
@@ -82,7 +82,7 @@ pub fn plan(
     condition: Condition<'_>,
 ) -> Result<Plan, PlanError> {
     let (roots, limits) = (roots(), Limits::default());
-    let surroundings = Surroundings { schema, roots: &roots, limits: &limits, answers_introspection: true };
+    let surroundings = PlanOptions { schema, roots: &roots, limits: &limits, answers_introspection: true };
     plan::plan(document, operation, &surroundings, condition)
 }
 
@@ -116,11 +116,11 @@ fn run_plan(case: &Value) -> String {
         Ok(plan) => plan,
         Err(error) => return format!("error: {error}"),
     };
-    let owner = |owner: Owner| match owner {
-        Owner::Engine(index) => format!("engine {index}"),
-        Owner::Action(index) => format!("action {index}"),
-        Owner::Introspection(index) => format!("introspection {index}"),
-        Owner::TypeName => "us".to_owned(),
+    let owner = |owner: FieldSource| match owner {
+        FieldSource::Engine(index) => format!("engine {index}"),
+        FieldSource::Action(index) => format!("action {index}"),
+        FieldSource::Introspection(index) => format!("introspection {index}"),
+        FieldSource::TypeName => "us".to_owned(),
     };
     let fields: Vec<String> =
         plan.fields.iter().map(|field| format!("{}: {}", field.response_name, owner(field.owner))).collect();
@@ -128,9 +128,9 @@ fn run_plan(case: &Value) -> String {
         .steps
         .iter()
         .map(|step| match step {
-            Step::Engine(index) => format!("engine {index}"),
-            Step::Action(index) => format!("action {index}"),
-            Step::Introspection(index) => format!("introspection {index}"),
+            PlanStep::Engine(index) => format!("engine {index}"),
+            PlanStep::Action(index) => format!("action {index}"),
+            PlanStep::Introspection(index) => format!("introspection {index}"),
         })
         .collect();
     format!("{}; steps: {}", fields.join(", "), steps.join(", "))
@@ -189,7 +189,8 @@ fn run_validation(case: &Value) -> String {
     match validate::validate(&visible.schema, &own, (&schema, "Query"), 20) {
         Ok(()) => "valid".into(),
         Err((mistakes, _)) => {
-            let place = |mistake: &document::Mistake| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
+            let place =
+                |mistake: &document::SyntaxError| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
             mistakes
                 .iter()
                 .map(|mistake| place(mistake).unwrap_or_default() + &mistake.message)
@@ -209,8 +210,8 @@ fn run_shape(case: &Value) -> String {
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
-    let rules = Rules { types: &schema.types, dialect, max_list_length: 1000 };
-    shown(shape(&rules, &call.action.output, &value, &selected, &mut Wanted::default()))
+    let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
+    shown(shape(&rules, &call.action.output, &value, &selected, &mut RowKeys::default()))
 }
 
 fn selected(
@@ -219,13 +220,13 @@ fn selected(
     operation: &OperationDefinition,
     schema: &ActionSchema,
     call: &PlannedCall,
-) -> Selected {
+) -> SubSelection {
     let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
     let selector = Selector { document, operation, types: &schema.types, condition: &condition };
     selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
 }
 
-fn shown(shaped: Shaped) -> String {
+fn shown(shaped: CompletedValue) -> String {
     let mut lines = vec![shaped.json];
     for error in &shaped.errors {
         lines.push(format!("{} at {}", error.message, json!(error.path)));
@@ -247,12 +248,12 @@ fn run_relationships(case: &Value) -> String {
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
-    let rules = Rules { types: &schema.types, dialect, max_list_length: 1000 };
+    let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
     let shape_with = |rows: &mut dyn RowSource| shape(&rules, &call.action.output, &value, &selected, rows);
-    let mut wanted = Wanted::default();
+    let mut wanted = RowKeys::default();
     drop(shape_with(&mut wanted));
     let mut lines = Vec::new();
-    let mut found = Found::default();
+    let mut found = RowSet::default();
     let mut answers = case["engine"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let given = &case["variables"];
     let is_null = |variable: &VariableText| {
@@ -284,10 +285,10 @@ fn run_answer(case: &Value) -> String {
         Value::from(errors.iter().map(shown).collect::<Vec<_>>())
     };
     match answer::read(rules, status, text(case, "body").as_bytes()) {
-        Ok(HandlerAnswer { value, errors }) if errors.is_empty() => value.to_string(),
-        Ok(HandlerAnswer { value, errors }) => json!({ "data": value, "errors": shown(&errors) }).to_string(),
-        Err(AnswerError::RejectedWithList(errors)) => json!({ "errors": shown(&errors) }).to_string(),
-        Err(AnswerError::Rejected { message, extensions }) => {
+        Ok(HandlerResponse { value, errors }) if errors.is_empty() => value.to_string(),
+        Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown(&errors) }).to_string(),
+        Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown(&errors) }).to_string(),
+        Err(HandlerResponseError::Rejected { message, extensions }) => {
             json!({ "message": message, "extensions": extensions }).to_string()
         }
         Err(error) => format!("error: {error}"),
@@ -424,7 +425,7 @@ fn run_schema(case: &Value) -> String {
     let actions = prefix::apply(actions::from_sdl(text(case, "actions")), &prefixes);
     let own = schema::of_actions(&actions, &roots(), text(case, "role")).expect("a schema");
     let engine = Schema::parse(text(case, "engine"), "engine").expect("SDL");
-    let engine = EngineSchema { schema: engine, directives: Vec::new() };
+    let engine = UpstreamSchema { schema: engine, directives: Vec::new() };
     let merged = match merge(&engine, &own, &actions.types, &roots()) {
         Ok(merged) => merged.schema,
         Err(error) => return error.to_string(),
@@ -499,10 +500,10 @@ fn run_transform(case: &Value) -> String {
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let headers = header_map(&case["headers"]);
     let untransformed =
-        Outgoing { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone().into() };
+        TransformedRequest { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone().into() };
     match transform::request(&transform, &lookup, untransformed) {
         Err(error) => format!("failed {error}"),
-        Ok(Outgoing { method, url, headers, body }) => {
+        Ok(TransformedRequest { method, url, headers, body }) => {
             let mut lines: Vec<String> =
                 headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
             lines.sort();
@@ -519,7 +520,7 @@ fn run_url(case: &Value) -> String {
     let transform = RequestTransform { url: parse::parse_text(text(case, "url")).ok(), ..RequestTransform::default() };
     let payload = case["input"].to_string().into_bytes();
     let lookup = Lookup::new(&handler, &payload, &session, 1024);
-    let untransformed = Outgoing {
+    let untransformed = TransformedRequest {
         method: Method::POST,
         url: handler.url.clone(),
         headers: HeaderMap::new(),

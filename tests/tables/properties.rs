@@ -2,8 +2,8 @@
 
 use pillion::graphql::document;
 use pillion::graphql::document::Document;
-use pillion::graphql::plan::{Owner, concern};
-use pillion::graphql::scan::{Scanner, Sighting};
+use pillion::graphql::plan::{FieldSource, concern};
+use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
 
@@ -42,7 +42,7 @@ pub fn without_actions_nothing_is_ours() -> Result<(), String> {
         let text = sample.text("Query");
         let document = document::parse(&text, &Limits::default()).map_err(|error| format!("{error:?}\n{text}"))?;
         let json = serde_json::json!({ "query": text }).to_string();
-        if names_action(&document, &schema) && scanner.look(json.as_bytes()) != Sighting::Action {
+        if names_action(&document, &schema) && scanner.look(json.as_bytes()) != ScanResult::Action {
             return Err(format!("the bytes hide an action of\n{text}"));
         }
         Ok(())
@@ -77,7 +77,7 @@ fn check_plan(schema: &ActionSchema, sample: &Sample) -> Result<(), String> {
         if names_action(&parsed, schema) {
             return Err(format!("an action is left in\n{masked}"));
         }
-        let own = plan.fields.iter().filter(|field| field.owner == Owner::Engine(index)).count();
+        let own = plan.fields.iter().filter(|field| field.owner == FieldSource::Engine(index)).count();
         if own != part.fields.len() {
             return Err(format!("{own} fields, but {} in the part of\n{text}", part.fields.len()));
         }
