@@ -21,10 +21,10 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pillion::action::headers::{Precedence, outgoing};
+use pillion::action::complete_value::{CompletedValue, CompletionRules, shape};
+use pillion::action::header_precedence::{Precedence, outgoing};
 use pillion::action::relationship::RowKeys;
-use pillion::action::shape::{CompletedValue, CompletionRules, shape};
-use pillion::action::{answer, payload};
+use pillion::action::{handler_response, payload};
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
 use pillion::graphql::mask::{Keep, Masked, mask};
@@ -213,8 +213,8 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 
 fn shaped(known: &Known) -> CompletedValue {
     let Known { schema, plan, selected, handler_answer, .. } = known;
-    let rules = answer::ReadRules { is_envelope: false, max_errors: 20 };
-    let value = answer::read(rules, 200, handler_answer).expect("an answer").value;
+    let rules = handler_response::ReadRules { is_envelope: false, max_errors: 20 };
+    let value = handler_response::read(rules, 200, handler_answer).expect("an answer").value;
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
     shape(&rules, output, &value, selected, &mut RowKeys::default())

@@ -4,14 +4,14 @@
 pub mod action;
 pub mod config;
 pub mod graphql;
-#[cfg(feature = "server")]
-pub mod guards;
 pub mod kriti;
 pub mod model;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod reload;
 pub mod session;
+#[cfg(feature = "server")]
+pub mod traffic_shaping;
 
 // The shell: everything that does input and output.
 #[cfg(feature = "server")]
@@ -21,27 +21,27 @@ pub mod auth;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
-pub mod client;
+pub mod handler_client;
 #[cfg(feature = "server")]
-pub mod database;
-#[cfg(feature = "server")]
-pub mod execute;
+pub mod http_client;
 #[cfg(feature = "server")]
 pub mod jobs;
 #[cfg(feature = "server")]
 pub mod memory;
 #[cfg(feature = "server")]
-pub mod metadata;
+pub mod metadata_api;
 #[cfg(feature = "server")]
-pub mod proxy;
+pub mod pipeline;
 #[cfg(feature = "server")]
-pub mod socket;
+pub mod postgres;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod upstream;
 #[cfg(feature = "server")]
-pub mod webhook;
+pub mod websocket;
 
 /// Chooses the cryptography behind every TLS connection of the process. Further calls have no effect.
 #[cfg(feature = "server")]

@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use pillion::action::headers::kept;
+use pillion::action::header_precedence::kept;
 use pillion::action::transform::forward_query;
-use pillion::execute::cache_key::Dependencies;
 use pillion::model::action::Action;
+use pillion::pipeline::cache_key::Dependencies;
 use pillion::session::Session;
 use serde_json::{Map, Value};
 

@@ -8,7 +8,7 @@ use pillion::graphql::plan::{self, PlanOptions, RootTypes, UsesActions, concern}
 use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
-use pillion::model::repeat::Replay;
+use pillion::model::replay::Replay;
 use pillion::model::response::Dialect;
 use pillion::protocol::http::{Body, read_body};
 use pillion::upstream::reads::{body_only_reads, query_string_only_reads};

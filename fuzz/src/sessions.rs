@@ -9,7 +9,7 @@ use pillion::model::limits::Limits;
 use pillion::protocol::http::{Body, read_body, read_query_string};
 use pillion::session::claims::{self, JwtRules};
 use pillion::session::header_checks;
-use pillion::socket::headers::introduced;
+use pillion::websocket::headers::introduced;
 use serde_json::{Map, Value};
 
 /// The payload of `connection_init`. Each credential in it counts as it stands there, or the payload is refused; what came

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::{HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
+use crate::action::handler_response::{HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
 use crate::model::response::PathSegment;
 
 /// One error of a handler's list.

@@ -1,10 +1,10 @@
 //! What a handler is given and what it must give back. All pure.
 
-pub mod answer;
+pub mod complete_value;
 pub mod error_list;
-pub mod headers;
+pub mod handler_response;
+pub mod header_precedence;
 pub mod payload;
 pub mod relationship;
-pub mod shape;
 pub mod template;
 pub mod transform;

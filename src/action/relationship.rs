@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::graphql::literal::untyped;
 use crate::graphql::merge::{UpstreamResult, read_engine_answer};
-use crate::graphql::related::{RelationshipSelection, VariableText};
+use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
 use crate::model::json::RawObject;
 use crate::model::response::PathSegment;
 use crate::model::types::{Lookup, LookupPiece};

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::values::parse_duration;
-use crate::execute::Services;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
-use crate::jobs::log::StoreError;
-use crate::jobs::shown::{short, whole};
+use crate::jobs::redact::{short, whole};
+use crate::jobs::store::StoreError;
+use crate::pipeline::Services;
 
 /// Calls that are shown, or deleted, unless the request says how many.
 const LIMIT: usize = 100;

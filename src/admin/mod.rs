@@ -12,12 +12,12 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use url::form_urlencoded;
 
-use self::access::Denied;
+use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
-use crate::execute::snapshot::Snapshot;
-use crate::execute::{Services, guarded_call};
 use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::{Services, call_policy};
 
 /// Answers on the admin listener.
 pub struct Admin {
@@ -73,7 +73,7 @@ impl Admin {
                 (status, TEXT, text.into_bytes())
             }
             _ => {
-                guarded_call::show(&self.world);
+                call_policy::show(&self.world);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
             }
         }

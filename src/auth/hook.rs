@@ -11,9 +11,9 @@ use quick_cache::sync::Cache;
 use reqwest::{Client, Request, Url};
 use tokio::sync::Semaphore;
 
-use super::Authenticated;
-use super::lifetime::lifetime;
-use crate::client::read_body;
+use crate::auth::Authenticated;
+use crate::auth::lifetime::lifetime;
+use crate::http_client::read_body;
 use crate::protocol::client_headers;
 use crate::session::hook::{HookCache, HookMode, HookRules, failed, post_body, read, told_headers};
 use crate::session::{Session, SessionError};

@@ -9,9 +9,9 @@ use http::header::{CACHE_CONTROL, EXPIRES};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::lifetime::lifetime;
-use super::token::{Token, VerifyingKey};
-use crate::client::{TransportFault, read_body};
+use crate::auth::lifetime::lifetime;
+use crate::auth::token::{Token, VerifyingKey};
+use crate::http_client::{TransportFault, read_body};
 use crate::session::SessionError;
 use crate::telemetry::metrics::Metrics;
 

@@ -12,15 +12,15 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use crate::auth::hook::Hook;
+use crate::auth::jwks::KeySet;
+use crate::auth::token::VerifyingKey;
 use crate::model::secret::Secret;
 use crate::session::claims::{JwtKey, TokenPlace};
 use crate::session::credential::{self, AuthRules, Credential};
 use crate::session::hook::failed;
 use crate::session::{Session, SessionError, claims};
 use crate::telemetry::metrics::Metrics;
-use hook::Hook;
-use jwks::KeySet;
-use token::VerifyingKey;
 
 /// Checks who is asking.
 pub struct Authenticator {
@@ -120,7 +120,7 @@ impl Authenticator {
     }
 
     /// Who is asking, and in which role? `request` is what an auth hook may be told of the GraphQL request, as JSON;
-    /// it is asked through `client`.
+    /// it is asked through `http_client`.
     ///
     /// # Errors
     /// [`SessionError`]; a wrong credential is never a lesser role.

@@ -10,15 +10,14 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{NO_ENGINE, block_on, load_from, look_at_engine, report};
-use crate::config::lint::lint;
+use crate::cli::{NO_ENGINE, block_on, load_from, look_at_engine, report};
 use crate::config::load::Loaded;
 use crate::config::upstream_types;
-use crate::execute::Services;
-use crate::execute::engine_watch;
+use crate::config::warnings::lint;
 use crate::graphql::check_relationships::missing;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
+use crate::pipeline::{Services, upstream_health_check};
 
 /// `check` for the command line.
 #[must_use]
@@ -157,7 +156,7 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
 
 async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String> {
     look_at_engine(world).await?;
-    let error = match engine_watch::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
+    let error = match upstream_health_check::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {
             let schema = &world.snapshot.load().schema;
             let mut found = missing(&merged.role_schema.schema, schema);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::load::load;
 use crate::config::settings_table::Setting;
-use crate::proxy::server::small_service;
+use crate::server::listener::small_service;
 
 /// `demo` for the command line.
 #[must_use]
@@ -54,7 +54,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         Some(vec![value])
     };
     let config_file = metadata.0.join("pillion.yaml");
-    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| super::report(&mistakes))?;
+    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| crate::cli::report(&mistakes))?;
     println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -62,7 +62,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    super::serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
+    crate::cli::serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
 }
 
 fn free_ports() -> std::io::Result<Ports> {

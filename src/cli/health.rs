@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{config_file, flag_of};
+use crate::cli::{config_file, flag_of};
 use crate::config::load::text_of;
-use crate::proxy::server::reachable;
+use crate::server::listener::reachable;
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

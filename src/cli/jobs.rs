@@ -6,14 +6,14 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use uuid::Uuid;
 
-use super::{block_on, config_file, flag_of, report};
+use crate::cli::{block_on, config_file, flag_of, report};
 use crate::config::load::jobs_of;
 use crate::config::settings::JobStoreSettings;
 use crate::config::values::parse_span;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
-use crate::jobs::log::StoreError;
-use crate::jobs::shown::{short, whole};
+use crate::jobs::redact::{short, whole};
+use crate::jobs::store::StoreError;
 use crate::model::source::Diagnostic;
 
 /// `jobs` for the command line; `configured` adds the settings to a command.

@@ -17,8 +17,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::load::{Loaded, load};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
-use crate::execute::{Services, engine_watch};
 use crate::model::source::Diagnostic;
+use crate::pipeline::{Services, upstream_health_check};
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -105,7 +105,7 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
 
 /// Asks the engine about itself, once.
 async fn look_at_engine(world: &Services) -> Result<(), String> {
-    engine_watch::look(world).await;
+    upstream_health_check::look(world).await;
     world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }
 

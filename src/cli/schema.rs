@@ -2,10 +2,9 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{block_on, header_argument, headers_of, load_from, look_at_engine, report, role_argument};
-use crate::execute::engine_watch;
-use crate::execute::{Services, introspection_part};
+use crate::cli::{block_on, header_argument, headers_of, load_from, look_at_engine, report, role_argument};
 use crate::graphql::print_schema::print_schema;
+use crate::pipeline::{Services, introspection, upstream_health_check};
 
 /// `schema` for the command line.
 #[must_use]
@@ -35,9 +34,9 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let text = block_on(async {
         let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
         look_at_engine(&world).await?;
-        let merged = engine_watch::schema_of(&world, role, headers).await;
+        let merged = upstream_health_check::schema_of(&world, role, headers).await;
         let merged = merged.map_err(|error| format!("error: the engine's schema is not known: {error}"))?;
-        if as_json { introspection_part::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }
+        if as_json { introspection::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }
     })??;
     print!("{text}");
     Ok(())

@@ -8,16 +8,16 @@ use clap::ArgMatches;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::{BackgroundService, background_service};
 
-use super::{block_on, load_from, report};
 use crate::admin::Admin;
+use crate::cli::{block_on, load_from, report};
 use crate::config::load::Loaded;
 use crate::config::settings::JobStoreSettings;
-use crate::execute::{Services, upstream_types};
-use crate::metadata::Api;
+use crate::metadata_api::Api;
 use crate::model::source::summed_up;
-use crate::proxy::server::{self, AtExit, BackgroundTask};
+use crate::pipeline::{Services, upstream_types};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
+use crate::server::listener::{self, AtExit, BackgroundTask};
 use crate::telemetry::logs;
 
 /// Loads the configuration and serves.
@@ -82,12 +82,12 @@ pub fn serve(
         );
     }
     count_panics(&world);
-    beside.push(server::operators(&world, Admin::new(Arc::clone(&world))));
+    beside.push(listener::operators(&world, Admin::new(Arc::clone(&world))));
     if let Some((load, files)) = again {
         let reloader = Reloader { world: Arc::clone(&world), metadata: metadata.clone(), load, files: files.into() };
         beside.push(background_service("reload", Background(reloader)).into());
     }
-    server::serve(&world, metadata, beside, at_exit).map_err(failed)?;
+    listener::serve(&world, metadata, beside, at_exit).map_err(failed)?;
     world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 

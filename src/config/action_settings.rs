@@ -3,8 +3,8 @@
 use http::header::{self, HeaderName};
 use indexmap::IndexMap;
 
-use super::guard_settings::{self, TrafficOverrides};
-use super::yaml::{Fields, Node};
+use crate::config::traffic_settings::{self, TrafficOverrides};
+use crate::config::yaml::{Fields, Node};
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::protocol::hop_by_hop::is_hop_by_hop;
 
@@ -91,7 +91,7 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
         forwarded_query_params: read_params(fields, mistakes),
         response_headers: read_response_headers(fields, mistakes),
         has_envelope: read_envelope(fields, mistakes),
-        guards: guard_settings::read_overrides(fields, mistakes),
+        guards: traffic_settings::read_overrides(fields, mistakes),
     }
 }
 

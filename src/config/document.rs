@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::metadata::{self, Metadata, TypeList};
-use super::resolve::{ResolveOptions, Usable, resolve_usable};
-use super::sdl::{Signature, Signatures};
-use super::upstream_types::LookUp;
-use super::yaml::{Data, Node};
+use crate::config::metadata::{self, Metadata, TypeList};
+use crate::config::resolve::{ResolveOptions, Usable, resolve_usable};
+use crate::config::sdl::{Signature, Signatures};
+use crate::config::upstream_types::LookUp;
+use crate::config::yaml::{Data, Node};
 use crate::model::action::{OperationKind, Tolerated};
 use crate::model::source::{Diagnostic, Source, SourceFile, SourceLocation};
 use crate::model::types::{EnumValue, InputValue, OutputField, TypeDefinition, TypeKind};

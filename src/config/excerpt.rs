@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use saphyr::{MarkedYaml, Scalar, YamlData};
 
-use super::settings_table::{ACTION_KEYS, SETTINGS};
+use crate::config::settings_table::{ACTION_KEYS, SETTINGS};
 
 /// Mappings are followed so deep; what is below is hidden as a whole.
 const DEPTH_MAX: usize = 64;

@@ -6,13 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::metadata::{self, Metadata};
-use super::resolve::{ResolveOptions, Usable, resolve_usable};
-use super::sdl::{self, Signatures};
-use super::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
-use super::settings_table::{SETTINGS, Setting};
-use super::values::Values;
-use super::yaml::{self, Data, Node};
+use crate::config::metadata::{self, Metadata};
+use crate::config::resolve::{ResolveOptions, Usable, resolve_usable};
+use crate::config::sdl::{self, Signatures};
+use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
+use crate::config::settings_table::{SETTINGS, Setting};
+use crate::config::values::Values;
+use crate::config::yaml::{self, Data, Node};
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
@@ -296,7 +296,7 @@ pub fn read_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Files {
 pub const INHERITED_ROLES: &str = "inherited_roles.yaml";
 
 /// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in
-/// its `metadata/`.
+/// its `metadata_api/`.
 pub fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());

@@ -1,16 +1,15 @@
-//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`super::resolve`] does that.
+//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`crate::config::resolve`] does that.
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::config::document::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
+use crate::config::sdl::Signatures;
+use crate::config::transform;
+use crate::config::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, Table};
-
-use super::document::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
-use super::sdl::Signatures;
-use super::transform;
-use super::yaml::{Data, Fields, Node};
 
 /// What all `actions.yaml` files together say.
 #[derive(Debug, Default)]
@@ -144,7 +143,7 @@ pub struct TypeEntry {
     pub relationships: Vec<(Relationship, SourceLocation)>,
 }
 
-/// Reads one file's content into `metadata`. Of what `signatures` define nothing is read that they say themselves.
+/// Reads one file's content into `metadata_api`. Of what `signatures` define nothing is read that they say themselves.
 pub fn read(file: &Node, signatures: &Signatures, metadata: &mut Metadata, mistakes: &mut Vec<Diagnostic>) {
     let Some(fields) = Fields::of(file, "the file", mistakes) else { return };
     for entry in fields.list("actions", mistakes) {

@@ -1,11 +1,9 @@
 //! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
 
 pub mod action_settings;
-pub mod client_settings;
 pub mod document;
+pub mod downstream_settings;
 pub mod excerpt;
-pub mod guard_settings;
-pub mod lint;
 #[cfg(feature = "server")]
 pub mod load;
 pub mod metadata;
@@ -19,7 +17,9 @@ mod sdl_directives;
 pub mod settings;
 pub mod settings_doc;
 pub mod settings_table;
+pub mod traffic_settings;
 pub mod transform;
 pub mod upstream_types;
 pub mod values;
+pub mod warnings;
 pub mod yaml;

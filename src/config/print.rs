@@ -6,10 +6,10 @@ use std::sync::Arc;
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde_json::{Map, Value, json};
 
-use super::document::{DEFAULT, DEPRECATED, Document, IS_DEPRECATED, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
-use super::metadata::TypeList;
-use super::sdl::parse_type;
-use super::yaml;
+use crate::config::document::{DEFAULT, DEPRECATED, Document, IS_DEPRECATED, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
+use crate::config::metadata::TypeList;
+use crate::config::sdl::parse_type;
+use crate::config::yaml;
 use crate::graphql::literal::literal_text;
 use crate::model::source::Source;
 use crate::model::types::{NO_LONGER_SUPPORTED, Types};

@@ -3,7 +3,7 @@
 use apollo_compiler::Node as Syntax;
 use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
 
-use super::yaml::{Fields, Node};
+use crate::config::yaml::{Fields, Node};
 use crate::graphql::diagnostics;
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Lookup, LookupPiece};

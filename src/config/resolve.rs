@@ -8,19 +8,18 @@ use std::time::Duration;
 use http::Method;
 use http::header::HeaderName;
 use indexmap::IndexMap;
-
-use super::action_settings::ActionSettings;
-use super::guard_settings::{TrafficDefaults, rules_of};
-use super::metadata::{ActionEntry, HeaderSource, Metadata};
-use super::prefix::{self, Prefixes};
-use super::relationship_settings::RelationshipSettings;
-use super::resolve_types::TypeUse;
-use super::sdl::{Signature, Signatures, parse_type};
-use super::upstream_types::{self, LookUp};
 use url::Url;
 
-use crate::action::headers::Precedence;
+use crate::action::header_precedence::Precedence;
 use crate::action::template::{self, TemplateError};
+use crate::config::action_settings::ActionSettings;
+use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
+use crate::config::prefix::{self, Prefixes};
+use crate::config::relationship_settings::RelationshipSettings;
+use crate::config::resolve_types::TypeUse;
+use crate::config::sdl::{Signature, Signatures, parse_type};
+use crate::config::traffic_settings::{TrafficDefaults, rules_of};
+use crate::config::upstream_types::{self, LookUp};
 use crate::graphql::plan::RootTypes;
 use crate::graphql::schema;
 use crate::model::action::{
@@ -253,21 +252,21 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
     }
 }
 
-pub(super) struct Resolver<'r, 's> {
-    pub(super) surroundings: &'r ResolveOptions<'s>,
-    pub(super) mistakes: &'r mut Vec<Diagnostic>,
+pub(crate) struct Resolver<'r, 's> {
+    pub(crate) surroundings: &'r ResolveOptions<'s>,
+    pub(crate) mistakes: &'r mut Vec<Diagnostic>,
     /// The names of all interfaces.
-    pub(super) interfaces: HashSet<String>,
+    pub(crate) interfaces: HashSet<String>,
     /// See [`ActionSchema::undecided`].
-    pub(super) undecided: IndexMap<String, Vec<Diagnostic>>,
+    pub(crate) undecided: IndexMap<String, Vec<Diagnostic>>,
 }
 
 impl Resolver<'_, '_> {
-    pub(super) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
     }
 
-    pub(super) fn assign(&mut self, start: usize, subject: &SourceFile) {
+    pub(crate) fn assign(&mut self, start: usize, subject: &SourceFile) {
         assign(self.mistakes, start, subject);
     }
 

@@ -2,10 +2,10 @@
 
 use apollo_compiler::Name;
 
-use super::metadata::{InputEntry, Metadata, TypeList};
-use super::relationship_settings::RelationshipSettings;
-use super::resolve::Resolver;
-use super::sdl::{Signatures, parse_type};
+use crate::config::metadata::{InputEntry, Metadata, TypeList};
+use crate::config::relationship_settings::RelationshipSettings;
+use crate::config::resolve::Resolver;
+use crate::config::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
 use crate::model::types::{
@@ -15,7 +15,7 @@ use crate::model::types::{
 
 impl Resolver<'_, '_> {
     /// Types that the metadata defines whole, as JSON exports do.
-    pub(super) fn exported_types(&mut self, metadata: &Metadata, signatures: &mut Signatures) {
+    pub(crate) fn exported_types(&mut self, metadata: &Metadata, signatures: &mut Signatures) {
         for entry in &metadata.types {
             if signatures.types.contains_key(&entry.name) {
                 continue;
@@ -49,7 +49,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    pub(super) fn inputs(&mut self, entries: &[InputEntry]) -> Vec<InputValue> {
+    pub(crate) fn inputs(&mut self, entries: &[InputEntry]) -> Vec<InputValue> {
         let mut inputs = Vec::new();
         for entry in entries {
             let (text, place) = &entry.ty;
@@ -68,7 +68,7 @@ impl Resolver<'_, '_> {
     }
 
     /// All types, every name in them checked.
-    pub(super) fn types(&mut self, metadata: &Metadata, signatures: &Signatures) -> Types {
+    pub(crate) fn types(&mut self, metadata: &Metadata, signatures: &Signatures) -> Types {
         let mut types = Types::default();
         for scalar in BUILT_IN_SCALARS {
             types.0.insert(scalar.to_owned(), TypeDefinition::new(TypeKind::Scalar, None));
@@ -113,7 +113,7 @@ impl Resolver<'_, '_> {
     }
 
     /// Makes every default a value of its type.
-    pub(super) fn defaults(
+    pub(crate) fn defaults(
         &mut self,
         types: &Types,
         mut inputs: Vec<InputValue>,
@@ -254,7 +254,7 @@ impl Resolver<'_, '_> {
     }
 
     /// <https://spec.graphql.org/September2025/#sec-Names.Reserved-Names>
-    pub(super) fn refuse_reserved(&mut self, place: &SourceLocation, what: &str, name: &str) {
+    pub(crate) fn refuse_reserved(&mut self, place: &SourceLocation, what: &str, name: &str) {
         if name.starts_with("__") {
             let message = format!("the {what} '{name}' has a name that is reserved for introspection");
             self.error(place, message, "choose a name without the two underscores");
@@ -293,12 +293,12 @@ impl Resolver<'_, '_> {
     }
 
     /// Nobody defines `name` here, which is a mistake unless the upstream has a scalar or an enum of that name.
-    pub(super) fn leave_to_upstream(&mut self, name: &str, mistake: Diagnostic) {
+    pub(crate) fn leave_to_upstream(&mut self, name: &str, mistake: Diagnostic) {
         self.undecided.entry(name.to_owned()).or_default().push(mistake);
     }
 
     /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.
-    pub(super) fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
+    pub(crate) fn kind_of(&mut self, types: &mut Types, name: &str) -> Option<TypeUse> {
         if types.get(name).is_none() && DATABASE_SCALARS.contains(&name) {
             types.0.insert(name.to_owned(), TypeDefinition::new(TypeKind::Scalar, None));
         }
@@ -315,7 +315,7 @@ impl Resolver<'_, '_> {
 
 /// Where a type may stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TypeUse {
+pub(crate) enum TypeUse {
     Input,
     Output,
     Both,

@@ -10,7 +10,7 @@ use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::{Name, Node};
 use indexmap::IndexMap;
 
-use super::sdl_directives::{self, Annotations, Owner};
+use crate::config::sdl_directives::{self, Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;

@@ -9,18 +9,18 @@ use crate::model::types::{Deprecation, NO_LONGER_SUPPORTED};
 
 /// What directives say about the definition that they stand on.
 #[derive(Debug, Default)]
-pub(super) struct Annotations {
+pub(crate) struct Annotations {
     /// The reason of `@deprecated`.
-    pub(super) deprecated: Option<Deprecation>,
+    pub(crate) deprecated: Option<Deprecation>,
     /// `@oneOf`.
-    pub(super) is_one_of: bool,
+    pub(crate) is_one_of: bool,
     /// The address of `@specifiedBy`.
-    pub(super) specified_by: Option<String>,
+    pub(crate) specified_by: Option<String>,
 }
 
 /// On what a directive stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// A field, an argument, an input field or a value of an enum.
     Member,
     /// An input object.
@@ -32,7 +32,7 @@ pub(super) enum Owner {
 }
 
 /// Reads the directives of one definition, whose name is `of`.
-pub(super) fn read(
+pub(crate) fn read(
     directives: &[Node<Directive>],
     (owner, of): (Owner, &str),
     place: impl Fn(&Node<Directive>) -> SourceLocation,

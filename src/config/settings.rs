@@ -1,4 +1,4 @@
-//! The settings, read from flags, variables and `pillion.yaml`, and checked. [`super::settings_table`] lists them.
+//! The settings, read from flags, variables and `pillion.yaml`, and checked. [`crate::config::settings_table`] lists them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,15 +9,15 @@ use http::header::HeaderName;
 use indexmap::IndexMap;
 use url::Url;
 
-use super::action_settings::{self, ActionSettings};
-use super::client_settings::{self, ClientAddresses};
-use super::guard_settings::{self, TrafficDefaults};
-use super::prefix::Prefixes;
-use super::relationship_settings::{self, RelationshipSettings};
-use super::settings_table::{Kind, SETTINGS};
-use super::values::Values;
-use super::yaml::Node;
-use crate::action::headers::Precedence;
+use crate::action::header_precedence::Precedence;
+use crate::config::action_settings::{self, ActionSettings};
+use crate::config::downstream_settings::{self, ClientAddresses};
+use crate::config::prefix::Prefixes;
+use crate::config::relationship_settings::{self, RelationshipSettings};
+use crate::config::settings_table::{Kind, SETTINGS};
+use crate::config::traffic_settings::{self, TrafficDefaults};
+use crate::config::values::Values;
+use crate::config::yaml::Node;
 use crate::graphql::plan::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
@@ -345,9 +345,9 @@ impl Settings {
                 allowed_hosts: read_allowed_hosts(values, mistakes),
                 identity: read_identity(values, mistakes),
             },
-            guards: guard_settings::read_defaults(values, mistakes),
+            guards: traffic_settings::read_defaults(values, mistakes),
             redis_url: values.text("redis.url").map(Secret::new),
-            client_addresses: client_settings::read(values, mistakes),
+            client_addresses: downstream_settings::read(values, mistakes),
             keepalive_timeout: values.duration("downstream.keepalive_timeout", mistakes),
             request_header_timeout: values.duration("downstream.request_header_timeout", mistakes),
             stream_idle_timeout: values.duration("downstream.stream_idle_timeout", mistakes),

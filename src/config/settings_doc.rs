@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::settings_table::{ACTION_KEYS, Kind, SETTINGS, SHORTHANDS, Setting};
+use crate::config::settings_table::{ACTION_KEYS, Kind, SETTINGS, SHORTHANDS, Setting};
 
 /// `config/pillion.example.yaml`: every setting with its default and its reason.
 #[must_use]

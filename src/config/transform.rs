@@ -4,8 +4,8 @@
 use http::Method;
 use http::header::{self, HeaderName};
 
-use super::yaml::{Data, Fields, Node};
 use crate::action::transform::{REQUEST_VARIABLES, RESPONSE_VARIABLES};
+use crate::config::yaml::{Data, Fields, Node};
 use crate::kriti::parse::{parse, parse_text};
 use crate::kriti::scope::{UnboundVariable, unbound_variables};
 use crate::kriti::{Template, TemplateError};

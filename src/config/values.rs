@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 
-use super::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
-use super::yaml::{Data, Fields, Node};
+use crate::config::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
+use crate::config::yaml::{Data, Fields, Node};
 use crate::graphql::suggestions::did_you_mean;
 use crate::model::source::{Diagnostic, SourceLocation};
 

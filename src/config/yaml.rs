@@ -7,7 +7,7 @@ use http::HeaderName;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value};
 
-use super::excerpt;
+use crate::config::excerpt;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 
 /// A YAML value and where it stands.

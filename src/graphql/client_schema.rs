@@ -11,11 +11,11 @@ use apollo_compiler::schema::{
 };
 use apollo_compiler::{Name, Node, Schema, name};
 
-use super::introspection_result::{
+use crate::graphql::introspection_result::{
     IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput, IntrospectionResult,
     IntrospectionSchema, IntrospectionType, IntrospectionTypeRef, Kind, NamedRef, Text,
 };
-use super::plan::RootTypes;
+use crate::graphql::plan::RootTypes;
 use crate::model::response::Dialect;
 
 /// The engine's schema as one caller sees it.
@@ -350,12 +350,12 @@ fn with_argument(directive: Name, argument: Name, value: Value) -> Directive {
 }
 
 /// `@oneOf`, if it is.
-pub(super) fn one_of(is_one_of: bool) -> DirectiveList {
+pub(crate) fn one_of(is_one_of: bool) -> DirectiveList {
     is_one_of.then(|| Component::from(Directive::new(ONE_OF))).into_iter().collect()
 }
 
 /// `@specifiedBy`.
-pub(super) fn specified_by(url: &str) -> Directive {
+pub(crate) fn specified_by(url: &str) -> Directive {
     let (directive, argument) = (name!("specifiedBy"), name!("url"));
     with_argument(directive, argument, Value::String(url.to_owned()))
 }
@@ -369,7 +369,7 @@ fn deprecated(is_deprecated: bool, reason: Option<&Text<'_>>) -> ast::DirectiveL
 }
 
 /// `@deprecated` with a reason.
-pub(super) fn deprecated_because(reason: Value) -> ast::DirectiveList {
+pub(crate) fn deprecated_because(reason: Value) -> ast::DirectiveList {
     let directive = with_argument(name!("deprecated"), name!("reason"), reason);
     [Node::new(directive)].into_iter().collect()
 }

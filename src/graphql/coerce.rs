@@ -6,7 +6,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, OperationDefinition, Type, Value as Literal};
 use serde_json::{Map, Number, Value};
 
-use super::value_error::{CoerceError, Holder, ValueMismatch, ValuePath, is_integer};
+use crate::graphql::value_error::{CoerceError, Holder, ValueMismatch, ValuePath, is_integer};
 use crate::model::json::{RawObject, parse_strict};
 use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
 
@@ -184,7 +184,7 @@ fn coerce_scalar(name: &str, value: Value, place: &ValuePath<'_>) -> Result<Valu
 }
 
 /// Does a scalar take this JSON value? One that is not built in takes any.
-pub(super) fn scalar_takes(name: &str, value: &Value) -> bool {
+pub(crate) fn scalar_takes(name: &str, value: &Value) -> bool {
     match (name, value) {
         ("Int", Value::Number(number)) => {
             let integer = number.as_i64().or_else(|| whole(number.as_f64()?));

@@ -7,7 +7,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{DirectiveList, Field, OperationDefinition, Selection, Value};
 use indexmap::IndexMap;
 
-use super::document::Document;
+use crate::graphql::document::Document;
 
 /// The root fields of an operation by response name, in document order. The first occurrence names the field.
 pub type CollectedFields<'d> = IndexMap<&'d str, Vec<&'d Node<Field>>>;

@@ -7,8 +7,8 @@ use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::validation::DiagnosticData;
 use apollo_compiler::{Name, Schema};
 
-use super::schema::PLACEHOLDER;
-use super::suggestions::{did_you_mean, did_you_mean_enum_value, did_you_mean_fragment_on};
+use crate::graphql::schema::PLACEHOLDER;
+use crate::graphql::suggestions::{did_you_mean, did_you_mean_enum_value, did_you_mean_fragment_on};
 
 /// What a person is told about a diagnostic that concerns `text`. Suggestions are names of `schema`, which has nothing
 /// in it that the caller's role may not see.

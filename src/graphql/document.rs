@@ -9,8 +9,8 @@ use apollo_compiler::validation::{DiagnosticData, DiagnosticList};
 use apollo_compiler::{Node, Schema};
 use indexmap::IndexMap;
 
-use super::diagnostics;
-use super::uses::Uses;
+use crate::graphql::diagnostics;
+use crate::graphql::variable_uses::Uses;
 use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
 use crate::model::response::{Location, location_at};

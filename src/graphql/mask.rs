@@ -9,9 +9,9 @@ use std::ops::Range;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Field, OperationDefinition, Selection};
 
-use super::collect_fields::is_on;
-use super::document::Document;
-use super::uses::Uses;
+use crate::graphql::collect_fields::is_on;
+use crate::graphql::document::Document;
+use crate::graphql::variable_uses::Uses;
 
 /// What stays in a masked document.
 pub struct Keep<'k> {
@@ -196,7 +196,7 @@ impl<'d> Masker<'d, '_> {
     }
 }
 
-pub(super) fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
+pub(crate) fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
     node.location().map(|span| span.offset()..span.end_offset())
 }
 

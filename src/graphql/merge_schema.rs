@@ -6,10 +6,10 @@ use apollo_compiler::schema::{
 };
 use apollo_compiler::{Name, Node, Schema};
 
-use super::client_schema::{UpstreamSchema, built_in};
-use super::nested_roots;
-use super::plan::RootTypes;
-use super::schema::{PLACEHOLDER, RoleSchema};
+use crate::graphql::client_schema::{UpstreamSchema, built_in};
+use crate::graphql::nested_roots;
+use crate::graphql::plan::RootTypes;
+use crate::graphql::schema::{PLACEHOLDER, RoleSchema};
 use crate::model::action::{OperationKind, SourceMap};
 use crate::model::source::Diagnostic;
 use crate::model::types::{

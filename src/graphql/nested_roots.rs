@@ -12,8 +12,8 @@ use apollo_compiler::ast::{Definition, FieldDefinition, Selection, Type};
 use apollo_compiler::schema::{Component, DirectiveList, ExtendedType, InterfaceType, ObjectType};
 use apollo_compiler::{Name, Node, Schema};
 
-use super::document::Document;
-use super::plan::RootTypes;
+use crate::graphql::document::Document;
+use crate::graphql::plan::RootTypes;
 
 /// What the interface's name has more than the root type's.
 pub const SUFFIX: &str = "WithoutActions";

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{self, Field, OperationDefinition};
 
-use super::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
-use super::document::{Document, SyntaxError, kind_of};
-use super::mask::{FragmentBelowRoot, Keep, mask};
-use super::nested_roots;
-use super::own_part::{self, Cut, UpstreamDirective};
-use super::selection::{Selector, SubSelection, is_conditional};
+use crate::graphql::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
+use crate::graphql::document::{Document, SyntaxError, kind_of};
+use crate::graphql::mask::{FragmentBelowRoot, Keep, mask};
+use crate::graphql::nested_roots;
+use crate::graphql::own_document::{self, Cut, UpstreamDirective};
+use crate::graphql::selection::{Selector, SubSelection, is_conditional};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
 use crate::model::response::{Dialect, Location, location_at};
@@ -108,7 +108,7 @@ impl Plan {
 
 /// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
 /// pieces. A server may always answer at once, and an upstream whose answer becomes part of ours has to.
-pub(super) fn is_incremental(directive: &str) -> bool {
+pub(crate) fn is_incremental(directive: &str) -> bool {
     matches!(directive, "defer" | "stream")
 }
 
@@ -528,11 +528,11 @@ impl Planner<'_> {
 
     fn cut(&self, own_text: &str) -> Option<Cut> {
         let schema = self.surroundings.schema;
-        if !own_part::may_need_cut(own_text, schema) {
+        if !own_document::may_need_cut(own_text, schema) {
             return None;
         }
         let own = ast::Document::parse(own_text, "document").ok()?;
-        let cut = own_part::cut(&own, own_text, self.root_type, schema);
+        let cut = own_document::cut(&own, own_text, self.root_type, schema);
         (cut.has_relationships || !cut.upstream_directives.is_empty()).then_some(cut)
     }
 

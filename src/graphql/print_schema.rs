@@ -2,8 +2,8 @@
 
 use apollo_compiler::Schema;
 
-use super::client_schema::built_in;
-use super::schema::RoleSchema;
+use crate::graphql::client_schema::built_in;
+use crate::graphql::schema::RoleSchema;
 
 /// The schema as a document of the type system, without what every schema has.
 #[must_use]

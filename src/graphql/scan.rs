@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind, PatternID};
 
-use super::nested_roots;
+use crate::graphql::nested_roots;
 
 /// Looks for the names of actions, and for introspection, in raw bytes.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ fn ascii(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ScanResult, Scanner};
+    use crate::graphql::scan::{ScanResult, Scanner};
 
     #[test]
     fn finds_names_and_escapes() -> Result<(), aho_corasick::BuildError> {

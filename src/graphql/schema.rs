@@ -12,9 +12,9 @@ use apollo_compiler::schema::{
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node, Schema, name, schema};
 
-use super::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
-use super::literal::literal_text;
-use super::plan::RootTypes;
+use crate::graphql::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
+use crate::graphql::literal::literal_text;
+use crate::graphql::plan::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::types::{BUILT_IN_SCALARS, Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types};
 
@@ -29,7 +29,7 @@ pub struct RoleSchema {
 }
 
 impl RoleSchema {
-    pub(super) fn new(schema: Schema, directives: Vec<ListedDirective>) -> Result<Self, String> {
+    pub(crate) fn new(schema: Schema, directives: Vec<ListedDirective>) -> Result<Self, String> {
         let schema = schema.validate().map_err(|failed| {
             failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
         })?;
@@ -39,7 +39,7 @@ impl RoleSchema {
 
 /// A field that lets a root without actions be a legal type. Nobody can select it: a selection of a field that is not
 /// an action never gets here.
-pub(super) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
+pub(crate) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
 
 /// The schema of the actions that `role` may call, with only the types that those reach.
 ///

@@ -7,10 +7,10 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Field, OperationDefinition, Selection};
 use indexmap::IndexMap;
 
-use super::collect_fields::{Condition, directives_of, is_included};
-use super::document::Document;
-use super::plan::ActionMode;
-use super::related::{RelationshipSelection, related_field};
+use crate::graphql::collect_fields::{Condition, directives_of, is_included};
+use crate::graphql::document::Document;
+use crate::graphql::plan::ActionMode;
+use crate::graphql::relationship_selection::{RelationshipSelection, related_field};
 use crate::model::action::Action;
 use crate::model::types::Types;
 
@@ -120,7 +120,7 @@ impl Selector<'_> {
     }
 }
 
-pub(super) fn collect<'d>(
+pub(crate) fn collect<'d>(
     document: &'d Document,
     type_name: &str,
     selection_set: &'d [Selection],

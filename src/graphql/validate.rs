@@ -8,12 +8,11 @@ use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
-use super::document::{Document, SyntaxError, kind_of, mistakes};
-use super::nested_roots::without_actions;
-use super::own_part;
-use super::plan::RootTypes;
-use super::rules;
-use super::uses::Uses;
+use crate::graphql::document::{Document, SyntaxError, kind_of, mistakes};
+use crate::graphql::nested_roots::without_actions;
+use crate::graphql::plan::RootTypes;
+use crate::graphql::variable_uses::Uses;
+use crate::graphql::{own_document, validation_rules};
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::response::location_at;
 
@@ -32,7 +31,7 @@ pub fn validate(
     let failed = match parse_own(own_text, root_type, actions) {
         Err(errors) => errors,
         Ok(document) => match document.to_executable_validate(schema) {
-            Ok(validated) => return cut(rules::check(schema, &validated, own_text), max_errors),
+            Ok(validated) => return cut(validation_rules::check(schema, &validated, own_text), max_errors),
             Err(failed) => failed.errors,
         },
     };
@@ -55,10 +54,10 @@ fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema)
 
 fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
     let document = ast::Document::parse(own_text, "document").map_err(|failed| failed.errors)?;
-    if !own_part::may_need_cut(own_text, actions) {
+    if !own_document::may_need_cut(own_text, actions) {
         return Ok(document);
     }
-    Ok(own_part::cut(&document, own_text, root_type, actions).document)
+    Ok(own_document::cut(&document, own_text, root_type, actions).document)
 }
 
 /// Validates a whole document against the merged schema; or nothing of it but `only`, with the fragments that it uses.
@@ -84,7 +83,7 @@ pub fn validate_document(
             return Err((mistakes, more));
         }
     };
-    let mistakes = rules::check(schema, &validated, &document.text);
+    let mistakes = validation_rules::check(schema, &validated, &document.text);
     if !mistakes.is_empty() {
         return cut(mistakes, max_errors);
     }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::suggestions::{did_you_mean, did_you_mean_enum_value};
+use crate::graphql::suggestions::{did_you_mean, did_you_mean_enum_value};
 use crate::model::response::Dialect;
 
 /// A value that its type does not take.
@@ -35,7 +35,7 @@ impl CoerceError {
 
 /// What is wrong with a value.
 #[derive(Debug)]
-pub(super) enum ValueMismatch<'m> {
+pub(crate) enum ValueMismatch<'m> {
     /// A variable that has to be there is not.
     VariableMissing { ty: String },
     /// A field of an input object, or an argument, that has to be there is not.
@@ -163,7 +163,7 @@ fn kind_of(value: &Value) -> &'static str {
 }
 
 /// Is a number written without fraction and exponent?
-pub(super) fn is_integer(number: &str) -> bool {
+pub(crate) fn is_integer(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -193,7 +193,7 @@ fn brief(value: &Value) -> String {
 
 /// What has a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holder {
+pub(crate) enum Holder {
     Variable,
     Argument,
     Default,
@@ -201,7 +201,7 @@ pub(super) enum Holder {
 
 /// Where a value stands. It is put into words for errors only, because nearly every value is as it should be.
 #[derive(Clone, Copy)]
-pub(super) struct ValuePath<'a> {
+pub(crate) struct ValuePath<'a> {
     holder: Holder,
     name: &'a str,
     step: ValueStep<'a>,
@@ -220,15 +220,15 @@ enum ValueStep<'a> {
 
 impl<'a> ValuePath<'a> {
     /// Of a whole variable, argument or default.
-    pub(super) fn root(holder: Holder, name: &'a str, offset: Option<usize>) -> Self {
+    pub(crate) fn root(holder: Holder, name: &'a str, offset: Option<usize>) -> Self {
         Self { holder, name, step: ValueStep::Root, above: None, offset }
     }
 
-    pub(super) fn field<'p>(&'p self, name: &'p str) -> ValuePath<'p> {
+    pub(crate) fn field<'p>(&'p self, name: &'p str) -> ValuePath<'p> {
         ValuePath { step: ValueStep::Field(name), above: Some(self), ..*self }
     }
 
-    pub(super) fn item(&self, index: usize) -> ValuePath<'_> {
+    pub(crate) fn item(&self, index: usize) -> ValuePath<'_> {
         ValuePath { step: ValueStep::Item(index), above: Some(self), ..*self }
     }
 
@@ -251,7 +251,7 @@ impl<'a> ValuePath<'a> {
         }
     }
 
-    pub(super) fn refuse(&self, misfit: &ValueMismatch<'_>) -> CoerceError {
+    pub(crate) fn refuse(&self, misfit: &ValueMismatch<'_>) -> CoerceError {
         let (name, steps) = (self.name, self.steps());
         let (message, hasura_message, path) = match (self.holder, misfit) {
             (Holder::Variable, ValueMismatch::VariableMissing { ty }) => (

@@ -11,8 +11,8 @@ use apollo_compiler::{Name, Node, Schema};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::coerce::scalar_takes;
-use super::value_error::{CoerceError, Holder, ValueMismatch, ValuePath};
+use crate::graphql::coerce::scalar_takes;
+use crate::graphql::value_error::{CoerceError, Holder, ValueMismatch, ValuePath};
 use crate::model::json::{RawObject, parse_strict};
 
 /// Checks the values that are given for `definitions`. Variables that nobody has defined are ignored.

@@ -2,12 +2,12 @@
 
 mod clock;
 pub mod job;
-pub mod log;
 pub mod postgres;
+pub mod redact;
 pub mod retry;
-pub mod shown;
 pub mod sqlite;
-pub mod waiting;
+pub mod store;
+pub mod waiters;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +17,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::config::settings::{JobStoreSettings, Jobs as JobSettings};
-use crate::database::Database;
-use job::NewJob;
-use log::{JobStore, LOOK_MAX, StoreError};
-use postgres::PostgresStore;
-use sqlite::SqliteStore;
-use waiting::JobWaiters;
+use crate::jobs::job::NewJob;
+use crate::jobs::postgres::PostgresStore;
+use crate::jobs::sqlite::SqliteStore;
+use crate::jobs::store::{JobStore, LOOK_MAX, StoreError};
+use crate::jobs::waiters::JobWaiters;
+use crate::postgres::Database;
 
 /// The log, as requests and workers use it.
 pub struct Jobs {

@@ -9,9 +9,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
-use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
-use super::log::{JobStore, PURGE_MAX, StoreError};
-use crate::database::{Database, DatabaseError, in_time};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
+use crate::postgres::{Database, DatabaseError, in_time};
 
 /// Two that make it at the same time would get in each other's way.
 const LOCK: &str = "select pg_advisory_xact_lock(7455406124)";

@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::clock::Clock;
-use super::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
-use super::log::{JobStore, PURGE_MAX, StoreError};
+use crate::jobs::clock::Clock;
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 
 /// The edition of the table that this program writes.
 const EDITION: i64 = 1;

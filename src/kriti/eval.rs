@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use super::functions::{self, expected};
-use super::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
+use crate::kriti::functions::{self, expected};
+use crate::kriti::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
 
 /// What a template can look up.
 pub struct Environment<'e> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
-use super::functions::Function;
-use super::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
+use crate::kriti::functions::Function;
+use crate::kriti::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
 
 /// Bytes of a template. Nobody writes longer ones by hand.
 const BYTES_MAX: usize = 256 * 1024;

@@ -4,7 +4,7 @@
 //! before `?` is null, and what is not evaluated cannot fail. So the first kind is passed over here, and the second is
 //! told apart from a variable that fails every call.
 
-use super::{Expression, Key, Node, Step, Template, TemplateError, TextPiece};
+use crate::kriti::{Expression, Key, Node, Step, Template, TemplateError, TextPiece};
 
 /// A variable that is not in scope.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,5 +10,5 @@
 mod budget;
 mod cost;
 
-pub use budget::{Bounds, Budget, MemoryOwner, NoRoom, Share};
-pub use cost::tree_bytes;
+pub use crate::memory::budget::{Bounds, Budget, MemoryOwner, NoRoom, Share};
+pub use crate::memory::cost::tree_bytes;

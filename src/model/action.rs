@@ -9,12 +9,11 @@ use indexmap::IndexMap;
 use url::Url;
 
 use crate::kriti::Template;
-
-use super::guard::TrafficRules;
-use super::secret::Secret;
-use super::source::{Diagnostic, SourceFile, SourceLocation};
-use super::transform::{RequestTransform, ResponseTransform};
-use super::types::{Deprecation, InputValue, TypeRef, Types};
+use crate::model::secret::Secret;
+use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
+use crate::model::traffic::TrafficRules;
+use crate::model::transform::{RequestTransform, ResponseTransform};
+use crate::model::types::{Deprecation, InputValue, TypeRef, Types};
 
 /// The kinds of operation a GraphQL document can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

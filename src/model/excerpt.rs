@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::source::SourceLocation;
+use crate::model::source::SourceLocation;
 
 /// Stands for what is hidden, whatever its length.
 const MASK: &str = "***";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::action::ActionSchema;
+use crate::model::action::ActionSchema;
 
 /// Bounds on documents that hold something of ours. Zero never means "unlimited".
 #[derive(Clone, Debug)]
@@ -142,16 +142,16 @@ pub const CLIENT_PART: usize = 8;
 /// what the allocator keeps back they stay below the limit.
 mod part {
     /// Three eighths for what requests hold: the estimates of what values take are on the safe side.
-    pub(super) const BUFFERED: (usize, usize) = (3, 8);
+    pub(crate) const BUFFERED: (usize, usize) = (3, 8);
     /// What is made of a body takes a multiple.
-    pub(super) const BODY: usize = 64;
-    pub(super) const HANDLER_ANSWER: usize = 32;
-    pub(super) const ENGINE_ANSWER: usize = 16;
-    pub(super) const INTROSPECTION: usize = 16;
-    pub(super) const SCHEMA_CACHE: usize = 8;
-    pub(super) const PLAN_CACHE: usize = 32;
-    pub(super) const RESULT_CACHE: usize = 16;
-    pub(super) const CONNECTIONS: usize = 4;
+    pub(crate) const BODY: usize = 64;
+    pub(crate) const HANDLER_ANSWER: usize = 32;
+    pub(crate) const ENGINE_ANSWER: usize = 16;
+    pub(crate) const INTROSPECTION: usize = 16;
+    pub(crate) const SCHEMA_CACHE: usize = 8;
+    pub(crate) const PLAN_CACHE: usize = 32;
+    pub(crate) const RESULT_CACHE: usize = 16;
+    pub(crate) const CONNECTIONS: usize = 4;
 }
 
 impl Limits {

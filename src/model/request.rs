@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::json::{Measure, RawObject};
-use super::limits::Limits;
+use crate::model::json::{Measure, RawObject};
+use crate::model::limits::Limits;
 
 /// One GraphQL request, however it travelled. It borrows from the body it was read from.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::Secret;
+    use crate::model::secret::Secret;
 
     #[test]
     fn debug_shows_nothing() {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::excerpt;
+use crate::model::excerpt;
 
 /// A text with the name under which its author knows it.
 pub struct Source {

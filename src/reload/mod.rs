@@ -11,14 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::load::Loaded;
-use crate::execute::Services;
-use crate::execute::configured::LoadedConfig;
-use crate::execute::engine_watch::schema_for;
-use crate::execute::upstream_types;
-use crate::metadata::Api;
+use crate::metadata_api::Api;
 use crate::model::action::ADMIN_ROLE;
 use crate::model::source::{Diagnostic, summed_up};
-use files::Files;
+use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::upstream_health_check::schema_for;
+use crate::pipeline::{Services, upstream_types};
+use crate::reload::files::Files;
 
 /// Loads the configuration as it was loaded at the start.
 pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
-use super::{SESSION_PREFIX, Session, SessionError};
 use crate::model::json::parse_strict;
 use crate::model::secret::Secret;
+use crate::session::{SESSION_PREFIX, Session, SessionError};
 
 /// One way of checking tokens.
 #[derive(Debug)]

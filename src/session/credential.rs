@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
-use super::claims::{JwtRules, TokenPlace};
-use super::hook::HookRules;
-use super::{ROLE, SESSION_PREFIX, Session, SessionError};
 use crate::model::action::ADMIN_ROLE;
 use crate::model::secret::Secret;
+use crate::session::claims::{JwtRules, TokenPlace};
+use crate::session::hook::HookRules;
+use crate::session::{ROLE, SESSION_PREFIX, Session, SessionError};
 
 /// How callers prove who they are.
 #[derive(Debug, Default)]

@@ -3,10 +3,10 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::SESSION_PREFIX;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::nominated;
+use crate::session::SESSION_PREFIX;
 
 /// The code of requests that are no proper HTTP.
 pub const BAD_REQUEST: &str = "bad-request";

@@ -7,12 +7,12 @@ use http::header::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{ROLE, SESSION_PREFIX, Session, SessionError};
 use crate::model::json::{RawObject, parse_strict};
 use crate::model::request::GraphqlRequest;
 use crate::model::secret::Secret;
 use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED};
 use crate::protocol::hop_by_hop::end_to_end;
+use crate::session::{ROLE, SESSION_PREFIX, Session, SessionError};
 
 /// How the hook is asked.
 #[derive(Debug)]

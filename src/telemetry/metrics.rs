@@ -8,7 +8,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use super::logs;
+use crate::telemetry::logs;
 
 /// Every metric.
 pub struct Metrics {
@@ -499,7 +499,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::Metrics;
+    use crate::telemetry::metrics::Metrics;
 
     #[test]
     fn every_metric_registers_and_has_our_prefix() {

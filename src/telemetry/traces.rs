@@ -227,7 +227,7 @@ impl HttpClient for Client {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = answer.headers().clone();
-        *response.body_mut() = crate::client::read_body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        *response.body_mut() = crate::http_client::read_body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
         Ok(response)
     }
 }

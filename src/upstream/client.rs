@@ -17,11 +17,11 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{TransportFault, charge};
 use crate::config::settings::Upstream;
+use crate::http_client::{TransportFault, charge};
 use crate::memory::Share;
 use crate::model::chunks::{Chunks, TooLong};
-use crate::model::repeat::Replay;
+use crate::model::replay::Replay;
 
 /// A pool of connections to the engine.
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;

@@ -20,17 +20,15 @@ use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use rustls::ClientConfig;
 
-use client::Client;
-
-use crate::client::message;
-use crate::client::pool::{self, Pool, Streamed};
-use crate::client::resolver::FilteringResolver;
-use crate::client::tls::client_config;
-use crate::client::{PerThread, TransportFault};
 use crate::config::settings::Upstream;
+use crate::http_client::connection_pool::{self, Pool, Streamed};
+use crate::http_client::dns_filter::FilteringResolver;
+use crate::http_client::tls::client_config;
+use crate::http_client::{PerThread, TransportFault, message};
 use crate::memory::Share;
-use crate::model::repeat::Replay;
+use crate::model::replay::Replay;
 use crate::protocol::hop_by_hop::end_to_end;
+use crate::upstream::client::Client;
 
 /// Why the engine gave no answer. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -127,7 +125,7 @@ impl Forwarded<'_> {
 /// A client's POST on its way to the upstream. Dropped before its end, it breaks off there as well.
 pub enum Upload<'f> {
     /// In clear text.
-    Plain(Box<pool::Upload<'f>>),
+    Plain(Box<connection_pool::Upload<'f>>),
     /// With TLS or over HTTP/2.
     General(client::Upload),
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use pillion::config::settings::DatabaseSettings;
-use pillion::database::Database;
 use pillion::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
-use pillion::jobs::log::{JobStore, PURGE_MAX};
 use pillion::jobs::postgres::PostgresStore;
 use pillion::jobs::sqlite::SqliteStore;
+use pillion::jobs::store::{JobStore, PURGE_MAX};
 use pillion::model::secret::Secret;
+use pillion::postgres::Database;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

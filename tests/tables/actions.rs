@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use pillion::action::headers::Precedence;
+use pillion::action::header_precedence::Precedence;
 use pillion::config::document::Document;
-use pillion::config::guard_settings::TrafficDefaults;
 use pillion::config::metadata::{self, Metadata};
 use pillion::config::prefix::Prefixes;
 use pillion::config::print::actions_graphql;
 use pillion::config::relationship_settings;
 use pillion::config::resolve::{ResolveOptions, resolve};
 use pillion::config::sdl::{self, Signatures};
+use pillion::config::traffic_settings::TrafficDefaults;
 use pillion::config::upstream_types;
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
 use pillion::model::address::AllowedHosts;
-use pillion::model::guard::TrafficRules;
 use pillion::model::source::{Diagnostic, Source};
+use pillion::model::traffic::TrafficRules;
 use pillion::model::types::Types;
 
 /// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but

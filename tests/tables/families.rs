@@ -8,11 +8,11 @@ use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pillion::action::answer::{self, HandlerResponse, HandlerResponseError, ReadRules};
+use pillion::action::complete_value::{CompletedValue, CompletionRules, shape};
 use pillion::action::error_list::HandlerError;
-use pillion::action::headers::{self, Precedence};
+use pillion::action::handler_response::{self, HandlerResponse, HandlerResponseError, ReadRules};
+use pillion::action::header_precedence::{self, Precedence};
 use pillion::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
-use pillion::action::shape::{CompletedValue, CompletionRules, shape};
 use pillion::action::template;
 use pillion::action::transform::{self, Lookup, TransformedRequest};
 use pillion::config::prefix::{self, Prefixes};
@@ -24,7 +24,7 @@ use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_engine_answer, write};
 use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, FieldSource, Plan, PlanError, PlanOptions, PlanStep, PlannedCall, RootTypes};
-use pillion::graphql::related::VariableText;
+use pillion::graphql::relationship_selection::VariableText;
 use pillion::graphql::selection::{Selector, SubSelection};
 use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
@@ -284,7 +284,7 @@ fn run_answer(case: &Value) -> String {
         let shown = |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
         Value::from(errors.iter().map(shown).collect::<Vec<_>>())
     };
-    match answer::read(rules, status, text(case, "body").as_bytes()) {
+    match handler_response::read(rules, status, text(case, "body").as_bytes()) {
         Ok(HandlerResponse { value, errors }) if errors.is_empty() => value.to_string(),
         Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown(&errors) }).to_string(),
         Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown(&errors) }).to_string(),
@@ -333,8 +333,13 @@ fn run_headers(case: &Value) -> String {
     };
     let precedence =
         if case["configured_first"] == true { Precedence::ConfiguredFirst } else { Precedence::ClientFirst };
-    let made =
-        headers::outgoing(&rules, precedence, &header_map(&case["client"]), &session_of(&case["session"]), "the-id");
+    let made = header_precedence::outgoing(
+        &rules,
+        precedence,
+        &header_map(&case["client"]),
+        &session_of(&case["session"]),
+        "the-id",
+    );
     match made {
         Err(error) => format!("error: {error}"),
         Ok(headers) => {

@@ -8,7 +8,7 @@ use http::{Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use super::handler::read_body;
+use crate::cli::demo::handler::read_body;
 
 #[derive(Clone, SimpleObject)]
 struct Product {

@@ -6,7 +6,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
-use super::engine::json_response;
+use crate::cli::demo::engine::json_response;
 
 /// The handler as a service.
 pub struct Handler;

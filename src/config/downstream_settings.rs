@@ -1,0 +1,92 @@
+//! Settings of how clients are told apart, directly or behind proxies.
+
+use std::net::IpAddr;
+
+use http::header::HeaderName;
+
+use crate::config::values::Values;
+use crate::model::address::is_private;
+use crate::model::network::NamedNetworks;
+use crate::model::source::Diagnostic;
+
+/// How the address of a client is found.
+#[derive(Clone, Debug, Default)]
+pub struct ClientAddresses {
+    /// The header in which a proxy before us tells it.
+    pub header: Option<HeaderName>,
+    /// Where these proxies are, if somebody has said so.
+    pub proxies: NamedNetworks,
+}
+
+impl ClientAddresses {
+    /// Does `peer`, who is connected, tell the address of its client? Unless proxies are named, everybody is believed.
+    #[must_use]
+    pub fn believes(&self, peer: Option<IpAddr>) -> bool {
+        self.header.is_some() && (self.proxies.is_empty() || peer.is_some_and(|peer| self.proxies.contains(peer)))
+    }
+
+    /// Is `peer` a proxy that somebody has named?
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.contains(peer)
+    }
+
+    /// Are connections of `peer` those of one client? A proxy has some for many clients. While nobody has named the proxies,
+    /// whoever connects is taken for one if the proxy tells its clients.
+    #[must_use]
+    pub fn counts_connections_of(&self, peer: IpAddr) -> bool {
+        match self.proxies.is_empty() {
+            true => self.header.is_none(),
+            false => !self.is_proxy(peer),
+        }
+    }
+
+    /// Do limits by client address hold for `peer`, who is connected and of whom no proxy has told another address? Addresses
+    /// of private networks are mostly those of proxies, so they are limited only if it `is_set`, or if proxies are named.
+    #[must_use]
+    pub fn limits(&self, peer: IpAddr, is_set: bool) -> bool {
+        !self.is_proxy(peer) && (is_set || !self.proxies.is_empty() || !is_private(peer))
+    }
+}
+
+/// Reads them.
+pub fn read(values: &Values, mistakes: &mut Vec<Diagnostic>) -> ClientAddresses {
+    let key = "downstream.trusted_proxies";
+    let proxies = NamedNetworks::parse(&values.texts(key)).unwrap_or_else(|text| {
+        let message = format!("{text:?} is not an address or a network");
+        values.refuse(key, &message, "write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32", mistakes);
+        NamedNetworks::default()
+    });
+    ClientAddresses {
+        header: values.header_names("downstream.client_address_header", "correct it", mistakes).pop(),
+        proxies,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_a_client_and_who_is_believed() {
+        let header = Some(HeaderName::from_static("x-forwarded-for"));
+        let (proxy, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        for (header, proxies, wanted) in [
+            // Do connections of the proxy count, and of another address; is the header of the proxy believed, and of another?
+            (None, &[][..], [true, true, false, false]),
+            (header.clone(), &[], [false, false, true, true]),
+            (None, &["10.0.0.0/8"], [false, true, false, false]),
+            (header, &["10.0.0.0/8"], [false, true, true, false]),
+        ] {
+            let texts: Vec<String> = proxies.iter().map(ToString::to_string).collect();
+            let addresses = ClientAddresses { header, proxies: NamedNetworks::parse(&texts).expect("networks") };
+            let (counts, believes) =
+                (|peer| addresses.counts_connections_of(peer), |peer| addresses.believes(Some(peer)));
+            assert_eq!([counts(proxy), counts(other), believes(proxy), believes(other)], wanted, "{addresses:?}");
+            let is_named = !addresses.proxies.is_empty();
+            assert_eq!((addresses.limits(proxy, false), addresses.limits(proxy, true)), (false, !is_named));
+            assert!(addresses.limits(other, false));
+            assert_eq!(addresses.limits(IpAddr::from([192, 168, 0, 1]), false), is_named);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What guards actions: the settings for all of them, and what `pillion.yaml` says otherwise about one.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::config::values::{Values, parse_duration};
+use crate::config::yaml::Fields;
+use crate::model::source::{Diagnostic, SourceLocation};
+use crate::model::traffic::{CacheRules, RateLimit, SigningKey, TrafficRules};
+
+/// What one action has otherwise than all others.
+#[derive(Clone, Debug, Default)]
+pub struct TrafficOverrides {
+    max_concurrent_calls: Option<usize>,
+    max_queued_calls: Option<usize>,
+    breaker: Option<bool>,
+    max_retries: Option<usize>,
+    rate_limits: Option<Vec<RateLimit>>,
+    denies_when_store_unavailable: Option<bool>,
+    signing_secrets: Vec<(String, SourceLocation)>,
+    /// How its answers are kept, and where that is said.
+    pub cache: Option<(CacheRules, SourceLocation)>,
+}
+
+/// The guards of actions about which nothing else is said.
+#[derive(Clone, Debug)]
+pub struct TrafficDefaults {
+    /// Its rules.
+    pub rules: TrafficRules,
+    /// How long a handler that fails is left alone, where an action has that.
+    pub circuit_breaker_reset_timeout: Duration,
+}
+
+const LIMIT_REMEDY: &str = "write 5 per 60s, 5 per 60s by address or 5 per 60s by x-hasura-user-id";
+
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+const KEY_BYTES_MIN: usize = 24;
+
+const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
+
+/// Reads the settings for all actions.
+pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> TrafficDefaults {
+    let mut rate_limits = Vec::new();
+    for text in values.texts("handlers.rate_limit") {
+        match RateLimit::parse(&text, parse_duration) {
+            Some(limit) => rate_limits.push(limit),
+            None => {
+                let message = format!("\"{text}\" is not a limit of calls in a time");
+                values.refuse("handlers.rate_limit", &message, LIMIT_REMEDY, mistakes);
+            }
+        }
+    }
+    let secrets = values.text("handlers.signing_secrets").unwrap_or_default();
+    let signing_keys = signing_keys(&secrets).unwrap_or_else(|| {
+        values.refuse("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, mistakes);
+        Vec::new()
+    });
+    let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", mistakes);
+    let rules = TrafficRules {
+        max_concurrent_calls: values.count("handlers.max_concurrent_calls", mistakes),
+        max_queued_calls: values.number("handlers.max_queued_calls", mistakes),
+        queue_timeout: values.duration("handlers.queue_timeout", mistakes),
+        circuit_breaker_reset_timeout: values
+            .bool("handlers.circuit_breaker.enabled", mistakes)
+            .then_some(circuit_breaker_reset_timeout),
+        max_retries: values.number("handlers.max_retries", mistakes),
+        rate_limits,
+        denies_when_store_unavailable: values.text("handlers.rate_limit_failure_mode").as_deref() == Some("deny"),
+        signing_keys,
+        cache: None,
+    };
+    TrafficDefaults { rules, circuit_breaker_reset_timeout }
+}
+
+/// One or several, separated by spaces. The text itself is not repeated anywhere.
+fn signing_keys(text: &str) -> Option<Vec<SigningKey>> {
+    text.split_whitespace().map(signing_key).collect()
+}
+
+fn signing_key(text: &str) -> Option<SigningKey> {
+    let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix("whsec_")?).ok()?);
+    (bytes.len() >= KEY_BYTES_MIN).then_some(SigningKey(bytes))
+}
+
+/// Reads the keys of one action that are about guards.
+pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> TrafficOverrides {
+    let mut number = |key: &str| fields.count(key, mistakes).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    let (max_concurrent_calls, max_queued_calls) =
+        (number("max_concurrent_calls").map(|count| count.max(1)), number("max_queued_calls"));
+    let max_retries = number("max_retries");
+    let rate_limits = fields.get("rate_limit").map(|_| {
+        let mut limits = Vec::new();
+        for node in fields.list("rate_limit", mistakes) {
+            let text = node.scalar_text().unwrap_or_default();
+            match RateLimit::parse(&text, parse_duration) {
+                Some(limit) => limits.push(limit),
+                None => node.refuse(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, mistakes),
+            }
+        }
+        limits
+    });
+    let when = fields.get("rate_limit_failure_mode").and_then(|node| {
+        let text = node.scalar_text().unwrap_or_default();
+        match text.as_str() {
+            "allow" => Some(false),
+            "deny" => Some(true),
+            _ => {
+                node.refuse(format!("\"{text}\" is neither allow nor deny"), "write one of them", mistakes);
+                None
+            }
+        }
+    });
+    let names = fields.list("signing_secrets_from_env", mistakes).iter();
+    TrafficOverrides {
+        max_concurrent_calls,
+        max_queued_calls,
+        breaker: fields.bool("circuit_breaker", mistakes),
+        cache: read_cache(fields, mistakes),
+        max_retries,
+        rate_limits,
+        denies_when_store_unavailable: when,
+        signing_secrets: names.map(|node| (node.scalar_text().unwrap_or_default(), node.place.clone())).collect(),
+    }
+}
+
+/// `{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}`
+fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, SourceLocation)> {
+    let node = fields.get("cache")?;
+    let own = Fields::of(node, "a cache", mistakes)?;
+    let mut time = |key: &'static str| {
+        let text = own.text(key, mistakes)?;
+        let time = parse_duration(&text);
+        if time.is_none() {
+            node.refuse(format!("{key}: \"{text}\" is not a time"), "write a time such as 60s", mistakes);
+        }
+        time
+    };
+    let (fresh, stale) = (time("ttl"), time("stale_while_revalidate"));
+    let by = own.get("vary_by").map(|_| {
+        let names = own.list("vary_by", mistakes).iter().filter_map(crate::config::yaml::Node::scalar_text);
+        names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
+    });
+    for name in by.iter().flatten().filter(|name| !name.starts_with("x-hasura-")) {
+        node.refuse(format!("vary_by: \"{name}\" is no session variable"), "write x-hasura- and its name", mistakes);
+    }
+    own.finish(mistakes);
+    let Some(fresh) = fresh else {
+        node.refuse("a cache needs a time to live", "add ttl: 60s, for instance", mistakes);
+        return None;
+    };
+    Some((CacheRules { fresh, stale: stale.unwrap_or_default(), by }, node.place.clone()))
+}
+
+/// The guards of one action. `environment` gives the values of variables.
+pub fn rules_of(
+    defaults: &TrafficDefaults,
+    own: Option<&TrafficOverrides>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> TrafficRules {
+    let mut rules = defaults.rules.clone();
+    let Some(own) = own else { return rules };
+    rules.max_concurrent_calls = own.max_concurrent_calls.unwrap_or(rules.max_concurrent_calls);
+    rules.max_queued_calls = own.max_queued_calls.unwrap_or(rules.max_queued_calls);
+    rules.max_retries = own.max_retries.unwrap_or(rules.max_retries);
+    rules.denies_when_store_unavailable =
+        own.denies_when_store_unavailable.unwrap_or(rules.denies_when_store_unavailable);
+    if let Some(is_on) = own.breaker {
+        rules.circuit_breaker_reset_timeout = is_on.then_some(defaults.circuit_breaker_reset_timeout);
+    }
+    if let Some(limits) = &own.rate_limits {
+        rules.rate_limits.clone_from(limits);
+    }
+    rules.cache = own.cache.as_ref().map(|(cache, _)| cache.clone());
+    if !own.signing_secrets.is_empty() {
+        rules.signing_keys.clear();
+    }
+    for (name, place) in &own.signing_secrets {
+        match environment(name).as_deref().map(signing_keys) {
+            Some(Some(keys)) => rules.signing_keys.extend(keys),
+            Some(None) => {
+                let message = format!("what {name} holds is not a secret that signs");
+                mistakes.push(Diagnostic::error(Some(place.clone()), message, KEY_REMEDY));
+            }
+            None => {
+                let message = format!("the variable {name} is not set");
+                mistakes.push(Diagnostic::error(Some(place.clone()), message, format!("set {name}, or remove it")));
+            }
+        }
+    }
+    rules
+}

@@ -1,0 +1,42 @@
+//! What is worth a warning when somebody asks, though it may well be meant.
+
+use std::collections::HashSet;
+
+use crate::config::settings::Settings;
+use crate::graphql::schema::reachable_types;
+use crate::model::action::{Action, ActionSchema};
+use crate::model::source::Diagnostic;
+
+/// Everything that looks like an oversight.
+#[must_use]
+pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let actions: Vec<&Action> = schema.actions.values().map(AsRef::as_ref).collect();
+    for action in &actions {
+        let place = schema.places.actions.get(&action.field);
+        if action.roles.is_empty() {
+            let message = format!("nobody but admin may call action '{}'", action.name);
+            warnings.push(Diagnostic::warning(place.cloned(), message, "add its permissions, unless that is meant"));
+        }
+        let is_cut = settings.limits.request_timeout_is_given && !action.is_async;
+        if is_cut && action.timeout > settings.limits.request_timeout {
+            let message = format!(
+                "action '{}' may take {} s, but a client's request {} s as a whole",
+                action.name,
+                action.timeout.as_secs(),
+                settings.limits.request_timeout.as_secs()
+            );
+            let remedy = "lower its timeout, or raise limits.request_timeout";
+            warnings.push(Diagnostic::warning(place.cloned(), message, remedy));
+        }
+    }
+    let used: HashSet<&str> = reachable_types(&schema.types, &actions).into_iter().collect();
+    for name in schema.types.0.keys().filter(|name| !used.contains(name.as_str())) {
+        // Without a place it is one of those that every schema has.
+        if let Some(place) = schema.places.types.get(name) {
+            let message = format!("no action uses the type '{name}'");
+            warnings.push(Diagnostic::warning(Some(place.clone()), message, "remove it, or use it"));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,176 @@
+//! A relationship as a client selects it: all of his text that is needed to ask the engine for its rows.
+
+use std::ops::Range;
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{
+    Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value, VariableDefinition,
+};
+
+use crate::graphql::document::Document;
+use crate::graphql::mask::range_of;
+use crate::graphql::plan::is_incremental;
+use crate::graphql::variable_uses::Uses;
+use crate::model::response::Location;
+use crate::model::types::Relationship;
+
+/// A selected relationship. Its texts are the client's own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RelationshipSelection {
+    /// Which rows.
+    pub relationship: Relationship,
+    /// Where its first occurrence stands.
+    pub location: Option<Location>,
+    /// Are the rows summed up, as Hasura's `…_aggregate` does?
+    pub is_aggregate: bool,
+    /// `where`, to which the condition on the keys is added.
+    pub where_argument: Option<WhereArgument>,
+    /// The other arguments, each as `name: value`.
+    pub arguments: Vec<String>,
+    /// Directives that are the engine's business.
+    pub directives: String,
+    /// What is selected of the rows, without braces; empty if nothing is.
+    pub selection: String,
+    /// The fragments that this uses, by name.
+    pub fragments: Vec<(String, String)>,
+    /// The variables that all of this uses.
+    pub variables: Vec<VariableText>,
+}
+
+impl RelationshipSelection {
+    /// Bytes of all its arguments.
+    #[must_use]
+    pub fn arguments_length(&self) -> usize {
+        let filter = self.where_argument.as_ref().map_or(0, |filter| filter.text.len());
+        filter + self.directives.len() + self.arguments.iter().map(String::len).sum::<usize>()
+    }
+}
+
+/// A client's `where`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WhereArgument {
+    /// Its value.
+    pub text: String,
+    /// The variable that this is, if it is nothing else.
+    pub variable: Option<VariableText>,
+}
+
+/// The definition of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableText {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: String,
+    /// Its default.
+    pub default: Option<String>,
+}
+
+/// Reads the occurrences of one relationship in a selection; arguments are taken from the first.
+#[must_use]
+pub fn related_field(
+    document: &Document,
+    operation: &OperationDefinition,
+    fields: &[&Node<Field>],
+    (relationship, is_aggregate): (&Relationship, bool),
+) -> RelationshipSelection {
+    let arguments = fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
+    // Only Hasura's tables have a `where` that we add to; elsewhere it is an argument like any other.
+    let (filters, others): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|argument| argument.name == "where" && relationship.lookup.is_array());
+    let filter = filters.first().copied();
+    let filter_variable = filter.and_then(|filter| match filter.value.as_ref() {
+        Value::Variable(name) => operation.variables.iter().find(|variable| variable.name == *name),
+        _ => None,
+    });
+    let mut uses = Uses::without(document, is_incremental);
+    others
+        .iter()
+        .chain(filter.iter().filter(|_| filter_variable.is_none()))
+        .for_each(|argument| uses.argument(argument));
+    for field in fields {
+        engines_directives(&field.directives).for_each(|directive| uses.directive(directive));
+        uses.selection_set(&field.selection_set);
+    }
+    let mut left_out: Vec<Range<usize>> = uses.left_out.iter().copied().filter_map(range_of).collect();
+    left_out.sort_by_key(|range| range.start);
+    let mut fragments: Vec<(String, String)> = Vec::new();
+    for name in uses.fragments.iter().copied() {
+        let range = document.fragment(name).and_then(range_of);
+        fragments.extend(range.map(|range| (name.to_owned(), text_without(document, range, &left_out))));
+    }
+    fragments.sort();
+    RelationshipSelection {
+        relationship: relationship.clone(),
+        location: fields.first().and_then(|field| document.location(field)),
+        is_aggregate,
+        where_argument: filter.map(|filter| WhereArgument {
+            text: text_of(document, &filter.value),
+            variable: filter_variable.map(|variable| variable_text(document, variable)),
+        }),
+        arguments: others.iter().map(|argument| argument_text(document, argument)).collect(),
+        directives: fields.iter().map(|field| directives_text(document, &field.directives)).collect(),
+        selection: fields.iter().map(|field| selection_text(document, &field.selection_set, &left_out)).collect(),
+        fragments,
+        variables: variables(document, operation, &uses),
+    }
+}
+
+fn text_of<T>(document: &Document, node: &Node<T>) -> String {
+    let range = node.location().map(|span| span.offset()..span.end_offset());
+    range.and_then(|range| document.text.get(range)).unwrap_or_default().to_owned()
+}
+
+/// The text of `range` without those ranges in it that are left out, which are sorted.
+fn text_without(document: &Document, range: Range<usize>, left_out: &[Range<usize>]) -> String {
+    let mut text = String::new();
+    let mut at = range.start;
+    for cut in left_out.iter().filter(|cut| range.start <= cut.start && cut.end <= range.end) {
+        text.push_str(document.text.get(at..cut.start).unwrap_or_default());
+        at = at.max(cut.end);
+    }
+    text + document.text.get(at..range.end).unwrap_or_default()
+}
+
+fn argument_text(document: &Document, argument: &Node<Argument>) -> String {
+    format!("{}: {}", argument.name, text_of(document, &argument.value))
+}
+
+/// Those that say whether the field is there have been obeyed already, and its rows are asked for at once.
+fn engines_directives(directives: &DirectiveList) -> impl Iterator<Item = &Node<Directive>> {
+    let is_ours = |name: &str| name == "skip" || name == "include" || is_incremental(name);
+    directives.iter().filter(move |directive| !is_ours(&directive.name))
+}
+
+fn directives_text(document: &Document, directives: &DirectiveList) -> String {
+    engines_directives(directives).map(|directive| format!(" {}", text_of(document, directive))).collect()
+}
+
+/// From the first selection to the last, comments between them included.
+fn selection_text(document: &Document, selection_set: &[Selection], left_out: &[Range<usize>]) -> String {
+    let range = |selection: &Selection| {
+        let span = match selection {
+            Selection::Field(field) => field.location(),
+            Selection::FragmentSpread(spread) => spread.location(),
+            Selection::InlineFragment(inline) => inline.location(),
+        };
+        span.map(|span| span.offset()..span.end_offset())
+    };
+    let first = selection_set.first().and_then(range);
+    let last = selection_set.last().and_then(range);
+    let whole = first.zip(last).map(|(first, last)| text_without(document, first.start..last.end, left_out));
+    whole.map(|text| text + " ").unwrap_or_default()
+}
+
+fn variables(document: &Document, operation: &OperationDefinition, uses: &Uses<'_>) -> Vec<VariableText> {
+    let used = operation.variables.iter().filter(|variable| uses.variables.contains(variable.name.as_str()));
+    used.map(|variable| variable_text(document, variable)).collect()
+}
+
+fn variable_text(document: &Document, variable: &VariableDefinition) -> VariableText {
+    VariableText {
+        name: variable.name.to_string(),
+        ty: variable.ty.to_string(),
+        default: variable.default_value.as_ref().map(|value| text_of(document, value)),
+    }
+}

@@ -1,0 +1,136 @@
+//! One webhook call, from the request to the last byte of the answer, within one deadline.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::{Client, Request, Url};
+use url::Position;
+
+use crate::action::handler_response::TransportError;
+use crate::handler_client::HandlerClient;
+use crate::http_client::connection_pool::Pool;
+use crate::http_client::decode::{Encoding, RoomFor};
+use crate::http_client::{TransportFault, fault_of, message, read_body_within};
+use crate::memory::Share;
+use crate::model::replay::Replay;
+use crate::model::response::RequestError;
+
+/// A call that has been allowed and whose request is ready.
+#[derive(Debug)]
+pub struct WebhookCall {
+    /// The method.
+    pub method: Method,
+    /// The handler's address, variables filled in.
+    pub url: Url,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body; none is empty.
+    pub body: Bytes,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+    /// Bytes of the decoded answer that are held.
+    pub answer_bytes_max: usize,
+}
+
+/// What a handler answered.
+#[derive(Debug)]
+pub struct WebhookAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, decoded.
+    pub body: Bytes,
+}
+
+/// Makes the call.
+///
+/// # Errors
+/// [`TransportError`], when no whole answer came. The request may have reached the handler all the same.
+pub async fn call(
+    client: &HandlerClient,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportError> {
+    let (timeout, max) = (call.timeout, call.answer_bytes_max);
+    // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
+    let answer =
+        tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
+    answer.map_err(|fault| match fault {
+        TransportFault::Connect => TransportError::Connect,
+        TransportFault::Timeout => TransportError::Timeout,
+        TransportFault::Broken => TransportError::Broken,
+        TransportFault::TooLarge => TransportError::TooLarge { max },
+        TransportFault::NoRoom => TransportError::NoRoom,
+    })
+}
+
+async fn exchange(
+    client: &HandlerClient,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportFault> {
+    match &client.plain {
+        Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call, share).await,
+        _ => exchange_in_general(&client.general, call, share).await,
+    }
+}
+
+async fn exchange_plainly(
+    plain: &Pool,
+    mut call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportFault> {
+    for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
+        call.headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    let request = message::Request {
+        method: &call.method,
+        authority: &call.url[Position::BeforeHost..Position::AfterPort],
+        target: &call.url[Position::BeforePath..Position::AfterQuery],
+        headers: &call.headers,
+        body: &call.body,
+        may_repeat: Replay::Never,
+        answer_bytes_max: call.answer_bytes_max,
+        share,
+    };
+    let message::Response { status, headers, body } = plain.exchange(request).await?;
+    let body = match Encoding::of(&headers) {
+        Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
+            let room: RoomFor<'_> =
+                &|bytes| share.map_or(Ok(()), |share| share.grow(bytes)).map_err(RequestError::from);
+            let decoded = encoding.decode_within(&body, call.answer_bytes_max, room);
+            decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
+        }
+        // Nobody has asked for another one, so what comes is taken as it is.
+        _ => body,
+    };
+    Ok(WebhookAnswer { status, headers, body })
+}
+
+fn fault_of_decoding(error: &RequestError) -> TransportFault {
+    match error.status {
+        413 => TransportFault::TooLarge,
+        503 => TransportFault::NoRoom,
+        _ => TransportFault::Broken,
+    }
+}
+
+async fn exchange_in_general(
+    client: &Client,
+    call: WebhookCall,
+    share: Option<&Share>,
+) -> Result<WebhookAnswer, TransportFault> {
+    let mut request = Request::new(call.method, call.url);
+    *request.headers_mut() = call.headers;
+    if !call.body.is_empty() {
+        *request.body_mut() = Some(call.body.into());
+    }
+    let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let body = read_body_within(response, call.answer_bytes_max, share).await?;
+    Ok(WebhookAnswer { status, headers, body })
+}

@@ -1,0 +1,80 @@
+//! Calling handlers.
+
+pub mod exchange;
+pub mod signature;
+
+use std::sync::Arc;
+
+use reqwest::{Certificate, Client, Identity};
+use zeroize::Zeroizing;
+
+use crate::config::settings::Handlers;
+use crate::http_client::PerThread;
+use crate::http_client::connection_pool::Pool;
+use crate::http_client::dns_filter::FilteringResolver;
+
+/// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
+///
+/// # Errors
+/// When the file of authorities is no good, or TLS cannot be set up.
+pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
+    let settings = settings.clone();
+    PerThread::new(move || {
+        let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
+        let plain = Pool::new(resolver, settings.connect_timeout, settings.pool_idle_timeout);
+        let plain = (!settings.use_environment_proxy).then(|| Arc::new(plain));
+        Ok(HandlerClient { general: client(&settings)?, plain })
+    })
+}
+
+/// What calls handlers.
+#[derive(Clone)]
+pub struct HandlerClient {
+    /// With TLS, over a proxy, and for those who know callers.
+    pub general: Client,
+    /// In clear text, unless there may be a proxy.
+    pub plain: Option<Arc<Pool>>,
+}
+
+fn client(settings: &Handlers) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(settings.pool_idle_timeout)
+        .tcp_nodelay(true)
+        // Nothing is sent again behind our back; see `call`.
+        .retry(reqwest::retry::never());
+    if !settings.allow_link_local || !settings.allow_private {
+        let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
+        builder = builder.dns_resolver(Arc::new(resolver));
+    }
+    if let Some((certificate, key)) = &settings.identity {
+        builder = builder.identity(identity(certificate, key)?);
+    }
+    if !settings.use_environment_proxy {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &settings.tls_ca_file {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    builder.build().map_err(|error| format!("TLS for handlers cannot be set up: {error}"))
+}
+
+fn identity(certificate: &str, key: &str) -> Result<Identity, String> {
+    let read = |setting: &str, path: &str| {
+        std::fs::read(path).map(Zeroizing::new).map_err(|error| format!("handlers.{setting}: {path}: {error}"))
+    };
+    let pem = [read("tls_key_file", key)?, read("tls_cert_file", certificate)?].map(|pem| pem.to_vec()).concat();
+    let wrong = |_| format!("handlers.tls_key_file: {key} and {certificate} are no key with its certificate");
+    Identity::from_pem(&Zeroizing::new(pem)).map_err(wrong)
+}
+
+fn certificates(path: &str) -> Result<Vec<Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("handlers.tls_ca_file: {path}: {error}"))?;
+    let certificates =
+        Certificate::from_pem_bundle(&pem).map_err(|_| format!("handlers.tls_ca_file: {path}: this is not PEM"))?;
+    if certificates.is_empty() {
+        return Err(format!("handlers.tls_ca_file: {path}: there is no certificate in it"));
+    }
+    Ok(certificates)
+}

@@ -1,0 +1,317 @@
+//! One connection in clear text: a message out, and of the answer what is asked for.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
+use tokio::net::TcpStream;
+
+use crate::http_client::message::{Framing, Head, parse_head};
+use crate::http_client::{TransportFault, charge};
+use crate::memory::Share;
+use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+
+/// Why there is no answer, as far as it decides whether to try again.
+pub enum ExchangeError {
+    /// Not a byte of the request has gone out.
+    Unsent,
+    /// Not a byte of an answer has come.
+    Unanswered,
+    /// Nothing that another attempt would change.
+    Final(TransportFault),
+}
+
+impl From<TransportFault> for ExchangeError {
+    fn from(fault: TransportFault) -> Self {
+        Self::Final(fault)
+    }
+}
+
+impl From<ExchangeError> for TransportFault {
+    fn from(failure: ExchangeError) -> Self {
+        match failure {
+            ExchangeError::Unsent | ExchangeError::Unanswered => Self::Broken,
+            ExchangeError::Final(fault) => fault,
+        }
+    }
+}
+
+/// A connection and what has been read of it.
+pub struct Connection<S = TcpStream> {
+    stream: S,
+    /// What has been read and not been used.
+    buffer: BytesMut,
+    /// Has every request been taken whole?
+    is_even: bool,
+}
+
+/// Bytes that are asked for at a time.
+const READ_BYTES: usize = 4096;
+
+/// Bytes of an answer's head, and of the trailers after its body.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+impl<S> Connection<S> {
+    /// Nothing has been said on it.
+    #[must_use]
+    pub fn new(stream: S) -> Self {
+        Self { stream, buffer: BytesMut::new(), is_even: true }
+    }
+}
+
+impl Connection {
+    /// Is all that was sent taken, and all that has come used?
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.is_even && self.buffer.is_empty()
+    }
+
+    /// Is it open, with nothing on it that nobody has asked for?
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Sends a message and reads the head of its answer.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, ExchangeError> {
+        match self.write(head, body).await? {
+            Some(early) => Ok(early),
+            None => self.read_head().await,
+        }
+    }
+
+    /// Head and body at once, as far as the system takes them. Gives the head of an answer that comes before all is written.
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, ExchangeError> {
+        let stream = &mut self.stream;
+        let both = [IoSlice::new(head), IoSlice::new(body)];
+        let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
+        let written = first.map_err(|_| ExchangeError::Unsent)?;
+        for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
+            if let Some(early) = self.write_rest(part).await? {
+                return Ok(Some(early));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a part of a message, and gives the head of an answer that comes before all of it is written. Once
+    /// [`Self::takes_more`] is false, nobody wants the rest.
+    ///
+    /// # Errors
+    /// [`TransportFault`].
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<Head>, TransportFault> {
+        self.write_rest(part).await.map_err(TransportFault::from)
+    }
+
+    /// Does the other side still take what is sent?
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.is_even
+    }
+
+    /// Until all is written, or the other side answers or has gone: it may not want the rest.
+    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, ExchangeError> {
+        while self.is_even && !rest.is_empty() {
+            let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
+            // Either may turn out not to be so.
+            let is_blocked = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
+            if ready.is_readable() {
+                let read = self.stream.try_read_buf(&mut self.buffer);
+                let is_open = !matches!(read, Ok(0)) && read.err().is_none_or(|error| is_blocked(&error));
+                let early = self.take_head()?;
+                // Whoever has only said that there will be an answer still wants to know everything.
+                self.is_even = is_open && early.is_none() && self.buffer.is_empty();
+                if early.is_some() {
+                    return Ok(early);
+                }
+            }
+            match self.stream.try_write(rest) {
+                Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if is_blocked(&error) => {}
+                _ => self.is_even = false,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What only reads does so from anything that can be read.
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Reads the head of the answer to a message whose parts have been sent.
+    ///
+    /// # Errors
+    /// [`TransportFault`].
+    pub async fn read_answer(&mut self) -> Result<Head, TransportFault> {
+        self.read_head().await.map_err(TransportFault::from)
+    }
+
+    async fn read_head(&mut self) -> Result<Head, ExchangeError> {
+        loop {
+            if let Some(head) = self.take_head()? {
+                return Ok(head);
+            }
+            let is_untouched = self.buffer.is_empty();
+            if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
+                return Err(if is_untouched { ExchangeError::Unanswered } else { TransportFault::Broken.into() });
+            }
+        }
+    }
+
+    /// The head of the answer, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
+    fn take_head(&mut self) -> Result<Option<Head>, TransportFault> {
+        while !self.buffer.is_empty() {
+            let Some(head) = parse_head(&mut self.buffer)? else { break };
+            match head.status.as_u16() {
+                // Nobody has asked for another protocol.
+                101 => return Err(TransportFault::Broken),
+                100..=199 => {}
+                _ => return Ok(Some(head)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A whole body, at most `bytes_max` bytes, charged to `share`.
+    ///
+    /// # Errors
+    /// [`TransportFault`].
+    pub async fn read_body(
+        &mut self,
+        framing: Framing,
+        bytes_max: usize,
+        share: Option<&Share>,
+    ) -> Result<Bytes, TransportFault> {
+        match framing {
+            Framing::Length(length) if length > bytes_max => Err(TransportFault::TooLarge),
+            Framing::Length(length) => {
+                charge(share, length)?;
+                while self.buffer.len() < length {
+                    self.read_more(length - self.buffer.len()).await?;
+                }
+                Ok(self.buffer.split_to(length).freeze())
+            }
+            Framing::Chunked => self.read_chunks(bytes_max, share).await,
+            Framing::UntilEnd => {
+                while self.buffer.len() <= bytes_max {
+                    match self.read_some(READ_BYTES).await? {
+                        0 => return Ok(self.buffer.split().freeze()),
+                        read => charge(share, read)?,
+                    }
+                }
+                Err(TransportFault::TooLarge)
+            }
+        }
+    }
+
+    /// RFC 9112, section 7.1.
+    async fn read_chunks(&mut self, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, TransportFault> {
+        let mut body = BytesMut::new();
+        loop {
+            let size = self.read_chunk_size().await?;
+            if size == 0 {
+                self.read_trailers().await?;
+                return Ok(body.freeze());
+            }
+            let size = usize::try_from(size).map_err(|_| TransportFault::TooLarge)?;
+            if size > bytes_max.saturating_sub(body.len()) {
+                return Err(TransportFault::TooLarge);
+            }
+            charge(share, size)?;
+            while self.buffer.len() < size + 2 {
+                self.read_more(size + 2 - self.buffer.len()).await?;
+            }
+            let chunk = self.buffer.split_to(size);
+            self.end_chunk().await?;
+            if body.is_empty() { body = chunk } else { body.extend_from_slice(&chunk) }
+        }
+    }
+
+    /// What stands after the bytes of a chunk.
+    ///
+    /// # Errors
+    /// [`TransportFault::Broken`] if it is something else.
+    pub async fn end_chunk(&mut self) -> Result<(), TransportFault> {
+        while self.buffer.len() < 2 {
+            self.read_more(READ_BYTES).await?;
+        }
+        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(TransportFault::Broken) }
+    }
+
+    /// What has come, at most `max` bytes of it; waits for more if that is nothing. Empty at the end of the connection.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn read_piece(&mut self, max: usize) -> Result<Bytes, TransportFault> {
+        if self.buffer.is_empty() {
+            self.read_some(max.min(PIECE_BYTES)).await?;
+        }
+        let length = self.buffer.len().min(max);
+        Ok(self.buffer.split_to(length).freeze())
+    }
+
+    /// How long the next chunk is; the last one is empty.
+    ///
+    /// # Errors
+    /// [`TransportFault::Broken`] for what is no number.
+    pub async fn read_chunk_size(&mut self) -> Result<u64, TransportFault> {
+        let line = self.read_line(SIZE_LINE_BYTES_MAX).await?;
+        read_size(&line).ok_or(TransportFault::Broken)
+    }
+
+    /// They end with an empty line, and nobody wants them.
+    ///
+    /// # Errors
+    /// When they break off or do not end.
+    pub async fn read_trailers(&mut self) -> Result<(), TransportFault> {
+        let mut left = TRAILER_BYTES_MAX;
+        loop {
+            let line = self.read_line(left).await?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            left = left.saturating_sub(line.len());
+            if !is_trailer(&line) {
+                return Err(TransportFault::Broken);
+            }
+        }
+    }
+
+    /// What stands before the next CRLF, if that is not much.
+    async fn read_line(&mut self, bytes_max: usize) -> Result<BytesMut, TransportFault> {
+        let mut searched = 0;
+        loop {
+            let unseen = self.buffer.get(searched..).unwrap_or_default();
+            if let Some(end) = memchr(b'\n', unseen).map(|at| searched + at) {
+                let mut line = self.buffer.split_to(end + 1);
+                let is_whole = line.ends_with(b"\r\n") && end <= bytes_max;
+                line.truncate(end.saturating_sub(1));
+                return if is_whole { Ok(line) } else { Err(TransportFault::Broken) };
+            }
+            searched = self.buffer.len();
+            if searched > bytes_max {
+                return Err(TransportFault::Broken);
+            }
+            self.read_more(READ_BYTES).await?;
+        }
+    }
+
+    /// At least one byte more, or a fault.
+    async fn read_more(&mut self, room: usize) -> Result<(), TransportFault> {
+        if self.read_some(room).await? > 0 { Ok(()) } else { Err(TransportFault::Broken) }
+    }
+
+    /// 0 at the end of the connection.
+    async fn read_some(&mut self, room: usize) -> Result<usize, TransportFault> {
+        self.buffer.reserve(room);
+        self.stream.read_buf(&mut self.buffer).await.map_err(|_| TransportFault::Broken)
+    }
+}
+
+/// Bytes of a body that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;

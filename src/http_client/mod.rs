@@ -1,0 +1,114 @@
+//! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
+
+pub mod connection;
+pub mod connection_pool;
+pub mod decode;
+pub mod dns_filter;
+pub mod message;
+pub mod tls;
+
+use std::error::Error;
+
+use bytes::Bytes;
+use reqwest::Response;
+use thread_local::ThreadLocal;
+
+use crate::memory::{NoRoom, Share};
+use crate::model::chunks::{Chunks, TooLong};
+
+/// Why no whole answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportFault {
+    /// No connection, or TLS failed.
+    Connect,
+    /// Not in time.
+    Timeout,
+    /// The connection ended, or what came was not HTTP.
+    Broken,
+    /// More than is held.
+    TooLarge,
+    /// More than the memory budget has room for.
+    NoRoom,
+}
+
+impl From<NoRoom> for TransportFault {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// Charges bytes of an answer to whoever waits for it, before they are held.
+///
+/// # Errors
+/// [`TransportFault::NoRoom`].
+pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), TransportFault> {
+    share.map_or(Ok(()), |share| share.grow(bytes)).map_err(TransportFault::from)
+}
+
+/// One client for each thread that asks for one. A connection lives on the thread that made it, and a request that had
+/// to go through another thread's connection would wait for that thread twice.
+pub struct PerThread<C: Send> {
+    build: Box<dyn Fn() -> Result<C, String> + Send + Sync>,
+    first: C,
+    own: ThreadLocal<C>,
+}
+
+impl<C: Clone + Send + Sync> PerThread<C> {
+    /// Clients that `build` makes.
+    ///
+    /// # Errors
+    /// Why the first one cannot be made.
+    pub fn new(build: impl Fn() -> Result<C, String> + Send + Sync + 'static) -> Result<Self, String> {
+        let first = build()?;
+        Ok(Self { build: Box::new(build), first, own: ThreadLocal::new() })
+    }
+
+    /// Those of all threads.
+    pub fn all(&self) -> impl Iterator<Item = &C> {
+        std::iter::once(&self.first).chain(self.own.iter())
+    }
+
+    /// This thread's client.
+    pub fn here(&self) -> &C {
+        // What could be made once can be made again; if not, a shared connection is better than none.
+        self.own.get_or(|| (self.build)().unwrap_or_else(|_| self.first.clone()))
+    }
+}
+
+/// The whole body of an answer, decoded.
+///
+/// # Errors
+/// [`TransportFault`], also when there is more of it than `bytes_max`.
+pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, TransportFault> {
+    read_body_within(response, bytes_max, None).await
+}
+
+/// The same, charged to `share`.
+///
+/// # Errors
+/// [`TransportFault`].
+pub async fn read_body_within(
+    mut response: Response,
+    bytes_max: usize,
+    share: Option<&Share>,
+) -> Result<Bytes, TransportFault> {
+    let mut chunks = Chunks::new(bytes_max);
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+        charge(share, chunk.len())?;
+        chunks.push(chunk).map_err(|TooLong(_)| TransportFault::TooLarge)?;
+    }
+    Ok(chunks.finish())
+}
+
+/// The library's own words hold the address, so only the kind of fault is taken from them.
+#[must_use]
+pub fn fault_of(error: &reqwest::Error) -> TransportFault {
+    if error.is_timeout() && !error.is_connect() {
+        return TransportFault::Timeout;
+    }
+    match error.source() {
+        _ if error.is_connect() => TransportFault::Connect,
+        Some(source) if source.is::<std::io::Error>() => TransportFault::Connect,
+        _ => TransportFault::Broken,
+    }
+}

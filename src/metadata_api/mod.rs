@@ -1,0 +1,482 @@
+//! The metadata API of Hasura for what is about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
+//! Everything else on its paths is the engine's.
+
+pub mod command;
+pub mod edit;
+pub mod error;
+pub mod export;
+pub mod folder;
+pub mod postgres;
+pub mod run;
+pub mod transform_test;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::COOKIE;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+use tokio_postgres::Client;
+
+use crate::config::document::Document;
+use crate::config::load::{environment, read_files, surroundings, tolerated};
+use crate::config::resolve::Usable;
+use crate::config::settings::{MetadataApi, Settings};
+use crate::config::upstream_types::LookUp;
+use crate::graphql::merge_schema::upstream_type;
+use crate::jobs::job::Filter;
+use crate::metadata_api::error::ApiError;
+use crate::metadata_api::folder::Folder;
+use crate::metadata_api::postgres::Versioned;
+use crate::metadata_api::run::Run;
+use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
+use crate::model::replay::Replay;
+use crate::model::secret::Secret;
+use crate::model::source::{Diagnostic, Severity, summed_up};
+use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::upstream_health_check::{schema_for, upstream_schema};
+use crate::pipeline::{Services, upstream_types};
+use crate::postgres::{Database, DatabaseError};
+use crate::upstream::{UpstreamRequest, UpstreamResponse};
+
+/// The metadata API.
+pub struct Api {
+    store: Store,
+    /// Held while the metadata changes.
+    turn: Mutex<()>,
+    /// The version of a shared document that is in use.
+    seen: AtomicI64,
+}
+
+/// Where metadata is kept.
+enum Store {
+    Folder(Folder),
+    Shared(Box<Database>),
+}
+
+/// How a request came.
+#[derive(Clone)]
+pub struct ApiRequest {
+    /// Path and query.
+    pub path: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The id it is known by.
+    pub request_id: String,
+}
+
+/// An answer: JSON.
+#[derive(Debug)]
+pub struct ApiResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+impl From<ApiError> for ApiResponse {
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status, body: error.to_json().to_string() }
+    }
+}
+
+/// The proof that an admin asks. Only [`authenticate`] makes one.
+#[derive(Debug)]
+pub struct Admin(());
+
+/// Who asks? `None` is somebody who is known, and no admin. A cookie is no credential here: browsers send it along with what
+/// pages of others make them send.
+///
+/// # Errors
+/// Why nobody is let in.
+pub async fn authenticate(world: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
+    let configured = world.configured();
+    let mut headers = headers.clone();
+    headers.remove(COOKIE);
+    let client = &configured.handlers.here().general;
+    match configured.authenticator.authenticate(client, &headers, || None).await {
+        Ok(authenticated) => Ok((authenticated.session.role() == ADMIN_ROLE).then_some(Admin(()))),
+        Err(error) => {
+            Err(ApiError { status: error.status, path: "$".into(), ..ApiError::new(error.code, error.message) })
+        }
+    }
+}
+
+/// What is said to those who are no admins.
+#[must_use]
+pub fn not_an_admin() -> ApiError {
+    ApiError::new("access-denied", "restricted access : admin only")
+}
+
+/// The paths of Hasura's metadata API.
+pub const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
+
+/// What is kept and its version, for the one who saves it.
+type Kept = (Document, Option<(Client, i64)>);
+
+impl Api {
+    /// Opens the place that the settings name. Gives the actions that are there, if they win over what was loaded.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn open(
+        settings: &Settings,
+        admin_secret: Option<&Secret>,
+    ) -> Result<Option<(Self, Option<ActionSchema>)>, String> {
+        let api = |store, seen| Self { store, turn: Mutex::default(), seen: AtomicI64::new(seen) };
+        match &settings.metadata_api {
+            MetadataApi::Off => Ok(None),
+            MetadataApi::Folder(folder) => Ok(Some((api(Store::Folder(Folder::open(folder)?), 0), None))),
+            MetadataApi::Postgres(database) => {
+                let database = Database::new(database)?;
+                let first = of_folder(settings)?;
+                let Versioned { version, document } = crate::metadata_api::postgres::prepare(&database, &first)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let surroundings = surroundings(settings, admin_secret, &environment);
+                let resolved = document.resolve(&surroundings, None, &Tolerated::Everything);
+                let Usable { schema, warnings } = resolved.map_err(|found| told(&found))?;
+                warn(&warnings);
+                Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
+            }
+        }
+    }
+
+    /// The actions that are kept, if they win over those of files.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn actions(&self, configured: &LoadedConfig) -> Result<Option<ActionSchema>, String> {
+        let Store::Shared(database) = &self.store else { return Ok(None) };
+        let _turn = self.turn.lock().await;
+        let kept = async { crate::metadata_api::postgres::load(&database.connect().await?).await };
+        let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
+        let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| told(&found))?;
+        warn(&warnings);
+        self.seen.store(version, Ordering::Relaxed);
+        Ok(Some(schema))
+    }
+
+    /// The request in the body of an admin's, as a tree; [`crate::metadata_api::command::concerns_actions`] says whether it is needed.
+    #[must_use]
+    pub fn request_of(_: &Admin, body: &str) -> Option<Value> {
+        serde_json::from_str(body).ok()
+    }
+
+    /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the answer.
+    pub async fn answer(
+        self: &Arc<Self>,
+        world: &Arc<Services>,
+        _: Admin,
+        request: Value,
+        asked: ApiRequest,
+    ) -> ApiResponse {
+        let (api, world) = (Arc::clone(self), Arc::clone(world));
+        let answered = tokio::spawn(async move {
+            let answer = match api.run(&world, &request, &asked).await {
+                Ok(answer) | Err(answer) => answer,
+            };
+            let outcome = if answer.status == 200 { "success" } else { "error" };
+            world.metrics.metadata_requests.with_label_values(&[outcome]).inc();
+            tracing::info!(
+                command = crate::metadata_api::command::type_of(&request),
+                status = answer.status,
+                "metadata"
+            );
+            answer
+        });
+        answered.await.unwrap_or_else(|_| unexpected("the request ended early").into())
+    }
+
+    async fn run(&self, world: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
+        let _turn = self.turn.lock().await;
+        let (document, place) = self.load().await?;
+        let before = world.snapshot.load_full();
+        let configured = Arc::clone(&before.configured);
+        let upstream =
+            if crate::metadata_api::command::is_about_types(request) { upstream_schema(world).await } else { None };
+        let look_up = |name: &str| upstream.as_ref().and_then(|known| upstream_type(&known.schema, name));
+        let look_up: Option<LookUp<'_>> = if upstream.is_some() { Some(&look_up) } else { None };
+        let check = |document: &Document| match resolve(&configured, document, look_up) {
+            Ok(usable) => usable.schema.inconsistent,
+            Err(mistakes) => mistakes.into_iter().filter(|mistake| mistake.severity == Severity::Error).collect(),
+        };
+        let is_hasura = before.roots.query == "query_root";
+        if !is_hasura {
+            check_version(request, &document)?;
+        }
+        let accepted = match &self.store {
+            Store::Folder(_) => tolerated(&configured.settings),
+            Store::Shared(_) => Tolerated::Everything,
+        };
+        let mut run = Run::new(document.clone(), is_hasura, &check).accepting(&accepted);
+        let step = run.step(request, "$")?;
+        let is_changed = run.document != document;
+        let is_new = is_changed || run.reloads;
+        let next = if is_new { Some(self.next(world, &before, &run.document, look_up).await?) } else { None };
+        let reply = ask_engine(world, &run, asked).await?;
+        let replies = replies(&run, reply.as_ref())?;
+        if let Some((schema, next)) = next {
+            if is_changed {
+                self.save(&run.document, &schema, place).await?;
+            }
+            world.replace_snapshot(|_| Some(next));
+        }
+        clear(world, &run.cleared).await;
+        Ok(ApiResponse { status: 200, body: step.answer(&replies, version_of(&run.document)) })
+    }
+
+    /// The generation of a changed document, if the engine has no names in it.
+    async fn next(
+        &self,
+        world: &Services,
+        before: &Snapshot,
+        document: &Document,
+        look_up: Option<LookUp<'_>>,
+    ) -> Result<(ActionSchema, Snapshot), ApiError> {
+        let refused = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
+        let resolved = resolve(&before.configured, document, look_up).map_err(refused)?;
+        upstream_types::tell(&resolved.schema);
+        let next = before.with_actions(resolved.schema);
+        let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
+        if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
+            && !error.conflicts().is_empty()
+        {
+            return Err(ApiError::new("invalid-configuration", format!("Inconsistent object: {error}")));
+        }
+        world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
+        let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
+        // The files are written in the actions' own names, whatever prefixes they have here.
+        let own = resolve_unprefixed(&before.configured, document, look_up).map_err(refused)?;
+        Ok((own.schema, next))
+    }
+
+    async fn load(&self) -> Result<Kept, ApiError> {
+        match &self.store {
+            Store::Folder(folder) => Ok((folder.load().map_err(|reason| unexpected(&reason))?, None)),
+            Store::Shared(database) => {
+                let client = database.connect().await?;
+                let Versioned { version, document } = crate::metadata_api::postgres::load(&client).await?;
+                Ok((document, Some((client, version))))
+            }
+        }
+    }
+
+    async fn save(
+        &self,
+        document: &Document,
+        schema: &ActionSchema,
+        place: Option<(Client, i64)>,
+    ) -> Result<(), ApiError> {
+        match (&self.store, place) {
+            (Store::Folder(folder), _) => {
+                let subjects = schema.inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref());
+                let mut accepted: Vec<String> = subjects.map(ToString::to_string).collect();
+                accepted.sort();
+                accepted.dedup();
+                folder.save(document, &schema.types, &accepted).map_err(|error| unexpected(&error.to_string()))
+            }
+            (Store::Shared(_), Some((client, version))) => {
+                match crate::metadata_api::postgres::save(&client, version, document).await? {
+                    Some(version) => {
+                        self.seen.store(version, Ordering::Relaxed);
+                        Ok(())
+                    }
+                    None => Err(conflict("another replica has just changed the metadata; try again".into())),
+                }
+            }
+            (Store::Shared(_), None) => Err(unexpected("there is no connection to the database")),
+        }
+    }
+
+    /// Takes over what other replicas change. Never returns.
+    pub async fn watch(&self, world: &Services) {
+        let Store::Shared(database) = &self.store else { return };
+        let mut client = None;
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            if let Err(error) = self.look(world, database, &mut client).await {
+                client = None;
+                tracing::warn!(%error, "changes of the metadata by other replicas cannot be seen");
+                tokio::time::sleep(WATCH_PAUSE).await;
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        world: &Services,
+        database: &Database,
+        client: &mut Option<Client>,
+    ) -> Result<(), DatabaseError> {
+        let known = match client.take() {
+            Some(known) => known,
+            None => database.connect().await?,
+        };
+        let known = client.insert(known);
+        if crate::metadata_api::postgres::version(known).await? == self.seen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        let Versioned { version, document } = crate::metadata_api::postgres::load(known).await?;
+        if self.seen.swap(version, Ordering::Relaxed) == version {
+            return Ok(());
+        }
+        match resolve(&world.configured(), &document, None) {
+            Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
+            Ok(Usable { schema, .. }) => {
+                upstream_types::tell(&schema);
+                if let Err(reason) = world.open_jobs_for(&schema).await {
+                    tracing::error!(reason, "asynchronous actions cannot be stored");
+                }
+                world.replace_snapshot(|current| current.with_actions(schema).ok());
+                tracing::info!(version, "another replica has changed the metadata");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the stored calls of actions that were dropped.
+async fn clear(world: &Services, actions: &[String]) {
+    let Ok(jobs) = world.jobs() else { return };
+    for action in actions {
+        let filter = Filter { action: Some(action.clone()), ..Filter::default() };
+        while let Ok(1..) = jobs.log.purge(&filter, false, CLEAR_BATCH).await {}
+    }
+}
+
+/// Stored calls that are deleted at one time.
+const CLEAR_BATCH: usize = 1_000;
+
+/// How often to look whether another replica has changed something.
+const WATCH_INTERVAL: Duration = Duration::from_millis(400);
+
+/// How long to leave the database alone when it fails.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+fn of_folder(settings: &Settings) -> Result<Document, String> {
+    let mut mistakes = Vec::new();
+    let Some(folder) = &settings.metadata else { return Ok(Document::default()) };
+    let files = read_files(folder, &mut mistakes);
+    match mistakes.iter().find(|mistake| mistake.severity == Severity::Error) {
+        Some(mistake) => Err(mistake.to_string()),
+        None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
+    }
+}
+
+/// What of a document can be used.
+fn resolve(
+    configured: &LoadedConfig,
+    document: &Document,
+    look_up: Option<LookUp<'_>>,
+) -> Result<Usable, Vec<Diagnostic>> {
+    let secret = configured.authenticator.admin_secret();
+    document.resolve(&surroundings(&configured.settings, secret, &environment), look_up, &Tolerated::Everything)
+}
+
+fn resolve_unprefixed(
+    configured: &LoadedConfig,
+    document: &Document,
+    look_up: Option<LookUp<'_>>,
+) -> Result<Usable, Vec<Diagnostic>> {
+    let prefixes = crate::config::prefix::Prefixes::default();
+    let secret = configured.authenticator.admin_secret();
+    let mut surroundings = surroundings(&configured.settings, secret, &environment);
+    surroundings.prefixes = &prefixes;
+    document.resolve(&surroundings, look_up, &Tolerated::Everything)
+}
+
+fn told(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|one| one.severity == Severity::Error);
+    let told = errors.map(|one| match &one.subject {
+        Some(subject) => format!("{subject}: {}", one.message),
+        None => one.message.clone(),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn warn(warnings: &[Diagnostic]) {
+    for warning in summed_up(warnings) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// A number that changes with the metadata: what Hasura calls its version.
+fn version_of(document: &Document) -> u32 {
+    let digest = digest(&SHA256, document.to_json().to_string().as_bytes());
+    let start = digest.as_ref().first_chunk::<4>().copied().unwrap_or_default();
+    // Readers of JSON may take it for a signed number.
+    u32::from_be_bytes(start) >> 1
+}
+
+fn check_version(request: &Value, document: &Document) -> Result<(), ApiError> {
+    let current = version_of(document);
+    match request["resource_version"].as_u64() {
+        Some(wanted) if wanted != u64::from(current) => {
+            Err(conflict(format!("metadata resource version referenced ({wanted}) did not match current version")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn conflict(error: String) -> ApiError {
+    ApiError { status: 409, path: "$".into(), ..ApiError::new("conflict", error) }
+}
+
+fn unexpected(error: &str) -> ApiError {
+    ApiError { status: 500, path: "$".into(), ..ApiError::new("unexpected", error) }
+}
+
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
+        unexpected(&error.to_string())
+    }
+}
+
+async fn ask_engine(
+    world: &Services,
+    run: &Run<'_>,
+    asked: &ApiRequest,
+) -> Result<Option<UpstreamResponse>, ApiResponse> {
+    let Some(request) = run.engine_request() else { return Ok(None) };
+    let question = UpstreamRequest {
+        path: &asked.path,
+        headers: &asked.headers,
+        request_id: &asked.request_id,
+        body: Bytes::from(request.to_string()),
+        may_repeat: Replay::Never,
+        answer_bytes_max: world.configured().settings.limits.max_upstream_response_size,
+        share: None,
+        timeout: world.configured().settings.upstream.request_timeout,
+    };
+    let reply = world.engine.ask(question).await;
+    let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
+    let reply = reply.map_err(|error| failed(error.to_string()))?;
+    if reply.status.is_success() {
+        return Ok(Some(reply));
+    }
+    let error = serde_json::from_slice::<Value>(&reply.body);
+    let error = error.map_err(|_| failed(format!("the upstream answered {}", reply.status)))?;
+    Err(ApiResponse { status: reply.status.as_u16(), body: run.engine_error(&error).to_string() })
+}
+
+/// The engine's replies, one for each of its commands.
+fn replies<'r>(run: &Run<'_>, reply: Option<&'r UpstreamResponse>) -> Result<Vec<&'r RawValue>, ApiError> {
+    let Some(reply) = reply else { return Ok(Vec::new()) };
+    let read = match run.engines.len() {
+        1 => serde_json::from_slice::<&RawValue>(&reply.body).map(|only| vec![only]),
+        _ => serde_json::from_slice::<Vec<&RawValue>>(&reply.body),
+    };
+    let replies = read.ok().filter(|replies| replies.len() == run.engines.len());
+    replies.ok_or_else(|| ApiError {
+        status: 502,
+        ..ApiError::new("upstream-error", "the upstream's answer is not its metadata API's")
+    })
+}

@@ -1,0 +1,445 @@
+//! A request to the metadata API, from its commands to its answer: first all that is ours is done to a copy of the
+//! document, then the engine is asked for its part, and only then is anything kept. Pure but for what `Replies` holds.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::config::document::{Document, list};
+use crate::metadata_api::command::{Command, read};
+use crate::metadata_api::error::{ApiError, success};
+use crate::metadata_api::{edit, export};
+use crate::model::action::Tolerated;
+use crate::model::json::RawObject;
+use crate::model::source::{Diagnostic, SourceFile};
+
+/// What is wrong with this document, and what cannot be used because of it? A mistake without a subject spoils all of it.
+pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
+
+/// A request as it is worked through.
+pub struct Run<'r> {
+    check: Check<'r>,
+    /// What is known to be inconsistent, and left out.
+    known: Vec<SourceFile>,
+    /// Is anything else that is inconsistent left out as well, when it comes from files?
+    serves: bool,
+    /// Has the engine a metadata API of its own?
+    is_hasura: bool,
+    /// The metadata as it will be.
+    pub document: Document,
+    /// What the engine has to be asked, in order.
+    pub engines: Vec<UpstreamCommand>,
+    /// Is the metadata to be used anew, though nothing in it has changed?
+    pub reloads: bool,
+    /// The actions whose stored calls are to be deleted.
+    pub cleared: Vec<String>,
+}
+
+/// A command of a request that is the engine's.
+#[derive(Debug)]
+pub struct UpstreamCommand {
+    /// The command.
+    pub request: Value,
+    /// Where it stands in the client's request.
+    pub prefix: String,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub enum CommandStep {
+    /// Its answer.
+    Done(Value),
+    /// Its error, in a bulk that goes on.
+    Failed(ApiError),
+    /// This of the engine's replies.
+    Engine(usize),
+    /// An answer that says whether all is consistent: ours, with what this of the engine's replies says.
+    Consistency {
+        /// Which reply.
+        engine: Option<usize>,
+        /// Our inconsistent objects.
+        own: Vec<Value>,
+        /// Our answer, should there be no reply.
+        answer: Value,
+    },
+    /// An export, with this of the engine's replies around it.
+    Export {
+        /// Which reply.
+        engine: Option<usize>,
+        /// Is the metadata wrapped, with its version beside it?
+        is_wrapped: bool,
+        /// The metadata at that moment.
+        document: Box<Document>,
+    },
+    /// Those of a bulk.
+    All(Vec<CommandStep>),
+}
+
+impl<'r> Run<'r> {
+    /// Nothing done yet.
+    #[must_use]
+    pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
+        let (known, serves) = (Vec::new(), false);
+        Self { check, known, serves, is_hasura, document, engines: Vec::new(), reloads: false, cleared: Vec::new() }
+    }
+
+    /// The same where some of it is inconsistent already, and may stay so: what is `accepted`.
+    #[must_use]
+    pub fn accepting(mut self, accepted: &Tolerated) -> Self {
+        self.serves = *accepted == Tolerated::Everything;
+        let found =
+            (self.check)(&self.document).into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject));
+        self.known = found.filter(|subject| accepted.includes(subject)).collect();
+        self
+    }
+
+    /// Does what a request says; `prefix` is where it stands.
+    ///
+    /// # Errors
+    /// What is wrong with it. The document is then of no use.
+    pub fn step(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
+        self.step_inside(request, prefix).map_err(|error| if prefix == "$" { error } else { error.within(prefix) })
+    }
+
+    fn step_inside(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
+        match read(request)? {
+            Command::CreateAction(args) => {
+                let subject = edit::EditTarget::Action(args.name.clone());
+                self.edit(&subject, |document| edit::create_action(document, args))
+            }
+            Command::UpdateAction(args) => {
+                let subject = edit::EditTarget::Action(args.name.clone());
+                self.edit(&subject, |document| edit::update_action(document, args))
+            }
+            Command::DropAction { name, clears_data } => {
+                self.cleared.extend(clears_data.then(|| name.clone()));
+                self.edit(&edit::EditTarget::Everything, |document| edit::drop_action(document, &name))
+            }
+            Command::CreatePermission(args) => {
+                self.edit(&edit::EditTarget::Everything, |document| edit::create_permission(document, args))
+            }
+            Command::DropPermission(args) => {
+                self.edit(&edit::EditTarget::Everything, |document| edit::drop_permission(document, &args))
+            }
+            Command::SetCustomTypes(types) => self.edit(&edit::EditTarget::Types, |document| {
+                document.custom_types = types;
+                Ok(())
+            }),
+            Command::Export { version } => {
+                let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+                Ok(CommandStep::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
+            }
+            Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent } => {
+                let found = self.take_whole(&metadata, allows_inconsistent)?;
+                self.replace(request, prefix, metadata, is_wrapped, tells_consistency.then_some(found))
+            }
+            Command::Clear => {
+                self.document = Document::default();
+                Ok(self.engine_or(request, prefix, success()))
+            }
+            Command::Reload => Ok(self.reload(request, prefix)),
+            Command::GetInconsistent => {
+                let own = edit::objects(&self.document, &(self.check)(&self.document));
+                Ok(self.consistency(request, prefix, own, json!({})))
+            }
+            Command::DropInconsistent => {
+                self.drop_inconsistent()?;
+                Ok(self.engine_or(request, prefix, success()))
+            }
+            Command::TestTransform(test) => test.run().map(CommandStep::Done),
+            Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
+            Command::Engines if self.is_hasura => Ok(CommandStep::Engine(self.ask_engine(request.clone(), prefix))),
+            Command::Engines => {
+                let error = format!(
+                    "the upstream has no metadata API that knows \"{}\"",
+                    crate::metadata_api::command::type_of(request)
+                );
+                Err(ApiError::new("not-supported", error))
+            }
+        }
+    }
+
+    fn edit(
+        &mut self,
+        subject: &edit::EditTarget,
+        change: impl FnOnce(&mut Document) -> Result<(), ApiError>,
+    ) -> Result<CommandStep, ApiError> {
+        change(&mut self.document)?;
+        let is_known = |mistake: &Diagnostic| {
+            mistake.subject.as_deref().is_some_and(|found| self.known.contains(found)) && !subject.has(mistake)
+        };
+        let found: Vec<_> = (self.check)(&self.document).into_iter().filter(|mistake| !is_known(mistake)).collect();
+        if found.is_empty() {
+            Ok(CommandStep::Done(success()))
+        } else {
+            Err(edit::inconsistent(&self.document, subject, &found))
+        }
+    }
+
+    /// Takes other metadata, and gives what is inconsistent in it.
+    fn take_whole(&mut self, metadata: &Map<String, Value>, allows_inconsistent: bool) -> Result<Vec<Value>, ApiError> {
+        self.document = Document::of_export(metadata);
+        let found = (self.check)(&self.document);
+        let is_allowed = allows_inconsistent && found.iter().all(|mistake| mistake.subject.is_some());
+        if !found.is_empty() && !is_allowed {
+            return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
+        }
+        let objects = edit::objects(&self.document, &found);
+        self.known = found.into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject)).collect();
+        Ok(objects)
+    }
+
+    /// `found` are our inconsistent objects, if the answer is to name them.
+    fn replace(
+        &mut self,
+        request: &Value,
+        prefix: &str,
+        mut rest: Map<String, Value>,
+        is_wrapped: bool,
+        found: Option<Vec<Value>>,
+    ) -> Result<CommandStep, ApiError> {
+        rest.retain(|key, _| key != "actions" && key != "custom_types");
+        if self.is_hasura {
+            let mut request = request.clone();
+            let place = if is_wrapped { request.pointer_mut("/args/metadata") } else { request.get_mut("args") };
+            if let Some(place) = place {
+                *place = rest.into();
+            }
+            return Ok(match found {
+                Some(own) => self.consistency(&request, prefix, own, json!({})),
+                None => CommandStep::Engine(self.ask_engine(request, prefix)),
+            });
+        }
+        if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
+            let error = format!("the upstream has no metadata API that could keep \"{key}\"");
+            return Err(ApiError::new("not-supported", error));
+        }
+        Ok(match found {
+            Some(own) => self.consistency(request, prefix, own, json!({})),
+            None => CommandStep::Done(success()),
+        })
+    }
+
+    /// What somebody has written by hand may be inconsistent; then what is in use stays, unless it is to be served without.
+    fn reload(&mut self, request: &Value, prefix: &str) -> CommandStep {
+        let found = (self.check)(&self.document);
+        let is_usable = |mistake: &Diagnostic| {
+            mistake.subject.as_deref().is_some_and(|subject| self.serves || self.known.contains(subject))
+        };
+        let own = edit::objects(&self.document, &found);
+        if !found.iter().all(is_usable) {
+            return CommandStep::Consistency { engine: None, own, answer: success() };
+        }
+        self.reloads = true;
+        if own.is_empty() {
+            return self.engine_or(request, prefix, json!({ "message": "success", "is_consistent": true }));
+        }
+        self.consistency(request, prefix, own, success())
+    }
+
+    /// Hasura drops all custom types if one of them is wrong; here the others stay.
+    fn drop_inconsistent(&mut self) -> Result<(), ApiError> {
+        let found = (self.check)(&self.document);
+        if found.iter().any(|mistake| mistake.subject.is_none()) {
+            return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
+        }
+        let subjects: Vec<&SourceFile> = found.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+        self.document = self.document.without(&subjects);
+        self.known.clear();
+        Ok(())
+    }
+
+    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> CommandStep {
+        let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+        CommandStep::Consistency { engine, own, answer }
+    }
+
+    fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<CommandStep, ApiError> {
+        let mut steps = Vec::with_capacity(commands.len());
+        for (index, command) in commands.iter().enumerate() {
+            let before = keeps_going.then(|| (self.document.clone(), self.engines.len()));
+            match (self.step(command, &format!("{prefix}.args[{index}]")), before) {
+                (Ok(step), _) => steps.push(step),
+                (Err(error), Some((document, engines))) => {
+                    self.document = document;
+                    self.engines.truncate(engines);
+                    steps.push(CommandStep::Failed(error));
+                }
+                (Err(error), None) => return Err(error),
+            }
+        }
+        Ok(CommandStep::All(steps))
+    }
+
+    fn engine_or(&mut self, request: &Value, prefix: &str, answer: Value) -> CommandStep {
+        if self.is_hasura {
+            CommandStep::Engine(self.ask_engine(request.clone(), prefix))
+        } else {
+            CommandStep::Done(answer)
+        }
+    }
+
+    fn ask_engine(&mut self, request: Value, prefix: &str) -> usize {
+        self.engines.push(UpstreamCommand { request, prefix: prefix.to_owned() });
+        self.engines.len() - 1
+    }
+
+    /// What the engine is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
+    #[must_use]
+    pub fn engine_request(&self) -> Option<Value> {
+        match self.engines.as_slice() {
+            [] => None,
+            [only] => Some(only.request.clone()),
+            several => {
+                Some(json!({ "type": "bulk", "args": several.iter().map(|one| &one.request).collect::<Vec<_>>() }))
+            }
+        }
+    }
+
+    /// The engine's error with the client's path in it.
+    #[must_use]
+    pub fn engine_error(&self, error: &Value) -> Value {
+        let mut error = error.clone();
+        let path = error.get("path").and_then(Value::as_str).unwrap_or("$").to_owned();
+        let path = match self.engines.as_slice() {
+            [only] => path.strip_prefix('$').map(|rest| format!("{}{rest}", only.prefix)),
+            several => path.strip_prefix("$.args[").and_then(|rest| {
+                let (index, rest) = rest.split_once(']')?;
+                let prefix = &several.get(index.parse::<usize>().ok()?)?.prefix;
+                Some(format!("{prefix}{rest}"))
+            }),
+        };
+        if let (Some(path), Value::Object(members)) = (path, &mut error) {
+            members.insert("path".into(), path.into());
+        }
+        error
+    }
+}
+
+impl CommandStep {
+    /// The answer, with the engine's replies in it as they came. `version` is that of our own metadata.
+    #[must_use]
+    pub fn answer(&self, replies: &[&RawValue], version: u32) -> String {
+        match self {
+            Self::Done(answer) => answer.to_string(),
+            Self::Failed(error) => error.to_json().to_string(),
+            Self::Engine(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
+            Self::Consistency { engine, own, answer } => {
+                let reply = engine.and_then(|index| replies.get(index)).copied();
+                consistency(reply, own, answer)
+            }
+            Self::Export { engine, is_wrapped, document } => {
+                let reply = engine.and_then(|index| replies.get(index)).copied();
+                export(document, reply, *is_wrapped, version)
+            }
+            Self::All(steps) => {
+                let answers: Vec<String> = steps.iter().map(|step| step.answer(replies, version)).collect();
+                format!("[{}]", answers.join(","))
+            }
+        }
+    }
+}
+
+/// What the engine says of its own metadata as it came, unless some of ours is inconsistent, too.
+fn consistency(engines: Option<&RawValue>, own: &[Value], answer: &Value) -> String {
+    if let (Some(engines), []) = (engines, own) {
+        return engines.get().to_owned();
+    }
+    let read = engines.and_then(|engines| serde_json::from_str::<Value>(engines.get()).ok());
+    let mut answer = read.filter(Value::is_object).unwrap_or_else(|| answer.clone());
+    let theirs = answer.get("inconsistent_objects").map(list).unwrap_or_default();
+    let all: Vec<Value> = theirs.iter().chain(own).cloned().collect();
+    if let Value::Object(members) = &mut answer {
+        members.insert("is_consistent".into(), all.is_empty().into());
+        members.insert("inconsistent_objects".into(), all.into());
+    }
+    answer.to_string()
+}
+
+/// Is there anything in it, however deep? The command line sends whole files that say nothing.
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => members.values().any(|member| !is_nothing(member)),
+        _ => false,
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.values().all(is_nothing),
+        _ => false,
+    }
+}
+
+fn export(document: &Document, engines: Option<&RawValue>, is_wrapped: bool, version: u32) -> String {
+    let Some(engines) = engines else {
+        let mut metadata = json!({ "version": 3, "sources": [] });
+        if let Value::Object(members) = &mut metadata {
+            members.insert("actions".into(), export::actions(document).into());
+            members.insert("custom_types".into(), export::custom_types(document).into());
+            if !document.inherited_roles.is_empty() {
+                members.insert("inherited_roles".into(), document.inherited_roles.clone().into());
+            }
+        }
+        let wrapped = || json!({ "resource_version": version, "metadata": metadata });
+        return if is_wrapped { wrapped().to_string() } else { metadata.to_string() };
+    };
+    let Ok(members) = serde_json::from_str::<RawObject<'_>>(engines.get()) else { return engines.get().to_owned() };
+    if !is_wrapped {
+        return merged(document, &members);
+    }
+    let entries = members.0.iter().map(|(key, value)| match serde_json::from_str::<RawObject<'_>>(value.get()) {
+        Ok(metadata) if key == "metadata" => entry(key, &merged(document, &metadata)),
+        _ => entry(key, value.get()),
+    });
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+fn entry(key: &str, json: &str) -> String {
+    format!("{}:{json}", Value::from(key))
+}
+
+/// The engine's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
+/// engine is never asked for it.
+fn merged(document: &Document, engines: &RawObject<'_>) -> String {
+    let own = [
+        ("actions", Value::from(export::actions(document))),
+        ("custom_types", Value::from(export::custom_types(document))),
+    ];
+    let theirs = |key: &str| engines.get(key).and_then(|value| serde_json::from_str::<Value>(value.get()).ok());
+    let mut entries: Vec<String> = Vec::new();
+    for (key, value) in &engines.0 {
+        match own.iter().find(|(own, _)| own == key) {
+            Some((_, own)) => entries.push(entry(key, &combined(&theirs(key).unwrap_or_default(), own).to_string())),
+            None => entries.push(entry(key, value.get())),
+        }
+    }
+    for (key, own) in &own {
+        let is_empty = list(own).is_empty() && own.as_object().is_none_or(Map::is_empty);
+        if engines.get(key).is_none() && !is_empty {
+            entries.push(entry(key, &own.to_string()));
+        }
+    }
+    format!("{{{}}}", entries.join(","))
+}
+
+/// Lists by name, and objects of such lists.
+fn combined(theirs: &Value, own: &Value) -> Value {
+    match (theirs, own) {
+        (Value::Array(theirs), Value::Array(own)) => {
+            let is_ours = |entry: &&Value| own.iter().any(|one| one["name"] == entry["name"]);
+            theirs.iter().filter(|entry| !is_ours(entry)).chain(own).cloned().collect()
+        }
+        (Value::Object(theirs), Value::Object(own)) => {
+            let mut all = theirs.clone();
+            for (key, own) in own {
+                let combined = all.get(key).map_or_else(|| own.clone(), |theirs| combined(theirs, own));
+                all.insert(key.clone(), combined);
+            }
+            all.into()
+        }
+        _ => own.clone(),
+    }
+}

@@ -1,0 +1,156 @@
+//! A query's call whose answer is kept for those who ask the same in the same role.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::action::handler_response::{HandlerResponse, HandlerResponseError};
+use crate::action::header_precedence;
+use crate::graphql::plan::Plan;
+use crate::handler_client::exchange::WebhookAnswer;
+use crate::memory::MemoryOwner;
+use crate::model::action::OperationKind;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::traffic::CacheRules;
+use crate::pipeline::authorize::AuthorizedCall;
+use crate::pipeline::cache_key::Dependencies;
+use crate::pipeline::handler_call::{self, HandlerResult};
+use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::{ClientHeaders, RequestContext, call_policy};
+use crate::protocol::header_json;
+use crate::protocol::trace::TraceContext;
+use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
+
+/// Gives what is kept, or makes the call.
+pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
+    let action = allowed.action();
+    let dependencies = Dependencies {
+        action,
+        session: running.session,
+        input: allowed.input(),
+        headers: &header_precedence::kept(&action.headers, running.envelope.caller.to_handlers()),
+        query: running.envelope.query,
+    };
+    let key = dependencies.key(rules.by.as_deref());
+    // Whoever cannot wait for the one who fetches it runs out of time by himself.
+    let looked = tokio::time::timeout_at(running.envelope.deadline.into(), running.world.results.look(&key)).await;
+    let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
+        CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
+        CacheLookup::Stale(kept, lead) => {
+            if let Some(lead) = lead {
+                refresh(running, allowed, rules, lead);
+            }
+            ("stale", Ok(kept))
+        }
+        CacheLookup::Miss(lead) => match shared(running, &lead, rules).await {
+            Some(kept) => ("hit", Ok(kept)),
+            None => ("miss", Err(Some(lead))),
+        },
+        CacheLookup::Nothing => ("miss", Err(None)),
+    };
+    running.world.metrics.cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    match found {
+        Ok(kept) => handler_call::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
+        Err(lead) => fetch(running, allowed, rules, lead).await,
+    }
+}
+
+async fn fetch(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    lead: Option<FillGuard>,
+) -> HandlerResult {
+    let answer = call_policy::call(running, allowed).await;
+    if let Some(lead) = lead {
+        lead.answered();
+        keep(running, allowed, rules, &lead, &answer).await;
+    }
+    handler_call::told(running, allowed, answer).await
+}
+
+/// Fetches another answer while the old one is given.
+fn refresh(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
+    let (world, snapshot, session) = (Arc::clone(running.world), Arc::clone(running.snapshot), running.session.clone());
+    let caller: Caller = running.envelope.caller.clone();
+    let (query, document) = (running.envelope.query.to_owned(), running.request.query.clone().into_owned());
+    let (allowed, rules) = (allowed.clone(), rules.clone());
+    tokio::spawn(async move {
+        let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
+        let deadline = Instant::now() + allowed.action().timeout;
+        let share = world.memory.empty(MemoryOwner::default());
+        let envelope =
+            RequestContext { share: Some(&share), ..RequestContext::detached(&caller, &trace, &query, deadline) };
+        let request = GraphqlRequest::of_document(document);
+        let plan = Plan::empty(OperationKind::Query);
+        let running = ExecutionContext {
+            world: &world,
+            snapshot: &snapshot,
+            envelope: &envelope,
+            session: &session,
+            request: &request,
+            plan: &plan,
+            merged: None,
+        };
+        let answer = call_policy::call(&running, &allowed).await;
+        lead.answered();
+        keep(&running, &allowed, &rules, &lead, &answer).await;
+    });
+}
+
+/// Keeps an answer that may be kept: a value, for everybody who would get the same.
+async fn keep(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    lead: &FillGuard,
+    answer: &Result<WebhookAnswer, HandlerResponseError>,
+) {
+    let Ok(answer) = answer else { return };
+    let says_no = answer.headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        ["no-store", "no-cache", "private"].iter().any(|word| text.contains(word))
+    });
+    if says_no || answer.headers.contains_key(SET_COOKIE) {
+        return;
+    }
+    let Ok(HandlerResponse { value, errors }) = handler_call::read(running, allowed, answer) else { return };
+    if !errors.is_empty() {
+        return;
+    }
+    let headers = handler_call::client_headers(allowed, Some(answer));
+    let Some(shared) = &running.world.shared else {
+        lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
+        return;
+    };
+    let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
+    shared.put(&lead.key().shared(), text, rules.fresh + rules.stale).await;
+    lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
+}
+
+/// How long a replica believes what it has had from Redis, where others may have purged it.
+const NEAR: Duration = Duration::from_secs(1);
+
+/// What another replica has kept.
+async fn shared(running: &ExecutionContext<'_>, lead: &FillGuard, rules: &CacheRules) -> Option<Arc<CachedResponse>> {
+    let (text, left) = running.world.shared.as_ref()?.get(&lead.key().shared()).await?;
+    let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
+    // What is stale there is fetched anew, by one of the replicas or by several.
+    let fresh = left.checked_sub(rules.stale)?;
+    let headers = read_headers(read.get("headers")?);
+    let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
+    lead.keep(Arc::clone(&kept));
+    Some(kept)
+}
+
+fn header_list(headers: &ClientHeaders) -> Value {
+    headers.iter().map(|(name, value)| json!([name.as_str(), header_json::to_json(value)])).collect()
+}
+
+fn read_headers(list: &Value) -> ClientHeaders {
+    let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, header_json::from_json(&entry[1])?));
+    list.as_array().into_iter().flatten().filter_map(entry).collect()
+}

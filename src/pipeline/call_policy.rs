@@ -1,0 +1,219 @@
+//! A webhook call behind the guards of its action: counted, given a place, withheld from a handler that fails, and tried
+//! again where that is harmless.
+
+use std::time::{Duration, Instant};
+
+use tower::retry::budget::Budget;
+use uuid::Uuid;
+
+use crate::action::handler_response::{HandlerResponseError, TransportError};
+use crate::handler_client::exchange::WebhookAnswer;
+use crate::model::network::ClientNetworks;
+use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
+use crate::pipeline::Services;
+use crate::pipeline::authorize::AuthorizedCall;
+use crate::pipeline::handler_call::{self, Measured};
+use crate::pipeline::run_steps::ExecutionContext;
+use crate::traffic_shaping::ActionPolicies;
+use crate::traffic_shaping::circuit_breaker::{CircuitState, Patience};
+use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
+
+/// Counts a call that a client wants.
+///
+/// # Errors
+/// [`TrafficRejection`], if there were too many.
+pub async fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<(), TrafficRejection> {
+    let action = allowed.action();
+    let Some(guards) = running.snapshot.guards.of(action) else { return Ok(()) };
+    for limiter in &guards.limiters {
+        let who = who(running, limiter);
+        let counted = match &running.world.shared {
+            None => limiter.count(who),
+            // In a box of its own: every call carries the room for what its future may become.
+            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
+                Ok(counted) => counted,
+                Err(_) => uncounted(running, allowed)?,
+            },
+        };
+        if let Err(retry_after) = counted {
+            let limit = limiter.limit().shown();
+            let message = format!("rate limit exceeded: {limit}; 0 calls remain");
+            return Err(refuse(
+                running,
+                allowed,
+                TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Redis did not count it.
+fn uncounted(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<Result<(), Duration>, TrafficRejection> {
+    let action = allowed.action();
+    running.world.metrics.uncounted_calls.with_label_values(&[&action.name]).inc();
+    if !action.guards.denies_when_store_unavailable {
+        return Ok(Ok(()));
+    }
+    let message = "nobody can tell now how often this action was called".to_owned();
+    let refused = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
+    Err(refuse(running, allowed, refused))
+}
+
+fn who<'r>(running: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
+    match &limiter.limit().by {
+        RateKey::All => Caller::Named(""),
+        RateKey::Address => {
+            let address = running.envelope.caller.address;
+            address.map_or(Caller::Named(""), |address| Caller::At(ClientNetworks::of(address)))
+        }
+        RateKey::Variable(name) => Caller::Named(running.session.variable(name).unwrap_or_default()),
+    }
+}
+
+/// Makes the call as soon as there is a place for it, and again where that is harmless.
+///
+/// # Errors
+/// [`HandlerResponseError`].
+pub async fn call(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<WebhookAnswer, HandlerResponseError> {
+    let _measured = Measured::begin(running, allowed);
+    let action = allowed.action();
+    let Some(guards) = running.snapshot.guards.of(action) else {
+        return handler_call::exchange(running, allowed, &message_id(allowed)).await;
+    };
+    guards.retries.deposit();
+    // The same for each attempt: it is the same message.
+    let id = message_id(allowed);
+    let mut left = if allowed.may_repeat() { action.guards.max_retries } else { 0 };
+    loop {
+        let answer = attempt(running, allowed, guards, &id).await;
+        if left == 0 || !is_worth_another(&answer) || !guards.retries.withdraw() {
+            return answer;
+        }
+        let pause = RETRY_PAUSE.mul_f64(1.0 + chance());
+        if Instant::now() + pause >= running.envelope.deadline {
+            return answer;
+        }
+        running.world.metrics.handler_retries.with_label_values(&[&action.name]).inc();
+        tokio::time::sleep(pause).await;
+        left -= 1;
+    }
+}
+
+/// The shortest pause before another attempt; up to as much again is added by chance.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+fn chance() -> f64 {
+    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+/// What a signed message is known by; others have no need of it.
+fn message_id(allowed: &AuthorizedCall) -> String {
+    match allowed.action().guards.signing_keys.is_empty() {
+        true => String::new(),
+        false => format!("msg_{}", Uuid::new_v4().simple()),
+    }
+}
+
+async fn attempt(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    guards: &ActionPolicies,
+    id: &str,
+) -> Result<WebhookAnswer, HandlerResponseError> {
+    let patience = patience(running, allowed);
+    let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
+    let leave = leave.map_err(|retry_after| {
+        let message = "the handler of this action fails and is left alone for a while".to_owned();
+        refuse(running, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
+    })?;
+    let Some(_place) = guards.bulkhead.enter().await else {
+        let message = "too many calls of this action at one time".to_owned();
+        let refused =
+            TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
+        return Err(refuse(running, allowed, refused).into());
+    };
+    let answer = handler_call::exchange(running, allowed, id).await;
+    match (leave, is_well(&answer, patience)) {
+        (Some(leave), Some(is_well)) => leave.tell(is_well),
+        // Dropped without a word, so that a trial is the next one's.
+        (leave, _) => drop(leave),
+    }
+    answer
+}
+
+/// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
+/// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
+fn patience(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
+    let (envelope, action) = (running.envelope, allowed.action());
+    let left = envelope.deadline.saturating_duration_since(Instant::now());
+    let most = action.timeout.min(running.snapshot.limits.request_timeout);
+    // A little has passed since the request began.
+    let is_nearly_all = left >= most.mul_f64(0.9) && !envelope.is_clients_deadline;
+    if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }
+}
+
+/// Forgets callers that have not called for long, from time to time. Never returns.
+pub async fn forget_idle_callers(world: &Services) {
+    loop {
+        tokio::time::sleep(FORGET_INTERVAL).await;
+        let snapshot = world.snapshot.load_full();
+        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(CallRateLimiter::forget);
+    }
+}
+
+/// How often that is done.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Says how guards stand, for who looks at metrics now.
+pub fn show(world: &Services) {
+    let (open, waiting) = (&world.metrics.breakers_open, &world.metrics.handler_calls_waiting);
+    world.metrics.cache_bytes.set(i64::try_from(world.results.bytes()).unwrap_or(i64::MAX));
+    open.reset();
+    waiting.reset();
+    for (action, guards) in world.snapshot.load().guards.all() {
+        waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
+        if let Some(breaker) = &guards.breaker {
+            let standing = match breaker.standing() {
+                CircuitState::Closed => 0.0,
+                CircuitState::HalfOpen => 0.5,
+                CircuitState::Open => 1.0,
+            };
+            open.with_label_values(&[action]).set(standing);
+        }
+    }
+}
+
+/// Says that a guard refused, and gives it back.
+fn refuse(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, refused: TrafficRejection) -> TrafficRejection {
+    let labels = [allowed.action().name.as_str(), refused.guard.label()];
+    running.world.metrics.guarded_calls.with_label_values(&labels).inc();
+    refused
+}
+
+/// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
+/// neither does a timeout that came before the handler's own.
+fn is_well(answer: &Result<WebhookAnswer, HandlerResponseError>, patience: Patience) -> Option<bool> {
+    match answer {
+        Ok(answer) => Some(!answer.status.is_server_error()),
+        Err(HandlerResponseError::NoAnswer(TransportError::Connect | TransportError::Broken)) => Some(false),
+        Err(HandlerResponseError::NoAnswer(TransportError::Timeout)) => (patience == Patience::Whole).then_some(false),
+        Err(HandlerResponseError::NoAnswer(TransportError::TooLarge { .. })) => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// Might another attempt go better? After a timeout there is no time left for one.
+fn is_worth_another(answer: &Result<WebhookAnswer, HandlerResponseError>) -> bool {
+    match answer {
+        Ok(answer) => matches!(answer.status.as_u16(), 502..=504),
+        Err(HandlerResponseError::NoAnswer(fault)) => matches!(fault, TransportError::Connect | TransportError::Broken),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,128 @@
+//! What would happen to a request, without any of it happening.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::action::handler_response::HandlerResponseError;
+use crate::action::relationship;
+use crate::action::transform::TransformedRequest;
+use crate::graphql::plan::{ActionMode, PlanStep, UpstreamOperation};
+use crate::model::action::{Action, OperationKind};
+use crate::model::request::GraphqlRequest;
+use crate::pipeline::plan_cache::PreparedDocument;
+use crate::pipeline::rejection::Rejection;
+use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::schema_cache::MergedSchema;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::{RequestContext, Services, authorize, handler_request, upstream_fetch};
+use crate::session::Session;
+
+/// A request that would be carried out.
+pub struct Explained {
+    /// Does anything of it concern us? If not, the engine gets it byte by byte.
+    pub concerns_us: bool,
+    /// The operation's kind.
+    pub kind: OperationKind,
+    /// What would be done: for a mutation one after the other, otherwise side by side.
+    pub steps: Vec<ExplainedStep>,
+}
+
+/// One piece of work.
+pub enum ExplainedStep {
+    /// The engine is asked.
+    Engine {
+        /// Its root fields by response name.
+        fields: Vec<String>,
+        /// The sub-document, exactly as it would be sent.
+        document: String,
+        /// The whole body of the request to the engine.
+        body: String,
+    },
+    /// A webhook is called.
+    Action {
+        /// The key of its answer.
+        response_name: String,
+        /// Whom.
+        action: Arc<Action>,
+        /// At once, later, or not at all.
+        kind: ActionMode,
+        /// Its arguments, coerced.
+        input: Map<String, Value>,
+        /// What it would get, trace headers left out; sensitive values are marked as such.
+        request: Result<Box<TransformedRequest>, HandlerResponseError>,
+        /// What the engine would be asked for each object of the answer, with names of fields for their values.
+        rows: Vec<String>,
+    },
+    /// Introspection is answered from the merged schema.
+    Introspection {
+        /// The key of its answer.
+        response_name: String,
+    },
+}
+
+/// Works out what would happen. `merged` is the merged schema, if the engine's is known.
+///
+/// # Errors
+/// Why the request would be refused.
+pub fn explain(
+    world: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    envelope: &RequestContext<'_>,
+    session: &Session,
+    request: &GraphqlRequest<'_>,
+    merged: Option<&Arc<MergedSchema>>,
+) -> Result<Explained, Rejection> {
+    let prepared = PreparedDocument::new(snapshot, &request.query)?;
+    let operation = prepared.operation(request.operation_name.as_deref())?;
+    let kind = operation.kind();
+    if !prepared.concern.any() {
+        return Ok(Explained { concerns_us: false, kind, steps: Vec::new() });
+    }
+    let cached = prepared.plan(snapshot, operation, &request.variables, snapshot.merges_introspection)?;
+    cached.validate(snapshot, session.role())?;
+    if let Some(merged) = merged {
+        cached.validate_whole(snapshot, &prepared.document, merged)?;
+        cached.check_variables(snapshot, &prepared.document, merged, &request.variables)?;
+    }
+    let allowed = authorize::allow(snapshot, session, &prepared, &cached, &request.variables)?;
+    let plan = &cached.plan;
+    let running = ExecutionContext { world, snapshot, envelope, session, request, plan, merged };
+    let step = |step: &PlanStep| match step {
+        PlanStep::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
+        PlanStep::Action(index) => {
+            let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
+            Some(action_step(&running, &planned.response_name, planned.kind, call))
+        }
+        PlanStep::Introspection(index) => {
+            let response_name = plan.introspections.get(*index)?.response_name.clone();
+            Some(ExplainedStep::Introspection { response_name })
+        }
+    };
+    Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect() })
+}
+
+fn engine_step(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
+    ExplainedStep::Engine {
+        fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
+        // It was made from a string, so it is one.
+        document: serde_json::from_str(&part.query_json).unwrap_or_default(),
+        body: upstream_fetch::body(running, part),
+    }
+}
+
+fn action_step(
+    running: &ExecutionContext<'_>,
+    response_name: &str,
+    kind: ActionMode,
+    call: &authorize::AuthorizedCall,
+) -> ExplainedStep {
+    ExplainedStep::Action {
+        response_name: response_name.to_owned(),
+        action: Arc::clone(call.action()),
+        kind,
+        input: call.input().clone(),
+        request: handler_request::outgoing(running, call).map(Box::new),
+        rows: call.selected().related().into_iter().map(relationship::sample).collect(),
+    }
+}

@@ -1,0 +1,131 @@
+//! What the configuration says and what is made of it: the same for all generations until it is loaded anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::auth::Authenticator;
+use crate::config::settings::Settings;
+use crate::handler_client::{self, HandlerClient};
+use crate::http_client::PerThread;
+use crate::telemetry::metrics::Metrics;
+
+/// The configuration, ready for use.
+pub struct LoadedConfig {
+    /// The settings; the rules about credentials are in the authenticator.
+    pub settings: Settings,
+    /// Checks who is asking.
+    pub authenticator: Arc<Authenticator>,
+    /// Headers that the settings name, and that a client may not take out: where tokens are, and its address.
+    pub protected_headers: Vec<HeaderName>,
+    /// The clients that call handlers.
+    pub handlers: Arc<PerThread<HandlerClient>>,
+    /// What tells whether a setting has changed, by its key.
+    fingerprints: HashMap<&'static str, u64>,
+}
+
+/// Settings that take effect at the next start only: groups end with a dot.
+const AT_START: [&str; 18] = [
+    "listen",
+    "admin_listen",
+    "tls.",
+    "metadata.folder",
+    "dialect",
+    "threads",
+    "upgrade.",
+    "upstream.",
+    "metadata_api.",
+    "database.",
+    "redis.",
+    "jobs.",
+    "limits.max_concurrent_handler_calls",
+    "log.format",
+    "log.level",
+    "telemetry.",
+    "handlers.use_environment_proxy",
+    "handlers.response_cache_size",
+];
+
+impl LoadedConfig {
+    /// Prepares what was loaded. Whatever it has in common with `before` goes on as it is.
+    ///
+    /// # Errors
+    /// What cannot be used: a key, a certificate.
+    pub fn new(
+        mut settings: Settings,
+        fingerprints: HashMap<&'static str, u64>,
+        metrics: &Arc<Metrics>,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
+        let has_changed = |before: &Self, group: &str| {
+            fingerprints
+                .iter()
+                .any(|(key, value)| key.starts_with(group) && before.fingerprints.get(key) != Some(value))
+        };
+        // Files may hold something else than they did.
+        let reads_files = settings.handlers.tls_ca_file.is_some() || settings.handlers.identity.is_some();
+        let handlers = match before {
+            Some(before) if !reads_files && !has_changed(before, "handlers.") => Arc::clone(&before.handlers),
+            _ => Arc::new(handler_client::clients(&settings.handlers)?),
+        };
+        let rules = std::mem::take(&mut settings.auth);
+        let authenticator = match before {
+            Some(before) if !has_changed(before, "auth.") => Arc::clone(&before.authenticator),
+            _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
+        };
+        let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
+        Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
+    }
+
+    /// Locks may be added and exchanged while Pillion runs, and not lost: a file that was emptied or a line that is missing
+    /// must not let anybody in whom `before` keeps out.
+    ///
+    /// # Errors
+    /// Which one is missing.
+    pub fn keeps_locks_of(&self, before: &Self) -> Result<(), String> {
+        if self.authenticator.is_open() && !before.authenticator.is_open() {
+            return Err(
+                "error: auth: nothing asks for a credential any more, so everybody would be admin; a reload does not \
+                        open what was closed\n  help: give the admin secret again, or restart with auth.open: true"
+                    .into(),
+            );
+        }
+        if self.settings.admin.token.is_none() && before.settings.admin.token.is_some() {
+            return Err(
+                "error: admin.token: it is missing; a reload does not open what was closed\n  help: give it again, \
+                        or restart without it"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The settings in which it differs from `before` but that take effect at the next start only.
+    #[must_use]
+    pub fn waiting_for_start(&self, before: &Self) -> Vec<&'static str> {
+        let is_fixed = |key: &str| {
+            AT_START.iter().any(|fixed| if fixed.ends_with('.') { key.starts_with(fixed) } else { key == *fixed })
+        };
+        let differs = |key: &&'static str| self.fingerprints.get(*key) != before.fingerprints.get(*key);
+        let mut keys: Vec<_> = self.fingerprints.keys().copied().filter(differs).filter(|key| is_fixed(key)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// What is made of the table's defaults, for tests.
+    ///
+    /// # Panics
+    /// When the defaults cannot be used.
+    #[cfg(test)]
+    #[must_use]
+    pub fn of_defaults() -> Self {
+        use crate::config::values::Values;
+        crate::install_tls_provider();
+        let mut mistakes = Vec::new();
+        let values = Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://engine")], &mut mistakes);
+        let settings = Settings::read(&values, None, &mut mistakes).expect("settings");
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        Self::new(settings, HashMap::new(), &metrics, None).expect("what is configured")
+    }
+}

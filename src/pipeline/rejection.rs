@@ -1,0 +1,184 @@
+//! Every reason why a request is refused as a whole, with its code.
+
+use crate::action::handler_response::UNEXPECTED;
+use crate::graphql::document::{DocumentError, SyntaxError};
+use crate::graphql::introspect::IntrospectionError;
+use crate::graphql::plan::PlanError;
+use crate::graphql::validate::Unknown;
+use crate::graphql::value_error::CoerceError;
+use crate::memory::NoRoom;
+use crate::model::action::OperationKind;
+use crate::model::request::Excess;
+use crate::model::response::{Dialect, RequestError, location_at};
+use crate::protocol::http::HttpError;
+use crate::session::SessionError;
+use crate::upstream::UpstreamError;
+
+/// Why a request is refused as a whole.
+#[derive(Clone, Debug)]
+pub enum Rejection {
+    /// The document breaks rules.
+    Invalid {
+        /// Each mistake, up to the limit.
+        mistakes: Vec<SyntaxError>,
+        /// How many more there are.
+        more: usize,
+        /// Is it the grammar?
+        syntax: bool,
+        /// The first name that does not exist: all that Hasura tells.
+        unknown: Option<Unknown>,
+    },
+    /// Anything else.
+    Request(RequestError),
+}
+
+/// Hasura's code for documents that break a rule.
+pub const VALIDATION_FAILED: &str = "validation-failed";
+
+/// The code of what costs more than is allowed.
+pub const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
+
+impl Rejection {
+    /// A document that cannot be planned.
+    #[must_use]
+    pub fn of_plan(error: PlanError, text: &str) -> Self {
+        match error {
+            PlanError::Invalid(mistakes) => Self::Invalid { mistakes, more: 0, syntax: false, unknown: None },
+            PlanError::TooMany { .. } => Self::limit(error.to_string()),
+            PlanError::Fragment(ref fragment) => {
+                let location = location_at(text, fragment.offset);
+                Self::Request(RequestError::new(400, VALIDATION_FAILED, error.to_string()).located(vec![location]))
+            }
+        }
+    }
+
+    /// A value that its type does not take.
+    #[must_use]
+    pub fn of_value(dialect: Dialect, error: CoerceError, text: &str) -> Self {
+        let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
+        let refusal = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
+        Self::Request(refusal.located(locations))
+    }
+
+    /// A variable of `@skip` or `@include` that has no boolean.
+    #[must_use]
+    pub fn condition(name: &str) -> Self {
+        let message = format!("Variable \"${name}\" decides about a field and must be a Boolean.");
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.variableValues.{name}")))
+    }
+
+    /// A root field that is not there for this role.
+    #[must_use]
+    pub fn unknown_root_field(name: &str, root: &str) -> Self {
+        let message = format!("field '{name}' not found in type: '{root}'");
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.selectionSet.{name}")))
+    }
+
+    /// A mutation of a role that has none.
+    #[must_use]
+    pub fn no_mutations() -> Self {
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, "no mutations exist").at("$"))
+    }
+
+    /// GET for something that writes.
+    #[must_use]
+    pub fn get_must_read(kind: OperationKind) -> Self {
+        let message = format!("a {} cannot be sent by GET; send it by POST", kind.keyword());
+        Self::Request(RequestError::new(405, "method-not-allowed", message))
+    }
+
+    /// A subscription over HTTP.
+    #[must_use]
+    pub fn subscription() -> Self {
+        let message = "subscriptions are not supported over HTTP, use websockets instead";
+        Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
+    }
+
+    /// The engine could not be asked. `may_write`: by what may be a mutation.
+    #[must_use]
+    pub fn upstream(error: &UpstreamError, may_write: bool) -> Self {
+        Self::Request(upstream_error(error, may_write))
+    }
+
+    /// A defect of ours. The words go to the log, not to the client.
+    #[must_use]
+    pub fn internal(reason: &str) -> Self {
+        tracing::error!(reason, "a request failed by a defect of Pillion");
+        Self::Request(RequestError::new(500, UNEXPECTED, "internal error"))
+    }
+
+    fn limit(message: String) -> Self {
+        Self::Request(RequestError::new(400, LIMIT_EXCEEDED, message))
+    }
+}
+
+impl From<Excess> for Rejection {
+    fn from(excess: Excess) -> Self {
+        Self::limit(excess.to_string())
+    }
+}
+
+impl From<NoRoom> for Rejection {
+    fn from(no_room: NoRoom) -> Self {
+        Self::Request(no_room.into())
+    }
+}
+
+impl From<IntrospectionError> for Rejection {
+    fn from(error: IntrospectionError) -> Self {
+        Self::limit(error.to_string())
+    }
+}
+
+impl From<HttpError> for Rejection {
+    fn from(error: HttpError) -> Self {
+        let code = match &error {
+            HttpError::InvalidJson(_) => "invalid-json",
+            HttpError::Malformed(_) => "parse-failed",
+            HttpError::BatchTooLarge { .. } => "batch-limit-exceeded",
+        };
+        Self::Request(RequestError::new(400, code, error.to_string()))
+    }
+}
+
+impl From<DocumentError> for Rejection {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Invalid { syntax, mistakes, more } => {
+                Self::Invalid { mistakes, more, syntax, unknown: None }
+            }
+            DocumentError::TooLong { .. } | DocumentError::TooMany { .. } => Self::limit(error.to_string()),
+            DocumentError::UnknownOperation(_) | DocumentError::NameForAnonymous | DocumentError::NotOneOperation => {
+                Self::Request(RequestError::new(400, VALIDATION_FAILED, error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<SessionError> for Rejection {
+    fn from(error: SessionError) -> Self {
+        Self::Request(RequestError::new(error.status, error.code, error.message))
+    }
+}
+
+/// A request that the engine could not be asked about.
+#[must_use]
+pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
+    let status = match error {
+        UpstreamError::TimedOut => 504,
+        UpstreamError::NoRoom => 503,
+        _ => 502,
+    };
+    let refusal = RequestError::new(status, code_of(error), error.to_string());
+    if may_write && error.may_have_been_executed() { refusal.possibly_executed() } else { refusal }
+}
+
+/// The code of a part that the engine did not answer.
+#[must_use]
+pub fn code_of(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::TimedOut => "upstream-timeout",
+        UpstreamError::NoRoom => "busy",
+        _ => "upstream-error",
+    }
+}

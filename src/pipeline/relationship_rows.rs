@@ -1,0 +1,71 @@
+//! The engine's rows that belong to a handler's answer are fetched, as the caller.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::action::relationship::{RelatedError, RowKeys, RowQuery, RowSet};
+use crate::graphql::relationship_selection::VariableText;
+use crate::model::replay::Replay;
+use crate::pipeline::rejection::{LIMIT_EXCEEDED, code_of};
+use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::upstream_fetch;
+
+/// Requests for the rows of one answer that are under way at one time.
+const REQUESTS_AT_ONCE: usize = 4;
+
+/// Requests for the rows of one answer: a long selection is repeated for each key, and makes the documents large.
+const REQUESTS_MAX: usize = 32;
+
+/// Fetches all rows. What cannot be had has its error in their place.
+pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
+    if let Some(watched) = &running.envelope.subscription {
+        watched.saw_rows();
+    }
+    let mut found = RowSet::default();
+    let max = running.snapshot.limits.max_relationship_keys;
+    let requests = wanted.requests();
+    let too_many = match (wanted.count(), requests.len()) {
+        (count, _) if count > max => {
+            Some(format!("the answer has {count} keys of relationships; at most {max} are looked up"))
+        }
+        (_, count) if count > REQUESTS_MAX => {
+            Some(format!("the relationships of the answer need {count} requests; at most {REQUESTS_MAX} are sent"))
+        }
+        _ => None,
+    };
+    if let Some(message) = too_many {
+        let error = RelatedError::new(LIMIT_EXCEEDED, message);
+        requests.iter().for_each(|request| found.fail(request, &error));
+        return found;
+    }
+    ask_all(running, wanted, &requests, &mut found).await;
+    let missing = wanted.requests_for_missing(&found);
+    ask_all(running, wanted, &missing, &mut found).await;
+    found
+}
+
+async fn ask_all(running: &ExecutionContext<'_>, wanted: &RowKeys, requests: &[RowQuery], found: &mut RowSet) {
+    for some in requests.chunks(REQUESTS_AT_ONCE) {
+        let answers = join_all(some.iter().map(|request| ask(running, wanted, request))).await;
+        for (request, answer) in some.iter().zip(answers) {
+            if let Err(error) = answer.and_then(|body| found.read(wanted, request, &body)) {
+                found.fail(request, &error);
+            }
+        }
+    }
+}
+
+async fn ask(running: &ExecutionContext<'_>, wanted: &RowKeys, request: &RowQuery) -> Result<Bytes, Box<RelatedError>> {
+    let given = &running.request.variables;
+    let is_null = |variable: &VariableText| match given.get(&variable.name) {
+        Some(value) => value.get() == "null",
+        None => variable.default.as_deref().is_none_or(|default| default == "null"),
+    };
+    let (document, used) = wanted.document(request, &is_null);
+    let query = Value::from(document).to_string();
+    let body = upstream_fetch::rows_body(&query, &used, given);
+    let reply =
+        upstream_fetch::send(running.world, running.snapshot, running.envelope, body.into(), Replay::Reads).await;
+    reply.map(|reply| reply.body).map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
+}

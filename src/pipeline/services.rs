@@ -1,0 +1,245 @@
+//! Everything that requests share, made once at start.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::config::load::Loaded;
+use crate::graphql::scan::Scanner;
+use crate::jobs::Jobs;
+use crate::memory::Budget;
+use crate::model::action::ActionSchema;
+use crate::model::response::Dialect;
+use crate::pipeline::job_worker::RunningJobs;
+use crate::pipeline::load_shedding::{LoadState, bounds};
+use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::reload_requests::ReloadRequests;
+use crate::pipeline::snapshot::{Snapshot, SnapshotCell};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
+use crate::traffic_shaping::TrafficPolicies;
+use crate::traffic_shaping::per_client_limit::PerClient;
+use crate::traffic_shaping::redis::RedisStore;
+use crate::traffic_shaping::response_cache::ResponseCache;
+use crate::upstream::UpstreamClient;
+
+/// Everything that requests share.
+pub struct Services {
+    /// What was loaded; swapped whole, by [`Services::replace_snapshot`].
+    pub snapshot: SnapshotCell,
+    /// Held while one generation makes way for the next.
+    replacing: Mutex<()>,
+    /// The engine.
+    pub engine: UpstreamClient,
+    /// Bounds the calls under way.
+    pub call_slots: Semaphore,
+    /// Bounds the planning of long documents, which would hold up everybody else.
+    pub planning_slots: Semaphore,
+    /// Bounds the introspection under way: each may hold two large answers.
+    pub introspection_slots: Semaphore,
+    /// What requests, operations and connections may hold.
+    pub memory: Arc<Budget>,
+    /// Requests at one time, by client.
+    pub client_requests: Arc<PerClient>,
+    /// Streams of events at one time, by client.
+    pub client_event_streams: Arc<PerClient>,
+    /// Answers that are kept.
+    pub results: Arc<ResponseCache>,
+    /// Where replicas count together, if they do.
+    pub shared: Option<RedisStore>,
+    /// What we count.
+    pub metrics: Arc<Metrics>,
+    /// The log of asynchronous actions, once it is open.
+    jobs: OnceLock<Arc<Jobs>>,
+    /// The stored calls that this replica runs.
+    pub running_jobs: RunningJobs,
+    /// Where the configuration is asked to be loaded anew.
+    pub reloads: ReloadRequests,
+    /// Takes spans, if anybody wants them.
+    pub tracer: Option<Tracer>,
+    /// Is there too much to do?
+    pub overload: LoadState,
+    /// Can requests be served?
+    pub readiness: Readiness,
+    /// The newest edition of the introspection query that the engine is believed to take.
+    pub introspection_edition: AtomicUsize,
+    /// Has the engine's schema ever been merged with the actions?
+    pub schema_was_good: AtomicBool,
+    /// Why the program must end, if it must.
+    pub fatal: FatalError,
+}
+
+/// Something that makes it pointless to go on.
+#[derive(Default)]
+pub struct FatalError {
+    reason: OnceLock<String>,
+    told: Notify,
+}
+
+impl FatalError {
+    /// The program must end for this reason. The first one counts.
+    pub fn set(&self, reason: String) {
+        // A second reason adds nothing.
+        let _ = self.reason.set(reason);
+        self.told.notify_one();
+    }
+
+    /// Waits until there is a reason.
+    pub async fn wait(&self) {
+        self.told.notified().await;
+    }
+
+    /// The reason, if there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+}
+
+/// More wait: people and tools ask for introspection, not crowds.
+const INTROSPECTIONS_AT_ONCE: usize = 8;
+
+impl Services {
+    /// Puts together what was loaded. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// What cannot be used: a file of authorities, a key.
+    pub fn new(loaded: Loaded) -> Result<Self, String> {
+        let Loaded { settings, schema, fingerprints, .. } = loaded;
+        let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+        let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
+        let settings = &configured.settings;
+        let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
+        let dialect = settings.dialect.unwrap_or(Dialect::Standard);
+        let roots = settings.root_types(dialect);
+        let snapshot = Snapshot::new(
+            Arc::new(schema),
+            Arc::new(scanner),
+            roots,
+            dialect,
+            &configured,
+            &TrafficPolicies::default(),
+        );
+        let planners = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            snapshot: SnapshotCell::from_pointee(snapshot),
+            replacing: Mutex::default(),
+            engine: UpstreamClient::new(&settings.upstream)?,
+            call_slots: Semaphore::new(settings.limits.max_concurrent_handler_calls.min(Semaphore::MAX_PERMITS)),
+            planning_slots: Semaphore::new(planners),
+            introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
+            client_requests: PerClient::new(),
+            client_event_streams: PerClient::new(),
+            results: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)),
+            shared: settings.redis_url.as_ref().map(|url| RedisStore::new(url.expose())).transpose()?,
+            tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),
+            metrics,
+            jobs: OnceLock::new(),
+            running_jobs: RunningJobs::default(),
+            reloads: ReloadRequests::default(),
+            overload: LoadState::default(),
+            readiness: Readiness::default(),
+            introspection_edition: AtomicUsize::new(0),
+            schema_was_good: AtomicBool::new(false),
+            fatal: FatalError::default(),
+        })
+    }
+
+    /// What is configured now.
+    #[must_use]
+    pub fn configured(&self) -> Arc<LoadedConfig> {
+        Arc::clone(&self.snapshot.load().configured)
+    }
+
+    /// The log of asynchronous actions.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn jobs(&self) -> Result<&Arc<Jobs>, String> {
+        self.jobs.get().ok_or_else(|| "there is no store for asynchronous actions".into())
+    }
+
+    /// Opens the log of asynchronous actions if `schema` has one, and it is not open yet.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
+        if self.jobs.get().is_none() && schema.actions.values().any(|action| action.is_async) {
+            let jobs = Jobs::open(&self.configured().settings.jobs, true).await?;
+            // Only the one who changes the metadata gets here, so nobody else has opened it meanwhile.
+            let _ = self.jobs.set(Arc::new(jobs));
+        }
+        Ok(())
+    }
+
+    /// Makes the next generation out of this one; nobody else does meanwhile. `None` leaves it.
+    pub fn replace_snapshot(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
+        let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next(&self.snapshot.load()) {
+            self.snapshot.store(Arc::new(next));
+        }
+    }
+}
+
+/// Can requests be served? Until somebody has seen the engine answer, they cannot.
+pub struct Readiness {
+    draining: AtomicBool,
+    has_looked: AtomicBool,
+    engine: RwLock<Result<(), String>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            draining: AtomicBool::new(false),
+            has_looked: AtomicBool::new(false),
+            engine: RwLock::new(Err("the upstream has not answered yet".into())),
+        }
+    }
+}
+
+impl Readiness {
+    /// From now on nothing new is wanted.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Is the end near?
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the engine answers.
+    pub fn set_engine(&self, state: Result<(), String>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.has_looked.store(true, Ordering::Release);
+    }
+
+    /// Has anybody looked for the engine yet?
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        self.has_looked.load(Ordering::Acquire)
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_draining() {
+            return Err("shutting down".into());
+        }
+        self.engine()
+    }
+
+    /// Whether the engine answered when it was last asked.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn engine(&self) -> Result<(), String> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,177 @@
+//! An operation on a socket or on a stream of events: a query or a mutation is told once, a subscription whenever what
+//! it shows has changed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::HeaderMap;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::auth::Authenticated;
+use crate::jobs::waiters::JobWaiter;
+use crate::memory::Share;
+use crate::model::action::OperationKind;
+use crate::model::request::Caller;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::{Execution, RequestContext, Response, Route, Services, execute, request_spans, understand};
+use crate::protocol::http::{Body, ResponseType, read_body};
+use crate::protocol::trace::TraceContext;
+use crate::session::SessionError;
+
+/// An operation whose client listens for more than one answer.
+pub struct SubscriptionRequest {
+    /// For the log: how it came.
+    pub way: &'static str,
+    /// The GraphQL request as JSON.
+    pub payload: String,
+    /// Path and query for the engine's part.
+    pub path: String,
+    /// What it holds of the memory budget: its payload, and what is made of it each time.
+    pub share: Arc<Share>,
+    /// Who sent it.
+    pub caller: Arc<Caller>,
+    /// Who that is, if it is known.
+    pub authenticated: Option<Result<Authenticated, SessionError>>,
+}
+
+/// What a client is told about its operation.
+#[derive(Debug)]
+pub enum SubscriptionMessage {
+    /// A response, as JSON.
+    Next(String),
+    /// It was not run, for these errors: a list as JSON. Nothing follows.
+    Refused(String),
+    /// Nothing follows.
+    Complete,
+}
+
+/// How soon a subscription looks again by itself; the pause grows while nothing happens.
+const LOOK_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause while rows of the engine are shown, of whose changes nobody tells us.
+const ROWS_MAX: Duration = Duration::from_secs(5);
+
+/// The longest pause otherwise: nothing is left to change, unless somebody has an ended call run again.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// By what the answer to a subscription may change.
+#[derive(Default)]
+pub struct LiveDependencies {
+    calls: Mutex<Vec<JobWaiter>>,
+    rows: AtomicBool,
+}
+
+impl LiveDependencies {
+    /// A call was looked up that has not ended.
+    pub fn saw_call(&self, wait: JobWaiter) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
+    }
+
+    /// Rows of the engine are part of the answer.
+    pub fn saw_rows(&self) {
+        self.rows.store(true, Ordering::Relaxed);
+    }
+
+    /// Until there may be something new. Whoever waits for calls only is told; nobody else is.
+    async fn change(&self, pause: Duration) {
+        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        let waits_for_calls = !calls.is_empty();
+        let look = async {
+            match (waits_for_calls, self.rows.load(Ordering::Relaxed)) {
+                (true, false) => std::future::pending().await,
+                (_, true) => tokio::time::sleep(pause.min(ROWS_MAX)).await,
+                (false, false) => tokio::time::sleep(pause.min(IDLE_MAX)).await,
+            }
+        };
+        let mut told: FuturesUnordered<_> = calls.iter_mut().map(JobWaiter::ended).collect();
+        tokio::select! {
+            () = look => {}
+            Some(()) = told.next() => {}
+        }
+    }
+}
+
+/// Runs it. `say` gives `false` when nobody listens any more.
+pub async fn operate<F: Future<Output = bool>>(
+    world: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    request: &SubscriptionRequest,
+    say: impl Fn(SubscriptionMessage) -> F,
+) {
+    let mut last: Option<Vec<u8>> = None;
+    let mut pause = LOOK_MIN;
+    loop {
+        // In a box of its own: a subscription that waits would carry the room for it.
+        let watched = Arc::new(LiveDependencies::default());
+        let Some((answer, kind)) = Box::pin(once(world, snapshot, request, &watched)).await else {
+            say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
+            return;
+        };
+        let was_run = matches!(answer.outcome, crate::pipeline::response::SUCCESS | "errors");
+        if !was_run {
+            say(SubscriptionMessage::Refused(errors_of(&answer))).await;
+            return;
+        }
+        if last.as_ref() != Some(&answer.body) {
+            pause = LOOK_MIN;
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            if !say(SubscriptionMessage::Next(body)).await {
+                return;
+            }
+        }
+        if kind != OperationKind::Subscription {
+            say(SubscriptionMessage::Complete).await;
+            return;
+        }
+        // What was made for this answer is gone, but for the answer itself.
+        request.share.shrink_to(request.payload.len() + answer.body.len());
+        last = Some(answer.body);
+        watched.change(pause).await;
+        pause = (pause * 2).min(IDLE_MAX);
+    }
+}
+
+fn errors_of(answer: &Response) -> String {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    body.get("errors").cloned().unwrap_or_else(|| Value::Array(Vec::new())).to_string()
+}
+
+async fn once(
+    world: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    request: &SubscriptionRequest,
+    watched: &Arc<LiveDependencies>,
+) -> Option<(Response, OperationKind)> {
+    let started = Instant::now();
+    let limits = &world.configured().settings.limits;
+    let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
+    let Route::Execute(ours) = understand(world, snapshot, element).await else { return None };
+    let random = Uuid::new_v4();
+    let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
+    request_spans::decide(world, &mut trace);
+    let envelope = RequestContext {
+        caller: &request.caller,
+        trace: &trace,
+        path: &request.path,
+        query: "",
+        is_get: false,
+        response_type: ResponseType::Json,
+        shows_status: false,
+        subscription: Some(Arc::clone(watched)),
+        deadline: started + snapshot.limits.request_timeout,
+        is_clients_deadline: false,
+        batch: None,
+        handler_headers: HeaderMap::new(),
+        share: Some(&request.share),
+        authenticated: OnceCell::new_with(request.authenticated.clone()),
+    };
+    let kind = ours.kind().unwrap_or(OperationKind::Query);
+    let Execution::Response(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
+    answer.log(world, &request.caller, &trace, request.way, started);
+    Some((answer, kind))
+}

@@ -1,0 +1,149 @@
+//! The engine's part of a document: what is sent, and what its answer means.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::Bytes;
+use opentelemetry::KeyValue;
+use serde_json::value::RawValue;
+
+use crate::graphql::plan::UpstreamOperation;
+use crate::model::action::OperationKind;
+use crate::model::json::RawObject;
+use crate::model::replay::Replay;
+use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::schema_cache::SchemaRequest;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::{RequestContext, Services, request_spans};
+use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
+
+/// Sends a part and waits for the answer, which may still be anything.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn ask(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> Result<UpstreamResponse, UpstreamError> {
+    let may_repeat = Replay::of(running.plan.kind == OperationKind::Query);
+    let body = Bytes::from(body(running, part));
+    running.envelope.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
+    send(running.world, running.snapshot, running.envelope, body, may_repeat).await
+}
+
+/// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
+#[must_use]
+pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
+    let ExecutionContext { world, snapshot, envelope, session, plan, .. } = running;
+    let asker = SchemaRequest::of(world, envelope, session);
+    let Some(merged) = snapshot.engine_schemas.known(snapshot, &asker) else { return false };
+    let root = merged.role_schema.schema.get_object(snapshot.roots.of(plan.kind));
+    let is_nullable =
+        |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
+    part.fields.iter().all(|field| is_nullable(&field.name))
+}
+
+/// Sends a request's JSON to the engine as the caller.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn send(
+    world: &Services,
+    snapshot: &Snapshot,
+    envelope: &RequestContext<'_>,
+    body: Bytes,
+    may_repeat: Replay<'_>,
+) -> Result<UpstreamResponse, UpstreamError> {
+    let left = envelope.deadline.saturating_duration_since(Instant::now());
+    let child = request_spans::question(world, envelope.trace);
+    let mut headers = Cow::Borrowed(&envelope.caller.headers);
+    if let Some(trace) = &child {
+        trace.write(headers.to_mut());
+    }
+    let began = Instant::now();
+    let question = UpstreamRequest {
+        path: envelope.path,
+        headers: &headers,
+        request_id: &envelope.caller.request_id,
+        body,
+        may_repeat,
+        answer_bytes_max: snapshot.limits.max_upstream_response_size,
+        share: envelope.share,
+        timeout: world.engine.settings().request_timeout.min(left),
+    };
+    let timer = world.metrics.upstream_part_seconds.start_timer();
+    let reply = world.engine.ask(question).await;
+    timer.observe_duration();
+    if let Some(trace) = &child {
+        let settings = world.engine.settings();
+        let attributes = vec![
+            KeyValue::new("server.address", settings.host.clone()),
+            KeyValue::new("server.port", i64::from(settings.port)),
+            KeyValue::new("http.request.method", "POST"),
+        ];
+        let status = reply.as_ref().map(|reply| reply.status.as_u16()).map_err(|error| match error {
+            UpstreamError::TimedOut => "timeout",
+            _ => "failure",
+        });
+        request_spans::asked(world, trace, "engine".into(), began, status, attributes);
+    }
+    let outcome = match &reply {
+        Ok(reply) if reply.status.is_success() => "success",
+        Ok(_) => "error_status",
+        Err(UpstreamError::TimedOut) => "timeout",
+        Err(_) => "failure",
+    };
+    world.metrics.upstream_parts.with_label_values(&[outcome]).inc();
+    reply
+}
+
+/// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
+pub(crate) fn body(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
+    let request = running.request;
+    let mut json = String::with_capacity(part.query_json.len() + 128);
+    json.push_str("{\"query\":");
+    json.push_str(&part.query_json);
+    if let Some(name) = &request.operation_name {
+        json.push_str(",\"operationName\":");
+        json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+    }
+    push_variables(&mut json, &part.variables, &request.variables);
+    if let Some(extensions) = request.extensions
+        && let Ok(object) = serde_json::from_str::<RawObject<'_>>(extensions.get())
+    {
+        // The hash is that of another document.
+        push_object(&mut json, ",\"extensions\":", &object, |name| name != "persistedQuery");
+    }
+    json.push('}');
+    json
+}
+
+/// The JSON of a request of our own, with those of the client's variables that it uses.
+pub(crate) fn rows_body(query_json: &str, used: &[String], given: &RawObject<'_>) -> String {
+    let mut json = format!("{{\"query\":{query_json}");
+    push_variables(&mut json, used, given);
+    json.push('}');
+    json
+}
+
+fn push_variables(json: &mut String, used: &[String], given: &RawObject<'_>) {
+    push_object(json, ",\"variables\":", given, |name| used.iter().any(|variable| variable == name));
+}
+
+fn push_object(json: &mut String, key: &str, object: &RawObject<'_>, keep: impl Fn(&str) -> bool) {
+    let mut open = false;
+    for (name, value) in object.0.iter().filter(|(name, _)| keep(name)) {
+        json.push_str(if open { "," } else { key });
+        if !open {
+            json.push('{');
+            open = true;
+        }
+        push_entry(json, name, value);
+    }
+    if open {
+        json.push('}');
+    }
+}
+
+fn push_entry(json: &mut String, name: &str, value: &RawValue) {
+    json.push_str(&serde_json::Value::from(name).to_string());
+    json.push(':');
+    json.push_str(value.get());
+}

@@ -1,0 +1,176 @@
+//! Nothing runs before all of a document has been checked: our part always, the engine's as far as its schema is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::graphql::plan::Plan;
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::RawObject;
+use crate::model::response::Dialect;
+use crate::pipeline::plan_cache::{CachedPlan, PreparedDocument};
+use crate::pipeline::rejection::Rejection;
+use crate::pipeline::schema_cache::{self, MergedSchema, SchemaRequest};
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::{RequestContext, Services};
+use crate::session::Session;
+
+/// What is checked, for whom.
+pub struct ValidationContext<'s> {
+    /// What requests share.
+    pub world: &'s Arc<Services>,
+    /// The generation the request began with.
+    pub snapshot: &'s Arc<Snapshot>,
+    /// How it came.
+    pub envelope: &'s RequestContext<'s>,
+    /// Who is asking.
+    pub session: &'s Session,
+    /// The document.
+    pub prepared: &'s PreparedDocument,
+    /// The plan for its operation.
+    pub plan: &'s CachedPlan,
+    /// The values that the client gives for its variables.
+    pub variables: &'s RawObject<'s>,
+}
+
+/// How long a mutation with side effects of ours waits until the engine's schema is known. The question goes on.
+const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
+
+/// Checks it. `asked` is the merged schema if the engine has just been asked for this very caller.
+///
+/// # Errors
+/// The mistakes in it.
+pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
+    if let Err(refusal) = subject.plan.validate(subject.snapshot, subject.session.role()) {
+        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        let has_none = Box::pin(subject.has_no_mutations()).await;
+        return Err(if has_none { Rejection::no_mutations() } else { refusal });
+    }
+    if !subject.snapshot.merges_introspection {
+        return subject.without_schema().map(drop);
+    }
+    if !subject.plan.concerns_upstream {
+        return Ok(());
+    }
+    let known = subject.known();
+    let outcome = match (asked, &known) {
+        (Some(merged), _) => subject.by(merged).map(|()| "valid"),
+        (None, Some(known)) if subject.by(known).is_ok() => Ok("valid"),
+        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        _ => Box::pin(subject.by_fresh_schema(known)).await,
+    };
+    let label = outcome.as_ref().map_or("invalid", |label| label);
+    subject.world.metrics.engine_part_validations.with_label_values(&[label]).inc();
+    outcome.map(drop)
+}
+
+/// An engine has rejected a part that was believed to be valid: its schema must have changed.
+pub fn doubt(world: &Arc<Services>, snapshot: &Arc<Snapshot>, envelope: &RequestContext<'_>, session: &Session) {
+    if snapshot.merges_introspection {
+        drop(ask_in_background(world, snapshot, SchemaRequest::of(world, envelope, session).into_owned()));
+    }
+}
+
+fn ask_in_background(
+    world: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    asker: SchemaRequest<'static>,
+) -> tokio::task::JoinHandle<()> {
+    let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
+    tokio::spawn(async move {
+        // What comes of it is logged there, and kept for all who ask later.
+        let _ = schema_cache::refresh(&world, &snapshot, &asker).await;
+    })
+}
+
+impl ValidationContext<'_> {
+    fn by(&self, merged: &MergedSchema) -> Result<(), Rejection> {
+        let document = &self.prepared.document;
+        if !self.asks_for_what_is_not_shown(merged) {
+            self.plan.validate_whole(self.snapshot, document, merged)?;
+        }
+        self.plan.check_variables(self.snapshot, document, merged, self.variables)
+    }
+
+    /// What is known does not say that it is valid.
+    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Rejection> {
+        let known = match known {
+            Some(known) => Some(known),
+            None => self.learn().await,
+        };
+        let Some(known) = known else { return self.without_schema() };
+        let Err(refusal) = self.by(&known) else { return Ok("valid") };
+        // The engine may have changed, or show more to this caller than to others of his role.
+        let fresh = schema_cache::refresh(self.world, self.snapshot, &self.asker()).await;
+        match fresh {
+            Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
+            Ok(_) => Err(refusal),
+            Err(_) => self.without_schema(),
+        }
+    }
+
+    /// What the upstream's schema would say is left to the upstream. It does not see directives on our fields, so
+    /// those are then unknown.
+    fn without_schema(&self) -> Result<&'static str, Rejection> {
+        let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
+        if upstream_directives.is_empty() {
+            return Ok("schema_unknown");
+        }
+        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.max_errors);
+        let mistakes = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
+        let more = upstream_directives.len().saturating_sub(max);
+        Err(Rejection::Invalid { mistakes, more, syntax: false, unknown: None })
+    }
+
+    fn known(&self) -> Option<Arc<MergedSchema>> {
+        self.snapshot.engine_schemas.known(self.snapshot, &self.asker())
+    }
+
+    /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer, and
+    /// what is refused without it.
+    async fn learn(&self) -> Option<Arc<MergedSchema>> {
+        if !self.snapshot.engine_schemas.is_worth_asking(&self.asker()) {
+            return None;
+        }
+        let asked = ask_in_background(self.world, self.snapshot, self.asker().into_owned());
+        if has_side_effects(&self.plan.plan) || !self.plan.plan.upstream_directives.is_empty() {
+            // When the time is up the engine is left to judge its part itself.
+            let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
+        }
+        self.known()
+    }
+
+    /// Has this role nothing to write with, neither here nor in the engine? Hasura has words of its own for that.
+    async fn has_no_mutations(&self) -> bool {
+        let is_meant = self.snapshot.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;
+        let may_write =
+            |action: &Arc<Action>| action.kind == OperationKind::Mutation && action.allows(self.session.role());
+        if !is_meant || self.snapshot.schema.actions.values().any(may_write) {
+            return false;
+        }
+        let merged = match self.known() {
+            Some(known) => Some(known),
+            None => self.learn().await,
+        };
+        merged.is_some_and(|merged| merged.role_schema.schema.schema_definition.mutation.is_none())
+    }
+
+    fn asker(&self) -> SchemaRequest<'_> {
+        SchemaRequest::of(self.world, self.envelope, self.session)
+    }
+
+    /// Federation's root fields are served, and shown by some engines only.
+    fn asks_for_what_is_not_shown(&self, merged: &MergedSchema) -> bool {
+        let schema = &merged.role_schema.schema;
+        let shown = schema.schema_definition.query.as_ref().and_then(|query| schema.get_object(query));
+        let operations = self.prepared.document.operations().iter();
+        operations
+            .flat_map(|operation| &operation.selection_set)
+            .filter_map(|selection| selection.as_field())
+            .filter(|field| matches!(field.name.as_str(), "_service" | "_entities"))
+            .any(|field| shown.is_none_or(|query| !query.fields.contains_key(&field.name)))
+    }
+}
+
+fn has_side_effects(plan: &Plan) -> bool {
+    plan.kind == OperationKind::Mutation && !plan.calls.is_empty()
+}

@@ -1,0 +1,100 @@
+//! PostgreSQL, for what replicas share.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::settings::DatabaseSettings;
+use crate::http_client::tls::client_config;
+
+/// Where the database is and how it is reached.
+#[derive(Clone)]
+pub struct Database {
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+/// Why the database did not do something. It holds neither address nor password.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection, or no answer.
+    #[error("the database cannot be used: {0}")]
+    Failed(String),
+    /// It took too long.
+    #[error("the database did not answer in time")]
+    TimedOut,
+}
+
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        use std::error::Error;
+        let reason = error.as_db_error().map(|told| told.message().to_owned());
+        let source = || error.source().map(ToString::to_string);
+        Self::Failed(reason.or_else(source).unwrap_or_else(|| error.to_string()))
+    }
+}
+
+/// How long one thing that we ask of the database may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Database {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the address is none, or TLS cannot be set up; the address is not told, for it may hold a password.
+    pub fn new(settings: &DatabaseSettings) -> Result<Self, String> {
+        let config = settings.url.expose().parse::<Config>();
+        let mut config = config.map_err(|_| "database.url: this is not an address of PostgreSQL".to_owned())?;
+        config.connect_timeout(TIMEOUT).application_name("pillion");
+        let tls = client_config(settings.tls_ca_file.as_deref(), "database.tls_ca_file")?;
+        Ok(Self { config, tls: MakeRustlsConnect::new(tls) })
+    }
+
+    /// A connection; it ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn connect(&self) -> Result<Client, DatabaseError> {
+        let (client, connection) = in_time(self.config.connect(self.tls.clone())).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %DatabaseError::from(error), "a connection to the database has ended");
+            }
+        });
+        Ok(client)
+    }
+}
+
+impl Database {
+    /// A connection with what the database says on it unasked.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn listen(&self) -> Result<(Client, mpsc::Receiver<AsyncMessage>), DatabaseError> {
+        let (client, mut connection) = in_time(self.config.connect(self.tls.clone())).await?;
+        let (tell, told) = mpsc::channel(MESSAGES_MAX);
+        tokio::spawn(async move {
+            let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if tell.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok((client, told))
+    }
+}
+
+/// Messages that wait to be read; then the connection waits.
+const MESSAGES_MAX: usize = 1_024;
+
+/// Waits for something that the database does, but not for ever.
+///
+/// # Errors
+/// [`DatabaseError`].
+pub async fn in_time<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, DatabaseError> {
+    tokio::time::timeout(TIMEOUT, work).await.map_err(|_| DatabaseError::TimedOut)?.map_err(DatabaseError::from)
+}

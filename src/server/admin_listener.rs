@@ -1,0 +1,118 @@
+//! The connections of the admin listener: few, with deadlines, and none that keeps a health check from being answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use http::Response;
+use pingora::apps::ServerApp;
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::sync::oneshot;
+
+use crate::memory::MemoryOwner;
+use crate::pipeline::Services;
+use crate::server::connection_deadline::{
+    ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_pace,
+};
+use crate::server::framing_stream::StrictStream;
+use crate::server::head_size_limit::HeadBound;
+
+/// A small application and its connections.
+pub struct Operators<S> {
+    requests: Arc<Requests<S>>,
+    world: Arc<Services>,
+    /// Those that are open, the oldest first.
+    open: Mutex<Vec<Open>>,
+}
+
+struct Open {
+    pace: Arc<ConnectionDeadline>,
+    /// Ends the connection when it is dropped.
+    _keeps: oneshot::Sender<()>,
+}
+
+impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
+    /// In front of `app`.
+    #[must_use]
+    pub fn new(app: S, world: Arc<Services>) -> Self {
+        Self { requests: Arc::new(Requests { app, world: Arc::clone(&world) }), world, open: Mutex::default() }
+    }
+
+    /// Reads heads as the client listener does: to the letter, and not more than there may be.
+    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let bytes_max = self.world.configured().settings.limits.max_request_header_size;
+        let bound = HeadBound::new(self.world.memory.empty(MemoryOwner::default()), 0, bytes_max);
+        let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
+        self.requests.process_new(Box::new(stream), shutdown).await
+    }
+
+    /// Takes a place, if need be that of the oldest connection which is waited for: whoever comes and asks at once is answered,
+    /// however many others only hold connections. `None` if all are being answered.
+    fn enter(&self, pace: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= max {
+            self.world.metrics.shed.with_label_values(&["admin_connections"]).inc();
+            let oldest = open.iter().position(|one| one.pace.is_waiting())?;
+            open.remove(oldest);
+        }
+        let (keeps, ended) = oneshot::channel();
+        open.push(Open { pace: Arc::clone(pace), _keeps: keeps });
+        Some(Place { all: self, pace: Arc::clone(pace), ended })
+    }
+}
+
+/// A place among the connections, given back when it is dropped.
+struct Place<'o, S> {
+    all: &'o Operators<S>,
+    pace: Arc<ConnectionDeadline>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl<S> Drop for Place<'_, S> {
+    fn drop(&mut self) {
+        let mut open = self.all.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|one| !Arc::ptr_eq(&one.pace, &self.pace));
+    }
+}
+
+#[async_trait]
+impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let configured = self.world.configured();
+        let patience = configured.settings.request_header_timeout;
+        let pace = Arc::new(ConnectionDeadline::new(patience, configured.settings.download_rate_min, None));
+        let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
+        let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
+        // Dropped in the middle of a head or of an idle time: nothing is lost but the connection.
+        tokio::select! {
+            stream = requests => stream,
+            waited = pace.end(patience) => {
+                if waited != DeadlineKind::Idle {
+                    self.world.metrics.slow_connections.inc();
+                }
+                None
+            }
+            _ = &mut place.ended => None,
+        }
+    }
+}
+
+/// The application, which tells the pace of its connection when a head has been read and when it has been answered.
+struct Requests<S> {
+    app: S,
+    world: Arc<Services>,
+}
+
+#[async_trait]
+impl<S: ServeHttp + Send + Sync> ServeHttp for Requests<S> {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        head_was_read();
+        let response = self.app.response(session).await;
+        // Within this time the response has to be taken, too, and what is left of a body to be sent.
+        next_head_within(self.world.configured().settings.keepalive_timeout);
+        response
+    }
+}

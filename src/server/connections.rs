@@ -1,0 +1,351 @@
+//! A client's connection from its first byte to its last: how many there may be, and who serves it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio_util::sync::ReusableBoxFuture;
+
+use crate::memory::{MemoryOwner, Share};
+use crate::server::buffer_pool::BufferPool;
+use crate::server::connection_deadline::{
+    self, ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
+};
+use crate::server::connection_weight::ConnectionWeights;
+use crate::server::downstream_session::{DownstreamSession, Patience, TooSlowDownstream};
+use crate::server::framing_stream::StrictStream;
+use crate::server::gateway::{Gateway, RequestState};
+use crate::server::head_size_limit::HeadBound;
+use crate::server::http1_session::{HeadRead, Http1Session, peer_of};
+use crate::server::open_connection::OpenConnection;
+use crate::server::tls::Tls;
+use crate::server::{http2_stream_timeout, request_head_checks};
+use crate::traffic_shaping::per_client_limit::PerClient;
+
+/// What clients connect to.
+pub struct Connections {
+    proxy: Arc<HttpProxy<Gateway>>,
+    gate: Gateway,
+    tls: Option<Tls>,
+    /// How many connections each client has.
+    clients: Arc<PerClient>,
+}
+
+/// How it goes on with a connection after a request.
+enum Next {
+    Request,
+    /// With pingora.
+    Pingora,
+    End,
+}
+
+impl Connections {
+    /// In front of `server`, which was made of `gate`.
+    #[must_use]
+    pub fn new(proxy: HttpProxy<Gateway>, gate: Gateway, tls: Option<Tls>) -> Self {
+        Self { proxy: Arc::new(proxy), gate, tls, clients: PerClient::new() }
+    }
+
+    /// Serves a connection until its client is late.
+    async fn serve_in_time(
+        self: Arc<Self>,
+        stream: Stream,
+        shutdown: ShutdownWatch,
+        open: OpenConnection,
+        patience: Patience,
+    ) {
+        let pace = Arc::new(ConnectionDeadline::new(patience.head, patience.download, Some(open)));
+        tokio::select! {
+            () = with_pace(Arc::clone(&pace), Arc::clone(&self).serve(stream, shutdown)) => {}
+            waited = pace.end(patience.head) => self.count(waited),
+        }
+    }
+
+    /// A client was late.
+    fn count(&self, waited: DeadlineKind) {
+        let metrics = &self.gate.world.metrics;
+        match waited {
+            DeadlineKind::Idle => {}
+            DeadlineKind::TooSlow => metrics.slow_connections.inc(),
+            DeadlineKind::DoesNotRead => {
+                metrics.slow_clients.with_label_values(&[TooSlowDownstream::Download.label()]).inc()
+            }
+        }
+    }
+
+    /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that answer a request are
+    /// large, and end with it.
+    async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.is_spoken(&stream)) {
+            let Some(accepted) = Box::pin(tls.accept(stream)).await else { return };
+            stream = accepted;
+        }
+        let Some(is_http1) = speaks_http1(&mut stream).await else { return };
+        let Some(_beyond_first) = ConnectionWeights::beyond_first(&self.gate.world, &stream, is_http1) else { return };
+        if !is_http1 {
+            // It is none that could be used again.
+            drop(Arc::new(Streams::new(&self.proxy, &self.gate)).process_new(stream, &shutdown).await);
+            return;
+        }
+        let share = self.share(&stream);
+        let mut next = Some(Box::new(Http1Session::new(stream, share)));
+        while let Some(direct) = next {
+            next = match self.hear(direct).await {
+                None => None,
+                Some((direct, Next::Pingora)) => Box::pin(self.hand_over(direct, &shutdown)).await,
+                Some((direct, _)) => {
+                    let mut answer = recycled(Arc::clone(&self).answer(direct));
+                    let (direct, next) = poll_fn(|cx| answer.poll(cx)).await;
+                    // Fails only at the thread's end.
+                    let _ = ANSWERS.try_with(|answers| answers.keep(answer));
+                    match next {
+                        Next::Request => Some(direct),
+                        Next::Pingora => Box::pin(self.hand_over(direct, &shutdown)).await,
+                        Next::End => None,
+                    }
+                }
+            };
+        }
+    }
+
+    /// Waits for the next request, and reads its head: [`Next::Request`], or [`Next::Pingora`] if it is none of the usual kind.
+    async fn hear(&self, mut direct: Box<Http1Session>) -> Option<(Box<Http1Session>, Next)> {
+        if direct.is_idle() && !direct.listen().await {
+            return None;
+        }
+        head_begins(self.gate.world.configured().settings.request_header_timeout);
+        match direct.hear(|path| self.is_meant(path)).await {
+            HeadRead::Request => {
+                head_was_read();
+                Some((direct, Next::Request))
+            }
+            HeadRead::Other => Some((direct, Next::Pingora)),
+            HeadRead::NoRoom => {
+                Box::pin(refuse(&mut direct)).await;
+                None
+            }
+            HeadRead::End => None,
+        }
+    }
+
+    /// Answers a request whose head has been read.
+    async fn answer(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
+        let next = self.answer_on(&mut direct).await;
+        (direct, next)
+    }
+
+    async fn answer_on(&self, direct: &mut Http1Session) -> Next {
+        let Self { gate, .. } = self;
+        let mut ctx = RequestState::new(gate);
+        if gate.keeps_nobody() {
+            direct.close();
+        }
+        let patience = Patience::of(&gate.world.configured().settings);
+        let screened = gate.screen(&mut DownstreamSession::direct(direct, patience), &mut ctx).await;
+        if let Ok(false) = screened {
+            direct.unread_head();
+            return Next::Pingora;
+        }
+        if screened.is_err() {
+            direct.close();
+        }
+        gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
+        if ctx.too_slow == Some(TooSlowDownstream::Download) {
+            // Whoever does not read is not told that this is the end.
+            return Next::End;
+        }
+        if direct.is_kept() {
+            if direct.is_idle() {
+                idle_for(gate.world.configured().settings.keepalive_timeout);
+            }
+            return Next::Request;
+        }
+        direct.shutdown().await;
+        Next::End
+    }
+
+    /// What a connection holds while nothing is known of a request. That of a proxy which names its clients is not held against
+    /// the proxy.
+    fn share(&self, stream: &Stream) -> Share {
+        let world = &self.gate.world;
+        let configured = world.configured();
+        let peer = peer_of(stream).filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
+        world.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
+    }
+
+    fn is_meant(&self, path: &str) -> bool {
+        let world = &self.gate.world;
+        request_head_checks::is_graphql_path(path, &world.configured().settings.graphql_paths)
+            && !world.snapshot.load().scanner.is_empty()
+    }
+
+    /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does
+    /// not wait for more. `None` at the connection's end.
+    async fn hand_over(&self, direct: Box<Http1Session>, shutdown: &ShutdownWatch) -> Option<Box<Http1Session>> {
+        let (stream, read) = direct.into_parts();
+        let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.max_request_header_size;
+        let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
+        let (stream, read) = StrictStream::new(stream, read, bound);
+        let (mut session, requests) = (ServerSession::new_http1(Box::new(stream)), &self.proxy);
+        let is_last = *shutdown.borrow();
+        session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
+        session.set_pipelined_prefix(read);
+        for number in 1.. {
+            let (stream, settings) = requests.process_new_http(session, shutdown).await?.consume();
+            if StrictStream::is_after(&stream, number) {
+                idle_for(self.gate.world.configured().settings.keepalive_timeout);
+                let stream = StrictStream::into_inner(stream)?;
+                let share = self.share(&stream);
+                return Some(Box::new(Http1Session::new(stream, share)));
+            }
+            session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+        }
+        None
+    }
+}
+
+/// A connection, and how it goes on with it.
+type RequestEnd = (Box<Http1Session>, Next);
+
+thread_local! {
+    /// Room for the futures that answer requests.
+    static ANSWERS: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
+}
+
+/// The same, where another one has been before if possible.
+fn recycled(answer: impl Future<Output = RequestEnd> + Send + 'static) -> ReusableBoxFuture<'static, RequestEnd> {
+    match ANSWERS.try_with(BufferPool::take).ok().flatten() {
+        Some(mut room) => {
+            room.set(answer);
+            room
+        }
+        None => ReusableBoxFuture::new(answer),
+    }
+}
+
+/// A head may be so many times as long as headers may be, so that whoever sends a little too much is told.
+const HEADS_READ: usize = 2;
+
+/// Until the request's own is set.
+const FIRST_KEEPALIVE_SECONDS: u64 = 60;
+
+/// `None` if nothing is said at all.
+async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
+    if stream.get_ssl_digest().is_some() {
+        return Some(!matches!(stream.selected_alpn_proto(), Some(ALPN::H2)));
+    }
+    let mut start = [0; H2_PREFACE.len()];
+    let can_peek = stream.try_peek(&mut start).await.ok()?;
+    Some(!can_peek || start != *H2_PREFACE)
+}
+
+/// With which HTTP/2 begins: RFC 9113, section 3.4.
+const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Tells a client that there is no room for its request.
+async fn refuse(direct: &mut Http1Session) {
+    // Fails only when the client is gone.
+    let _ = tokio::time::timeout(LAST_WORD, tell_busy(direct)).await;
+    direct.shutdown().await;
+}
+
+async fn tell_busy(direct: &mut Http1Session) -> pingora::Result<()> {
+    let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
+    let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
+    direct.close();
+    direct.write_head(StatusCode::SERVICE_UNAVAILABLE, headers.into_iter())?;
+    direct.write_body(b"", true).await
+}
+
+/// How long a client may take to read that there is no room for it.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl ServerApp for Connections {
+    /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let world = &self.gate.world;
+        let peer = peer_of(&stream).map(|peer| peer.ip());
+        let open = OpenConnection::admit(world, &self.clients, peer)?;
+        let patience = Patience::of(&world.configured().settings);
+        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, patience));
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+/// A connection of HTTP/2, whose requests have tasks of their own.
+struct Streams {
+    proxy: Arc<HttpProxy<Gateway>>,
+    gate: Gateway,
+    /// Of the connection: the first request is not awaited by the task that knows of it.
+    pace: Option<Arc<ConnectionDeadline>>,
+    /// Has the client's preface been asked for?
+    is_preface_awaited: AtomicBool,
+}
+
+impl Streams {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, gate: &Gateway) -> Self {
+        Self {
+            proxy: Arc::clone(proxy),
+            gate: gate.clone(),
+            pace: connection_deadline::current(),
+            is_preface_awaited: AtomicBool::new(false),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Streams {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if let Some(pace) = &self.pace {
+            pace.head_was_read();
+        }
+        if session.is_body_done() {
+            return self.proxy.process_new_http(session, shutdown).await;
+        }
+        let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
+        if served.is_none() {
+            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlowDownstream::Upload.label()]).inc();
+        }
+        served.flatten()
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.is_preface_awaited.store(true, Ordering::Relaxed);
+        self.proxy.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        // pingora asks once more when the preface is there. From then on there is a limit for heads in h2, and for the time
+        // without any request in pingora. If it did not ask, the first request would still be awaited in time.
+        if let Some(pace) = self.pace.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
+            pace.head_was_read();
+        }
+        self.proxy.server_options()
+    }
+
+    async fn http_cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}

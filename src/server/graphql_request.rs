@@ -1,0 +1,367 @@
+//! A request that is answered here: what is remembered of it, and how its answer goes out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Uri};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::auth::Authenticated;
+use crate::config::downstream_settings::ClientAddresses;
+use crate::config::settings::{Settings, Upstream};
+use crate::config::values::parse_duration;
+use crate::memory::{MemoryOwner, Share};
+use crate::metadata_api::ApiRequest;
+use crate::model::request::Caller;
+use crate::model::response::RequestError;
+use crate::pipeline::rejection::{Rejection, upstream_error};
+use crate::pipeline::subscription::SubscriptionRequest;
+use crate::pipeline::{RequestContext, Response, request_spans, response};
+use crate::protocol::http::ResponseType;
+use crate::protocol::trace::{self, TraceContext};
+use crate::server::downstream_session::DownstreamSession;
+use crate::server::gateway::{Gateway, RequestState};
+use crate::server::write_response::{self, ResponseStyle};
+use crate::server::{cors, get_policy, request_head_checks};
+use crate::upstream::UpstreamError;
+
+/// HTTP/2 names the host beside the path, and not among the headers.
+pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
+    if let (false, Some(authority)) = (headers.contains_key(header::HOST), uri.authority())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+}
+
+/// The address that the proxy before us tells: the last element, which is its own word. What stands before came with the
+/// request, from anybody.
+fn told_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+    let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// In which clients say how long they wait: `2s`, `500ms`.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// How long a request may take, and whether that is what its client has asked for. It can ask for less than `max`, down to
+/// `min`: whoever does not wait at all only has handlers called for nothing.
+fn timeout(headers: &HeaderMap, min: Duration, max: Duration) -> (Duration, bool) {
+    let wanted = headers.get(TIMEOUT).and_then(|value| parse_duration(value.to_str().ok()?));
+    match wanted.map(|wanted| wanted.max(min)).filter(|wanted| *wanted < max) {
+        Some(wanted) => (wanted, true),
+        None => (max, false),
+    }
+}
+
+/// The upstream's path and query for a client's request.
+pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String {
+    let whole = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
+    if !is_graphql || upstream.graphql_path.is_none() {
+        return whole.to_owned();
+    }
+    let path = upstream.path_for(uri.path());
+    uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// The address of the client whom a proxy has named.
+fn named_client(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
+    let name = addresses.header.as_ref().filter(|_| addresses.believes(exchange.peer()))?;
+    told_address(&exchange.head().headers, name)
+}
+
+/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
+/// proxy.
+#[must_use]
+pub fn owner(gate: &Gateway, exchange: &DownstreamSession<'_>) -> MemoryOwner {
+    let configured = gate.world.configured();
+    let addresses = &configured.settings.client_addresses;
+    match named_client(addresses, exchange) {
+        Some(named) => MemoryOwner::named(named),
+        None => {
+            let peer = exchange.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
+            peer.map(MemoryOwner::peer).unwrap_or_default()
+        }
+    }
+}
+
+/// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
+/// seems to be, a proxy.
+pub fn limited_client(settings: &Settings, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
+    let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
+    let peer = || exchange.peer().filter(|peer| addresses.limits(*peer, is_set));
+    named_client(addresses, exchange).or_else(peer)
+}
+
+/// What is remembered of a request while it is answered.
+pub struct IncomingRequest {
+    caller: Caller,
+    trace: TraceContext,
+    /// The path alone, which may be logged.
+    path: String,
+    engine_path: String,
+    query: String,
+    cors: HeaderMap,
+    response_type: ResponseType,
+    compressed_from: usize,
+}
+
+impl IncomingRequest {
+    /// Reads it off the request's head.
+    pub fn of(gate: &Gateway, exchange: &DownstreamSession<'_>) -> Self {
+        let head = exchange.head();
+        let configured = gate.world.configured();
+        let settings = &configured.settings;
+        let random = Uuid::new_v4();
+        let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
+        let mut headers = head.headers.clone();
+        add_host(&mut headers, &head.uri);
+        let address = named_client(&settings.client_addresses, exchange).or_else(|| exchange.peer());
+        let mut trace = TraceContext::read(&headers, random.as_u128());
+        request_spans::decide(&gate.world, &mut trace);
+        let path = head.uri.path().to_owned();
+        let upstream = gate.world.engine.settings();
+        let is_mapped =
+            upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(&path, &settings.graphql_paths);
+        let mut engine_path = upstream_path(upstream, &head.uri, is_mapped);
+        if head.method == Method::GET {
+            // The engine is asked by POST, so a document must not stand in the URL as well.
+            engine_path.truncate(engine_path.find('?').unwrap_or(engine_path.len()));
+        }
+        Self {
+            response_type: ResponseType::negotiate(&headers),
+            // A page can send a GET without a preflight, so there is no reason to believe that the upstream would allow it.
+            cors: if head.method == Method::POST || settings.cors.completes_upstream {
+                cors::response_headers(&settings.cors, &headers)
+            } else {
+                HeaderMap::new()
+            },
+            compressed_from: settings.compressed_from,
+            trace,
+            caller: Caller { headers, for_handlers: None, address, request_id },
+            path,
+            engine_path,
+            query: head.uri.query().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Writes the line about it.
+    pub fn log(&self, gate: &Gateway, answer: &Response, began: Instant) {
+        answer.log(&gate.world, &self.caller, &self.trace, &self.path, began);
+    }
+
+    /// The same for the metadata API, which may outlive the request.
+    pub fn asked(&self) -> ApiRequest {
+        let Caller { headers, request_id, .. } = &self.caller;
+        ApiRequest { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.caller.address
+    }
+
+    /// How answers to it go out.
+    pub fn manner(&self) -> ResponseStyle<'_> {
+        let Self { response_type, cors, caller, compressed_from, .. } = self;
+        ResponseStyle {
+            response_type: *response_type,
+            request_id: &caller.request_id,
+            cors,
+            compressed_from: *compressed_from,
+            closes: false,
+        }
+    }
+
+    /// The upstream has said who may read the answer.
+    pub fn set_cors(&mut self, cors: &HeaderMap) {
+        if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
+            self.cors = cors.clone();
+        }
+    }
+
+    /// The upstream's path, and the client's headers.
+    pub fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
+        get_policy::PolicyProbe { path: &self.engine_path, headers: &self.caller.headers }
+    }
+
+    /// The headers that let a page read the answer.
+    pub fn cors(&self) -> &HeaderMap {
+        &self.cors
+    }
+
+    /// The same for an operation that may be answered more than once.
+    pub fn request(
+        &self,
+        way: &'static str,
+        payload: String,
+        authenticated: Authenticated,
+        share: Arc<Share>,
+    ) -> SubscriptionRequest {
+        SubscriptionRequest {
+            way,
+            payload,
+            share,
+            path: self.engine_path.clone(),
+            caller: Arc::new(self.caller.clone()),
+            authenticated: Some(Ok(authenticated)),
+        }
+    }
+
+    /// How the request came.
+    pub fn envelope<'v>(
+        &'v self,
+        gate: &Gateway,
+        ctx: &RequestState,
+        is_get: bool,
+        share: Option<&'v Share>,
+    ) -> RequestContext<'v> {
+        let (min, max) =
+            (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
+        let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
+        RequestContext {
+            share,
+            caller: &self.caller,
+            trace: &self.trace,
+            path: &self.engine_path,
+            query: &self.query,
+            is_get,
+            response_type: self.response_type,
+            shows_status: self.path.ends_with("/v1alpha1/graphql"),
+            deadline: ctx.started + timeout,
+            is_clients_deadline,
+            subscription: None,
+            batch: None,
+            handler_headers: HeaderMap::new(),
+            authenticated: OnceCell::new(),
+        }
+    }
+}
+
+/// Sends the answer to a request that concerned us, and writes the line about it.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    visit: &IncomingRequest,
+    answer: Response,
+    share: Arc<Share>,
+) -> pingora::Result<bool> {
+    ctx.kind = answer.kind;
+    visit.log(gate, &answer, ctx.started);
+    // What the request has held besides is gone.
+    share.shrink_to(answer.body.len());
+    write_response::write(exchange, answer, visit.manner(), Some(share)).await?;
+    Ok(true)
+}
+
+/// Sends what is no GraphQL response. Whoever made it has written a line about it.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send_json(
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    visit: &IncomingRequest,
+    kind: &'static str,
+    status: u16,
+    body: String,
+) -> pingora::Result<bool> {
+    ctx.kind = kind;
+    let answer = Response::new(status, body.into_bytes(), kind);
+    write_response::write(
+        exchange,
+        answer,
+        ResponseStyle { response_type: ResponseType::Json, ..visit.manner() },
+        None,
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Tells a client that the engine could not be asked, `may_write` if by what may be a mutation. Gives the status.
+pub async fn tell_upstream_error(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    fault: &UpstreamError,
+    may_write: bool,
+) -> u16 {
+    ctx.kind = "upstream_error";
+    let error = upstream_error(fault, may_write);
+    let status = error.status;
+    // Fails only when the client is gone.
+    let _ = tell(gate, exchange, ctx, error).await;
+    status
+}
+
+/// Tells a client that a defect of ours has ended its request, if nothing has been told yet.
+///
+/// # Errors
+/// When the client is gone, or has been told half of something.
+pub async fn tell_defect(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+) -> pingora::Result<bool> {
+    ctx.kind = "internal_error";
+    if exchange.has_begun() {
+        return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
+    }
+    let error = RequestError::new(500, "unexpected", "internal error");
+    tell(gate, exchange, ctx, error).await?;
+    Ok(true)
+}
+
+/// Refuses a request without asking who sent it, with its real status, and ends the connection.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn tell(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
+    error: RequestError,
+) -> pingora::Result<()> {
+    let snapshot = gate.world.snapshot.load();
+    let visit = IncomingRequest::of(gate, exchange);
+    let mut envelope = visit.envelope(gate, ctx, false, None);
+    envelope.shows_status = true;
+    let answer = response::refuse(snapshot.dialect, &envelope, &Rejection::Request(error));
+    write_response::write(exchange, answer, ResponseStyle { closes: true, ..visit.manner() }, None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_choose_their_timeout_within_limits() {
+        let (min, max) = (Duration::from_millis(100), Duration::from_secs(70));
+        let of = |text: &str| {
+            let headers = HeaderMap::from_iter([(TIMEOUT, text.parse().expect("a value"))]);
+            timeout(&headers, min, max)
+        };
+        for (text, wanted) in [
+            ("2s", (Duration::from_secs(2), true)),
+            ("1ms", (min, true)),
+            ("0s", (max, false)),
+            ("70s", (max, false)),
+            ("2m", (max, false)),
+            ("soon", (max, false)),
+        ] {
+            assert_eq!(of(text), wanted, "{text}");
+        }
+        assert_eq!(timeout(&HeaderMap::new(), min, max), (max, false));
+        assert_eq!(
+            timeout(&HeaderMap::from_iter([(TIMEOUT, "1ms".parse().expect("a value"))]), max, min),
+            (min, false)
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! `POST /v1/actions/ID/complete` and `…/fail`: handlers report what came of a call.
+
+use http::Method;
+use serde_json::json;
+
+use crate::memory::Share;
+use crate::pipeline::job_completion::{JobCompletion, report};
+use crate::pipeline::job_worker::TOKEN_HEADER;
+use crate::server::body::{self, BodyError};
+use crate::server::downstream_session::DownstreamSession;
+use crate::server::gateway::{Gateway, RequestState};
+use crate::server::graphql_request::{IncomingRequest, send_json};
+use crate::server::route::turn_away;
+
+/// The call that a path is about, and whether it is said to have failed.
+fn read_path(path: &str) -> Option<(&str, bool)> {
+    let (id, verb) = path.strip_prefix("/v1/actions/")?.split_once('/')?;
+    match verb {
+        "complete" => Some((id, false)),
+        "fail" => Some((id, true)),
+        _ => None,
+    }
+}
+
+/// Is this a report?
+#[must_use]
+pub fn is_meant(gate: &Gateway, exchange: &DownstreamSession<'_>) -> bool {
+    let head = exchange.head();
+    head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()
+}
+
+/// Takes it.
+///
+/// # Errors
+/// When the connection to the handler broke.
+pub async fn screen(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    share: &Share,
+) -> pingora::Result<bool> {
+    let limits = &gate.world.configured().settings.limits;
+    let body = match body::read(exchange, limits.max_handler_response_size, share, false).await {
+        Ok(body) => body,
+        Err(BodyError::Broken(error)) => return Err(error.into_down()),
+        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
+    };
+    if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
+        return turn_away(gate, exchange, ctx, error).await;
+    }
+    let visit = IncomingRequest::of(gate, exchange);
+    let head = exchange.head();
+    let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
+    let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
+    let (status, answer) = match report(&gate.world, &JobCompletion { id, token, is_failure, body: &body }).await {
+        Ok(()) => (200, json!({ "message": "success" })),
+        Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
+    };
+    send_json(exchange, ctx, &visit, "report", status, answer.to_string()).await
+}

@@ -1,0 +1,35 @@
+//! Where clients connect. Only this folder and `upstream/` know pingora.
+
+pub mod admin_listener;
+pub mod admission;
+pub mod body;
+pub mod body_scan;
+pub mod buffer_pool;
+pub mod client_disconnect;
+pub mod compression;
+pub mod connection_deadline;
+mod connection_weight;
+pub mod connections;
+pub mod cors;
+pub mod downstream_session;
+pub mod framing_stream;
+pub mod gateway;
+pub mod get_policy;
+pub mod graphql_request;
+mod head_size_limit;
+pub mod http1_framing;
+pub mod http1_session;
+mod http2_stream_timeout;
+pub mod job_completion;
+pub mod listener;
+pub mod listener_handover;
+pub mod metadata_api;
+pub mod open_connection;
+mod partial_head;
+pub mod passthrough;
+pub mod request_head_checks;
+pub mod route;
+pub mod sse;
+pub mod tls;
+pub mod websocket;
+pub mod write_response;

@@ -1,0 +1,242 @@
+//! A request whose whole body has been read and found to be none of ours, sent on by hand: pingora's own way costs more, and
+//! replays only what fits its retry buffer of 64 KiB.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Uri, Version};
+
+use crate::memory::Share;
+use crate::model::replay::Replay;
+use crate::model::response::RequestError;
+use crate::protocol::hop_by_hop::end_to_end;
+use crate::protocol::http::is_event_stream;
+use crate::server::admission::Admission;
+use crate::server::body::{BodyError, announced_length, give_leave};
+use crate::server::body_scan::BodyScan;
+use crate::server::client_disconnect::unless_gone;
+use crate::server::cors;
+use crate::server::downstream_session::DownstreamSession;
+use crate::server::gateway::{Gateway, RequestState};
+use crate::server::graphql_request::{add_host, upstream_path};
+use crate::upstream::{self, UpstreamClient, UpstreamError};
+
+/// How a forwarded request ended.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// The answer is with the client.
+    Done,
+    /// No byte of an answer has been passed on; the client can be told.
+    Failed(UpstreamError),
+    /// The client has gone.
+    Gone,
+    /// There is something in the body that may not pass.
+    Refused(RequestError),
+    /// The body broke off.
+    Broken(Box<pingora::Error>),
+    /// The answer broke off half-way; the connection must go, so that nobody takes half for the whole.
+    Cut,
+}
+
+impl From<BodyError> for Forwarded {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Refused(error) => Self::Refused(error),
+            BodyError::Broken(error) => Self::Broken(error),
+        }
+    }
+}
+
+/// Sends a POST on and streams the answer back, for as long as the client is there.
+pub async fn forward(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    body: Bytes,
+    may_repeat: Replay<'_>,
+    share: &Share,
+) -> Forwarded {
+    let engine = &gate.world.engine;
+    let address = match address(engine, exchange, ctx.is_graphql) {
+        Ok(address) => address,
+        Err(error) => return Forwarded::Failed(error),
+    };
+    let headers = request_headers(engine, exchange);
+    let asked = pin!(engine.forward(&address, &headers, &body, may_repeat));
+    match unless_gone(exchange, asked).await {
+        None => Forwarded::Gone,
+        Some(Err(error)) => Forwarded::Failed(error),
+        Some(Ok(answer)) => pass_on(gate, exchange, &mut ctx.admission, (answer, true), share).await,
+    }
+}
+
+/// Sends a POST on whose body is still coming after its `beginning`, and streams the answer back. Each piece is looked
+/// through first; as long as the last one has not been sent, the upstream has only a part of a request, which it cannot
+/// carry out.
+pub async fn forward_in_pieces(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    admission: &mut Admission,
+    (beginning, mut scan): (Bytes, Option<BodyScan<'_>>),
+    share: &Share,
+) -> Forwarded {
+    let engine = &gate.world.engine;
+    let address = match address(engine, exchange, true) {
+        Ok(address) => address,
+        Err(error) => return Forwarded::Failed(error),
+    };
+    let headers = request_headers(engine, exchange);
+    let length = announced_length(exchange);
+    let (mut upload, mut takes_more) = (None, true);
+    share.shrink_to(beginning.len());
+    if share.grow(PIECES_BYTES).is_err() {
+        return Forwarded::Failed(UpstreamError::NoRoom);
+    }
+    if beginning.is_empty()
+        && let Err(error) = give_leave(exchange).await
+    {
+        return error.into();
+    }
+    let mut next = Some(beginning).filter(|beginning| !beginning.is_empty());
+    while takes_more {
+        let piece = match next.take() {
+            Some(piece) => piece,
+            None => match exchange.read_body().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(error) => return BodyError::from(error).into(),
+            },
+        };
+        if let Some(scan) = &mut scan
+            && let Err(error) = scan.feed(&piece).await
+        {
+            return Forwarded::Refused(error);
+        }
+        let begun = match upload.take() {
+            Some(begun) => Ok(begun),
+            None => engine.upload(&address, &headers, length).await,
+        };
+        let mut begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Forwarded::Failed(error),
+        };
+        takes_more = match engine.in_time(begun.write(piece)).await {
+            Ok(takes_more) => takes_more,
+            Err(error) => return Forwarded::Failed(error),
+        };
+        upload = Some(begun);
+    }
+    let Some(upload) = upload else { return Forwarded::Failed(UpstreamError::Broken) };
+    admission.body_has_passed();
+    if !takes_more {
+        // What is left of the body must not be taken for the next request.
+        exchange.close();
+    }
+    let answer = pin!(engine.in_time(upload.finish()));
+    let answer = if takes_more { unless_gone(exchange, answer).await } else { Some(answer.await) };
+    match answer {
+        None => Forwarded::Gone,
+        Some(Err(error)) => Forwarded::Failed(error),
+        Some(Ok(answer)) => pass_on(gate, exchange, admission, (answer, takes_more), share).await,
+    }
+}
+
+/// Streams an answer back, if there is room for it. The client is listened to while it is waited for, unless it may still be
+/// sending.
+async fn pass_on(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    admission: &mut Admission,
+    (answer, listens): (upstream::Forwarded<'_>, bool),
+    share: &Share,
+) -> Forwarded {
+    if is_event_stream(answer.head().1)
+        && let Err(error) = admission.becomes_stream(&gate.world, share)
+    {
+        return Forwarded::Refused(error);
+    }
+    // A client that does not read keeps pieces of it here.
+    if share.grow(bytes_between(&answer)).is_err() {
+        return Forwarded::Failed(UpstreamError::NoRoom);
+    }
+    match stream_back(gate, answer, exchange, listens).await {
+        Ok(()) => Forwarded::Done,
+        Err(Cut) => Forwarded::Cut,
+    }
+}
+
+/// Bytes of a body that may be on its way through: a piece of it that is being read, and one that waits to be written.
+const PIECES_BYTES: usize = 128 * 1024;
+
+/// The same of a stream of events, which come one by one.
+const EVENT_BYTES: usize = 8 * 1024;
+
+fn bytes_between(answer: &upstream::Forwarded<'_>) -> usize {
+    if is_event_stream(answer.head().1) {
+        return EVENT_BYTES;
+    }
+    let length = answer.head().1.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.map_or(PIECES_BYTES, |length: usize| length.min(PIECES_BYTES))
+}
+
+fn address(engine: &UpstreamClient, exchange: &DownstreamSession<'_>, is_graphql: bool) -> Result<Uri, UpstreamError> {
+    let uri = &exchange.head().uri;
+    if is_graphql && engine.settings().graphql_path.is_some() {
+        return engine.address(&upstream_path(engine.settings(), uri, true));
+    }
+    engine.address(uri.path_and_query().map_or("/", |path| path.as_str()))
+}
+
+fn request_headers(engine: &UpstreamClient, exchange: &DownstreamSession<'_>) -> HeaderMap {
+    let head = exchange.head();
+    let mut headers = HeaderMap::with_capacity(head.headers.len());
+    for (name, value) in end_to_end(&head.headers) {
+        headers.append(name.clone(), value.clone());
+    }
+    headers.remove(header::EXPECT);
+    headers.remove(header::CONTENT_LENGTH);
+    if engine.names_host_itself() {
+        headers.remove(header::HOST);
+    } else {
+        add_host(&mut headers, &head.uri);
+    }
+    headers
+}
+
+struct Cut;
+
+async fn stream_back(
+    gate: &Gateway,
+    mut answer: upstream::Forwarded<'_>,
+    exchange: &mut DownstreamSession<'_>,
+    listens: bool,
+) -> Result<(), Cut> {
+    let idle = gate.world.engine.settings().stream_idle_timeout;
+    let (status, headers) = answer.head();
+    let added = {
+        let configured = gate.world.configured();
+        cors::missing_headers(&configured.settings.cors, &exchange.head().headers, headers)
+    };
+    // It was chunked, or ended with the connection; either way its length is not known yet.
+    let is_chunked = exchange.head().version == Version::HTTP_11
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !matches!(status.as_u16(), 204 | 304);
+    let chunked = HeaderValue::from_static("chunked");
+    let coding = is_chunked.then_some((&header::TRANSFER_ENCODING, &chunked));
+    if added.is_empty() {
+        exchange.write_head(status, end_to_end(headers).chain(coding)).await.map_err(|_| Cut)?;
+    } else {
+        let own = end_to_end(headers).filter(|(name, _)| !cors::is_cors_header(name));
+        exchange.write_head(status, own.chain(coding).chain(&added)).await.map_err(|_| Cut)?;
+    }
+    loop {
+        let next = pin!(tokio::time::timeout(idle, answer.next_chunk()));
+        let next = if listens { unless_gone(exchange, next).await.ok_or(Cut)? } else { next.await };
+        let chunk = next.map_err(|_| Cut)?;
+        let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
+        exchange.write_body(chunk).await.map_err(|_| Cut)?;
+    }
+    exchange.finish(Bytes::new()).await.map_err(|_| Cut)
+}

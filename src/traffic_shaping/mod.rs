@@ -1,0 +1,101 @@
+//! Guards of actions: how much of each goes on at one time and in a time, and what happens when its handler fails. What
+//! they count outlives a change of the configuration that does not concern them. And how much one client may have at one
+//! time (`per_client_limit.rs`).
+
+pub mod circuit_breaker;
+pub mod concurrency_limit;
+pub mod per_client_limit;
+pub mod rate_limit;
+pub mod redis;
+pub mod response_cache;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::TpsBudget;
+
+use crate::model::action::{Action, ActionSchema};
+use crate::model::traffic::RateLimit;
+use crate::traffic_shaping::circuit_breaker::CircuitBreaker;
+use crate::traffic_shaping::concurrency_limit::ConcurrencyLimit;
+use crate::traffic_shaping::rate_limit::CallRateLimiter;
+
+/// The guards of all actions.
+#[derive(Default)]
+pub struct TrafficPolicies(HashMap<String, Arc<ActionPolicies>>);
+
+/// The guards of one action.
+pub struct ActionPolicies {
+    /// How many calls at one time.
+    pub bulkhead: ConcurrencyLimit,
+    /// Leaves a handler alone that fails, if it is to.
+    pub breaker: Option<CircuitBreaker>,
+    /// Calls that are tried again make up a tenth of all.
+    pub retries: TpsBudget,
+    /// How many calls in a time.
+    pub limiters: Vec<CallRateLimiter>,
+    made_for: MadeFor,
+}
+
+/// By which guards are told apart.
+#[derive(PartialEq)]
+struct MadeFor(usize, usize, Duration, Option<Duration>, Vec<RateLimit>);
+
+/// The part of the calls that may be tried again.
+const RETRY_PART: f32 = 0.1;
+
+/// Calls that may be tried again in a second although there are few.
+const RETRIES_MIN: u32 = 1;
+
+/// For how long calls count.
+const RETRY_WINDOW: Duration = Duration::from_secs(10);
+
+impl TrafficPolicies {
+    /// For these actions. Guards that stay as they were go on with what they know.
+    #[must_use]
+    pub fn after(&self, schema: &ActionSchema) -> Self {
+        let guards = schema.actions.values().map(|action| {
+            let wanted = made_for(action);
+            let known = self.0.get(&action.name).filter(|known| known.made_for == wanted);
+            let guards = known.cloned().unwrap_or_else(|| Arc::new(ActionPolicies::new(wanted)));
+            (action.name.clone(), guards)
+        });
+        Self(guards.collect())
+    }
+
+    /// Those of an action.
+    #[must_use]
+    pub fn of(&self, action: &Action) -> Option<&Arc<ActionPolicies>> {
+        self.0.get(&action.name)
+    }
+
+    /// All of them, by the action's name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &ActionPolicies)> {
+        self.0.iter().map(|(name, guards)| (name.as_str(), guards.as_ref()))
+    }
+}
+
+fn made_for(action: &Action) -> MadeFor {
+    let rules = &action.guards;
+    MadeFor(
+        rules.max_concurrent_calls,
+        rules.max_queued_calls,
+        rules.queue_timeout,
+        rules.circuit_breaker_reset_timeout,
+        rules.rate_limits.clone(),
+    )
+}
+
+impl ActionPolicies {
+    fn new(made_for: MadeFor) -> Self {
+        let MadeFor(calls, waiting, wait, pause, limits) = &made_for;
+        Self {
+            bulkhead: ConcurrencyLimit::new(*calls, *waiting, *wait),
+            breaker: pause.map(CircuitBreaker::new),
+            retries: TpsBudget::new(RETRY_WINDOW, RETRIES_MIN, RETRY_PART),
+            limiters: limits.iter().cloned().map(CallRateLimiter::new).collect(),
+            made_for,
+        }
+    }
+}

@@ -1,0 +1,628 @@
+//! What is said on one socket, from the first word to the last.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use http::HeaderMap;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use uuid::Uuid;
+
+use crate::auth::Authenticated;
+use crate::config::settings::WebSocketInit;
+use crate::memory::{MemoryOwner, Share};
+use crate::model::action::OperationKind;
+use crate::model::request::Caller;
+use crate::model::response::Dialect;
+use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
+use crate::pipeline::{Route, Services, understand};
+use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
+use crate::protocol::http::{Body, read_body};
+use crate::session::SessionError;
+use crate::telemetry::metrics::Held;
+use crate::websocket::metered::Metered;
+use crate::websocket::queue::{Queued, Receiver, Sender, queue};
+use crate::websocket::upstream_socket::{
+    self, CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of,
+};
+use crate::websocket::{
+    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
+    INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX,
+    READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED,
+    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers,
+};
+
+/// Who opened the socket.
+pub struct WebSocketClient {
+    /// The headers of the request that did.
+    pub headers: HeaderMap,
+    /// Its path and query.
+    pub path: String,
+    /// Its id.
+    pub request_id: String,
+    /// The address of the client.
+    pub address: Option<IpAddr>,
+    /// Whose memory its operations take.
+    pub owner: MemoryOwner,
+    /// What is spoken.
+    pub vocabulary: Subprotocol,
+}
+
+/// Something that has to be told to the client.
+enum Event {
+    /// A message of the upstream's, and the operation that it ends.
+    Say(String, Option<String>),
+    /// A message of an operation that runs here.
+    Own(OwnMessage),
+    /// The engine wants to know whether we are there.
+    EnginePing,
+    /// The engine's socket of this number has ended, perhaps with a close frame.
+    EngineGone(u64, Option<Close>),
+}
+
+/// What an operation that runs here tells the client.
+struct OwnMessage {
+    text: String,
+    id: String,
+    /// Of the operation: a later one may have the same id.
+    number: u64,
+    is_last: bool,
+}
+
+/// An operation under way.
+struct Operation {
+    runner: Runner,
+    number: u64,
+    _counted: Held,
+}
+
+/// Who runs an operation.
+enum Runner {
+    /// A task of ours, which ends with the operation.
+    Task(AbortHandle),
+    /// A task of ours that is left to finish, because it writes.
+    Mutation,
+    Upstream,
+}
+
+impl Operation {
+    fn new(world: &Services, runner: Runner, number: u64) -> Self {
+        Self { runner, number, _counted: Held::new(&world.metrics.socket_operations) }
+    }
+
+    fn is_upstreams(&self) -> bool {
+        matches!(self.runner, Runner::Upstream)
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let Runner::Task(handle) = &self.runner {
+            handle.abort();
+        }
+    }
+}
+
+/// What is known once the client has introduced itself.
+struct Introduced {
+    /// Its payload, as JSON.
+    payload: Option<String>,
+    caller: Arc<Caller>,
+    /// Known at once where the engine is Hasura; otherwise found out by each operation with an action.
+    authenticated: Option<Result<Authenticated, SessionError>>,
+}
+
+struct EngineEnd {
+    /// Tells it from the one before it.
+    number: u64,
+    vocabulary: Subprotocol,
+    sink: SplitSink<WebSocketStream<Box<dyn upstream_socket::Wire>>, Message>,
+    reader: AbortHandle,
+}
+
+impl Drop for EngineEnd {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+struct WebSocketSession<S> {
+    world: Arc<Services>,
+    visitor: WebSocketClient,
+    sink: SplitSink<WebSocketStream<S>, Message>,
+    tell: Sender<Event>,
+    /// What has come of a message that is not whole yet, and the message that is being understood.
+    received: Arc<Share>,
+    /// What is kept for as long as the socket lives.
+    held: Share,
+    operations: HashMap<String, Operation>,
+    introduced: Option<Introduced>,
+    engine: Option<EngineEnd>,
+    last_heard: Instant,
+    pings: (Instant, usize),
+    /// Operations and sockets to the engine so far.
+    numbers: u64,
+    /// How the client has closed the connection.
+    closed: Option<Close>,
+    /// When it is closed, once the process ends.
+    leaves: Option<Instant>,
+}
+
+/// Why the conversation is over.
+enum End {
+    /// We say so.
+    Close(Close),
+    /// There is nobody to tell.
+    Gone,
+}
+
+type Going = Result<(), End>;
+
+/// Converses until one side ends it. `early` is what the client has said already.
+pub async fn converse<S>(world: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let max = world.configured().settings.limits.max_websocket_message_size;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(max))
+        .max_frame_size(Some(max))
+        .read_buffer_size(READ_BUFFER_BYTES);
+    let received = Arc::new(world.memory.empty(visitor.owner));
+    let wire = Metered::new(wire, Arc::clone(&received));
+    let socket = WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
+    let (sink, mut stream) = socket.split();
+    let (tell, told) = queue(EVENTS_MAX, &world.memory, visitor.owner);
+    let held = world.memory.empty(visitor.owner);
+    let mut conversation = WebSocketSession {
+        world,
+        visitor,
+        sink,
+        tell,
+        received,
+        held,
+        operations: HashMap::new(),
+        introduced: None,
+        engine: None,
+        last_heard: Instant::now(),
+        pings: (Instant::now(), 0),
+        numbers: 0,
+        closed: None,
+        leaves: None,
+    };
+    let end = conversation.go_on(&mut stream, told).await;
+    let frame = match end {
+        Err(End::Close(close)) => Some(close.into_frame()),
+        // Whoever has said good-bye is answered.
+        Err(End::Gone) | Ok(()) => None,
+    };
+    // Whoever is gone, or does not read, is not waited for.
+    let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
+    let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
+    conversation.operations.clear();
+    let _ = tokio::time::timeout(LAST_WORDS, conversation.leave_engine()).await;
+    // A connection that is closed while something comes in may lose what was said last.
+    let listen = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(LAST_WORDS, listen).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
+    async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: Receiver<Event>) -> Going {
+        let opened = Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut kept_alive = Instant::now();
+        let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.websocket_idle_timeout / 3);
+        loop {
+            tokio::select! {
+                message = stream.next() => {
+                    self.hear(message).await?;
+                    self.received.shrink_to(0);
+                }
+                Some((queued, _share)) = told.recv() => match queued {
+                    Queued::Event(event) => self.tell(event).await?,
+                    Queued::NoRoom => return Err(End::Close(TRY_AGAIN)),
+                },
+                _ = tick.tick() => {
+                    self.check(opened)?;
+                    if self.introduced.is_some() && kept_alive.elapsed() >= keep_alive {
+                        kept_alive = Instant::now();
+                        self.say(self.visitor.vocabulary.keep_alive()).await?;
+                        self.send(Message::Ping(Vec::new().into())).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What ends a conversation without anybody saying anything.
+    fn check(&mut self, opened: Instant) -> Going {
+        if self.world.readiness.is_draining() && self.is_time_to_go() {
+            let is_hasura = self.world.snapshot.load().dialect == Dialect::Hasura;
+            return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
+        }
+        if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
+            return Err(End::Close(INIT_TOO_LATE));
+        }
+        if self.last_heard.elapsed() >= self.world.configured().settings.websocket_idle_timeout {
+            return Err(End::Gone);
+        }
+        let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
+        if session.is_some_and(Authenticated::has_expired) {
+            return Err(End::Close(FORBIDDEN));
+        }
+        Ok(())
+    }
+
+    /// Some sockets are closed at once, others later, within half of the time that there is.
+    fn is_time_to_go(&mut self) -> bool {
+        let world = &self.world;
+        let leaves = self.leaves.get_or_insert_with(|| {
+            let sockets = u32::try_from(world.metrics.requests_in_flight.get()).unwrap_or_default();
+            let all = FAREWELL.saturating_mul(sockets).min(world.configured().settings.shutdown_timeout / 2);
+            Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
+        });
+        *leaves <= Instant::now()
+    }
+
+    async fn say_good_bye(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
+        if frame.is_some() {
+            self.sink.send(Message::Close(frame)).await?;
+        }
+        self.sink.close().await
+    }
+
+    async fn say(&mut self, text: String) -> Going {
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Going {
+        match tokio::time::timeout(SEND_TIMEOUT, self.sink.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Gone),
+        }
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Going {
+        self.last_heard = Instant::now();
+        match message {
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match text_of(message) {
+                Some(text) => self.understand(&text).await,
+                None => Err(End::Close(NO_UTF8)),
+            },
+            Some(Ok(Message::Ping(_))) => self.count_ping(),
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Err(Error::Capacity(_))) => Err(End::Close(TOO_LARGE)),
+            Some(Err(Error::Utf8(_))) => Err(End::Close(NO_UTF8)),
+            Some(Err(Error::Io(error))) if error.kind() == ErrorKind::OutOfMemory => Err(End::Close(TRY_AGAIN)),
+            Some(Ok(Message::Close(frame))) => {
+                self.closed = frame.as_ref().and_then(Close::of_frame);
+                Err(End::Gone)
+            }
+            Some(Err(_)) | None => Err(End::Gone),
+        }
+    }
+
+    fn count_ping(&mut self) -> Going {
+        let (since, count) = &mut self.pings;
+        if since.elapsed() > Duration::from_secs(10) {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        if *count > PINGS_MAX { Err(End::Close(TOO_MANY_PINGS)) } else { Ok(()) }
+    }
+
+    async fn understand(&mut self, text: &str) -> Going {
+        match read_client(text) {
+            Err(_) => Err(End::Close(BAD_REQUEST)),
+            // In boxes of their own: they are over soon, and every idle socket carries the room for what it may do.
+            Ok(FromClient::Init(payload)) => Box::pin(self.introduce(payload)).await,
+            Ok(FromClient::Start { id, payload }) => Box::pin(self.start(id, payload)).await,
+            Ok(FromClient::Stop(id)) => self.stop(&id).await,
+            Ok(FromClient::Ping(payload)) => {
+                self.count_ping()?;
+                self.say(self.visitor.vocabulary.pong(payload)).await
+            }
+            Ok(FromClient::Pong) => Ok(()),
+            Ok(FromClient::Terminate) => Err(End::Gone),
+        }
+    }
+
+    async fn introduce(&mut self, payload: Option<&RawValue>) -> Going {
+        if self.introduced.is_some() {
+            return Err(End::Close(TOO_MANY_INITS));
+        }
+        let bytes = payload.map_or(0, |payload| payload.get().len());
+        if self.held.grow(INIT_COPIES * bytes).is_err() {
+            return Err(End::Close(TRY_AGAIN));
+        }
+        let payload = payload.map(|payload| payload.get().to_owned());
+        if payload.as_ref().is_some_and(|payload| !payload.starts_with('{')) {
+            return Err(End::Close(BAD_INIT));
+        }
+        let configured = self.world.configured();
+        let (limits, protected) = (&configured.settings.limits, &configured.protected_headers);
+        let checked = headers::introduced(&self.visitor.headers, payload.as_deref(), limits, protected);
+        let (headers, own) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return self.refuse(&error.message).await,
+        };
+        let caller = Caller {
+            headers,
+            for_handlers: Some(own),
+            address: self.visitor.address,
+            request_id: self.visitor.request_id.clone(),
+        };
+        let vocabulary = self.visitor.vocabulary;
+        let mut authenticated = None;
+        if self.world.snapshot.load().dialect == Dialect::Hasura {
+            let world = &self.world;
+            let session = world
+                .configured()
+                .authenticator
+                .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
+                .await;
+            if let Err(error) = &session {
+                return self.refuse(&error.message).await;
+            }
+            authenticated = Some(session);
+        }
+        self.introduced = Some(Introduced { payload, caller: Arc::new(caller), authenticated });
+        let ack = match self.world.configured().settings.upstream.websocket_init {
+            WebSocketInit::Eager => self.ack_of_engine().await?,
+            WebSocketInit::Lazy => None,
+        };
+        self.say(vocabulary.ack(ack.as_deref())).await?;
+        if vocabulary == Subprotocol::Legacy { self.say(vocabulary.keep_alive()).await } else { Ok(()) }
+    }
+
+    /// Connects to the upstream, and gives the payload of its acknowledgement.
+    async fn ack_of_engine(&mut self) -> Result<Option<String>, End> {
+        match self.connect_engine(UPSTREAM_INIT_TIMEOUT).await {
+            Ok(ack) => Ok(ack),
+            Err(ConnectError::Refused(SocketRejection { close, payload })) => {
+                let payload = payload.unwrap_or_else(|| json!({ "message": close.1 }).to_string());
+                if let Some(refusal) = self.visitor.vocabulary.refused(&payload) {
+                    self.say(refusal).await?;
+                }
+                Err(End::Close(close))
+            }
+            // Actions need no socket of the upstream. The first operation that does connects again, and is told why not.
+            Err(ConnectError::Unavailable(reason) | ConnectError::NotSupported(reason)) => {
+                tracing::debug!(reason, "a client is acknowledged without the upstream");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends the conversation with a client that has introduced itself badly.
+    async fn refuse(&mut self, reason: &str) -> Going {
+        let payload = Value::from(reason).to_string();
+        let Some(refusal) = self.visitor.vocabulary.refused(&payload) else { return Err(End::Close(FORBIDDEN)) };
+        self.say(refusal).await?;
+        Err(End::Close(BAD_REQUEST))
+    }
+
+    async fn fail(&mut self, id: &str, code: &str, reason: &str) -> Going {
+        let errors = json!([{ "message": reason, "extensions": { "path": "$", "code": code } }]);
+        self.say(self.visitor.vocabulary.error(id, &errors.to_string())).await
+    }
+
+    async fn start(&mut self, id: String, payload: &RawValue) -> Going {
+        let is_legacy = self.visitor.vocabulary == Subprotocol::Legacy;
+        let Some(introduced) = &self.introduced else {
+            let reason = "start received before the connection is initialised";
+            return if is_legacy {
+                self.fail(&id, "start-failed", reason).await
+            } else {
+                Err(End::Close(UNAUTHORIZED))
+            };
+        };
+        if self.operations.contains_key(&id) {
+            let reason = format!("an operation already exists with this id: {id}");
+            if is_legacy {
+                return self.fail(&id, "start-failed", &reason).await;
+            }
+            return Err(End::Close(Close::because(ALREADY_EXISTS, format!("Subscriber for {id} already exists"))));
+        }
+        if self.operations.len() >= OPERATIONS_MAX {
+            let reason = format!("at most {OPERATIONS_MAX} operations run on one connection");
+            return self.fail(&id, "query-limit-exceeded", &reason).await;
+        }
+        let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
+        let snapshot = self.world.snapshot.load_full();
+        let limits = &self.world.configured().settings.limits;
+        let kind = match read_body(payload.get().as_bytes(), limits) {
+            Ok(Body::One(element)) => match understand(&self.world, &snapshot, element).await {
+                Route::Execute(ours) if !ours.is_introspection_only() => ours.kind(),
+                _ => return self.start_at_engine(id, payload).await,
+            },
+            _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
+        };
+        let share = self.world.memory.empty(self.visitor.owner);
+        if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
+            return self.fail(&id, "busy", &no_room.to_string()).await;
+        }
+        let request = SubscriptionRequest {
+            way: "websocket",
+            payload: payload.get().to_owned(),
+            share: Arc::new(share),
+            path: self.visitor.path.clone(),
+            caller,
+            authenticated,
+        };
+        let number = self.next_number();
+        let (world, vocabulary, tell, told_id) =
+            (Arc::clone(&self.world), self.visitor.vocabulary, self.tell.clone(), id.clone());
+        let is_mutation = kind == Some(OperationKind::Mutation);
+        // A mutation is finished though its client has gone, and the end of the process waits for it.
+        let counted = is_mutation.then(|| Held::new(&world.metrics.requests_in_flight));
+        let run = async move {
+            let _counted = counted;
+            let say = |told: SubscriptionMessage| {
+                let (text, is_last) = match told {
+                    SubscriptionMessage::Next(body) => (vocabulary.next(&told_id, &body), false),
+                    SubscriptionMessage::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
+                    SubscriptionMessage::Complete => (vocabulary.complete(&told_id), true),
+                };
+                let bytes = text.len();
+                let event = Event::Own(OwnMessage { text, id: told_id.clone(), number, is_last });
+                let tell = tell.clone();
+                async move { tell.send(event, bytes).await }
+            };
+            operate(&world, &snapshot, &request, say).await;
+        };
+        let task = tokio::spawn(run);
+        let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
+        self.operations.insert(id, Operation::new(&self.world, runner, number));
+        Ok(())
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    async fn start_at_engine(&mut self, id: String, payload: &RawValue) -> Going {
+        // An upstream may close a socket on which nothing runs at any time; then there is another one.
+        for _ in 0..2 {
+            if self.engine.is_none() {
+                match self.connect_engine(CONNECT_TIMEOUT).await {
+                    Ok(_) => {}
+                    Err(ConnectError::NotSupported(reason)) => {
+                        return self.fail(&id, "upstream-error", &reason).await;
+                    }
+                    Err(ConnectError::Refused(refusal)) => return Err(End::Close(refusal.close)),
+                    // Clients take an error for the operation's end, and come back after a close.
+                    Err(ConnectError::Unavailable(reason)) => {
+                        return Err(End::Close(Close::because(UPSTREAM_UNAVAILABLE, reason)));
+                    }
+                }
+            }
+            if self.tell_engine(|vocabulary| vocabulary.start(&id, payload.get())).await? {
+                let number = self.next_number();
+                self.operations.insert(id, Operation::new(&self.world, Runner::Upstream, number));
+                return Ok(());
+            }
+        }
+        Err(End::Close(UPSTREAM_LOST))
+    }
+
+    /// Opens the engine's socket. Gives the payload of its acknowledgement.
+    async fn connect_engine(&mut self, timeout: Duration) -> Result<Option<String>, ConnectError> {
+        let introduction = Introduction {
+            settings: &self.world.configured().settings.upstream,
+            tls: self.world.engine.tls(),
+            path: &self.visitor.path,
+            headers: &self.visitor.headers,
+            payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),
+            vocabulary: self.visitor.vocabulary,
+            message_bytes_max: self.world.configured().settings.limits.max_upstream_response_size,
+        };
+        let UpstreamSocket { vocabulary, ack, sink, mut stream } =
+            upstream_socket::connect(&introduction, timeout).await?;
+        let (tell, ours, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
+        let reader = tokio::spawn(async move {
+            let mut close = None;
+            while let Some(Ok(message)) = stream.next().await {
+                if let Message::Close(frame) = &message {
+                    close = frame.as_ref().and_then(Close::of_frame);
+                }
+                let Some(text) = text_of(message) else { continue };
+                let Some(event) = translate(&text, vocabulary, ours) else { continue };
+                if !tell.send(event, text.len()).await {
+                    return;
+                }
+            }
+            tell.send(Event::EngineGone(number, close), 0).await;
+        });
+        self.engine = Some(EngineEnd { number, vocabulary, sink, reader: reader.abort_handle() });
+        Ok(ack)
+    }
+
+    /// Sends the engine a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
+    async fn tell_engine(&mut self, message: impl Fn(Subprotocol) -> String) -> Result<bool, End> {
+        let Some(engine) = &mut self.engine else { return Ok(false) };
+        let sent = engine.sink.send(Message::text(message(engine.vocabulary)));
+        if matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
+            return Ok(true);
+        }
+        self.engine_is_lost(None).map(|()| false)
+    }
+
+    /// The client is told by a close, which it answers by coming back; an error would end its operations for good.
+    fn engine_is_lost(&mut self, close: Option<Close>) -> Going {
+        self.engine = None;
+        let concerns_the_client = close.as_ref().is_some_and(|Close(code, _)| (4000..5000).contains(code));
+        if concerns_the_client || self.operations.values().any(Operation::is_upstreams) {
+            return Err(End::Close(close.unwrap_or(UPSTREAM_LOST)));
+        }
+        Ok(())
+    }
+
+    /// Closes the engine's socket as the client has closed its own.
+    async fn leave_engine(&mut self) -> Result<(), Error> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        if let Some(close) = self.closed.take() {
+            engine.sink.send(Message::Close(Some(close.into_frame()))).await?;
+        }
+        engine.sink.close().await
+    }
+
+    async fn stop(&mut self, id: &str) -> Going {
+        if self.operations.remove(id).is_some_and(|operation| operation.is_upstreams()) {
+            self.tell_engine(|vocabulary| vocabulary.stop(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, event: Event) -> Going {
+        match event {
+            Event::Say(text, ended) => {
+                if let Some(id) = ended {
+                    self.operations.remove(&id);
+                }
+                self.say(text).await
+            }
+            Event::Own(OwnMessage { text, id, number, is_last }) => {
+                // Nothing comes of what the client has stopped.
+                if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
+                    return Ok(());
+                }
+                if is_last {
+                    self.operations.remove(&id);
+                }
+                self.say(text).await
+            }
+            Event::EnginePing => self.tell_engine(|vocabulary| vocabulary.pong(None)).await.map(drop),
+            Event::EngineGone(number, close) => {
+                let is_this = self.engine.as_ref().is_some_and(|engine| engine.number == number);
+                if is_this { self.engine_is_lost(close) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// What the engine says, as the client understands it. What is the same in both vocabularies stays as it is.
+fn translate(text: &str, engines: Subprotocol, ours: Subprotocol) -> Option<Event> {
+    let same = engines == ours;
+    Some(match read_server(text).ok()? {
+        FromServer::Next(_, _) if same => Event::Say(text.to_owned(), None),
+        FromServer::Next(id, payload) => Event::Say(ours.next(&id, payload.get()), None),
+        FromServer::Error(id, _) if same => Event::Say(text.to_owned(), Some(id)),
+        FromServer::Error(id, payload) => Event::Say(ours.error(&id, &errors_of(payload)), Some(id)),
+        FromServer::Complete(id) => Event::Say(ours.complete(&id), Some(id)),
+        FromServer::Ping => Event::EnginePing,
+        FromServer::Ack(_) | FromServer::Refused(_) | FromServer::Other => return None,
+    })
+}
