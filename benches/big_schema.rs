@@ -1,4 +1,4 @@
-//! The answer of an engine with many types to the introspection query, shaped like Hasura's: for each table an object,
+//! The response of an upstream with many types to the introspection query, shaped like Hasura's: for each table an object,
 //! what it is filtered and sorted by, and root fields with arguments.
 
 #![allow(clippy::needless_pass_by_value, reason = "the values move into the one that is made of them")]

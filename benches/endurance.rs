@@ -28,7 +28,7 @@ const RATE: usize = 2_000;
 /// Clients that send them.
 const CLIENTS: usize = 50;
 
-/// With an action and with a field of the engine.
+/// With an action and with a field of the upstream.
 const MIXED: &str = r#"{"query":"{ act { ok } __typename }"}"#;
 const LATE: &str = r#"{"query":"{ late { ok } }"}"#;
 const HANG: &str = r#"{"query":"{ hang { ok } }"}"#;
@@ -109,7 +109,7 @@ fn write_actions(folder: &Path, port: u16, number: usize) -> Fallible<()> {
     Ok(())
 }
 
-/// The whole answer, read until the connection ends.
+/// The whole response, read until the connection ends.
 fn post(port: u16, method: &str, path: &str, body: &str) -> Fallible<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port))?;
     let length = body.len();
@@ -130,12 +130,12 @@ struct Load(Vec<std::thread::JoinHandle<Outcome>>);
 struct Outcome {
     good: Vec<f64>,
     shed: Vec<f64>,
-    /// Neither, or no answer at all.
+    /// Neither, or no response at all.
     bad: usize,
 }
 
 impl Load {
-    /// All together `rate` requests a second, or as many as are answered; the first answer is the right one.
+    /// All together `rate` requests a second, or as many as are answered; the first response is the right one.
     fn start(port: u16, body: &'static str, clients: usize, rate: Option<usize>, time: Duration) -> Fallible<Self> {
         let wanted = Connection::open(port)?.ask(GRAPHQL, body)?.text;
         let begun = Instant::now();

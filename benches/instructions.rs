@@ -28,7 +28,7 @@ use pillion::action::{handler_response, payload};
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
 use pillion::graphql::mask::{Keep, Masked, mask};
-use pillion::graphql::merge::{Merged, read_engine_answer, write};
+use pillion::graphql::merge::{Merged, read_upstream_result, write};
 use pillion::graphql::plan::{self, Plan, PlanOptions, RootTypes, concern};
 use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::graphql::schema::{self, RoleSchema};
@@ -82,7 +82,7 @@ struct Known {
     document: Document,
     plan: Plan,
     selected: SubSelection,
-    /// Of the engine, with so many items.
+    /// Of the upstream, with so many items.
     engine_answer: Vec<u8>,
     handler_answer: Vec<u8>,
 }
@@ -214,14 +214,14 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 fn shaped(known: &Known) -> CompletedValue {
     let Known { schema, plan, selected, handler_answer, .. } = known;
     let rules = handler_response::ReadRules { is_envelope: false, max_errors: 20 };
-    let value = handler_response::read(rules, 200, handler_answer).expect("an answer").value;
+    let value = handler_response::read(rules, 200, handler_answer).expect("a response").value;
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
     shape(&rules, output, &value, selected, &mut RowKeys::default())
 }
 
 fn merged(known: &Known, ours: &str) -> Vec<u8> {
-    let answer = read_engine_answer(&known.engine_answer).expect("an answer");
+    let answer = read_upstream_result(&known.engine_answer).expect("a response");
     let fields = known.plan.fields.iter().map(|field| {
         let name = field.response_name.as_str();
         (name, Some(answer.data.get(name).map_or(ours, |value| value.get()).into()))

@@ -17,18 +17,18 @@ pub const OTHER_CPU: &str = "1";
 /// Types of the large schema.
 pub const TYPES: usize = 2_000;
 
-/// Where the engine has other large schemas, each of which is asked for once.
+/// Where the upstream has other large schemas, each of which is asked for once.
 pub const FRESH: [&str; 5] = ["fresh1", "fresh2", "fresh3", "fresh4", "fresh5"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The engine or the handler itself.
+    /// The upstream or the handler itself.
     Direct,
     /// Passes everything on.
     Plain,
     /// Knows the small schema, and calls the handler.
     Gateway,
-    /// Its introspection is the engine's, which it does not know.
+    /// Its introspection is the upstream's, which it does not know.
     Unchecked,
     /// With so many actions.
     Pillion(usize),
@@ -42,7 +42,7 @@ pub struct Peer {
     pub process: Process,
 }
 
-/// Those whose answers are the same in every run.
+/// Those whose responses are the same in every run.
 pub struct Peers {
     pub all: Vec<Peer>,
     /// From the start of a Pillion with 1,000 actions until it listens.
@@ -76,7 +76,7 @@ impl Peers {
         }
         let (mut start, mut idle) = (Duration::ZERO, Vec::new());
         for (name, kind) in [
-            ("Pillion, engine unchecked", Kind::Unchecked),
+            ("Pillion, upstream unchecked", Kind::Unchecked),
             ("Pillion, 1 action", Kind::Pillion(1)),
             ("Pillion, 100 actions", Kind::Pillion(100)),
             ("Pillion, 1,000 actions", Kind::Pillion(1000)),
@@ -162,7 +162,7 @@ fn write_site(folder: &Path) -> Fallible<()> {
     };
     let small = items(24);
     fs::write(folder.join("site/graphql"), format!(r#"{{"data":{{"items":[{small}]}}}}"#))?;
-    // The engine's part of a mutation, and of documents of every length.
+    // The upstream's part of a mutation, and of documents of every length.
     fs::create_dir_all(folder.join("site/writes"))?;
     fs::create_dir_all(folder.join("site/sizes"))?;
     fs::write(folder.join("site/sizes/graphql"), format!(r#"{{"data":{{"items":[{small}]}}}}"#))?;
@@ -188,7 +188,7 @@ fn upstream_conf(folder: &Path, port: u16) -> String {
 
 fn proxy_conf(port: u16, upstream: &str) -> String {
     format!(
-        "upstream engine {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
+        "upstream upstream {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
          server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
     )

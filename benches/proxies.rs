@@ -337,7 +337,7 @@ impl Bench {
         let one = times(pillion, GRAPHQL, &format!("{{ late_{slowest} {{ ok }} }}"))?;
         let five = times(pillion, GRAPHQL, &format!("{{ items {{ id }}{calls} }}"))?;
         Ok(format!(
-            "Five actions whose handlers take {DELAYS:?} ms, and a field of the engine, in one query: {five:.2} ms at the median; \
+            "Five actions whose handlers take {DELAYS:?} ms, and a field of the upstream, in one query: {five:.2} ms at the median; \
              the slowest handler alone takes {direct:.2} ms, and {one:.2} ms through Pillion."
         ))
     }
@@ -381,8 +381,8 @@ impl Bench {
         let (engine, merged) = (typical(upstream)?, typical(pillion)?);
         let fresh = FRESH.iter().map(|folder| introspect(pillion, folder)).collect::<Fallible<Vec<f64>>>()?;
         Ok(format!(
-            "Introspection of {TYPES} types ({} MB), alone on one connection: {engine:.0} ms from the engine, {merged:.0} ms \
-             merged with 1,000 actions, {:.0} ms the first time that the engine answers so.",
+            "Introspection of {TYPES} types ({} MB), alone on one connection: {engine:.0} ms from the upstream, {merged:.0} ms \
+             merged with 1,000 actions, {:.0} ms the first time that the upstream answers so.",
             big_schema::introspection_result(TYPES).len() / 1_000_000,
             median(fresh.into_iter()),
         ))
@@ -417,7 +417,7 @@ impl Bench {
     }
 }
 
-/// Milliseconds for a whole answer.
+/// Milliseconds for a whole response.
 fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     let body = serde_json::json!({ "query": INTROSPECTION }).to_string();
     let mut connection = TcpStream::connect(("127.0.0.1", port))?;

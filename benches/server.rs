@@ -1,4 +1,4 @@
-//! An engine and a handler in the process that measures, so that both ends are timed by one clock.
+//! An upstream and a handler in the process that measures, so that both ends are timed by one clock.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,5 +1,5 @@
 //! `make bench`, its second part: how many asynchronous calls are accepted and run in a second on each store, how soon a
-//! handler hears of one, what an idle socket takes, and how much later an event of the engine comes through Pillion.
+//! handler hears of one, what an idle socket takes, and how much later an event of the upstream comes through Pillion.
 
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
 
@@ -68,7 +68,7 @@ fn main() -> Fallible<()> {
     let (direct, through) = (events(server.port)?, events(pillion.port)?);
     writeln!(
         report,
-        "An event of the engine, at the median: {direct:.0} µs directly, {through:.0} µs through Pillion."
+        "An event of the upstream, at the median: {direct:.0} µs directly, {through:.0} µs through Pillion."
     )?;
     publish("stored", &report)
 }
@@ -125,7 +125,7 @@ impl Pillion {
         let config = folder.join("pillion.yaml");
         fs::write(
             &config,
-            "dialect: standard\nintrospection: engine\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
+            "dialect: standard\nintrospection: upstream\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
         )?;
         let (port, admin) = (free_port()?, free_port()?);
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
@@ -149,7 +149,7 @@ impl Pillion {
     }
 }
 
-/// From the answer at the client to the call at the handler, while nothing else happens.
+/// From the response at the client to the call at the handler, while nothing else happens.
 fn time_to_the_handler(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
     let mut times = Vec::with_capacity(TIMED);
     for _ in 0..TIMED {
@@ -160,7 +160,7 @@ fn time_to_the_handler(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64
     Ok(middle_and_end(times))
 }
 
-/// From the handler's answer to a client that has subscribed to it, while nothing else happens.
+/// From the handler's response to a client that has subscribed to it, while nothing else happens.
 fn time_to_the_subscription(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
     let mut socket = open_socket(pillion.port)?;
     let mut times = Vec::with_capacity(PUSHED);
@@ -276,7 +276,7 @@ fn read_until(connection: &mut TcpStream, end: &[u8]) -> Fallible<()> {
     Ok(())
 }
 
-/// Microseconds from the engine to the client, at the median.
+/// Microseconds from the upstream to the client, at the median.
 fn events(port: u16) -> Fallible<f64> {
     let mut socket = open_socket(port)?;
     let start = r#"{"type":"subscribe","id":"1","payload":{"query":"subscription { times }"}}"#;

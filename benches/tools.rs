@@ -143,7 +143,7 @@ pub const GRAPHQL: &str = "/graphql";
 /// A client's connection that is kept.
 pub struct Connection(BufReader<TcpStream>);
 
-/// A whole answer.
+/// A whole response.
 pub struct Reply {
     pub status: u16,
     pub text: String,
@@ -166,7 +166,7 @@ impl Connection {
         self.0.get_mut().write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
         let (mut line, mut length, mut is_kept) = (String::new(), 0, true);
         self.0.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).ok_or("an answer")?.parse()?;
+        let status = line.split(' ').nth(1).ok_or("a response")?.parse()?;
         loop {
             line.clear();
             self.0.read_line(&mut line)?;

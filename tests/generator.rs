@@ -1,4 +1,4 @@
-//! Documents at random: the engine's fields, actions and `__typename`, through aliases, directives, inline fragments
+//! Documents at random: the upstream's fields, actions and `__typename`, through aliases, directives, inline fragments
 //! and named fragments at any depth. What must come out is worked out on the tree the text was made from, so nothing of
 //! ours checks itself.
 

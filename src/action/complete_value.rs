@@ -18,7 +18,7 @@ use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
 pub struct CompletionError {
     /// Hasura's words where it has some.
     pub message: String,
-    /// Where in the answer, starting below the action's own field.
+    /// Where in the response, starting below the action's own field.
     pub path: Vec<PathSegment>,
     /// Where in the document, if it is not the action's own field.
     pub location: Option<Location>,
@@ -29,12 +29,12 @@ pub struct CompletionError {
 /// The shaped answer as JSON text.
 #[derive(Debug, PartialEq)]
 pub struct CompletedValue {
-    /// The text; `null` where the answer failed as a whole.
+    /// The text; `null` where the response failed as a whole.
     pub json: String,
-    /// What did not fit. In Hasura's dialect the first mistake fails the answer; in the standard one the nearest
+    /// What did not fit. In Hasura's dialect the first error fails the response; in the standard one the nearest
     /// nullable value around each becomes null.
     pub errors: Vec<CompletionError>,
-    /// Did a mistake reach the top of a type that takes no null?
+    /// Did an error reach the top of a type that takes no null?
     pub null_escapes: bool,
 }
 
@@ -50,7 +50,7 @@ impl CompletedValue {
 pub struct CompletionRules<'r> {
     /// The types.
     pub types: &'r Types,
-    /// How mistakes are told.
+    /// How errors are told.
     pub dialect: Dialect,
     /// Elements of one list.
     pub max_list_length: usize,
@@ -80,7 +80,7 @@ pub fn shape(
     CompletedValue { json, errors: shaper.errors, null_escapes }
 }
 
-/// Errors of the engine's rows that are kept; nobody is told so many.
+/// Errors of the upstream's rows that are kept; nobody is told so many.
 const ERRORS_KEPT: usize = 100;
 
 /// Marks that an error has been noted and that null must travel up.
@@ -156,7 +156,7 @@ impl<'a> Completer<'a> {
         place: ResponsePath<'_>,
     ) -> Result<(), Failed> {
         match (ty, value) {
-            (TypeRef::NonNull(_), None | Some(Value::Null)) => self.refuse_null(place, value.is_none()),
+            (TypeRef::NonNull(_), None | Some(Value::Null)) => self.reject_null(place, value.is_none()),
             // The null must travel through this level, so it is not caught here.
             (TypeRef::NonNull(inner), value) => self.complete_inner(inner, value, selected, place),
             (_, None | Some(Value::Null)) => {
@@ -165,13 +165,13 @@ impl<'a> Completer<'a> {
             }
             (TypeRef::List(inner), Some(Value::Array(items))) => self.complete_list(inner, items, selected),
             // A scalar that takes anything takes it as a list's content, too.
-            (TypeRef::List(_), Some(_)) => self.refuse("expecting array for the action webhook response".into()),
+            (TypeRef::List(_), Some(_)) => self.reject("expecting array for the action webhook response".into()),
             (TypeRef::Named(name), Some(value)) => self.complete_named(name, value, selected),
         }
     }
 
-    fn refuse_null(&mut self, place: ResponsePath<'_>, is_missing: bool) -> Result<(), Failed> {
-        self.refuse(match place {
+    fn reject_null(&mut self, place: ResponsePath<'_>, is_missing: bool) -> Result<(), Failed> {
+        self.reject(match place {
             ResponsePath::Answer => "got null for the action webhook response".into(),
             ResponsePath::Field(name) if is_missing => {
                 format!("field \"{name}\" expected in webhook response, but not found")
@@ -183,7 +183,7 @@ impl<'a> Completer<'a> {
     fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a SubSelection) -> Result<(), Failed> {
         if items.len() > self.max_list_length {
             let message = format!("a list of the webhook response has more than {} elements", self.max_list_length);
-            return self.refuse(message);
+            return self.reject(message);
         }
         self.json.push(b'[');
         for (index, item) in items.iter().enumerate() {
@@ -202,14 +202,14 @@ impl<'a> Completer<'a> {
         match self.types.get(name).map(|definition| &definition.kind) {
             Some(TypeKind::Object(_)) => match value {
                 Value::Object(object) => self.complete_object(name, object, selected),
-                other => self.refuse_kind(other, name),
+                other => self.reject_kind(other, name),
             },
             Some(TypeKind::Enum(values)) => match value {
                 Value::String(text) if self.dialect == Dialect::Hasura || values.contains_key(text) => {
                     self.write(value)
                 }
-                Value::String(_) => self.refuse(format!("got a value that enum {name} does not have")),
-                other => self.refuse_kind(other, name),
+                Value::String(_) => self.reject(format!("got a value that enum {name} does not have")),
+                other => self.reject_kind(other, name),
             },
             _ => self.complete_scalar(name, value),
         }
@@ -228,7 +228,7 @@ impl<'a> Completer<'a> {
             for (name, _) in fields.iter().filter(|(_, field)| !field.ty.is_nullable()) {
                 let value = object.get(name);
                 if value.is_none_or(Value::is_null) {
-                    return self.refuse_null(ResponsePath::Field(name), value.is_none());
+                    return self.reject_null(ResponsePath::Field(name), value.is_none());
                 }
             }
         }
@@ -286,7 +286,7 @@ impl<'a> Completer<'a> {
         self.json.extend_from_slice(b"\":");
     }
 
-    /// The engine has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
+    /// The upstream has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
     fn complete_related(
         &mut self,
         field: &Arc<RelationshipSelection>,
@@ -325,18 +325,18 @@ impl<'a> Completer<'a> {
             ("Int", Value::Number(number)) => {
                 let fits = number.as_i64().is_some_and(|integer| i32::try_from(integer).is_ok());
                 if standard && !fits {
-                    return self.refuse(format!("Int cannot represent {number}"));
+                    return self.reject(format!("Int cannot represent {number}"));
                 }
                 self.write(value)
             }
             ("ID", Value::Number(number)) if standard && (number.is_i64() || number.is_u64()) => {
                 self.write(&Value::String(number.to_string()))
             }
-            // Hasura's own tests have it so in an object's field, though not in an answer that is a scalar itself.
+            // Hasura's own tests have it so in an object's field, though not in a response that is a scalar itself.
             ("ID", Value::Number(number)) if self.is_in_object() && (number.is_i64() || number.is_u64()) => {
                 self.write(value)
             }
-            ("Int" | "Float" | "String" | "Boolean" | "ID", other) => self.refuse_kind(other, name),
+            ("Int" | "Float" | "String" | "Boolean" | "ID", other) => self.reject_kind(other, name),
             _ => self.write(value),
         }
     }
@@ -345,7 +345,7 @@ impl<'a> Completer<'a> {
         self.path.iter().any(|segment| matches!(segment, PathStep::Field(_)))
     }
 
-    fn refuse_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
+    fn reject_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
         let got = match value {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
@@ -354,10 +354,10 @@ impl<'a> Completer<'a> {
             Value::Number(_) => "scalar Number",
             Value::Null => "null",
         };
-        self.refuse(format!("got {got} for the action webhook response, expecting {expecting}"))
+        self.reject(format!("got {got} for the action webhook response, expecting {expecting}"))
     }
 
-    fn refuse(&mut self, message: String) -> Result<(), Failed> {
+    fn reject(&mut self, message: String) -> Result<(), Failed> {
         self.errors.push(CompletionError { message, path: told(&self.path).collect(), location: None, related: None });
         Err(Failed)
     }

@@ -22,7 +22,7 @@ const PATH_MAX: usize = 64;
 /// Bytes of one error's extensions. Larger ones were seen to be stack traces; they are left out.
 const EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// Does a list hold errors, good or bad? Handlers refuse with lists of other things, too.
+/// Does a list hold errors, good or bad? Handlers reject with lists of other things, too.
 #[must_use]
 pub fn is_meant(list: &[Value]) -> bool {
     list.iter().any(|entry| entry.get("message").is_some())
@@ -31,7 +31,7 @@ pub fn is_meant(list: &[Value]) -> bool {
 /// Reads `list`, of which at most `errors_max` are kept.
 ///
 /// # Errors
-/// [`HandlerResponseError::MalformedErrors`], also for an empty list: it refuses without saying why.
+/// [`HandlerResponseError::MalformedErrors`], also for an empty list: it rejects without saying why.
 pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, HandlerResponseError> {
     let count = list.len();
     if count == 0 {

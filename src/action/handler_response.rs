@@ -13,10 +13,10 @@ pub enum HandlerResponseError {
     /// The call of an asynchronous action is not stored; nothing was done.
     #[error("the action could not be stored and will not run; try again later")]
     NotStored,
-    /// A stored call cannot be looked up now.
+    /// A job cannot be looked up now.
     #[error("the result of the action cannot be looked up; try again later")]
     NotLookedUp,
-    /// No id of a stored call.
+    /// No id of a job.
     #[error("invalid input syntax for type uuid: \"{0}\"")]
     NotAnId(String),
     /// No answer came: refused, reset, timed out, too large, or the call could not be made.
@@ -31,7 +31,7 @@ pub enum HandlerResponseError {
     /// The action's request transform failed; the call was not made.
     #[error("Request Transformation Failed")]
     RequestTransform(TransformError),
-    /// The action's response transform failed on the handler's answer.
+    /// The action's response transform failed on the handler's response.
     #[error("Response Transformation Failed")]
     ResponseTransform(TransformError),
     /// A status that handlers do not answer with: 3xx, 5xx, or 4xx without an error object.
@@ -84,8 +84,8 @@ pub struct ReadRules {
 }
 
 impl From<TrafficRejection> for HandlerResponseError {
-    fn from(refused: TrafficRejection) -> Self {
-        Self::NotSent(refused)
+    fn from(rejected: TrafficRejection) -> Self {
+        Self::NotSent(rejected)
     }
 }
 
@@ -128,7 +128,7 @@ impl HandlerResponseError {
     }
 }
 
-/// Why no answer came.
+/// Why no response came.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TransportError {
     /// No connection, or TLS failed.
@@ -141,7 +141,7 @@ pub enum TransportError {
     #[error("the connection to the handler broke")]
     Broken,
     /// More than we hold.
-    #[error("the handler's answer is larger than {max} bytes")]
+    #[error("the handler's response is larger than {max} bytes")]
     TooLarge {
         /// The limit.
         max: usize,
@@ -163,7 +163,7 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 /// The code of errors that carry none.
 pub const UNEXPECTED: &str = "unexpected";
 
-/// Reads a handler's answer: 2xx is a value, 4xx with a message is the handler's refusal, the rest is a fault.
+/// Reads a handler's response: 2xx is a value, 4xx with a message is the handler's rejection, the rest is a fault.
 ///
 /// # Errors
 /// [`HandlerResponseError`].
@@ -179,7 +179,7 @@ pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerRespons
     }
 }
 
-/// The same for an answer whose body has been read already.
+/// The same for a response whose body has been read already.
 ///
 /// # Errors
 /// [`HandlerResponseError`].
@@ -187,7 +187,7 @@ pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerRespo
     match status {
         200..=299 if rules.is_envelope => open_envelope(value, rules.max_errors),
         200..=299 => Ok(HandlerResponse { value, errors: Vec::new() }),
-        400..=499 => Err(read_refusal(status, value, rules.max_errors)),
+        400..=499 => Err(read_rejection(status, value, rules.max_errors)),
         _ => Err(HandlerResponseError::Status { status }),
     }
 }
@@ -209,7 +209,7 @@ fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerResponse, Han
 }
 
 /// A message, or else a list of errors.
-fn read_refusal(status: u16, value: Value, max_errors: usize) -> HandlerResponseError {
+fn read_rejection(status: u16, value: Value, max_errors: usize) -> HandlerResponseError {
     let listed = |list: Vec<Value>| match error_list::read(list, max_errors) {
         Ok(errors) => HandlerResponseError::RejectedWithList(errors),
         Err(malformed) => malformed,

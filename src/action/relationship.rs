@@ -1,7 +1,7 @@
-//! The engine's rows that belong to a handler's answer: which are needed, how the engine is asked for them, and what
-//! its answer gives to each place.
+//! The upstream's rows that belong to a handler's response: which are needed, how the upstream is asked for them, and what
+//! its response gives to each place.
 //!
-//! All rows of an answer are asked for together. What a single row is looked up by has an alias of its own; the rows of
+//! All rows of a response are asked for together. What a single row is looked up by has an alias of its own; the rows of
 //! an object relationship over several keys come as one list with their keys beside them.
 
 use std::borrow::Cow;
@@ -14,13 +14,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::graphql::literal::untyped;
-use crate::graphql::merge::{UpstreamResult, read_engine_answer};
+use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
 use crate::model::json::RawObject;
 use crate::model::response::PathSegment;
 use crate::model::types::{Lookup, LookupPiece};
 
-/// Keys that one request to the engine asks for.
+/// Keys that one request to the upstream asks for.
 pub const KEYS_PER_REQUEST: usize = 1_000;
 
 /// What the key columns of a row are called beside what the client selects of it.
@@ -29,11 +29,11 @@ const KEY_ALIAS: &str = "pillion_key_";
 /// Something that went wrong with the rows of one key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelatedError {
-    /// The engine's words, or ours.
+    /// The upstream's words, or ours.
     pub message: String,
     /// Where below the relationship's field.
     pub path: Vec<PathSegment>,
-    /// The engine's extensions, or those of our own error.
+    /// The upstream's extensions, or those of our own error.
     pub extensions: Map<String, Value>,
     /// What follows the relationship's own field in a path of Hasura's.
     pub hasura_path: Option<String>,
@@ -48,7 +48,7 @@ impl RelatedError {
     }
 }
 
-/// What the engine has for one key.
+/// What the upstream has for one key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RelatedRows<'r> {
     /// JSON; `None` is null.
@@ -57,16 +57,16 @@ pub struct RelatedRows<'r> {
     pub errors: Cow<'r, [RelatedError]>,
 }
 
-/// Where the rows of a relationship come from while an answer is shaped.
+/// Where the rows of a relationship come from while a response is shaped.
 pub trait RowSource {
-    /// The rows that belong to `object`, an object of the handler's answer.
+    /// The rows that belong to `object`, an object of the handler's response.
     fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_>;
 }
 
 /// A key, as it is compared: by what it says, not by whether it is a number or a string.
 type KeyText = String;
 
-/// The keys that an answer has for one field.
+/// The keys that a response has for one field.
 #[derive(Debug)]
 struct RowField {
     field: Arc<RelationshipSelection>,
@@ -74,7 +74,7 @@ struct RowField {
     keys: IndexMap<KeyText, Vec<Value>>,
 }
 
-/// All rows that an answer needs. Filled while it is shaped for the first time.
+/// All rows that a response needs. Filled while it is shaped for the first time.
 #[derive(Debug, Default)]
 pub struct RowKeys {
     /// By the identity of the selected field.
@@ -91,7 +91,7 @@ impl RowSource for RowKeys {
         {
             self.count += 1;
         }
-        // Whatever it is, it fits: this answer is thrown away.
+        // Whatever it is, it fits: this response is thrown away.
         RelatedRows { json: Some("{}".into()), errors: Cow::default() }
     }
 }
@@ -118,7 +118,7 @@ fn key_of(field: &RelationshipSelection, object: &Map<String, Value>) -> Key {
         let is_list_of_scalars = || value.as_array().is_some_and(|items| items.iter().all(is_scalar));
         let may_be_list = matches!(field.relationship.lookup, Lookup::RootField { .. });
         match value {
-            // The sums over no rows are the engine's to say.
+            // The sums over no rows are the upstream's to say.
             Value::Null if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
             Value::Null => return Key::Null,
             // The keys of an object would become part of the document, and a handler does not write documents.
@@ -137,7 +137,7 @@ fn is_scalar(value: &Value) -> bool {
     !value.is_array() && !value.is_object()
 }
 
-/// Engines write a number that is too large for JavaScript as a string, and identifiers in lower case.
+/// Upstreams write a number that is too large for JavaScript as a string, and identifiers in lower case.
 fn key_text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) if text.len() == 36 && text.contains('-') => text.to_ascii_lowercase().into(),
@@ -164,7 +164,7 @@ pub struct RowQuery {
 }
 
 impl RowKeys {
-    /// Has the answer a place for rows at all?
+    /// Has the response a place for rows at all?
     #[must_use]
     pub fn is_needed(&self) -> bool {
         !self.fields.is_empty()
@@ -187,7 +187,7 @@ impl RowKeys {
         requests.done
     }
 
-    /// The requests for keys that came without a row of their own in a list: it may be that the engine spells them in
+    /// The requests for keys that came without a row of their own in a list: it may be that the upstream spells them in
     /// another way, or that the role may read so many rows only.
     #[must_use]
     pub fn requests_for_missing(&self, found: &RowSet) -> Vec<RowQuery> {
@@ -251,7 +251,7 @@ impl RowKeys {
     }
 }
 
-/// What the engine would be asked for one row or list of rows, with the names of fields in place of their values.
+/// What the upstream would be asked for one row or list of rows, with the names of fields in place of their values.
 #[must_use]
 pub fn sample(field: &RelationshipSelection) -> String {
     let names: Vec<Value> =
@@ -306,7 +306,7 @@ impl Requests {
     }
 }
 
-/// A list is right for rows of which there is one for each key. Of many rows the engine may give a role only so many,
+/// A list is right for rows of which there is one for each key. Of many rows the upstream may give a role only so many,
 /// which would then count for all keys together.
 fn comes_as_list(field: &RelationshipSelection) -> bool {
     matches!(field.relationship.lookup, Lookup::Table { is_array: false, .. })
@@ -391,7 +391,7 @@ fn given_arguments(pieces: &[LookupPiece], keys: &[&[Value]]) -> Option<String> 
     (!text.is_empty()).then_some(text)
 }
 
-/// What the engine has answered so far.
+/// What the upstream has answered so far.
 #[derive(Debug, Default)]
 pub struct RowSet {
     rows: HashMap<(usize, usize), (Option<String>, Vec<RelatedError>)>,
@@ -407,13 +407,13 @@ impl RowSet {
         }
     }
 
-    /// Takes over what the engine answered to a request.
+    /// Takes over what the upstream answered to a request.
     ///
     /// # Errors
-    /// When it is not the answer of a GraphQL server.
+    /// When it is not the response of a GraphQL server.
     pub fn read(&mut self, wanted: &RowKeys, request: &RowQuery, body: &[u8]) -> Result<(), Box<RelatedError>> {
         let answer =
-            read_engine_answer(body).map_err(|error| RelatedError::new("upstream-error", error.to_string()))?;
+            read_upstream_result(body).map_err(|error| RelatedError::new("upstream-error", error.to_string()))?;
         let errors = Errors::read(&answer);
         for (index, entry) in request.entries.iter().enumerate() {
             let alias = alias_of(index);
@@ -421,7 +421,7 @@ impl RowSet {
             let own = errors.by_alias.get(&alias).map(Vec::as_slice).unwrap_or_default();
             let Some((_, wanted)) = wanted.fields.get_index(entry.field) else { continue };
             if value.is_none() && own.is_empty() {
-                let message = || "the upstream's answer lacks rows that it was asked for".to_owned();
+                let message = || "the upstream's response lacks rows that it was asked for".to_owned();
                 let general = errors.general.clone().unwrap_or_else(|| RelatedError::new("upstream-error", message()));
                 self.note_all(entry, None, &[general]);
             } else if entry.is_list && own.is_empty() {
@@ -454,7 +454,7 @@ impl RowSet {
         match serde_json::from_str::<Vec<&RawValue>>(json).as_deref() {
             Ok([]) => self.note_all(entry, None, errors),
             Ok([row]) => {
-                // What the client selects is an object, the first of a list only to the engine.
+                // What the client selects is an object, the first of a list only to the upstream.
                 let mut errors = errors.to_vec();
                 errors.iter_mut().filter(|error| !error.path.is_empty()).for_each(|error| drop(error.path.remove(0)));
                 self.note_all(entry, Some(row.get()), &errors);
@@ -511,7 +511,7 @@ fn not_rows() -> RelatedError {
     RelatedError::new("upstream-error", "the upstream answered with something that is no list of rows".into())
 }
 
-/// The errors of an answer by the alias they belong to.
+/// The errors of a response by the alias they belong to.
 struct Errors {
     by_alias: HashMap<String, Vec<RelatedError>>,
     /// The first that belongs to none.
@@ -566,7 +566,7 @@ fn split_hasura_path(path: &str) -> Option<(String, String)> {
     Some((alias.to_owned(), rest.to_owned()))
 }
 
-/// Gives each place of an answer the rows that were found for it.
+/// Gives each place of a response the rows that were found for it.
 pub struct FoundRows<'f> {
     /// What was asked for.
     pub wanted: &'f RowKeys,

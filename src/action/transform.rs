@@ -1,4 +1,4 @@
-//! The request to a handler rewritten by templates, and its answer: Hasura's REST connectors. All pure.
+//! The request to a handler rewritten by templates, and its response: Hasura's REST connectors. All pure.
 
 use std::borrow::Cow;
 
@@ -101,7 +101,7 @@ impl<'c> Lookup<'c> {
         more: Vec<(&'e str, Cow<'e, Value>)>,
     ) -> Result<Value, TemplateError> {
         let mut variables = more;
-        // Of two with one name the first counts: an answer's body stands before the request's.
+        // Of two with one name the first counts: a response's body stands before the request's.
         variables.extend([
             ("$body", Cow::Borrowed(&self.body)),
             ("$base_url", Cow::Borrowed(&self.base_url)),
@@ -198,7 +198,7 @@ fn content(
     Ok((headers, body))
 }
 
-/// Rewrites the value of an answer; `body` is null where it was no JSON.
+/// Rewrites the value of a response; `body` is null where it was no JSON.
 ///
 /// # Errors
 /// [`TransformError`].
@@ -257,21 +257,21 @@ fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, TransformE
 /// An address that a template made. Input may be part of it, so it must not lead anywhere but to the handler's origin,
 /// nor up in its path.
 fn checked_url(text: &str, handler: &Url) -> Result<Url, TransformError> {
-    let refuse = |reason: &str| Err(TransformError::new("url", reason));
+    let reject = |reason: &str| Err(TransformError::new("url", reason));
     if text.chars().any(|character| character <= ' ' || character == '\u{7f}' || character == '\\') {
-        return refuse("the address holds white space, control characters or backslashes; use escapeUri");
+        return reject("the address holds white space, control characters or backslashes; use escapeUri");
     }
-    let Ok(url) = Url::parse(text) else { return refuse("Invalid URL") };
+    let Ok(url) = Url::parse(text) else { return reject("Invalid URL") };
     let origin = |url: &Url| {
         let login = (url.username().to_owned(), url.password().map(str::to_owned));
         (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default(), login)
     };
     if origin(&url) != origin(handler) {
-        return refuse("the address leads to another scheme, host, port or login than the handler's");
+        return reject("the address leads to another scheme, host, port or login than the handler's");
     }
     let path = text.split(['?', '#']).next().unwrap_or_default();
     if path.split('/').any(is_dots) {
-        return refuse("the path holds \".\" or \"..\"; use escapeUri");
+        return reject("the path holds \".\" or \"..\"; use escapeUri");
     }
     Ok(url)
 }

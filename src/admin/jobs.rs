@@ -14,47 +14,49 @@ use crate::pipeline::Services;
 /// Calls that are shown, or deleted, unless the request says how many.
 const LIMIT: usize = 100;
 
-/// An answer: JSON.
+/// A response: JSON.
 pub type ApiResponse = (StatusCode, Value);
 
 /// Answers a request for `path`, which starts with `/jobs`.
 pub async fn answer(world: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
-    let refused = |status, reason: &str| (status, json!({ "error": reason }));
+    let rejected = |status, reason: &str| (status, json!({ "error": reason }));
     let Ok(jobs) = world.jobs() else {
-        return refused(StatusCode::NOT_FOUND, "there are no asynchronous actions");
+        return rejected(StatusCode::NOT_FOUND, "there are no asynchronous actions");
     };
     let deadline = world.configured().settings.jobs.deadline;
     let parts: Vec<&str> = path.trim_start_matches("/jobs").split('/').filter(|part| !part.is_empty()).collect();
     let done = match (method.as_str(), parts.as_slice()) {
         ("GET", []) => match read_query(query) {
             Ok((filter, limit)) => list(jobs, &filter, limit).await,
-            Err(reason) => return refused(StatusCode::BAD_REQUEST, &reason),
+            Err(reason) => return rejected(StatusCode::BAD_REQUEST, &reason),
         },
         ("POST", ["purge"]) => match read_query(query) {
             Ok((filter, limit)) => jobs.log.purge(&filter, true, limit).await.map(|count| json!({ "deleted": count })),
-            Err(reason) => return refused(StatusCode::BAD_REQUEST, &reason),
+            Err(reason) => return rejected(StatusCode::BAD_REQUEST, &reason),
         },
         ("GET" | "POST", [id, rest @ ..]) => {
             let Ok(id) = Uuid::parse_str(id) else {
-                return refused(StatusCode::BAD_REQUEST, "this is not the id of a call");
+                return rejected(StatusCode::BAD_REQUEST, "this is not the id of a call");
             };
             let changed = match (method.as_str(), rest) {
                 ("GET", []) => jobs.log.find(id).await.map(|job| job.map(|job| whole(&job))),
                 ("POST", ["retry"]) => jobs.log.requeue(id, deadline).await.map(|done| done.then(|| json!({}))),
                 ("POST", ["cancel"]) => jobs.log.cancel(id, &cancelled()).await.map(|done| done.then(|| json!({}))),
-                _ => return refused(StatusCode::NOT_FOUND, USAGE),
+                _ => return rejected(StatusCode::NOT_FOUND, USAGE),
             };
             match changed {
-                Ok(None) => return refused(StatusCode::NOT_FOUND, "there is no such call, or it does not stand there"),
+                Ok(None) => {
+                    return rejected(StatusCode::NOT_FOUND, "there is no such call, or it does not stand there");
+                }
                 Ok(Some(answer)) => Ok(answer),
                 Err(error) => Err(error),
             }
         }
-        _ => return refused(StatusCode::NOT_FOUND, USAGE),
+        _ => return rejected(StatusCode::NOT_FOUND, USAGE),
     };
     match done {
         Ok(answer) => (StatusCode::OK, answer),
-        Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error) => rejected(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 

@@ -34,7 +34,7 @@ impl Admin {
         Self { world, is_loopback }
     }
 
-    /// Answers a request, if its sender may have the answer.
+    /// Answers a request, if its sender may have the response.
     async fn answer(&self, head: &Parts) -> Result<ApiResponse, Denied> {
         let configured = self.world.configured();
         access::check_sender(head, &configured.settings.admin)?;
@@ -93,12 +93,12 @@ async fn jobs_answer(world: &Services, method: &Method, path: &str, query: &str)
 /// Loads the configuration anew.
 async fn reload(world: &Services) -> ApiResponse {
     match world.reloads.ask().await {
-        Ok(()) => (StatusCode::OK, TEXT, b"the configuration was loaded anew\n".to_vec()),
+        Ok(()) => (StatusCode::OK, TEXT, b"the configuration was reloaded\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
     }
 }
 
-/// Forgets the answers that are kept of `action=NAME`, or of all actions.
+/// Forgets the cached responses of `action=NAME`, or of all actions.
 async fn purge(world: &Services, query: &str) -> ApiResponse {
     let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
     let actions = &world.snapshot.load().schema.actions;
@@ -134,7 +134,7 @@ fn details(world: &Services) -> String {
     };
     let configuration = match world.reloads.last() {
         None => "as it was at the start".into(),
-        Some(Ok(())) => "loaded anew".into(),
+        Some(Ok(())) => "reloaded".into(),
         Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
     };
     format!(
@@ -147,9 +147,9 @@ fn metadata(schema: &ActionSchema) -> String {
     if schema.inconsistent.is_empty() {
         return "consistent".into();
     }
-    let line = |mistake: &Diagnostic| {
-        let object = mistake.subject.as_deref().map(ToString::to_string).unwrap_or_default();
-        format!("\n  not served: {object}: {}", mistake.on_one_line())
+    let line = |diagnostic: &Diagnostic| {
+        let object = diagnostic.subject.as_deref().map(ToString::to_string).unwrap_or_default();
+        format!("\n  not served: {object}: {}", diagnostic.on_one_line())
     };
     format!("inconsistent{}", schema.inconsistent.iter().map(line).collect::<String>())
 }
@@ -166,9 +166,9 @@ fn schema_state(snapshot: &Snapshot) -> String {
              and validation are left to the upstream: {reason}\n"
         )
     };
-    let failures: String = snapshot.engine_schemas.failures().into_iter().map(line).collect();
+    let failures: String = snapshot.schema_cache.failures().into_iter().map(line).collect();
     match failures.as_str() {
-        "" if snapshot.engine_schemas.is_empty() => "upstream.schema: not asked for yet\n".into(),
+        "" if snapshot.schema_cache.is_empty() => "upstream.schema: not asked for yet\n".into(),
         "" => "upstream.schema: ok\n".into(),
         _ => failures,
     }

@@ -1,4 +1,4 @@
-//! Asks the auth hook who is asking, and keeps its answers where that is wanted.
+//! Asks the auth hook who is asking, and keeps its responses where that is wanted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,10 +40,10 @@ struct CachedSession {
 /// Answers that are kept.
 const KEPT_MAX: usize = 10_000;
 
-/// Bytes of an answer that is kept, so that all of them together have a bound.
+/// Bytes of a cached response, so that all of them together have a bound.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes of an answer.
+/// Bytes of a response.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Questions at one time.
@@ -64,7 +64,7 @@ impl Hook {
     /// Who sends these headers? `request` is what the hook may be told of the GraphQL request, as JSON.
     ///
     /// # Errors
-    /// [`SessionError`], also when no answer comes.
+    /// [`SessionError`], also when no response comes.
     pub async fn ask(
         &self,
         client: &Client,
@@ -90,7 +90,7 @@ impl Hook {
         })?;
         self.count("success");
         let time = lifetime(answer.cache_control.as_deref(), answer.expires.as_deref()).unwrap_or_default();
-        // A cookie is meant for this one answer.
+        // A cookie is meant for this one response.
         let may_keep = set_cookies.is_empty() && body.len() <= KEPT_BYTES_MAX;
         if let (Some(key), Some(cache), true) = (key, &self.rules.cache, may_keep) {
             self.keep(key, &answer.session, time.min(cache.time_max));
@@ -113,7 +113,7 @@ impl Hook {
         self.metrics.auth_hook_requests.with_label_values(&[outcome]).inc();
     }
 
-    /// Status, cookies and body of the answer. The question changes nothing, so it may be asked again.
+    /// Status, cookies and body of the response. The question changes nothing, so it may be asked again.
     async fn exchange(
         &self,
         client: &Client,

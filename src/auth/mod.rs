@@ -89,7 +89,7 @@ impl Authenticator {
         self.rules.is_open()
     }
 
-    /// The secret that makes an admin, for our own questions to the engine.
+    /// The secret that makes an admin, for our own questions to the upstream.
     #[must_use]
     pub fn admin_secret(&self) -> Option<&Secret> {
         self.rules.admin_secrets.first()

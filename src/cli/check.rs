@@ -1,4 +1,4 @@
-//! `pillion check`: is the configuration good, and does it go with the engine and the handlers?
+//! `pillion check`: is the configuration good, and does it go with the upstream and the handlers?
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cli::{NO_ENGINE, block_on, load_from, look_at_engine, report};
+use crate::cli::{NO_ENGINE, block_on, load_from, probe_upstream, report};
 use crate::config::load::Loaded;
 use crate::config::upstream_types;
 use crate::config::warnings::lint;
@@ -26,7 +26,7 @@ pub fn command() -> Command {
         .about("Checks configuration, metadata, variables and templates.")
         .long_about(
             "Checks configuration, metadata, variables and templates; with --upstream also whether the actions go with \
-             the engine's schema, and with --handlers whether every handler can be reached.\n\n\
+             the upstream's schema, and with --handlers whether every handler can be reached.\n\n\
              Exit status: 0 if nothing is wrong, 1 if something is, 2 if it could not be checked.",
         )
         .arg(flag("handlers", "Connect to the host of every handler"))
@@ -46,10 +46,10 @@ struct Findings {
 
 /// Checks it all and tells.
 pub fn run(arguments: &ArgMatches) -> ExitCode {
-    let asks_engine = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
+    let asks_upstream = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
     let findings = match load_from(arguments, NO_ENGINE) {
         Err(diagnostics) => Findings { diagnostics, is_complete: true },
-        Ok(loaded) => look(loaded, asks_engine, arguments.get_flag("handlers")),
+        Ok(loaded) => look(loaded, asks_upstream, arguments.get_flag("handlers")),
     };
     let count = |severity| findings.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
@@ -87,15 +87,15 @@ fn as_json(found: &Diagnostic) -> Value {
     })
 }
 
-fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings {
+fn look(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Findings {
     let mut diagnostics = std::mem::take(&mut loaded.warnings);
     diagnostics.extend(lint(&loaded.schema, &loaded.settings));
     diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
     let undecided = upstream_types::undecided(&loaded.schema);
-    if !asks_engine {
+    if !asks_upstream {
         diagnostics.extend(undecided);
     }
-    if !asks_engine && !asks_handlers {
+    if !asks_upstream && !asks_handlers {
         return Findings { diagnostics, is_complete: true };
     }
     let connect_timeout = loaded.settings.handlers.connect_timeout;
@@ -105,7 +105,7 @@ fn look(mut loaded: Loaded, asks_engine: bool, asks_handlers: bool) -> Findings 
         if asks_handlers {
             found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
         }
-        if asks_engine {
+        if asks_upstream {
             found.extend(compare_with_engine(&world).await?);
         }
         Ok::<_, String>(found)
@@ -148,14 +148,14 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
     // An address of version 6 stands in brackets in a URL.
     let host = host.trim_matches(['[', ']']);
     match tokio::time::timeout(timeout, TcpStream::connect((host, *port))).await {
-        Err(_) => Err("no answer in time".into()),
+        Err(_) => Err("no response in time".into()),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(_)) => Ok(()),
     }
 }
 
 async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String> {
-    look_at_engine(world).await?;
+    probe_upstream(world).await?;
     let error = match upstream_health_check::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {
             let schema = &world.snapshot.load().schema;
@@ -171,8 +171,8 @@ async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String
         let places = &world.snapshot.load().schema.places;
         return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
-    let remedy = "names that exclude one another cannot be found, and the engine's part of documents is left to it";
+    let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
     let mut found = upstream_types::undecided(&world.snapshot.load().schema);
-    found.push(Diagnostic::warning(None, format!("the engine's schema is not known: {error}"), remedy));
+    found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! `pillion demo`: a sample engine, a sample handler and Pillion between them, all in this process.
+//! `pillion demo`: a sample upstream, a sample handler and Pillion between them, all in this process.
 
 mod engine;
 mod handler;
@@ -17,7 +17,7 @@ use crate::server::listener::small_service;
 /// `demo` for the command line.
 #[must_use]
 pub fn command() -> Command {
-    Command::new("demo").about("Shows the main job with a sample engine and handler inside. Ctrl-C ends it.")
+    Command::new("demo").about("Shows the main job with a sample upstream and handler inside. Ctrl-C ends it.")
 }
 
 const ACTIONS_YAML: &str = include_str!("../../demo/metadata/actions.yaml");
@@ -54,8 +54,8 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         Some(vec![value])
     };
     let config_file = metadata.0.join("pillion.yaml");
-    let loaded = load(Some(&config_file), &flag, &[]).map_err(|mistakes| crate::cli::report(&mistakes))?;
-    println!("A sample engine on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
+    let loaded = load(Some(&config_file), &flag, &[]).map_err(|diagnostics| crate::cli::report(&diagnostics))?;
+    println!("A sample upstream on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
         small_service("engine", ports.engine, engine::Engine::new()).into(),
@@ -148,7 +148,7 @@ fn pretty(json: &str) -> String {
     value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
 }
 
-/// Until a connection can be made and the watch on the engine has had its first look.
+/// Until a connection can be made and the watch on the upstream has had its first look.
 async fn wait_for(address: SocketAddr) {
     for _ in 0..500 {
         if tokio::net::TcpStream::connect(address).await.is_ok() {

@@ -41,9 +41,9 @@ pub fn command() -> Command {
         .arg(value("variables", "JSON", "The variables, as a JSON object"))
         .arg(value("operation", "NAME", "Which operation of the document"))
         .arg(value(
-            "engine-schema",
+            "upstream-schema",
             "FILE",
-            "The engine's answer to the introspection query; its part is then checked as well",
+            "The upstream's answer to the introspection query; its part is then checked as well",
         ))
 }
 
@@ -56,9 +56,9 @@ fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 /// # Errors
 /// What is wrong with the configuration, or why the document would be refused.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let loaded = load_from(arguments, NO_ENGINE).map_err(|mistakes| report(&mistakes))?;
+    let loaded = load_from(arguments, NO_ENGINE).map_err(|diagnostics| report(&diagnostics))?;
     let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
-    let engine = arguments.get_one::<String>("engine-schema").map(|path| read_schema(path)).transpose()?;
+    let engine = arguments.get_one::<String>("upstream-schema").map(|path| read_schema(path)).transpose()?;
     let headers = headers_of(arguments)?;
     let session = session_of(&headers)?;
     let variables = arguments.get_one::<String>("variables").map_or("{}", String::as_str);
@@ -68,7 +68,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let world = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
     let snapshot = snapshot_for(&world, engine.as_ref());
     let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot, session.role())).transpose();
-    let merged = merged.map_err(|error| format!("error: --engine-schema: {error}"))?.map(Arc::new);
+    let merged = merged.map_err(|error| format!("error: --upstream-schema: {error}"))?.map(Arc::new);
     let request = GraphqlRequest {
         query: source.text.as_str().into(),
         operation_name: arguments.get_one::<String>("operation").map(|name| name.as_str().into()),
@@ -85,13 +85,13 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
             print!("{}", render(&explained, &session, merged.is_some()));
             Ok(())
         }
-        Err(refusal) => Err(report(&diagnostics(&refusal, &source))),
+        Err(rejection) => Err(report(&diagnostics(&rejection, &source))),
     }
 }
 
 fn read_document(path: &str) -> Result<Arc<Source>, String> {
     if path != "-" {
-        return read_file(Path::new(path)).map_err(|mistakes| report(&mistakes));
+        return read_file(Path::new(path)).map_err(|diagnostics| report(&diagnostics));
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| format!("error: standard input: {error}"))?;
@@ -99,7 +99,7 @@ fn read_document(path: &str) -> Result<Arc<Source>, String> {
 }
 
 fn read_schema(path: &str) -> Result<UpstreamSchema, String> {
-    let source = read_file(Path::new(path)).map_err(|mistakes| report(&mistakes))?;
+    let source = read_file(Path::new(path)).map_err(|diagnostics| report(&diagnostics))?;
     build_client_schema(source.text.as_bytes()).map_err(|error| format!("error: {path}: {error}"))
 }
 
@@ -119,7 +119,7 @@ fn snapshot_for(world: &Services, engine: Option<&UpstreamSchema>) -> Arc<Snapsh
     let Some(engine) = engine else { return snapshot };
     let (roots, dialect) = engine.roots_and_dialect();
     let dialect = world.configured().settings.dialect.unwrap_or(dialect);
-    Arc::new(snapshot.for_engine(roots, dialect))
+    Arc::new(snapshot.for_upstream(roots, dialect))
 }
 
 fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e> {
@@ -141,9 +141,9 @@ fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'
     }
 }
 
-/// Why the document would be refused, each mistake with its place in it.
-fn diagnostics(refusal: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
-    match refusal {
+/// Why the document would be refused, each error with its place in it.
+fn diagnostics(rejection: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
+    match rejection {
         Rejection::Request(error) => {
             let place = error.locations.first().map(|at| SourceLocation {
                 source: Arc::clone(source),
@@ -152,11 +152,11 @@ fn diagnostics(refusal: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
             });
             vec![Diagnostic::error(place, format!("{} ({})", error.message, error.code), "")]
         }
-        Rejection::Invalid { mistakes, .. } => mistakes
+        Rejection::Invalid { diagnostics, .. } => diagnostics
             .iter()
-            .map(|mistake| {
-                let place = mistake.offset.map(|offset| SourceLocation::at_offset(source, offset));
-                Diagnostic::error(place, mistake.message.clone(), "")
+            .map(|diagnostic| {
+                let place = diagnostic.offset.map(|offset| SourceLocation::at_offset(source, offset));
+                Diagnostic::error(place, diagnostic.message.clone(), "")
             })
             .collect(),
     }
@@ -164,7 +164,7 @@ fn diagnostics(refusal: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
 
 fn render(explained: &Explained, session: &Session, is_checked: bool) -> String {
     if !explained.concerns_us {
-        return "Nothing of this is an action or introspection: the engine gets the request as it is.\n".into();
+        return "Nothing of this is an action or introspection: the upstream gets the request as it is.\n".into();
     }
     let count = explained.steps.len();
     let order = match (count, explained.kind) {
@@ -183,9 +183,9 @@ fn render(explained: &Explained, session: &Session, is_checked: bool) -> String 
             let _ = writeln!(text, "{trunk}{gap}{line}");
         }
     }
-    let asks_engine = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Engine { .. }));
-    if asks_engine && !is_checked {
-        text.push_str("The engine's part has not been checked: give --engine-schema.\n");
+    let asks_upstream = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Engine { .. }));
+    if asks_upstream && !is_checked {
+        text.push_str("The upstream's part has not been checked: give --upstream-schema.\n");
     }
     text
 }
@@ -206,7 +206,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             (format!("engine: {}", fields.join(", ")), details)
         }
         ExplainedStep::Action { response_name, action, kind: ActionMode::Result, input, .. } => {
-            let title = format!("action {} as {response_name}: what came of a stored call", action.name);
+            let title = format!("action {} as {response_name}: what came of a job", action.name);
             (title, format!("input {}\n", Value::Object(input.clone())))
         }
         ExplainedStep::Action { response_name, action, kind, input, request, rows } => {
@@ -226,7 +226,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             details.push_str("traceparent, x-b3-*: those of the request\n");
             for field in rows {
-                let _ = writeln!(details, "rows of the engine for its answer: {field}");
+                let _ = writeln!(details, "rows of the upstream for its response: {field}");
             }
             (title, details)
         }

@@ -53,5 +53,5 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Bytes of the answer that are read.
+/// Bytes of the response that are read.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;

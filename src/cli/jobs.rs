@@ -53,7 +53,7 @@ fn option(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
     let settings = jobs_of(config_file(arguments), &|setting| flag_of(arguments, setting));
-    let settings = settings.map_err(|mistakes| report(&mistakes))?;
+    let settings = settings.map_err(|diagnostics| report(&diagnostics))?;
     if let JobStoreSettings::Sqlite(path) = &settings.store
         && !Path::new(path).exists()
     {

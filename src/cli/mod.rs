@@ -50,7 +50,7 @@ fn command() -> Command {
         .about("A sidecar reverse proxy that adds actions to a GraphQL API you already run.")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(configured(Command::new("serve").about("Stands in front of the engine and serves.")))
+        .subcommand(configured(Command::new("serve").about("Stands in front of the upstream and serves.")))
         .subcommand(configured(check::command()))
         .subcommand(configured(explain::command()))
         .subcommand(configured(schema::command()))
@@ -86,7 +86,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
     }
 }
 
-/// An address that nobody has, for commands that do without the engine.
+/// An address that nobody has, for commands that do without the upstream.
 const NO_ENGINE: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
 
 /// Reads the configuration that the arguments, the environment and the files make.
@@ -103,15 +103,15 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     Some(arguments.get_many::<String>(setting.key)?.cloned().collect())
 }
 
-/// Asks the engine about itself, once.
-async fn look_at_engine(world: &Services) -> Result<(), String> {
+/// Asks the upstream about itself, once.
+async fn probe_upstream(world: &Services) -> Result<(), String> {
     upstream_health_check::look(world).await;
     world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }
 
-/// All mistakes, for a person.
-fn report(mistakes: &[Diagnostic]) -> String {
-    let rendered: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+/// All errors, for a person.
+fn report(diagnostics: &[Diagnostic]) -> String {
+    let rendered: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     rendered.join("\n\n")
 }
 

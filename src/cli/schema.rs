@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cli::{block_on, header_argument, headers_of, load_from, look_at_engine, report, role_argument};
+use crate::cli::{block_on, header_argument, headers_of, load_from, probe_upstream, report, role_argument};
 use crate::graphql::print_schema::print_schema;
 use crate::pipeline::{Services, introspection, upstream_health_check};
 
@@ -10,7 +10,7 @@ use crate::pipeline::{Services, introspection, upstream_health_check};
 #[must_use]
 pub fn command() -> Command {
     Command::new("schema")
-        .about("Prints the engine's schema with the actions in it, as a role sees it.")
+        .about("Prints the upstream's schema with the actions in it, as a role sees it.")
         .arg(role_argument())
         .arg(header_argument())
         .arg(
@@ -22,20 +22,20 @@ pub fn command() -> Command {
         )
 }
 
-/// Asks the engine and prints.
+/// Asks the upstream and prints.
 ///
 /// # Errors
-/// What is wrong with the configuration, or why the engine's schema cannot be had.
+/// What is wrong with the configuration, or why the upstream's schema cannot be had.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let loaded = load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?;
+    let loaded = load_from(arguments, &[]).map_err(|diagnostics| report(&diagnostics))?;
     let headers = headers_of(arguments)?;
     let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
     let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
     let text = block_on(async {
         let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
-        look_at_engine(&world).await?;
+        probe_upstream(&world).await?;
         let merged = upstream_health_check::schema_of(&world, role, headers).await;
-        let merged = merged.map_err(|error| format!("error: the engine's schema is not known: {error}"))?;
+        let merged = merged.map_err(|error| format!("error: the upstream's schema is not known: {error}"))?;
         if as_json { introspection::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }
     })??;
     print!("{text}");

@@ -25,7 +25,7 @@ use crate::telemetry::logs;
 /// # Errors
 /// Everything that is wrong with the configuration, or why it cannot be served.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let loaded = load_from(arguments, &[]).map_err(|mistakes| report(&mistakes))?;
+    let loaded = load_from(arguments, &[]).map_err(|diagnostics| report(&diagnostics))?;
     let config_file = arguments.get_one::<String>("config").map(PathBuf::from);
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));

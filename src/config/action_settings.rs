@@ -31,7 +31,7 @@ pub struct ActionSettings {
     pub is_get: bool,
     /// Parameters of the client's URL that are sent on.
     pub forwarded_query_params: Vec<String>,
-    /// Headers of the handler's answer that the client gets.
+    /// Headers of the handler's response that the client gets.
     pub response_headers: Vec<HeaderName>,
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
@@ -39,7 +39,7 @@ pub struct ActionSettings {
     pub guards: TrafficOverrides,
 }
 
-/// Headers of our own answer that no handler may write.
+/// Headers of our own response that no handler may write.
 const OURS: [HeaderName; 5] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
@@ -53,31 +53,32 @@ const OURS: [HeaderName; 5] = [
 const GRAPHQL_PARAMS: [&str; 4] = ["query", "variables", "operationName", "extensions"];
 
 /// Reads `actions`, by name.
-pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> IndexMap<String, ActionSettings> {
+pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> IndexMap<String, ActionSettings> {
     let mut actions = IndexMap::new();
-    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return actions };
+    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", diagnostics)) else { return actions };
     let Some(node) = file.get("actions") else { return actions };
-    let Some(entries) = Fields::of(node, "actions", mistakes) else { return actions };
+    let Some(entries) = Fields::of(node, "actions", diagnostics) else { return actions };
     for (name, place, node) in entries.all() {
-        let Some(fields) = Fields::of(node, "an action's settings", mistakes) else { continue };
-        actions.insert(name.to_owned(), ActionSettings { place: Some(place.clone()), ..read_one(&fields, mistakes) });
-        fields.finish(mistakes);
+        let Some(fields) = Fields::of(node, "an action's settings", diagnostics) else { continue };
+        actions
+            .insert(name.to_owned(), ActionSettings { place: Some(place.clone()), ..read_one(&fields, diagnostics) });
+        fields.finish(diagnostics);
     }
     actions
 }
 
-fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettings {
+fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSettings {
     let mut count = |key: &str| {
-        let count = fields.count(key, mistakes).and_then(|count| usize::try_from(count).ok());
+        let count = fields.count(key, diagnostics).and_then(|count| usize::try_from(count).ok());
         count.map(|count| count.max(1))
     };
     let (calls, attempts, concurrency) =
         (count("max_calls_per_document"), count("max_attempts"), count("max_concurrency"));
-    let mut flag = |key: &str| fields.bool(key, mistakes).unwrap_or(false);
+    let mut flag = |key: &str| fields.bool(key, diagnostics).unwrap_or(false);
     let (idempotent, session_headers, admin_secret) =
         (flag("idempotent"), flag("session_headers"), flag("admin_secret"));
     let names =
-        fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", mistakes));
+        fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", diagnostics));
     ActionSettings {
         place: None,
         calls_per_document_max: calls,
@@ -87,64 +88,64 @@ fn read_one(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> ActionSettin
         forwarded_client_headers: names,
         session_headers,
         admin_secret,
-        is_get: read_method(fields, mistakes),
-        forwarded_query_params: read_params(fields, mistakes),
-        response_headers: read_response_headers(fields, mistakes),
-        has_envelope: read_envelope(fields, mistakes),
-        guards: traffic_settings::read_overrides(fields, mistakes),
+        is_get: read_method(fields, diagnostics),
+        forwarded_query_params: read_params(fields, diagnostics),
+        response_headers: read_response_headers(fields, diagnostics),
+        has_envelope: read_envelope(fields, diagnostics),
+        guards: traffic_settings::read_overrides(fields, diagnostics),
     }
 }
 
-fn header_names(fields: &Fields<'_>, key: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+fn header_names(fields: &Fields<'_>, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
     let mut names = Vec::new();
-    for node in fields.list(key, mistakes) {
+    for node in fields.list(key, diagnostics) {
         let text = node.scalar_text().unwrap_or_default();
-        names.extend(node.header_name(&text, mistakes));
+        names.extend(node.header_name(&text, diagnostics));
     }
     names
 }
 
-fn read_response_headers(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
-    let mut names = header_names(fields, "response_headers", mistakes);
+fn read_response_headers(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    let mut names = header_names(fields, "response_headers", diagnostics);
     for name in names.extract_if(.., |name| OURS.contains(name) || is_hop_by_hop(name)) {
-        let message = format!("the header '{name}' of an answer is not a handler's to write");
+        let message = format!("the header '{name}' of a response is not a handler's to write");
         let place = fields.get("response_headers").map(|node| node.place.clone());
-        mistakes.push(Diagnostic::error(place, message, "remove it; cookies go to the client anyway"));
+        diagnostics.push(Diagnostic::error(place, message, "remove it; cookies go to the client anyway"));
     }
     names
 }
 
-fn read_method(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
+fn read_method(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let Some(node) = fields.get("method") else { return false };
     match node.scalar_text().as_deref() {
         Some("GET") => true,
         Some("POST") => false,
         _ => {
-            node.refuse("a handler is called by GET or by POST", "write GET, or use a request transform", mistakes);
+            node.reject("a handler is called by GET or by POST", "write GET, or use a request transform", diagnostics);
             false
         }
     }
 }
 
-fn read_envelope(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> bool {
+fn read_envelope(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let Some(node) = fields.get("envelope") else { return false };
     match node.scalar_text().as_deref() {
         Some("graphql") => true,
         Some("none") => false,
         _ => {
             let remedy = "write graphql if the handler answers {\"data\": …, \"errors\": […]}, or none";
-            node.refuse("there is no such envelope of a handler's response", remedy, mistakes);
+            node.reject("there is no such envelope of a handler's response", remedy, diagnostics);
             false
         }
     }
 }
 
-fn read_params(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
+fn read_params(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let mut names = Vec::new();
-    for node in fields.list("forwarded_query_params", mistakes) {
+    for node in fields.list("forwarded_query_params", diagnostics) {
         let name = node.scalar_text().unwrap_or_default();
         if name.is_empty() || GRAPHQL_PARAMS.contains(&name.as_str()) {
-            node.refuse(format!("the parameter \"{name}\" cannot be sent on"), "name another one", mistakes);
+            node.reject(format!("the parameter \"{name}\" cannot be sent on"), "name another one", diagnostics);
         } else {
             names.push(name);
         }

@@ -180,24 +180,24 @@ impl Document {
         tolerated: &Tolerated,
     ) -> Result<Usable, Vec<Diagnostic>> {
         let signatures = Signatures::default();
-        let read = |mistakes: &mut Vec<Diagnostic>| {
+        let read = |diagnostics: &mut Vec<Diagnostic>| {
             let mut metadata = Metadata::default();
             for action in &self.actions {
                 let place = place_of(&format!("action {}", action["name"].as_str().unwrap_or_default()));
                 let file = json!({ "actions": [action] });
-                metadata::read(&node_at(&file, &place), &signatures, &mut metadata, mistakes);
+                metadata::read(&node_at(&file, &place), &signatures, &mut metadata, diagnostics);
             }
             let types = json!({ "custom_types": self.custom_types });
-            metadata::read(&node_at(&types, &place_of(TYPES)), &signatures, &mut metadata, mistakes);
+            metadata::read(&node_at(&types, &place_of(TYPES)), &signatures, &mut metadata, diagnostics);
             let roles = Value::from(self.inherited_roles.clone());
-            metadata::read_inherited_roles(&node_at(&roles, &place_of(TYPES)), &mut metadata, mistakes);
+            metadata::read_inherited_roles(&node_at(&roles, &place_of(TYPES)), &mut metadata, diagnostics);
             (metadata, Signatures::default())
         };
         resolve_usable(&read, surroundings, look_up, tolerated)
     }
 }
 
-/// Where mistakes in the custom types are said to be.
+/// Where errors in the custom types are said to be.
 const TYPES: &str = "custom_types";
 
 fn place_of(name: &str) -> SourceLocation {

@@ -50,15 +50,15 @@ impl ClientAddresses {
 }
 
 /// Reads them.
-pub fn read(values: &Values, mistakes: &mut Vec<Diagnostic>) -> ClientAddresses {
+pub fn read(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> ClientAddresses {
     let key = "downstream.trusted_proxies";
     let proxies = NamedNetworks::parse(&values.texts(key)).unwrap_or_else(|text| {
         let message = format!("{text:?} is not an address or a network");
-        values.refuse(key, &message, "write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32", mistakes);
+        values.reject(key, &message, "write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32", diagnostics);
         NamedNetworks::default()
     });
     ClientAddresses {
-        header: values.header_names("downstream.client_address_header", "correct it", mistakes).pop(),
+        header: values.header_names("downstream.client_address_header", "correct it", diagnostics).pop(),
         proxies,
     }
 }

@@ -33,23 +33,23 @@ pub struct Loaded {
 /// Reads it all. `assumed` are the values of settings that nobody has to give for the purpose at hand.
 ///
 /// # Errors
-/// Every mistake that was found, warnings among them.
+/// Every error that was found, warnings among them.
 pub fn load(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut mistakes = Vec::new();
-    let (file, values) = read_values(config_file, flag, assumed, &mut mistakes);
-    let settings = Settings::read(&values, file.as_ref(), &mut mistakes);
-    let Some(settings) = settings else { return Err(each_once(mistakes)) };
-    let schema = load_actions(&settings, &environment, &mut mistakes);
-    let mistakes = each_once(mistakes);
+    let mut diagnostics = Vec::new();
+    let (file, values) = read_values(config_file, flag, assumed, &mut diagnostics);
+    let settings = Settings::read(&values, file.as_ref(), &mut diagnostics);
+    let Some(settings) = settings else { return Err(each_once(diagnostics)) };
+    let schema = load_actions(&settings, &environment, &mut diagnostics);
+    let diagnostics = each_once(diagnostics);
     match schema {
-        Some(schema) if mistakes.iter().all(|mistake| mistake.severity == Severity::Warning) => {
-            Ok(Loaded { settings, schema, warnings: mistakes, fingerprints: values.fingerprints() })
+        Some(schema) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
+            Ok(Loaded { settings, schema, warnings: diagnostics, fingerprints: values.fingerprints() })
         }
-        _ => Err(mistakes),
+        _ => Err(diagnostics),
     }
 }
 
@@ -71,41 +71,41 @@ pub fn jobs_of(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Result<Jobs, Vec<Diagnostic>> {
-    let mut mistakes = Vec::new();
-    let mut file = read_config_file(config_file, &mut mistakes);
+    let mut diagnostics = Vec::new();
+    let mut file = read_config_file(config_file, &mut diagnostics);
     if let Some(Node { data: Data::Map(groups), .. }) = &mut file {
         groups.retain(|(key, ..)| matches!(key.as_str(), "jobs" | "database"));
     }
     let is_needed = |setting: &Setting| setting.key.starts_with("jobs.") || setting.key.starts_with("database.");
-    let variables = setting_variables(is_needed, &mut mistakes);
-    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &[], &mut mistakes);
-    let jobs = read_jobs(&values, &mut mistakes);
-    mistakes.retain(|mistake| mistake.severity == Severity::Error);
-    if mistakes.is_empty() { Ok(jobs) } else { Err(each_once(mistakes)) }
+    let variables = setting_variables(is_needed, &mut diagnostics);
+    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &[], &mut diagnostics);
+    let jobs = read_jobs(&values, &mut diagnostics);
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    if diagnostics.is_empty() { Ok(jobs) } else { Err(each_once(diagnostics)) }
 }
 
-fn read_config_file(path: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<Node> {
-    let source = path.and_then(|path| open(path, mistakes))?;
+fn read_config_file(path: Option<&Path>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+    let source = path.and_then(|path| open(path, diagnostics))?;
     if source.text.trim().is_empty() {
         // Whoever truncates a file before they write it must not open what it closes.
         let message = format!("{}: the file is empty", source.name);
-        mistakes.push(Diagnostic::error(None, message, "write {} into it if no setting is meant"));
+        diagnostics.push(Diagnostic::error(None, message, "write {} into it if no setting is meant"));
     }
-    yaml::parse(&source).map_err(|mistake| mistakes.push(mistake)).ok()
+    yaml::parse(&source).map_err(|diagnostic| diagnostics.push(diagnostic)).ok()
 }
 
 fn read_values(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> (Option<Node>, Values) {
-    let file = read_config_file(config_file, mistakes);
-    let variables = setting_variables(|_| true, mistakes);
+    let file = read_config_file(config_file, diagnostics);
+    let variables = setting_variables(|_| true, diagnostics);
     let container = container_memory_bytes().map(|bytes| bytes.to_string());
     let mut assumed = assumed.to_vec();
     assumed.extend(container.as_deref().map(|bytes| ("limits.max_memory_bytes", bytes)));
-    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &assumed, mistakes);
+    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &assumed, diagnostics);
     (file, values)
 }
 
@@ -118,17 +118,17 @@ fn container_memory_bytes() -> Option<u64> {
 }
 
 /// Whoever reads a part of a file finds anew what is wrong with the whole.
-fn each_once(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+fn each_once(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
-    mistakes.retain(|mistake| seen.insert(mistake.to_string()));
-    mistakes
+    diagnostics.retain(|diagnostic| seen.insert(diagnostic.to_string()));
+    diagnostics
 }
 
 /// The variables of the settings that are needed. Each is read once, so that what was checked is what is used; one that is there and cannot
 /// be read is an error, because without its lock everybody might be let in.
 fn setting_variables(
     is_needed: impl Fn(&Setting) -> bool,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> HashMap<&'static str, String> {
     let mut variables = HashMap::new();
     for name in SETTINGS.iter().filter(|setting| is_needed(setting)).flat_map(|setting| setting.env) {
@@ -136,7 +136,7 @@ fn setting_variables(
             Ok(text) => variables.extend(text.map(|text| (*name, text))),
             Err(message) => {
                 let remedy = format!("correct it, or set {name} itself");
-                mistakes.push(Diagnostic::error(None, message, remedy));
+                diagnostics.push(Diagnostic::error(None, message, remedy));
             }
         }
     }
@@ -146,30 +146,30 @@ fn setting_variables(
 fn load_actions(
     settings: &Settings,
     environment: &dyn Fn(&str) -> Option<String>,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<ActionSchema> {
     let mut of_files = Vec::new();
     let files = settings.metadata.as_deref().map(|folder| read_files(folder, &mut of_files)).unwrap_or_default();
-    let read = |mistakes: &mut Vec<Diagnostic>| {
-        mistakes.extend(of_files.iter().cloned());
+    let read = |diagnostics: &mut Vec<Diagnostic>| {
+        diagnostics.extend(of_files.iter().cloned());
         let mut metadata = Metadata::default();
         for node in &files.actions {
-            metadata::read(node, &files.signatures, &mut metadata, mistakes);
+            metadata::read(node, &files.signatures, &mut metadata, diagnostics);
         }
         if let Some(node) = &files.inherited_roles {
-            metadata::read_inherited_roles(node, &mut metadata, mistakes);
+            metadata::read_inherited_roles(node, &mut metadata, diagnostics);
         }
         (metadata, files.signatures.clone())
     };
-    mistakes.extend(warn_of_nothing(settings, &files));
+    diagnostics.extend(warn_of_nothing(settings, &files));
     let surroundings = surroundings(settings, settings.auth.admin_secrets.first(), environment);
     match resolve_usable(&read, &surroundings, None, &tolerated(settings)) {
         Ok(Usable { schema, warnings }) => {
-            mistakes.extend(warnings);
+            diagnostics.extend(warnings);
             Some(schema)
         }
         Err(found) => {
-            mistakes.extend(found);
+            diagnostics.extend(found);
             None
         }
     }
@@ -274,19 +274,19 @@ pub struct Files {
 }
 
 /// Reads the files of a metadata folder.
-pub fn read_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Files {
+pub fn read_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Files {
     let mut files = Files { is_empty: true, ..Files::default() };
-    for path in metadata_files(folder, mistakes) {
+    for path in metadata_files(folder, diagnostics) {
         files.is_empty &= path.ends_with(INHERITED_ROLES);
-        let Some(source) = open(&path, mistakes) else { continue };
+        let Some(source) = open(&path, diagnostics) else { continue };
         if path.extension().is_some_and(|extension| extension == "graphql") {
-            sdl::read(&source, &mut files.signatures, mistakes);
+            sdl::read(&source, &mut files.signatures, diagnostics);
             continue;
         }
         match yaml::parse(&source) {
             Ok(node) if path.ends_with(INHERITED_ROLES) => files.inherited_roles = Some(node),
             Ok(node) => files.actions.push(node),
-            Err(mistake) => mistakes.push(mistake),
+            Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
     files
@@ -297,10 +297,10 @@ pub const INHERITED_ROLES: &str = "inherited_roles.yaml";
 
 /// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in
 /// its `metadata_api/`.
-pub fn metadata_files(folder: &Path, mistakes: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+pub fn metadata_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());
-        mistakes.push(Diagnostic::error(None, message, "correct --metadata"));
+        diagnostics.push(Diagnostic::error(None, message, "correct --metadata"));
         return Vec::new();
     }
     let mut files = Vec::new();
@@ -329,25 +329,25 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// Why it cannot be read.
 pub fn read_file(path: &Path) -> Result<Arc<Source>, Vec<Diagnostic>> {
-    let mut mistakes = Vec::new();
-    open(path, &mut mistakes).ok_or(mistakes)
+    let mut diagnostics = Vec::new();
+    open(path, &mut diagnostics).ok_or(diagnostics)
 }
 
-fn open(path: &Path, mistakes: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
+fn open(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
     let name = path.display().to_string();
-    let mut refuse = |reason: String, remedy: &str| {
-        mistakes.push(Diagnostic::error(None, format!("{name}: {reason}"), remedy));
+    let mut reject = |reason: String, remedy: &str| {
+        diagnostics.push(Diagnostic::error(None, format!("{name}: {reason}"), remedy));
         None
     };
     match fs::metadata(path) {
         Ok(found) if found.len() > FILE_BYTES_MAX => {
-            return refuse("the file is larger than 16 MiB".into(), "split it");
+            return reject("the file is larger than 16 MiB".into(), "split it");
         }
         Ok(_) => {}
-        Err(error) => return refuse(format!("the file cannot be read: {error}"), "correct its path or its rights"),
+        Err(error) => return reject(format!("the file cannot be read: {error}"), "correct its path or its rights"),
     }
     match fs::read_to_string(path) {
         Ok(text) => Some(Arc::new(Source::new(name, text))),
-        Err(error) => refuse(format!("the file cannot be read: {error}"), "it must be UTF-8 text"),
+        Err(error) => reject(format!("the file cannot be read: {error}"), "it must be UTF-8 text"),
     }
 }

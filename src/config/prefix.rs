@@ -1,4 +1,4 @@
-//! Prefixes that keep the actions' names apart from the engine's.
+//! Prefixes that keep the actions' names apart from the upstream's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::model::types::{InputValue, TypeDefinition, TypeKind, TypeRef, Types};
 #[derive(Clone, Debug, Default)]
 pub struct Prefixes {
     /// Before the name of every object, input object and enum of the actions. Scalars keep theirs: those that the
-    /// engine has as well are shared.
+    /// upstream has as well are shared.
     pub types: String,
     /// Before the name of every action's root field. Handlers, logs and metrics are told the action's own name.
     pub fields: String,

@@ -1,4 +1,4 @@
-//! What `pillion.yaml` says about relationships: by which root field of the engine their rows are looked up.
+//! What `pillion.yaml` says about relationships: by which root field of the upstream their rows are looked up.
 
 use apollo_compiler::Node as Syntax;
 use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
@@ -24,16 +24,16 @@ pub struct RelationshipSettings {
 const REMEDY: &str = "write Type.name: rootField(argument: $output_field)";
 
 /// Reads `relationships`: `Order.customer: customerById(id: $customer_id)`.
-pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Vec<RelationshipSettings> {
+pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<RelationshipSettings> {
     let mut relationships = Vec::new();
-    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", mistakes)) else { return relationships };
+    let Some(file) = file.and_then(|file| Fields::of(file, "pillion.yaml", diagnostics)) else { return relationships };
     let Some(node) = file.get("relationships") else { return relationships };
-    let Some(entries) = Fields::of(node, "relationships", mistakes) else { return relationships };
+    let Some(entries) = Fields::of(node, "relationships", diagnostics) else { return relationships };
     for (key, place, value) in entries.all() {
         let named = key.split_once('.').filter(|(_, name)| apollo_compiler::Name::is_valid_syntax(name));
         let (Some((type_name, name)), Some(text)) = (named, value.scalar_text()) else {
             let message = format!("\"{key}\" does not say how a relationship is looked up");
-            mistakes.push(Diagnostic::error(Some(place.clone()), message, REMEDY));
+            diagnostics.push(Diagnostic::error(Some(place.clone()), message, REMEDY));
             continue;
         };
         match parse_lookup(&text) {
@@ -43,7 +43,7 @@ pub fn read(file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Vec<Relation
                 lookup,
                 place: place.clone(),
             }),
-            Err(reason) => value.refuse(format!("the lookup of \"{key}\": {reason}"), REMEDY, mistakes),
+            Err(reason) => value.reject(format!("the lookup of \"{key}\": {reason}"), REMEDY, diagnostics),
         }
     }
     relationships
@@ -59,9 +59,9 @@ fn parse_lookup(text: &str) -> Result<Lookup, String> {
     let field = match document.definitions.as_slice() {
         [Definition::OperationDefinition(operation)] => match operation.selection_set.as_slice() {
             [Selection::Field(field)] => field,
-            _ => return Err("it must be one root field of the engine".into()),
+            _ => return Err("it must be one root field of the upstream".into()),
         },
-        _ => return Err("it must be one root field of the engine".into()),
+        _ => return Err("it must be one root field of the upstream".into()),
     };
     if field.alias.is_some() || !field.selection_set.is_empty() || !field.directives.is_empty() {
         return Err("it must be a field with its arguments and nothing else; the client selects what is below".into());

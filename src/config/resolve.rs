@@ -1,4 +1,4 @@
-//! Signatures and metadata become actions: types, then actions, their permissions and templates. Every mistake is
+//! Signatures and metadata become actions: types, then actions, their permissions and templates. Every error is
 //! collected.
 
 use std::collections::{BTreeSet, HashSet};
@@ -44,7 +44,7 @@ pub struct ResolveOptions<'s> {
     pub relationships: &'s [RelationshipSettings],
     /// For the warning about secrets that a client can replace.
     pub precedence: Precedence,
-    /// How often a stored call is tried, and how many of one action run at one time, where the action does not say.
+    /// How often a job is tried, and how many of one action run at one time, where the action does not say.
     pub jobs: (usize, usize),
     /// What guards an action where it does not say.
     pub guards: &'s TrafficDefaults,
@@ -54,7 +54,7 @@ pub struct ResolveOptions<'s> {
     pub allowed_hosts: &'s AllowedHosts,
     /// How often a document may call one action.
     pub max_calls_per_action: usize,
-    /// What keeps the actions' names apart from the engine's.
+    /// What keeps the actions' names apart from the upstream's.
     pub prefixes: &'s Prefixes,
     /// May handlers have link-local addresses?
     pub allows_link_local: bool,
@@ -65,15 +65,15 @@ pub struct ResolveOptions<'s> {
 /// Seconds that a handler has, where the action does not say.
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// Makes the actions. If a mistake among `mistakes` is an error, the result must not be used.
+/// Makes the actions. If an error among `mistakes` is an error, the result must not be used.
 pub fn resolve(
     metadata: Metadata,
     signatures: Signatures,
     surroundings: &ResolveOptions<'_>,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
-    let schema = resolve_each(metadata, signatures, surroundings, mistakes);
-    refuse_invalid(&schema, surroundings.prefixes, mistakes);
+    let schema = resolve_each(metadata, signatures, surroundings, diagnostics);
+    reject_invalid(&schema, surroundings.prefixes, diagnostics);
     schema
 }
 
@@ -82,10 +82,10 @@ fn resolve_each(
     metadata: Metadata,
     signatures: Signatures,
     surroundings: &ResolveOptions<'_>,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
     let interfaces = signatures.interfaces.keys().cloned().collect();
-    let mut resolver = Resolver { surroundings, mistakes, interfaces, undecided: IndexMap::new() };
+    let mut resolver = Resolver { surroundings, diagnostics, interfaces, undecided: IndexMap::new() };
     let mut signatures = signatures;
     resolver.exported_types(&metadata, &mut signatures);
     resolver.interfaces(&signatures);
@@ -99,14 +99,14 @@ fn resolve_each(
         let place = entry.place.clone();
         if actions.contains_key(&name) {
             let message = format!("action '{name}' is defined twice");
-            let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
-            resolver.mistakes.push(mistake.about(SourceFile::Action(name)));
+            let diagnostic = Diagnostic::error(Some(place), message, "remove one of the two");
+            resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name)));
             continue;
         }
         let signature = signatures.actions.shift_remove(&name);
         let place = signature.as_ref().map_or(place, |signature| signature.place.clone());
         places.actions.insert(name.clone(), place);
-        let start = resolver.mistakes.len();
+        let start = resolver.diagnostics.len();
         let action = resolver.action(entry, signature, &mut types);
         resolver.assign(start, &SourceFile::Action(name.clone()));
         if let Some(action) = action {
@@ -116,14 +116,14 @@ fn resolve_each(
     for (name, signature) in &signatures.actions {
         let message = format!("action '{name}' has a signature, but no definition");
         let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
-        let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-        resolver.mistakes.push(mistake.about(SourceFile::Action(name.clone())));
+        let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+        resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
     for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !actions.contains_key(*name)) {
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
         let remedy = "check its name, or remove the settings";
-        let mistake = Diagnostic::warning(settings.place.clone(), message, remedy);
-        resolver.mistakes.push(mistake.about(SourceFile::Action(name.clone())));
+        let diagnostic = Diagnostic::warning(settings.place.clone(), message, remedy);
+        resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
     let undecided = resolver.undecided;
     for name in undecided.keys() {
@@ -159,31 +159,31 @@ pub fn resolve_usable(
     // Each round leaves something out, so there are no more of them than actions and types.
     loop {
         let left_out: HashSet<&SourceFile> =
-            inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+            inconsistent.iter().filter_map(|diagnostic| diagnostic.subject.as_deref()).collect();
         let is_news =
-            |mistake: &Diagnostic| mistake.subject.as_deref().is_none_or(|subject| !left_out.contains(subject));
-        let mut mistakes = Vec::new();
-        let (mut metadata, mut signatures) = read(&mut mistakes);
+            |diagnostic: &Diagnostic| diagnostic.subject.as_deref().is_none_or(|subject| !left_out.contains(subject));
+        let mut diagnostics = Vec::new();
+        let (mut metadata, mut signatures) = read(&mut diagnostics);
         leave_out(&mut metadata, &mut signatures, &left_out);
-        let mut schema = resolve_each(metadata, signatures, surroundings, &mut mistakes);
-        mistakes.retain(is_news);
-        refuse_invalid(&schema, surroundings.prefixes, &mut mistakes);
+        let mut schema = resolve_each(metadata, signatures, surroundings, &mut diagnostics);
+        diagnostics.retain(is_news);
+        reject_invalid(&schema, surroundings.prefixes, &mut diagnostics);
         if let Some(look_up) = look_up {
-            mistakes.extend(upstream_types::missing(&schema, look_up));
+            diagnostics.extend(upstream_types::missing(&schema, look_up));
             upstream_types::fill(&mut schema, look_up);
         }
-        let is_error = |mistake: &&Diagnostic| mistake.severity == Severity::Error;
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
         let is_tolerated =
-            |mistake: &Diagnostic| mistake.subject.as_deref().is_some_and(|subject| tolerated.includes(subject));
-        if mistakes.iter().filter(is_error).any(|mistake| !is_tolerated(mistake)) {
-            return Err(mistakes);
+            |diagnostic: &Diagnostic| diagnostic.subject.as_deref().is_some_and(|subject| tolerated.includes(subject));
+        if diagnostics.iter().filter(is_error).any(|diagnostic| !is_tolerated(diagnostic)) {
+            return Err(diagnostics);
         }
-        if !mistakes.iter().any(|mistake| is_error(&mistake)) {
+        if !diagnostics.iter().any(|diagnostic| is_error(&diagnostic)) {
             schema.inconsistent = inconsistent;
             schema.tolerated = tolerated.clone();
-            return Ok(Usable { schema, warnings: mistakes });
+            return Ok(Usable { schema, warnings: diagnostics });
         }
-        let errors: Vec<Diagnostic> = mistakes.into_iter().filter(|mistake| is_error(&mistake)).collect();
+        let errors: Vec<Diagnostic> = diagnostics.into_iter().filter(|diagnostic| is_error(&diagnostic)).collect();
         inconsistent.extend(errors);
     }
 }
@@ -202,15 +202,15 @@ fn leave_out(metadata: &mut Metadata, signatures: &mut Signatures, left_out: &Ha
 }
 
 /// Whatever has not been found by name so far: an empty type, an argument that stands twice.
-fn refuse_invalid(schema: &ActionSchema, prefixes: &Prefixes, mistakes: &mut Vec<Diagnostic>) {
-    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+fn reject_invalid(schema: &ActionSchema, prefixes: &Prefixes, diagnostics: &mut Vec<Diagnostic>) {
+    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return;
     }
     if let Err(reason) = schema::of_actions(schema, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE) {
         let message = format!("the actions and their types do not make a valid schema: {reason}");
         let (place, subject) = culprit(schema, prefixes, &reason).unzip();
-        let mistake = Diagnostic::error(place, message, "correct actions.graphql");
-        mistakes.push(Diagnostic { subject: subject.map(Box::new), ..mistake });
+        let diagnostic = Diagnostic::error(place, message, "correct actions.graphql");
+        diagnostics.push(Diagnostic { subject: subject.map(Box::new), ..diagnostic });
     }
 }
 
@@ -254,7 +254,7 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
 
 pub(crate) struct Resolver<'r, 's> {
     pub(crate) surroundings: &'r ResolveOptions<'s>,
-    pub(crate) mistakes: &'r mut Vec<Diagnostic>,
+    pub(crate) diagnostics: &'r mut Vec<Diagnostic>,
     /// The names of all interfaces.
     pub(crate) interfaces: HashSet<String>,
     /// See [`ActionSchema::undecided`].
@@ -263,11 +263,11 @@ pub(crate) struct Resolver<'r, 's> {
 
 impl Resolver<'_, '_> {
     pub(crate) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
-        self.mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+        self.diagnostics.push(Diagnostic::error(Some(place.clone()), message, remedy));
     }
 
     pub(crate) fn assign(&mut self, start: usize, subject: &SourceFile) {
-        assign(self.mistakes, start, subject);
+        assign(self.diagnostics, start, subject);
     }
 
     /// Hasura's tools drop interfaces without a word; something that has the type of one is then refused by its server.
@@ -289,8 +289,8 @@ impl Resolver<'_, '_> {
                 let message = format!("actions cannot use the interface '{name}'");
                 let remedy =
                     "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
-                let mistake = Diagnostic::error(Some(place.clone()), message, remedy);
-                self.mistakes.push(mistake.about(SourceFile::Type(name.clone())));
+                let diagnostic = Diagnostic::error(Some(place.clone()), message, remedy);
+                self.diagnostics.push(diagnostic.about(SourceFile::Type(name.clone())));
             } else {
                 let message = format!("the interface '{name}' has no effect: actions cannot use interfaces");
                 self.warning(place, message, "remove it, and \"implements\" with it");
@@ -299,7 +299,7 @@ impl Resolver<'_, '_> {
     }
 
     fn warning(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
-        self.mistakes.push(Diagnostic::warning(Some(place.clone()), message, remedy));
+        self.diagnostics.push(Diagnostic::warning(Some(place.clone()), message, remedy));
     }
 
     fn action(&mut self, mut entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
@@ -316,8 +316,8 @@ impl Resolver<'_, '_> {
                 Some(TypeUse::Both | TypeUse::Input) => {}
                 Some(TypeUse::Output) => self.error(&signature.place, message, remedy),
                 None => {
-                    let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-                    self.leave_to_upstream(name, mistake.about(SourceFile::Action(entry.name.clone())));
+                    let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                    self.leave_to_upstream(name, diagnostic.about(SourceFile::Action(entry.name.clone())));
                 }
             }
         }
@@ -329,13 +329,13 @@ impl Resolver<'_, '_> {
             Some(TypeUse::Both | TypeUse::Output) if !output_is_enum => {}
             Some(_) => self.error(&signature.place, message, remedy),
             None => {
-                let mistake = Diagnostic::error(Some(signature.place.clone()), message, remedy);
-                self.leave_to_upstream(output, mistake.about(SourceFile::Action(entry.name.clone())));
+                let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                self.leave_to_upstream(output, diagnostic.about(SourceFile::Action(entry.name.clone())));
             }
         }
-        self.refuse_reserved(&signature.place, "action", &entry.name);
+        self.reject_reserved(&signature.place, "action", &entry.name);
         for argument in &signature.arguments {
-            self.refuse_reserved(&signature.place, "argument", &argument.name);
+            self.reject_reserved(&signature.place, "argument", &argument.name);
         }
         let is_async = entry.kind.as_ref().is_some_and(|(kind, _)| kind == "asynchronous");
         if is_async {
@@ -360,7 +360,7 @@ impl Resolver<'_, '_> {
         if let Some((_, place)) = own.and_then(|own| own.cache.as_ref()) {
             self.check_cache(&entry.name, signature.kind, &headers, place);
         }
-        let guards = rules_of(self.surroundings.guards, own, self.surroundings.environment, self.mistakes);
+        let guards = rules_of(self.surroundings.guards, own, self.surroundings.environment, self.diagnostics);
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
@@ -422,12 +422,12 @@ impl Resolver<'_, '_> {
     /// Only what reads is kept, and only what is told apart by all that its handler gets.
     fn check_cache(&mut self, action: &str, kind: OperationKind, headers: &HeaderRules, place: &SourceLocation) {
         if kind != OperationKind::Query {
-            let message = format!("the answers of action '{action}' cannot be kept: it is a mutation");
+            let message = format!("the responses of action '{action}' cannot be kept: it is a mutation");
             self.error(place, message, "remove \"cache\"");
         }
         if headers.forward_client_headers && headers.forwarded_client_headers.is_none() {
             let message =
-                format!("action '{action}' gets all of the client's headers, so hardly two answers are for the same");
+                format!("action '{action}' gets all of the client's headers, so hardly two responses are for the same");
             self.error(place, message, "name those that count in forwarded_client_headers");
         }
     }
@@ -587,7 +587,7 @@ impl Resolver<'_, '_> {
             HeaderSource::FromEnvironment(name, place) if name.starts_with(ENGINE_PREFIX) => {
                 let message =
                     "env variables start with \"HASURA_GRAPHQL_\" are not allowed for value_from_env".to_owned();
-                self.error(place, message, "they hold the engine's own secrets: use another variable");
+                self.error(place, message, "they hold the upstream's own secrets: use another variable");
                 None
             }
             HeaderSource::FromEnvironment(name, place) => {
@@ -629,5 +629,5 @@ impl Resolver<'_, '_> {
     }
 }
 
-/// Variables with this prefix hold the engine's own secrets.
+/// Variables with this prefix hold the upstream's own secrets.
 const ENGINE_PREFIX: &str = "HASURA_GRAPHQL_";

@@ -20,7 +20,7 @@ impl Resolver<'_, '_> {
             if signatures.types.contains_key(&entry.name) {
                 continue;
             }
-            let start = self.mistakes.len();
+            let start = self.diagnostics.len();
             let kind = match entry.list {
                 TypeList::Scalars => TypeKind::Scalar,
                 TypeList::Enums if !entry.values.is_empty() => TypeKind::Enum(entry.values.iter().cloned().collect()),
@@ -79,8 +79,8 @@ impl Resolver<'_, '_> {
         self.describe(metadata, &mut types);
         self.relationships(metadata, &mut types);
         for (name, (definition, place)) in &signatures.types {
-            let start = self.mistakes.len();
-            self.refuse_reserved(place, "type", name);
+            let start = self.diagnostics.len();
+            self.reject_reserved(place, "type", name);
             match &definition.kind {
                 TypeKind::InputObject(fields) => {
                     for field in fields {
@@ -103,7 +103,7 @@ impl Resolver<'_, '_> {
     fn type_defaults(&mut self, signatures: &Signatures, types: &mut Types) {
         for (name, (definition, place)) in &signatures.types {
             let TypeKind::InputObject(fields) = &definition.kind else { continue };
-            let start = self.mistakes.len();
+            let start = self.diagnostics.len();
             let fields = self.defaults(types, fields.clone(), place);
             self.assign(start, &SourceFile::Type(name.clone()));
             if let Some(definition) = types.0.get_mut(name) {
@@ -149,8 +149,9 @@ impl Resolver<'_, '_> {
                     entry.name,
                     entry.list.key()
                 );
-                let mistake = Diagnostic::error(Some(entry.place.clone()), message, "move it to the list of its kind");
-                self.mistakes.push(mistake.about(SourceFile::Type(entry.name.clone())));
+                let diagnostic =
+                    Diagnostic::error(Some(entry.place.clone()), message, "move it to the list of its kind");
+                self.diagnostics.push(diagnostic.about(SourceFile::Type(entry.name.clone())));
             }
         }
     }
@@ -158,7 +159,7 @@ impl Resolver<'_, '_> {
     /// The relationships of Hasura's files, looked up as those say or as `pillion.yaml` does, and those that it adds.
     fn relationships(&mut self, metadata: &Metadata, types: &mut Types) {
         for entry in &metadata.types {
-            let start = self.mistakes.len();
+            let start = self.diagnostics.len();
             for (relationship, place) in &entry.relationships {
                 self.add_relationship(types, &entry.name, relationship.clone(), place);
             }
@@ -170,7 +171,7 @@ impl Resolver<'_, '_> {
                 .get_mut(type_name)
                 .and_then(|definition| definition.relationships.iter_mut().find(|known| known.name == *name));
             let relationship = Relationship { name: name.clone(), lookup: lookup.clone() };
-            let start = self.mistakes.len();
+            let start = self.diagnostics.len();
             match known {
                 Some(known) => {
                     *known = relationship.clone();
@@ -191,7 +192,7 @@ impl Resolver<'_, '_> {
         place: &SourceLocation,
     ) {
         let name = &relationship.name;
-        self.refuse_reserved(place, "relationship", name);
+        self.reject_reserved(place, "relationship", name);
         let Some(fields) = types.object(type_name) else {
             let message = format!("there is no object type \"{type_name}\" that could have a relationship \"{name}\"");
             return self.error(place, message, "correct the type's name");
@@ -254,7 +255,7 @@ impl Resolver<'_, '_> {
     }
 
     /// <https://spec.graphql.org/September2025/#sec-Names.Reserved-Names>
-    pub(crate) fn refuse_reserved(&mut self, place: &SourceLocation, what: &str, name: &str) {
+    pub(crate) fn reject_reserved(&mut self, place: &SourceLocation, what: &str, name: &str) {
         if name.starts_with("__") {
             let message = format!("the {what} '{name}' has a name that is reserved for introspection");
             self.error(place, message, "choose a name without the two underscores");
@@ -276,8 +277,8 @@ impl Resolver<'_, '_> {
                 // The two blanks are Hasura's.
                 let message =
                     format!("the type \"{}\" for field \"{field}\" in  {kind} \"{owner}\" does not exist", ty.named());
-                let mistake = Diagnostic::error(Some(place.clone()), message, "define it, or correct its name");
-                self.leave_to_upstream(ty.named(), mistake.about(SourceFile::Type(owner.to_owned())));
+                let diagnostic = Diagnostic::error(Some(place.clone()), message, "define it, or correct its name");
+                self.leave_to_upstream(ty.named(), diagnostic.about(SourceFile::Type(owner.to_owned())));
             }
             Some(TypeUse::Output) if is_input => {
                 let message = format!("field \"{field}\" of {kind} \"{owner}\" has the object type \"{}\"", ty.named());
@@ -292,9 +293,9 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// Nobody defines `name` here, which is a mistake unless the upstream has a scalar or an enum of that name.
-    pub(crate) fn leave_to_upstream(&mut self, name: &str, mistake: Diagnostic) {
-        self.undecided.entry(name.to_owned()).or_default().push(mistake);
+    /// Nobody defines `name` here, which is an error unless the upstream has a scalar or an enum of that name.
+    pub(crate) fn leave_to_upstream(&mut self, name: &str, diagnostic: Diagnostic) {
+        self.undecided.entry(name.to_owned()).or_default().push(diagnostic);
     }
 
     /// Where a type may stand. A name that no file defines is a scalar of the database, if it has one of that name.

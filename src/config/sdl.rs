@@ -48,15 +48,15 @@ pub struct Signature {
 }
 
 /// Reads one file into `signatures`.
-pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Vec<Diagnostic>) {
-    // A file with nothing but comments is no document, and no mistake.
+pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut Vec<Diagnostic>) {
+    // A file with nothing but comments is no document, and no error.
     if source.text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return;
     }
     let document = match ast::Document::parse(source.text.as_str(), &source.name) {
         Ok(document) => document,
         Err(failed) => {
-            mistakes.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
+            diagnostics.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
                 let place = diagnostic.error.location().map(|span| SourceLocation::at_offset(source, span.offset()));
                 let message = diagnostics::message(&source.text, diagnostic.error, None);
                 Diagnostic::error(place, message, "correct the GraphQL")
@@ -64,12 +64,12 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, mistakes: &mut Ve
             return;
         }
     };
-    let mut reader = Reader { source, signatures, mistakes };
+    let mut reader = Reader { source, signatures, diagnostics };
     for definition in &document.definitions {
-        let start = reader.mistakes.len();
+        let start = reader.diagnostics.len();
         reader.definition(definition);
         if let Some(name) = definition.name().filter(|name| root_kind(name).is_none()) {
-            assign(reader.mistakes, start, &SourceFile::Type(name.to_string()));
+            assign(reader.diagnostics, start, &SourceFile::Type(name.to_string()));
         }
     }
 }
@@ -80,7 +80,7 @@ const MISTAKES_MAX: usize = 20;
 struct Reader<'r> {
     source: &'r Arc<Source>,
     signatures: &'r mut Signatures,
-    mistakes: &'r mut Vec<Diagnostic>,
+    diagnostics: &'r mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let source = self.source;
         let place =
             |node: &Node<Directive>| SourceLocation::at_offset(source, node.location().map_or(0, |span| span.offset()));
-        sdl_directives::read(directives, (owner, of), place, self.mistakes)
+        sdl_directives::read(directives, (owner, of), place, self.diagnostics)
     }
 
     fn definition(&mut self, definition: &Definition) {
@@ -114,14 +114,14 @@ impl Reader<'_> {
                 self.directives(&extension.directives, Owner::Other, &extension.name);
                 match root_kind(&extension.name) {
                     Some(kind) => self.actions(kind, &extension.fields),
-                    None => self.refuse(extension, "an extension of another type than Query and Mutation"),
+                    None => self.reject(extension, "an extension of another type than Query and Mutation"),
                 }
             }
             Definition::InputObjectTypeDefinition(input) => self.input_object(input),
             Definition::DirectiveDefinition(directive) => {
                 let message = format!("the definition of the directive @{} has no effect", directive.name);
                 let place = Some(self.place(directive));
-                self.mistakes.push(Diagnostic::warning(place, message, "remove it"));
+                self.diagnostics.push(Diagnostic::warning(place, message, "remove it"));
             }
             Definition::EnumTypeDefinition(enumeration) => {
                 self.directives(&enumeration.directives, Owner::Other, &enumeration.name);
@@ -134,10 +134,10 @@ impl Reader<'_> {
                 let place = self.place(interface);
                 self.signatures.interfaces.insert(interface.name.to_string(), place);
             }
-            Definition::UnionTypeDefinition(union) => self.refuse(union, &format!("the union '{}'", union.name)),
+            Definition::UnionTypeDefinition(union) => self.reject(union, &format!("the union '{}'", union.name)),
             other => {
                 let place = SourceLocation::at_offset(self.source, other.location().map_or(0, |span| span.offset()));
-                self.refuse_at(place, "this definition");
+                self.reject_at(place, "this definition");
             }
         }
     }
@@ -153,7 +153,7 @@ impl Reader<'_> {
                     field.name, input.name
                 );
                 let place = Some(self.place_of_name(&field.name));
-                self.mistakes.push(Diagnostic::error(place, message, "remove its \"!\" or its default"));
+                self.diagnostics.push(Diagnostic::error(place, message, "remove its \"!\" or its default"));
             }
             fields.push(value);
         }
@@ -173,22 +173,22 @@ impl Reader<'_> {
                 let message =
                     format!("the enum type \"{}\" has duplicate values: \"{}\"", enumeration.name, value.value);
                 let place = Some(self.place(value));
-                self.mistakes.push(Diagnostic::error(place, message, "remove one of them"));
+                self.diagnostics.push(Diagnostic::error(place, message, "remove one of them"));
             }
         }
         values
     }
 
-    fn refuse<T>(&mut self, node: &Node<T>, what: &str) {
+    fn reject<T>(&mut self, node: &Node<T>, what: &str) {
         let place = self.place(node);
-        self.refuse_at(place, what);
+        self.reject_at(place, what);
     }
 
-    fn refuse_at(&mut self, place: SourceLocation, what: &str) {
+    fn reject_at(&mut self, place: SourceLocation, what: &str) {
         let message = format!("actions cannot use {what}");
         let remedy =
             "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
-        self.mistakes.push(Diagnostic::error(Some(place), message, remedy));
+        self.diagnostics.push(Diagnostic::error(Some(place), message, remedy));
     }
 
     fn actions(&mut self, kind: OperationKind, fields: &[Node<FieldDefinition>]) {
@@ -200,8 +200,8 @@ impl Reader<'_> {
                     "action '{name}' is declared twice; the first time in {}:{}:{}",
                     known.place.source.name, known.place.line, known.place.column
                 );
-                let mistake = Diagnostic::error(Some(place), message, "remove one of the two");
-                self.mistakes.push(mistake.about(SourceFile::Action(name)));
+                let diagnostic = Diagnostic::error(Some(place), message, "remove one of the two");
+                self.diagnostics.push(diagnostic.about(SourceFile::Action(name)));
                 continue;
             }
             // In the order of the text, so that warnings come in it.
@@ -232,7 +232,7 @@ impl Reader<'_> {
             if !field.arguments.is_empty() {
                 let message = format!("the object \"{name}\" can't have arguments");
                 let remedy = format!("remove the arguments of \"{}\"", field.name);
-                self.mistakes.push(Diagnostic::error(Some(field_place.clone()), message, remedy));
+                self.diagnostics.push(Diagnostic::error(Some(field_place.clone()), message, remedy));
             }
             let value = OutputField {
                 ty: type_ref(&field.ty),
@@ -241,7 +241,7 @@ impl Reader<'_> {
             };
             if output.insert(field.name.to_string(), value).is_some() {
                 let message = format!("the object \"{name}\" has duplicate fields: \"{}\"", field.name);
-                self.mistakes.push(Diagnostic::error(Some(field_place), message, "remove one of them"));
+                self.diagnostics.push(Diagnostic::error(Some(field_place), message, "remove one of them"));
             }
         }
         self.add(name, place, description, TypeKind::Object(output));
@@ -251,7 +251,7 @@ impl Reader<'_> {
         let place = self.place_of_name(&scalar.name);
         if BUILT_IN_SCALARS.contains(&scalar.name.as_str()) {
             let message = format!("the scalar '{}' is built in", scalar.name);
-            self.mistakes.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));
+            self.diagnostics.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));
             return;
         }
         let Annotations { specified_by, .. } = self.directives(&scalar.directives, Owner::Scalar, &scalar.name);
@@ -270,12 +270,12 @@ impl Reader<'_> {
     ) -> Option<&mut TypeDefinition> {
         if self.signatures.types.contains_key(name) {
             let message = format!("duplicate type names: \"{name}\"");
-            self.mistakes.push(Diagnostic::error(Some(place), message, "remove or rename one of them"));
+            self.diagnostics.push(Diagnostic::error(Some(place), message, "remove or rename one of them"));
             return None;
         }
         if BUILT_IN_SCALARS.contains(&name) {
             let message = format!("the type name '{name}' is that of a built-in scalar");
-            self.mistakes.push(Diagnostic::error(Some(place), message, "choose another name"));
+            self.diagnostics.push(Diagnostic::error(Some(place), message, "choose another name"));
             return None;
         }
         let definition = TypeDefinition::new(kind, description.map(str::to_owned));

@@ -36,7 +36,7 @@ pub(crate) fn read(
     directives: &[Node<Directive>],
     (owner, of): (Owner, &str),
     place: impl Fn(&Node<Directive>) -> SourceLocation,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Annotations {
     let mut annotations = Annotations::default();
     for directive in directives {
@@ -53,17 +53,17 @@ pub(crate) fn read(
                 let message = format!("the directive @{name} on \"{of}\" has no effect");
                 let remedy = "remove it; @deprecated, @oneOf and @specifiedBy(url: …) are known, each where the \
                               specification has it";
-                mistakes.push(Diagnostic::warning(Some(place(directive)), message, remedy));
+                diagnostics.push(Diagnostic::warning(Some(place(directive)), message, remedy));
                 continue;
             }
         }
-        refuse_other_arguments(directive, &place(directive), mistakes);
+        reject_other_arguments(directive, &place(directive), diagnostics);
     }
     annotations
 }
 
 /// An argument that is misspelt, or of another type, would vanish without a word.
-fn refuse_other_arguments(directive: &Directive, place: &SourceLocation, mistakes: &mut Vec<Diagnostic>) {
+fn reject_other_arguments(directive: &Directive, place: &SourceLocation, diagnostics: &mut Vec<Diagnostic>) {
     let known = match directive.name.as_str() {
         "deprecated" => Some("reason"),
         "specifiedBy" => Some("url"),
@@ -73,7 +73,7 @@ fn refuse_other_arguments(directive: &Directive, place: &SourceLocation, mistake
         let is_text = matches!(argument.value.as_ref(), Value::String(_));
         if known != Some(argument.name.as_str()) || !is_text {
             let message = format!("the argument \"{}\" of @{} has no effect", argument.name, directive.name);
-            mistakes.push(Diagnostic::warning(Some(place.clone()), message, "remove it, or make it a string"));
+            diagnostics.push(Diagnostic::warning(Some(place.clone()), message, "remove it, or make it a string"));
         }
     }
 }

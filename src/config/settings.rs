@@ -42,7 +42,7 @@ pub struct Settings {
     pub tls: Option<TlsListener>,
     pub metadata: Option<PathBuf>,
     pub on_inconsistency: OnInconsistency,
-    /// `None` asks the engine.
+    /// `None` asks the upstream.
     pub dialect: Option<Dialect>,
     pub precedence: Precedence,
     pub prefixes: Prefixes,
@@ -206,7 +206,7 @@ pub struct TlsListener {
     pub key_file: String,
 }
 
-/// The engine and how to talk to it.
+/// The upstream and how to talk to it.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct Upstream {
@@ -229,7 +229,7 @@ pub struct Upstream {
 /// When a client's WebSocket gets one to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebSocketInit {
-    /// At `connection_init`: it is the upstream that acknowledges or refuses the client.
+    /// At `connection_init`: it is the upstream that acknowledges or rejects the client.
     Eager,
     /// With the first operation for the upstream.
     Lazy,
@@ -278,29 +278,29 @@ pub struct Handlers {
 }
 
 impl Settings {
-    /// Reads the values; every mistake is collected. With an error among them the result must not be used.
-    pub fn read(values: &Values, file: Option<&Node>, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
-        let address = |key: &str, mistakes: &mut Vec<Diagnostic>| {
-            values.parsed(key, "an address such as 127.0.0.1:8000", mistakes, |text| text.parse().ok())
+    /// Reads the values; every error is collected. With an error among them the result must not be used.
+    pub fn read(values: &Values, file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        let address = |key: &str, diagnostics: &mut Vec<Diagnostic>| {
+            values.parsed(key, "an address such as 127.0.0.1:8000", diagnostics, |text| text.parse().ok())
         };
-        let listen = address("listen", mistakes);
-        let admin_listen = address("admin_listen", mistakes);
-        let tls = read_tls(values, mistakes);
+        let listen = address("listen", diagnostics);
+        let admin_listen = address("admin_listen", diagnostics);
+        let tls = read_tls(values, diagnostics);
         let dialect = match values.text("dialect").as_deref() {
             Some("hasura") => Some(Dialect::Hasura),
             Some("standard") => Some(Dialect::Standard),
             _ => None,
         };
-        check_choices(values, mistakes);
-        let precedence = if values.bool("configured_header_precedence", mistakes) {
+        check_choices(values, diagnostics);
+        let precedence = if values.bool("configured_header_precedence", diagnostics) {
             Precedence::ConfiguredFirst
         } else {
             Precedence::ClientFirst
         };
-        let auth = read_auth(values, mistakes);
-        let upstream = read_upstream(values, &auth, mistakes);
-        let limits = read_limits(values, mistakes);
-        let actions = action_settings::read(file, mistakes);
+        let auth = read_auth(values, diagnostics);
+        let upstream = read_upstream(values, &auth, diagnostics);
+        let limits = read_limits(values, diagnostics);
+        let actions = action_settings::read(file, diagnostics);
         Some(Self {
             tls,
             metadata: values.text("metadata.folder").map(PathBuf::from),
@@ -310,62 +310,62 @@ impl Settings {
             },
             dialect,
             precedence,
-            prefixes: read_prefixes(values, mistakes),
-            introspection: read_introspection(values, mistakes),
-            dev_mode: values.bool("dev_mode", mistakes),
-            admin_internal_errors: values.bool("admin_internal_errors", mistakes),
-            threads: values.is_given("threads").then(|| values.count("threads", mistakes)),
-            watch_files: values.bool("reload.watch_files", mistakes),
-            upgrade: values.bool("upgrade.enabled", mistakes),
+            prefixes: read_prefixes(values, diagnostics),
+            introspection: read_introspection(values, diagnostics),
+            dev_mode: values.bool("dev_mode", diagnostics),
+            admin_internal_errors: values.bool("admin_internal_errors", diagnostics),
+            threads: values.is_given("threads").then(|| values.count("threads", diagnostics)),
+            watch_files: values.bool("reload.watch_files", diagnostics),
+            upgrade: values.bool("upgrade.enabled", diagnostics),
             upgrade_socket: values.text("upgrade.socket_path").unwrap_or_default(),
-            drain_delay: values.duration("drain_delay", mistakes),
-            shutdown_timeout: values.duration("shutdown_timeout", mistakes),
-            graphql_paths: read_paths(values, upstream.as_ref(), mistakes),
+            drain_delay: values.duration("drain_delay", diagnostics),
+            shutdown_timeout: values.duration("shutdown_timeout", diagnostics),
+            graphql_paths: read_paths(values, upstream.as_ref(), diagnostics),
             graphql_get: match values.text("graphql_get").as_deref() {
                 Some("allow") => GraphqlGet::Allow,
                 Some("deny") => GraphqlGet::Deny,
                 _ => GraphqlGet::Upstream,
             },
-            cors: read_cors(values, mistakes),
-            compressed_from: read_compression(values, mistakes),
+            cors: read_cors(values, diagnostics),
+            compressed_from: read_compression(values, diagnostics),
             auth,
-            says_open: values.bool("auth.open", mistakes),
-            admin: read_admin(values, mistakes),
+            says_open: values.bool("auth.open", diagnostics),
+            admin: read_admin(values, diagnostics),
             handlers: Handlers {
-                connect_timeout: values.duration("handlers.connect_timeout", mistakes),
-                pool_idle_timeout: values.duration("handlers.pool_idle_timeout", mistakes),
+                connect_timeout: values.duration("handlers.connect_timeout", diagnostics),
+                pool_idle_timeout: values.duration("handlers.pool_idle_timeout", diagnostics),
                 tls_ca_file: values.text("handlers.tls_ca_file"),
-                use_environment_proxy: values.bool("handlers.use_environment_proxy", mistakes),
-                allow_link_local: values.bool("handlers.allow_link_local", mistakes),
+                use_environment_proxy: values.bool("handlers.use_environment_proxy", diagnostics),
+                allow_link_local: values.bool("handlers.allow_link_local", diagnostics),
                 response_cache_size: limits.cache_bytes_fitted(
-                    values.bytes("handlers.response_cache_size", mistakes),
+                    values.bytes("handlers.response_cache_size", diagnostics),
                     values.is_given("handlers.response_cache_size"),
                 ),
-                allow_private: values.bool("handlers.allow_private", mistakes),
-                allowed_hosts: read_allowed_hosts(values, mistakes),
-                identity: read_identity(values, mistakes),
+                allow_private: values.bool("handlers.allow_private", diagnostics),
+                allowed_hosts: read_allowed_hosts(values, diagnostics),
+                identity: read_identity(values, diagnostics),
             },
-            guards: traffic_settings::read_defaults(values, mistakes),
+            guards: traffic_settings::read_defaults(values, diagnostics),
             redis_url: values.text("redis.url").map(Secret::new),
-            client_addresses: downstream_settings::read(values, mistakes),
-            keepalive_timeout: values.duration("downstream.keepalive_timeout", mistakes),
-            request_header_timeout: values.duration("downstream.request_header_timeout", mistakes),
-            stream_idle_timeout: values.duration("downstream.stream_idle_timeout", mistakes),
-            min_request_timeout: values.duration("downstream.min_request_timeout", mistakes),
-            upload_rate_min: read_min_rate(values, "downstream.min_upload_rate", mistakes),
-            download_rate_min: read_min_rate(values, "downstream.min_download_rate", mistakes),
-            websocket_idle_timeout: values.duration("downstream.websocket_idle_timeout", mistakes),
+            client_addresses: downstream_settings::read(values, diagnostics),
+            keepalive_timeout: values.duration("downstream.keepalive_timeout", diagnostics),
+            request_header_timeout: values.duration("downstream.request_header_timeout", diagnostics),
+            stream_idle_timeout: values.duration("downstream.stream_idle_timeout", diagnostics),
+            min_request_timeout: values.duration("downstream.min_request_timeout", diagnostics),
+            upload_rate_min: read_min_rate(values, "downstream.min_upload_rate", diagnostics),
+            download_rate_min: read_min_rate(values, "downstream.min_download_rate", diagnostics),
+            websocket_idle_timeout: values.duration("downstream.websocket_idle_timeout", diagnostics),
             limits,
-            traces: read_traces(values, mistakes),
+            traces: read_traces(values, diagnostics),
             log_json: values.text("log.format").as_deref() != Some("text"),
             logs_handler_calls: values.texts("log.types").iter().any(|name| name == "action-handler-log"),
-            success_sample_every: values.count("log.success_sample_every", mistakes),
+            success_sample_every: values.count("log.success_sample_every", diagnostics),
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
-            relationships: relationship_settings::read(file, mistakes),
-            metadata_api: read_metadata_api(values, mistakes),
-            metadata_body_size_max: values.bytes("metadata_api.max_body_size", mistakes),
-            jobs: read_jobs(values, mistakes),
+            relationships: relationship_settings::read(file, diagnostics),
+            metadata_api: read_metadata_api(values, diagnostics),
+            metadata_body_size_max: values.bytes("metadata_api.max_body_size", diagnostics),
+            jobs: read_jobs(values, diagnostics),
             listen: listen?,
             admin_listen: admin_listen?,
             upstream: upstream?,
@@ -384,12 +384,12 @@ impl Settings {
     }
 }
 
-fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> MetadataApi {
+fn read_metadata_api(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> MetadataApi {
     let key = "metadata_api.store";
     let store = match (values.text(key).as_deref(), values.text("metadata.folder"), values.text("database.url")) {
         (Some("folder"), Some(folder), _) => MetadataApi::Folder(folder.into()),
         (Some("folder"), None, _) => {
-            values.refuse(key, "there is no metadata folder to write into", "give --metadata", mistakes);
+            values.reject(key, "there is no metadata folder to write into", "give --metadata", diagnostics);
             return MetadataApi::Off;
         }
         (Some("postgres"), _, Some(url)) => MetadataApi::Postgres(DatabaseSettings {
@@ -397,20 +397,20 @@ fn read_metadata_api(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Metadat
             tls_ca_file: values.text("database.tls_ca_file"),
         }),
         (Some("postgres"), _, None) => {
-            values.refuse(key, "the address of the database is missing", "set PILLION_DATABASE_URL", mistakes);
+            values.reject(key, "the address of the database is missing", "set PILLION_DATABASE_URL", diagnostics);
             return MetadataApi::Off;
         }
         _ => return MetadataApi::Off,
     };
     if values.text("auth.admin_secret").is_none() && values.text("auth.admin_secrets").is_none() {
         let message = "without an admin secret everybody could change the metadata";
-        values.refuse(key, message, "set an admin secret as well", mistakes);
+        values.reject(key, message, "set an admin secret as well", diagnostics);
     }
     store
 }
 
 /// How asynchronous actions are stored and run, whatever else is wrong.
-pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
+pub fn read_jobs(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Jobs {
     let text = values.text("jobs.store").unwrap_or_default();
     let store = match text.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() => JobStoreSettings::Sqlite(path.to_owned()),
@@ -421,68 +421,69 @@ pub fn read_jobs(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Jobs {
         _ => {
             // The text itself is not repeated: it may hold a password.
             let remedy = "write sqlite:///path or postgres://user:password@host/database";
-            values.refuse("jobs.store", "this is not the address of a store", remedy, mistakes);
+            values.reject("jobs.store", "this is not the address of a store", remedy, diagnostics);
             JobStoreSettings::Sqlite(String::new())
         }
     };
-    let interval = values.parsed("jobs.poll_interval", "a number of milliseconds", mistakes, |text| text.parse().ok());
+    let interval =
+        values.parsed("jobs.poll_interval", "a number of milliseconds", diagnostics, |text| text.parse().ok());
     let texts = values.texts("jobs.retry_on");
     let retry_on: Vec<String> =
         texts.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).collect();
     let known = ["connection", "timeout", "5xx", "429"];
     if let Some(other) = retry_on.iter().find(|name| !known.contains(&name.as_str())) {
         let message = format!("\"{other}\" is not a failure that is known here");
-        values.refuse("jobs.retry_on", &message, &format!("choose of {}", known.join(", ")), mistakes);
+        values.reject("jobs.retry_on", &message, &format!("choose of {}", known.join(", ")), diagnostics);
     }
     Jobs {
         store,
-        concurrency: values.count("jobs.max_concurrency", mistakes),
-        concurrency_per_action: values.count("jobs.max_concurrency_per_action", mistakes),
+        concurrency: values.count("jobs.max_concurrency", diagnostics),
+        concurrency_per_action: values.count("jobs.max_concurrency_per_action", diagnostics),
         fetch_interval: interval.filter(|millis| *millis > 0).map(Duration::from_millis),
-        lease: values.duration("jobs.lease_duration", mistakes),
-        attempts: values.count("jobs.max_attempts", mistakes),
+        lease: values.duration("jobs.lease_duration", diagnostics),
+        attempts: values.count("jobs.max_attempts", diagnostics),
         retry_on,
-        initial_backoff: values.duration("jobs.initial_backoff", mistakes),
-        deadline: values.duration("jobs.start_deadline", mistakes),
-        completion_timeout: values.duration("jobs.completion_timeout", mistakes),
+        initial_backoff: values.duration("jobs.initial_backoff", diagnostics),
+        deadline: values.duration("jobs.start_deadline", diagnostics),
+        completion_timeout: values.duration("jobs.completion_timeout", diagnostics),
         keep: Duration::from_secs(24 * 60 * 60)
-            * u32::try_from(values.count("jobs.retention_days", mistakes)).unwrap_or(7),
-        retention_max_jobs: values.count("jobs.retention_max_jobs", mistakes),
-        max_pending_bytes: values.bytes("jobs.max_pending_bytes", mistakes),
+            * u32::try_from(values.count("jobs.retention_days", diagnostics)).unwrap_or(7),
+        retention_max_jobs: values.count("jobs.retention_max_jobs", diagnostics),
+        max_pending_bytes: values.bytes("jobs.max_pending_bytes", diagnostics),
     }
 }
 
-fn read_prefixes(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Prefixes {
+fn read_prefixes(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Prefixes {
     let mut prefix = |key: &str| {
         let text = values.text(key).unwrap_or_default();
         let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name || text.starts_with(|first: char| first.is_ascii_digit()) || text.starts_with("__") {
             let message = "a name in GraphQL cannot start with this";
-            values.refuse(key, message, "use letters, digits and single underscores", mistakes);
+            values.reject(key, message, "use letters, digits and single underscores", diagnostics);
         }
         text
     };
     Prefixes { types: prefix("names.type_prefix"), fields: prefix("names.field_prefix") }
 }
 
-fn read_introspection(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Introspection {
-    let vary_by_headers = values.header_names("introspection.vary_by_headers", "correct it", mistakes);
+fn read_introspection(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Introspection {
+    let vary_by_headers = values.header_names("introspection.vary_by_headers", "correct it", diagnostics);
     Introspection { merges: values.text("introspection.mode").as_deref() != Some("upstream"), vary_by_headers }
 }
 
-fn check_choices(values: &Values, mistakes: &mut Vec<Diagnostic>) {
+fn check_choices(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     for setting in SETTINGS {
         if let Kind::Choice(choices) = setting.kind {
             let wanted = format!("one of {}", choices.join(", "));
-            values.parsed(setting.key, &wanted, mistakes, |text| choices.contains(&text).then_some(()));
+            values.parsed(setting.key, &wanted, diagnostics, |text| choices.contains(&text).then_some(()));
         }
     }
 }
 
-fn read_paths(values: &Values, upstream: Option<&Upstream>, mistakes: &mut Vec<Diagnostic>) -> Vec<String> {
+fn read_paths(values: &Values, upstream: Option<&Upstream>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let mut paths = values.texts("graphql_paths");
     if paths.iter().any(|path| !path.starts_with('/')) {
-        values.refuse("graphql_paths", "a path must start with /", "write /graphql, for instance", mistakes);
+        values.reject("graphql_paths", "a path must start with /", "write /graphql, for instance", diagnostics);
     }
     for path in HASURA_PATHS.into_iter().chain(upstream.and_then(|upstream| upstream.graphql_path.as_deref())) {
         if !paths.iter().any(|known| known == path) {
@@ -492,36 +493,36 @@ fn read_paths(values: &Values, upstream: Option<&Upstream>, mistakes: &mut Vec<D
     paths
 }
 
-fn read_compression(values: &Values, mistakes: &mut Vec<Diagnostic>) -> usize {
-    let min_size = values.bytes("compression.min_size", mistakes);
-    if values.bool("compression.enabled", mistakes) { min_size } else { usize::MAX }
+fn read_compression(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> usize {
+    let min_size = values.bytes("compression.min_size", diagnostics);
+    if values.bool("compression.enabled", diagnostics) { min_size } else { usize::MAX }
 }
 
-fn read_cors(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Cors {
-    let enabled = values.bool("cors.enabled", mistakes);
+fn read_cors(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Cors {
+    let enabled = values.bool("cors.enabled", diagnostics);
     let completes_upstream = enabled && values.is_given("cors.allowed_origins");
-    Cors { enabled, origins: read_origins(values, mistakes), completes_upstream }
+    Cors { enabled, origins: read_origins(values, diagnostics), completes_upstream }
 }
 
-fn read_origins(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Origins {
+fn read_origins(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Origins {
     Origins::parse(&values.texts("cors.allowed_origins")).unwrap_or_else(|wrong| {
         let message = format!("\"{wrong}\" is not an origin");
-        values.refuse(
+        values.reject(
             "cors.allowed_origins",
             &message,
             "write https://shop.example, https://*.shop.example or *",
-            mistakes,
+            diagnostics,
         );
         Origins::Any
     })
 }
 
-fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces> {
+fn read_traces(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<Traces> {
     let is_ratio = |text: &str| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    let sample_ratio = values.parsed("telemetry.sample_ratio", "a number from 0.0 to 1.0", mistakes, is_ratio)?;
+    let sample_ratio = values.parsed("telemetry.sample_ratio", "a number from 0.0 to 1.0", diagnostics, is_ratio)?;
     let is_address = |text: &str| Url::parse(text).ok().filter(Url::has_host).map(|_| text.to_owned());
     let wanted = "an address such as http://127.0.0.1:4318";
-    let endpoint = values.parsed("telemetry.otlp_endpoint", wanted, mistakes, is_address)?;
+    let endpoint = values.parsed("telemetry.otlp_endpoint", wanted, diagnostics, is_address)?;
     let text = values.text("telemetry.otlp_headers").unwrap_or_default();
     let mut headers = Vec::new();
     for header in text.split(',').filter(|header| !header.trim().is_empty()) {
@@ -529,7 +530,7 @@ fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces
             Some((name, value)) => {
                 headers.push((name.trim().to_ascii_lowercase(), Secret::new(value.trim().to_owned())));
             }
-            None => values.refuse("telemetry.otlp_headers", "this is no header", "write name=value", mistakes),
+            None => values.reject("telemetry.otlp_headers", "this is no header", "write name=value", diagnostics),
         }
     }
     Some(Traces {
@@ -541,7 +542,7 @@ fn read_traces(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<Traces
     })
 }
 
-fn read_admin(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AdminListener {
+fn read_admin(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AdminListener {
     let allowed_hosts: Vec<String> =
         values.texts("admin.allowed_hosts").iter().map(|name| name.to_ascii_lowercase()).collect();
     let is_name = |name: &String| {
@@ -549,90 +550,95 @@ fn read_admin(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AdminListener 
     };
     if let Some(wrong) = allowed_hosts.iter().find(|name| !is_name(name)) {
         let message = format!("\"{wrong}\" is not the name of a host");
-        values.refuse("admin.allowed_hosts", &message, "write pillion.internal, without a port", mistakes);
+        values.reject("admin.allowed_hosts", &message, "write pillion.internal, without a port", diagnostics);
     }
     let token = values.text("admin.token");
     if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         let message = "a token in a header is made of ASCII characters without spaces";
-        values.refuse("admin.token", message, "choose another, such as openssl rand -hex 32 makes", mistakes);
+        values.reject("admin.token", message, "choose another, such as openssl rand -hex 32 makes", diagnostics);
     }
     AdminListener {
         token: token.map(Secret::new),
         allowed_hosts,
-        max_connections: values.count("admin.max_connections", mistakes),
+        max_connections: values.count("admin.max_connections", diagnostics),
     }
 }
 
-fn read_allowed_hosts(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AllowedHosts {
+fn read_allowed_hosts(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AllowedHosts {
     AllowedHosts::parse(&values.texts("handlers.allowed_hosts")).unwrap_or_else(|wrong| {
         let message = format!("\"{wrong}\" is not a host");
         let remedy = "write api.example.org, *.example.org or api.example.org:8443";
-        values.refuse("handlers.allowed_hosts", &message, remedy, mistakes);
+        values.reject("handlers.allowed_hosts", &message, remedy, diagnostics);
         AllowedHosts::default()
     })
 }
 
-fn read_identity(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<(String, String)> {
+fn read_identity(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<(String, String)> {
     match (values.text("handlers.tls_cert_file"), values.text("handlers.tls_key_file")) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (given, _) => {
             let key = if given.is_some() { "handlers.tls_cert_file" } else { "handlers.tls_key_file" };
             let message = "a certificate and its key belong together";
-            values.refuse(key, message, "set handlers.tls_cert_file and handlers.tls_key_file", mistakes);
+            values.reject(key, message, "set handlers.tls_cert_file and handlers.tls_key_file", diagnostics);
             None
         }
     }
 }
 
-fn read_tls(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<TlsListener> {
+fn read_tls(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<TlsListener> {
     let wanted = "an address such as 0.0.0.0:8443";
-    let listen = values.parsed("tls.listen", wanted, mistakes, |text| text.parse().ok())?;
+    let listen = values.parsed("tls.listen", wanted, diagnostics, |text| text.parse().ok())?;
     let (Some(cert_file), Some(key_file)) = (values.text("tls.cert_file"), values.text("tls.key_file")) else {
-        values.refuse(
+        values.reject(
             "tls.listen",
             "TLS needs a certificate and a key",
             "set tls.cert_file and tls.key_file",
-            mistakes,
+            diagnostics,
         );
         return None;
     };
     Some(TlsListener { listen, cert_file, key_file })
 }
 
-fn read_upstream(values: &Values, auth: &AuthRules, mistakes: &mut Vec<Diagnostic>) -> Option<Upstream> {
+fn read_upstream(values: &Values, auth: &AuthRules, diagnostics: &mut Vec<Diagnostic>) -> Option<Upstream> {
     let Some(text) = values.text("upstream.url") else {
-        values.refuse("upstream.url", "the engine's address is missing", "give --upstream http://host:port", mistakes);
+        values.reject(
+            "upstream.url",
+            "the upstream's address is missing",
+            "give --upstream http://host:port",
+            diagnostics,
+        );
         return None;
     };
     let remedy = "write http://host:port or https://host:port, with or without a path";
     let Some(uri) = text.parse::<http::Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
     else {
         // The text itself is not repeated: it may hold a password.
-        values.refuse("upstream.url", "this is not an http or https address", remedy, mistakes);
+        values.reject("upstream.url", "this is not an http or https address", remedy, diagnostics);
         return None;
     };
     if uri.query().is_some() || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
         let message = "the address must have neither a query nor a user";
-        values.refuse("upstream.url", message, remedy, mistakes);
+        values.reject("upstream.url", message, remedy, diagnostics);
         return None;
     }
-    let graphql_path = read_upstream_path(values, &uri, mistakes);
+    let graphql_path = read_upstream_path(values, &uri, diagnostics);
     let is_tls = uri.scheme_str() == Some("https");
     Some(Upstream {
         is_tls,
         host: uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
         port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
         graphql_path,
-        connect_timeout: values.duration("upstream.connect_timeout", mistakes),
-        request_timeout: values.duration("upstream.request_timeout", mistakes),
-        stream_idle_timeout: values.duration("upstream.stream_idle_timeout", mistakes),
-        pool_idle_timeout: values.duration("upstream.pool_idle_timeout", mistakes),
-        http2: values.bool("upstream.http2", mistakes),
+        connect_timeout: values.duration("upstream.connect_timeout", diagnostics),
+        request_timeout: values.duration("upstream.request_timeout", diagnostics),
+        stream_idle_timeout: values.duration("upstream.stream_idle_timeout", diagnostics),
+        pool_idle_timeout: values.duration("upstream.pool_idle_timeout", diagnostics),
+        http2: values.bool("upstream.http2", diagnostics),
         tls_ca_file: values.text("upstream.tls_ca_file"),
         query_type: values.text("upstream.query_type"),
         mutation_type: values.text("upstream.mutation_type"),
-        health_check_interval: values.duration("upstream.health_check_interval", mistakes),
+        health_check_interval: values.duration("upstream.health_check_interval", diagnostics),
         websocket_init: match values.text("upstream.websocket_init").as_deref() {
             Some("eager") => WebSocketInit::Eager,
             Some("auto") if auth.is_open() => WebSocketInit::Eager,
@@ -642,10 +648,10 @@ fn read_upstream(values: &Values, auth: &AuthRules, mistakes: &mut Vec<Diagnosti
 }
 
 /// It may stand in the address or in a setting of its own.
-fn read_upstream_path(values: &Values, uri: &http::Uri, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+fn read_upstream_path(values: &Values, uri: &http::Uri, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let in_url = Some(uri.path()).filter(|path| *path != "/").map(str::to_owned);
     let key = "upstream.graphql_path";
-    let set = values.parsed(key, "a path such as /v1/graphql", mistakes, |text| {
+    let set = values.parsed(key, "a path such as /v1/graphql", diagnostics, |text| {
         let is_path = text.starts_with('/') && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == text);
         is_path.then(|| text.to_owned())
     });
@@ -653,71 +659,71 @@ fn read_upstream_path(values: &Values, uri: &http::Uri, mistakes: &mut Vec<Diagn
         && in_url != set
     {
         let message = format!("upstream.url has another path: {in_url}");
-        values.refuse(key, &message, "leave one of the two out", mistakes);
+        values.reject(key, &message, "leave one of the two out", diagnostics);
     }
     in_url.or(set)
 }
 
-fn read_auth(values: &Values, mistakes: &mut Vec<Diagnostic>) -> AuthRules {
+fn read_auth(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AuthRules {
     let admin_secrets = match values.text("auth.admin_secrets") {
         Some(json) => serde_json::from_str::<Vec<String>>(&json).unwrap_or_else(|_| {
-            values.refuse("auth.admin_secrets", "this is not a JSON list of strings", "write [\"…\"]", mistakes);
+            values.reject("auth.admin_secrets", "this is not a JSON list of strings", "write [\"…\"]", diagnostics);
             Vec::new()
         }),
         None => values.text("auth.admin_secret").into_iter().collect(),
     };
     if values.text("auth.admin_secrets").is_some_and(|json| is_empty_list(&json)) {
         let message = "a list without an admin secret would let everybody in";
-        values.refuse("auth.admin_secrets", message, "write [\"…\"], or remove it", mistakes);
+        values.reject("auth.admin_secrets", message, "write [\"…\"], or remove it", diagnostics);
     }
     if admin_secrets.iter().any(|secret| secret.trim().is_empty()) {
         let message = "an empty admin secret would let everybody in";
-        values.refuse("auth.admin_secrets", message, "remove it, or give it a value", mistakes);
+        values.reject("auth.admin_secrets", message, "remove it, or give it a value", diagnostics);
     }
-    let jwt = read_jwt(values, mistakes);
+    let jwt = read_jwt(values, diagnostics);
     if !jwt.is_empty() && admin_secrets.is_empty() {
         let message = "Fatal Error : --jwt-secret (HASURA_GRAPHQL_JWT_SECRET) requires --admin-secret \
                        (HASURA_GRAPHQL_ADMIN_SECRET) or  --access-key (HASURA_GRAPHQL_ACCESS_KEY) to be set";
-        values.refuse("auth.jwt_secret", message, "set an admin secret as well", mistakes);
+        values.reject("auth.jwt_secret", message, "set an admin secret as well", diagnostics);
     }
     let unauthorized_role = values.text("auth.unauthorized_role").filter(|role| !role.is_empty());
     if unauthorized_role.is_some() && admin_secrets.is_empty() {
         let message = "an unauthorized role means nothing without an admin secret: everybody is admin";
-        values.refuse("auth.unauthorized_role", message, "set an admin secret as well", mistakes);
+        values.reject("auth.unauthorized_role", message, "set an admin secret as well", diagnostics);
     }
-    let hook = read_hook(values, mistakes);
+    let hook = read_hook(values, diagnostics);
     let is_link_local = |hook: &HookRules| Url::parse(hook.url.expose()).is_ok_and(|url| names_link_local(&url));
-    if hook.as_ref().is_some_and(is_link_local) && !values.bool("handlers.allow_link_local", mistakes) {
+    if hook.as_ref().is_some_and(is_link_local) && !values.bool("handlers.allow_link_local", diagnostics) {
         let message = "the auth hook has a link-local or metadata address";
-        values.refuse("auth.hook", message, "correct it, or set handlers.allow_link_local", mistakes);
+        values.reject("auth.hook", message, "correct it, or set handlers.allow_link_local", diagnostics);
     }
     if hook.is_some() {
-        refuse_beside_hook(values, &admin_secrets, !jwt.is_empty(), unauthorized_role.is_some(), mistakes);
+        reject_beside_hook(values, &admin_secrets, !jwt.is_empty(), unauthorized_role.is_some(), diagnostics);
     }
     let rules = AuthRules {
         hook: hook.map(Arc::new),
         admin_secrets: admin_secrets.into_iter().map(Secret::new).collect(),
         jwt,
         unauthorized_role,
-        unauthorized_session_variables: values.bool("auth.unauthorized_session_variables", mistakes),
+        unauthorized_session_variables: values.bool("auth.unauthorized_session_variables", diagnostics),
     };
-    check_open(values, &rules, mistakes);
+    check_open(values, &rules, diagnostics);
     rules
 }
 
 /// `auth.open` and the credentials must say the same.
-fn check_open(values: &Values, rules: &AuthRules, mistakes: &mut Vec<Diagnostic>) {
+fn check_open(values: &Values, rules: &AuthRules, diagnostics: &mut Vec<Diagnostic>) {
     if !values.is_given("auth.open") {
         return;
     }
-    match (values.bool("auth.open", mistakes), rules.is_open()) {
+    match (values.bool("auth.open", diagnostics), rules.is_open()) {
         (true, false) => {
             let message = "this makes everybody admin, and a credential is configured as well";
-            values.refuse("auth.open", message, "remove one of the two", mistakes);
+            values.reject("auth.open", message, "remove one of the two", diagnostics);
         }
         (false, true) => {
             let message = "there is no credential, so everybody would be admin";
-            values.refuse("auth.open", message, "set an admin secret (HASURA_GRAPHQL_ADMIN_SECRET)", mistakes);
+            values.reject("auth.open", message, "set an admin secret (HASURA_GRAPHQL_ADMIN_SECRET)", diagnostics);
         }
         _ => {}
     }
@@ -728,103 +734,107 @@ fn is_empty_list(json: &str) -> bool {
 }
 
 /// Hasura's own words where it has some.
-fn refuse_beside_hook(
+fn reject_beside_hook(
     values: &Values,
     admin_secrets: &[String],
     has_jwt: bool,
     has_unauthorized_role: bool,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
     if admin_secrets.is_empty() {
         let message = "Fatal Error : --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) requires --admin-secret \
                        (HASURA_GRAPHQL_ADMIN_SECRET) or  --access-key (HASURA_GRAPHQL_ACCESS_KEY) to be set";
-        values.refuse("auth.hook", message, "set an admin secret as well", mistakes);
+        values.reject("auth.hook", message, "set an admin secret as well", diagnostics);
     }
     if has_jwt {
         let message = "Fatal Error: Both webhook and JWT mode cannot be enabled at the same time";
-        values.refuse("auth.hook", message, "remove one of the two", mistakes);
+        values.reject("auth.hook", message, "remove one of the two", diagnostics);
     }
     if has_unauthorized_role {
         let message = "Fatal Error: --unauthorized-role (HASURA_GRAPHQL_UNAUTHORIZED_ROLE) is not allowed when \
                        --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) is set";
-        values.refuse("auth.unauthorized_role", message, "let the hook answer with that role", mistakes);
+        values.reject("auth.unauthorized_role", message, "let the hook answer with that role", diagnostics);
     }
 }
 
-fn read_hook(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Option<HookRules> {
+fn read_hook(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<HookRules> {
     let url = values.text("auth.hook")?;
     if !Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
         // The text itself is not repeated: it may hold a password.
         let message = "this is not an http or https address";
-        values.refuse("auth.hook", message, "write http://host:port/path", mistakes);
+        values.reject("auth.hook", message, "write http://host:port/path", diagnostics);
     }
-    let mode = values.parsed("auth.hook_mode", "GET or POST", mistakes, |text| match text {
+    let mode = values.parsed("auth.hook_mode", "GET or POST", diagnostics, |text| match text {
         "GET" => Some(HookMode::Get),
         "POST" => Some(HookMode::Post),
         _ => None,
     });
-    let headers = values.header_names("auth.hook_cache_key_headers", "write names of headers", mistakes);
-    let time_max = values.duration("auth.hook_cache_max_ttl", mistakes);
+    let headers = values.header_names("auth.hook_cache_key_headers", "write names of headers", diagnostics);
+    let time_max = values.duration("auth.hook_cache_max_ttl", diagnostics);
     Some(HookRules {
         url: Secret::new(url),
         mode: mode.unwrap_or(HookMode::Get),
-        sends_request: values.bool("auth.hook_send_request_body", mistakes),
-        timeout: values.duration("auth.hook_timeout", mistakes),
-        attempts: values.count("auth.hook_attempts", mistakes),
+        sends_request: values.bool("auth.hook_send_request_body", diagnostics),
+        timeout: values.duration("auth.hook_timeout", diagnostics),
+        attempts: values.count("auth.hook_attempts", diagnostics),
         cache: (!headers.is_empty()).then_some(HookCache { headers, time_max }),
     })
 }
 
-fn read_jwt(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
+fn read_jwt(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
     let remedy = "see the documentation of HASURA_GRAPHQL_JWT_SECRET";
     let mut rules = Vec::new();
-    let mut take = |key: &str, rule: Result<JwtRules, String>, mistakes: &mut Vec<Diagnostic>| match rule {
+    let mut take = |key: &str, rule: Result<JwtRules, String>, diagnostics: &mut Vec<Diagnostic>| match rule {
         Ok(rule) => {
             if let [_, _, ..] = rule.claims.literal_roles().as_slice() {
                 let roles = rule.claims.literal_roles().join(", ");
                 let message = format!("claims_map lets every user take every one of these roles: {roles}");
                 let remedy = "read them from the token: \"x-hasura-allowed-roles\": {\"path\": \"$.roles\"}; a claim \
                               with a single role will do as well";
-                values.warn(key, &message, remedy, mistakes);
+                values.warn(key, &message, remedy, diagnostics);
             }
             rules.push(rule);
         }
-        Err(reason) => values.refuse(key, &reason, remedy, mistakes),
+        Err(reason) => values.reject(key, &reason, remedy, diagnostics),
     };
     if let Some(json) = values.text("auth.jwt_secrets") {
         match serde_json::from_str::<Vec<serde_json::Value>>(&json) {
             Ok(list) if list.is_empty() => {
-                values.refuse("auth.jwt_secrets", "a list without a JWT secret checks nobody", remedy, mistakes);
+                values.reject("auth.jwt_secrets", "a list without a JWT secret checks nobody", remedy, diagnostics);
             }
-            Ok(list) => list.iter().for_each(|one| take("auth.jwt_secrets", JwtRules::from_value(one), mistakes)),
-            Err(_) => values.refuse("auth.jwt_secrets", "this is not a JSON list of objects", remedy, mistakes),
+            Ok(list) => list.iter().for_each(|one| take("auth.jwt_secrets", JwtRules::from_value(one), diagnostics)),
+            Err(_) => values.reject("auth.jwt_secrets", "this is not a JSON list of objects", remedy, diagnostics),
         }
     } else if let Some(json) = values.text("auth.jwt_secret") {
-        take("auth.jwt_secret", JwtRules::parse(&json), mistakes);
+        take("auth.jwt_secret", JwtRules::parse(&json), diagnostics);
     }
     rules
 }
 
-fn read_min_rate(values: &Values, key: &str, mistakes: &mut Vec<Diagnostic>) -> MinRate {
+fn read_min_rate(values: &Values, key: &str, diagnostics: &mut Vec<Diagnostic>) -> MinRate {
     MinRate {
-        bytes_per_second: values.bytes(key, mistakes),
-        grace: values.duration("downstream.rate_grace_period", mistakes),
+        bytes_per_second: values.bytes(key, diagnostics),
+        grace: values.duration("downstream.rate_grace_period", diagnostics),
     }
 }
 
-fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
+fn read_limits(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Limits {
     let fixed = Limits::default();
-    let bytes_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
-        if values.is_given(key) { values.bytes(key, mistakes) } else { otherwise }
+    let bytes_or = |key: &str, otherwise: usize, diagnostics: &mut Vec<Diagnostic>| {
+        if values.is_given(key) { values.bytes(key, diagnostics) } else { otherwise }
     };
-    let count_or = |key: &str, otherwise: usize, mistakes: &mut Vec<Diagnostic>| {
-        if values.is_given(key) { values.count(key, mistakes) } else { otherwise }
+    let count_or = |key: &str, otherwise: usize, diagnostics: &mut Vec<Diagnostic>| {
+        if values.is_given(key) { values.count(key, diagnostics) } else { otherwise }
     };
     let limits = Limits {
-        incomplete_requests_max: count_or("limits.max_incomplete_requests", fixed.incomplete_requests_max, mistakes),
-        client_requests_max: count_or("limits.max_client_requests", fixed.client_requests_max, mistakes),
-        event_streams_max: count_or("limits.max_event_streams", fixed.event_streams_max, mistakes),
-        client_event_streams_max: count_or("limits.max_client_event_streams", fixed.client_event_streams_max, mistakes),
+        incomplete_requests_max: count_or("limits.max_incomplete_requests", fixed.incomplete_requests_max, diagnostics),
+        client_requests_max: count_or("limits.max_client_requests", fixed.client_requests_max, diagnostics),
+        event_streams_max: count_or("limits.max_event_streams", fixed.event_streams_max, diagnostics),
+        client_event_streams_max: count_or(
+            "limits.max_client_event_streams",
+            fixed.client_event_streams_max,
+            diagnostics,
+        ),
         private_clients_are_limited: [
             "limits.max_client_connections",
             "limits.max_client_requests",
@@ -832,46 +842,46 @@ fn read_limits(values: &Values, mistakes: &mut Vec<Diagnostic>) -> Limits {
         ]
         .iter()
         .any(|key| values.is_given(key)),
-        max_request_body_size: values.bytes("limits.max_request_body_size", mistakes),
-        max_document_size: values.bytes("limits.max_document_size", mistakes),
-        max_tokens: values.count("limits.max_tokens", mistakes),
-        max_depth: values.count("limits.max_depth", mistakes),
-        max_aliases: values.count("limits.max_aliases", mistakes),
-        max_directives: values.count("limits.max_directives", mistakes),
-        max_selections: values.count("limits.max_selections", mistakes),
-        max_root_fields: values.count("limits.max_root_fields", mistakes),
-        max_action_calls: values.count("limits.max_action_calls", mistakes),
-        max_calls_per_action: values.count("limits.max_calls_per_action", mistakes),
-        max_concurrent_requests: values.count("limits.max_concurrent_requests", mistakes),
-        max_connections: values.count("limits.max_connections", mistakes),
-        client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, mistakes),
-        max_values: values.count("limits.max_values", mistakes),
-        max_decompression_ratio: values.count("limits.max_decompression_ratio", mistakes),
+        max_request_body_size: values.bytes("limits.max_request_body_size", diagnostics),
+        max_document_size: values.bytes("limits.max_document_size", diagnostics),
+        max_tokens: values.count("limits.max_tokens", diagnostics),
+        max_depth: values.count("limits.max_depth", diagnostics),
+        max_aliases: values.count("limits.max_aliases", diagnostics),
+        max_directives: values.count("limits.max_directives", diagnostics),
+        max_selections: values.count("limits.max_selections", diagnostics),
+        max_root_fields: values.count("limits.max_root_fields", diagnostics),
+        max_action_calls: values.count("limits.max_action_calls", diagnostics),
+        max_calls_per_action: values.count("limits.max_calls_per_action", diagnostics),
+        max_concurrent_requests: values.count("limits.max_concurrent_requests", diagnostics),
+        max_connections: values.count("limits.max_connections", diagnostics),
+        client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, diagnostics),
+        max_values: values.count("limits.max_values", diagnostics),
+        max_decompression_ratio: values.count("limits.max_decompression_ratio", diagnostics),
         // Where nobody has chosen it, it may be known what the container may use.
         max_memory_bytes: values
             .text("limits.max_memory_bytes")
-            .map(|_| values.bytes("limits.max_memory_bytes", mistakes) as u64),
-        max_batch_size: values.count("limits.max_batch_size", mistakes),
-        max_json_depth: values.count("limits.max_json_depth", mistakes),
-        max_handler_response_size: values.bytes("limits.max_handler_response_size", mistakes),
-        max_upstream_response_size: values.bytes("limits.max_upstream_response_size", mistakes),
-        max_list_length: values.count("limits.max_list_length", mistakes),
-        max_relationship_keys: values.count("limits.max_relationship_keys", mistakes),
-        max_buffered_bytes: bytes_or("limits.max_buffered_bytes", fixed.max_buffered_bytes, mistakes),
-        max_client_bytes: bytes_or("limits.max_client_bytes", fixed.max_client_bytes, mistakes),
-        max_connection_bytes: bytes_or("limits.max_connection_bytes", fixed.max_connection_bytes, mistakes),
-        max_concurrent_handler_calls: values.count("limits.max_concurrent_handler_calls", mistakes),
-        max_request_header_size: values.bytes("limits.max_request_header_size", mistakes),
-        max_request_headers: values.count("limits.max_request_headers", mistakes),
-        max_websocket_message_size: values.bytes("limits.max_websocket_message_size", mistakes),
-        plan_cache_size: values.bytes("limits.plan_cache_size", mistakes),
-        max_introspection_size: values.bytes("limits.max_introspection_size", mistakes),
-        max_introspection_depth: values.count("limits.max_introspection_depth", mistakes),
-        max_template_output_size: values.bytes("limits.max_template_output_size", mistakes),
-        schema_cache_size: values.bytes("limits.schema_cache_size", mistakes),
-        request_timeout: values.duration("limits.request_timeout", mistakes),
+            .map(|_| values.bytes("limits.max_memory_bytes", diagnostics) as u64),
+        max_batch_size: values.count("limits.max_batch_size", diagnostics),
+        max_json_depth: values.count("limits.max_json_depth", diagnostics),
+        max_handler_response_size: values.bytes("limits.max_handler_response_size", diagnostics),
+        max_upstream_response_size: values.bytes("limits.max_upstream_response_size", diagnostics),
+        max_list_length: values.count("limits.max_list_length", diagnostics),
+        max_relationship_keys: values.count("limits.max_relationship_keys", diagnostics),
+        max_buffered_bytes: bytes_or("limits.max_buffered_bytes", fixed.max_buffered_bytes, diagnostics),
+        max_client_bytes: bytes_or("limits.max_client_bytes", fixed.max_client_bytes, diagnostics),
+        max_connection_bytes: bytes_or("limits.max_connection_bytes", fixed.max_connection_bytes, diagnostics),
+        max_concurrent_handler_calls: values.count("limits.max_concurrent_handler_calls", diagnostics),
+        max_request_header_size: values.bytes("limits.max_request_header_size", diagnostics),
+        max_request_headers: values.count("limits.max_request_headers", diagnostics),
+        max_websocket_message_size: values.bytes("limits.max_websocket_message_size", diagnostics),
+        plan_cache_size: values.bytes("limits.plan_cache_size", diagnostics),
+        max_introspection_size: values.bytes("limits.max_introspection_size", diagnostics),
+        max_introspection_depth: values.count("limits.max_introspection_depth", diagnostics),
+        max_template_output_size: values.bytes("limits.max_template_output_size", diagnostics),
+        schema_cache_size: values.bytes("limits.schema_cache_size", diagnostics),
+        request_timeout: values.duration("limits.request_timeout", diagnostics),
         request_timeout_is_given: values.is_given("limits.request_timeout"),
-        // These two bound our own recursion and our own answers; there is nothing to choose.
+        // These two bound our own recursion and our own responses; there is nothing to choose.
         max_recursion: fixed.max_recursion,
         max_errors: fixed.max_errors,
     };

@@ -57,8 +57,8 @@ pub fn example_yaml() -> String {
     yaml
 }
 
-const RELATIONSHIPS_DOC: &str = "By which root field of the engine the rows of a relationship are looked up, where the \
-engine has not the root fields\nof Hasura: Type.name: rootField(argument: $field), in which $field is a field of that \
+const RELATIONSHIPS_DOC: &str = "By which root field of the upstream the rows of a relationship are looked up, where the \
+upstream has not the root fields\nof Hasura: Type.name: rootField(argument: $field), in which $field is a field of that \
 type. The relationship's value\nis that of the root field; clients may give its other arguments.";
 
 fn origins(setting: &Setting) -> String {

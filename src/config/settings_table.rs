@@ -365,7 +365,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.max_introspection_size", None, &["PILLION_LIMITS_MAX_INTROSPECTION_SIZE"], Kind::Bytes, Some("32MiB"),
         "Maximum size of an introspection response: the upstream's to Pillion, and Pillion's to a client. At most 1/16 of\nlimits.max_memory_bytes unless it is set."),
     setting("limits.max_introspection_depth", None, &["PILLION_LIMITS_MAX_INTROSPECTION_DEPTH"], Kind::Count, Some("2"),
-        "How many of fields, interfaces, possibleTypes and inputFields may stand within one another in introspection: each\nmultiplies the response by the size of the schema. graphql-js refuses a third as well."),
+        "How many of fields, interfaces, possibleTypes and inputFields may stand within one another in introspection: each\nmultiplies the response by the size of the schema. graphql-js rejects a third as well."),
     setting("limits.schema_cache_size", None, &["PILLION_LIMITS_SCHEMA_CACHE_SIZE"], Kind::Bytes, Some("128MiB"),
         "Memory for the upstream's schema as different roles see it. At most 1/8 of limits.max_memory_bytes unless it is\nset."),
     setting("limits.request_timeout", None, &["PILLION_LIMITS_REQUEST_TIMEOUT"], Kind::Duration, Some("70s"),
@@ -415,7 +415,7 @@ pub const ACTION_KEYS: [(&str, &str, &str); 19] = [
     (
         "admin_secret",
         "boolean",
-        "Send the admin secret as X-Hasura-Admin-Secret, for handlers that ask the engine as an admin.",
+        "Send the admin secret as X-Hasura-Admin-Secret, for handlers that ask the upstream as an admin.",
     ),
     (
         "method",
@@ -426,7 +426,7 @@ pub const ACTION_KEYS: [(&str, &str, &str); 19] = [
     (
         "response_headers",
         "array",
-        "Headers of the handler's answer that the client gets. Cookies always go to the client.",
+        "Headers of the handler's response that the client gets. Cookies always go to the client.",
     ),
     (
         "envelope",

@@ -21,7 +21,7 @@ pub struct TrafficOverrides {
     rate_limits: Option<Vec<RateLimit>>,
     denies_when_store_unavailable: Option<bool>,
     signing_secrets: Vec<(String, SourceLocation)>,
-    /// How its answers are kept, and where that is said.
+    /// How its responses are kept, and where that is said.
     pub cache: Option<(CacheRules, SourceLocation)>,
 }
 
@@ -42,31 +42,31 @@ const KEY_BYTES_MIN: usize = 24;
 const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
 
 /// Reads the settings for all actions.
-pub fn read_defaults(values: &Values, mistakes: &mut Vec<Diagnostic>) -> TrafficDefaults {
+pub fn read_defaults(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> TrafficDefaults {
     let mut rate_limits = Vec::new();
     for text in values.texts("handlers.rate_limit") {
         match RateLimit::parse(&text, parse_duration) {
             Some(limit) => rate_limits.push(limit),
             None => {
                 let message = format!("\"{text}\" is not a limit of calls in a time");
-                values.refuse("handlers.rate_limit", &message, LIMIT_REMEDY, mistakes);
+                values.reject("handlers.rate_limit", &message, LIMIT_REMEDY, diagnostics);
             }
         }
     }
     let secrets = values.text("handlers.signing_secrets").unwrap_or_default();
     let signing_keys = signing_keys(&secrets).unwrap_or_else(|| {
-        values.refuse("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, mistakes);
+        values.reject("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, diagnostics);
         Vec::new()
     });
-    let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", mistakes);
+    let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", diagnostics);
     let rules = TrafficRules {
-        max_concurrent_calls: values.count("handlers.max_concurrent_calls", mistakes),
-        max_queued_calls: values.number("handlers.max_queued_calls", mistakes),
-        queue_timeout: values.duration("handlers.queue_timeout", mistakes),
+        max_concurrent_calls: values.count("handlers.max_concurrent_calls", diagnostics),
+        max_queued_calls: values.number("handlers.max_queued_calls", diagnostics),
+        queue_timeout: values.duration("handlers.queue_timeout", diagnostics),
         circuit_breaker_reset_timeout: values
-            .bool("handlers.circuit_breaker.enabled", mistakes)
+            .bool("handlers.circuit_breaker.enabled", diagnostics)
             .then_some(circuit_breaker_reset_timeout),
-        max_retries: values.number("handlers.max_retries", mistakes),
+        max_retries: values.number("handlers.max_retries", diagnostics),
         rate_limits,
         denies_when_store_unavailable: values.text("handlers.rate_limit_failure_mode").as_deref() == Some("deny"),
         signing_keys,
@@ -86,18 +86,19 @@ fn signing_key(text: &str) -> Option<SigningKey> {
 }
 
 /// Reads the keys of one action that are about guards.
-pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> TrafficOverrides {
-    let mut number = |key: &str| fields.count(key, mistakes).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> TrafficOverrides {
+    let mut number =
+        |key: &str| fields.count(key, diagnostics).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
     let (max_concurrent_calls, max_queued_calls) =
         (number("max_concurrent_calls").map(|count| count.max(1)), number("max_queued_calls"));
     let max_retries = number("max_retries");
     let rate_limits = fields.get("rate_limit").map(|_| {
         let mut limits = Vec::new();
-        for node in fields.list("rate_limit", mistakes) {
+        for node in fields.list("rate_limit", diagnostics) {
             let text = node.scalar_text().unwrap_or_default();
             match RateLimit::parse(&text, parse_duration) {
                 Some(limit) => limits.push(limit),
-                None => node.refuse(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, mistakes),
+                None => node.reject(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, diagnostics),
             }
         }
         limits
@@ -108,17 +109,17 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Tr
             "allow" => Some(false),
             "deny" => Some(true),
             _ => {
-                node.refuse(format!("\"{text}\" is neither allow nor deny"), "write one of them", mistakes);
+                node.reject(format!("\"{text}\" is neither allow nor deny"), "write one of them", diagnostics);
                 None
             }
         }
     });
-    let names = fields.list("signing_secrets_from_env", mistakes).iter();
+    let names = fields.list("signing_secrets_from_env", diagnostics).iter();
     TrafficOverrides {
         max_concurrent_calls,
         max_queued_calls,
-        breaker: fields.bool("circuit_breaker", mistakes),
-        cache: read_cache(fields, mistakes),
+        breaker: fields.bool("circuit_breaker", diagnostics),
+        cache: read_cache(fields, diagnostics),
         max_retries,
         rate_limits,
         denies_when_store_unavailable: when,
@@ -127,28 +128,28 @@ pub fn read_overrides(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Tr
 }
 
 /// `{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}`
-fn read_cache(fields: &Fields<'_>, mistakes: &mut Vec<Diagnostic>) -> Option<(CacheRules, SourceLocation)> {
+fn read_cache(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<(CacheRules, SourceLocation)> {
     let node = fields.get("cache")?;
-    let own = Fields::of(node, "a cache", mistakes)?;
+    let own = Fields::of(node, "a cache", diagnostics)?;
     let mut time = |key: &'static str| {
-        let text = own.text(key, mistakes)?;
+        let text = own.text(key, diagnostics)?;
         let time = parse_duration(&text);
         if time.is_none() {
-            node.refuse(format!("{key}: \"{text}\" is not a time"), "write a time such as 60s", mistakes);
+            node.reject(format!("{key}: \"{text}\" is not a time"), "write a time such as 60s", diagnostics);
         }
         time
     };
     let (fresh, stale) = (time("ttl"), time("stale_while_revalidate"));
     let by = own.get("vary_by").map(|_| {
-        let names = own.list("vary_by", mistakes).iter().filter_map(crate::config::yaml::Node::scalar_text);
+        let names = own.list("vary_by", diagnostics).iter().filter_map(crate::config::yaml::Node::scalar_text);
         names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
     });
     for name in by.iter().flatten().filter(|name| !name.starts_with("x-hasura-")) {
-        node.refuse(format!("vary_by: \"{name}\" is no session variable"), "write x-hasura- and its name", mistakes);
+        node.reject(format!("vary_by: \"{name}\" is no session variable"), "write x-hasura- and its name", diagnostics);
     }
-    own.finish(mistakes);
+    own.finish(diagnostics);
     let Some(fresh) = fresh else {
-        node.refuse("a cache needs a time to live", "add ttl: 60s, for instance", mistakes);
+        node.reject("a cache needs a time to live", "add ttl: 60s, for instance", diagnostics);
         return None;
     };
     Some((CacheRules { fresh, stale: stale.unwrap_or_default(), by }, node.place.clone()))
@@ -159,7 +160,7 @@ pub fn rules_of(
     defaults: &TrafficDefaults,
     own: Option<&TrafficOverrides>,
     environment: &dyn Fn(&str) -> Option<String>,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> TrafficRules {
     let mut rules = defaults.rules.clone();
     let Some(own) = own else { return rules };
@@ -183,11 +184,11 @@ pub fn rules_of(
             Some(Some(keys)) => rules.signing_keys.extend(keys),
             Some(None) => {
                 let message = format!("what {name} holds is not a secret that signs");
-                mistakes.push(Diagnostic::error(Some(place.clone()), message, KEY_REMEDY));
+                diagnostics.push(Diagnostic::error(Some(place.clone()), message, KEY_REMEDY));
             }
             None => {
                 let message = format!("the variable {name} is not set");
-                mistakes.push(Diagnostic::error(Some(place.clone()), message, format!("set {name}, or remove it")));
+                diagnostics.push(Diagnostic::error(Some(place.clone()), message, format!("set {name}, or remove it")));
             }
         }
     }

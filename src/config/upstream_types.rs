@@ -11,11 +11,11 @@ use crate::model::types::TypeKind;
 /// What the upstream has under a name: a scalar or an enum; nothing if it has neither.
 pub type LookUp<'l> = &'l (dyn Fn(&str) -> Option<TypeKind> + Sync);
 
-/// The mistakes that there are because the upstream does not have the types either.
+/// The errors that there are because the upstream does not have the types either.
 #[must_use]
 pub fn missing(schema: &ActionSchema, look_up: LookUp<'_>) -> Vec<Diagnostic> {
     let missing = schema.undecided.iter().filter(|(name, _)| look_up(name).is_none());
-    missing.flat_map(|(_, mistakes)| mistakes.iter().cloned()).collect()
+    missing.flat_map(|(_, diagnostics)| diagnostics.iter().cloned()).collect()
 }
 
 /// Copies the types that the upstream has. The others stay undecided.
@@ -41,7 +41,7 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
         let reachable = reachable_types(types, &[action.as_ref()]);
         let Some(name) = reachable.into_iter().find(|name| undecided.contains_key(*name)) else { return true };
         let subject = SourceFile::Action(action.name.clone());
-        if !inconsistent.iter().any(|mistake| mistake.subject.as_deref() == Some(&subject)) {
+        if !inconsistent.iter().any(|diagnostic| diagnostic.subject.as_deref() == Some(&subject)) {
             let message = format!("action '{}' needs the type \"{name}\", which nobody defines", action.name);
             let place = schema.places.actions.get(field).cloned();
             inconsistent.push(Diagnostic::error(place, message, "define it, or correct its name").about(subject));
@@ -55,10 +55,10 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
 /// Warnings about what cannot be decided, for whoever checks without the upstream.
 #[must_use]
 pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
-    let first = |(name, mistakes): (&String, &Vec<Diagnostic>)| {
+    let first = |(name, diagnostics): (&String, &Vec<Diagnostic>)| {
         let message =
             format!("the type \"{name}\" is not defined here, and must be a scalar or an enum of the upstream");
-        let place = mistakes.first().and_then(|mistake| mistake.place.clone());
+        let place = diagnostics.first().and_then(|diagnostic| diagnostic.place.clone());
         Diagnostic::warning(place, message, "define it, or correct its name; --upstream checks it")
     };
     schema.undecided.iter().map(first).collect()

@@ -45,7 +45,7 @@ impl Values {
         environment: &dyn Fn(&str) -> Option<String>,
         file: Option<&Node>,
         assumed: &[(&str, &str)],
-        mistakes: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut given = HashMap::new();
         for setting in SETTINGS {
@@ -54,10 +54,10 @@ impl Values {
             given.insert(setting.key, Given { texts: default, origin: Origin::Default });
         }
         if let Some(file) = file {
-            read_group(file, "", &mut given, mistakes);
+            read_group(file, "", &mut given, diagnostics);
         }
         for setting in SETTINGS {
-            refuse_empty(setting, environment, mistakes);
+            reject_empty(setting, environment, diagnostics);
             let found = setting.env.iter().find_map(|name| {
                 let text = environment(name).filter(|text| !text.is_empty())?;
                 let texts = match setting.kind {
@@ -108,27 +108,27 @@ impl Values {
     }
 
     /// The names of headers in a list; what cannot be one is refused.
-    pub fn header_names(&self, key: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    pub fn header_names(&self, key: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
         let mut names = Vec::new();
         for name in self.texts(key) {
             match HeaderName::try_from(&name) {
                 Ok(name) => names.push(name),
-                Err(_) => self.refuse(key, &format!("\"{name}\" cannot be the name of a header"), remedy, mistakes),
+                Err(_) => self.reject(key, &format!("\"{name}\" cannot be the name of a header"), remedy, diagnostics),
             }
         }
         names
     }
 
     /// Says that the value is no good.
-    pub fn refuse(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+    pub fn reject(&self, key: &str, message: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (place, name) = self.written_at(key);
-        mistakes.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
+        diagnostics.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
     }
 
     /// Says that the value is probably not as it was meant.
-    pub fn warn(&self, key: &str, message: &str, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
+    pub fn warn(&self, key: &str, message: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (place, name) = self.written_at(key);
-        mistakes.push(Diagnostic::warning(place, format!("{name}: {message}"), remedy));
+        diagnostics.push(Diagnostic::warning(place, format!("{name}: {message}"), remedy));
     }
 
     /// Where the value was written, and by which name.
@@ -143,57 +143,57 @@ impl Values {
         }
     }
 
-    /// Reads the text with `read`; what it does not take is a mistake.
+    /// Reads the text with `read`; what it does not take is an error.
     pub fn parsed<T>(
         &self,
         key: &str,
         wanted: &str,
-        mistakes: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let text = self.text(key)?;
         let value = read(&text);
         if value.is_none() {
-            self.refuse(key, &format!("\"{text}\" is not {wanted}"), &format!("write {wanted}"), mistakes);
+            self.reject(key, &format!("\"{text}\" is not {wanted}"), &format!("write {wanted}"), diagnostics);
         }
         value
     }
 
     /// `true` or `false`, in any of Hasura's spellings.
-    pub fn bool(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> bool {
-        self.parsed(key, "true or false", mistakes, parse_bool).unwrap_or(false)
+    pub fn bool(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> bool {
+        self.parsed(key, "true or false", diagnostics, parse_bool).unwrap_or(false)
     }
 
     /// A whole number of at least one. Zero is not "unlimited".
-    pub fn count(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
+    pub fn count(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> usize {
         let wanted = "a whole number of at least 1";
-        self.parsed(key, wanted, mistakes, |text| text.parse().ok().filter(|count| *count > 0)).unwrap_or(1)
+        self.parsed(key, wanted, diagnostics, |text| text.parse().ok().filter(|count| *count > 0)).unwrap_or(1)
     }
 
     /// A whole number.
-    pub fn number(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
-        self.parsed(key, "a whole number", mistakes, |text| text.parse().ok()).unwrap_or_default()
+    pub fn number(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> usize {
+        self.parsed(key, "a whole number", diagnostics, |text| text.parse().ok()).unwrap_or_default()
     }
 
     /// A number of bytes: `64KiB`, `10MiB`, `100`.
-    pub fn bytes(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> usize {
-        self.parsed(key, "a number of bytes such as 10MiB", mistakes, parse_bytes).unwrap_or(1)
+    pub fn bytes(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> usize {
+        self.parsed(key, "a number of bytes such as 10MiB", diagnostics, parse_bytes).unwrap_or(1)
     }
 
     /// A span of time: `500ms`, `30s`, `2m`; a bare number is seconds. Zero only where the table of settings allows it.
-    pub fn duration(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Duration {
-        let span = self.parsed(key, "a time such as 500ms, 30s or 2m", mistakes, parse_span).unwrap_or_default();
+    pub fn duration(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Duration {
+        let span = self.parsed(key, "a time such as 500ms, 30s or 2m", diagnostics, parse_span).unwrap_or_default();
         let may_be_zero = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::DurationOrZero);
         let is_given = self.text(key).as_deref().and_then(parse_span).is_some();
         if is_given && span.is_zero() && !may_be_zero {
-            self.refuse(
+            self.reject(
                 key,
                 "a time of zero has no meaning here",
                 "write a longer one, such as 500ms or 30s",
-                mistakes,
+                diagnostics,
             );
         } else if span > DURATION_MAX {
-            self.refuse(key, "the time is longer than a day", "write 24h or less", mistakes);
+            self.reject(key, "the time is longer than a day", "write 24h or less", diagnostics);
         }
         span
     }
@@ -203,12 +203,12 @@ impl Values {
 const LOCKS: [&str; 2] = ["auth", "admin"];
 
 /// A variable of a secret that is set, and blank. compose makes such ones of variables that are not set.
-fn refuse_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>, mistakes: &mut Vec<Diagnostic>) {
+fn reject_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>, diagnostics: &mut Vec<Diagnostic>) {
     // OpenTelemetry says of its own variables that empty is unset.
     let is_ours = |name: &&&str| setting.kind == Kind::Secret && !name.starts_with("OTEL_");
     for name in setting.env.iter().filter(is_ours) {
         if environment(name).is_some_and(|text| text.trim().is_empty()) {
-            mistakes.push(empty_secret(None, &format!("{name} (or the file of {name}_FILE)")));
+            diagnostics.push(empty_secret(None, &format!("{name} (or the file of {name}_FILE)")));
         }
     }
 }
@@ -218,15 +218,15 @@ fn empty_secret(place: Option<SourceLocation>, name: &str) -> Diagnostic {
     Diagnostic::error(place, message, "give it a value, or remove it: an empty one is not taken for none")
 }
 
-fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given>, mistakes: &mut Vec<Diagnostic>) {
-    let Some(fields) = Fields::of(node, "pillion.yaml", mistakes) else { return };
+fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given>, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(fields) = Fields::of(node, "pillion.yaml", diagnostics) else { return };
     for (key, place, value) in fields.all() {
         let key = full_key(prefix, key, value);
         let group = format!("{key}.");
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
             let texts = match (&value.data, setting.kind) {
                 (Data::Null, Kind::Secret) => {
-                    mistakes.push(empty_secret(Some(value.place.unquoted()), &key));
+                    diagnostics.push(empty_secret(Some(value.place.unquoted()), &key));
                     continue;
                 }
                 (Data::Null, _) => continue,
@@ -235,12 +235,12 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             };
             match texts {
                 Some(texts) if setting.kind == Kind::Secret && texts.iter().any(|text| text.trim().is_empty()) => {
-                    mistakes.push(empty_secret(Some(value.place.unquoted()), &key));
+                    diagnostics.push(empty_secret(Some(value.place.unquoted()), &key));
                 }
                 Some(texts) => {
                     given.insert(setting.key, Given { texts, origin: Origin::File(value.place.clone()) });
                 }
-                None => mistakes.push(Diagnostic::error(
+                None => diagnostics.push(Diagnostic::error(
                     Some(value.place.clone()),
                     format!("\"{key}\" must be {}, and is {}", setting.kind.wanted(), value.kind()),
                     format!("write {}", setting.kind.wanted()),
@@ -251,11 +251,11 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                 Data::Null if LOCKS.contains(&key.as_str()) => {
                     let message = format!("\"{key}\" is there, and holds nothing");
                     let remedy = "give its settings, or remove it: a file that was cut must not open anything";
-                    mistakes.push(Diagnostic::error(Some(place.clone()), message, remedy));
+                    diagnostics.push(Diagnostic::error(Some(place.clone()), message, remedy));
                 }
-                Data::Map(_) | Data::Null => read_group(value, &group, given, mistakes),
+                Data::Map(_) | Data::Null => read_group(value, &group, given, diagnostics),
                 // What stands there is not repeated: it may hold a password.
-                _ => mistakes.push(Diagnostic::error(
+                _ => diagnostics.push(Diagnostic::error(
                     Some(value.place.clone()),
                     format!("\"{key}\" must be a mapping, and is {}", value.kind()),
                     format!("write {key}: {{ {first}: … }}"),
@@ -263,7 +263,7 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             }
         } else if !["actions", "relationships"].contains(&key.as_str()) {
             let known = SETTINGS.iter().map(|setting| setting.key);
-            mistakes.push(Diagnostic::error(
+            diagnostics.push(Diagnostic::error(
                 Some(place.clone()),
                 format!("unknown key \"{key}\" in pillion.yaml.{}", did_you_mean(&key, known)),
                 "correct or remove it; config/pillion.example.yaml lists all keys",

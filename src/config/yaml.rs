@@ -1,4 +1,4 @@
-//! YAML with the place of every node, and readers that collect mistakes instead of stopping at the first.
+//! YAML with the place of every node, and readers that collect errors instead of stopping at the first.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -116,16 +116,16 @@ impl Node {
     }
 
     /// Says that the value is no good.
-    pub fn refuse(&self, message: impl Into<String>, remedy: &str, mistakes: &mut Vec<Diagnostic>) {
-        mistakes.push(Diagnostic::error(Some(self.place.clone()), message, remedy));
+    pub fn reject(&self, message: impl Into<String>, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.push(Diagnostic::error(Some(self.place.clone()), message, remedy));
     }
 
-    /// `name` as a header's; a mistake stands at this node.
-    pub fn header_name(&self, name: &str, mistakes: &mut Vec<Diagnostic>) -> Option<HeaderName> {
+    /// `name` as a header's; an error stands at this node.
+    pub fn header_name(&self, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<HeaderName> {
         let header = HeaderName::try_from(name).ok();
         if header.is_none() {
             let message = format!("\"{name}\" cannot be the name of a header");
-            self.refuse(message, "use letters, digits and dashes", mistakes);
+            self.reject(message, "use letters, digits and dashes", diagnostics);
         }
         header
     }
@@ -168,15 +168,15 @@ pub struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// The keys of `node`, which is `what` for messages. Anything but a mapping is a mistake; null has no keys.
-    pub fn of(node: &'n Node, what: &'static str, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
+    /// The keys of `node`, which is `what` for messages. Anything but a mapping is an error; null has no keys.
+    pub fn of(node: &'n Node, what: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let entries = match &node.data {
             Data::Null => Vec::new(),
             Data::Map(entries) => {
                 entries.iter().map(|(key, place, value)| (key.as_str(), place, value, Cell::new(false))).collect()
             }
             _ => {
-                mistakes.push(expected(node, what, "a mapping"));
+                diagnostics.push(expected(node, what, "a mapping"));
                 return None;
             }
         };
@@ -211,60 +211,60 @@ impl<'n> Fields<'n> {
     }
 
     /// A string, or a scalar that can be taken for one.
-    pub fn text(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+    pub fn text(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
         let node = self.get(key)?;
         let text = node.scalar_text();
         if text.is_none() {
-            mistakes.push(expected(node, key, "a string"));
+            diagnostics.push(expected(node, key, "a string"));
         }
         text
     }
 
     /// A string that must be there.
-    pub fn required_text(&self, key: &'static str, mistakes: &mut Vec<Diagnostic>) -> Option<String> {
+    pub fn required_text(&self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
         if self.get(key).is_none() {
             let message = format!("{} has no \"{key}\"", self.what);
-            mistakes.push(Diagnostic::error(Some(self.place.clone()), message, format!("add \"{key}\"")));
+            diagnostics.push(Diagnostic::error(Some(self.place.clone()), message, format!("add \"{key}\"")));
         }
-        self.text(key, mistakes)
+        self.text(key, diagnostics)
     }
 
     /// `true` or `false`.
-    pub fn bool(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<bool> {
+    pub fn bool(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
         let node = self.get(key)?;
         if let Data::Bool(value) = node.data {
             return Some(value);
         }
-        mistakes.push(expected(node, key, "true or false"));
+        diagnostics.push(expected(node, key, "true or false"));
         None
     }
 
     /// A whole number that is not negative.
-    pub fn count(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<u64> {
+    pub fn count(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<u64> {
         let node = self.get(key)?;
         if let Data::Integer(value) = node.data
             && let Ok(value) = u64::try_from(value)
         {
             return Some(value);
         }
-        mistakes.push(expected(node, key, "a whole number"));
+        diagnostics.push(expected(node, key, "a whole number"));
         None
     }
 
     /// A list; absent is empty.
-    pub fn list(&self, key: &str, mistakes: &mut Vec<Diagnostic>) -> &'n [Node] {
+    pub fn list(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> &'n [Node] {
         let Some(node) = self.get(key) else { return &[] };
         if let Data::List(items) = &node.data {
             return items;
         }
-        mistakes.push(expected(node, key, "a list"));
+        diagnostics.push(expected(node, key, "a list"));
         &[]
     }
 
     /// Warns about keys that nobody asked for.
-    pub fn finish(self, mistakes: &mut Vec<Diagnostic>) {
+    pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
         for (key, place, ..) in self.entries.iter().filter(|(.., asked)| !asked.get()) {
-            mistakes.push(Diagnostic::warning(
+            diagnostics.push(Diagnostic::warning(
                 Some((*place).clone()),
                 format!("unknown key \"{key}\" in {}", self.what),
                 "check its spelling, or remove it: it has no effect",

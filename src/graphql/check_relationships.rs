@@ -1,4 +1,4 @@
-//! Relationships against the engine's schema: are there the root fields, columns and arguments that they need?
+//! Relationships against the upstream's schema: are there the root fields, columns and arguments that they need?
 
 use apollo_compiler::Schema;
 use apollo_compiler::ast::FieldDefinition;
@@ -33,7 +33,7 @@ fn missing_for(schema: &Schema, Relationship { lookup, .. }: &Relationship) -> V
             vec![(what, "track the table, or say in pillion.yaml how the rows are looked up: relationships")]
         }
         (Lookup::RootField { .. }, None) => {
-            vec![(format!("root field \"{root_field}\" of the engine"), "correct it in pillion.yaml")]
+            vec![(format!("root field \"{root_field}\" of the upstream"), "correct it in pillion.yaml")]
         }
         (Lookup::Table { field_mapping, .. }, Some(field)) => {
             let columns = field_mapping.values().filter(|column| !has_column(schema, field, column));
@@ -42,7 +42,7 @@ fn missing_for(schema: &Schema, Relationship { lookup, .. }: &Relationship) -> V
         }
         (Lookup::RootField { arguments, .. }, Some(field)) => {
             let unknown = arguments.iter().filter(|name| field.argument_by_name(name).is_none());
-            let what = |name| format!("argument \"{name}\" of the engine's root field \"{root_field}\"");
+            let what = |name| format!("argument \"{name}\" of the upstream's root field \"{root_field}\"");
             unknown.map(|name| (what(name), "correct it in pillion.yaml")).collect()
         }
     }

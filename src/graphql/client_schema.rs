@@ -1,4 +1,4 @@
-//! The engine's schema, built from its answer to the introspection query, as graphql-js's `buildClientSchema` does.
+//! The upstream's schema, built from its answer to the introspection query, as graphql-js's `buildClientSchema` does.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -18,24 +18,24 @@ use crate::graphql::introspection_result::{
 use crate::graphql::plan::RootTypes;
 use crate::model::response::Dialect;
 
-/// The engine's schema as one caller sees it.
+/// The upstream's schema as one caller sees it.
 #[derive(Clone)]
 pub struct UpstreamSchema {
     /// Valid, but without the proof: it is a part of what is validated later.
     pub schema: Schema,
-    /// The directives as the engine lists them; the schema has more of them, because we need them to say what the
-    /// engine said in other words.
+    /// The directives as the upstream lists them; the schema has more of them, because we need them to say what the
+    /// upstream said in other words.
     pub directives: Vec<ListedDirective>,
 }
 
 impl UpstreamSchema {
-    /// What its root types are called, and how such an engine tells errors.
+    /// What its root types are called, and how such an upstream tells errors.
     #[must_use]
     pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
         let definition = &self.schema.schema_definition;
         let name = |root: &Option<ComponentName>| root.as_ref().map(ToString::to_string);
         let query = name(&definition.query).unwrap_or_default();
-        RootTypes::of_engine(&query, name(&definition.mutation), name(&definition.subscription))
+        RootTypes::of_upstream(&query, name(&definition.mutation), name(&definition.subscription))
     }
 }
 
@@ -44,7 +44,7 @@ impl UpstreamSchema {
 pub struct ListedDirective {
     /// Its name.
     pub name: Name,
-    /// Where it may stand, in the engine's words: there may be places that the library does not know.
+    /// Where it may stand, in the upstream's words: there may be places that the library does not know.
     pub locations: Vec<String>,
     /// Is it deprecated?
     pub is_deprecated: bool,
@@ -52,14 +52,14 @@ pub struct ListedDirective {
     pub deprecation_reason: Option<String>,
 }
 
-/// Why an answer gives no schema.
+/// Why a response gives no schema.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientSchemaError {
     /// It is not JSON, or not in the shape of an introspection result.
-    #[error("the answer is not an introspection result: {0}")]
+    #[error("the response is not an introspection result: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The engine answered errors instead.
-    #[error("the engine answered: {0}")]
+    /// The upstream answered errors instead.
+    #[error("the upstream answered: {0}")]
     Refused(String),
     /// A part that has to be there is not.
     #[error("the schema is incomplete: {0}")]
@@ -103,7 +103,7 @@ fn replace(schema: &mut Schema, newer: &ast::Definition) {
     }
 }
 
-/// Builds the schema out of the bytes that the engine answered.
+/// Builds the schema out of the bytes that the upstream answered.
 ///
 /// # Errors
 /// [`ClientSchemaError`].
@@ -315,7 +315,7 @@ impl<'a> Builder<'a> {
 }
 
 /// A type that every schema has. Introspection is answered here, so its types are ours; a scalar is told in the
-/// engine's words.
+/// upstream's words.
 fn described(ours: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
     let ExtendedType::Scalar(scalar) = ours else { return ours.clone() };
     let mut scalar = scalar.clone();

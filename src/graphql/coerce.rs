@@ -14,7 +14,7 @@ use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
 pub type Variables = HashMap<String, Value>;
 
 /// [CoerceVariableValues](https://spec.graphql.org/September2025/#CoerceVariableValues()) for those variables of
-/// `operation` that are in `wanted`; the others are the engine's business and are not even parsed.
+/// `operation` that are in `wanted`; the others are the upstream's business and are not even parsed.
 ///
 /// # Errors
 /// The first variable that does not fit its type.
@@ -33,13 +33,13 @@ pub fn coerce_variable_values(
         let ty = type_ref(&definition.ty);
         if let Some(raw) = given.get(name) {
             let value = parse_strict(raw.get().as_bytes())
-                .map_err(|error| place.refuse(&ValueMismatch::Json(error.to_string())))?;
+                .map_err(|error| place.reject(&ValueMismatch::Json(error.to_string())))?;
             variables.insert(name.to_owned(), coerce_value(types, &ty, value, &place)?);
         } else if let Some(default) = &definition.default_value {
             let value = coerce_literal(types, &ty, default, &Variables::new(), &place)?;
             variables.extend(value.map(|value| (name.to_owned(), value)));
         } else if !ty.is_nullable() {
-            return Err(place.refuse(&ValueMismatch::VariableMissing { ty: ty.to_string() }));
+            return Err(place.reject(&ValueMismatch::VariableMissing { ty: ty.to_string() }));
         }
     }
     Ok(variables)
@@ -102,7 +102,7 @@ fn or_default(
 ) -> Result<Option<Value>, CoerceError> {
     match value.or_else(|| definition.default.clone()) {
         None if !definition.ty.is_nullable() => {
-            Err(place.refuse(&ValueMismatch::Missing { field: &definition.name, ty: definition.ty.to_string() }))
+            Err(place.reject(&ValueMismatch::Missing { field: &definition.name, ty: definition.ty.to_string() }))
         }
         value => Ok(value),
     }
@@ -112,7 +112,7 @@ fn or_default(
 /// of the request's JSON has been limited, so the recursion is.
 fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &ValuePath<'_>) -> Result<Value, CoerceError> {
     match (ty, value) {
-        (TypeRef::NonNull(_), Value::Null) => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
+        (TypeRef::NonNull(_), Value::Null) => Err(place.reject(&ValueMismatch::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), value) => coerce_value(types, inner, value, place),
         (_, Value::Null) => Ok(Value::Null),
         (TypeRef::List(inner), Value::Array(items)) => {
@@ -126,7 +126,7 @@ fn coerce_value(types: &Types, ty: &TypeRef, value: Value, place: &ValuePath<'_>
                 Value::String(text) if values.contains_key(&text) => Ok(Value::String(text)),
                 other => {
                     let known = values.keys().map(String::as_str).collect();
-                    Err(place.refuse(&ValueMismatch::NotInEnum {
+                    Err(place.reject(&ValueMismatch::NotInEnum {
                         type_name: name,
                         found: &other,
                         is_name: true,
@@ -147,7 +147,7 @@ fn coerce_object(
     place: &ValuePath<'_>,
 ) -> Result<Value, CoerceError> {
     let Value::Object(mut given) = value else {
-        return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: name, found: &value }));
+        return Err(place.reject(&ValueMismatch::NotAnObject { type_name: name, found: &value }));
     };
     check_one_of(types, name, given.iter().map(|(field, value)| (field.as_str(), value.is_null())), place)?;
     let mut object = Map::new();
@@ -161,7 +161,7 @@ fn coerce_object(
         }
     }
     match given.keys().next() {
-        Some(unknown) => Err(place.refuse(&unknown_field(unknown, name, fields))),
+        Some(unknown) => Err(place.reject(&unknown_field(unknown, name, fields))),
         None => Ok(Value::Object(object)),
     }
 }
@@ -175,7 +175,7 @@ fn unknown_field<'m>(field: &'m str, type_name: &'m str, fields: &'m [InputValue
 fn coerce_scalar(name: &str, value: Value, place: &ValuePath<'_>) -> Result<Value, CoerceError> {
     match value {
         value if !scalar_takes(name, &value) => {
-            Err(place.refuse(&ValueMismatch::NotOfScalar { type_name: name, found: &value }))
+            Err(place.reject(&ValueMismatch::NotOfScalar { type_name: name, found: &value }))
         }
         // An ID is a string, whatever it was written as.
         Value::Number(number) if name == "ID" => Ok(Value::String(id_of(&number))),
@@ -231,10 +231,10 @@ fn coerce_literal(
     match (ty, literal) {
         (_, Literal::Variable(name)) => match variables.get(name.as_str()) {
             // A nullable variable may stand where null is not allowed if a default could replace it.
-            Some(Value::Null) if !ty.is_nullable() => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
+            Some(Value::Null) if !ty.is_nullable() => Err(place.reject(&ValueMismatch::Null { ty: ty.to_string() })),
             value => Ok(value.cloned()),
         },
-        (TypeRef::NonNull(_), Literal::Null) => Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() })),
+        (TypeRef::NonNull(_), Literal::Null) => Err(place.reject(&ValueMismatch::Null { ty: ty.to_string() })),
         (TypeRef::NonNull(inner), literal) => coerce_literal(types, inner, literal, variables, place),
         (_, Literal::Null) => Ok(Some(Value::Null)),
         (TypeRef::List(inner), Literal::List(items)) => {
@@ -243,7 +243,7 @@ fn coerce_literal(
                 let place = place.item(index);
                 let value = coerce_literal(types, inner, item, variables, &place)?;
                 if value.is_none() && !inner.is_nullable() {
-                    return Err(place.refuse(&ValueMismatch::Null { ty: inner.to_string() }));
+                    return Err(place.reject(&ValueMismatch::Null { ty: inner.to_string() }));
                 }
                 values.push(value.unwrap_or(Value::Null));
             }
@@ -264,7 +264,7 @@ fn coerce_literal(
                 other => {
                     let (found, is_name) = (json_of(other, variables), matches!(other, Literal::Enum(_)));
                     let known = values.keys().map(String::as_str).collect();
-                    Err(place.refuse(&ValueMismatch::NotInEnum { type_name: name, found: &found, is_name, known }))
+                    Err(place.reject(&ValueMismatch::NotInEnum { type_name: name, found: &found, is_name, known }))
                 }
             },
             _ => coerce_scalar(name, json_of(literal, variables), place).map(Some),
@@ -285,10 +285,10 @@ fn check_one_of<'v>(
     }
     match (given.next(), given.next()) {
         (Some((field, true)), None) => {
-            Err(place.field(field).refuse(&ValueMismatch::OneKeyIsNull { type_name: name, field }))
+            Err(place.field(field).reject(&ValueMismatch::OneKeyIsNull { type_name: name, field }))
         }
         (Some(_), None) => Ok(()),
-        _ => Err(place.refuse(&ValueMismatch::NotOneKey { type_name: name })),
+        _ => Err(place.reject(&ValueMismatch::NotOneKey { type_name: name })),
     }
 }
 
@@ -302,7 +302,7 @@ fn coerce_object_literal(
 ) -> Result<Value, CoerceError> {
     let Literal::Object(given) = literal else {
         let found = json_of(literal, variables);
-        return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: name, found: &found }));
+        return Err(place.reject(&ValueMismatch::NotAnObject { type_name: name, found: &found }));
     };
     let is_null = |value: &Literal| match value {
         Literal::Null => true,
@@ -321,7 +321,7 @@ fn coerce_object_literal(
         }
     }
     match given.iter().find(|(given, _)| fields.iter().all(|field| *given != field.name.as_str())) {
-        Some((unknown, _)) => Err(place.refuse(&unknown_field(unknown, name, fields))),
+        Some((unknown, _)) => Err(place.reject(&unknown_field(unknown, name, fields))),
         None => Ok(Value::Object(object)),
     }
 }

@@ -16,7 +16,7 @@ pub type CollectedFields<'d> = IndexMap<&'d str, Vec<&'d Node<Field>>>;
 pub type Condition<'c> = &'c dyn Fn(&str) -> bool;
 
 /// Collects the root fields. A fragment on another type than `root_type` may apply all the same, when that type is
-/// an interface of the root; its fields are the engine's, and `opaque` says which occurrences those are.
+/// an interface of the root; its fields are the upstream's, and `opaque` says which occurrences those are.
 pub fn collect_root_fields<'d>(
     document: &'d Document,
     operation: &'d OperationDefinition,

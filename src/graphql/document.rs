@@ -49,9 +49,9 @@ pub enum DocumentError {
     Invalid {
         /// Was it the grammar?
         syntax: bool,
-        /// Each mistake; never more than the limit, never empty.
-        mistakes: Vec<SyntaxError>,
-        /// How many further mistakes there are.
+        /// Each error; never more than the limit, never empty.
+        diagnostics: Vec<SyntaxError>,
+        /// How many further errors there are.
         more: usize,
     },
     /// It holds no operation of the wanted name.
@@ -65,7 +65,7 @@ pub enum DocumentError {
     NotOneOperation,
 }
 
-/// One mistake in a document.
+/// One error in a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntaxError {
     /// What is wrong, in the words of graphql-js where the parser knows them.
@@ -79,7 +79,7 @@ pub struct SyntaxError {
 /// Parses `text`.
 ///
 /// # Errors
-/// [`DocumentError`], with at most `limits.errors_max` mistakes in its grammar.
+/// [`DocumentError`], with at most `limits.errors_max` errors in its grammar.
 pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     if text.len() > limits.max_document_size {
         return Err(DocumentError::TooLong { bytes: text.len(), max: limits.max_document_size });
@@ -93,43 +93,43 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
         return Err(DocumentError::TooMany { what: "levels of nesting", max: limits.max_recursion });
     }
     let ast = parsed.map_err(|failed| {
-        let (mistakes, more) = mistakes(text, &failed.errors, limits.max_errors, "", None);
-        DocumentError::Invalid { syntax: true, mistakes, more }
+        let (diagnostics, more) = diagnostics(text, &failed.errors, limits.max_errors, "", None);
+        DocumentError::Invalid { syntax: true, diagnostics, more }
     })?;
     Ok(Document::of(text, ast))
 }
 
-/// A directive that only the engine knows is the engine's business.
+/// A directive that only the upstream knows is the upstream's business.
 const LEFT_TO_ENGINE: &str = "UndefinedDirective";
 
-fn refuse_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
-    let (mistakes, more) = mistakes(text, errors, max, LEFT_TO_ENGINE, None);
-    if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
+fn reject_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
+    let (diagnostics, more) = diagnostics(text, errors, max, LEFT_TO_ENGINE, None);
+    if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
 }
 
 /// [All Variable Uses Defined](https://spec.graphql.org/September2025/#sec-All-Variable-Uses-Defined), which the
 /// parser's own checks leave to those that know the schema.
-fn refuse_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
-    let mut mistakes = Vec::new();
+fn reject_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
+    let mut diagnostics = Vec::new();
     for operation in &document.operations {
         let uses = Uses::of_operation(document, operation);
         let defined = |name: &str| operation.variables.iter().any(|variable| variable.name == name);
         let mut undefined: Vec<&str> = uses.variables.iter().copied().filter(|name| !defined(name)).collect();
         undefined.sort_unstable();
-        mistakes.extend(undefined.into_iter().map(|name| SyntaxError {
+        diagnostics.extend(undefined.into_iter().map(|name| SyntaxError {
             message: format!("Variable \"${name}\" is not defined."),
             location: document.location(operation),
             offset: operation.location().map(|span| span.offset()),
         }));
     }
-    let more = mistakes.len().saturating_sub(max);
-    mistakes.truncate(max);
-    if mistakes.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, mistakes, more }) }
+    let more = diagnostics.len().saturating_sub(max);
+    diagnostics.truncate(max);
+    if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
 }
 
-/// The mistakes in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
+/// The errors in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
 /// is itself an attack. Names that are suggested are those of `schema`.
-pub(crate) fn mistakes(
+pub(crate) fn diagnostics(
     text: &str,
     errors: &DiagnosticList,
     max: usize,
@@ -139,13 +139,13 @@ pub(crate) fn mistakes(
     let is_told =
         |diagnostic: &Diagnostic<'_, DiagnosticData>| diagnostic.error.unstable_error_name() != Some(kind_left_out);
     let count = errors.iter().filter(is_told).count();
-    let mistakes: Vec<SyntaxError> =
-        errors.iter().filter(is_told).take(max).map(|found| mistake(text, found.error, schema)).collect();
-    let more = count - mistakes.len();
-    (mistakes, more)
+    let diagnostics: Vec<SyntaxError> =
+        errors.iter().filter(is_told).take(max).map(|found| diagnostic(text, found.error, schema)).collect();
+    let more = count - diagnostics.len();
+    (diagnostics, more)
 }
 
-fn mistake(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> SyntaxError {
+fn diagnostic(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> SyntaxError {
     let offset = diagnostic.location().map(|span| span.offset());
     SyntaxError {
         message: diagnostics::message(text, diagnostic, schema),
@@ -176,12 +176,12 @@ impl Document {
     /// unused, cycles.
     ///
     /// # Errors
-    /// [`DocumentError::Invalid`], with at most `limits.errors_max` mistakes.
+    /// [`DocumentError::Invalid`], with at most `limits.errors_max` errors.
     pub fn check(&self, limits: &Limits) -> Result<(), DocumentError> {
         if let Err(errors) = self.ast.validate_standalone_executable() {
-            refuse_mistakes(&self.text, &errors, limits.max_errors)?;
+            reject_mistakes(&self.text, &errors, limits.max_errors)?;
         }
-        refuse_undefined_variables(self, limits.max_errors)
+        reject_undefined_variables(self, limits.max_errors)
     }
 
     /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name
@@ -285,7 +285,7 @@ mod tests {
             "{ a(",
         ] {
             assert!(
-                matches!(error_of(text), DocumentError::Invalid { ref mistakes, .. } if !mistakes.is_empty()),
+                matches!(error_of(text), DocumentError::Invalid { ref diagnostics, .. } if !diagnostics.is_empty()),
                 "{text}"
             );
         }
@@ -296,8 +296,8 @@ mod tests {
         let text = format!("{{ a {} }}", "@x ".repeat(2_000));
         assert!(parse(&text, &Limits::default()).is_ok_and(|document| document.check(&Limits::default()).is_ok()));
         let text = format!("{{ {} }}", "...X ".repeat(2_000));
-        let DocumentError::Invalid { mistakes, more, .. } = error_of(&text) else { panic!("not invalid") };
-        assert_eq!(mistakes.len(), 20);
+        let DocumentError::Invalid { diagnostics, more, .. } = error_of(&text) else { panic!("not invalid") };
+        assert_eq!(diagnostics.len(), 20);
         assert!(more > 0);
     }
 

@@ -111,11 +111,11 @@ mod tests {
         let aliases: String = (0..501).map(|n| format!("a{n}: a ")).collect();
         assert_eq!(check_text(&format!("{{ {aliases} }}")), Err(DocumentError::TooMany { what: "aliases", max: 500 }));
         let directives = "@d ".repeat(501);
-        let refused = check_text(&format!("{{ a {directives} }}"));
-        assert_eq!(refused, Err(DocumentError::TooMany { what: "directives", max: 500 }));
+        let rejected = check_text(&format!("{{ a {directives} }}"));
+        assert_eq!(rejected, Err(DocumentError::TooMany { what: "directives", max: 500 }));
         let deep = "{a".repeat(65) + &"}".repeat(65);
-        let refused = check_text(&deep);
-        assert_eq!(refused, Err(DocumentError::TooMany { what: "levels of selection sets", max: 64 }));
+        let rejected = check_text(&deep);
+        assert_eq!(rejected, Err(DocumentError::TooMany { what: "levels of selection sets", max: 64 }));
         assert_eq!(check_text("{ a { b ...on C { d } } }"), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
 //! Schema introspection: <https://spec.graphql.org/September2025/#sec-Schema-Introspection>.
 //!
-//! Ours and not the library's, which builds a tree of the answer first (80 ms instead of 10 for a schema of 2,000
+//! Ours and not the library's, which builds a tree of the response first (80 ms instead of 10 for a schema of 2,000
 //! types) and does not know `isOneOf`. What is selected is compiled once, and then written for each type.
 
 use std::collections::HashSet;
@@ -48,7 +48,7 @@ struct IntrospectionSelection {
 /// Why introspection is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
-    /// Lists within lists: each multiplies the answer by the size of the schema.
+    /// Lists within lists: each multiplies the response by the size of the schema.
     #[error(
         "Maximum introspection depth exceeded: at most {max} of fields, interfaces, possibleTypes and inputFields are \
          answered within one another"
@@ -57,8 +57,8 @@ pub enum IntrospectionError {
         /// The limit.
         max: usize,
     },
-    /// The answer has become too large.
-    #[error("the answer to introspection is larger than {max} bytes")]
+    /// The response has become too large.
+    #[error("the response to introspection is larger than {max} bytes")]
     TooLarge {
         /// The limit.
         max: usize,

@@ -1,4 +1,4 @@
-//! The answer to the introspection query, as JSON has it. Nothing is copied that can be borrowed: an answer has megabytes.
+//! The response to the introspection query, as JSON has it. Nothing is copied that can be borrowed: a response has megabytes.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! A part of a document: the client's own text in which everything that is not part of it is blank.
 //!
 //! Nothing is re-printed, so comments and formatting survive, and the line and column of every error that the
-//! engine finds are right for the client's document.
+//! upstream finds are right for the client's document.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -243,7 +243,7 @@ fn blank(text: &str, mut ranges: Vec<Range<usize>>) -> String {
         for character in text.get(start..range.end).unwrap_or_default().chars() {
             match character {
                 '\n' | '\r' => masked.push(character),
-                // Columns are counted in UTF-16 code units by graphql-js, and so by most engines.
+                // Columns are counted in UTF-16 code units by graphql-js, and so by most upstreams.
                 _ => (0..character.len_utf16()).for_each(|_| masked.push(' ')),
             }
         }

@@ -1,14 +1,14 @@
-//! Parts become one response: keys in the order of the document, the engine's bytes copied as they are.
+//! Parts become one response: keys in the order of the document, the upstream's bytes copied as they are.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-/// The answer to a root field, as JSON text; `None` where there is none and null must stand.
+/// The response to a root field, as JSON text; `None` where there is none and null must stand.
 pub type FieldValue<'a> = Option<Cow<'a, str>>;
 
-/// What the engine gave back for its part.
+/// What the upstream gave back for its part.
 #[derive(Debug, Default)]
 pub struct UpstreamResult<'a> {
     /// Each of its root fields by response name.
@@ -23,22 +23,22 @@ pub struct UpstreamResult<'a> {
     pub extensions: Option<&'a RawValue>,
 }
 
-/// Why bytes are no answer of a GraphQL server.
+/// Why bytes are no response of a GraphQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamResultError {
     /// They are not JSON, or `data`, `errors` or `extensions` is not what it has to be.
-    #[error("the answer is not a GraphQL response: {0}")]
+    #[error("the response is not a GraphQL response: {0}")]
     NotGraphql(#[from] serde_json::Error),
     /// Neither `data` nor an error is in it.
-    #[error("the answer is not a GraphQL response: it has neither data nor errors")]
+    #[error("the response is not a GraphQL response: it has neither data nor errors")]
     Empty,
 }
 
-/// Reads the answer of a GraphQL server. Nothing below the root fields is looked at.
+/// Reads the response of a GraphQL server. Nothing below the root fields is looked at.
 ///
 /// # Errors
 /// [`UpstreamResultError`].
-pub fn read_engine_answer(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamResultError> {
+pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamResultError> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         // `Some(None)` is a null, `None` is absent.
@@ -54,7 +54,7 @@ pub fn read_engine_answer(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamRes
     if !has_data && envelope.errors.as_ref().is_none_or(Vec::is_empty) {
         return Err(UpstreamResultError::Empty);
     }
-    // Duplicate keys are the engine's to answer for: the last one counts, as in most JSON readers.
+    // Duplicate keys are the upstream's to answer for: the last one counts, as in most JSON readers.
     let data_is_null = matches!(envelope.data, Some(None));
     let data = envelope.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
     let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn the_engines_bytes_are_copied_and_keys_follow_the_document() {
         let engine = r#" {"data" : {"b": 12345678901234567890.10 ,"a":{"x" : "\u00e9"}}, "extensions":{"t": 1.0}} "#;
-        let answer = read_engine_answer(engine.as_bytes()).expect("a GraphQL response");
+        let answer = read_upstream_result(engine.as_bytes()).expect("a GraphQL response");
         let value = |name: &str| answer.data.get(name).map(|raw| Cow::Borrowed(raw.get()));
         let merged = Merged {
             data: Some(vec![("a", value("a")), ("act", Some("true".into())), ("b", value("b")), ("gone", None)]),
@@ -172,10 +172,10 @@ mod tests {
         for body in
             ["", "<html>", "[]", "null", "{}", r#"{"data":[]}"#, r#"{"data":1}"#, r#"{"errors":{}}"#, "{\"data\":{"]
         {
-            assert!(read_engine_answer(body.as_bytes()).is_err(), "{body} was taken");
+            assert!(read_upstream_result(body.as_bytes()).is_err(), "{body} was taken");
         }
-        let refused = read_engine_answer(br#"{"errors":[{"message":"no"}]}"#).expect("a request error");
-        assert!(!refused.data_is_null);
-        assert!(read_engine_answer(br#"{"data":null,"errors":[]}"#).expect("null").data_is_null);
+        let rejected = read_upstream_result(br#"{"errors":[{"message":"no"}]}"#).expect("a request error");
+        assert!(!rejected.data_is_null);
+        assert!(read_upstream_result(br#"{"data":null,"errors":[]}"#).expect("null").data_is_null);
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's schema and a role's actions become one schema.
+//! The upstream's schema and a role's actions become one schema.
 
 use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type};
 use apollo_compiler::schema::{
@@ -16,7 +16,7 @@ use crate::model::types::{
     AGGREGATE, Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, TypeKind, Types,
 };
 
-/// A name that the actions and the engine both define.
+/// A name that the actions and the upstream both define.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// A type's, or a root field's.
@@ -25,7 +25,7 @@ pub struct Conflict {
     pub root: Option<String>,
     /// What the actions define, as SDL.
     pub ours: String,
-    /// What the engine defines, as SDL.
+    /// What the upstream defines, as SDL.
     pub engines: String,
 }
 
@@ -44,10 +44,10 @@ impl Conflict {
             Some(_) => (places.actions.get(&self.name), "field"),
             None => (places.types.get(&self.name), "type"),
         };
-        let message = format!("the actions and the engine both define {}", self.what());
+        let message = format!("the actions and the upstream both define {}", self.what());
         let remedy = format!("rename it here, or set names.{setting}_prefix");
-        let notes =
-            [("actions", &self.ours), ("engine", &self.engines)].map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
+        let notes = [("actions", &self.ours), ("upstream", &self.engines)]
+            .map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
         Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, remedy) }
     }
 }
@@ -67,16 +67,16 @@ fn shortened(sdl: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// Both sides define these names.
-    #[error("both the actions and the engine define {}", names(.0))]
+    #[error("both the actions and the upstream define {}", names(.0))]
     Conflicts(Vec<Conflict>),
-    /// The engine's root type has another name than the plans were made for.
-    #[error("the engine's {kind} type is called {found} here, and {known} elsewhere")]
+    /// The upstream's root type has another name than the plans were made for.
+    #[error("the upstream's {kind} type is called {found} here, and {known} elsewhere")]
     OtherRoot {
         /// Which root.
         kind: &'static str,
         /// What this schema calls it.
         found: String,
-        /// What the engine was known to call it.
+        /// What the upstream was known to call it.
         known: String,
     },
     /// The validator's words.
@@ -90,7 +90,7 @@ fn names(conflicts: &[Conflict]) -> String {
 
 const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];
 
-/// Merges `own`, the schema of a role's actions, into what the engine shows to that role.
+/// Merges `own`, the schema of a role's actions, into what the upstream shows to that role.
 ///
 /// # Errors
 /// [`MergeError`].
@@ -191,14 +191,14 @@ pub fn conflicts(engine: &Schema, own: &Schema, types: &Types, roots: &RootTypes
     for kind in KINDS {
         let root = roots.of(kind);
         let Some(ours) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else { continue };
-        let engine_root = root_of(&engine.schema_definition, kind);
-        if engine_root.is_none()
+        let upstream_root = root_of(&engine.schema_definition, kind);
+        if upstream_root.is_none()
             && has_fields(ours)
             && let Some(engines) = engine.types.get(root)
         {
             conflicts.push(conflict(root, None, format!("the {} type", kind.keyword()), engines.to_string()));
         }
-        let Some(engines) = engine_root.and_then(|name| engine.get_object(name)) else { continue };
+        let Some(engines) = upstream_root.and_then(|name| engine.get_object(name)) else { continue };
         for (name, field) in own_fields(ours) {
             if let Some(engines) = engines.fields.get(name) {
                 conflicts.push(conflict(name, Some(root), field.to_string(), engines.to_string()));
@@ -226,7 +226,7 @@ fn has_fields(root: &ObjectType) -> bool {
     own_fields(root).next().is_some()
 }
 
-/// Adds to a root of the engine, or makes the root that the engine does not have. Is there anything to add?
+/// Adds to a root of the upstream, or makes the root that the upstream does not have. Is there anything to add?
 fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bool {
     let ours = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
     let Some(ours) = ours.filter(|ours| has_fields(ours)) else { return false };
@@ -251,7 +251,7 @@ fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bo
     true
 }
 
-/// An object of the actions with the fields of its relationships, as far as the engine shows their rows to this role.
+/// An object of the actions with the fields of its relationships, as far as the upstream shows their rows to this role.
 fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types) -> ExtendedType {
     let relationships = types.get(definition.name()).map(|found| found.relationships.as_slice()).unwrap_or_default();
     let ExtendedType::Object(object) = definition else { return definition.clone() };
@@ -263,7 +263,7 @@ fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types)
     ExtendedType::Object(object)
 }
 
-/// The rows' field has the type of the engine's root field, and those of its arguments that the relationship does not
+/// The rows' field has the type of the upstream's root field, and those of its arguments that the relationship does not
 /// give. Beside the many rows of a table stands what sums them up.
 fn relationship_fields(engine: &Schema, relationship: &Relationship) -> impl Iterator<Item = FieldDefinition> {
     let root_field = relationship.lookup.root_field();
@@ -282,7 +282,7 @@ fn relationship_fields(engine: &Schema, relationship: &Relationship) -> impl Ite
             let free =
                 |argument: &&Node<InputValueDefinition>| !given.iter().any(|name| *name == argument.name.as_str());
             let arguments = rows.arguments.iter().filter(free).cloned().collect();
-            // What the engine has none of is null.
+            // What the upstream has none of is null.
             field(&relationship.name, rows.ty.clone().nullable(), arguments)
         }
     });

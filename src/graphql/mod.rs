@@ -1,4 +1,4 @@
-//! Documents: which of them concern us, what they ask of whom, and how the answers become one. All pure.
+//! Documents: which of them concern us, what they ask of whom, and how the responses become one. All pure.
 
 pub mod check_relationships;
 pub mod client_schema;

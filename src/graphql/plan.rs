@@ -16,7 +16,7 @@ use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
 use crate::model::response::{Dialect, Location, location_at};
 
-/// The names of the engine's root types.
+/// The names of the upstream's root types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootTypes {
     /// The query root's name.
@@ -28,7 +28,7 @@ pub struct RootTypes {
 }
 
 impl RootTypes {
-    /// What engines of this dialect call them.
+    /// What upstreams of this dialect call them.
     #[must_use]
     pub fn usual(dialect: Dialect) -> Self {
         let (query, mutation, subscription) = match dialect {
@@ -38,9 +38,9 @@ impl RootTypes {
         Self { query: query.into(), mutation: mutation.into(), subscription: subscription.into() }
     }
 
-    /// What an engine calls them, as far as it says, and how such an engine tells errors.
+    /// What an upstream calls them, as far as it says, and how such an upstream tells errors.
     #[must_use]
-    pub fn of_engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> (Self, Dialect) {
+    pub fn of_upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> (Self, Dialect) {
         let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };
         let usual = Self::usual(dialect);
         let roots = Self {
@@ -73,7 +73,7 @@ pub struct Plan {
     pub steps: Vec<PlanStep>,
     /// The webhook calls.
     pub calls: Vec<PlannedCall>,
-    /// The requests to the engine.
+    /// The requests to the upstream.
     pub parts: Vec<UpstreamOperation>,
     /// The fields of introspection that are answered here.
     pub introspections: Vec<PlannedIntrospection>,
@@ -107,7 +107,7 @@ impl Plan {
 }
 
 /// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
-/// pieces. A server may always answer at once, and an upstream whose answer becomes part of ours has to.
+/// pieces. A server may always answer at once, and an upstream whose response becomes part of ours has to.
 pub(crate) fn is_incremental(directive: &str) -> bool {
     matches!(directive, "defer" | "stream")
 }
@@ -119,7 +119,7 @@ pub struct PlannedField {
     pub response_name: String,
     /// Who answers it.
     pub owner: FieldSource,
-    /// Does it stand only in fragments on other types than the root's, so that the engine alone knows whether it is
+    /// Does it stand only in fragments on other types than the root's, so that the upstream alone knows whether it is
     /// part of the response?
     pub may_be_absent: bool,
 }
@@ -127,7 +127,7 @@ pub struct PlannedField {
 /// Who answers a root field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldSource {
-    /// The engine, in this of [`Plan::parts`].
+    /// The upstream, in this of [`Plan::parts`].
     Engine(usize),
     /// A handler, in this of [`Plan::calls`].
     Action(usize),
@@ -151,7 +151,7 @@ pub enum PlanStep {
 /// `__schema` or `__type`, answered from the merged schema.
 #[derive(Debug)]
 pub struct PlannedIntrospection {
-    /// The key of its answer in the response.
+    /// The key of its response in the response.
     pub response_name: String,
     /// Every occurrence of the field.
     pub fields: Vec<Node<Field>>,
@@ -162,11 +162,11 @@ pub struct PlannedIntrospection {
 /// What is to be done about an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionMode {
-    /// Its handler is called, and its answer is the field's.
+    /// Its handler is called, and its response is the field's.
     Now,
-    /// The call is stored, and its id is the answer.
+    /// The call is stored, and its id is the response.
     Later,
-    /// What came of a stored call is looked up.
+    /// What came of a job is looked up.
     Result,
 }
 
@@ -187,17 +187,17 @@ pub struct PlannedCall {
     pub action: Arc<Action>,
     /// What is to be done about it.
     pub kind: ActionMode,
-    /// The key of its answer in the response.
+    /// The key of its response in the response.
     pub response_name: String,
     /// Every occurrence of the field; arguments are taken from the first.
     pub fields: Vec<Node<Field>>,
     /// Where the first occurrence stands.
     pub location: Location,
-    /// What is selected of the answer, where no variable decides about it.
+    /// What is selected of the response, where no variable decides about it.
     pub selection: Option<Arc<SubSelection>>,
 }
 
-/// What the engine is asked at one time.
+/// What the upstream is asked at one time.
 #[derive(Debug, PartialEq)]
 pub struct UpstreamOperation {
     /// The masked document, as a JSON string with its quotes.
@@ -206,7 +206,7 @@ pub struct UpstreamOperation {
     pub variables: Vec<String>,
     /// Its root fields.
     pub fields: Vec<UpstreamField>,
-    /// Does the client's document reach the engine with nothing taken out of it?
+    /// Does the client's document reach the upstream with nothing taken out of it?
     pub is_whole: bool,
 }
 
@@ -249,11 +249,11 @@ pub const INTROSPECTIONS_MAX: usize = 5;
 pub struct PlanOptions<'s> {
     /// The actions.
     pub schema: &'s ActionSchema,
-    /// The names of the engine's root types.
+    /// The names of the upstream's root types.
     pub roots: &'s RootTypes,
     /// What a document may cost.
     pub limits: &'s Limits,
-    /// Is introspection answered here? Otherwise it is part of what the engine is asked.
+    /// Is introspection answered here? Otherwise it is part of what the upstream is asked.
     pub answers_introspection: bool,
 }
 
@@ -270,11 +270,11 @@ pub fn plan(
     let kind = kind_of(operation);
     let root_type = surroundings.roots.of(kind);
     let (collected, opaque) = collect_root_fields(document, operation, root_type, condition);
-    refuse_beyond("root fields", collected.len(), surroundings.limits.max_root_fields)?;
+    reject_beyond("root fields", collected.len(), surroundings.limits.max_root_fields)?;
     let planner = Planner { document, operation, surroundings, kind, root_type, opaque };
     let mut plan = planner.assign(&collected)?;
     check_calls(&plan, surroundings.limits)?;
-    refuse_beyond("introspection fields", plan.introspections.len(), INTROSPECTIONS_MAX)?;
+    reject_beyond("introspection fields", plan.introspections.len(), INTROSPECTIONS_MAX)?;
     planner.mask_parts(&mut plan, &collected)?;
     planner.mask_own(&mut plan)?;
     Ok(plan)
@@ -317,7 +317,7 @@ pub fn concern(
         action: schema.action(kind, &field.name).is_some(),
         introspection: is_introspection(kind, &field.name),
     };
-    // The upstream knows nothing of the types that only our answer to introspection has.
+    // The upstream knows nothing of the types that only our response to introspection has.
     let introspection = !nested_roots::suffixes(document, roots).is_empty();
     fields.into_iter().map(of_field).fold(UsesActions { action: false, introspection }, UsesActions::or)
 }
@@ -327,17 +327,17 @@ fn is_introspection(kind: OperationKind, name: &str) -> bool {
     kind == OperationKind::Query && matches!(name, "__schema" | "__type")
 }
 
-fn refuse_beyond(what: impl Into<String>, count: usize, max: usize) -> Result<(), PlanError> {
+fn reject_beyond(what: impl Into<String>, count: usize, max: usize) -> Result<(), PlanError> {
     if count > max { Err(PlanError::TooMany { what: what.into(), count, max }) } else { Ok(()) }
 }
 
 fn check_calls(plan: &Plan, limits: &Limits) -> Result<(), PlanError> {
-    refuse_beyond("action calls", plan.calls.len(), limits.max_action_calls)?;
+    reject_beyond("action calls", plan.calls.len(), limits.max_action_calls)?;
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for call in &plan.calls {
         let count = counts.entry(&call.action.name).or_default();
         *count += 1;
-        refuse_beyond(format!("calls of action '{}'", call.action.name), *count, call.action.calls_per_document_max)?;
+        reject_beyond(format!("calls of action '{}'", call.action.name), *count, call.action.calls_per_document_max)?;
     }
     Ok(())
 }
@@ -429,7 +429,7 @@ impl Planner<'_> {
         FieldSource::Introspection(index)
     }
 
-    /// A query has one part; in a mutation, neighbours share one, so that the engine keeps them in one transaction.
+    /// A query has one part; in a mutation, neighbours share one, so that the upstream keeps them in one transaction.
     fn assign_part(&self, plan: &mut Plan, response_name: &str, field: &Node<Field>) -> FieldSource {
         let open = match (self.kind, plan.steps.last()) {
             (OperationKind::Mutation, Some(PlanStep::Engine(index))) => Some(*index),
@@ -457,7 +457,7 @@ impl Planner<'_> {
         UpstreamField { response_name, name, location: self.location(field) }
     }
 
-    /// In a query that the engine has a part of, `__typename` stays in that part: it costs nothing there.
+    /// In a query that the upstream has a part of, `__typename` stays in that part: it costs nothing there.
     fn leave_typename_to_engine(&self, plan: &mut Plan, collected: &CollectedFields<'_>) {
         if self.kind == OperationKind::Mutation || plan.parts.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! A relationship as a client selects it: all of his text that is needed to ask the engine for its rows.
+//! A relationship as a client selects it: all of his text that is needed to ask the upstream for its rows.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub struct RelationshipSelection {
     pub where_argument: Option<WhereArgument>,
     /// The other arguments, each as `name: value`.
     pub arguments: Vec<String>,
-    /// Directives that are the engine's business.
+    /// Directives that are the upstream's business.
     pub directives: String,
     /// What is selected of the rows, without braces; empty if nothing is.
     pub selection: String,

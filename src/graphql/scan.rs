@@ -1,4 +1,4 @@
-//! Could these bytes name anything of ours? The answer "no" is a proof; "yes" only means that it is worth parsing.
+//! Could these bytes name anything of ours? The response "no" is a proof; "yes" only means that it is worth parsing.
 
 use aho_corasick::{AhoCorasick, MatchKind, PatternID};
 

@@ -1,4 +1,4 @@
-//! What a role sees: the actions that it may call, alone or as part of the engine's schema.
+//! What a role sees: the actions that it may call, alone or as part of the upstream's schema.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -24,7 +24,7 @@ pub struct RoleSchema {
     pub schema: Valid<Schema>,
     /// Which types implement which interface.
     pub implementers: HashMap<Name, Implementers>,
-    /// The directives that introspection shows: the engine's.
+    /// The directives that introspection shows: the upstream's.
     pub directives: Vec<ListedDirective>,
 }
 
@@ -107,7 +107,7 @@ fn result_field(action: &Action) -> Option<RootField<'_>> {
     })
 }
 
-/// What a stored call is asked for by.
+/// What a job is asked for by.
 #[must_use]
 pub fn result_arguments() -> &'static [InputValue] {
     static ARGUMENTS: LazyLock<[InputValue; 1]> = LazyLock::new(|| {
@@ -282,7 +282,7 @@ fn type_of(ty: &TypeRef) -> Built<Type> {
     })
 }
 
-/// Every type that an argument or an answer of these actions can hold.
+/// Every type that an argument or a response of these actions can hold.
 pub(crate) fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action]) -> Vec<&'s str> {
     let mut waiting: Vec<&str> = Vec::new();
     for action in actions {

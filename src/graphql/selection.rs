@@ -23,7 +23,7 @@ pub struct SubSelection {
     pub is_all: bool,
 }
 
-/// The field of a stored call under which its action's answer stands.
+/// The field of a job under which its action's answer stands.
 pub const OUTPUT: &str = "output";
 
 /// One selected field.
@@ -35,7 +35,7 @@ pub struct SelectedField {
     pub name: String,
     /// What is selected of its value.
     pub selected: SubSelection,
-    /// Set if its value comes from the engine: it is a relationship.
+    /// Set if its value comes from the upstream: it is a relationship.
     pub related: Option<Arc<RelationshipSelection>>,
 }
 
@@ -71,7 +71,7 @@ pub struct Selector<'s> {
 }
 
 impl Selector<'_> {
-    /// What is selected of the answer to a call, or of what is known about a stored one.
+    /// What is selected of the response to a call, or of what is known about a stored one.
     #[must_use]
     pub fn of_call(&self, action: &Action, kind: ActionMode, fields: &[&Node<Field>]) -> SubSelection {
         match kind {
@@ -81,7 +81,7 @@ impl Selector<'_> {
         }
     }
 
-    /// The type of stored calls is not among those of the actions: it is made for the schema alone.
+    /// The type of jobs is not among those of the actions: it is made for the schema alone.
     fn select_result(&self, action: &Action, fields: &[&Node<Field>]) -> SubSelection {
         let selected = self.group(&action.result_type(), fields).into_iter().filter_map(|(response_name, fields)| {
             let name = fields.first()?.name.to_string();

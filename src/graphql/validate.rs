@@ -1,5 +1,5 @@
 //! A document against schemas, before anything runs: our part against the actions that the caller's role may call, and
-//! the whole operation against the merged schema where the engine's is known.
+//! the whole operation against the merged schema where the upstream's is known.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 
-use crate::graphql::document::{Document, SyntaxError, kind_of, mistakes};
+use crate::graphql::document::{Document, SyntaxError, diagnostics, kind_of};
 use crate::graphql::nested_roots::without_actions;
 use crate::graphql::plan::RootTypes;
 use crate::graphql::variable_uses::Uses;
@@ -18,10 +18,10 @@ use crate::model::response::location_at;
 
 /// Validates `own_text`, a masked document that holds nothing but action fields; the relationships in them, and
 /// directives that only the upstream can know, are left out: <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`,
-/// so calling it is the same mistake as calling one that does not exist.
+/// so calling it is the same error as calling one that does not exist.
 ///
 /// # Errors
-/// At most `errors_max` mistakes, and how many there are beyond.
+/// At most `errors_max` errors, and how many there are beyond.
 pub fn validate(
     schema: &Valid<Schema>,
     own_text: &str,
@@ -38,18 +38,18 @@ pub fn validate(
     Err(told(own_text, &failed, max_errors, schema))
 }
 
-/// Fails if there are mistakes.
-fn cut(mut mistakes: Vec<SyntaxError>, max: usize) -> Result<(), (Vec<SyntaxError>, usize)> {
-    let more = mistakes.len().saturating_sub(max);
-    mistakes.truncate(max);
-    if mistakes.is_empty() { Ok(()) } else { Err((mistakes, more)) }
+/// Fails if there are errors.
+fn cut(mut diagnostics: Vec<SyntaxError>, max: usize) -> Result<(), (Vec<SyntaxError>, usize)> {
+    let more = diagnostics.len().saturating_sub(max);
+    diagnostics.truncate(max);
+    if diagnostics.is_empty() { Ok(()) } else { Err((diagnostics, more)) }
 }
 
 fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<SyntaxError>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
-    mistakes(text, errors, max_errors, kind_left_out, Some(schema))
+    diagnostics(text, errors, max_errors, kind_left_out, Some(schema))
 }
 
 fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
@@ -63,7 +63,7 @@ fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<
 /// Validates a whole document against the merged schema; or nothing of it but `only`, with the fragments that it uses.
 ///
 /// # Errors
-/// At most `errors_max` mistakes, and how many there are beyond.
+/// At most `errors_max` errors, and how many there are beyond.
 pub fn validate_document(
     schema: &Valid<Schema>,
     document: &Document,
@@ -78,14 +78,14 @@ pub fn validate_document(
     let validated = match validated {
         Ok(validated) => validated,
         Err(failed) => {
-            let (mut mistakes, more) = told(&document.text, &failed.errors, max_errors, schema);
-            mistakes.iter_mut().for_each(|mistake| tell_of_root(mistake, schema, roots));
-            return Err((mistakes, more));
+            let (mut diagnostics, more) = told(&document.text, &failed.errors, max_errors, schema);
+            diagnostics.iter_mut().for_each(|diagnostic| tell_of_root(diagnostic, schema, roots));
+            return Err((diagnostics, more));
         }
     };
-    let mistakes = validation_rules::check(schema, &validated, &document.text);
-    if !mistakes.is_empty() {
-        return cut(mistakes, max_errors);
+    let diagnostics = validation_rules::check(schema, &validated, &document.text);
+    if !diagnostics.is_empty() {
+        return cut(diagnostics, max_errors);
     }
     let mut search = BelowRoot { document: &validated, actions, roots, visited: HashSet::new(), found: Vec::new() };
     for selected in validated.operations.iter() {
@@ -95,8 +95,8 @@ pub fn validate_document(
 }
 
 /// An action that is selected where the upstream's root is shown without actions.
-fn tell_of_root(mistake: &mut SyntaxError, schema: &Schema, roots: &RootTypes) {
-    let names: Vec<&str> = mistake.message.split('"').skip(1).step_by(2).collect();
+fn tell_of_root(diagnostic: &mut SyntaxError, schema: &Schema, roots: &RootTypes) {
+    let names: Vec<&str> = diagnostic.message.split('"').skip(1).step_by(2).collect();
     let is_of_root = |kind: OperationKind, field: &str, type_name: &str| {
         let root = roots.of(kind);
         without_actions(root) == type_name
@@ -105,7 +105,7 @@ fn tell_of_root(mistake: &mut SyntaxError, schema: &Schema, roots: &RootTypes) {
     if let [field, type_name, ..] = names.as_slice()
         && [OperationKind::Query, OperationKind::Mutation].iter().any(|kind| is_of_root(*kind, field, type_name))
     {
-        mistake.message = not_at_root(field);
+        diagnostic.message = not_at_root(field);
     }
 }
 

@@ -18,19 +18,19 @@ use crate::graphql::document::SyntaxError;
 use crate::graphql::variables::is_one_of;
 use crate::model::response::location_at;
 
-/// The mistakes in `document`, which the library has validated and which was parsed from `text`.
+/// The errors in `document`, which the library has validated and which was parsed from `text`.
 #[must_use]
 pub fn check(schema: &Valid<Schema>, document: &Valid<ExecutableDocument>, text: &str) -> Vec<SyntaxError> {
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     for operation in document.operations.iter() {
-        let mut walk = Walk { schema, document, text, operation, visited: HashSet::new(), mistakes: Vec::new() };
+        let mut walk = Walk { schema, document, text, operation, visited: HashSet::new(), diagnostics: Vec::new() };
         walk.operation();
-        mistakes.append(&mut walk.mistakes);
+        diagnostics.append(&mut walk.diagnostics);
     }
-    mistakes.sort_by_key(|mistake| mistake.offset);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.offset);
     // A fragment of several operations is looked at for each of them.
-    mistakes.dedup();
-    mistakes
+    diagnostics.dedup();
+    diagnostics
 }
 
 struct Walk<'w> {
@@ -39,7 +39,7 @@ struct Walk<'w> {
     text: &'w str,
     operation: &'w Operation,
     visited: HashSet<&'w str>,
-    mistakes: Vec<SyntaxError>,
+    diagnostics: Vec<SyntaxError>,
 }
 
 impl<'w> Walk<'w> {
@@ -100,7 +100,7 @@ impl<'w> Walk<'w> {
                 if let Some(definition) = self.variable(name)
                     && !is_usage_allowed(definition, ty, has_default)
                 {
-                    self.refuse(
+                    self.reject(
                         literal,
                         format!(
                             "Variable \"${name}\" of type \"{}\" used in position expecting type \"{ty}\".",
@@ -139,15 +139,15 @@ impl<'w> Walk<'w> {
     ) {
         let type_name = &input.name;
         let [(field, value)] = fields else {
-            return self.refuse(literal, format!("OneOf Input Object \"{type_name}\" must specify exactly one key."));
+            return self.reject(literal, format!("OneOf Input Object \"{type_name}\" must specify exactly one key."));
         };
         match value.as_ref() {
-            Literal::Null => self.refuse(literal, format!("Field \"{type_name}.{field}\" must be non-null.")),
+            Literal::Null => self.reject(literal, format!("Field \"{type_name}.{field}\" must be non-null.")),
             Literal::Variable(name) => {
                 if let Some(definition) = self.variable(name)
                     && !definition.ty.is_non_null()
                 {
-                    self.refuse(
+                    self.reject(
                         value,
                         format!(
                             "Variable \"${name}\" is of type \"{}\" but must be non-nullable to be used for OneOf Input \
@@ -166,10 +166,10 @@ impl<'w> Walk<'w> {
         operation.variables.iter().find(|definition| definition.name == name)
     }
 
-    fn refuse(&mut self, literal: &Node<Literal>, message: String) {
+    fn reject(&mut self, literal: &Node<Literal>, message: String) {
         let offset = literal.location().map(|span| span.offset());
         let location = offset.map(|offset| location_at(self.text, offset));
-        self.mistakes.push(SyntaxError { message, location, offset });
+        self.diagnostics.push(SyntaxError { message, location, offset });
     }
 }
 

@@ -251,7 +251,7 @@ impl<'a> ValuePath<'a> {
         }
     }
 
-    pub(crate) fn refuse(&self, misfit: &ValueMismatch<'_>) -> CoerceError {
+    pub(crate) fn reject(&self, misfit: &ValueMismatch<'_>) -> CoerceError {
         let (name, steps) = (self.name, self.steps());
         let (message, hasura_message, path) = match (self.holder, misfit) {
             (Holder::Variable, ValueMismatch::VariableMissing { ty }) => (

@@ -2,7 +2,7 @@
 //! [CoerceVariableValues](https://spec.graphql.org/September2025/#CoerceVariableValues()).
 //!
 //! They are looked at and nothing is made of them, because the upstream is sent the client's own bytes. The library's
-//! `request::coerce_variable_values` is not used: it makes a tree of values of its own, refuses `1.0` as an `Int` and
+//! `request::coerce_variable_values` is not used: it makes a tree of values of its own, rejects `1.0` as an `Int` and
 //! large integers as an `ID`, does not know OneOf Input Objects, and its messages are not those of graphql-js.
 
 use apollo_compiler::ast::{Type, VariableDefinition};
@@ -31,7 +31,7 @@ pub fn check_variables<'d>(
             Some(raw) => check_raw(schema, &definition.ty, raw, &place)?,
             // A default has been validated with the document.
             None if definition.ty.is_non_null() && definition.default_value.is_none() => {
-                return Err(place.refuse(&ValueMismatch::VariableMissing { ty: definition.ty.to_string() }));
+                return Err(place.reject(&ValueMismatch::VariableMissing { ty: definition.ty.to_string() }));
             }
             None => {}
         }
@@ -57,7 +57,7 @@ fn check_raw(schema: &Schema, ty: &Type, raw: &RawValue, place: &ValuePath<'_>) 
             return Ok(());
         }
     }
-    let value = parse_strict(text.as_bytes()).map_err(|error| place.refuse(&ValueMismatch::Json(error.to_string())))?;
+    let value = parse_strict(text.as_bytes()).map_err(|error| place.reject(&ValueMismatch::Json(error.to_string())))?;
     Checker { schema }.value(ty, &value, place)
 }
 
@@ -70,7 +70,7 @@ impl Checker<'_> {
     fn value(&self, ty: &Type, value: &Value, place: &ValuePath<'_>) -> Result<(), CoerceError> {
         match (ty, value) {
             (Type::NonNullNamed(_) | Type::NonNullList(_), Value::Null) => {
-                Err(place.refuse(&ValueMismatch::Null { ty: ty.to_string() }))
+                Err(place.reject(&ValueMismatch::Null { ty: ty.to_string() }))
             }
             (_, Value::Null) => Ok(()),
             (Type::List(inner) | Type::NonNullList(inner), Value::Array(items)) => {
@@ -82,7 +82,7 @@ impl Checker<'_> {
                 Some(ExtendedType::InputObject(input)) => self.object(input, value, place),
                 Some(ExtendedType::Enum(found)) => enum_value(found, value, place),
                 _ if scalar_takes(name, value) => Ok(()),
-                _ => Err(place.refuse(&ValueMismatch::NotOfScalar { type_name: name, found: value })),
+                _ => Err(place.reject(&ValueMismatch::NotOfScalar { type_name: name, found: value })),
             },
         }
     }
@@ -90,20 +90,20 @@ impl Checker<'_> {
     /// <https://spec.graphql.org/September2025/#sec-Input-Objects.Input-Coercion>
     fn object(&self, input: &InputObjectType, value: &Value, place: &ValuePath<'_>) -> Result<(), CoerceError> {
         let Value::Object(given) = value else {
-            return Err(place.refuse(&ValueMismatch::NotAnObject { type_name: &input.name, found: value }));
+            return Err(place.reject(&ValueMismatch::NotAnObject { type_name: &input.name, found: value }));
         };
         for (name, field) in &input.fields {
             match given.get(name.as_str()) {
                 Some(value) => self.value(&field.ty, value, &place.field(name))?,
                 None if field.is_required() => {
-                    return Err(place.refuse(&ValueMismatch::Missing { field: name, ty: field.ty.to_string() }));
+                    return Err(place.reject(&ValueMismatch::Missing { field: name, ty: field.ty.to_string() }));
                 }
                 None => {}
             }
         }
         if let Some(field) = given.keys().find(|name| !input.fields.contains_key(name.as_str())) {
             let known = input.fields.keys().map(Name::as_str).collect();
-            return Err(place.refuse(&ValueMismatch::UnknownField { field, type_name: &input.name, known }));
+            return Err(place.reject(&ValueMismatch::UnknownField { field, type_name: &input.name, known }));
         }
         if !is_one_of(input) {
             return Ok(());
@@ -111,10 +111,10 @@ impl Checker<'_> {
         let mut entries = given.iter();
         match (entries.next(), entries.next()) {
             (Some((field, Value::Null)), None) => {
-                Err(place.field(field).refuse(&ValueMismatch::OneKeyIsNull { type_name: &input.name, field }))
+                Err(place.field(field).reject(&ValueMismatch::OneKeyIsNull { type_name: &input.name, field }))
             }
             (Some(_), None) => Ok(()),
-            _ => Err(place.refuse(&ValueMismatch::NotOneKey { type_name: &input.name })),
+            _ => Err(place.reject(&ValueMismatch::NotOneKey { type_name: &input.name })),
         }
     }
 }
@@ -124,7 +124,7 @@ fn enum_value(found: &EnumType, value: &Value, place: &ValuePath<'_>) -> Result<
         return Ok(());
     }
     let known = found.values.keys().map(Name::as_str).collect();
-    Err(place.refuse(&ValueMismatch::NotInEnum { type_name: &found.name, found: value, is_name: true, known }))
+    Err(place.reject(&ValueMismatch::NotInEnum { type_name: &found.name, found: value, is_name: true, known }))
 }
 
 /// Is it a [OneOf Input Object](https://spec.graphql.org/September2025/#sec-OneOf-Input-Objects)?

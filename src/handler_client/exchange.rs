@@ -1,4 +1,4 @@
-//! One webhook call, from the request to the last byte of the answer, within one deadline.
+//! One webhook call, from the request to the last byte of the response, within one deadline.
 
 use std::time::Duration;
 
@@ -48,14 +48,14 @@ pub struct WebhookAnswer {
 /// Makes the call.
 ///
 /// # Errors
-/// [`TransportError`], when no whole answer came. The request may have reached the handler all the same.
+/// [`TransportError`], when no whole response came. The request may have reached the handler all the same.
 pub async fn call(
     client: &HandlerClient,
     call: WebhookCall,
     share: Option<&Share>,
 ) -> Result<WebhookAnswer, TransportError> {
     let (timeout, max) = (call.timeout, call.answer_bytes_max);
-    // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
+    // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
     let answer =
         tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
     answer.map_err(|fault| match fault {

@@ -1,4 +1,4 @@
-//! One connection in clear text: a message out, and of the answer what is asked for.
+//! One connection in clear text: a message out, and of the response what is asked for.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,11 +14,11 @@ use crate::http_client::{TransportFault, charge};
 use crate::memory::Share;
 use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
-/// Why there is no answer, as far as it decides whether to try again.
+/// Why there is no response, as far as it decides whether to try again.
 pub enum ExchangeError {
     /// Not a byte of the request has gone out.
     Unsent,
-    /// Not a byte of an answer has come.
+    /// Not a byte of a response has come.
     Unanswered,
     /// Nothing that another attempt would change.
     Final(TransportFault),
@@ -51,7 +51,7 @@ pub struct Connection<S = TcpStream> {
 /// Bytes that are asked for at a time.
 const READ_BYTES: usize = 4096;
 
-/// Bytes of an answer's head, and of the trailers after its body.
+/// Bytes of a response's head, and of the trailers after its body.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 impl<S> Connection<S> {
@@ -75,7 +75,7 @@ impl Connection {
         self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Sends a message and reads the head of its answer.
+    /// Sends a message and reads the head of its response.
     ///
     /// # Errors
     /// [`ExchangeError`].
@@ -86,7 +86,7 @@ impl Connection {
         }
     }
 
-    /// Head and body at once, as far as the system takes them. Gives the head of an answer that comes before all is written.
+    /// Head and body at once, as far as the system takes them. Gives the head of a response that comes before all is written.
     async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, ExchangeError> {
         let stream = &mut self.stream;
         let both = [IoSlice::new(head), IoSlice::new(body)];
@@ -100,7 +100,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Sends a part of a message, and gives the head of an answer that comes before all of it is written. Once
+    /// Sends a part of a message, and gives the head of a response that comes before all of it is written. Once
     /// [`Self::takes_more`] is false, nobody wants the rest.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Connection {
                 let read = self.stream.try_read_buf(&mut self.buffer);
                 let is_open = !matches!(read, Ok(0)) && read.err().is_none_or(|error| is_blocked(&error));
                 let early = self.take_head()?;
-                // Whoever has only said that there will be an answer still wants to know everything.
+                // Whoever has only said that there will be a response still wants to know everything.
                 self.is_even = is_open && early.is_none() && self.buffer.is_empty();
                 if early.is_some() {
                     return Ok(early);
@@ -143,7 +143,7 @@ impl Connection {
 
 /// What only reads does so from anything that can be read.
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Reads the head of the answer to a message whose parts have been sent.
+    /// Reads the head of the response to a message whose parts have been sent.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -163,7 +163,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
     }
 
-    /// The head of the answer, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
+    /// The head of the response, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
     fn take_head(&mut self) -> Result<Option<Head>, TransportFault> {
         while !self.buffer.is_empty() {
             let Some(head) = parse_head(&mut self.buffer)? else { break };

@@ -1,6 +1,6 @@
-//! HTTP/1.1 in clear text, as nearly every call of a handler and every question to the engine is: one message out, one
+//! HTTP/1.1 in clear text, as nearly every call of a handler and every question to the upstream is: one message out, one
 //! answer back, on connections that are kept. General clients have a task for each connection, through which every
-//! request and every piece of an answer travels; that was half of what a call cost.
+//! request and every piece of a response travels; that was half of what a call cost.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ impl Pool {
         Self { connector, idle_timeout, idle: Mutex::default() }
     }
 
-    /// Sends a request and reads the whole answer. When this is dropped, so is the connection.
+    /// Sends a request and reads the whole response. When this is dropped, so is the connection.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -54,7 +54,7 @@ impl Pool {
         Ok(Response { status: head.status, headers: head.headers, body })
     }
 
-    /// Sends a request and reads the head of the answer.
+    /// Sends a request and reads the head of the response.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -166,7 +166,7 @@ pub struct Upload<'r> {
     request: Request<'r>,
     length: BodyLength,
     connection: Connection,
-    /// The head of an answer that has come before the end of the body.
+    /// The head of a response that has come before the end of the body.
     early: Option<Head>,
 }
 
@@ -199,7 +199,7 @@ impl<'r> Upload<'r> {
         Ok(self.connection.takes_more())
     }
 
-    /// Ends the body, if anybody wants it, and reads the head of the answer.
+    /// Ends the body, if anybody wants it, and reads the head of the response.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -217,7 +217,7 @@ impl<'r> Upload<'r> {
     }
 }
 
-/// An answer whose body comes in pieces. When it is dropped before its end, so is its connection.
+/// A response whose body comes in pieces. When it is dropped before its end, so is its connection.
 pub struct Streamed<'r> {
     /// The status.
     pub status: StatusCode,
@@ -436,7 +436,7 @@ mod tests {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
         // The other side reads a little, answers, and goes on to the next read that never comes.
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
-        let answer = pool.exchange(posted(&authority, &headers, &body)).await.expect("an answer");
+        let answer = pool.exchange(posted(&authority, &headers, &body)).await.expect("a response");
         assert_eq!((answer.status.as_u16(), &answer.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
@@ -459,7 +459,7 @@ mod tests {
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
         let request = posted(&authority, &headers, &body);
         let answer = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
-        let answer = answer.expect("an answer in time").expect("an answer");
+        let answer = answer.expect("a response in time").expect("a response");
         assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"all"[..]));
     }
 

@@ -81,9 +81,9 @@ mod tests {
     async fn what_is_connected_to_is_what_was_looked_at() {
         let usual = || FilteringResolver { link_local: false, private: true };
         assert!(resolve(usual(), "localhost").await.is_ok_and(|found| !found.is_empty()));
-        let refused = resolve(usual(), "169.254.169.254").await;
-        assert_eq!(refused, Err("169.254.169.254 has only addresses that are not allowed".into()));
-        let refused = resolve(FilteringResolver { link_local: true, private: false }, "localhost").await;
-        assert_eq!(refused, Err("localhost has only addresses that are not allowed".into()));
+        let rejected = resolve(usual(), "169.254.169.254").await;
+        assert_eq!(rejected, Err("169.254.169.254 has only addresses that are not allowed".into()));
+        let rejected = resolve(FilteringResolver { link_local: true, private: false }, "localhost").await;
+        assert_eq!(rejected, Err("localhost has only addresses that are not allowed".into()));
     }
 }

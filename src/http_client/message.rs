@@ -1,4 +1,4 @@
-//! HTTP/1.1 in bytes: a request as it goes out, the head of an answer as it comes in, and where its body ends.
+//! HTTP/1.1 in bytes: a request as it goes out, the head of a response as it comes in, and where its body ends.
 
 use std::ops::Range;
 
@@ -25,13 +25,13 @@ pub struct Request<'r> {
     pub body: &'r Bytes,
     /// May it be sent again when an old connection ends before it is answered?
     pub may_repeat: Replay<'r>,
-    /// Bytes of the answer that are held.
+    /// Bytes of the response that are held.
     pub answer_bytes_max: usize,
     /// Whom they are charged to.
     pub share: Option<&'r Share>,
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
@@ -82,7 +82,7 @@ pub fn encode_head(request: &Request<'_>, length: Option<BodyLength>) -> Vec<u8>
     head
 }
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub struct Head {
     /// The status.
@@ -93,7 +93,7 @@ pub struct Head {
     pub is_persistent: bool,
 }
 
-/// Headers of an answer.
+/// Headers of a response.
 const HEADERS_MAX: usize = 100;
 
 /// Takes a head off the buffer, once it is whole.

@@ -1,4 +1,4 @@
-//! What our HTTP clients, for the engine, for handlers and for those who know callers, have in common.
+//! What our HTTP clients, for the upstream, for handlers and for those who know callers, have in common.
 
 pub mod connection;
 pub mod connection_pool;
@@ -16,7 +16,7 @@ use thread_local::ThreadLocal;
 use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
 
-/// Why no whole answer came.
+/// Why no whole response came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportFault {
     /// No connection, or TLS failed.
@@ -37,7 +37,7 @@ impl From<NoRoom> for TransportFault {
     }
 }
 
-/// Charges bytes of an answer to whoever waits for it, before they are held.
+/// Charges bytes of a response to whoever waits for it, before they are held.
 ///
 /// # Errors
 /// [`TransportFault::NoRoom`].
@@ -75,7 +75,7 @@ impl<C: Clone + Send + Sync> PerThread<C> {
     }
 }
 
-/// The whole body of an answer, decoded.
+/// The whole body of a response, decoded.
 ///
 /// # Errors
 /// [`TransportFault`], also when there is more of it than `bytes_max`.

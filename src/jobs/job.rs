@@ -65,7 +65,7 @@ impl Status {
     }
 }
 
-/// A stored call.
+/// A job.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// See [`NewJob`].

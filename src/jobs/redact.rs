@@ -1,4 +1,4 @@
-//! Stored calls as people see them.
+//! Jobs as people see them.
 
 use serde_json::{Value, json};
 

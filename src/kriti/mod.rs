@@ -1,7 +1,7 @@
 //! Kriti, the template language of Hasura's transforms: JSON with `{{ expressions }}` in it.
 //!
 //! The facts come from the public description and tests of hasura/kriti-lang. Where that leaves something open, or
-//! refuses what has only one meaning (operators without parentheses, `if` without `else`), this takes it.
+//! rejects what has only one meaning (operators without parentheses, `if` without `else`), this takes it.
 
 pub mod eval;
 pub mod functions;

@@ -329,23 +329,23 @@ impl Share {
         let budget = &self.budget;
         let own = self.taken.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let all = budget.all.load(Ordering::Relaxed);
-        let mut refused = None;
+        let mut rejected = None;
         for (holder, account) in self.entered() {
             let held = account.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
             let (bound, reason) = budget.bound_of(*holder);
             if own > bound {
-                refused = Some(NoRoom::TooLarge);
+                rejected = Some(NoRoom::TooLarge);
             } else if held > bound {
-                refused = refused.or(Some(reason));
+                rejected = rejected.or(Some(reason));
             }
         }
         budget.held.add(bytes);
         if own > all {
-            refused = Some(NoRoom::TooLarge);
+            rejected = Some(NoRoom::TooLarge);
         } else if budget.held.get() > all - all / RESERVE_PART {
-            refused = refused.or(Some(NoRoom::Budget));
+            rejected = rejected.or(Some(NoRoom::Budget));
         }
-        let Some(reason) = refused else { return Ok(()) };
+        let Some(reason) = rejected else { return Ok(()) };
         self.taken.fetch_sub(bytes, Ordering::Relaxed);
         self.give_back(bytes);
         Err(reason)

@@ -23,7 +23,7 @@ pub enum Command {
     DropAction {
         /// Which.
         name: String,
-        /// Are its stored calls deleted?
+        /// Are its jobs deleted?
         clears_data: bool,
     },
     /// `create_action_permission`
@@ -43,7 +43,7 @@ pub enum Command {
         metadata: Map<String, Value>,
         /// Does it stand in `args.metadata`?
         is_wrapped: bool,
-        /// Is the answer to say what is inconsistent?
+        /// Is the response to say what is inconsistent?
         tells_consistency: bool,
         /// Is what is inconsistent taken as well?
         allows_inconsistent: bool,
@@ -257,7 +257,7 @@ fn read_action(args: &Value) -> Result<ActionArgs, ApiError> {
     Ok(ActionArgs { name, definition: definition.as_object().cloned().unwrap_or_default(), comment })
 }
 
-/// What Hasura refuses before it looks at the rest of the metadata.
+/// What Hasura rejects before it looks at the rest of the metadata.
 fn check_definition(definition: &Value, path: &str) -> Result<(), ApiError> {
     let members = Members::of(definition, path)?;
     let handler = members.text("handler")?;

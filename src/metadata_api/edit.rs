@@ -103,10 +103,10 @@ pub enum EditTarget {
 }
 
 impl EditTarget {
-    /// Is this mistake in what the command was about?
+    /// Is this error in what the command was about?
     #[must_use]
-    pub fn has(&self, mistake: &Diagnostic) -> bool {
-        match (self, mistake.subject.as_deref()) {
+    pub fn has(&self, diagnostic: &Diagnostic) -> bool {
+        match (self, diagnostic.subject.as_deref()) {
             (Self::Action(name), Some(source::SourceFile::Action(wrong))) => name == wrong,
             (Self::Types, Some(source::SourceFile::Type(_))) => true,
             _ => false,

@@ -139,7 +139,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The answer to a command that was carried out.
+/// The response to a command that was carried out.
 #[must_use]
 pub fn success() -> Value {
     json!({ "message": "success" })

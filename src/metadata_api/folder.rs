@@ -59,10 +59,10 @@ impl Folder {
     /// Why they cannot be read.
     pub fn load(&self) -> Result<Document, String> {
         self.finish().map_err(|error| error.to_string())?;
-        let mut mistakes = Vec::new();
-        let files = read_files(&self.root, &mut mistakes);
-        match mistakes.iter().find(|mistake| mistake.severity == Severity::Error) {
-            Some(mistake) => Err(mistake.to_string()),
+        let mut diagnostics = Vec::new();
+        let files = read_files(&self.root, &mut diagnostics);
+        match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+            Some(diagnostic) => Err(diagnostic.to_string()),
             None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
         }
     }

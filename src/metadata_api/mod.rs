@@ -1,5 +1,5 @@
 //! The metadata API of Hasura for what is about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
-//! Everything else on its paths is the engine's.
+//! Everything else on its paths is the upstream's.
 
 pub mod command;
 pub mod edit;
@@ -71,7 +71,7 @@ pub struct ApiRequest {
     pub request_id: String,
 }
 
-/// An answer: JSON.
+/// A response: JSON.
 #[derive(Debug)]
 pub struct ApiResponse {
     /// The HTTP status.
@@ -169,7 +169,7 @@ impl Api {
         serde_json::from_str(body).ok()
     }
 
-    /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the answer.
+    /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the response.
     pub async fn answer(
         self: &Arc<Self>,
         world: &Arc<Services>,
@@ -205,7 +205,9 @@ impl Api {
         let look_up: Option<LookUp<'_>> = if upstream.is_some() { Some(&look_up) } else { None };
         let check = |document: &Document| match resolve(&configured, document, look_up) {
             Ok(usable) => usable.schema.inconsistent,
-            Err(mistakes) => mistakes.into_iter().filter(|mistake| mistake.severity == Severity::Error).collect(),
+            Err(diagnostics) => {
+                diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+            }
         };
         let is_hasura = before.roots.query == "query_root";
         if !is_hasura {
@@ -220,7 +222,7 @@ impl Api {
         let is_changed = run.document != document;
         let is_new = is_changed || run.reloads;
         let next = if is_new { Some(self.next(world, &before, &run.document, look_up).await?) } else { None };
-        let reply = ask_engine(world, &run, asked).await?;
+        let reply = fetch_upstream(world, &run, asked).await?;
         let replies = replies(&run, reply.as_ref())?;
         if let Some((schema, next)) = next {
             if is_changed {
@@ -232,7 +234,7 @@ impl Api {
         Ok(ApiResponse { status: 200, body: step.answer(&replies, version_of(&run.document)) })
     }
 
-    /// The generation of a changed document, if the engine has no names in it.
+    /// The generation of a changed document, if the upstream has no names in it.
     async fn next(
         &self,
         world: &Services,
@@ -240,8 +242,8 @@ impl Api {
         document: &Document,
         look_up: Option<LookUp<'_>>,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
-        let refused = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
-        let resolved = resolve(&before.configured, document, look_up).map_err(refused)?;
+        let rejected = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
+        let resolved = resolve(&before.configured, document, look_up).map_err(rejected)?;
         upstream_types::tell(&resolved.schema);
         let next = before.with_actions(resolved.schema);
         let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
@@ -253,7 +255,7 @@ impl Api {
         world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
-        let own = resolve_unprefixed(&before.configured, document, look_up).map_err(refused)?;
+        let own = resolve_unprefixed(&before.configured, document, look_up).map_err(rejected)?;
         Ok((own.schema, next))
     }
 
@@ -276,7 +278,7 @@ impl Api {
     ) -> Result<(), ApiError> {
         match (&self.store, place) {
             (Store::Folder(folder), _) => {
-                let subjects = schema.inconsistent.iter().filter_map(|mistake| mistake.subject.as_deref());
+                let subjects = schema.inconsistent.iter().filter_map(|diagnostic| diagnostic.subject.as_deref());
                 let mut accepted: Vec<String> = subjects.map(ToString::to_string).collect();
                 accepted.sort();
                 accepted.dedup();
@@ -343,7 +345,7 @@ impl Api {
     }
 }
 
-/// Deletes the stored calls of actions that were dropped.
+/// Deletes the jobs of actions that were dropped.
 async fn clear(world: &Services, actions: &[String]) {
     let Ok(jobs) = world.jobs() else { return };
     for action in actions {
@@ -352,7 +354,7 @@ async fn clear(world: &Services, actions: &[String]) {
     }
 }
 
-/// Stored calls that are deleted at one time.
+/// Jobs that are deleted at one time.
 const CLEAR_BATCH: usize = 1_000;
 
 /// How often to look whether another replica has changed something.
@@ -362,11 +364,11 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(400);
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
 fn of_folder(settings: &Settings) -> Result<Document, String> {
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let Some(folder) = &settings.metadata else { return Ok(Document::default()) };
-    let files = read_files(folder, &mut mistakes);
-    match mistakes.iter().find(|mistake| mistake.severity == Severity::Error) {
-        Some(mistake) => Err(mistake.to_string()),
+    let files = read_files(folder, &mut diagnostics);
+    match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+        Some(diagnostic) => Err(diagnostic.to_string()),
         None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
     }
 }
@@ -440,12 +442,12 @@ impl From<DatabaseError> for ApiError {
     }
 }
 
-async fn ask_engine(
+async fn fetch_upstream(
     world: &Services,
     run: &Run<'_>,
     asked: &ApiRequest,
 ) -> Result<Option<UpstreamResponse>, ApiResponse> {
-    let Some(request) = run.engine_request() else { return Ok(None) };
+    let Some(request) = run.upstream_request() else { return Ok(None) };
     let question = UpstreamRequest {
         path: &asked.path,
         headers: &asked.headers,
@@ -464,10 +466,10 @@ async fn ask_engine(
     }
     let error = serde_json::from_slice::<Value>(&reply.body);
     let error = error.map_err(|_| failed(format!("the upstream answered {}", reply.status)))?;
-    Err(ApiResponse { status: reply.status.as_u16(), body: run.engine_error(&error).to_string() })
+    Err(ApiResponse { status: reply.status.as_u16(), body: run.upstream_error(&error).to_string() })
 }
 
-/// The engine's replies, one for each of its commands.
+/// The upstream's replies, one for each of its commands.
 fn replies<'r>(run: &Run<'_>, reply: Option<&'r UpstreamResponse>) -> Result<Vec<&'r RawValue>, ApiError> {
     let Some(reply) = reply else { return Ok(Vec::new()) };
     let read = match run.engines.len() {
@@ -477,6 +479,6 @@ fn replies<'r>(run: &Run<'_>, reply: Option<&'r UpstreamResponse>) -> Result<Vec
     let replies = read.ok().filter(|replies| replies.len() == run.engines.len());
     replies.ok_or_else(|| ApiError {
         status: 502,
-        ..ApiError::new("upstream-error", "the upstream's answer is not its metadata API's")
+        ..ApiError::new("upstream-error", "the upstream's response is not its metadata API's")
     })
 }

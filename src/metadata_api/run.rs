@@ -1,5 +1,5 @@
-//! A request to the metadata API, from its commands to its answer: first all that is ours is done to a copy of the
-//! document, then the engine is asked for its part, and only then is anything kept. Pure but for what `Replies` holds.
+//! A request to the metadata API, from its commands to its response: first all that is ours is done to a copy of the
+//! document, then the upstream is asked for its part, and only then is anything kept. Pure but for what `Replies` holds.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use crate::model::action::Tolerated;
 use crate::model::json::RawObject;
 use crate::model::source::{Diagnostic, SourceFile};
 
-/// What is wrong with this document, and what cannot be used because of it? A mistake without a subject spoils all of it.
+/// What is wrong with this document, and what cannot be used because of it? An error without a subject spoils all of it.
 pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
 
 /// A request as it is worked through.
@@ -22,19 +22,19 @@ pub struct Run<'r> {
     known: Vec<SourceFile>,
     /// Is anything else that is inconsistent left out as well, when it comes from files?
     serves: bool,
-    /// Has the engine a metadata API of its own?
+    /// Has the upstream a metadata API of its own?
     is_hasura: bool,
     /// The metadata as it will be.
     pub document: Document,
-    /// What the engine has to be asked, in order.
+    /// What the upstream has to be asked, in order.
     pub engines: Vec<UpstreamCommand>,
     /// Is the metadata to be used anew, though nothing in it has changed?
     pub reloads: bool,
-    /// The actions whose stored calls are to be deleted.
+    /// The actions whose jobs are to be deleted.
     pub cleared: Vec<String>,
 }
 
-/// A command of a request that is the engine's.
+/// A command of a request that is the upstream's.
 #[derive(Debug)]
 pub struct UpstreamCommand {
     /// The command.
@@ -50,9 +50,9 @@ pub enum CommandStep {
     Done(Value),
     /// Its error, in a bulk that goes on.
     Failed(ApiError),
-    /// This of the engine's replies.
+    /// This of the upstream's replies.
     Engine(usize),
-    /// An answer that says whether all is consistent: ours, with what this of the engine's replies says.
+    /// A response that says whether all is consistent: ours, with what this of the upstream's replies says.
     Consistency {
         /// Which reply.
         engine: Option<usize>,
@@ -61,7 +61,7 @@ pub enum CommandStep {
         /// Our answer, should there be no reply.
         answer: Value,
     },
-    /// An export, with this of the engine's replies around it.
+    /// An export, with this of the upstream's replies around it.
     Export {
         /// Which reply.
         engine: Option<usize>,
@@ -86,8 +86,9 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn accepting(mut self, accepted: &Tolerated) -> Self {
         self.serves = *accepted == Tolerated::Everything;
-        let found =
-            (self.check)(&self.document).into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject));
+        let found = (self.check)(&self.document)
+            .into_iter()
+            .filter_map(|diagnostic| diagnostic.subject.map(|subject| *subject));
         self.known = found.filter(|subject| accepted.includes(subject)).collect();
         self
     }
@@ -125,7 +126,7 @@ impl<'r> Run<'r> {
                 Ok(())
             }),
             Command::Export { version } => {
-                let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+                let engine = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
                 Ok(CommandStep::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
             }
             Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent } => {
@@ -134,7 +135,7 @@ impl<'r> Run<'r> {
             }
             Command::Clear => {
                 self.document = Document::default();
-                Ok(self.engine_or(request, prefix, success()))
+                Ok(self.upstream_or(request, prefix, success()))
             }
             Command::Reload => Ok(self.reload(request, prefix)),
             Command::GetInconsistent => {
@@ -143,11 +144,11 @@ impl<'r> Run<'r> {
             }
             Command::DropInconsistent => {
                 self.drop_inconsistent()?;
-                Ok(self.engine_or(request, prefix, success()))
+                Ok(self.upstream_or(request, prefix, success()))
             }
             Command::TestTransform(test) => test.run().map(CommandStep::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
-            Command::Engines if self.is_hasura => Ok(CommandStep::Engine(self.ask_engine(request.clone(), prefix))),
+            Command::Engines if self.is_hasura => Ok(CommandStep::Engine(self.fetch_upstream(request.clone(), prefix))),
             Command::Engines => {
                 let error = format!(
                     "the upstream has no metadata API that knows \"{}\"",
@@ -164,10 +165,11 @@ impl<'r> Run<'r> {
         change: impl FnOnce(&mut Document) -> Result<(), ApiError>,
     ) -> Result<CommandStep, ApiError> {
         change(&mut self.document)?;
-        let is_known = |mistake: &Diagnostic| {
-            mistake.subject.as_deref().is_some_and(|found| self.known.contains(found)) && !subject.has(mistake)
+        let is_known = |diagnostic: &Diagnostic| {
+            diagnostic.subject.as_deref().is_some_and(|found| self.known.contains(found)) && !subject.has(diagnostic)
         };
-        let found: Vec<_> = (self.check)(&self.document).into_iter().filter(|mistake| !is_known(mistake)).collect();
+        let found: Vec<_> =
+            (self.check)(&self.document).into_iter().filter(|diagnostic| !is_known(diagnostic)).collect();
         if found.is_empty() {
             Ok(CommandStep::Done(success()))
         } else {
@@ -179,16 +181,16 @@ impl<'r> Run<'r> {
     fn take_whole(&mut self, metadata: &Map<String, Value>, allows_inconsistent: bool) -> Result<Vec<Value>, ApiError> {
         self.document = Document::of_export(metadata);
         let found = (self.check)(&self.document);
-        let is_allowed = allows_inconsistent && found.iter().all(|mistake| mistake.subject.is_some());
+        let is_allowed = allows_inconsistent && found.iter().all(|diagnostic| diagnostic.subject.is_some());
         if !found.is_empty() && !is_allowed {
             return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
         }
         let objects = edit::objects(&self.document, &found);
-        self.known = found.into_iter().filter_map(|mistake| mistake.subject.map(|subject| *subject)).collect();
+        self.known = found.into_iter().filter_map(|diagnostic| diagnostic.subject.map(|subject| *subject)).collect();
         Ok(objects)
     }
 
-    /// `found` are our inconsistent objects, if the answer is to name them.
+    /// `found` are our inconsistent objects, if the response is to name them.
     fn replace(
         &mut self,
         request: &Value,
@@ -206,7 +208,7 @@ impl<'r> Run<'r> {
             }
             return Ok(match found {
                 Some(own) => self.consistency(&request, prefix, own, json!({})),
-                None => CommandStep::Engine(self.ask_engine(request, prefix)),
+                None => CommandStep::Engine(self.fetch_upstream(request, prefix)),
             });
         }
         if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
@@ -222,8 +224,8 @@ impl<'r> Run<'r> {
     /// What somebody has written by hand may be inconsistent; then what is in use stays, unless it is to be served without.
     fn reload(&mut self, request: &Value, prefix: &str) -> CommandStep {
         let found = (self.check)(&self.document);
-        let is_usable = |mistake: &Diagnostic| {
-            mistake.subject.as_deref().is_some_and(|subject| self.serves || self.known.contains(subject))
+        let is_usable = |diagnostic: &Diagnostic| {
+            diagnostic.subject.as_deref().is_some_and(|subject| self.serves || self.known.contains(subject))
         };
         let own = edit::objects(&self.document, &found);
         if !found.iter().all(is_usable) {
@@ -231,7 +233,7 @@ impl<'r> Run<'r> {
         }
         self.reloads = true;
         if own.is_empty() {
-            return self.engine_or(request, prefix, json!({ "message": "success", "is_consistent": true }));
+            return self.upstream_or(request, prefix, json!({ "message": "success", "is_consistent": true }));
         }
         self.consistency(request, prefix, own, success())
     }
@@ -239,17 +241,17 @@ impl<'r> Run<'r> {
     /// Hasura drops all custom types if one of them is wrong; here the others stay.
     fn drop_inconsistent(&mut self) -> Result<(), ApiError> {
         let found = (self.check)(&self.document);
-        if found.iter().any(|mistake| mistake.subject.is_none()) {
+        if found.iter().any(|diagnostic| diagnostic.subject.is_none()) {
             return Err(edit::inconsistent(&self.document, &edit::EditTarget::Everything, &found));
         }
-        let subjects: Vec<&SourceFile> = found.iter().filter_map(|mistake| mistake.subject.as_deref()).collect();
+        let subjects: Vec<&SourceFile> = found.iter().filter_map(|diagnostic| diagnostic.subject.as_deref()).collect();
         self.document = self.document.without(&subjects);
         self.known.clear();
         Ok(())
     }
 
     fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> CommandStep {
-        let engine = self.is_hasura.then(|| self.ask_engine(request.clone(), prefix));
+        let engine = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
         CommandStep::Consistency { engine, own, answer }
     }
 
@@ -270,22 +272,22 @@ impl<'r> Run<'r> {
         Ok(CommandStep::All(steps))
     }
 
-    fn engine_or(&mut self, request: &Value, prefix: &str, answer: Value) -> CommandStep {
+    fn upstream_or(&mut self, request: &Value, prefix: &str, answer: Value) -> CommandStep {
         if self.is_hasura {
-            CommandStep::Engine(self.ask_engine(request.clone(), prefix))
+            CommandStep::Engine(self.fetch_upstream(request.clone(), prefix))
         } else {
             CommandStep::Done(answer)
         }
     }
 
-    fn ask_engine(&mut self, request: Value, prefix: &str) -> usize {
+    fn fetch_upstream(&mut self, request: Value, prefix: &str) -> usize {
         self.engines.push(UpstreamCommand { request, prefix: prefix.to_owned() });
         self.engines.len() - 1
     }
 
-    /// What the engine is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
+    /// What the upstream is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
     #[must_use]
-    pub fn engine_request(&self) -> Option<Value> {
+    pub fn upstream_request(&self) -> Option<Value> {
         match self.engines.as_slice() {
             [] => None,
             [only] => Some(only.request.clone()),
@@ -295,9 +297,9 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// The engine's error with the client's path in it.
+    /// The upstream's error with the client's path in it.
     #[must_use]
-    pub fn engine_error(&self, error: &Value) -> Value {
+    pub fn upstream_error(&self, error: &Value) -> Value {
         let mut error = error.clone();
         let path = error.get("path").and_then(Value::as_str).unwrap_or("$").to_owned();
         let path = match self.engines.as_slice() {
@@ -316,7 +318,7 @@ impl<'r> Run<'r> {
 }
 
 impl CommandStep {
-    /// The answer, with the engine's replies in it as they came. `version` is that of our own metadata.
+    /// The response, with the upstream's replies in it as they came. `version` is that of our own metadata.
     #[must_use]
     pub fn answer(&self, replies: &[&RawValue], version: u32) -> String {
         match self {
@@ -339,7 +341,7 @@ impl CommandStep {
     }
 }
 
-/// What the engine says of its own metadata as it came, unless some of ours is inconsistent, too.
+/// What the upstream says of its own metadata as it came, unless some of ours is inconsistent, too.
 fn consistency(engines: Option<&RawValue>, own: &[Value], answer: &Value) -> String {
     if let (Some(engines), []) = (engines, own) {
         return engines.get().to_owned();
@@ -401,8 +403,8 @@ fn entry(key: &str, json: &str) -> String {
     format!("{}:{json}", Value::from(key))
 }
 
-/// The engine's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
-/// engine is never asked for it.
+/// The upstream's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
+/// upstream is never asked for it.
 fn merged(document: &Document, engines: &RawObject<'_>) -> String {
     let own = [
         ("actions", Value::from(export::actions(document))),

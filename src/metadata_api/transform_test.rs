@@ -149,15 +149,15 @@ fn read_headers(members: &Members<'_>, environment: &Map<String, Value>) -> Resu
 }
 
 fn read_transforms(members: &Members<'_>) -> Result<RequestTransform, ApiError> {
-    let mut mistakes = Vec::new();
-    let transform = read_request(&node_of(members.required("request_transform")?), &mut mistakes);
+    let mut diagnostics = Vec::new();
+    let transform = read_request(&node_of(members.required("request_transform")?), &mut diagnostics);
     if let Some(response) = members.get("response_transform") {
-        read_response(&node_of(response), &mut mistakes);
+        read_response(&node_of(response), &mut diagnostics);
     }
-    mistakes.retain(|mistake| mistake.severity == Severity::Error);
-    let parse_error = |mistake: &Diagnostic| json!({ "error_code": "Parse Error", "message": mistake.message });
-    let refused = || invalid(mistakes.iter().map(parse_error).collect());
-    if mistakes.is_empty() { transform.ok_or_else(refused) } else { Err(refused()) }
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    let parse_error = |diagnostic: &Diagnostic| json!({ "error_code": "Parse Error", "message": diagnostic.message });
+    let rejected = || invalid(diagnostics.iter().map(parse_error).collect());
+    if diagnostics.is_empty() { transform.ok_or_else(rejected) } else { Err(rejected()) }
 }
 
 fn unevaluated(error: &TransformError) -> ApiError {

@@ -1,4 +1,4 @@
-//! An action: a root field whose answer comes from a webhook.
+//! An action: a root field whose response comes from a webhook.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Action {
     pub is_async: bool,
     /// Its arguments, in the order of their definition.
     pub arguments: Vec<InputValue>,
-    /// The type of the handler's answer.
+    /// The type of the handler's response.
     pub output: TypeRef,
     /// Whom to call.
     pub handler: Handler,
@@ -73,15 +73,15 @@ pub struct Action {
     pub request_transform: Option<RequestTransform>,
     /// Parameters of the client's URL that are added to the handler's.
     pub forwarded_query_params: Vec<String>,
-    /// Headers of the handler's answer that the client gets, beside cookies.
+    /// Headers of the handler's response that the client gets, beside cookies.
     pub response_headers: Vec<HeaderName>,
     /// Is a 2xx body of the handler a GraphQL response, `{"data": …, "errors": […]}`?
     pub has_envelope: bool,
-    /// How the handler's answer is.
+    /// How the handler's response is.
     pub response_transform: Option<ResponseTransform>,
-    /// How often a stored call of it is tried.
+    /// How often a job of it is tried.
     pub attempts_max: usize,
-    /// Stored calls of it at one time.
+    /// Jobs of it at one time.
     pub concurrency_max: usize,
     /// How much of it may go on, and what happens when its handler fails.
     pub guards: TrafficRules,
@@ -196,7 +196,7 @@ pub struct ActionSchema {
     /// Where each action and each type was written, for diagnostics.
     pub places: SourceMap,
     /// Names of types that nobody defines here and that have not been looked for in the upstream's schema yet, each with
-    /// the mistakes that there are if it does not have them either.
+    /// the errors that there are if it does not have them either.
     pub undecided: IndexMap<String, Vec<Diagnostic>>,
     /// Why what was left out cannot be used. Each has a subject.
     pub inconsistent: Vec<Diagnostic>,

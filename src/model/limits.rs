@@ -56,17 +56,17 @@ pub struct Limits {
     pub max_batch_size: usize,
     /// Nesting of JSON in a request.
     pub max_json_depth: usize,
-    /// Errors in one answer.
+    /// Errors in one response.
     pub max_errors: usize,
-    /// Bytes of a handler's answer, decoded.
+    /// Bytes of a handler's response, decoded.
     pub max_handler_response_size: usize,
     /// Bytes that a template of a transform makes, copies of what it looks up included.
     pub max_template_output_size: usize,
-    /// Elements of one list in a handler's answer.
+    /// Elements of one list in a handler's response.
     pub max_list_length: usize,
-    /// Keys by which one handler's answer may have rows of the engine looked up.
+    /// Keys by which one handler's response may have rows of the upstream looked up.
     pub max_relationship_keys: usize,
-    /// Bytes of an engine's answer that we must hold to merge it.
+    /// Bytes of an upstream's response that we must hold to merge it.
     pub max_upstream_response_size: usize,
     /// Bytes that requests, operations on sockets and connections may hold at once.
     pub max_buffered_bytes: usize,
@@ -84,12 +84,12 @@ pub struct Limits {
     pub max_request_headers: usize,
     /// Bytes of documents that the plan cache keeps.
     pub plan_cache_size: usize,
-    /// Bytes of an answer to introspection: the engine's to us, and ours to a client.
+    /// Bytes of a response to introspection: the upstream's to us, and ours to a client.
     pub max_introspection_size: usize,
     /// Lists of fields, interfaces, possible types or input fields within one another in introspection: each multiplies
     /// the response by the size of the schema.
     pub max_introspection_depth: usize,
-    /// Bytes that the schemas of the engine take, as different callers see it. Beyond it those that have not been used
+    /// Bytes that the schemas of the upstream take, as different callers see it. Beyond it those that have not been used
     /// for the longest time are forgotten.
     pub schema_cache_size: usize,
     /// How long one request may take as a whole.
@@ -219,7 +219,7 @@ impl Limits {
         self
     }
 
-    /// What kept answers of handlers may take: what is chosen, or no more than fits the memory limit.
+    /// What cached responses of handlers may take: what is chosen, or no more than fits the memory limit.
     #[must_use]
     pub fn cache_bytes_fitted(&self, bytes: usize, is_given: bool) -> usize {
         match self.max_memory_bytes.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {

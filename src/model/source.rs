@@ -70,7 +70,7 @@ impl SourceLocation {
     }
 }
 
-/// Does a mistake stop the start?
+/// Does an error stop the start?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration cannot be used.
@@ -79,7 +79,7 @@ pub enum Severity {
     Warning,
 }
 
-/// The one thing that a mistake makes unusable, where it is one thing only. The rest can then be served without it.
+/// The one thing that an error makes unusable, where it is one thing only. The rest can then be served without it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceFile {
     /// The action of this name, without any prefix.
@@ -97,7 +97,7 @@ impl fmt::Display for SourceFile {
     }
 }
 
-/// One mistake in a configuration: what, where and how to mend it.
+/// One error in a configuration: what, where and how to mend it.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     /// Whether it stops the start.
@@ -115,7 +115,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A mistake that stops the start.
+    /// An error that stops the start.
     pub fn error(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::new(Severity::Error, place, message.into(), remedy.into())
     }
@@ -129,7 +129,7 @@ impl Diagnostic {
         Self { severity, message, place, notes: Vec::new(), remedy, subject: None }
     }
 
-    /// The same mistake, which makes `subject` unusable.
+    /// The same error, which makes `subject` unusable.
     #[must_use]
     pub fn about(mut self, subject: SourceFile) -> Self {
         self.subject = Some(Box::new(subject));
@@ -145,7 +145,7 @@ impl Diagnostic {
         format!("{}{}{help}", place.unwrap_or_default(), excerpt::without_logins(&self.message))
     }
 
-    /// The message without the names in it: what mistakes of one kind have in common.
+    /// The message without the names in it: what errors of one kind have in common.
     fn kind(&self) -> String {
         let mut kind = String::with_capacity(self.message.len());
         let mut quote = None;
@@ -163,9 +163,9 @@ impl Diagnostic {
 }
 
 /// Says of all `mistakes` from the one at `start` on that they make `subject` unusable, unless that is known already.
-pub fn assign(mistakes: &mut [Diagnostic], start: usize, subject: &SourceFile) {
-    for mistake in mistakes.iter_mut().skip(start).filter(|mistake| mistake.subject.is_none()) {
-        mistake.subject = Some(Box::new(subject.clone()));
+pub fn assign(diagnostics: &mut [Diagnostic], start: usize, subject: &SourceFile) {
+    for diagnostic in diagnostics.iter_mut().skip(start).filter(|diagnostic| diagnostic.subject.is_none()) {
+        diagnostic.subject = Some(Box::new(subject.clone()));
     }
 }
 

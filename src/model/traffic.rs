@@ -21,7 +21,7 @@ pub struct TrafficRules {
     pub rate_limits: Vec<RateLimit>,
     /// Is it refused when nobody can say how often it has been called?
     pub denies_when_store_unavailable: bool,
-    /// If given, its answers are kept.
+    /// If given, its responses are kept.
     pub cache: Option<CacheRules>,
     /// Each of them signs what the handler gets.
     pub signing_keys: Vec<SigningKey>,
@@ -107,7 +107,7 @@ pub struct TrafficRejection {
     pub retry_after: Duration,
 }
 
-/// A guard that refuses.
+/// A guard that rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrafficPolicy {
     /// Too many calls at one time.

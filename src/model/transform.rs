@@ -1,4 +1,4 @@
-//! How the request to a handler and its answer are rewritten: Hasura's REST connectors, compiled.
+//! How the request to a handler and its response are rewritten: Hasura's REST connectors, compiled.
 
 use http::Method;
 use http::header::HeaderName;
@@ -50,6 +50,6 @@ pub enum BodyTransform {
 /// `response_transform`.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseTransform {
-    /// What becomes of the answer's body.
+    /// What becomes of the response's body.
     pub body: BodyTransform,
 }

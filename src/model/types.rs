@@ -123,7 +123,7 @@ pub struct TypeDefinition {
     pub kind: TypeKind,
     /// For readers of the schema.
     pub description: Option<String>,
-    /// For an object: the engine's rows that belong to it.
+    /// For an object: the upstream's rows that belong to it.
     pub relationships: Vec<Relationship>,
     /// For an input object: must exactly one of its fields be given?
     pub is_one_of: bool,
@@ -133,16 +133,16 @@ pub struct TypeDefinition {
     pub is_upstreams: bool,
 }
 
-/// Rows of the engine that belong to an object of ours.
+/// Rows of the upstream that belong to an object of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relationship {
     /// The name of its field.
     pub name: String,
-    /// How the engine is asked for them.
+    /// How the upstream is asked for them.
     pub lookup: Lookup,
 }
 
-/// How the engine is asked for the rows of a relationship.
+/// How the upstream is asked for the rows of a relationship.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// By the root fields that Hasura has for a table.
@@ -154,7 +154,7 @@ pub enum Lookup {
         /// Which field of the object equals which column of the table.
         field_mapping: IndexMap<String, String>,
     },
-    /// By any root field of any engine; its value is the relationship's.
+    /// By any root field of any upstream; its value is the relationship's.
     RootField {
         /// The root field's name.
         field: String,
@@ -198,14 +198,14 @@ impl Lookup {
         mapped.chain(named)
     }
 
-    /// Are there many rows, as far as that is known without the engine's schema?
+    /// Are there many rows, as far as that is known without the upstream's schema?
     #[must_use]
     pub fn is_array(&self) -> bool {
         matches!(self, Self::Table { is_array: true, .. })
     }
 }
 
-/// A table of the engine's database.
+/// A table of the upstream's database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Its schema.
@@ -262,7 +262,7 @@ pub struct Types(pub IndexMap<String, TypeDefinition>);
 /// The scalars that every GraphQL server has.
 pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
 
-/// The names of PostgreSQL's types as Hasura shows them. A type that no file defines is one of these or a mistake.
+/// The names of PostgreSQL's types as Hasura shows them. A type that no file defines is one of these or an error.
 pub const DATABASE_SCALARS: &[&str] = &[
     "bigint",
     "bigserial",

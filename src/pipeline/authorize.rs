@@ -26,7 +26,7 @@ pub struct AuthorizedCall {
     action: Arc<Action>,
     /// What its handler is told.
     input: Arc<Input>,
-    /// What is selected of its answer.
+    /// What is selected of its response.
     selected: Arc<SubSelection>,
 }
 
@@ -46,7 +46,7 @@ impl From<Map<String, Value>> for Input {
 }
 
 impl AuthorizedCall {
-    /// A stored call. It was allowed before it was stored.
+    /// A job. It was allowed before it was stored.
     #[must_use]
     pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
         Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
@@ -76,7 +76,7 @@ impl AuthorizedCall {
         Ok(self.input.payload.get_or_init(|| payload).clone())
     }
 
-    /// What is selected of its answer.
+    /// What is selected of its response.
     #[must_use]
     pub fn selected(&self) -> &SubSelection {
         &self.selected

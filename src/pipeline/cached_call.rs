@@ -1,4 +1,4 @@
-//! A query's call whose answer is kept for those who ask the same in the same role.
+//! A query's call whose response is kept for those who ask the same in the same role.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules
         },
         CacheLookup::Nothing => ("miss", Err(None)),
     };
-    running.world.metrics.cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    running.world.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
     match found {
         Ok(kept) => handler_call::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
         Err(lead) => fetch(running, allowed, rules, lead).await,
@@ -72,7 +72,7 @@ async fn fetch(
     handler_call::told(running, allowed, answer).await
 }
 
-/// Fetches another answer while the old one is given.
+/// Fetches another response while the old one is given.
 fn refresh(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
     let (world, snapshot, session) = (Arc::clone(running.world), Arc::clone(running.snapshot), running.session.clone());
     let caller: Caller = running.envelope.caller.clone();
@@ -101,7 +101,7 @@ fn refresh(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &Cac
     });
 }
 
-/// Keeps an answer that may be kept: a value, for everybody who would get the same.
+/// Keeps a response that may be kept: a value, for everybody who would get the same.
 async fn keep(
     running: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,

@@ -38,7 +38,7 @@ pub async fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> 
         if let Err(retry_after) = counted {
             let limit = limiter.limit().shown();
             let message = format!("rate limit exceeded: {limit}; 0 calls remain");
-            return Err(refuse(
+            return Err(reject(
                 running,
                 allowed,
                 TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
@@ -54,13 +54,13 @@ fn uncounted(
     allowed: &AuthorizedCall,
 ) -> Result<Result<(), Duration>, TrafficRejection> {
     let action = allowed.action();
-    running.world.metrics.uncounted_calls.with_label_values(&[&action.name]).inc();
+    running.world.metrics.rate_limit_store_errors.with_label_values(&[&action.name]).inc();
     if !action.guards.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
     let message = "nobody can tell now how often this action was called".to_owned();
-    let refused = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
-    Err(refuse(running, allowed, refused))
+    let rejected = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
+    Err(reject(running, allowed, rejected))
 }
 
 fn who<'r>(running: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
@@ -131,13 +131,13 @@ async fn attempt(
     let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
     let leave = leave.map_err(|retry_after| {
         let message = "the handler of this action fails and is left alone for a while".to_owned();
-        refuse(running, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
+        reject(running, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
     })?;
     let Some(_place) = guards.bulkhead.enter().await else {
         let message = "too many calls of this action at one time".to_owned();
-        let refused =
+        let rejected =
             TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
-        return Err(refuse(running, allowed, refused).into());
+        return Err(reject(running, allowed, rejected).into());
     };
     let answer = handler_call::exchange(running, allowed, id).await;
     match (leave, is_well(&answer, patience)) {
@@ -173,7 +173,7 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Says how guards stand, for who looks at metrics now.
 pub fn show(world: &Services) {
-    let (open, waiting) = (&world.metrics.breakers_open, &world.metrics.handler_calls_waiting);
+    let (open, waiting) = (&world.metrics.circuit_breaker_state, &world.metrics.handler_calls_queued);
     world.metrics.cache_bytes.set(i64::try_from(world.results.bytes()).unwrap_or(i64::MAX));
     open.reset();
     waiting.reset();
@@ -191,10 +191,10 @@ pub fn show(world: &Services) {
 }
 
 /// Says that a guard refused, and gives it back.
-fn refuse(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, refused: TrafficRejection) -> TrafficRejection {
-    let labels = [allowed.action().name.as_str(), refused.guard.label()];
-    running.world.metrics.guarded_calls.with_label_values(&labels).inc();
-    refused
+fn reject(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
+    let labels = [allowed.action().name.as_str(), rejected.guard.label()];
+    running.world.metrics.handler_calls_rejected.with_label_values(&labels).inc();
+    rejected
 }
 
 /// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and

@@ -20,7 +20,7 @@ use crate::session::Session;
 
 /// A request that would be carried out.
 pub struct Explained {
-    /// Does anything of it concern us? If not, the engine gets it byte by byte.
+    /// Does anything of it concern us? If not, the upstream gets it byte by byte.
     pub concerns_us: bool,
     /// The operation's kind.
     pub kind: OperationKind,
@@ -30,18 +30,18 @@ pub struct Explained {
 
 /// One piece of work.
 pub enum ExplainedStep {
-    /// The engine is asked.
+    /// The upstream is asked.
     Engine {
         /// Its root fields by response name.
         fields: Vec<String>,
         /// The sub-document, exactly as it would be sent.
         document: String,
-        /// The whole body of the request to the engine.
+        /// The whole body of the request to the upstream.
         body: String,
     },
     /// A webhook is called.
     Action {
-        /// The key of its answer.
+        /// The key of its response.
         response_name: String,
         /// Whom.
         action: Arc<Action>,
@@ -51,17 +51,17 @@ pub enum ExplainedStep {
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
         request: Result<Box<TransformedRequest>, HandlerResponseError>,
-        /// What the engine would be asked for each object of the answer, with names of fields for their values.
+        /// What the upstream would be asked for each object of the response, with names of fields for their values.
         rows: Vec<String>,
     },
     /// Introspection is answered from the merged schema.
     Introspection {
-        /// The key of its answer.
+        /// The key of its response.
         response_name: String,
     },
 }
 
-/// Works out what would happen. `merged` is the merged schema, if the engine's is known.
+/// Works out what would happen. `merged` is the merged schema, if the upstream's is known.
 ///
 /// # Errors
 /// Why the request would be refused.

@@ -1,4 +1,4 @@
-//! One webhook call of a document: what is sent, what its answer means, and what is counted about it.
+//! One webhook call of a document: what is sent, what its response means, and what is counted about it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -56,7 +56,7 @@ pub struct HandlerCallError {
 pub enum HandlerCallErrorCause {
     /// No usable answer.
     Answer(HandlerResponseError),
-    /// An answer that does not fit.
+    /// A response that does not fit.
     Shape(CompletionError),
     /// One of a list of the handler's own.
     Listed(HandlerError),
@@ -101,10 +101,10 @@ fn listed(errors: Vec<HandlerError>) -> Vec<HandlerCallError> {
         .collect()
 }
 
-/// Makes the call, shapes its answer and has the rows fetched that belong to it.
+/// Makes the call, shapes its response and has the rows fetched that belong to it.
 pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
-    if let Err(refused) = call_policy::count(running, allowed).await {
-        return told(running, allowed, Err(refused.into())).await;
+    if let Err(rejected) = call_policy::count(running, allowed).await {
+        return told(running, allowed, Err(rejected.into())).await;
     }
     if let Some(rules) = &allowed.action().guards.cache {
         // In a box of its own: it is rare, and every call carries the room for what its future may become.
@@ -114,7 +114,7 @@ pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Ha
     told(running, allowed, answer).await
 }
 
-/// What an answer comes to, counted.
+/// What a response comes to, counted.
 pub async fn told(
     running: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
@@ -136,7 +136,7 @@ pub async fn of_value(
     HandlerResult { client_headers, ..outcome }
 }
 
-/// Makes a stored call. Those have limits of their own, so no guard stands before it; `id` is its own.
+/// Makes a job. Those have limits of their own, so no guard stands before it; `id` is its own.
 ///
 /// # Errors
 /// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
@@ -222,7 +222,7 @@ async fn outcome(
     }
 }
 
-/// The value of an answer, as it is or as the action's response transform makes it.
+/// The value of a response, as it is or as the action's response transform makes it.
 ///
 /// # Errors
 /// [`HandlerResponseError`].
@@ -289,7 +289,7 @@ fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
     found.is_none_or(Value::is_null)
 }
 
-/// Shapes a value as `ty`, with the engine's rows that belong to it.
+/// Shapes a value as `ty`, with the upstream's rows that belong to it.
 pub async fn shape_with_rows(
     running: &ExecutionContext<'_>,
     ty: &TypeRef,
@@ -318,7 +318,7 @@ pub fn rules(snapshot: &Snapshot) -> CompletionRules<'_> {
     }
 }
 
-/// What of an answer's headers goes to the client: cookies, and what the action's author has chosen.
+/// What of a response's headers goes to the client: cookies, and what the action's author has chosen.
 #[must_use]
 pub fn client_headers(allowed: &AuthorizedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
     let Some(answer) = answer else { return ClientHeaders::new() };
@@ -331,7 +331,7 @@ pub fn client_headers(allowed: &AuthorizedCall, answer: Option<&WebhookAnswer>) 
 /// Answers up to this length are not measured: what is made of them is held for a moment only.
 const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
 
-/// Headers of one answer that go on to the client.
+/// Headers of one response that go on to the client.
 const CLIENT_HEADERS_MAX: usize = 50;
 
 /// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.max_retries` says.

@@ -20,11 +20,11 @@ use crate::pipeline::run_steps::ExecutionContext;
 use crate::protocol::header_json;
 use crate::session::Session;
 
-/// Stores a call. Its id is the answer.
+/// Stores a call. Its id is the response.
 pub async fn accept(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let action = allowed.action();
-    if let Err(refused) = call_policy::count(running, allowed).await {
-        return HandlerResult::failed(refused.into(), None, true);
+    if let Err(rejected) = call_policy::count(running, allowed).await {
+        return HandlerResult::failed(rejected.into(), None, true);
     }
     let outcome = match store(running, allowed).await {
         Ok(id) => HandlerResult::of_json(Value::from(id.to_string()).to_string()),
@@ -34,7 +34,7 @@ pub async fn accept(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) ->
         }
     };
     let label = if outcome.errors.is_empty() { "accepted" } else { "refused" };
-    running.world.metrics.jobs_accepted.with_label_values(&[action.name.as_str(), label]).inc();
+    running.world.metrics.jobs_enqueued.with_label_values(&[action.name.as_str(), label]).inc();
     outcome
 }
 
@@ -96,7 +96,7 @@ pub fn headers_of(job: &Job) -> HeaderMap {
     headers
 }
 
-/// What is known about a stored call, for its own caller and for admins; null for everybody else.
+/// What is known about a job, for its own caller and for admins; null for everybody else.
 pub async fn result(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let text = allowed.input().get("id").and_then(Value::as_str).unwrap_or_default();
     let Ok(id) = Uuid::parse_str(text) else {
@@ -104,7 +104,7 @@ pub async fn result(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) ->
     };
     match find(running, id).await {
         Err(reason) => {
-            tracing::error!(reason, "a stored call could not be looked up");
+            tracing::error!(reason, "a job could not be looked up");
             HandlerResult::failed(HandlerResponseError::NotLookedUp, None, false)
         }
         Ok(job) => match job.filter(|job| is_visible(job, allowed.action(), running.session)) {

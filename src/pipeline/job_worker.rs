@@ -1,4 +1,4 @@
-//! Stored calls are run: claimed with a lease that is renewed, called, and ended by what the handler says.
+//! Jobs are run: claimed with a lease that is renewed, called, and ended by what the handler says.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,7 +155,7 @@ async fn claim_and_run(world: &Arc<Services>, jobs: &Arc<Jobs>) {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "no stored calls can be taken");
+                tracing::warn!(%error, "no jobs can be taken");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
@@ -239,13 +239,13 @@ enum Next {
 async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     let (id, attempt) = (job.id, job.attempts);
     if attempt > 1 {
-        world.metrics.job_repetitions.with_label_values(&[&job.action]).inc();
+        world.metrics.job_redeliveries.with_label_values(&[&job.action]).inc();
     }
     let next = tokio::select! {
         biased;
         next = next(world, job) => next,
         () = lost.notified() => {
-            tracing::warn!(action_id = %id, attempt, "a stored call was taken over by another replica");
+            tracing::warn!(action_id = %id, attempt, "a job was taken over by another replica");
             return;
         }
     };
@@ -275,7 +275,7 @@ async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(action_id = %id, %error, "what came of a stored call cannot be stored yet");
+                tracing::warn!(action_id = %id, %error, "what came of a job cannot be stored yet");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
@@ -323,7 +323,7 @@ async fn next(world: &Arc<Services>, job: &Job) -> Next {
     judge(&running, &allowed, job, answer, &token)
 }
 
-/// What a handler's answer means for a job.
+/// What a handler's response means for a job.
 fn judge(
     running: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
@@ -343,7 +343,7 @@ fn judge(
         Err(error) => (None, Err(error)),
     };
     let internal = |error: &Value| handler_call::internal(running, allowed, answer.as_ref(), error, true);
-    // A stored call ends with a value or with errors; a value with errors beside it is not the whole of it.
+    // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
     let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
         true => Ok(value),
         false => Err(HandlerResponseError::RejectedWithList(errors)),
@@ -537,7 +537,7 @@ async fn care(world: &Arc<Services>, jobs: &Jobs) {
         match cared.await {
             Err(error) => tracing::warn!(%error, "the log of asynchronous actions cannot be cared for"),
             Ok(counts) => {
-                let (waiting, age) = (&world.metrics.jobs_waiting, &world.metrics.jobs_oldest_seconds);
+                let (waiting, age) = (&world.metrics.jobs_waiting, &world.metrics.jobs_oldest_pending_seconds);
                 waiting.reset();
                 age.reset();
                 let bytes = counts.iter().map(|count| u64::try_from(count.bytes).unwrap_or_default());
@@ -560,8 +560,8 @@ pub async fn give_back(world: &Services) {
     let Ok(jobs) = world.jobs() else { return };
     for (id, attempt) in world.running_jobs.all() {
         match jobs.log.release(id, attempt).await {
-            Ok(_) => tracing::info!(action_id = %id, "a stored call was given back"),
-            Err(error) => tracing::warn!(action_id = %id, %error, "a stored call could not be given back"),
+            Ok(_) => tracing::info!(action_id = %id, "a job was given back"),
+            Err(error) => tracing::warn!(action_id = %id, %error, "a job could not be given back"),
         }
     }
     if let Err(error) = jobs.log.forget().await {

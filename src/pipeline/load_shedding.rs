@@ -39,7 +39,7 @@ impl Resource {
                 RequestError::new(429, "too-many-requests", message)
             }
             _ => {
-                let message = format!("too much is going on: {}; try again in a moment", self.words());
+                let message = format!("it is overloaded: {}; try again in a moment", self.words());
                 RequestError::new(503, "overloaded", message)
             }
         }
@@ -86,7 +86,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// From this part of the memory on, nothing new is taken.
 const MEMORY_FULL: f64 = 0.95;
 
-/// From this part on, answers that are kept are forgotten.
+/// From this part on, cached responses are forgotten.
 const MEMORY_SHORT: f64 = 0.90;
 
 /// How often they are forgotten at most.
@@ -164,7 +164,7 @@ fn warn_of_descriptors(world: &Services) {
     }
 }
 
-/// The bounds of the memory budget. They follow the configuration when it is loaded anew.
+/// The bounds of the memory budget. They follow the configuration when it is reloaded.
 #[must_use]
 pub fn bounds(limits: &Limits) -> Bounds {
     Bounds { all: limits.max_buffered_bytes, client: limits.max_client_bytes, connection: limits.max_connection_bytes }
@@ -222,7 +222,7 @@ mod tests {
         let scarce = overload.scarce().expect("descriptors");
         assert_eq!(
             (scarce, scarce.error().message.as_str()),
-            (Resource::Descriptors, "too much is going on: descriptors; try again in a moment")
+            (Resource::Descriptors, "it is overloaded: descriptors; try again in a moment")
         );
         assert_eq!(Resource::ClientRequests.error().status, 429);
     }

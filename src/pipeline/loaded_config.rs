@@ -1,4 +1,4 @@
-//! What the configuration says and what is made of it: the same for all generations until it is loaded anew.
+//! What the configuration says and what is made of it: the same for all generations until it is reloaded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,9 +122,10 @@ impl LoadedConfig {
     pub fn of_defaults() -> Self {
         use crate::config::values::Values;
         crate::install_tls_provider();
-        let mut mistakes = Vec::new();
-        let values = Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://engine")], &mut mistakes);
-        let settings = Settings::read(&values, None, &mut mistakes).expect("settings");
+        let mut diagnostics = Vec::new();
+        let values =
+            Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://engine")], &mut diagnostics);
+        let settings = Settings::read(&values, None, &mut diagnostics).expect("settings");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         Self::new(settings, HashMap::new(), &metrics, None).expect("what is configured")
     }

@@ -64,13 +64,13 @@ use crate::upstream::reads::body_only_reads;
 
 pub use crate::pipeline::services::Services;
 
-/// How a request came, as far as its answer depends on it.
+/// How a request came, as far as its response depends on it.
 pub struct RequestContext<'e> {
     /// Who sent it.
     pub caller: &'e Caller,
     /// The trace it belongs to.
     pub trace: &'e TraceContext,
-    /// Path and query, for the engine's part.
+    /// Path and query, for the upstream's part.
     pub path: &'e str,
     /// The query of the client's URL.
     pub query: &'e str,
@@ -80,7 +80,7 @@ pub struct RequestContext<'e> {
     pub response_type: ResponseType,
     /// Does this path show real statuses in Hasura's dialect?
     pub shows_status: bool,
-    /// If it can be answered more than once: by what its answer may change.
+    /// If it can be answered more than once: by what its response may change.
     pub subscription: Option<Arc<LiveDependencies>>,
     /// When the whole request must be over.
     pub deadline: Instant,
@@ -88,7 +88,7 @@ pub struct RequestContext<'e> {
     pub is_clients_deadline: bool,
     /// The text of a batch.
     pub batch: Option<&'e str>,
-    /// More headers for handlers: those of stored calls.
+    /// More headers for handlers: those of jobs.
     pub handler_headers: HeaderMap,
     /// What it holds of the memory budget.
     pub share: Option<&'e Share>,
@@ -153,14 +153,14 @@ impl<'e> RequestContext<'e> {
 /// Headers that others wrote for the client.
 pub type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
 
-/// An answer, ready to be sent.
+/// A response, ready to be sent.
 #[derive(Debug)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
-    /// Cookies of handlers, of the engine and of the auth hook, and what else handlers may tell the client.
+    /// Cookies of handlers, of the upstream and of the auth hook, and what else handlers may tell the client.
     pub headers: ClientHeaders,
     /// For 405.
     pub allow: Option<&'static str>,
@@ -172,12 +172,12 @@ pub struct Response {
     pub role: Option<String>,
     /// For the metric: with an action, or with introspection alone.
     pub kind: &'static str,
-    /// Has the engine refused a part as a whole, as if it were not valid?
-    pub engine_rejected: bool,
+    /// Has the upstream refused a part as a whole, as if it were not valid?
+    pub upstream_rejected: bool,
 }
 
 impl Response {
-    /// An answer without headers of others.
+    /// A response without headers of others.
     #[must_use]
     pub fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
         Self {
@@ -189,7 +189,7 @@ impl Response {
             actions: Vec::new(),
             role: None,
             kind: "action",
-            engine_rejected: false,
+            upstream_rejected: false,
         }
     }
 }
@@ -243,7 +243,7 @@ pub struct PreparedRequest<'a> {
 }
 
 impl PreparedRequest<'_> {
-    /// What of ours is really in it? If nothing is, the engine may well understand what we do not.
+    /// What of ours is really in it? If nothing is, the upstream may well understand what we do not.
     #[must_use]
     pub fn concern(&self) -> UsesActions {
         self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
@@ -267,7 +267,7 @@ impl PreparedRequest<'_> {
 pub enum Execution {
     /// It is answered.
     Response(Response),
-    /// The engine alone can answer it: introspection that cannot be merged.
+    /// The upstream alone can answer it: introspection that cannot be merged.
     DelegateToUpstream,
 }
 
@@ -280,7 +280,7 @@ pub async fn understand<'a>(world: &Services, snapshot: &Arc<Snapshot>, element:
             let prepared = snapshot.prepare(world, &request.query).await;
             let is_ours = match &prepared {
                 Ok(prepared) => prepared.concern.any(),
-                // It may be introspection in words that only the engine understands.
+                // It may be introspection in words that only the upstream understands.
                 Err(_) => snapshot.may_name_action(request.query.as_bytes()),
             };
             if !is_ours {
@@ -301,11 +301,13 @@ pub async fn execute(
     crate::pipeline::panic_isolation::failpoint("request");
     match journey(world, snapshot, envelope, ours).await {
         Ok(executed) => executed,
-        Err(refusal) => Execution::Response(crate::pipeline::response::refuse(snapshot.dialect, envelope, &refusal)),
+        Err(rejection) => {
+            Execution::Response(crate::pipeline::response::reject(snapshot.dialect, envelope, &rejection))
+        }
     }
 }
 
-/// Who is asking? Otherwise the answer that says why nobody can tell.
+/// Who is asking? Otherwise the response that says why nobody can tell.
 ///
 /// # Errors
 /// That answer.
@@ -316,19 +318,19 @@ pub async fn identify(
     ours: &PreparedRequest<'_>,
 ) -> Result<Authenticated, Response> {
     let authenticated = envelope.authenticate(world, ours.request.as_ref()).await;
-    authenticated.cloned().map_err(|error| crate::pipeline::response::refuse(snapshot.dialect, envelope, &error.into()))
+    authenticated.cloned().map_err(|error| crate::pipeline::response::reject(snapshot.dialect, envelope, &error.into()))
 }
 
 /// Refuses a request, whatever its document says, unless its credential has to be refused first.
-pub async fn refuse(
+pub async fn reject(
     world: &Services,
     snapshot: &Snapshot,
     envelope: &RequestContext<'_>,
-    refusal: Rejection,
+    rejection: Rejection,
 ) -> Response {
     let authenticated = envelope.authenticate(world, None).await;
-    let refusal = authenticated.map_or_else(Rejection::from, |_| refusal);
-    crate::pipeline::response::refuse(snapshot.dialect, envelope, &refusal)
+    let rejection = authenticated.map_or_else(Rejection::from, |_| rejection);
+    crate::pipeline::response::reject(snapshot.dialect, envelope, &rejection)
 }
 
 async fn journey(
@@ -376,7 +378,7 @@ async fn journey(
         variables,
     };
     match crate::pipeline::validate::validate(&subject, merged.map(AsRef::as_ref)).await {
-        // Nothing of ours is in it but introspection, and the engine may know more of that than we do.
+        // Nothing of ours is in it but introspection, and the upstream may know more of that than we do.
         Err(_) if !prepared.concern.action => return Ok(Execution::DelegateToUpstream),
         outcome => outcome?,
     }
@@ -399,7 +401,7 @@ async fn journey(
     let finished =
         crate::pipeline::response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
     let mut answer = crate::pipeline::response::respond(snapshot.dialect, &finished);
-    if answer.engine_rejected {
+    if answer.upstream_rejected {
         crate::pipeline::validate::doubt(world, snapshot, envelope, session);
     }
     ended(&mut clock, "respond", &phases.respond);
@@ -441,7 +443,7 @@ async fn allow(
     allowed.await.unwrap_or_else(|_| Err(Rejection::internal("the thread that coerced the variables has ended early")))
 }
 
-/// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the engine does not
+/// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the upstream does not
 /// show its schema, or not in time.
 async fn introspect<'w>(
     world: &'w Services,
@@ -475,14 +477,19 @@ fn operation<'p>(
     Ok(operation)
 }
 
-/// Asks the engine for an element of a batch that does not concern us, exactly as it was written.
-pub async fn ask_engine(world: &Services, snapshot: &Snapshot, envelope: &RequestContext<'_>, json: &str) -> Response {
+/// Asks the upstream for an element of a batch that does not concern us, exactly as it was written.
+pub async fn fetch_upstream(
+    world: &Services,
+    snapshot: &Snapshot,
+    envelope: &RequestContext<'_>,
+    json: &str,
+) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.limits);
     match crate::pipeline::upstream_fetch::send(world, snapshot, envelope, json.to_owned().into(), Replay::Never).await
     {
         Ok(reply) => crate::pipeline::response::element(snapshot.dialect, envelope, &reply, may_write),
         Err(error) => {
-            crate::pipeline::response::refuse(snapshot.dialect, envelope, &Rejection::upstream(&error, may_write()))
+            crate::pipeline::response::reject(snapshot.dialect, envelope, &Rejection::upstream(&error, may_write()))
         }
     }
 }

@@ -85,7 +85,7 @@ impl PreparedDocument {
             if concern.action {
                 return Err(error);
             }
-            // Whether a document without actions is valid is the engine's to say; it may be less strict.
+            // Whether a document without actions is valid is the upstream's to say; it may be less strict.
             concern = UsesActions::default();
         }
         Ok(Self { document, concern, operations })
@@ -101,7 +101,7 @@ impl PreparedDocument {
         found.ok_or(DocumentError::NotOneOperation)
     }
 
-    /// The operation's plan for these variables. Introspection is answered here, or left to the engine.
+    /// The operation's plan for these variables. Introspection is answered here, or left to the upstream.
     ///
     /// # Errors
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
@@ -175,7 +175,7 @@ impl PreparedDocument {
 }
 
 /// The operation that has to be valid, if the others of its document need not be: Hasura looks at the chosen one only,
-/// others refuse the whole document.
+/// others reject the whole document.
 fn only_checked<'o>(
     snapshot: &Snapshot,
     operation: &'o Node<OperationDefinition>,
@@ -227,7 +227,7 @@ impl CachedPlan {
     /// Is our part good for this role? Asked once for each kind of role.
     ///
     /// # Errors
-    /// The mistakes in it.
+    /// The errors in it.
     pub fn validate(&self, snapshot: &Snapshot, role: &str) -> Result<(), Rejection> {
         let kind = snapshot.kind_of_role(role);
         let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,9 +243,10 @@ impl CachedPlan {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
         let own = snapshot.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
         let actions = (snapshot.schema.as_ref(), snapshot.roots.of(self.plan.kind));
-        if let Err((mistakes, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.max_errors) {
+        if let Err((diagnostics, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.max_errors)
+        {
             let unknown = validate::first_unknown(&own.schema, own_text, actions);
-            return Err(Rejection::Invalid { mistakes, more, syntax: false, unknown });
+            return Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown });
         }
         Ok(())
     }
@@ -268,7 +269,7 @@ impl CachedPlan {
     /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
     ///
     /// # Errors
-    /// The mistakes in it.
+    /// The errors in it.
     pub fn validate_whole(
         &self,
         snapshot: &Snapshot,
@@ -297,8 +298,8 @@ impl CachedPlan {
         let own = (snapshot.schema.as_ref(), &snapshot.roots);
         let only = only_checked(snapshot, &self.operation);
         validate::validate_document(schema, document, only, own, snapshot.limits.max_errors).map_err(
-            |(mistakes, more)| Rejection::Invalid {
-                mistakes,
+            |(diagnostics, more)| Rejection::Invalid {
+                diagnostics,
                 more,
                 syntax: false,
                 unknown: validate::first_unknown_of_operation(schema, document, &self.operation, &snapshot.roots),

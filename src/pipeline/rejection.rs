@@ -19,8 +19,8 @@ use crate::upstream::UpstreamError;
 pub enum Rejection {
     /// The document breaks rules.
     Invalid {
-        /// Each mistake, up to the limit.
-        mistakes: Vec<SyntaxError>,
+        /// Each error, up to the limit.
+        diagnostics: Vec<SyntaxError>,
         /// How many more there are.
         more: usize,
         /// Is it the grammar?
@@ -43,7 +43,7 @@ impl Rejection {
     #[must_use]
     pub fn of_plan(error: PlanError, text: &str) -> Self {
         match error {
-            PlanError::Invalid(mistakes) => Self::Invalid { mistakes, more: 0, syntax: false, unknown: None },
+            PlanError::Invalid(diagnostics) => Self::Invalid { diagnostics, more: 0, syntax: false, unknown: None },
             PlanError::TooMany { .. } => Self::limit(error.to_string()),
             PlanError::Fragment(ref fragment) => {
                 let location = location_at(text, fragment.offset);
@@ -56,8 +56,8 @@ impl Rejection {
     #[must_use]
     pub fn of_value(dialect: Dialect, error: CoerceError, text: &str) -> Self {
         let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
-        let refusal = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
-        Self::Request(refusal.located(locations))
+        let rejection = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
+        Self::Request(rejection.located(locations))
     }
 
     /// A variable of `@skip` or `@include` that has no boolean.
@@ -94,7 +94,7 @@ impl Rejection {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
     }
 
-    /// The engine could not be asked. `may_write`: by what may be a mutation.
+    /// The upstream could not be asked. `may_write`: by what may be a mutation.
     #[must_use]
     pub fn upstream(error: &UpstreamError, may_write: bool) -> Self {
         Self::Request(upstream_error(error, may_write))
@@ -144,8 +144,8 @@ impl From<HttpError> for Rejection {
 impl From<DocumentError> for Rejection {
     fn from(error: DocumentError) -> Self {
         match error {
-            DocumentError::Invalid { syntax, mistakes, more } => {
-                Self::Invalid { mistakes, more, syntax, unknown: None }
+            DocumentError::Invalid { syntax, diagnostics, more } => {
+                Self::Invalid { diagnostics, more, syntax, unknown: None }
             }
             DocumentError::TooLong { .. } | DocumentError::TooMany { .. } => Self::limit(error.to_string()),
             DocumentError::UnknownOperation(_) | DocumentError::NameForAnonymous | DocumentError::NotOneOperation => {
@@ -161,7 +161,7 @@ impl From<SessionError> for Rejection {
     }
 }
 
-/// A request that the engine could not be asked about.
+/// A request that the upstream could not be asked about.
 #[must_use]
 pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
     let status = match error {
@@ -169,11 +169,11 @@ pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
         UpstreamError::NoRoom => 503,
         _ => 502,
     };
-    let refusal = RequestError::new(status, code_of(error), error.to_string());
-    if may_write && error.may_have_been_executed() { refusal.possibly_executed() } else { refusal }
+    let rejection = RequestError::new(status, code_of(error), error.to_string());
+    if may_write && error.may_have_been_executed() { rejection.possibly_executed() } else { rejection }
 }
 
-/// The code of a part that the engine did not answer.
+/// The code of a part that the upstream did not answer.
 #[must_use]
 pub fn code_of(error: &UpstreamError) -> &'static str {
     match error {

@@ -1,4 +1,4 @@
-//! The engine's rows that belong to a handler's answer are fetched, as the caller.
+//! The upstream's rows that belong to a handler's response are fetched, as the caller.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -11,10 +11,10 @@ use crate::pipeline::rejection::{LIMIT_EXCEEDED, code_of};
 use crate::pipeline::run_steps::ExecutionContext;
 use crate::pipeline::upstream_fetch;
 
-/// Requests for the rows of one answer that are under way at one time.
+/// Requests for the rows of one response that are under way at one time.
 const REQUESTS_AT_ONCE: usize = 4;
 
-/// Requests for the rows of one answer: a long selection is repeated for each key, and makes the documents large.
+/// Requests for the rows of one response: a long selection is repeated for each key, and makes the documents large.
 const REQUESTS_MAX: usize = 32;
 
 /// Fetches all rows. What cannot be had has its error in their place.
@@ -27,10 +27,10 @@ pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
     let requests = wanted.requests();
     let too_many = match (wanted.count(), requests.len()) {
         (count, _) if count > max => {
-            Some(format!("the answer has {count} keys of relationships; at most {max} are looked up"))
+            Some(format!("the response has {count} keys of relationships; at most {max} are looked up"))
         }
         (_, count) if count > REQUESTS_MAX => {
-            Some(format!("the relationships of the answer need {count} requests; at most {REQUESTS_MAX} are sent"))
+            Some(format!("the relationships of the response need {count} requests; at most {REQUESTS_MAX} are sent"))
         }
         _ => None,
     };

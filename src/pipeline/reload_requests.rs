@@ -1,10 +1,10 @@
-//! Where somebody asks for the configuration to be loaded anew, and how that went.
+//! Where somebody asks for the configuration to be reloaded, and how that went.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// A request to load it; the answer says why the old one stays, if it does.
+/// A request to load it; the response says why the old one stays, if it does.
 type PendingReload = oneshot::Sender<Result<(), String>>;
 
 /// Requests that wait.

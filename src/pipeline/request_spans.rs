@@ -52,7 +52,7 @@ pub struct RequestSpan<'r> {
     pub role: Option<&'r str>,
     /// The actions that were called.
     pub actions: &'r [String],
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: u16,
     /// What came of it.
     pub outcome: &'static str,
@@ -89,7 +89,7 @@ pub fn phase(world: &Services, trace: &TraceContext, name: &'static str, began: 
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
 }
 
-/// Somebody was asked: a handler or the engine. `trace` is that of the question.
+/// Somebody was asked: a handler or the upstream. `trace` is that of the question.
 pub fn asked(
     world: &Services,
     trace: &TraceContext,

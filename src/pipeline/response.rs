@@ -12,7 +12,7 @@ use crate::action::complete_value::CompletionError;
 use crate::action::handler_response::{HandlerResponseError, UNEXPECTED, default_extensions};
 use crate::action::relationship::RelatedError;
 use crate::graphql::introspect::IntrospectionError;
-use crate::graphql::merge::{Merged, UpstreamResult, read_engine_answer, write};
+use crate::graphql::merge::{Merged, UpstreamResult, read_upstream_result, write};
 use crate::graphql::plan::{
     FieldSource, Plan, PlanStep, PlannedCall, PlannedIntrospection, UpstreamField, UpstreamOperation,
 };
@@ -39,27 +39,27 @@ pub struct Finished<'f> {
     pub may_be_null: &'f dyn Fn(&UpstreamOperation) -> bool,
 }
 
-/// The answer to a plan that was carried out.
+/// The response to a plan that was carried out.
 #[must_use]
 pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
     let response = RenderedResponse::of(dialect, finished);
     let outcome = if response.errors.is_empty() { SUCCESS } else { "errors" };
-    let engine_rejected = response.engine_rejected;
+    let upstream_rejected = response.upstream_rejected;
     let body = match dialect {
         Dialect::Hasura if !response.errors.is_empty() => error_body(response.errors.iter().map(AsRef::as_ref)),
         _ => write(&response.into_merged()),
     };
     let (headers, actions) = (client_headers(finished.outcome), called(finished));
-    Response { headers, actions, engine_rejected, ..Response::new(200, body, outcome) }
+    Response { headers, actions, upstream_rejected, ..Response::new(200, body, outcome) }
 }
 
-/// The outcome of an answer without errors.
+/// The outcome of a response without errors.
 pub const SUCCESS: &str = "success";
 
-/// The answer to a request that is refused.
+/// The response to a request that is refused.
 #[must_use]
-pub fn refuse(dialect: Dialect, envelope: &RequestContext<'_>, refusal: &Rejection) -> Response {
-    let errors: Vec<RequestError> = request_errors(dialect, refusal).into_iter().map(bounded).collect();
+pub fn reject(dialect: Dialect, envelope: &RequestContext<'_>, rejection: &Rejection) -> Response {
+    let errors: Vec<RequestError> = request_errors(dialect, rejection).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
     let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
@@ -73,7 +73,7 @@ pub fn refuse(dialect: Dialect, envelope: &RequestContext<'_>, refusal: &Rejecti
     Response { headers, allow: (status == 405).then_some("POST"), ..Response::new(status, body, code) }
 }
 
-/// The answer to an element of a batch that only the engine has seen.
+/// The response to an element of a batch that only the upstream has seen.
 #[must_use]
 pub fn element(
     dialect: Dialect,
@@ -81,14 +81,14 @@ pub fn element(
     reply: &UpstreamResponse,
     may_write: impl FnOnce() -> bool,
 ) -> Response {
-    if read_engine_answer(&reply.body).is_err() {
+    if read_upstream_result(&reply.body).is_err() {
         let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
-        return refuse(dialect, envelope, &Rejection::upstream(&error, may_write()));
+        return reject(dialect, envelope, &Rejection::upstream(&error, may_write()));
     }
     Response::new(200, reply.body.to_vec(), "success")
 }
 
-/// The answer to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
+/// The response to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
 #[must_use]
 pub fn batch(answers: Vec<Response>) -> Response {
     let mut body = vec![b'['];
@@ -123,16 +123,16 @@ fn shortened(text: String) -> String {
 /// Bytes of an error's message, and of its path.
 const TEXT_BYTES_MAX: usize = 1000;
 
-fn request_errors(dialect: Dialect, refusal: &Rejection) -> Vec<RequestError> {
-    let (mistakes, more, syntax, unknown) = match refusal {
+fn request_errors(dialect: Dialect, rejection: &Rejection) -> Vec<RequestError> {
+    let (diagnostics, more, syntax, unknown) = match rejection {
         Rejection::Request(error) => return vec![error.clone()],
-        Rejection::Invalid { mistakes, more, syntax, unknown } => (mistakes, *more, *syntax, unknown),
+        Rejection::Invalid { diagnostics, more, syntax, unknown } => (diagnostics, *more, *syntax, unknown),
     };
-    let mut errors: Vec<RequestError> = mistakes
+    let mut errors: Vec<RequestError> = diagnostics
         .iter()
-        .map(|mistake| {
-            let locations = mistake.location.into_iter().collect();
-            RequestError::new(400, VALIDATION_FAILED, mistake.message.clone()).at("$.query").located(locations)
+        .map(|diagnostic| {
+            let locations = diagnostic.location.into_iter().collect();
+            RequestError::new(400, VALIDATION_FAILED, diagnostic.message.clone()).at("$.query").located(locations)
         })
         .collect();
     if dialect == Dialect::Hasura {
@@ -213,11 +213,11 @@ fn retry_after(outcome: &Outcome) -> Option<u64> {
         StepOutcome::Call(call) => Some(call.errors.as_slice()),
         StepOutcome::Part(_) | StepOutcome::Introspection(_) => None,
     });
-    let refused = calls.flatten().filter_map(|error| match &error.cause {
-        HandlerCallErrorCause::Answer(HandlerResponseError::NotSent(refused)) => Some(refused.retry_seconds()),
+    let rejected = calls.flatten().filter_map(|error| match &error.cause {
+        HandlerCallErrorCause::Answer(HandlerResponseError::NotSent(rejected)) => Some(rejected.retry_seconds()),
         _ => None,
     });
-    refused.max()
+    rejected.max()
 }
 
 fn called(finished: &Finished<'_>) -> Vec<String> {
@@ -236,8 +236,8 @@ struct RenderedResponse<'f> {
     data: Option<HashMap<&'f str, Cow<'f, str>>>,
     errors: Vec<Cow<'f, str>>,
     extensions: Vec<&'f RawValue>,
-    /// Has the engine refused a part as not valid?
-    engine_rejected: bool,
+    /// Has the upstream refused a part as not valid?
+    upstream_rejected: bool,
     /// Response names of what succeeded, for the error of a part after which nobody knows what happened.
     completed: Vec<&'f str>,
 }
@@ -251,7 +251,7 @@ impl<'f> RenderedResponse<'f> {
             data: Some(HashMap::new()),
             errors: Vec::new(),
             extensions: Vec::new(),
-            engine_rejected: false,
+            upstream_rejected: false,
             completed: Vec::new(),
         };
         for field in plan.fields.iter().filter(|field| field.owner == FieldSource::TypeName) {
@@ -336,7 +336,7 @@ impl<'f> RenderedResponse<'f> {
     ) {
         match outcome {
             Err(error) => self.fail_part(part, error),
-            Ok(reply) => match read_engine_answer(&reply.body) {
+            Ok(reply) => match read_upstream_result(&reply.body) {
                 Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
                 Ok(answer) => self.add_answer(part, &answer, may_be_null),
             },
@@ -360,8 +360,8 @@ impl<'f> RenderedResponse<'f> {
             return;
         }
         if !answer.has_data {
-            // A request error: the engine has run nothing of its part, and says why in its own words.
-            self.engine_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
+            // A request error: the upstream has run nothing of its part, and says why in its own words.
+            self.upstream_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
             return;
         }
         if answer.errors.is_empty() {
@@ -374,7 +374,7 @@ impl<'f> RenderedResponse<'f> {
         }
     }
 
-    /// An error on each field of a part that the engine did not answer.
+    /// An error on each field of a part that the upstream did not answer.
     fn fail_part(&mut self, part: &'f UpstreamOperation, error: &UpstreamError) {
         let mut extensions = match self.dialect {
             Dialect::Hasura => default_extensions(code_of(error)),
@@ -430,7 +430,7 @@ impl<'f> RenderedResponse<'f> {
     }
 }
 
-/// Does the engine say that a part is not valid? Hasura names it so; for others an error that has no path comes from
+/// Does the upstream say that a part is not valid? Hasura names it so; for others an error that has no path comes from
 /// before anything ran.
 fn is_about_validity(error: &RawValue) -> bool {
     #[derive(serde::Deserialize)]
@@ -479,9 +479,9 @@ fn execution_error(
         HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotAnId(_)) => {
             (error.to_string(), default_extensions("data-exception"))
         }
-        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotSent(refused)) => {
-            let mut extensions = default_extensions(refused.guard.code());
-            extensions.insert("retryAfter".into(), refused.retry_seconds().into());
+        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotSent(rejected)) => {
+            let mut extensions = default_extensions(rejected.guard.code());
+            extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
             (error.to_string(), extensions)
         }
         HandlerCallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
@@ -505,7 +505,7 @@ fn execution_error(
     ExecutionError { message, locations: vec![location], path, extensions }
 }
 
-/// The engine's extensions with the client's path in them: Hasura's lead through selection sets.
+/// The upstream's extensions with the client's path in them: Hasura's lead through selection sets.
 fn related_extensions(dialect: Dialect, path: &[PathSegment], error: &RelatedError) -> Map<String, Value> {
     let mut extensions = error.extensions.clone();
     if dialect == Dialect::Hasura {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{join, join_all};
 
 use crate::graphql::introspect::IntrospectionError;
-use crate::graphql::merge::read_engine_answer;
+use crate::graphql::merge::read_upstream_result;
 use crate::graphql::plan::{ActionMode, Plan, PlanStep};
 use crate::model::action::OperationKind;
 use crate::model::request::GraphqlRequest;
@@ -36,13 +36,13 @@ pub struct ExecutionContext<'r> {
     pub merged: Option<&'r Arc<MergedSchema>>,
 }
 
-/// What came of a part of the engine.
+/// What came of a part of the upstream.
 pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 
 /// What came of one step.
 #[derive(Debug)]
 pub enum StepOutcome {
-    /// A part of the engine.
+    /// A part of the upstream.
     Part(FetchOutcome),
     /// A webhook call.
     Call(HandlerResult),
@@ -127,11 +127,11 @@ fn stops(running: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome) 
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
         (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {
-            read_engine_answer(&reply.body).map_or(true, |answer| !answer.errors.is_empty())
+            read_upstream_result(&reply.body).map_or(true, |answer| !answer.errors.is_empty())
         }
         (Dialect::Hasura, StepOutcome::Part(Err(_))) => true,
         (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
-            read_engine_answer(&reply.body).is_ok_and(|answer| answer.data_is_null) && !may_be_null(running, step)
+            read_upstream_result(&reply.body).is_ok_and(|answer| answer.data_is_null) && !may_be_null(running, step)
         }
         // A mutation has no introspection.
         (Dialect::Standard, StepOutcome::Part(Err(_))) | (_, StepOutcome::Introspection(_)) => false,

@@ -1,6 +1,6 @@
-//! What is known of the engine's schema, as each kind of caller sees it, merged with the actions of his role.
+//! What is known of the upstream's schema, as each kind of caller sees it, merged with the actions of his role.
 //!
-//! The engine is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
+//! The upstream is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
 //! by its content; for whom it answered what is kept by role.
 
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ use crate::session::Session;
 use crate::upstream::introspect::{EDITIONS, question};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
-/// The engine's schema with the actions of one kind of role.
+/// The upstream's schema with the actions of one kind of role.
 pub struct MergedSchema {
     /// No two have the same.
     pub id: u64,
@@ -42,7 +42,7 @@ pub struct MergedSchema {
     pub decided: Option<ActionSchema>,
 }
 
-/// An answer of the engine, and what has been made of it.
+/// A response of the upstream, and what has been made of it.
 struct LearnedTypes {
     schema: Arc<UpstreamSchema>,
     bytes: usize,
@@ -50,12 +50,12 @@ struct LearnedTypes {
     by_role: DashMap<String, Merged>,
 }
 
-/// Keyed at random, so that nobody can make two answers that have the same.
+/// Keyed at random, so that nobody can make two responses that have the same.
 type ContentHash = u64;
 
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
-/// Everything known of the engine's schema by one generation.
+/// Everything known of the upstream's schema by one generation.
 pub struct SchemaCache {
     by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<KnownSchema>>,
@@ -70,7 +70,7 @@ pub struct SchemaCache {
 #[derive(Default)]
 struct KnownSchema {
     last: Mutex<Option<SchemaFetch>>,
-    /// Held while the engine is asked, so that all who wait for the answer share it.
+    /// Held while the upstream is asked, so that all who wait for the response share it.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -78,7 +78,7 @@ struct KnownSchema {
 struct SchemaFetch {
     at: Instant,
     has_failed: bool,
-    /// The last answer that was a schema.
+    /// The last response that was a schema.
     answer: Option<ContentHash>,
 }
 
@@ -91,11 +91,11 @@ impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
     }
 }
 
-/// What a schema takes for each byte of the answer it was made from: 1.3 were measured with 2,000 types, and merging
+/// What a schema takes for each byte of the response it was made from: 1.3 were measured with 2,000 types, and merging
 /// it with the actions of a few roles adds to that.
 const MEMORY_PER_BYTE: u64 = 2;
 
-/// What it takes while it is built, beside the answer itself.
+/// What it takes while it is built, beside the response itself.
 const BUILT_PER_BYTE: usize = 3;
 
 /// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
@@ -104,13 +104,13 @@ const CALLERS_MAX: usize = 1_000;
 /// Roles whose failure is remembered, for people who look.
 const FAILURES_MAX: usize = 10;
 
-/// How soon the engine may be asked again for the same kind of caller on our own account.
+/// How soon the upstream may be asked again for the same kind of caller on our own account.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon an engine that gave no schema is asked again on our own account.
+/// How soon an upstream that gave no schema is asked again on our own account.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why the engine's schema is not known.
+/// Why the upstream's schema is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// It could not be asked.
@@ -155,9 +155,9 @@ impl SchemaError {
     }
 }
 
-/// For whom the engine is asked.
+/// For whom the upstream is asked.
 pub struct SchemaRequest<'a> {
-    /// Path and query of the engine.
+    /// Path and query of the upstream.
     pub path: Cow<'a, str>,
     /// His headers.
     pub headers: Cow<'a, HeaderMap>,
@@ -165,7 +165,7 @@ pub struct SchemaRequest<'a> {
     pub request_id: Cow<'a, str>,
     /// His role.
     pub role: Cow<'a, str>,
-    /// How long the engine may take.
+    /// How long the upstream may take.
     pub timeout: Duration,
 }
 
@@ -208,7 +208,7 @@ impl SchemaCache {
         }
     }
 
-    /// The roles for whom the last answer gave no schema, each with the reason; not all of them if there are many.
+    /// The roles for whom the last response gave no schema, each with the reason; not all of them if there are many.
     #[must_use]
     pub fn failures(&self) -> BTreeMap<String, String> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -250,7 +250,7 @@ impl SchemaCache {
         known.unwrap_or_default()
     }
 
-    /// The schema of an answer, built now or before, merged with the actions of `role`.
+    /// The schema of a response, built now or before, merged with the actions of `role`.
     fn build(
         &self,
         snapshot: &Snapshot,
@@ -286,7 +286,7 @@ impl SchemaCache {
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
-    /// May the engine be asked for callers like this one, whose schema is not known, on our own account?
+    /// May the upstream be asked for callers like this one, whose schema is not known, on our own account?
     #[must_use]
     pub fn is_worth_asking(&self, asker: &SchemaRequest<'_>) -> bool {
         match self.caller(asker).last() {
@@ -303,7 +303,7 @@ impl KnownSchema {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what came of asking; an engine that fails for a while still has the schema that it had. Gives what was
+    /// Notes what came of asking; an upstream that fails for a while still has the schema that it had. Gives what was
     /// noted before.
     fn note(&self, answer: Option<ContentHash>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -327,7 +327,7 @@ impl LearnedTypes {
 }
 
 impl MergedSchema {
-    /// Merges what the engine shows with the actions of a role.
+    /// Merges what the upstream shows with the actions of a role.
     ///
     /// # Errors
     /// [`MergeError`].
@@ -353,7 +353,7 @@ impl MergedSchema {
     }
 }
 
-/// Asks the engine what this caller sees, and merges it with the actions of his role.
+/// Asks the upstream what this caller sees, and merges it with the actions of his role.
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
@@ -362,13 +362,13 @@ pub async fn ask(
     snapshot: &Arc<Snapshot>,
     asker: &SchemaRequest<'_>,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
-    let known = snapshot.engine_schemas.caller(asker);
+    let known = snapshot.schema_cache.caller(asker);
     let found = ask_now(world, snapshot, asker).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
     world.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
     world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
-    snapshot.engine_schemas.note_failure(&asker.role, found.as_ref().err());
+    snapshot.schema_cache.note_failure(&asker.role, found.as_ref().err());
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
     if let Ok((_, merged)) = &found {
         upstream_types::extend(world, snapshot, merged);
@@ -376,7 +376,7 @@ pub async fn ask(
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
         let role = asker.role.as_ref();
-        tracing::warn!(role, %error, "the engine does not tell its schema; what it told before counts, if it did");
+        tracing::warn!(role, %error, "the upstream does not tell its schema; what it told before counts, if it did");
     }
     found.map(|(_, merged)| merged)
 }
@@ -391,27 +391,27 @@ pub async fn refresh(
     snapshot: &Arc<Snapshot>,
     asker: &SchemaRequest<'_>,
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
-    let known = snapshot.engine_schemas.caller(asker);
+    let known = snapshot.schema_cache.caller(asker);
     let _turn = known.asking.lock().await;
     let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
     let slot = world.introspection_slots.try_acquire();
     if was_just_asked || slot.is_err() {
-        return Ok(snapshot.engine_schemas.known(snapshot, asker));
+        return Ok(snapshot.schema_cache.known(snapshot, asker));
     }
     ask(world, snapshot, asker).await.map(Some)
 }
 
-/// An engine that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
+/// An upstream that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
 /// in that.
 async fn ask_now(
     world: &Services,
     snapshot: &Arc<Snapshot>,
     asker: &SchemaRequest<'_>,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-    let mut refused = SchemaError::Ended;
+    let mut rejected = SchemaError::Ended;
     for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
         match ask_in(world, snapshot, asker, edition).await {
-            Err(error @ SchemaError::Answer(ClientSchemaError::Refused(_))) => refused = error,
+            Err(error @ SchemaError::Answer(ClientSchemaError::Refused(_))) => rejected = error,
             Ok(found) => {
                 world.introspection_edition.store(edition, Ordering::Relaxed);
                 return Ok(found);
@@ -419,7 +419,7 @@ async fn ask_now(
             error => return error,
         }
     }
-    Err(refused)
+    Err(rejected)
 }
 
 async fn ask_in(
@@ -445,7 +445,7 @@ async fn ask_in(
     let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone().into_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.
     let build = move || {
-        let built = snapshot.engine_schemas.build(&snapshot, &answer, &role);
+        let built = snapshot.schema_cache.build(&snapshot, &answer, &role);
         drop(share);
         built
     };
@@ -482,7 +482,7 @@ mod tests {
     fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
         let bytes = answer("role 00").len();
         let snapshot = snapshot(5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number"));
-        let schemas = &snapshot.engine_schemas;
+        let schemas = &snapshot.schema_cache;
         for role in 0..20 {
             let built = schemas.build(&snapshot, answer(&format!("role {role:02}")).as_bytes(), "user");
             assert!(built.is_ok());
@@ -494,12 +494,12 @@ mod tests {
     #[test]
     fn one_answer_is_built_once_and_merged_once_for_each_kind_of_role() {
         let snapshot = snapshot(1024 * 1024);
-        let build = |role| snapshot.engine_schemas.build(&snapshot, answer("the same").as_bytes(), role);
+        let build = |role| snapshot.schema_cache.build(&snapshot, answer("the same").as_bytes(), role);
         let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
             panic!("not merged")
         };
         assert_eq!(one.id, other.id);
         assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
-        assert_eq!(snapshot.engine_schemas.by_content.len(), 1);
+        assert_eq!(snapshot.schema_cache.by_content.len(), 1);
     }
 }

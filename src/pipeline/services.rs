@@ -30,13 +30,13 @@ pub struct Services {
     pub snapshot: SnapshotCell,
     /// Held while one generation makes way for the next.
     replacing: Mutex<()>,
-    /// The engine.
+    /// The upstream.
     pub engine: UpstreamClient,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
     pub planning_slots: Semaphore,
-    /// Bounds the introspection under way: each may hold two large answers.
+    /// Bounds the introspection under way: each may hold two large responses.
     pub introspection_slots: Semaphore,
     /// What requests, operations and connections may hold.
     pub memory: Arc<Budget>,
@@ -52,9 +52,9 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// The log of asynchronous actions, once it is open.
     jobs: OnceLock<Arc<Jobs>>,
-    /// The stored calls that this replica runs.
+    /// The jobs that this replica runs.
     pub running_jobs: RunningJobs,
-    /// Where the configuration is asked to be loaded anew.
+    /// Where the configuration is asked to be reloaded.
     pub reloads: ReloadRequests,
     /// Takes spans, if anybody wants them.
     pub tracer: Option<Tracer>,
@@ -62,9 +62,9 @@ pub struct Services {
     pub overload: LoadState,
     /// Can requests be served?
     pub readiness: Readiness,
-    /// The newest edition of the introspection query that the engine is believed to take.
+    /// The newest edition of the introspection query that the upstream is believed to take.
     pub introspection_edition: AtomicUsize,
-    /// Has the engine's schema ever been merged with the actions?
+    /// Has the upstream's schema ever been merged with the actions?
     pub schema_was_good: AtomicBool,
     /// Why the program must end, if it must.
     pub fatal: FatalError,
@@ -183,7 +183,7 @@ impl Services {
     }
 }
 
-/// Can requests be served? Until somebody has seen the engine answer, they cannot.
+/// Can requests be served? Until somebody has seen the upstream answer, they cannot.
 pub struct Readiness {
     draining: AtomicBool,
     has_looked: AtomicBool,
@@ -212,13 +212,13 @@ impl Readiness {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the engine answers.
-    pub fn set_engine(&self, state: Result<(), String>) {
+    /// Notes whether the upstream answers.
+    pub fn set_upstream(&self, state: Result<(), String>) {
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.has_looked.store(true, Ordering::Release);
     }
 
-    /// Has anybody looked for the engine yet?
+    /// Has anybody looked for the upstream yet?
     #[must_use]
     pub fn has_looked(&self) -> bool {
         self.has_looked.load(Ordering::Acquire)
@@ -235,7 +235,7 @@ impl Readiness {
         self.engine()
     }
 
-    /// Whether the engine answered when it was last asked.
+    /// Whether the upstream answered when it was last asked.
     ///
     /// # Errors
     /// Why it did not.

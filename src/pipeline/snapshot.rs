@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub schema: Arc<ActionSchema>,
     /// Finds their names in raw bytes.
     pub scanner: Arc<Scanner>,
-    /// The names of the engine's root types.
+    /// The names of the upstream's root types.
     pub roots: RootTypes,
     /// How errors are told.
     pub dialect: Dialect,
@@ -48,8 +48,8 @@ pub struct Snapshot {
     pub guards: TrafficPolicies,
     /// What is configured.
     pub configured: Arc<LoadedConfig>,
-    /// What is known of the engine's schema.
-    pub engine_schemas: SchemaCache,
+    /// What is known of the upstream's schema.
+    pub schema_cache: SchemaCache,
 }
 
 /// The kind of all roles that no action names.
@@ -95,19 +95,19 @@ impl Snapshot {
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
             role_schemas: DashMap::new(),
             merges_introspection: introspection.merges,
-            engine_schemas: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
+            schema_cache: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
             limits,
         }
     }
 
-    /// The same actions for an engine that turned out to be another than was thought.
+    /// The same actions for an upstream that turned out to be another than was thought.
     #[must_use]
-    pub fn for_engine(&self, roots: RootTypes, dialect: Dialect) -> Self {
+    pub fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
         let (schema, scanner) = (Arc::clone(&self.schema), Arc::clone(&self.scanner));
         Self::new(schema, scanner, roots, dialect, &self.configured, &self.guards)
     }
 
-    /// Other actions for the same engine.
+    /// Other actions for the same upstream.
     ///
     /// # Errors
     /// When their names are too many to look for.
@@ -115,7 +115,7 @@ impl Snapshot {
         self.with_configuration(&self.configured, Arc::new(schema))
     }
 
-    /// Another configuration for the same engine.
+    /// Another configuration for the same upstream.
     ///
     /// # Errors
     /// When the actions' names are too many to look for.

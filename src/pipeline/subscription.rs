@@ -23,13 +23,13 @@ use crate::protocol::http::{Body, ResponseType, read_body};
 use crate::protocol::trace::TraceContext;
 use crate::session::SessionError;
 
-/// An operation whose client listens for more than one answer.
+/// An operation whose client listens for more than one response.
 pub struct SubscriptionRequest {
     /// For the log: how it came.
     pub way: &'static str,
     /// The GraphQL request as JSON.
     pub payload: String,
-    /// Path and query for the engine's part.
+    /// Path and query for the upstream's part.
     pub path: String,
     /// What it holds of the memory budget: its payload, and what is made of it each time.
     pub share: Arc<Share>,
@@ -53,13 +53,13 @@ pub enum SubscriptionMessage {
 /// How soon a subscription looks again by itself; the pause grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// The longest pause while rows of the engine are shown, of whose changes nobody tells us.
+/// The longest pause while rows of the upstream are shown, of whose changes nobody tells us.
 const ROWS_MAX: Duration = Duration::from_secs(5);
 
 /// The longest pause otherwise: nothing is left to change, unless somebody has an ended call run again.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// By what the answer to a subscription may change.
+/// By what the response to a subscription may change.
 #[derive(Default)]
 pub struct LiveDependencies {
     calls: Mutex<Vec<JobWaiter>>,
@@ -72,7 +72,7 @@ impl LiveDependencies {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
     }
 
-    /// Rows of the engine are part of the answer.
+    /// Rows of the upstream are part of the response.
     pub fn saw_rows(&self) {
         self.rows.store(true, Ordering::Relaxed);
     }
@@ -128,7 +128,7 @@ pub async fn operate<F: Future<Output = bool>>(
             say(SubscriptionMessage::Complete).await;
             return;
         }
-        // What was made for this answer is gone, but for the answer itself.
+        // What was made for this response is gone, but for the response itself.
         request.share.shrink_to(request.payload.len() + answer.body.len());
         last = Some(answer.body);
         watched.change(pause).await;

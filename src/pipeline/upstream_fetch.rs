@@ -1,4 +1,4 @@
-//! The engine's part of a document: what is sent, and what its answer means.
+//! The upstream's part of a document: what is sent, and what its response means.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::{RequestContext, Services, request_spans};
 use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
-/// Sends a part and waits for the answer, which may still be anything.
+/// Sends a part and waits for the response, which may still be anything.
 ///
 /// # Errors
 /// [`UpstreamError`].
@@ -33,14 +33,14 @@ pub async fn ask(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> Re
 pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
     let ExecutionContext { world, snapshot, envelope, session, plan, .. } = running;
     let asker = SchemaRequest::of(world, envelope, session);
-    let Some(merged) = snapshot.engine_schemas.known(snapshot, &asker) else { return false };
+    let Some(merged) = snapshot.schema_cache.known(snapshot, &asker) else { return false };
     let root = merged.role_schema.schema.get_object(snapshot.roots.of(plan.kind));
     let is_nullable =
         |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
     part.fields.iter().all(|field| is_nullable(&field.name))
 }
 
-/// Sends a request's JSON to the engine as the caller.
+/// Sends a request's JSON to the upstream as the caller.
 ///
 /// # Errors
 /// [`UpstreamError`].
@@ -68,7 +68,7 @@ pub async fn send(
         share: envelope.share,
         timeout: world.engine.settings().request_timeout.min(left),
     };
-    let timer = world.metrics.upstream_part_seconds.start_timer();
+    let timer = world.metrics.upstream_request_seconds.start_timer();
     let reply = world.engine.ask(question).await;
     timer.observe_duration();
     if let Some(trace) = &child {
@@ -82,7 +82,7 @@ pub async fn send(
             UpstreamError::TimedOut => "timeout",
             _ => "failure",
         });
-        request_spans::asked(world, trace, "engine".into(), began, status, attributes);
+        request_spans::asked(world, trace, "upstream".into(), began, status, attributes);
     }
     let outcome = match &reply {
         Ok(reply) if reply.status.is_success() => "success",
@@ -90,7 +90,7 @@ pub async fn send(
         Err(UpstreamError::TimedOut) => "timeout",
         Err(_) => "failure",
     };
-    world.metrics.upstream_parts.with_label_values(&[outcome]).inc();
+    world.metrics.upstream_requests.with_label_values(&[outcome]).inc();
     reply
 }
 

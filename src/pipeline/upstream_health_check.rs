@@ -1,4 +1,4 @@
-//! Keeps an eye on the engine: is it there, what are its root types called, how does it tell errors?
+//! Keeps an eye on the upstream: is it there, what are its root types called, how does it tell errors?
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use http::header::HeaderValue;
 
 use crate::graphql::check_relationships::missing;
 use crate::graphql::client_schema::UpstreamSchema;
-use crate::graphql::merge::read_engine_answer;
+use crate::graphql::merge::read_upstream_result;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::replay::Replay;
@@ -21,10 +21,10 @@ use crate::pipeline::upstream_types;
 use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
-/// Bytes of an answer to one of our questions.
+/// Bytes of a response to one of our questions.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Looks at the engine again and again. Never returns.
+/// Looks at the upstream again and again. Never returns.
 pub async fn watch(world: &Services) {
     loop {
         look(world).await;
@@ -32,7 +32,7 @@ pub async fn watch(world: &Services) {
     }
 }
 
-/// Looks at the engine once.
+/// Looks at the upstream once.
 pub async fn look(world: &Services) {
     world.engine.resolve().await;
     let found = ask_all_paths(world).await;
@@ -48,7 +48,7 @@ pub async fn look(world: &Services) {
             learn_schema(world, path).await;
         }
     }
-    world.readiness.set_engine(found.map(drop).map_err(|error| error.to_string()));
+    world.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
 }
 
 /// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
@@ -81,24 +81,24 @@ async fn ask(world: &Services, path: &str, question: &'static str) -> Result<Opt
         timeout: world.configured().settings.upstream.request_timeout,
     };
     let reply = world.engine.ask(question).await?;
-    match read_engine_answer(&reply.body) {
+    match read_upstream_result(&reply.body) {
         Ok(_) => Ok(dialect::read(&reply.body)),
         Err(_) => Err(UpstreamError::NotGraphql { status: reply.status.as_u16() }),
     }
 }
 
-/// By which our own questions are known in the engine's logs.
+/// By which our own questions are known in the upstream's logs.
 const REQUEST_ID: &str = "pillion-probe";
 
-/// Learns the engine's schema as an admin sees it, until it is known. If its names and ours exclude one another the
+/// Learns the upstream's schema as an admin sees it, until it is known. If its names and ours exclude one another the
 /// first time that both are seen, nothing can be served.
 async fn learn_schema(world: &Services, path: &str) {
     let snapshot = world.snapshot.load_full();
     let asker = asker(world, path, ADMIN_ROLE, HeaderMap::new());
     if !snapshot.merges_introspection
         || snapshot.scanner.is_empty()
-        || snapshot.engine_schemas.known(&snapshot, &asker).is_some()
-        || !snapshot.engine_schemas.is_worth_asking(&asker)
+        || snapshot.schema_cache.known(&snapshot, &asker).is_some()
+        || !snapshot.schema_cache.is_worth_asking(&asker)
     {
         return;
     }
@@ -149,10 +149,10 @@ pub async fn upstream_schema(world: &Services) -> Option<Arc<UpstreamSchema>> {
     let asker = asker(world, &path, ADMIN_ROLE, HeaderMap::new());
     // Whatever comes of it: what was known before counts otherwise.
     let _ = schema_cache::ask(world, &snapshot, &asker).await;
-    snapshot.engine_schemas.of_upstream(&asker)
+    snapshot.schema_cache.of_upstream(&asker)
 }
 
-/// The engine's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.
+/// The upstream's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.
 ///
 /// # Errors
 /// [`SchemaError`].
@@ -224,8 +224,8 @@ fn learn(world: &Services, engine: &dialect::Engine) {
     world.replace_snapshot(|current| {
         let is_news = current.roots != roots || current.dialect != dialect;
         is_news.then(|| {
-            tracing::info!(query_type = roots.query, dialect = ?dialect, "the engine has told about itself");
-            current.for_engine(roots, dialect)
+            tracing::info!(query_type = roots.query, dialect = ?dialect, "the upstream has told about itself");
+            current.for_upstream(roots, dialect)
         })
     });
 }

@@ -12,9 +12,10 @@ use crate::pipeline::snapshot::Snapshot;
 /// What `decided` leaves out and may not leave out.
 #[must_use]
 pub fn intolerable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<&'d Diagnostic> {
-    let is_tolerable =
-        |mistake: &Diagnostic| mistake.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject));
-    decided.inconsistent.iter().skip(schema.inconsistent.len()).filter(|mistake| !is_tolerable(mistake)).collect()
+    let is_tolerable = |diagnostic: &Diagnostic| {
+        diagnostic.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject))
+    };
+    decided.inconsistent.iter().skip(schema.inconsistent.len()).filter(|diagnostic| !is_tolerable(diagnostic)).collect()
 }
 
 /// Enums grow while everything runs: what the upstream has just shown is taken over.
@@ -29,8 +30,8 @@ pub fn extend(world: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema)
 
 /// Says in the log what of the metadata is not served, and why: a line each.
 pub fn tell(schema: &ActionSchema) {
-    for mistake in &schema.inconsistent {
-        let object = mistake.subject.as_deref().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(object, reason = mistake.on_one_line(), "an inconsistent part of the metadata is not served");
+    for diagnostic in &schema.inconsistent {
+        let object = diagnostic.subject.as_deref().map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(object, reason = diagnostic.on_one_line(), "an inconsistent part of the metadata is not served");
     }
 }

@@ -1,4 +1,4 @@
-//! Nothing runs before all of a document has been checked: our part always, the engine's as far as its schema is known.
+//! Nothing runs before all of a document has been checked: our part always, the upstream's as far as its schema is known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +32,18 @@ pub struct ValidationContext<'s> {
     pub variables: &'s RawObject<'s>,
 }
 
-/// How long a mutation with side effects of ours waits until the engine's schema is known. The question goes on.
+/// How long a mutation with side effects of ours waits until the upstream's schema is known. The question goes on.
 const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 
-/// Checks it. `asked` is the merged schema if the engine has just been asked for this very caller.
+/// Checks it. `asked` is the merged schema if the upstream has just been asked for this very caller.
 ///
 /// # Errors
-/// The mistakes in it.
+/// The errors in it.
 pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
-    if let Err(refusal) = subject.plan.validate(subject.snapshot, subject.session.role()) {
+    if let Err(rejection) = subject.plan.validate(subject.snapshot, subject.session.role()) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
         let has_none = Box::pin(subject.has_no_mutations()).await;
-        return Err(if has_none { Rejection::no_mutations() } else { refusal });
+        return Err(if has_none { Rejection::no_mutations() } else { rejection });
     }
     if !subject.snapshot.merges_introspection {
         return subject.without_schema().map(drop);
@@ -59,11 +59,11 @@ pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSche
         _ => Box::pin(subject.by_fresh_schema(known)).await,
     };
     let label = outcome.as_ref().map_or("invalid", |label| label);
-    subject.world.metrics.engine_part_validations.with_label_values(&[label]).inc();
+    subject.world.metrics.upstream_validations.with_label_values(&[label]).inc();
     outcome.map(drop)
 }
 
-/// An engine has rejected a part that was believed to be valid: its schema must have changed.
+/// An upstream has rejected a part that was believed to be valid: its schema must have changed.
 pub fn doubt(world: &Arc<Services>, snapshot: &Arc<Snapshot>, envelope: &RequestContext<'_>, session: &Session) {
     if snapshot.merges_introspection {
         drop(ask_in_background(world, snapshot, SchemaRequest::of(world, envelope, session).into_owned()));
@@ -98,12 +98,12 @@ impl ValidationContext<'_> {
             None => self.learn().await,
         };
         let Some(known) = known else { return self.without_schema() };
-        let Err(refusal) = self.by(&known) else { return Ok("valid") };
-        // The engine may have changed, or show more to this caller than to others of his role.
+        let Err(rejection) = self.by(&known) else { return Ok("valid") };
+        // The upstream may have changed, or show more to this caller than to others of his role.
         let fresh = schema_cache::refresh(self.world, self.snapshot, &self.asker()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
-            Ok(_) => Err(refusal),
+            Ok(_) => Err(rejection),
             Err(_) => self.without_schema(),
         }
     }
@@ -116,30 +116,30 @@ impl ValidationContext<'_> {
             return Ok("schema_unknown");
         }
         let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.max_errors);
-        let mistakes = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
+        let diagnostics = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
         let more = upstream_directives.len().saturating_sub(max);
-        Err(Rejection::Invalid { mistakes, more, syntax: false, unknown: None })
+        Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown: None })
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
-        self.snapshot.engine_schemas.known(self.snapshot, &self.asker())
+        self.snapshot.schema_cache.known(self.snapshot, &self.asker())
     }
 
-    /// The engine is asked for the first caller of a kind. Only what would have side effects waits for the answer, and
+    /// The upstream is asked for the first caller of a kind. Only what would have side effects waits for the response, and
     /// what is refused without it.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
-        if !self.snapshot.engine_schemas.is_worth_asking(&self.asker()) {
+        if !self.snapshot.schema_cache.is_worth_asking(&self.asker()) {
             return None;
         }
         let asked = ask_in_background(self.world, self.snapshot, self.asker().into_owned());
         if has_side_effects(&self.plan.plan) || !self.plan.plan.upstream_directives.is_empty() {
-            // When the time is up the engine is left to judge its part itself.
+            // When the time is up the upstream is left to judge its part itself.
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
         }
         self.known()
     }
 
-    /// Has this role nothing to write with, neither here nor in the engine? Hasura has words of its own for that.
+    /// Has this role nothing to write with, neither here nor in the upstream? Hasura has words of its own for that.
     async fn has_no_mutations(&self) -> bool {
         let is_meant = self.snapshot.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;
         let may_write =
@@ -158,7 +158,7 @@ impl ValidationContext<'_> {
         SchemaRequest::of(self.world, self.envelope, self.session)
     }
 
-    /// Federation's root fields are served, and shown by some engines only.
+    /// Federation's root fields are served, and shown by some upstreams only.
     fn asks_for_what_is_not_shown(&self, merged: &MergedSchema) -> bool {
         let schema = &merged.role_schema.schema;
         let shown = schema.schema_definition.query.as_ref().and_then(|query| schema.get_object(query));

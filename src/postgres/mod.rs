@@ -20,7 +20,7 @@ pub struct Database {
 /// Why the database did not do something. It holds neither address nor password.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// No connection, or no answer.
+    /// No connection, or no response.
     #[error("the database cannot be used: {0}")]
     Failed(String),
     /// It took too long.

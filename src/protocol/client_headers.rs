@@ -50,5 +50,5 @@ pub const NEVER_FORWARDED: [HeaderName; 7] = [
     header::ACCEPT_ENCODING,
 ];
 
-/// What we tell others about ourselves. Platforms refuse requests without it.
+/// What we tell others about ourselves. Platforms reject requests without it.
 pub const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,5 @@
 //! Finds the documents of GraphQL requests in JSON that arrives in pieces, in constant memory but for the document itself.
-//! It is lenient: text that is not JSON is the upstream's to refuse, so nothing is checked here that does not help to find
+//! It is lenient: text that is not JSON is the upstream's to reject, so nothing is checked here that does not help to find
 //! a document.
 
 use serde_json::from_slice;

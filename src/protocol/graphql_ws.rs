@@ -192,7 +192,7 @@ impl Subprotocol {
 
     /// The client may not; `payload` says why, as JSON. `None` if this vocabulary says so by closing the connection.
     #[must_use]
-    pub fn refused(self, payload: &str) -> Option<String> {
+    pub fn rejected(self, payload: &str) -> Option<String> {
         (self == Self::Legacy).then(|| message("connection_error", None, Some(payload)))
     }
 }

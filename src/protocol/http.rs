@@ -47,7 +47,7 @@ pub enum Body<'a> {
 pub struct Element<'a> {
     /// The JSON it was written as.
     pub json: &'a str,
-    /// The request; `None` if there is only the hash of a document that the engine may know.
+    /// The request; `None` if there is only the hash of a document that the upstream may know.
     pub request: Result<Option<GraphqlRequest<'a>>, HttpError>,
 }
 
@@ -129,7 +129,7 @@ struct Essence<'a> {
     extensions: Option<&'a RawValue>,
 }
 
-/// The members of a request. Of one with too many values only a few are looked at: it may be the engine's all the same.
+/// The members of a request. Of one with too many values only a few are looked at: it may be the upstream's all the same.
 fn members(json: &str, excess: Option<Excess>) -> Result<RawObject<'_>, serde_json::Error> {
     if excess.is_none() {
         return serde_json::from_str(json);
@@ -149,7 +149,7 @@ fn read_request(json: &str, excess: Option<Excess>) -> Result<Option<GraphqlRequ
     let operation_name = text_of("operationName", object.get("operationName"))?;
     let variables = read_variables(object.get("variables"))?;
     let Some(query) = query else {
-        // The engine may know the document by its hash. It knows nothing of ours: such a document never gets there.
+        // The upstream may know the document by its hash. It knows nothing of ours: such a document never gets there.
         let has_hash = extensions.is_some_and(|extensions| {
             serde_json::from_str::<RawObject<'_>>(extensions.get())
                 .is_ok_and(|object| object.get("persistedQuery").is_some())
@@ -274,7 +274,7 @@ pub fn request_of<'a>(parameters: &'a QueryParameters, limits: &Limits) -> Resul
     })
 }
 
-/// The media types of answers.
+/// The media types of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseType {
     /// `application/json`: every well-formed request is answered with status 200.
@@ -315,7 +315,7 @@ impl ResponseType {
         best.1
     }
 
-    /// The `Content-Type` of an answer of this type.
+    /// The `Content-Type` of a response of this type.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -342,7 +342,7 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
     html > json && html >= any
 }
 
-/// Is the answer to be a stream of events? A subscription's is if the client takes one at all; that to a query or a
+/// Is the response to be a stream of events? A subscription's is if the client takes one at all; that to a query or a
 /// mutation if the client takes nothing else.
 #[must_use]
 pub fn wants_events(headers: &HeaderMap, is_subscription: bool) -> bool {

@@ -83,7 +83,7 @@ mod tests {
         for allowed in ["https://shop.example", "HTTPS://a.shop.example", "http://localhost:3000"] {
             assert!(origins.allow(allowed), "{allowed}");
         }
-        let refused = [
+        let rejected = [
             "http://shop.example",
             "https://a.b.shop.example",
             "https://.shop.example",
@@ -94,8 +94,8 @@ mod tests {
             "null",
             "",
         ];
-        for refused in refused {
-            assert!(!origins.allow(refused), "{refused}");
+        for rejected in rejected {
+            assert!(!origins.allow(rejected), "{rejected}");
         }
         assert_eq!(parse(&["https://a", "*"]), Ok(Origins::Any));
         assert!(Origins::Any.allow("null"));

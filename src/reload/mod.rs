@@ -1,4 +1,4 @@
-//! The configuration is loaded anew while requests are served: when its files change, on SIGHUP, or when somebody asks on
+//! The configuration is reloaded while requests are served: when its files change, on SIGHUP, or when somebody asks on
 //! the admin listener. What is wrong is refused and the old one stays; what is right takes effect for new requests at once.
 
 pub mod files;
@@ -80,12 +80,14 @@ impl Reloader {
             Ok(waiting) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 metrics.config_last_reload_success.set(now.as_secs_f64());
-                tracing::info!(reason, "the configuration was loaded anew");
+                tracing::info!(reason, "the configuration was reloaded");
                 if !waiting.is_empty() {
                     tracing::warn!(settings = waiting.join(", "), "some settings take effect at the next start only");
                 }
             }
-            Err(mistakes) => tracing::error!(reason, "a new configuration was refused; the old one stays: {mistakes}"),
+            Err(diagnostics) => {
+                tracing::error!(reason, "a new configuration was refused; the old one stays: {diagnostics}")
+            }
         }
         let outcome = outcome.map(drop);
         // Whoever asked may have gone.
@@ -94,7 +96,7 @@ impl Reloader {
 
     /// Gives the settings that have changed, but take effect at the next start only.
     async fn load_and_use(&self) -> Result<Vec<&'static str>, String> {
-        let loaded = (self.load)().map_err(|mistakes| told(&mistakes))?;
+        let loaded = (self.load)().map_err(|diagnostics| told(&diagnostics))?;
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
         let (world, before) = (&self.world, self.world.snapshot.load_full());
         let configured = LoadedConfig::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
@@ -122,7 +124,7 @@ impl Reloader {
             Err(_) => {}
         }
         world.open_jobs_for(&schema).await?;
-        // The engine may have told about itself meanwhile.
+        // The upstream may have told about itself meanwhile.
         world.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
         summed_up(&warnings).iter().for_each(|warning| tracing::warn!("{warning}"));
         upstream_types::tell(&schema);
@@ -130,6 +132,6 @@ impl Reloader {
     }
 }
 
-fn told(mistakes: &[Diagnostic]) -> String {
-    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+fn told(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }

@@ -91,7 +91,7 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
             stream = requests => stream,
             waited = pace.end(patience) => {
                 if waited != DeadlineKind::Idle {
-                    self.world.metrics.slow_connections.inc();
+                    self.world.metrics.request_header_timeouts.inc();
                 }
                 None
             }

@@ -64,11 +64,11 @@ impl<'s> BodyScan<'s> {
         }
         for found in all_found {
             self.documents += 1;
-            let is_refused = match found {
+            let is_rejected = match found {
                 FinderResult::Document(text) => self.is_action(&text).await,
                 FinderResult::TooLong => is_json,
             };
-            if is_refused {
+            if is_rejected {
                 return Err(if is_json { self.too_large() } else { wrong_content_type() });
             }
         }

@@ -42,7 +42,7 @@ pub async fn unless_given_up<T>(
 /// What pingora is told when there is nobody to be answered.
 #[must_use]
 pub fn nobody_there() -> Box<Error> {
-    Error::explain(ErrorType::ConnectionClosed, "before its answer").into_down()
+    Error::explain(ErrorType::ConnectionClosed, "before its response").into_down()
 }
 
 /// Writes the line about a request whose client has gone.

@@ -76,14 +76,14 @@ impl Connections {
         let metrics = &self.gate.world.metrics;
         match waited {
             DeadlineKind::Idle => {}
-            DeadlineKind::TooSlow => metrics.slow_connections.inc(),
+            DeadlineKind::TooSlow => metrics.request_header_timeouts.inc(),
             DeadlineKind::DoesNotRead => {
                 metrics.slow_clients.with_label_values(&[TooSlowDownstream::Download.label()]).inc()
             }
         }
     }
 
-    /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that answer a request are
+    /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that response a request are
     /// large, and end with it.
     async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.is_spoken(&stream)) {
@@ -131,7 +131,7 @@ impl Connections {
             }
             HeadRead::Other => Some((direct, Next::Pingora)),
             HeadRead::NoRoom => {
-                Box::pin(refuse(&mut direct)).await;
+                Box::pin(reject(&mut direct)).await;
                 None
             }
             HeadRead::End => None,
@@ -221,7 +221,7 @@ impl Connections {
 type RequestEnd = (Box<Http1Session>, Next);
 
 thread_local! {
-    /// Room for the futures that answer requests.
+    /// Room for the futures that response requests.
     static ANSWERS: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
 }
 
@@ -256,7 +256,7 @@ async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Tells a client that there is no room for its request.
-async fn refuse(direct: &mut Http1Session) {
+async fn reject(direct: &mut Http1Session) {
     // Fails only when the client is gone.
     let _ = tokio::time::timeout(LAST_WORD, tell_busy(direct)).await;
     direct.shutdown().await;

@@ -1,4 +1,4 @@
-//! One request and its answer, whoever holds the connection, and how long its client is waited for.
+//! One request and its response, whoever holds the connection, and how long its client is waited for.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -282,7 +282,7 @@ impl<'e> DownstreamSession<'e> {
         }
     }
 
-    /// Begins the answer.
+    /// Begins the response.
     ///
     /// # Errors
     /// When the client is gone, or something has been written before.
@@ -303,7 +303,7 @@ impl<'e> DownstreamSession<'e> {
         }
     }
 
-    /// Writes a piece of the answer.
+    /// Writes a piece of the response.
     ///
     /// # Errors
     /// When the client is gone or takes it too slowly.
@@ -311,7 +311,7 @@ impl<'e> DownstreamSession<'e> {
         self.write(piece, false).await
     }
 
-    /// Writes the last piece of the answer.
+    /// Writes the last piece of the response.
     ///
     /// # Errors
     /// When the client is gone or takes it too slowly.
@@ -339,7 +339,7 @@ impl<'e> DownstreamSession<'e> {
         written
     }
 
-    /// Has something of an answer been written?
+    /// Has something of a response been written?
     #[must_use]
     pub fn has_begun(&self) -> bool {
         match &self.held {

@@ -1,5 +1,5 @@
 //! A client's connection as pingora gets it: as it is, until its client writes what could be understood in two ways. From
-//! there on it holds two bytes that no reader takes, so that pingora refuses the request, and what else the client writes
+//! there on it holds two bytes that no reader takes, so that pingora rejects the request, and what else the client writes
 //! is thrown away.
 
 use std::io;
@@ -45,13 +45,13 @@ impl StrictStream {
     pub fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
         let mut strict = Strict::default();
         let passed = strict.pass(&read);
-        let is_refused = passed < read.len();
-        if is_refused {
+        let is_rejected = passed < read.len();
+        if is_rejected {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
         let (pieces, pace) = (PartialHead::default(), connection_deadline::current());
-        (Self { inner, strict, bound, pieces, pace, instead: is_refused.then_some(&[]) }, read)
+        (Self { inner, strict, bound, pieces, pace, instead: is_rejected.then_some(&[]) }, read)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
 use crate::upstream::reads::{body_only_reads, query_string_only_reads};
 
-/// The proxy in front of the engine.
+/// The proxy in front of the upstream.
 #[derive(Clone)]
 pub struct Gateway {
     /// What requests share.

@@ -1,4 +1,4 @@
-//! How the upstream takes a GET: some refuse it (405), some only where a page could have sent it without a preflight (400,
+//! How the upstream takes a GET: some reject it (405), some only where a page could have sent it without a preflight (400,
 //! against CSRF), and their CORS headers say which pages may read the response. Requests with an action are answered here,
 //! so the upstream is asked the smallest question by GET, with the client's headers, and what it says holds for ours.
 
@@ -17,7 +17,7 @@ use crate::upstream::{Fetched, UpstreamClient, UpstreamError};
 /// What the upstream does with GET requests of one kind.
 pub struct GetPolicy {
     /// Its response, if it does not take them.
-    pub refusal: Option<Fetched>,
+    pub rejection: Option<Fetched>,
     /// Its CORS headers.
     pub cors: HeaderMap,
 }
@@ -41,7 +41,7 @@ const KINDS_MAX: usize = 512;
 /// How long they are.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
-/// Bytes of a refusal.
+/// Bytes of a rejection.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
 /// By which our own questions are known in the upstream's logs.
@@ -91,7 +91,7 @@ impl GetPolicies {
         let fetched = engine.get(&question, &probe_headers(engine, asked.headers), REFUSAL_BYTES_MAX).await?;
         let is_about_the_kind = is_about_the_kind(fetched.status);
         let cors = cors::headers_of(&fetched.headers);
-        let policy = Arc::new(GetPolicy { refusal: refusal(fetched), cors });
+        let policy = Arc::new(GetPolicy { rejection: rejection(fetched), cors });
         if is_about_the_kind {
             self.known.insert(kind, (Instant::now(), Arc::clone(&policy)));
         }
@@ -100,7 +100,7 @@ impl GetPolicies {
 }
 
 /// Who is not known to the upstream may be known to us, and is refused by it for that and not for the GET.
-fn refusal(fetched: Fetched) -> Option<Fetched> {
+fn rejection(fetched: Fetched) -> Option<Fetched> {
     let is_taken = fetched.status.is_success() || fetched.status == StatusCode::UNAUTHORIZED;
     (!is_taken).then_some(fetched)
 }
@@ -132,15 +132,15 @@ fn probe_headers(engine: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// A refusal as it goes on to the client: with all of the upstream's headers, and `more`.
+/// A rejection as it goes on to the client: with all of the upstream's headers, and `more`.
 #[must_use]
-pub fn relayed(refusal: &Fetched, more: &HeaderMap) -> (StatusCode, HeaderMap, Bytes) {
-    let mut headers = HeaderMap::with_capacity(refusal.headers.len() + 1);
-    for (name, value) in end_to_end(&refusal.headers).chain(more) {
+pub fn relayed(rejection: &Fetched, more: &HeaderMap) -> (StatusCode, HeaderMap, Bytes) {
+    let mut headers = HeaderMap::with_capacity(rejection.headers.len() + 1);
+    for (name, value) in end_to_end(&rejection.headers).chain(more) {
         headers.append(name.clone(), value.clone());
     }
-    headers.insert(header::CONTENT_LENGTH, refusal.body.len().into());
-    (refusal.status, headers, refusal.body.clone())
+    headers.insert(header::CONTENT_LENGTH, rejection.body.len().into());
+    (rejection.status, headers, rejection.body.clone())
 }
 
 #[cfg(test)]
@@ -168,7 +168,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
         };
-        for (status, is_refused, is_kept) in [
+        for (status, is_rejected, is_kept) in [
             (200, false, true),
             (401, false, false),
             (400, true, true),
@@ -180,7 +180,7 @@ mod tests {
         ] {
             let fetched = fetched(status);
             assert_eq!(is_about_the_kind(fetched.status), is_kept, "{status}");
-            assert_eq!(refusal(fetched).is_some(), is_refused, "{status}");
+            assert_eq!(rejection(fetched).is_some(), is_rejected, "{status}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A request that is answered here: what is remembered of it, and how its answer goes out.
+//! A request that is answered here: what is remembered of it, and how its response goes out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ pub struct IncomingRequest {
     trace: TraceContext,
     /// The path alone, which may be logged.
     path: String,
-    engine_path: String,
+    upstream_path: String,
     query: String,
     cors: HeaderMap,
     response_type: ResponseType,
@@ -126,10 +126,10 @@ impl IncomingRequest {
         let upstream = gate.world.engine.settings();
         let is_mapped =
             upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(&path, &settings.graphql_paths);
-        let mut engine_path = upstream_path(upstream, &head.uri, is_mapped);
+        let mut upstream_path = upstream_path(upstream, &head.uri, is_mapped);
         if head.method == Method::GET {
-            // The engine is asked by POST, so a document must not stand in the URL as well.
-            engine_path.truncate(engine_path.find('?').unwrap_or(engine_path.len()));
+            // The upstream is asked by POST, so a document must not stand in the URL as well.
+            upstream_path.truncate(upstream_path.find('?').unwrap_or(upstream_path.len()));
         }
         Self {
             response_type: ResponseType::negotiate(&headers),
@@ -143,7 +143,7 @@ impl IncomingRequest {
             trace,
             caller: Caller { headers, for_handlers: None, address, request_id },
             path,
-            engine_path,
+            upstream_path,
             query: head.uri.query().unwrap_or_default().to_owned(),
         }
     }
@@ -156,7 +156,7 @@ impl IncomingRequest {
     /// The same for the metadata API, which may outlive the request.
     pub fn asked(&self) -> ApiRequest {
         let Caller { headers, request_id, .. } = &self.caller;
-        ApiRequest { path: self.engine_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
+        ApiRequest { path: self.upstream_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
     }
 
     /// The client's address.
@@ -176,7 +176,7 @@ impl IncomingRequest {
         }
     }
 
-    /// The upstream has said who may read the answer.
+    /// The upstream has said who may read the response.
     pub fn set_cors(&mut self, cors: &HeaderMap) {
         if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
             self.cors = cors.clone();
@@ -185,10 +185,10 @@ impl IncomingRequest {
 
     /// The upstream's path, and the client's headers.
     pub fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
-        get_policy::PolicyProbe { path: &self.engine_path, headers: &self.caller.headers }
+        get_policy::PolicyProbe { path: &self.upstream_path, headers: &self.caller.headers }
     }
 
-    /// The headers that let a page read the answer.
+    /// The headers that let a page read the response.
     pub fn cors(&self) -> &HeaderMap {
         &self.cors
     }
@@ -205,7 +205,7 @@ impl IncomingRequest {
             way,
             payload,
             share,
-            path: self.engine_path.clone(),
+            path: self.upstream_path.clone(),
             caller: Arc::new(self.caller.clone()),
             authenticated: Some(Ok(authenticated)),
         }
@@ -226,7 +226,7 @@ impl IncomingRequest {
             share,
             caller: &self.caller,
             trace: &self.trace,
-            path: &self.engine_path,
+            path: &self.upstream_path,
             query: &self.query,
             is_get,
             response_type: self.response_type,
@@ -241,7 +241,7 @@ impl IncomingRequest {
     }
 }
 
-/// Sends the answer to a request that concerned us, and writes the line about it.
+/// Sends the response to a request that concerned us, and writes the line about it.
 ///
 /// # Errors
 /// When the client is gone.
@@ -285,7 +285,7 @@ pub async fn send_json(
     Ok(true)
 }
 
-/// Tells a client that the engine could not be asked, `may_write` if by what may be a mutation. Gives the status.
+/// Tells a client that the upstream could not be asked, `may_write` if by what may be a mutation. Gives the status.
 pub async fn tell_upstream_error(
     gate: &Gateway,
     exchange: &mut DownstreamSession<'_>,
@@ -333,7 +333,7 @@ pub async fn tell(
     let visit = IncomingRequest::of(gate, exchange);
     let mut envelope = visit.envelope(gate, ctx, false, None);
     envelope.shows_status = true;
-    let answer = response::refuse(snapshot.dialect, &envelope, &Rejection::Request(error));
+    let answer = response::reject(snapshot.dialect, &envelope, &Rejection::Request(error));
     write_response::write(exchange, answer, ResponseStyle { closes: true, ..visit.manner() }, None).await
 }
 

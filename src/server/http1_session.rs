@@ -44,7 +44,7 @@ pub struct Http1Session {
     is_last: bool,
 }
 
-/// How far the answer is.
+/// How far the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answering {
     NotBegun,
@@ -225,7 +225,7 @@ impl Http1Session {
         !self.is_last && self.answer == Answering::Over && self.body_left == 0
     }
 
-    /// Has something of an answer been written?
+    /// Has something of a response been written?
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.answer != Answering::NotBegun
@@ -270,7 +270,7 @@ impl Http1Session {
         std::future::pending::<()>().await;
     }
 
-    /// Begins the answer. Where its body ends is told by `headers`.
+    /// Begins the response. Where its body ends is told by `headers`.
     ///
     /// # Errors
     /// When it has begun already.
@@ -308,7 +308,7 @@ impl Http1Session {
         Ok(())
     }
 
-    /// Writes a piece of the answer, and all that is before it. With `end` nothing follows.
+    /// Writes a piece of the response, and all that is before it. With `end` nothing follows.
     ///
     /// # Errors
     /// When the client is gone, or the piece does not fit what the head has announced.

@@ -104,7 +104,7 @@ fn http_options(mut proxy: HttpProxy<Gateway>, settings: &Settings) -> HttpProxy
 /// Requests at one time on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
 
-/// Bytes of an answer that are queued on a stream of HTTP/2 for a client whose window is open but who does not read. Beyond
+/// Bytes of a response that are queued on a stream of HTTP/2 for a client whose window is open but who does not read. Beyond
 /// the window, writing waits.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -147,7 +147,7 @@ fn server_conf(settings: &Settings) -> ServerConf {
 /// Longer than the last words, those about a fatal diagnostic included.
 const GRACE_SECONDS: u64 = 30;
 
-/// Unused connections to the engine that are kept.
+/// Unused connections to the upstream that are kept.
 const UPSTREAM_POOL_SIZE: usize = 256;
 
 /// Connections have no read buffer of pingora's: they have one of their own while they have a request, and none while they
@@ -171,7 +171,7 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the line waits for the first look at the engine, which may show that nothing can be served.
+/// How long the line waits for the first look at the upstream, which may show that nothing can be served.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Prints one line once every listener takes connections, and warns if the upstream is not there.

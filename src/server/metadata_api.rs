@@ -1,4 +1,4 @@
-//! Requests to the metadata API: those about actions are answered here, all others are the engine's.
+//! Requests to the metadata API: those about actions are answered here, all others are the upstream's.
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
@@ -43,11 +43,11 @@ pub async fn screen(
     let asked = visit.asked();
     let configured = gate.world.configured();
     if let Err(error) = check_sender(&asked.headers, &configured.settings.cors.origins) {
-        return refuse(exchange, ctx, &visit, error).await;
+        return reject(exchange, ctx, &visit, error).await;
     }
     let admin = match metadata_api::authenticate(&gate.world, &asked.headers).await {
         Ok(admin) => admin,
-        Err(error) => return refuse(exchange, ctx, &visit, error).await,
+        Err(error) => return reject(exchange, ctx, &visit, error).await,
     };
     let bytes_max = configured.settings.metadata_body_size_max;
     let limits = Limits { max_request_body_size: bytes_max, ..configured.settings.limits.clone() };
@@ -76,7 +76,7 @@ pub async fn screen(
     if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
-    // What cannot be read is the engine's to refuse.
+    // What cannot be read is the upstream's to reject.
     let text = std::str::from_utf8(decoded.as_ref().map_or(&wire[..], |decoded| &decoded.text)).unwrap_or_default();
     if !concerns_actions(text) {
         return pass(gate, exchange, ctx, wire.clone(), share).await;
@@ -96,21 +96,26 @@ pub async fn screen(
 }
 
 /// Refuses what is not read any further, and ends the connection.
-async fn refuse(
+async fn reject(
     exchange: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     visit: &IncomingRequest,
     error: ApiError,
 ) -> pingora::Result<bool> {
     ctx.kind = "metadata";
-    let refusal = metadata_api::ApiResponse::from(error);
+    let rejection = metadata_api::ApiResponse::from(error);
     let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..visit.manner() };
-    write_response::write(exchange, Response::new(refusal.status, refusal.body.into_bytes(), "metadata"), manner, None)
-        .await?;
+    write_response::write(
+        exchange,
+        Response::new(rejection.status, rejection.body.into_bytes(), "metadata"),
+        manner,
+        None,
+    )
+    .await?;
     Ok(true)
 }
 
-/// Refuses what a page of another origin can have a browser send: anything that is not declared to be JSON, which takes a
+/// Rejects what a page of another origin can have a browser send: anything that is not declared to be JSON, which takes a
 /// preflight, and what its headers say comes from elsewhere. Pages that `cors.allowed_origins` names are meant, a star is not.
 fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> {
     let error =

@@ -25,9 +25,9 @@ use crate::upstream::{self, UpstreamClient, UpstreamError};
 /// How a forwarded request ended.
 #[derive(Debug)]
 pub enum Forwarded {
-    /// The answer is with the client.
+    /// The response is with the client.
     Done,
-    /// No byte of an answer has been passed on; the client can be told.
+    /// No byte of a response has been passed on; the client can be told.
     Failed(UpstreamError),
     /// The client has gone.
     Gone,
@@ -35,7 +35,7 @@ pub enum Forwarded {
     Refused(RequestError),
     /// The body broke off.
     Broken(Box<pingora::Error>),
-    /// The answer broke off half-way; the connection must go, so that nobody takes half for the whole.
+    /// The response broke off half-way; the connection must go, so that nobody takes half for the whole.
     Cut,
 }
 
@@ -48,7 +48,7 @@ impl From<BodyError> for Forwarded {
     }
 }
 
-/// Sends a POST on and streams the answer back, for as long as the client is there.
+/// Sends a POST on and streams the response back, for as long as the client is there.
 pub async fn forward(
     gate: &Gateway,
     exchange: &mut DownstreamSession<'_>,
@@ -71,7 +71,7 @@ pub async fn forward(
     }
 }
 
-/// Sends a POST on whose body is still coming after its `beginning`, and streams the answer back. Each piece is looked
+/// Sends a POST on whose body is still coming after its `beginning`, and streams the response back. Each piece is looked
 /// through first; as long as the last one has not been sent, the upstream has only a part of a request, which it cannot
 /// carry out.
 pub async fn forward_in_pieces(
@@ -142,7 +142,7 @@ pub async fn forward_in_pieces(
     }
 }
 
-/// Streams an answer back, if there is room for it. The client is listened to while it is waited for, unless it may still be
+/// Streams a response back, if there is room for it. The client is listened to while it is waited for, unless it may still be
 /// sending.
 async fn pass_on(
     gate: &Gateway,

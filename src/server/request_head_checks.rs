@@ -1,5 +1,5 @@
 //! What is wrong with a request's head before anybody looks at its body. Section 2.4 of the reliability table: pingora
-//! refuses most of what is malformed; these are the rest. Pure.
+//! rejects most of what is malformed; these are the rest. Pure.
 
 use std::net::Ipv6Addr;
 
@@ -13,7 +13,7 @@ use crate::protocol::hop_by_hop::nominated;
 pub use crate::session::header_checks::BAD_REQUEST;
 use crate::session::header_checks::check as check_headers;
 
-/// Refuses a head that two servers could understand differently, or that is too large. `own` are the headers that the
+/// Rejects a head that two servers could understand differently, or that is too large. `own` are the headers that the
 /// configuration names.
 ///
 /// # Errors
@@ -132,7 +132,7 @@ pub fn wants_websocket(headers: &HeaderMap) -> bool {
         && nominated(headers).contains(&header::UPGRADE)
 }
 
-/// Is `path` one of `paths`, however it is spelled? A spelling that only the engine understood would go round us.
+/// Is `path` one of `paths`, however it is spelled? A spelling that only the upstream understood would go round us.
 #[must_use]
 pub fn is_graphql_path(path: &str, paths: &[String]) -> bool {
     let is_known = |path: &str| paths.iter().any(|known| known == path);

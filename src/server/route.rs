@@ -1,4 +1,4 @@
-//! Which requests concern us: the way from a request's head to "pass it on" or to an answer of ours.
+//! Which requests concern us: the way from a request's head to "pass it on" or to a response of ours.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ fn cleanse(gate: &Gateway, exchange: &mut DownstreamSession<'_>, own: &[HeaderNa
     if look_alikes.is_empty() && !strip_upgrade {
         return;
     }
-    let dropped = gate.world.metrics.look_alike_headers.with_label_values::<&str>(&[]);
+    let dropped = gate.world.metrics.ambiguous_headers_dropped.with_label_values::<&str>(&[]);
     for name in look_alikes {
         dropped.inc();
         exchange.remove_header(&name);
@@ -131,17 +131,17 @@ async fn screen_get(
     }
     let parameters = match read_query_string(&query) {
         Ok(parameters) => parameters,
-        Err(error) => return refuse(gate, snapshot, exchange, ctx, error.into(), share).await,
+        Err(error) => return reject(gate, snapshot, exchange, ctx, error.into(), share).await,
     };
     let request = request_of(&parameters, &snapshot.limits).map(Some);
     let element = Element { json: "", request };
     let Route::Execute(ours) = pipeline::understand(&gate.world, snapshot, element).await else { return Ok(false) };
     if has_other_content_type(&exchange.head().headers) {
-        // Introspection alone is the engine's to answer, however it is asked for.
+        // Introspection alone is the upstream's to answer, however it is asked for.
         if ours.is_introspection_only() {
             return Ok(false);
         }
-        return refuse(gate, snapshot, exchange, ctx, Rejection::Request(wrong_content_type()), share).await;
+        return reject(gate, snapshot, exchange, ctx, Rejection::Request(wrong_content_type()), share).await;
     }
     // Nobody waits for the body of a GET.
     if let Err(error) = ctx.admission.body_has_arrived(gate, &share) {
@@ -187,7 +187,7 @@ async fn ask_about_get(
         GraphqlGet::Deny if ours.is_introspection_only() => return Ok(Some(false)),
         GraphqlGet::Deny => {
             let error = RequestError::new(405, "method-not-allowed", "a document with an action must be sent by POST");
-            return refuse(gate, snapshot, exchange, ctx, Rejection::Request(error), Arc::clone(share)).await.map(Some);
+            return reject(gate, snapshot, exchange, ctx, Rejection::Request(error), Arc::clone(share)).await.map(Some);
         }
         GraphqlGet::Upstream => {}
     }
@@ -199,13 +199,13 @@ async fn ask_about_get(
         }
     };
     visit.set_cors(&policy.cors);
-    let Some(refusal) = policy.refusal.as_ref().filter(|_| !is_stream) else { return Ok(None) };
-    let answer = Response::new(refusal.status.as_u16(), Vec::new(), "upstream_refused_get");
+    let Some(rejection) = policy.rejection.as_ref().filter(|_| !is_stream) else { return Ok(None) };
+    let answer = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_refused_get");
     ctx.kind = "rejected";
     visit.log(gate, &answer, ctx.started);
     let configured = gate.world.configured();
-    let missing = cors::missing_headers(&configured.settings.cors, &exchange.head().headers, &refusal.headers);
-    let (status, headers, body) = relayed(refusal, &missing);
+    let missing = cors::missing_headers(&configured.settings.cors, &exchange.head().headers, &rejection.headers);
+    let (status, headers, body) = relayed(rejection, &missing);
     exchange.write_head(status, headers.iter()).await?;
     exchange.finish(body).await?;
     Ok(Some(true))
@@ -239,7 +239,7 @@ fn has_other_content_type(headers: &HeaderMap) -> bool {
 
 /// Looks at a URL's query string, once it is decoded.
 fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
-    // What is not UTF-8 once decoded is the engine's to refuse; it could only be read byte by byte.
+    // What is not UTF-8 once decoded is the upstream's to reject; it could only be read byte by byte.
     decode(query).map_or_else(
         |_| look(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
         |decoded| look(decoded.as_bytes()),
@@ -247,9 +247,9 @@ fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 /// What is to be done about a POST once its body has been understood. Nothing of the body is in it, so that it is not held
-/// while a client reads its answer.
+/// while a client reads its response.
 enum Next {
-    /// It is the engine's.
+    /// It is the upstream's.
     Pass,
     Refuse(Rejection),
     Send(Box<IncomingRequest>, Response),
@@ -285,7 +285,7 @@ async fn screen_post(
     drop(wire);
     match next {
         Next::Pass => Ok(false),
-        Next::Refuse(refusal) => refuse(gate, snapshot, exchange, ctx, refusal, share).await,
+        Next::Refuse(rejection) => reject(gate, snapshot, exchange, ctx, rejection, share).await,
         Next::Send(visit, answer) => send(gate, exchange, ctx, &visit, answer, share).await,
         Next::Stream(visit, payload, authenticated) => {
             let told = sse::Streamed { snapshot, visit: &visit, payload, authenticated, share };
@@ -354,7 +354,7 @@ async fn screen_other(
     let scan = BodyScan::new(gate, snapshot, headers, ContentType::of(headers), share.sibling());
     match scan.look_through(body.text()).await {
         Ok(()) => pass(gate, exchange, ctx, body.into_wire(), &share).await,
-        Err(error) => refuse(gate, snapshot, exchange, ctx, Rejection::Request(error), share).await,
+        Err(error) => reject(gate, snapshot, exchange, ctx, Rejection::Request(error), share).await,
     }
 }
 
@@ -515,7 +515,7 @@ fn look_at_text(snapshot: &Snapshot, content_type: ContentType, body: Whole) -> 
         ContentType::Form => {
             (false, snapshot.may_name_action(&percent_encoding::percent_decode(text).collect::<Vec<u8>>()))
         }
-        // Introspection in another form than JSON is the engine's to answer.
+        // Introspection in another form than JSON is the upstream's to answer.
         _ => (false, snapshot.may_name_action(text)),
     };
     Ok(match (may_be_ours, is_json) {
@@ -581,7 +581,7 @@ fn concerns_us(verdict: &Route<'_>) -> bool {
     matches!(verdict, Route::Execute(ours) if ours.concern().any())
 }
 
-/// What is the engine's may be a mutation.
+/// What is the upstream's may be a mutation.
 fn may_be_given_up(verdict: &Route<'_>) -> bool {
     matches!(verdict, Route::Execute(ours) if client_disconnect::may_be_given_up(ours))
 }
@@ -621,24 +621,24 @@ async fn answer_batch(gate: &Gateway, ctx: &RequestState, elements: &Elements<'_
         };
         answers.push(match executed {
             Execution::Response(answer) => answer,
-            Execution::DelegateToUpstream => pipeline::ask_engine(&gate.world, snapshot, &envelope, json).await,
+            Execution::DelegateToUpstream => pipeline::fetch_upstream(&gate.world, snapshot, &envelope, json).await,
         });
     }
     response::batch(answers)
 }
 
-/// Refuses a request that concerns us before it is understood. The credential is checked first all the same.
-async fn refuse(
+/// Rejects a request that concerns us before it is understood. The credential is checked first all the same.
+async fn reject(
     gate: &Gateway,
     snapshot: &Arc<Snapshot>,
     exchange: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    refusal: Rejection,
+    rejection: Rejection,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let visit = IncomingRequest::of(gate, exchange);
     let envelope = visit.envelope(gate, ctx, false, None);
-    let answer = pipeline::refuse(&gate.world, snapshot, &envelope, refusal).await;
+    let answer = pipeline::reject(&gate.world, snapshot, &envelope, rejection).await;
     count_rejected(gate, answer.outcome);
     send(gate, exchange, ctx, &visit, answer, share).await
 }

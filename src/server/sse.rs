@@ -1,4 +1,4 @@
-//! Operations whose answers are a stream of events, in the
+//! Operations whose responses are a stream of events, in the
 //! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md) of graphql-sse.
 
 use std::pin::pin;
@@ -44,14 +44,14 @@ pub struct Streamed<'s> {
     pub share: Arc<Share>,
 }
 
-/// Does the client want its answer so?
+/// Does the client want its response so?
 #[must_use]
 pub fn is_meant(exchange: &DownstreamSession<'_>, ours: &PreparedRequest<'_>) -> bool {
     let is_subscription = ours.kind() == Some(OperationKind::Subscription);
     !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)
 }
 
-/// Who is asking? Otherwise the answer that says why nobody can tell.
+/// Who is asking? Otherwise the response that says why nobody can tell.
 ///
 /// # Errors
 /// That answer.
@@ -158,7 +158,7 @@ async fn write(exchange: &mut DownstreamSession<'_>, text: String) -> pingora::R
 fn event(told: &SubscriptionMessage) -> String {
     const COMPLETE: &str = "event: complete\ndata:\n\n";
     match told {
-        // The engine's part may be on several lines, which no string in JSON is.
+        // The upstream's part may be on several lines, which no string in JSON is.
         SubscriptionMessage::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
         SubscriptionMessage::Refused(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
         SubscriptionMessage::Complete => COMPLETE.into(),
@@ -175,7 +175,7 @@ mod tests {
             event(&SubscriptionMessage::Next("{\n\"a\": 1\r\n}".into())),
             "event: next\ndata: { \"a\": 1  }\n\n"
         );
-        let refused = event(&SubscriptionMessage::Refused("[]".into()));
-        assert_eq!(refused, "event: next\ndata: {\"errors\":[]}\n\nevent: complete\ndata:\n\n");
+        let rejected = event(&SubscriptionMessage::Refused("[]".into()));
+        assert_eq!(rejected, "event: next\ndata: {\"errors\":[]}\n\nevent: complete\ndata:\n\n");
     }
 }

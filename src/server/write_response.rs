@@ -1,4 +1,4 @@
-//! Our own answers, written to the client.
+//! Our own responses, written to the client.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::protocol::http::ResponseType;
 use crate::server::compression::compress;
 use crate::server::downstream_session::DownstreamSession;
 
-/// How an answer goes out.
+/// How a response goes out.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseStyle<'m> {
     /// What the client takes.
     pub response_type: ResponseType,
     /// The request's id.
     pub request_id: &'m str,
-    /// The headers that let a page of another origin read the answer, if it may.
+    /// The headers that let a page of another origin read the response, if it may.
     pub cors: &'m HeaderMap,
-    /// Answers of so many bytes are compressed.
+    /// Responses of so many bytes are compressed.
     pub compressed_from: usize,
     /// Is the connection not to be used again?
     pub closes: bool,
@@ -44,7 +44,7 @@ pub async fn write(
     let mut headers = headers(&answer, manner);
     let mut body = Bytes::from(if exchange.head().method == Method::HEAD { Vec::new() } else { answer.body });
     if body.len() >= manner.compressed_from {
-        // In a box of its own: every answer carries the room for what its future may become.
+        // In a box of its own: every response carries the room for what its future may become.
         body = Box::pin(compress(&exchange.head().headers, &mut headers, body)).await;
     }
     let (mut body, _share) = shared(body, share);
@@ -55,7 +55,7 @@ pub async fn write(
     exchange.finish(body).await
 }
 
-/// A client may take `downstream.stream_idle_timeout` for each piece of so many bytes, however long the answer is.
+/// A client may take `downstream.stream_idle_timeout` for each piece of so many bytes, however long the response is.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that is as long in memory as any piece of it.

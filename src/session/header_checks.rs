@@ -11,7 +11,7 @@ use crate::session::SESSION_PREFIX;
 /// The code of requests that are no proper HTTP.
 pub const BAD_REQUEST: &str = "bad-request";
 
-/// Refuses headers that are too many, that two servers could understand differently, or that take out others which must
+/// Rejects headers that are too many, that two servers could understand differently, or that take out others which must
 /// reach their addressee. `own` are those that the configuration names: where tokens and the client's address are.
 ///
 /// # Errors

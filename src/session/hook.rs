@@ -25,19 +25,19 @@ pub struct HookRules {
     pub sends_request: bool,
     /// How long all attempts together may take.
     pub timeout: Duration,
-    /// How often it is asked if no answer comes.
+    /// How often it is asked if no response comes.
     pub attempts: usize,
-    /// If given, its answers are kept.
+    /// If given, its responses are kept.
     pub cache: Option<HookCache>,
 }
 
 /// Which of the hook's answers are kept, and for how long. The hook is then told these headers and nothing else, so
-/// that its answer depends on nothing else.
+/// that its response depends on nothing else.
 #[derive(Debug)]
 pub struct HookCache {
     /// The headers.
     pub headers: Vec<HeaderName>,
-    /// The longest time, whatever the answer says.
+    /// The longest time, whatever the response says.
     pub time_max: Duration,
 }
 
@@ -112,7 +112,7 @@ pub fn told_batch(batch: &str) -> Option<String> {
 /// Reads the hook's answer. Whatever is not clearly a yes is a no.
 ///
 /// # Errors
-/// [`SessionError`] in Hasura's words; nothing of the answer is in it.
+/// [`SessionError`] in Hasura's words; nothing of the response is in it.
 pub fn read(status: u16, body: &[u8]) -> Result<HookAnswer, SessionError> {
     match status {
         200 => {}

@@ -97,11 +97,11 @@ pub struct RequestLine<'l> {
     pub role: Option<&'l str>,
     /// The actions that were called, separated by commas.
     pub actions: String,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: u16,
     /// `success`, `errors`, or the code of the error it was refused with.
     pub outcome: &'static str,
-    /// From the request's head to its answer.
+    /// From the request's head to its response.
     pub duration: Duration,
 }
 

@@ -15,7 +15,7 @@ pub struct Metrics {
     registry: Registry,
     /// Requests that have ended, by kind.
     pub requests: IntCounterVec,
-    /// Seconds from the end of a request's head until its answer is ready, for requests with an action; each answer of a
+    /// Seconds from the end of a request's head until its response is ready, for requests with an action; each response of a
     /// subscription counts.
     pub request_seconds: Histogram,
     /// Requests that are being served.
@@ -29,7 +29,7 @@ pub struct Metrics {
     /// Places that they take.
     pub connection_places: IntGauge,
     /// Connections closed because a request's head took too long.
-    pub slow_connections: IntCounter,
+    pub request_header_timeouts: IntCounter,
     /// Requests and connections ended because a client sent a body, or took a response, too slowly.
     pub slow_clients: IntCounterVec,
     /// Requests that were refused before anything ran, by reason.
@@ -42,47 +42,47 @@ pub struct Metrics {
     pub handler_calls: IntCounterVec,
     /// Seconds of handler calls, by action.
     pub handler_call_seconds: HistogramVec,
-    /// Answers of handlers, by action and class of their status.
+    /// Responses of handlers, by action and class of their status.
     pub handler_responses: IntCounterVec,
     /// Bytes of bodies that handlers were sent, by action.
     pub handler_request_bytes: IntCounterVec,
     /// Bytes of bodies that they answered, decoded, by action.
     pub handler_response_bytes: IntCounterVec,
     /// Calls that a guard did not let be made, by action and guard.
-    pub guarded_calls: IntCounterVec,
-    /// Look-ups of answers that may be kept, by action and outcome.
-    pub cache_lookups: IntCounterVec,
-    /// Bytes of answers that are kept.
+    pub handler_calls_rejected: IntCounterVec,
+    /// Look-ups of responses that may be kept, by action and outcome.
+    pub response_cache_lookups: IntCounterVec,
+    /// Bytes of cached responses.
     pub cache_bytes: IntGauge,
     /// Calls that were tried again, by action.
     pub handler_retries: IntCounterVec,
     /// Calls that Redis did not count, by action.
-    pub uncounted_calls: IntCounterVec,
+    pub rate_limit_store_errors: IntCounterVec,
     /// 1 while a handler that fails is left alone, by action; 0.5 while it is tried.
-    pub breakers_open: GaugeVec,
+    pub circuit_breaker_state: GaugeVec,
     /// Calls that wait for others of their action to end.
-    pub handler_calls_waiting: IntGaugeVec,
+    pub handler_calls_queued: IntGaugeVec,
     /// Handler calls under way.
     pub handler_calls_in_flight: IntGauge,
-    /// The engine's parts of requests with actions, by outcome.
-    pub upstream_parts: IntCounterVec,
-    /// Seconds of the engine's parts of requests with actions.
-    pub upstream_part_seconds: Histogram,
+    /// The upstream's parts of requests with actions, by outcome.
+    pub upstream_requests: IntCounterVec,
+    /// Seconds of the upstream's parts of requests with actions.
+    pub upstream_request_seconds: Histogram,
     /// Open sockets of clients.
     pub sockets: IntGauge,
     /// Operations under way on them.
-    pub socket_operations: IntGauge,
+    pub websocket_operations: IntGauge,
     /// Panics. Each is a defect of ours; it ends one request.
     pub panics: IntCounter,
     /// Lines of the log that found no room, because nobody read them.
     pub log_lines_dropped: IntCounter,
-    /// Questions to the engine for its schema, by outcome.
+    /// Questions to the upstream for its schema, by outcome.
     pub introspections: IntCounterVec,
-    /// The engine's parts of documents that were checked before anything ran, or could not be, by outcome.
-    pub engine_part_validations: IntCounterVec,
-    /// Names that the actions and the engine both define.
+    /// The upstream's parts of documents that were checked before anything ran, or could not be, by outcome.
+    pub upstream_validations: IntCounterVec,
+    /// Names that the actions and the upstream both define.
     pub schema_conflicts: IntGauge,
-    /// Is the engine there? 1 or 0.
+    /// Is the upstream there? 1 or 0.
     pub upstream_up: IntGauge,
     /// Look-ups in the plan cache that found a document.
     pub plan_cache_hits: IntCounter,
@@ -93,15 +93,15 @@ pub struct Metrics {
     /// Sessions that the auth hook was asked for, by outcome; `kept` needed no request.
     pub auth_hook_requests: IntCounterVec,
     /// Calls of asynchronous actions, by action and outcome.
-    pub jobs_accepted: IntCounterVec,
-    /// Attempts to run stored calls, by action and outcome.
+    pub jobs_enqueued: IntCounterVec,
+    /// Attempts to run jobs, by action and outcome.
     pub job_attempts: IntCounterVec,
-    /// Stored calls that were begun again, by action.
-    pub job_repetitions: IntCounterVec,
-    /// Stored calls that have not ended, by action and status.
+    /// Jobs that were begun again, by action.
+    pub job_redeliveries: IntCounterVec,
+    /// Jobs that have not ended, by action and status.
     pub jobs_waiting: IntGaugeVec,
     /// Age in seconds of the oldest call that waits, by action.
-    pub jobs_oldest_seconds: GaugeVec,
+    pub jobs_oldest_pending_seconds: GaugeVec,
     /// Requests to the metadata API that were answered here, by outcome.
     pub metadata_requests: IntCounterVec,
     /// Loads of the configuration after the first, by outcome.
@@ -117,7 +117,7 @@ pub struct Metrics {
     /// What found no room in the memory budget, by reason.
     pub memory_rejections: IntCounterVec,
     /// Request headers that were dropped because an underscore made them look like another, by nothing.
-    pub look_alike_headers: IntCounterVec,
+    pub ambiguous_headers_dropped: IntCounterVec,
 }
 
 /// The phases of a request with an action, as ARCHITECTURE.md names them.
@@ -254,7 +254,7 @@ impl Metrics {
                 "pillion_connection_places",
                 "Places of limits.max_connections that connections take: one, with TLS two, of HTTP/2 four, of both five.",
             )?,
-            slow_connections: counter(
+            request_header_timeouts: counter(
                 "pillion_request_header_timeouts_total",
                 "Connections closed because the head of a request took too long.",
                 &[],
@@ -307,12 +307,12 @@ impl Metrics {
             )?,
             handler_call_seconds: histograms(
                 "pillion_handler_call_duration_seconds",
-                "Handler calls, from connecting to the end of the answer.",
+                "Handler calls, from connecting to the end of the response.",
                 &["action"],
             )?,
             handler_responses: counter(
                 "pillion_handler_responses_total",
-                "Answers of handlers, by class of their status.",
+                "Responses of handlers, by class of their status.",
                 &["action", "status"],
             )?,
             handler_request_bytes: counter(
@@ -325,24 +325,24 @@ impl Metrics {
                 "Bytes of bodies that handlers answered, decoded.",
                 &["action"],
             )?,
-            guarded_calls: counter(
+            handler_calls_rejected: counter(
                 "pillion_handler_calls_rejected_total",
                 "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
                 &["action", "reason"],
             )?,
-            cache_lookups: counter(
+            response_cache_lookups: counter(
                 "pillion_response_cache_lookups_total",
-                "Look-ups of answers that may be kept: hit, stale (another is fetched meanwhile) or miss.",
+                "Look-ups of responses that may be kept: hit, stale (another is fetched meanwhile) or miss.",
                 &["action", "outcome"],
             )?,
-            cache_bytes: gauge("pillion_response_cache_bytes", "Bytes of answers that are kept.")?,
+            cache_bytes: gauge("pillion_response_cache_bytes", "Bytes of cached responses.")?,
             handler_retries: counter("pillion_handler_retries_total", "Calls that were tried again.", &["action"])?,
-            uncounted_calls: counter(
+            rate_limit_store_errors: counter(
                 "pillion_rate_limit_store_errors_total",
                 "Calls that could not be counted because Redis did not answer in time.",
                 &["action"],
             )?,
-            breakers_open: {
+            circuit_breaker_state: {
                 let opts = Opts::new(
                     "pillion_circuit_breaker_state",
                     "1 while a failing handler is left alone, 0.5 while it is tried.",
@@ -351,29 +351,29 @@ impl Metrics {
                 registry.register(Box::new(gauge.clone()))?;
                 gauge
             },
-            handler_calls_waiting: {
+            handler_calls_queued: {
                 let opts = Opts::new("pillion_handler_calls_queued", "Calls that wait for others of their action.");
                 let gauge = IntGaugeVec::new(opts, &["action"])?;
                 registry.register(Box::new(gauge.clone()))?;
                 gauge
             },
             handler_calls_in_flight: gauge("pillion_handler_calls_in_flight", "Handler calls under way.")?,
-            upstream_parts: counter(
+            upstream_requests: counter(
                 "pillion_upstream_requests_total",
-                "The engine's parts of requests with actions.",
+                "The upstream's parts of requests with actions.",
                 &["outcome"],
             )?,
-            upstream_part_seconds: {
+            upstream_request_seconds: {
                 let options = HistogramOpts::new(
                     "pillion_upstream_request_duration_seconds",
-                    "The engine's parts of requests with actions.",
+                    "The upstream's parts of requests with actions.",
                 );
                 let metric = Histogram::with_opts(options.buckets(SECONDS.to_vec()))?;
                 registry.register(Box::new(metric.clone()))?;
                 metric
             },
             sockets: gauge("pillion_websocket_connections", "Open WebSockets of clients.")?,
-            socket_operations: gauge("pillion_websocket_operations", "Operations under way on WebSockets.")?,
+            websocket_operations: gauge("pillion_websocket_operations", "Operations under way on WebSockets.")?,
             panics: counter("pillion_panics_total", "Panics; each is a defect of Pillion.", &[])?
                 .with_label_values::<&str>(&[]),
             log_lines_dropped: counter(
@@ -384,16 +384,19 @@ impl Metrics {
             .with_label_values::<&str>(&[]),
             introspections: counter(
                 "pillion_upstream_introspections_total",
-                "Questions to the engine for its schema.",
+                "Questions to the upstream for its schema.",
                 &["outcome"],
             )?,
-            engine_part_validations: counter(
+            upstream_validations: counter(
                 "pillion_upstream_validations_total",
-                "The engine's parts of documents with actions: valid, invalid, or left to it because its schema is not known.",
+                "The upstream's parts of documents with actions: valid, invalid, or left to it because its schema is not known.",
                 &["outcome"],
             )?,
-            schema_conflicts: gauge("pillion_schema_conflicts", "Names that the actions and the engine both define.")?,
-            upstream_up: gauge("pillion_upstream_up", "Whether the engine answered when it was last asked.")?,
+            schema_conflicts: gauge(
+                "pillion_schema_conflicts",
+                "Names that the actions and the upstream both define.",
+            )?,
+            upstream_up: gauge("pillion_upstream_up", "Whether the upstream answered when it was last asked.")?,
             plan_cache_hits: plan_cache.with_label_values(&["hit"]),
             plan_cache_misses: plan_cache.with_label_values(&["miss"]),
             jwks_fetches: counter("pillion_jwks_fetches_total", "Fetches of JWK sets.", &["outcome"])?,
@@ -402,28 +405,28 @@ impl Metrics {
                 "Sessions that the auth hook was asked for; kept ones needed no request.",
                 &["outcome"],
             )?,
-            jobs_accepted: counter(
+            jobs_enqueued: counter(
                 "pillion_jobs_enqueued_total",
                 "Calls of asynchronous actions: accepted are stored, refused are not.",
                 &["action", "outcome"],
             )?,
             job_attempts: counter(
                 "pillion_job_attempts_total",
-                "Attempts to run stored calls, by what came of them.",
+                "Attempts to run jobs, by what came of them.",
                 &["action", "outcome"],
             )?,
-            job_repetitions: counter(
+            job_redeliveries: counter(
                 "pillion_job_redeliveries_total",
-                "Stored calls that were begun again, after a failure or after their worker was lost.",
+                "Jobs that were begun again, after a failure or after their worker was lost.",
                 &["action"],
             )?,
             jobs_waiting: {
-                let opts = Opts::new("pillion_jobs", "Stored calls that have not ended.");
+                let opts = Opts::new("pillion_jobs", "Jobs that have not ended.");
                 let gauge = IntGaugeVec::new(opts, &["action", "status"])?;
                 registry.register(Box::new(gauge.clone()))?;
                 gauge
             },
-            jobs_oldest_seconds: {
+            jobs_oldest_pending_seconds: {
                 let opts = Opts::new("pillion_jobs_oldest_pending_seconds", "Age of the oldest call that waits.");
                 let gauge = GaugeVec::new(opts, &["action"])?;
                 registry.register(Box::new(gauge.clone()))?;
@@ -477,7 +480,7 @@ impl Metrics {
                 }
                 metric
             },
-            look_alike_headers: counter(
+            ambiguous_headers_dropped: counter(
                 "pillion_ambiguous_headers_dropped_total",
                 "Headers dropped because an underscore made them look like another.",
                 &[],

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Everything that an answer depends on. Only its digest is kept, for some of it may be a credential.
+/// Everything that a response depends on. Only its digest is kept, for some of it may be a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The action.
@@ -22,7 +22,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// For an action, and what else the answer depends on.
+    /// For an action, and what else the response depends on.
     #[must_use]
     pub fn new(action: &str, parts: &Value) -> Self {
         let digest = digest(&SHA256, parts.to_string().as_bytes());
@@ -37,7 +37,7 @@ impl Key {
     }
 }
 
-/// An answer that is kept.
+/// A response that is kept.
 #[derive(Debug)]
 pub struct CachedResponse {
     /// The handler's value.
@@ -62,7 +62,7 @@ impl CachedResponse {
 
 /// What is found under a key.
 pub enum CacheLookup {
-    /// An answer that is good.
+    /// A response that is good.
     Fresh(Arc<CachedResponse>),
     /// One that may still be given; whoever has the lead fetches another.
     Stale(Arc<CachedResponse>, Option<FillGuard>),
@@ -72,14 +72,14 @@ pub enum CacheLookup {
     Nothing,
 }
 
-/// The answers.
+/// The responses.
 pub struct ResponseCache {
     kept: Cache<Key, Arc<CachedResponse>, ByBytes>,
     /// Who is fetching, and whether he has been answered; the channel closes when he is done.
     flights: DashMap<Key, watch::Receiver<bool>>,
 }
 
-/// The duty to fetch an answer. Those who wait go on when it is dropped; if nothing has been answered until then, one of
+/// The duty to fetch a response. Those who wait go on when it is dropped; if nothing has been answered until then, one of
 /// them takes it over.
 pub struct FillGuard {
     cache: Arc<ResponseCache>,
@@ -94,12 +94,12 @@ impl Drop for FillGuard {
 }
 
 impl FillGuard {
-    /// There is an answer, which may not be one to be kept.
+    /// There is a response, which may not be one to be kept.
     pub fn answered(&self) {
         self.is_answered.send_replace(true);
     }
 
-    /// The answer has been fetched.
+    /// The response has been fetched.
     pub fn keep(&self, kept: Arc<CachedResponse>) {
         self.answered();
         self.cache.kept.insert(self.key.clone(), kept);
@@ -133,7 +133,7 @@ impl ResponseCache {
         Self { kept, flights: DashMap::new() }
     }
 
-    /// Looks an answer up. Whoever finds nothing while somebody fetches it waits for him.
+    /// Looks a response up. Whoever finds nothing while somebody fetches it waits for him.
     pub async fn look(self: &Arc<Self>, key: &Key) -> CacheLookup {
         loop {
             if let Some(found) = self.known(key) {
@@ -170,7 +170,7 @@ impl ResponseCache {
         }
     }
 
-    /// Forgets all answers of an action, or of all.
+    /// Forgets all responses of an action, or of all.
     pub fn purge(&self, action: Option<&str>) {
         self.kept.retain(|key, _| action.is_some_and(|action| action != &*key.action));
     }

@@ -1,4 +1,4 @@
-//! The HTTP client for the engine's part of a request, on hyper: every request with an action waits for it, and a
+//! The HTTP client for the upstream's part of a request, on hyper: every request with an action waits for it, and a
 //! general client's redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
 
 use std::io;
@@ -23,7 +23,7 @@ use crate::memory::Share;
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::replay::Replay;
 
-/// A pool of connections to the engine.
+/// A pool of connections to the upstream.
 pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
 
 /// The body of a request.
@@ -81,8 +81,8 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     builder.build(connector)
 }
 
-/// Sends a request and reads the head of its answer. It is made and sent again if the engine says that it has not begun to
-/// work on it; with `may_repeat`, once more if an old connection ends before any answer.
+/// Sends a request and reads the head of its response. It is made and sent again if the upstream says that it has not begun to
+/// work on it; with `may_repeat`, once more if an old connection ends before any response.
 ///
 /// # Errors
 /// [`TransportFault`].
@@ -101,12 +101,12 @@ pub async fn send(
         *request.headers_mut() = headers();
         request
     };
-    let (mut refusals, mut may_repeat) = (0, may_repeat);
+    let (mut rejections, mut may_repeat) = (0, may_repeat);
     loop {
         match client.request(request()).await {
             Ok(response) => return Ok(response),
             Err(error) if error.is_connect() => return Err(TransportFault::Connect),
-            Err(error) if refusals < REFUSALS_MAX && is_untouched(&error) => refusals += 1,
+            Err(error) if rejections < REFUSALS_MAX && is_untouched(&error) => rejections += 1,
             Err(_) if may_repeat.is_allowed() => may_repeat = Replay::Never,
             Err(_) => return Err(TransportFault::Broken),
         }
@@ -135,7 +135,7 @@ impl Upload {
         piece.is_empty() || self.pieces.send(piece).await.is_ok()
     }
 
-    /// Ends the body and reads the head of the answer.
+    /// Ends the body and reads the head of the response.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -150,10 +150,10 @@ impl Upload {
     }
 }
 
-/// How often a request that an engine refuses is offered again.
+/// How often a request that an upstream rejects is offered again.
 const REFUSALS_MAX: usize = 3;
 
-/// Has the engine said that it has not begun to work on it? RFC 9113, sections 6.8 and 8.7: streams that were refused, or
+/// Has the upstream said that it has not begun to work on it? RFC 9113, sections 6.8 and 8.7: streams that were refused, or
 /// are beyond the last one that a GOAWAY names.
 #[must_use]
 pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -164,7 +164,7 @@ pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-/// The next piece of an answer; `None` at its end.
+/// The next piece of a response; `None` at its end.
 ///
 /// # Errors
 /// When it breaks off.
@@ -178,7 +178,7 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportF
     Ok(None)
 }
 
-/// The whole answer, at most `bytes_max` bytes, charged to `share`.
+/// The whole response, at most `bytes_max` bytes, charged to `share`.
 ///
 /// # Errors
 /// [`TransportFault`].

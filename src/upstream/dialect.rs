@@ -1,4 +1,4 @@
-//! What kind of engine this is, from its answer to one small question.
+//! What kind of upstream this is, from its response to one small question.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub const QUESTION: &str =
 /// What servers that forbid introspection still answer.
 pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
 
-/// What an answer tells.
+/// What a response tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
     /// How it tells errors.
@@ -21,7 +21,7 @@ pub struct Engine {
     pub roots: RootTypes,
 }
 
-/// Reads the answer to either question. `None` if it tells nothing.
+/// Reads the response to either question. `None` if it tells nothing.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Engine> {
     let answer: Value = serde_json::from_slice(body).ok()?;
@@ -35,12 +35,12 @@ pub fn read(body: &[u8]) -> Option<Engine> {
             .then(|| engine("query_root", None, None));
     };
     let engine = engine(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name"));
-    // One type cannot be both; who says so is no engine to learn from.
+    // One type cannot be both; who says so is no upstream to learn from.
     (engine.roots.query != engine.roots.mutation).then_some(engine)
 }
 
 fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
-    let (roots, dialect) = RootTypes::of_engine(query, mutation, subscription);
+    let (roots, dialect) = RootTypes::of_upstream(query, mutation, subscription);
     Engine { dialect, roots }
 }
 
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn engines_are_told_apart() {
         let read = |body: &str| read(body.as_bytes());
-        let hasura = read(r#"{"data":{"__typename":"query_root"}}"#).expect("an engine");
+        let hasura = read(r#"{"data":{"__typename":"query_root"}}"#).expect("an upstream");
         assert_eq!((hasura.dialect, hasura.roots.mutation.as_str()), (Dialect::Hasura, "mutation_root"));
         let other = read(r#"{"data":{"__schema":{"queryType":{"name":"RootQuery"},"mutationType":{"name":"M"}}}}"#);
-        let other = other.expect("an engine");
+        let other = other.expect("an upstream");
         assert_eq!((other.roots.query.as_str(), other.roots.mutation.as_str()), ("RootQuery", "M"));
         let closed = r#"{"errors":[{"extensions":{"path":"$","code":"access-denied"},"message":"no"}]}"#;
         assert_eq!(read(closed).map(|engine| engine.dialect), Some(Dialect::Hasura));

@@ -1,16 +1,16 @@
-//! The introspection query, for engines of every age.
+//! The introspection query, for upstreams of every age.
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-/// The name of our operation, by which it is known in the engine's logs.
+/// The name of our operation, by which it is known in the upstream's logs.
 pub const OPERATION_NAME: &str = "PillionIntrospection";
 
-/// Editions of the introspection types, the newest first. An engine that rejects one is asked in the next.
+/// Editions of the introspection types, the newest first. An upstream that rejects one is asked in the next.
 pub const EDITIONS: usize = 5;
 
-/// What came when; an engine may know any prefix of these.
+/// What came when; an upstream may know any prefix of these.
 struct Edition {
     /// `isDeprecated` of directives: after September 2025.
     directive_deprecation: bool,

@@ -1,4 +1,4 @@
-//! The engine: its part of a document goes out, its answer comes back.
+//! The upstream: its part of a document goes out, its response comes back.
 
 pub mod client;
 pub mod dialect;
@@ -30,7 +30,7 @@ use crate::model::replay::Replay;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::client::Client;
 
-/// Why the engine gave no answer. `Display` is for clients.
+/// Why the upstream gave no response. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UpstreamError {
     /// No connection.
@@ -43,15 +43,15 @@ pub enum UpstreamError {
     #[error("the connection to the upstream broke")]
     Broken,
     /// More than we hold.
-    #[error("the upstream's answer is larger than {max} bytes")]
+    #[error("the upstream's response is larger than {max} bytes")]
     TooLarge {
         /// The limit.
         max: usize,
     },
-    /// The memory budget has no room for its answer.
+    /// The memory budget has no room for its response.
     #[error("there is no memory for the upstream's response now; try again later")]
     NoRoom,
-    /// An answer that is no GraphQL response.
+    /// A response that is no GraphQL response.
     #[error("the upstream answered {status} with something that is not a GraphQL response")]
     NotGraphql {
         /// Its status.
@@ -67,7 +67,7 @@ impl UpstreamError {
     }
 }
 
-/// The engine's answer, whole.
+/// The upstream's response, whole.
 #[derive(Debug)]
 pub struct UpstreamResponse {
     /// Its status.
@@ -78,21 +78,21 @@ pub struct UpstreamResponse {
     pub set_cookies: Vec<HeaderValue>,
 }
 
-/// The engine and how it is reached.
+/// The upstream and how it is reached.
 pub struct UpstreamClient {
-    /// Ask for the engine's parts. What streams through goes over `peer`.
+    /// Ask for the upstream's parts. What streams through goes over `peer`.
     clients: PerThread<Client>,
     /// Ask for them in clear text over HTTP/1.1.
     plain: Option<PerThread<Arc<Pool>>>,
     /// Scheme, host and port.
     origin: Uri,
-    /// `None` while the engine's name has no address.
+    /// `None` while the upstream's name has no address.
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
     tls: Arc<ClientConfig>,
 }
 
-/// The engine's answer to a client's own request, whose body comes in pieces.
+/// The upstream's response to a client's own request, whose body comes in pieces.
 pub enum Forwarded<'f> {
     /// In clear text.
     Plain(Streamed<'f>),
@@ -168,7 +168,7 @@ pub struct Fetched {
 /// Of requests that have none, or whose body comes later.
 static NO_BODY: Bytes = Bytes::new();
 
-/// One question to the engine.
+/// One question to the upstream.
 pub struct UpstreamRequest<'q> {
     /// Path and query of the request.
     pub path: &'q str,
@@ -180,7 +180,7 @@ pub struct UpstreamRequest<'q> {
     pub body: Bytes,
     /// May it be sent again when an old connection turns out to be dead?
     pub may_repeat: Replay<'q>,
-    /// Bytes of the answer that are held.
+    /// Bytes of the response that are held.
     pub answer_bytes_max: usize,
     /// Whom they are charged to.
     pub share: Option<&'q Share>,
@@ -227,7 +227,7 @@ impl UpstreamClient {
         &self.tls
     }
 
-    /// Looks the engine's name up again, so that a new address is used for new connections.
+    /// Looks the upstream's name up again, so that a new address is used for new connections.
     pub async fn resolve(&self) {
         let host = (self.settings.host.as_str(), self.settings.port);
         // A name that has lost its address keeps the old one: its connections may well be alive.
@@ -244,7 +244,7 @@ impl UpstreamClient {
         }
     }
 
-    /// How the engine is reached, for what streams through.
+    /// How the upstream is reached, for what streams through.
     #[must_use]
     pub fn peer(&self) -> Option<Arc<HttpPeer>> {
         self.peer.load_full()
@@ -256,13 +256,13 @@ impl UpstreamClient {
         &self.settings
     }
 
-    /// Sends a question and waits for the whole answer.
+    /// Sends a question and waits for the whole response.
     ///
     /// # Errors
     /// [`UpstreamError`].
     pub async fn ask(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.answer_bytes_max;
-        // Dropped when the time is up: the connection goes with it, so nobody reads a late answer as his own.
+        // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
         let reply = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
         reply.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
@@ -321,7 +321,7 @@ impl UpstreamClient {
         self.uri(path).map_err(|fault| error_of(fault, 0))
     }
 
-    /// Sends a client's POST as it is, and waits for the head of the answer.
+    /// Sends a client's POST as it is, and waits for the head of the response.
     ///
     /// # Errors
     /// [`UpstreamError`].
@@ -401,7 +401,7 @@ impl UpstreamClient {
         done.map(|done| done.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, 0)))
     }
 
-    /// Sends a GET and reads the whole answer, at most `bytes_max` bytes of its body.
+    /// Sends a GET and reads the whole response, at most `bytes_max` bytes of its body.
     ///
     /// # Errors
     /// [`UpstreamError`].
@@ -433,14 +433,14 @@ impl UpstreamClient {
         fetched.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, bytes_max))
     }
 
-    /// The `Host` that the engine is addressed by, where it must be another than the client's: a server with TLS
+    /// The `Host` that the upstream is addressed by, where it must be another than the client's: a server with TLS
     /// chooses certificate and site by it.
     #[must_use]
     pub fn host_header(&self) -> Option<String> {
         self.settings.is_tls.then(|| self.settings.authority())
     }
 
-    /// Is the engine's own name part of each request's address, so that a `Host` beside it would contradict it?
+    /// Is the upstream's own name part of each request's address, so that a `Host` beside it would contradict it?
     #[must_use]
     pub fn names_host_itself(&self) -> bool {
         self.settings.is_tls || self.settings.http2
@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn a_number_with_colons_stands_in_brackets() {
         crate::install_tls_provider();
-        let engine = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an engine");
+        let engine = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an upstream");
         assert_eq!(engine("::1").host_header().as_deref(), Some("[::1]:8080"));
         assert_eq!(engine("engine").host_header().as_deref(), Some("engine:8080"));
     }
@@ -544,7 +544,7 @@ mod tests {
     #[test]
     fn a_path_never_chooses_the_host() {
         crate::install_tls_provider();
-        let engine = UpstreamClient::new(&settings("::1")).expect("an engine");
+        let engine = UpstreamClient::new(&settings("::1")).expect("an upstream");
         for (path, wanted) in [
             ("/v1/graphql", "http://[::1]:8080/v1/graphql"),
             ("//elsewhere/graphql", "http://[::1]:8080//elsewhere/graphql"),

@@ -1,5 +1,5 @@
 //! A client's socket: GraphQL operations side by side on one connection. Those with actions run here, all others on one
-//! socket to the engine.
+//! socket to the upstream.
 
 #[doc(hidden)]
 pub mod headers;

@@ -65,9 +65,9 @@ enum Event {
     Say(String, Option<String>),
     /// A message of an operation that runs here.
     Own(OwnMessage),
-    /// The engine wants to know whether we are there.
+    /// The upstream wants to know whether we are there.
     EnginePing,
-    /// The engine's socket of this number has ended, perhaps with a close frame.
+    /// The upstream's socket of this number has ended, perhaps with a close frame.
     EngineGone(u64, Option<Close>),
 }
 
@@ -98,7 +98,7 @@ enum Runner {
 
 impl Operation {
     fn new(world: &Services, runner: Runner, number: u64) -> Self {
-        Self { runner, number, _counted: Held::new(&world.metrics.socket_operations) }
+        Self { runner, number, _counted: Held::new(&world.metrics.websocket_operations) }
     }
 
     fn is_upstreams(&self) -> bool {
@@ -119,7 +119,7 @@ struct Introduced {
     /// Its payload, as JSON.
     payload: Option<String>,
     caller: Arc<Caller>,
-    /// Known at once where the engine is Hasura; otherwise found out by each operation with an action.
+    /// Known at once where the upstream is Hasura; otherwise found out by each operation with an action.
     authenticated: Option<Result<Authenticated, SessionError>>,
 }
 
@@ -151,7 +151,7 @@ struct WebSocketSession<S> {
     engine: Option<EngineEnd>,
     last_heard: Instant,
     pings: (Instant, usize),
-    /// Operations and sockets to the engine so far.
+    /// Operations and sockets to the upstream so far.
     numbers: u64,
     /// How the client has closed the connection.
     closed: Option<Close>,
@@ -211,7 +211,7 @@ where
     let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
     let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
     conversation.operations.clear();
-    let _ = tokio::time::timeout(LAST_WORDS, conversation.leave_engine()).await;
+    let _ = tokio::time::timeout(LAST_WORDS, conversation.leave_upstream()).await;
     // A connection that is closed while something comes in may lose what was said last.
     let listen = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
@@ -355,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let checked = headers::introduced(&self.visitor.headers, payload.as_deref(), limits, protected);
         let (headers, own) = match checked {
             Ok(checked) => checked,
-            Err(error) => return self.refuse(&error.message).await,
+            Err(error) => return self.reject(&error.message).await,
         };
         let caller = Caller {
             headers,
@@ -373,7 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
-                return self.refuse(&error.message).await;
+                return self.reject(&error.message).await;
             }
             authenticated = Some(session);
         }
@@ -388,12 +388,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// Connects to the upstream, and gives the payload of its acknowledgement.
     async fn ack_of_engine(&mut self) -> Result<Option<String>, End> {
-        match self.connect_engine(UPSTREAM_INIT_TIMEOUT).await {
+        match self.connect_upstream(UPSTREAM_INIT_TIMEOUT).await {
             Ok(ack) => Ok(ack),
             Err(ConnectError::Refused(SocketRejection { close, payload })) => {
                 let payload = payload.unwrap_or_else(|| json!({ "message": close.1 }).to_string());
-                if let Some(refusal) = self.visitor.vocabulary.refused(&payload) {
-                    self.say(refusal).await?;
+                if let Some(rejection) = self.visitor.vocabulary.rejected(&payload) {
+                    self.say(rejection).await?;
                 }
                 Err(End::Close(close))
             }
@@ -406,10 +406,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     /// Ends the conversation with a client that has introduced itself badly.
-    async fn refuse(&mut self, reason: &str) -> Going {
+    async fn reject(&mut self, reason: &str) -> Going {
         let payload = Value::from(reason).to_string();
-        let Some(refusal) = self.visitor.vocabulary.refused(&payload) else { return Err(End::Close(FORBIDDEN)) };
-        self.say(refusal).await?;
+        let Some(rejection) = self.visitor.vocabulary.rejected(&payload) else { return Err(End::Close(FORBIDDEN)) };
+        self.say(rejection).await?;
         Err(End::Close(BAD_REQUEST))
     }
 
@@ -497,19 +497,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         // An upstream may close a socket on which nothing runs at any time; then there is another one.
         for _ in 0..2 {
             if self.engine.is_none() {
-                match self.connect_engine(CONNECT_TIMEOUT).await {
+                match self.connect_upstream(CONNECT_TIMEOUT).await {
                     Ok(_) => {}
                     Err(ConnectError::NotSupported(reason)) => {
                         return self.fail(&id, "upstream-error", &reason).await;
                     }
-                    Err(ConnectError::Refused(refusal)) => return Err(End::Close(refusal.close)),
+                    Err(ConnectError::Refused(rejection)) => return Err(End::Close(rejection.close)),
                     // Clients take an error for the operation's end, and come back after a close.
                     Err(ConnectError::Unavailable(reason)) => {
                         return Err(End::Close(Close::because(UPSTREAM_UNAVAILABLE, reason)));
                     }
                 }
             }
-            if self.tell_engine(|vocabulary| vocabulary.start(&id, payload.get())).await? {
+            if self.tell_upstream(|vocabulary| vocabulary.start(&id, payload.get())).await? {
                 let number = self.next_number();
                 self.operations.insert(id, Operation::new(&self.world, Runner::Upstream, number));
                 return Ok(());
@@ -518,8 +518,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         Err(End::Close(UPSTREAM_LOST))
     }
 
-    /// Opens the engine's socket. Gives the payload of its acknowledgement.
-    async fn connect_engine(&mut self, timeout: Duration) -> Result<Option<String>, ConnectError> {
+    /// Opens the upstream's socket. Gives the payload of its acknowledgement.
+    async fn connect_upstream(&mut self, timeout: Duration) -> Result<Option<String>, ConnectError> {
         let introduction = Introduction {
             settings: &self.world.configured().settings.upstream,
             tls: self.world.engine.tls(),
@@ -550,18 +550,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         Ok(ack)
     }
 
-    /// Sends the engine a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
-    async fn tell_engine(&mut self, message: impl Fn(Subprotocol) -> String) -> Result<bool, End> {
+    /// Sends the upstream a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
+    async fn tell_upstream(&mut self, message: impl Fn(Subprotocol) -> String) -> Result<bool, End> {
         let Some(engine) = &mut self.engine else { return Ok(false) };
         let sent = engine.sink.send(Message::text(message(engine.vocabulary)));
         if matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
             return Ok(true);
         }
-        self.engine_is_lost(None).map(|()| false)
+        self.upstream_is_lost(None).map(|()| false)
     }
 
     /// The client is told by a close, which it answers by coming back; an error would end its operations for good.
-    fn engine_is_lost(&mut self, close: Option<Close>) -> Going {
+    fn upstream_is_lost(&mut self, close: Option<Close>) -> Going {
         self.engine = None;
         let concerns_the_client = close.as_ref().is_some_and(|Close(code, _)| (4000..5000).contains(code));
         if concerns_the_client || self.operations.values().any(Operation::is_upstreams) {
@@ -570,8 +570,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         Ok(())
     }
 
-    /// Closes the engine's socket as the client has closed its own.
-    async fn leave_engine(&mut self) -> Result<(), Error> {
+    /// Closes the upstream's socket as the client has closed its own.
+    async fn leave_upstream(&mut self) -> Result<(), Error> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         if let Some(close) = self.closed.take() {
             engine.sink.send(Message::Close(Some(close.into_frame()))).await?;
@@ -581,7 +581,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     async fn stop(&mut self, id: &str) -> Going {
         if self.operations.remove(id).is_some_and(|operation| operation.is_upstreams()) {
-            self.tell_engine(|vocabulary| vocabulary.stop(id)).await?;
+            self.tell_upstream(|vocabulary| vocabulary.stop(id)).await?;
         }
         Ok(())
     }
@@ -604,16 +604,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 }
                 self.say(text).await
             }
-            Event::EnginePing => self.tell_engine(|vocabulary| vocabulary.pong(None)).await.map(drop),
+            Event::EnginePing => self.tell_upstream(|vocabulary| vocabulary.pong(None)).await.map(drop),
             Event::EngineGone(number, close) => {
                 let is_this = self.engine.as_ref().is_some_and(|engine| engine.number == number);
-                if is_this { self.engine_is_lost(close) } else { Ok(()) }
+                if is_this { self.upstream_is_lost(close) } else { Ok(()) }
             }
         }
     }
 }
 
-/// What the engine says, as the client understands it. What is the same in both vocabularies stays as it is.
+/// What the upstream says, as the client understands it. What is the same in both vocabularies stays as it is.
 fn translate(text: &str, engines: Subprotocol, ours: Subprotocol) -> Option<Event> {
     let same = engines == ours;
     Some(match read_server(text).ok()? {

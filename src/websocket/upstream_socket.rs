@@ -1,4 +1,4 @@
-//! The engine's end of a client's socket: one connection for all that concerns the engine.
+//! The upstream's end of a client's socket: one connection for all that concerns the upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +28,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 type Socket = WebSocketStream<Box<dyn Wire>>;
 
-/// A connection to the engine on which it has said that we may.
+/// A connection to the upstream on which it has said that we may.
 pub struct UpstreamSocket {
-    /// What the engine speaks.
+    /// What the upstream speaks.
     pub vocabulary: Subprotocol,
     /// The payload of its acknowledgement, as JSON.
     pub ack: Option<String>,
@@ -62,7 +62,7 @@ pub struct SocketRejection {
 
 /// Whom to connect to as whom.
 pub struct Introduction<'i> {
-    /// The engine.
+    /// The upstream.
     pub settings: &'i Upstream,
     /// How TLS is spoken with it.
     pub tls: &'i Arc<ClientConfig>,
@@ -72,7 +72,7 @@ pub struct Introduction<'i> {
     pub headers: &'i HeaderMap,
     /// What the client says about itself, as JSON.
     pub payload: Option<&'i str>,
-    /// What the client speaks; the engine is asked in it first.
+    /// What the client speaks; the upstream is asked in it first.
     pub vocabulary: Subprotocol,
     /// Bytes of one message.
     pub message_bytes_max: usize,

@@ -62,7 +62,7 @@ fn scaled(whole: usize) -> usize {
     part.max(1)
 }
 
-/// Pillion, its engine and its handlers.
+/// Pillion, its upstream and its handlers.
 struct Stage {
     pillion: Pillion,
     handlers: Scripted,
@@ -161,7 +161,7 @@ impl Stage {
     }
 }
 
-/// The status of the answer to a body; 0 if the connection broke because nobody read all of it.
+/// The status of the response to a body; 0 if the connection broke because nobody read all of it.
 fn status_of(pillion: &Pillion, body: &str) -> u16 {
     let mut client = pillion.client();
     client.send(posted(body).as_bytes());
@@ -365,7 +365,7 @@ fn compressed_bombs(_: &Engines) {
     let bomb = brotli(&vec![b' '; 10 * MIB - 1]);
     assert!(bomb.len() < 100, "{}", bomb.len());
     let headers = [("Content-Type", "application/json"), ("Content-Encoding", "br")];
-    // It is rejected before anybody waits for the engine.
+    // It is rejected before anybody waits for the upstream.
     let answer = stage.pillion.client().request("POST", "/v1/graphql", &headers, &bomb);
     assert_eq!(answer.status(), 413, "{}", answer.text());
     stage.withstands("bombs of 51 bytes", || {
@@ -379,10 +379,10 @@ fn compressed_bombs(_: &Engines) {
             }
         });
     });
-    // What passes is held as it came while the engine works on it.
+    // What passes is held as it came while the upstream works on it.
     let body = format!(r#"{{"query":"{{ a }}","x":"{}"}}"#, "x".repeat(200_000));
     let small = brotli(body.as_bytes());
-    stage.withstands("compressed bodies before a slow engine", || {
+    stage.withstands("compressed bodies before a slow upstream", || {
         std::thread::scope(|scope| {
             for _ in 0..scaled(200) {
                 scope.spawn(|| {
@@ -720,7 +720,7 @@ impl Open {
         open
     }
 
-    /// Asks for a document, or for something else, and reads the answer.
+    /// Asks for a document, or for something else, and reads the response.
     async fn ask(&mut self, document: &str) {
         let body = if document.is_empty() { String::new() } else { json!({ "query": document }).to_string() };
         match self {
@@ -747,7 +747,7 @@ impl Open {
                 if !body.is_empty() {
                     sent.send_data(body.into(), true).expect("room for a body");
                 }
-                let answer = answer.await.expect("an answer");
+                let answer = answer.await.expect("a response");
                 assert_eq!(answer.status(), 200, "{document}");
                 let mut body = answer.into_body();
                 while let Some(piece) = body.data().await {

@@ -34,7 +34,7 @@ fn health_readiness_and_metrics(engines: &Engines) {
     client.ask("{ count }");
     client.ask("{ productById(id: 1) { name } }");
     client.request("GET", "/", &[], b"");
-    // A request is counted when it is over, which is a moment after its answer is here.
+    // A request is counted when it is over, which is a moment after its response is here.
     wait_until("all to be counted", || pillion.metric("pillion_requests_in_flight") == 0.0);
     // They are counted once they are answered.
     for kind in ["action", "pass_through"] {
@@ -120,7 +120,7 @@ fn lines_for_some_of_what_goes_well(engines: &Engines) {
     assert_eq!((count("handler call", "\"status\":200"), count("handler call", "\"status\":400")), (2, 10), "{log}");
 }
 
-/// One in a request, one in the loop that takes stored calls, one in such a call.
+/// One in a request, one in the loop that takes jobs, one in such a call.
 fn a_defect_ends_what_it_is_in(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));

@@ -55,7 +55,7 @@ fn ask_over_http2(pillion: &Pillion, patience: Duration) -> Option<String> {
         // The stream is reset, if it is not over, before the connection goes.
         tokio::time::sleep(Duration::from_millis(100)).await;
         match waited {
-            Ok(answer) => Some(answer.expect("an answer").text().await.expect("a text")),
+            Ok(answer) => Some(answer.expect("a response").text().await.expect("a text")),
             Err(_) => None,
         }
     })
@@ -110,7 +110,7 @@ fn the_next_request_may_come_early(engines: &Engines) {
     let bytes = String::from_utf8_lossy(&post(COUNT)).replace("Host: a", "Host: a\r\nConnection: close");
     let mut client = pillion.client();
     client.send(&[bytes.as_bytes(), &post(COUNT)].concat());
-    assert_eq!(client.answer().expect("an answer").header("connection"), Some("close"));
+    assert_eq!(client.answer().expect("a response").header("connection"), Some("close"));
     assert!(client.is_closed());
     let plain = "{ productById(id: 1) { name } }";
     let plains = r#"{"data":{"productById":{"name":"City bicycle"}}}"#;
@@ -124,7 +124,7 @@ fn the_next_request_may_come_early(engines: &Engines) {
             client.send(&post(documents[1]));
             client.send(&post(documents[0]));
             for answer in [answers[0], answers[1], answers[0]] {
-                let said = client.answer().unwrap_or_else(|| panic!("no answer to {documents:?} after {pause:?}"));
+                let said = client.answer().unwrap_or_else(|| panic!("no response to {documents:?} after {pause:?}"));
                 assert_eq!(said.text(), answer, "{documents:?} after {pause:?}");
             }
         }
@@ -159,7 +159,7 @@ fn heads_that_do_not_end(engines: &Engines) {
     closes(client, &[b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'x'; 4000]].concat());
     assert!(pillion.client().is_closed(), "whoever says nothing is let go");
     wait_until("that they are counted", || pillion.metric("pillion_request_header_timeouts_total") >= 4.0);
-    // Whoever waits for an answer is not slow, however often he asks, in either version.
+    // Whoever waits for a response is not slow, however often he asks, in either version.
     let mut client = pillion.client();
     assert_eq!((client.ask(COUNT).text(), client.ask(COUNT).text()), (ONE.into(), ONE.into()));
     assert_eq!(ask_over_http2(&pillion, Duration::from_secs(20)).as_deref(), Some(ONE));
@@ -174,7 +174,7 @@ fn connections_that_rest(engines: &Engines) {
         let mut client = pillion.client();
         for _ in 0..3 {
             client.send(&request);
-            assert_eq!(client.answer().expect("an answer").text(), ONE);
+            assert_eq!(client.answer().expect("a response").text(), ONE);
             std::thread::sleep(Duration::from_millis(400));
         }
         assert!(client.is_closed(), "it rests for ever");

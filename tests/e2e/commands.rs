@@ -123,8 +123,8 @@ fn check_looks_at_the_engine(engines: &Engines) {
         ],
     );
     let words = [
-        "actions.graphql:4:6: error: the actions and the engine both define the type \"Book\"",
-        "engine: type Book implements Thing {",
+        "actions.graphql:4:6: error: the actions and the upstream both define the type \"Book\"",
+        "upstream: type Book implements Thing {",
     ];
     assert_says(&check(&clash, &["--upstream", &upstream], &[]), 1, &words);
     let lookups = folder(
@@ -142,8 +142,8 @@ fn check_looks_at_the_engine(engines: &Engines) {
     let words = [
         "actions.graphql:4:6: error: the remote table \"gone\" for relationship \"gone\" of object type \"Mine\" does not exist",
         "the column \"id\" of remote table \"books\" for relationship \"books\" of object type \"Mine\" does not exist",
-        "the argument \"isbn\" of the engine's root field \"book\" for relationship \"book\" of object type \"Mine\" does not",
-        "the root field \"other\" of the engine for relationship \"other\" of object type \"Mine\" does not exist",
+        "the argument \"isbn\" of the upstream's root field \"book\" for relationship \"book\" of object type \"Mine\" does not",
+        "the root field \"other\" of the upstream for relationship \"other\" of object type \"Mine\" does not exist",
         "4 errors",
     ];
     assert_says(&check(&lookups, &["--upstream", &upstream, "--config", &config], &[]), 1, &words);
@@ -226,7 +226,7 @@ mutation as role customer: 4 steps, one after the other
     let told = said(&output);
     let told_lines: Vec<&str> = told.lines().map(str::trim_end).take(wanted.lines().count()).collect();
     assert_eq!(told_lines, wanted.lines().map(str::trim_end).collect::<Vec<_>>(), "{told}");
-    assert!(told.ends_with("The engine's part has not been checked: give --engine-schema.\n"), "{told}");
+    assert!(told.ends_with("The upstream's part has not been checked: give --upstream-schema.\n"), "{told}");
     assert!(!told.contains("c4nary") && !told.contains("configured-key"), "{told}");
     // What is sent, to the letter: trailing blanks included.
     assert!(
@@ -235,7 +235,7 @@ mutation as role customer: 4 steps, one after the other
         ),
         "{told}"
     );
-    assert_says(&explain("{ a b }", &[]), 0, &["the engine gets the request as it is"]);
+    assert_says(&explain("{ a b }", &[]), 0, &["the upstream gets the request as it is"]);
     let introspection = explain("{ __schema { description } count a }", &[]);
     assert_says(&introspection, 0, &["query as role admin: 3 steps, side by side", "introspection: __schema"]);
 }
@@ -248,7 +248,7 @@ fn explain_shows_whose_rows_are_fetched(_: &Engines) {
         "tickets(where: {_and: [{zone: {_eq: \"A\"}}, {owner_id: {_eq: \"<rider_id>\"}}]}, limit: 1) { id }",
         "people(where: {id: {_eq: \"<driver>\"}}, limit: 2) { id }",
     ] {
-        assert!(told.contains(&format!("rows of the engine for its answer: {rows}\n")), "{told}");
+        assert!(told.contains(&format!("rows of the upstream for its response: {rows}\n")), "{told}");
     }
 }
 
@@ -296,7 +296,7 @@ fn schema(port: u16, metadata: &str, more: &[&str]) -> Output {
 }
 
 fn explain_checks_the_engines_part_too(engines: &Engines) {
-    // The engine's own schema: what is merged with no actions at all.
+    // The upstream's own schema: what is merged with no actions at all.
     let empty = folder("no-actions", &[("version.yaml", "version: 3\n")]);
     let upstream = format!("http://127.0.0.1:{}", engines.yoga);
     let metadata = empty.display().to_string();
@@ -305,7 +305,7 @@ fn explain_checks_the_engines_part_too(engines: &Engines) {
     assert_says(&engine, 0, &["RootQuery"]);
     let file = empty.join("engine.json");
     std::fs::write(&file, &engine.stdout).expect("a file");
-    let engine_schema = format!("--engine-schema={}", file.display());
+    let engine_schema = format!("--upstream-schema={}", file.display());
     assert_says(
         &explain("{ count books { titel } }", &[&engine_schema]),
         1,

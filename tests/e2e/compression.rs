@@ -70,7 +70,7 @@ fn who_asks_for_it_gets_it(engines: &Engines) {
     let chunked = |client: &mut Client| {
         let body = serde_json::json!({ "query": LARGE }).to_string();
         client.send(format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
-        client.answer().expect("an answer")
+        client.answer().expect("a response")
     };
     let plain = ask(&mut client, None, LARGE);
     let answer = chunked(&mut client);
@@ -80,8 +80,8 @@ fn who_asks_for_it_gets_it(engines: &Engines) {
     assert_eq!(opened(&answer), plain.body);
     // Errors too, and neither what is short nor what nobody takes.
     let unknown = format!("{{ anything {} }}", "unknown ".repeat(300));
-    let refused = ask(&mut client, Some("gzip"), &unknown);
-    assert!(opened(&refused).starts_with(b"{\"errors\""), "{}", refused.text());
+    let rejected = ask(&mut client, Some("gzip"), &unknown);
+    assert!(opened(&rejected).starts_with(b"{\"errors\""), "{}", rejected.text());
     assert_eq!(ask(&mut client, Some("gzip"), "{ count }").text(), r#"{"data":{"count":1}}"#);
     assert_eq!(ask(&mut client, Some("identity"), LARGE).header("content-encoding"), None);
 }
@@ -95,7 +95,7 @@ fn over_http2(pillion: &Pillion) -> (String, Vec<u8>) {
         let request = client.expect("a client").post(format!("http://127.0.0.1:{}/graphql", pillion.port));
         let request = request.header("content-type", "application/json").header("accept-encoding", "br");
         let body = serde_json::json!({ "query": LARGE }).to_string();
-        let answer = request.body(body).send().await.expect("an answer");
+        let answer = request.body(body).send().await.expect("a response");
         assert_eq!(answer.version(), reqwest::Version::HTTP_2);
         let encoding = answer.headers()["content-encoding"].to_str().expect("a name").to_owned();
         (encoding, answer.bytes().await.expect("a body").to_vec())

@@ -141,8 +141,8 @@ fn the_chart_is_what_kubernetes_takes(_: &Engines) {
     assert_eq!(sidecar["restartPolicy"], "Always");
     is_well_behaved(&pod, &sidecar);
     assert!(beside.contains("kind: PodMonitor") && beside.contains("retries: 1"));
-    let refused = Command::new(tool("helm")).current_dir(root()).args(["template", chart]).output().expect("helm");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("upstream.url: where is the engine?"));
+    let rejected = Command::new(tool("helm")).current_dir(root()).args(["template", chart]).output().expect("helm");
+    assert!(String::from_utf8_lossy(&rejected.stderr).contains("upstream.url: where is the upstream?"));
 }
 
 /// The ConfigMaps as files, the container's arguments and folder, and its user without any rights.

@@ -31,7 +31,7 @@ fn engine(arguments: &[&str], environment: &[(&str, &str)]) -> (Process, u16) {
     let port = free_port();
     let mut command = node(arguments, port);
     let process = Process(command.envs(environment.iter().copied()).spawn().expect("node starts"));
-    wait_until("an engine that answers", || {
+    wait_until("an upstream that answers", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
             && super::harness::client::Client::connect(port).ask("{ __typename }").status() == 200
     });
@@ -53,9 +53,9 @@ fn an_upstream_that_refuses_get(engines: &Engines) {
         super::harness::client::Client::connect(port).request("GET", COUNT, &[("Accept", "application/json")], b"");
     assert_eq!(directly.status(), 405, "{}", directly.text());
     for path in [COUNT, "/graphql?query=%7Bcount%20productById(id%3A1)%7Bname%7D%7D"] {
-        let refused = get(&pillion, path, &[("Origin", "https://shop.example")]);
-        assert_eq!((refused.status(), refused.text()), (405, directly.text()), "{path}");
-        assert_eq!(refused.header(ORIGIN), None);
+        let rejected = get(&pillion, path, &[("Origin", "https://shop.example")]);
+        assert_eq!((rejected.status(), rejected.text()), (405, directly.text()), "{path}");
+        assert_eq!(rejected.header(ORIGIN), None);
     }
     assert!(handlers.take_seen().is_empty());
     pillion.wait_for_log("upstream_refused_get");
@@ -69,8 +69,8 @@ fn an_upstream_that_refuses_get(engines: &Engines) {
     let answer = get(&pillion, COUNT, &[("Origin", "https://shop.example")]);
     assert_eq!((answer.text().as_str(), answer.header(ORIGIN)), (FOUR, None));
     let (handlers, pillion) = stage(engines.yoga, "graphql_get: deny\n");
-    let refused = get(&pillion, COUNT, &[]);
-    assert_eq!((refused.status(), refused.header("allow")), (405, Some("POST")), "{}", refused.text());
+    let rejected = get(&pillion, COUNT, &[]);
+    assert_eq!((rejected.status(), rejected.header("allow")), (405, Some("POST")), "{}", rejected.text());
     assert!(handlers.take_seen().is_empty());
 }
 
@@ -79,9 +79,9 @@ fn an_upstream_that_suspects_forgery(_: &Engines) {
     let (_process, port) = engine(&["yoga.mjs"], &[("CSRF_PREVENTION", "true")]);
     let (handlers, pillion) = stage(port, "");
     let origin = ("Origin", "https://shop.example");
-    let refused = get(&pillion, COUNT, &[origin]);
-    assert_eq!(refused.status(), 400, "{}", refused.text());
-    assert!(refused.text().contains("cross-site request forgery"), "{}", refused.text());
+    let rejected = get(&pillion, COUNT, &[origin]);
+    assert_eq!(rejected.status(), 400, "{}", rejected.text());
+    assert!(rejected.text().contains("cross-site request forgery"), "{}", rejected.text());
     assert!(handlers.take_seen().is_empty());
     let answer = get(&pillion, COUNT, &[origin, ("apollo-require-preflight", "true")]);
     assert_eq!((answer.text().as_str(), answer.header(ORIGIN)), (FOUR, Some("https://shop.example")));

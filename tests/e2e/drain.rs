@@ -16,7 +16,7 @@ pub const TESTS: &[super::Test] = &[
     ("no_delay_and_no_patience", no_delay_and_no_patience),
 ];
 
-/// Sends a request without waiting for its answer.
+/// Sends a request without waiting for its response.
 fn ask_later(client: &mut Client) {
     let body = r#"{"query":"{ search { title } }"}"#;
     let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
@@ -38,7 +38,7 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
     wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
     let late = pillion.client().ask("{ productById(id: 1) { name } }");
     assert_eq!((late.status(), late.header("connection")), (200, Some("close")));
-    let answer = client.answer().expect("the answer");
+    let answer = client.answer().expect("the response");
     assert_eq!(answer.text(), r#"{"data":{"search":[]}}"#);
     wait_for_end(&mut pillion);
     let status = pillion.process.0.wait().expect("a status");

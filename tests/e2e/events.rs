@@ -56,7 +56,7 @@ fn a_client_that_people_use(engines: &Engines) {
         [json!({ "data": { "later": { "output": [{ "id": 7 }] }, "productById": { "name": "City bicycle" } } })]
     );
     assert!(all[3][0]["errors"][0]["message"].as_str().is_some_and(|said| said.contains("nowhere")), "{all:?}");
-    // What has no action in it is the engine's, and so is its stream.
+    // What has no action in it is the upstream's, and so is its stream.
     let pillion = setup(engines.yoga, &handlers).start().wait_until_ready();
     let all = ask_with_npm(&pillion, &json!([{ "query": "{ books { id } }" }]));
     assert_eq!(all[0], [json!({ "data": { "books": [{ "id": "1" }] } })]);
@@ -98,11 +98,11 @@ fn which_answers_are_streams(engines: &Engines) {
     assert_eq!((answer.status(), answer.header("content-type")), (200, Some(stream)));
     assert_eq!(get(&mut client, "mutation { later(number: 1) }").status(), 405);
     // Whoever may not ask is told so before anything is streamed.
-    let refused = post(&mut client, &[JSON, ("X-Hasura-Admin-Secret", "wrong"), EVENTS], &query);
-    assert!(refused.header("content-type") != Some(stream) && refused.text().contains("access-denied"));
+    let rejected = post(&mut client, &[JSON, ("X-Hasura-Admin-Secret", "wrong"), EVENTS], &query);
+    assert!(rejected.header("content-type") != Some(stream) && rejected.text().contains("access-denied"));
     // A subscription for which no stream is taken.
-    let refused = post(&mut client, &[JSON, secret], &format!("subscription {query}"));
-    assert!(refused.text().contains("subscription"), "{}", refused.text());
+    let rejected = post(&mut client, &[JSON, secret], &format!("subscription {query}"));
+    assert!(rejected.text().contains("subscription"), "{}", rejected.text());
 }
 
 /// Reads a stream up to what is waited for.
@@ -127,7 +127,7 @@ fn subscribe_with(pillion: &Pillion, id: &str, header: &str) -> Client {
     let body = json!({ "query": document }).to_string();
     let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n";
     client.send(format!("{head}{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
-    let head = read_head(client.stream()).expect("a head").expect("an answer");
+    let head = read_head(client.stream()).expect("a head").expect("a response");
     assert_eq!((head.status(), head.header("cache-control")), (200, Some("no-cache")));
     assert!(head.header("x-request-id").is_some());
     client
@@ -168,7 +168,7 @@ fn old_clients_know_no_chunks(engines: &Engines) {
     for request in [post, get] {
         let mut client = pillion.client();
         client.send(request.as_bytes());
-        let answer = client.answer().expect("an answer");
+        let answer = client.answer().expect("a response");
         assert_eq!(
             (answer.status(), answer.header("transfer-encoding"), answer.header("content-length")),
             (200, None, None)

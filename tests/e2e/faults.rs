@@ -1,4 +1,4 @@
-//! An engine that is down, slow, or breaks off; handlers that close connections.
+//! An upstream that is down, slow, or breaks off; handlers that close connections.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn the_engine_is_down_and_comes_back(_: &Engines) {
     let long = format!(r#"{{"query":"{{a}}","x":"{}"}}"#, "x".repeat(100_000));
     assert_eq!(pillion.client().post(&long).status(), 502);
 
-    // Actions need no engine, and in a mixed document they are not hidden by its absence.
+    // Actions need no upstream, and in a mixed document they are not hidden by its absence.
     assert_eq!(pillion.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
     let mixed = pillion.client().ask("{ count a b }").json();
     assert_eq!(mixed["data"], serde_json::json!({ "count": 1, "a": null, "b": null }));
@@ -197,8 +197,8 @@ fn connections_are_used_again(_: &Engines) {
         client.ask("{ a }");
         client.ask("{ a count }");
     }
-    // One for each of: what streams through, the engine's parts, and our own look at the engine.
-    assert!(engine.connections() <= 4, "{} connections to the engine", engine.connections());
+    // One for each of: what streams through, the upstream's parts, and our own look at the upstream.
+    assert!(engine.connections() <= 4, "{} connections to the upstream", engine.connections());
     assert!(handlers.connections() <= 2, "{} connections to the handlers", handlers.connections());
 }
 
@@ -231,7 +231,7 @@ fn an_engine_that_restarts_again_and_again(_: &Engines) {
     for round in 0..20 {
         let engine = Scripted::start_on(port);
         engine.on_path("/graphql", Reply::json(r#"{"data":{"a":1}}"#));
-        // Connections of the engine before are dead by now; nobody may be given one of them.
+        // Connections of the upstream before are dead by now; nobody may be given one of them.
         for document in ["{ a }", "{ a count }", "{ a }"] {
             let answer = pillion.client().ask(document);
             assert!(answer.text().starts_with(r#"{"data":{"a":1"#), "round {round}: {}", answer.text());

@@ -1,7 +1,7 @@
 //! What two readers of HTTP could understand differently: a table of hundreds of tricks (`tests/fixtures/framing`) with our
 //! answers, and other readers beside ours on all of them and on what is made of them at random.
 //!
-//! `UPDATE_EXPECT=1` writes the answers into the tables; a person reads the difference. `PILLION_FUZZ_CASES` says how many
+//! `UPDATE_EXPECT=1` writes the responses into the tables; a person reads the difference. `PILLION_FUZZ_CASES` says how many
 //! mutations the readers are compared on.
 
 use std::convert::Infallible;
@@ -83,7 +83,7 @@ impl Table {
             written.push_str(line);
             written.push('\n');
             if line.starts_with("    bytes:") {
-                written.push_str(got.next().expect("an answer for each"));
+                written.push_str(got.next().expect("a response for each"));
             }
         }
         std::fs::write(&self.path, written).expect("a file");
@@ -159,7 +159,7 @@ impl std::fmt::Debug for Seen {
     }
 }
 
-/// The statuses that come; `next` for the answer to what was sent last; `waits`, if the connection then stays open.
+/// The statuses that come; `next` for the response to what was sent last; `waits`, if the connection then stays open.
 fn answers(client: &mut Client, wanted: Option<&[String]>) -> Vec<String> {
     let mut answers = Vec::new();
     loop {
@@ -272,7 +272,7 @@ struct Read {
     /// The whole requests.
     requests: Vec<Seen>,
     /// Has it refused something behind them, or found it to be incomplete?
-    is_refused: bool,
+    is_rejected: bool,
 }
 
 /// Node as a reader of requests, and of responses.
@@ -312,7 +312,7 @@ impl Node {
         let connections = answer.as_array().cloned().unwrap_or_default();
         let read = |connection: &Value| Read {
             requests: connection["requests"].as_array().into_iter().flatten().map(request).collect(),
-            is_refused: connection["refused"] == true,
+            is_rejected: connection["refused"] == true,
         };
         connections.iter().map(read).collect()
     }
@@ -339,7 +339,7 @@ fn hyper_reads(runtime: &tokio::runtime::Runtime, bytes: &[u8]) -> Read {
             Ok::<_, Infallible>(hyper::Response::new(Empty::<Bytes>::new()))
         }
     });
-    let is_refused = runtime.block_on(async {
+    let is_rejected = runtime.block_on(async {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (mut reader, mut writer) = tokio::io::split(ours);
         let mut builder = hyper::server::conn::http1::Builder::new();
@@ -352,7 +352,7 @@ fn hyper_reads(runtime: &tokio::runtime::Runtime, bytes: &[u8]) -> Read {
         };
         tokio::join!(connection, client).0.is_err()
     });
-    Read { requests: std::mem::take(&mut *seen.lock().expect("no panic")), is_refused }
+    Read { requests: std::mem::take(&mut *seen.lock().expect("no panic")), is_rejected }
 }
 
 /// What reaches the upstream of a connection's bytes.
@@ -395,11 +395,11 @@ fn exceptions() -> Vec<(String, String)> {
     cases.iter().map(|case| (text(case, "reader"), text(case, "holds"))).collect()
 }
 
-/// Request by request, as far as both have read: what one sees the other sees, and nothing stands between them. We may refuse
+/// Request by request, as far as both have read: what one sees the other sees, and nothing stands between them. We may reject
 /// what another takes, and the other way round, but not see what another does not.
 fn are_alike(ours: &[Seen], theirs: &Read, may_stop: bool) -> bool {
-    let Read { requests, is_refused } = theirs;
-    let stops_early = ours.len() > requests.len() && !is_refused;
+    let Read { requests, is_rejected } = theirs;
+    let stops_early = ours.len() > requests.len() && !is_rejected;
     ours.iter().zip(requests).all(|(ours, theirs)| ours == theirs) && (!stops_early || may_stop)
 }
 
@@ -447,7 +447,7 @@ fn requests_are_the_same_to_other_readers(_: &Engines) {
     assert!(both.iter().all(|both| *both > 300), "both accept {both:?} of {}", all.len());
 }
 
-/// What our client reads of a response is what Node reads of it, as far as it reads it at all; and each has its answer.
+/// What our client reads of a response is what Node reads of it, as far as it reads it at all; and each has its response.
 fn responses_are_the_same_to_other_readers(_: &Engines) {
     let (proxy, node) = (Proxy::start(), Node::start());
     let is_update = std::env::var_os("UPDATE_EXPECT").is_some();

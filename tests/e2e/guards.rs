@@ -59,12 +59,12 @@ fn a_rate_for_each_caller(engines: &Engines) {
     for _ in 0..2 {
         assert_eq!(ask("1", "{ count }").json(), json!({ "data": { "count": 1 } }));
     }
-    let refused = ask("1", "{ count }");
-    let error = &refused.json()["errors"][0];
+    let rejected = ask("1", "{ count }");
+    let error = &rejected.json()["errors"][0];
     assert_eq!(error["message"], "rate limit exceeded: 2 per 3600 s; 0 calls remain; try again in 1800 s");
     assert_eq!(error["extensions"]["code"], "rate-limit-exceeded");
     assert_eq!(error["extensions"]["retryAfter"], 1800);
-    assert_eq!(refused.header("retry-after"), Some("1800"));
+    assert_eq!(rejected.header("retry-after"), Some("1800"));
     // Others are not concerned, until all together are too many.
     assert_eq!(code(&ask("2", "{ count }")), Value::Null);
     assert_eq!(code(&ask("3", "{ count }")), Value::Null);
@@ -73,8 +73,8 @@ fn a_rate_for_each_caller(engines: &Engines) {
     // Two calls in one document are two, and another action has no limit.
     assert_eq!(code(&ask("1", "mutation { sendCode(phone: \"1\") }")), Value::Null);
     assert_eq!(handlers.take_seen().iter().filter(|seen| seen.path() == "/count").count(), 4);
-    let refusals = pillion.metric("pillion_handler_calls_rejected_total{action=\"count\",reason=\"rate_limit\"}");
-    assert_eq!(refusals, 2.0);
+    let rejections = pillion.metric("pillion_handler_calls_rejected_total{action=\"count\",reason=\"rate_limit\"}");
+    assert_eq!(rejections, 2.0);
 }
 
 fn a_rate_by_address(engines: &Engines) {
@@ -180,12 +180,12 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
     let mut waiting: Vec<Client> = (0..2).map(|_| ask_later()).collect();
     wait_until("those that wait", || pillion.metric("pillion_handler_calls_queued{action=\"quote\"}") == 2.0);
     let begun = Instant::now();
-    let refused = ask(&pillion, &[], "{ quote(productId: 1) { total } }");
-    assert_eq!(code(&refused), "concurrency-limit-exceeded");
-    assert_eq!(refused.header("retry-after"), Some("1"));
+    let rejected = ask(&pillion, &[], "{ quote(productId: 1) { total } }");
+    assert_eq!(code(&rejected), "concurrency-limit-exceeded");
+    assert_eq!(rejected.header("retry-after"), Some("1"));
     assert_eq!(ask(&pillion, &[], "{ count productById(id: 1) { name } }").json()["data"]["count"], 1);
     for client in &mut waiting {
-        let answer = client.answer().expect("an answer");
+        let answer = client.answer().expect("a response");
         assert_eq!(code(&answer), "concurrency-limit-exceeded", "{}", answer.text());
     }
     assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the handler's timeout");
@@ -201,9 +201,9 @@ fn a_handler_that_fails_is_left_alone(engines: &Engines) {
     }
     assert_eq!(standing(), 1.0);
     handlers.take_seen();
-    let refused = ask(&pillion, &[], "{ count }");
-    assert_eq!(code(&refused), "handler-unavailable");
-    assert!(refused.header("retry-after").is_some());
+    let rejected = ask(&pillion, &[], "{ count }");
+    assert_eq!(code(&rejected), "handler-unavailable");
+    assert!(rejected.header("retry-after").is_some());
     assert_eq!(handlers.take_seen().len(), 0);
     handlers.on_path("/count", Reply::json("1"));
     wait_until("that it is tried again", || code(&ask(&pillion, &[], "{ count }")) == Value::Null);
@@ -317,10 +317,10 @@ fn handlers_that_trust_nobody(engines: &Engines) {
     assert_eq!(answer(new, own, &cert), json!({ "data": { "count": 42 } }));
     // While one secret takes the other's place, both sign.
     assert_eq!(answer(&format!("{old} {new}"), own, &cert), json!({ "data": { "count": 42 } }));
-    let refused = answer(old, own, &cert);
-    assert_eq!(refused["errors"][0]["message"], "No matching signature found");
-    let refused = answer(new, (&other_cert, &other_key), &cert);
-    assert_eq!(refused["errors"][0]["message"], "http exception when calling webhook", "{refused}");
+    let rejected = answer(old, own, &cert);
+    assert_eq!(rejected["errors"][0]["message"], "No matching signature found");
+    let rejected = answer(new, (&other_cert, &other_key), &cert);
+    assert_eq!(rejected["errors"][0]["message"], "http exception when calling webhook", "{rejected}");
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text =
         said(&format!("handlers: {{ tls_cert_file: '{}', tls_key_file: '{}' }}\n", cert.display(), cert.display()));
@@ -395,7 +395,7 @@ fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
     assert_eq!(calls(&handlers, "/quote"), 1);
     // Neither an error, nor what the handler does not want to be kept, nor what sets a cookie.
     let with = |name: &str, value: &str| {
-        let Reply::Answer { status, mut headers, body } = answer.clone() else { panic!("an answer") };
+        let Reply::Answer { status, mut headers, body } = answer.clone() else { panic!("a response") };
         headers.push((name.to_owned(), value.to_owned()));
         Reply::Answer { status, headers, body }
     };
@@ -477,13 +477,13 @@ fn replicas_keep_answers_together(engines: &Engines) {
     // Without Redis each asks for itself.
     redis.process = None;
     handlers.on_path("/count", Reply::json("3"));
-    wait_until("the handler's answer", || count(1) == 3);
+    wait_until("the handler's response", || count(1) == 3);
 }
 
 fn what_cannot_be_kept(_: &Engines) {
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text = said("actions: { sendCode: { cache: { ttl: 1h } } }\n");
-    assert!(text.contains("the answers of action 'sendCode' cannot be kept: it is a mutation"), "{text}");
+    assert!(text.contains("the responses of action 'sendCode' cannot be kept: it is a mutation"), "{text}");
     let text = said("actions: { count: { cache: { stale_while_revalidate: 1h } } }\n");
     assert!(text.contains("a cache needs a time to live"), "{text}");
     let text = said("actions: { count: { cache: { ttl: 1h, vary_by: [authorization] } } }\n");

@@ -86,7 +86,7 @@ fn lock_files_that_npm_9_to_11_take(_: &Engines) {
                 eprintln!("skipped: no npm registry can be reached");
                 return;
             }
-            assert!(output.status.success(), "npm {version} ({whose}) refuses {folder}/package-lock.json:\n{said}");
+            assert!(output.status.success(), "npm {version} ({whose}) rejects {folder}/package-lock.json:\n{said}");
         }
     }
 }

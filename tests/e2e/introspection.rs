@@ -36,7 +36,7 @@ pub const TESTS: &[super::Test] = &[
 
 const ADMIN: &str = "s3cret";
 
-/// Before an engine, with actions and an admin secret.
+/// Before an upstream, with actions and an admin secret.
 fn setup(engine: u16, actions: &str) -> Setup {
     Setup::before(engine).with_actions(actions, 1).env("HASURA_GRAPHQL_ADMIN_SECRET", ADMIN)
 }
@@ -67,7 +67,7 @@ fn reference(full: &Value, requests: &[(String, Value)]) -> (Value, Vec<Value>) 
     (verdict, lines.collect())
 }
 
-/// Every engine with the actions that suit it, and the roles of those.
+/// Every upstream with the actions that suit it, and the roles of those.
 fn stages(engines: &Engines) -> [(&'static str, Pillion, &'static [&'static str]); 4] {
     // Deeper than anybody asks, to see more of what may be asked.
     let start = |engine, actions| {
@@ -323,7 +323,7 @@ fn a_role_never_sees_what_it_may_not_call(engines: &Engines) {
             }
         }
     }
-    // And the engine's own secrets stay with those to whom it shows them.
+    // And the upstream's own secrets stay with those to whom it shows them.
     let pillion = setup(engines.roles, "supplies").start().wait_until_ready();
     for (role, sees) in [("customer", false), ("clerk", true)] {
         let fields = ask(&pillion, role, "{ __type(name: \"products\") { fields { name } } }", &Value::Null);
@@ -380,13 +380,13 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
         let answer = client.ask("{ __schema { types { name } } }");
         assert_eq!(answer.status(), status, "{}", answer.text());
         assert!(answer.text().contains(words), "{}", answer.text());
-        // Actions still work, beside the engine's fields and beside introspection.
+        // Actions still work, beside the upstream's fields and beside introspection.
         let mixed = client.ask("{ advice { text } products { name } }").text();
         assert_eq!(mixed, r#"{"data":{"advice":[],"products":[{"name":"City bicycle"}]}}"#);
         let beside = client.ask("{ advice { text } __schema { types { name } } }").text();
         assert!(beside.contains(words), "{beside}");
-        pillion.wait_for_log("the engine does not tell its schema");
-        assert_eq!(pillion.log().matches("the engine does not tell its schema").count(), 1, "{}", pillion.log());
+        pillion.wait_for_log("the upstream does not tell its schema");
+        assert_eq!(pillion.log().matches("the upstream does not tell its schema").count(), 1, "{}", pillion.log());
         assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
         assert!(pillion.metric("pillion_upstream_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
     }
@@ -424,11 +424,11 @@ fn engines_that_answer_rubbish(_: &Engines) {
         let setup =
             Setup::before(engine.port).with_shop(handlers.port).config("upstream: {health_check_interval: 1h}\n");
         let pillion = setup.start().wait_until_ready();
-        // The probe's own answer had no schema in it.
-        let refused = "pillion_upstream_introspections_total{outcome=\"refused\"}";
-        let before = pillion.metric(refused);
+        // The probe's own response had no schema in it.
+        let rejected = "pillion_upstream_introspections_total{outcome=\"refused\"}";
+        let before = pillion.metric(rejected);
         engine.on_path("/graphql", reply.clone());
-        // The engine's answer may well end the connection.
+        // The upstream's response may well end the connection.
         let body = r#"{"query":"{ __schema { types { name } } }"}"#;
         let head = format!(
             "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -439,8 +439,8 @@ fn engines_that_answer_rubbish(_: &Engines) {
         client.answer();
         let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
         let wanted = if outcome == "refused" { before + 1.0 } else { 1.0 };
-        wait_until("the answer to be counted", || pillion.metric(&metric) == wanted);
-        pillion.wait_for_log("the engine does not tell its schema");
+        wait_until("the response to be counted", || pillion.metric(&metric) == wanted);
+        pillion.wait_for_log("the upstream does not tell its schema");
         engine.on_path("/graphql", Reply::json(probe));
         assert_eq!(pillion.client().ask("{ count a }").text(), r#"{"data":{"count":1,"a":7}}"#, "{reply:?}");
     }
@@ -512,9 +512,9 @@ fn answers_have_a_size(engines: &Engines) {
     let repeated = format!("{{ __schema {{ {again} }} }}");
     let answer: Value = serde_json::from_slice(&start("100KiB").client().ask(&repeated).body).expect("JSON");
     assert_eq!(answer["data"], Value::Null);
-    assert_eq!(answer["errors"][0]["message"], "the answer to introspection is larger than 102400 bytes");
+    assert_eq!(answer["errors"][0]["message"], "the response to introspection is larger than 102400 bytes");
     assert_eq!(answer["errors"][0]["path"], json!(["__schema"]));
-    // The engine's own answer is larger than this, so it is left to answer itself.
+    // The upstream's own response is larger than this, so it is left to answer itself.
     let pillion = start("1KiB");
     let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
     assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
@@ -528,15 +528,15 @@ fn a_schema_that_changes(_: &Engines) {
     let pillion = Setup::before(engine.port).with_actions("supplies", handlers.port).start().wait_until_ready();
     let mut client = pillion.client();
     let with_extra = "{ advice { text } extra }";
-    let refused = client.ask(with_extra).text();
-    assert!(refused.contains("field 'extra' not found in type: 'query_root'"), "{refused}");
+    let rejected = client.ask(with_extra).text();
+    assert!(rejected.contains("field 'extra' not found in type: 'query_root'"), "{rejected}");
     assert!(handlers.take_seen().is_empty());
     // A field appears: a document that seems to be wrong is looked at again with fresh eyes.
     engine.control(r#"{"extra":true}"#);
     wait_until("the new field to be known", || {
         client.ask(with_extra).text() == r#"{"data":{"advice":[],"extra":null}}"#
     });
-    // It goes: what the engine rejects although it was believed makes us ask at once.
+    // It goes: what the upstream rejects although it was believed makes us ask at once.
     engine.control(r#"{"extra":false}"#);
     let asked = "pillion_upstream_introspections_total{outcome=\"success\"}";
     let before = pillion.metric(asked);
@@ -544,7 +544,7 @@ fn a_schema_that_changes(_: &Engines) {
     handlers.take_seen();
     assert!(client.ask(with_extra).text().contains("errors"));
     assert_eq!(handlers.take_seen().len(), 1);
-    wait_until("the engine to be asked", || pillion.metric(asked) > before);
+    wait_until("the upstream to be asked", || pillion.metric(asked) > before);
     wait_until("the document to be refused", || {
         client.ask(with_extra).text().contains("field 'extra' not found") && handlers.take_seen().is_empty()
     });
@@ -559,9 +559,9 @@ fn an_unknown_schema_is_waited_for_before_side_effects(engines: &Engines) {
     };
     let pillion = start();
     // Nobody has asked in this role before.
-    let refused = ask(&pillion, "customer", "mutation { sendCode(phone: \"1\") createReviw { x } }", &Value::Null);
-    assert!(refused["errors"][0]["message"].as_str().is_some_and(|text| text.contains("createReviw")), "{refused}");
-    assert_eq!(refused["errors"][0]["locations"], json!([{ "line": 1, "column": 33 }]));
+    let rejected = ask(&pillion, "customer", "mutation { sendCode(phone: \"1\") createReviw { x } }", &Value::Null);
+    assert!(rejected["errors"][0]["message"].as_str().is_some_and(|text| text.contains("createReviw")), "{rejected}");
+    assert_eq!(rejected["errors"][0]["locations"], json!([{ "line": 1, "column": 33 }]));
     assert!(handlers.take_seen().is_empty());
     assert_eq!(pillion.metric("pillion_upstream_validations_total{outcome=\"invalid\"}"), 1.0);
     // A query has no side effects, so it does not wait.
@@ -579,7 +579,7 @@ const CLASH_SDL: &str =
     "type Query {\n  books(n: Int): Book\n  own: Int\n}\ntype Book {\n  id: ID!\n  spine: ISBN\n}\nscalar ISBN\n";
 const CLASH_YAML: &str = "actions:\n  - name: books\n    definition: {handler: 'http://127.0.0.1:1/books'}\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1/own'}\n";
 
-/// Actions that clash with the engine, in a folder of that name: each test has one of its own, and removes it.
+/// Actions that clash with the upstream, in a folder of that name: each test has one of its own, and removes it.
 fn clash(engines: &Engines, name: &str) -> (Setup, std::path::PathBuf) {
     let files = [("actions.graphql", CLASH_SDL), ("actions.yaml", CLASH_YAML)];
     let folder = super::startup::folder(name, &files);
@@ -593,11 +593,11 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
     let (status, said) = setup.start_in_vain();
     assert_eq!(status.code(), Some(1), "{said}");
     for wanted in [
-        "actions.graphql:5:6: error: the actions and the engine both define the type \"Book\"",
+        "actions.graphql:5:6: error: the actions and the upstream both define the type \"Book\"",
         "actions: type Book {",
-        "engine: type Book implements Thing {",
-        "actions.graphql:2:3: error: the actions and the engine both define the field \"books\" of RootQuery",
-        "engine: books(first: Int = 10): [Book!]!",
+        "upstream: type Book implements Thing {",
+        "actions.graphql:2:3: error: the actions and the upstream both define the field \"books\" of RootQuery",
+        "upstream: books(first: Int = 10): [Book!]!",
         "names.type_prefix",
         "names.field_prefix",
     ] {
@@ -619,7 +619,7 @@ fn the_reason_for_a_fatal_end_is_not_dropped(engines: &Engines) {
     reader.read_to_string(&mut said).expect("text");
     assert_eq!(process.0.wait().expect("a status").code(), Some(1));
     let said = said.trim_start_matches('.');
-    assert!(said.contains("error: the actions and the engine both define the type \"Book\""), "{said}");
+    assert!(said.contains("error: the actions and the upstream both define the type \"Book\""), "{said}");
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
@@ -675,7 +675,7 @@ fn introspection_can_be_left_to_the_engine(engines: &Engines) {
     assert!(!pillion.admin("/metrics").1.contains("pillion_upstream_introspections_total{"));
 }
 
-/// The engine here shows a schema by a header that is not the role; what one tenant sees is no measure for another.
+/// The upstream here shows a schema by a header that is not the role; what one tenant sees is no measure for another.
 fn tenants_have_schemas_of_their_own(_: &Engines) {
     let engine = RolesEngine::start();
     let handlers = Scripted::start();
@@ -688,12 +688,12 @@ fn tenants_have_schemas_of_their_own(_: &Engines) {
         pillion.client().request("POST", "/graphql", &headers, body.as_bytes()).text()
     };
     let counted = r#"{"data":{"advice":[],"products_aggregate":{"count":1}}}"#;
-    // The engine says it in other words, so these are ours.
-    let refused = "field 'products_aggregate' not found in type: 'query_root'";
-    wait_until("the small tenant's schema to be known", || ask_as("small").contains(refused));
+    // The upstream says it in other words, so these are ours.
+    let rejected = "field 'products_aggregate' not found in type: 'query_root'";
+    wait_until("the small tenant's schema to be known", || ask_as("small").contains(rejected));
     for _ in 0..3 {
         assert_eq!(ask_as("big"), counted);
         let small = ask_as("small");
-        assert!(small.contains(refused), "{small}");
+        assert!(small.contains(rejected), "{small}");
     }
 }

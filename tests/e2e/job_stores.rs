@@ -90,10 +90,10 @@ fn only_the_newest_are_kept(engines: &Engines) {
         }
         log.insert(std::slice::from_ref(&waits)).await.expect("stored");
         let ids: Vec<Uuid> = ended.iter().chain([&waits]).map(|job| job.id).collect();
-        assert_eq!(log.ended_of(&ids).await.expect("an answer").len(), 10);
-        assert_eq!(log.drop_all_but(3).await.expect("an answer"), 7);
-        assert_eq!(log.drop_all_but(3).await.expect("an answer"), 0);
-        let mut kept = log.ended_of(&ids).await.expect("an answer");
+        assert_eq!(log.ended_of(&ids).await.expect("a response").len(), 10);
+        assert_eq!(log.drop_all_but(3).await.expect("a response"), 7);
+        assert_eq!(log.drop_all_but(3).await.expect("a response"), 0);
+        let mut kept = log.ended_of(&ids).await.expect("a response");
         kept.sort();
         let mut newest = ids[7..10].to_vec();
         newest.sort();
@@ -165,7 +165,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         let pillion = start(engines.postgraphile, &handlers, &store, config);
         let mut ids = Vec::new();
         let mutation = "mutation { later(number: 1) }";
-        let refusal = (0..50).find_map(|_| {
+        let rejection = (0..50).find_map(|_| {
             let answer = ask_as(&pillion, ADMIN, mutation, &json!({}));
             match answer["data"]["later"].as_str() {
                 Some(id) => ids.push(id.to_owned()),
@@ -174,7 +174,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
             None
         });
         let message = "the action could not be stored and will not run; try again later";
-        assert_eq!(refusal.expect("a refusal")["errors"][0]["message"], json!(message));
+        assert_eq!(rejection.expect("a rejection")["errors"][0]["message"], json!(message));
         pillion.wait_for_log("jobs.max_pending_bytes");
         assert!((2..20).contains(&ids.len()), "{}", ids.len());
         // Once there is room, calls are accepted again.
@@ -241,7 +241,7 @@ impl Drop for Clock {
     }
 }
 
-/// Credentials of a stored call are in files that nobody else can read, and in none once it has ended.
+/// Credentials of a job are in files that nobody else can read, and in none once it has ended.
 fn files_forget_credentials(engines: &Engines) {
     use std::os::unix::fs::PermissionsExt;
     let [store, _] = stores(engines, "forgetful");

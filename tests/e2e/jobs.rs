@@ -84,7 +84,7 @@ pub fn ask_as(pillion: &Pillion, headers: &[(&str, &str)], query: &str, variable
     pillion.client().request("POST", "/graphql", &[&own, headers].concat(), body.as_bytes()).json()
 }
 
-/// What a field of the engine's gives that no other test changes.
+/// What a field of the upstream's gives that no other test changes.
 fn engines_field(pillion: &Pillion) -> Value {
     ask_as(pillion, ADMIN, "{ productById(id: 1) { name } }", &json!({}))["data"].take()
 }
@@ -96,7 +96,7 @@ pub fn accept(pillion: &Pillion, headers: &[(&str, &str)], mutation: &str) -> St
     id.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// What is selected of a stored call.
+/// What is selected of a job.
 fn look(pillion: &Pillion, headers: &[(&str, &str)], action: &str, id: &str, selection: &str) -> Value {
     let query = format!("query ($id: uuid!) {{ {action}(id: $id) {{ {selection} }} }}");
     ask_as(pillion, headers, &query, &json!({ "id": id }))
@@ -130,8 +130,8 @@ fn hasuras_cases(engines: &Engines) {
 
         // test_create_user_fail
         let message = "Given email address is not valid";
-        let refusal = json!({ "message": message, "code": "invalid-email" }).to_string();
-        handlers.on_path("/create-user", Reply::status(400, &refusal));
+        let rejection = json!({ "message": message, "code": "invalid-email" }).to_string();
+        handlers.on_path("/create-user", Reply::status(400, &rejection));
         let id = accept(&pillion, ADMIN, r#"mutation { create_user(email: "random-email", name: "Clarke") }"#);
         let errors = json!({ "code": "invalid-email", "path": "$", "error": message });
         let wanted = json!({ "data": { "create_user": { "id": id, "errors": errors } } });
@@ -380,7 +380,7 @@ fn handlers_report_later(engines: &Engines) {
         let seen = wait_for(&pillion, USER, "later", &id, "errors");
         assert_eq!(seen["data"]["later"]["errors"]["error"], json!("the handler did not report its result in time"));
         assert_eq!(report(&id, "complete", &token, "[]"), (404, unknown));
-        // A body is an answer, whatever its status says.
+        // A body is a response, whatever its status says.
         handlers.on_path("/later", Reply::status(202, r#"[{"id":3}]"#));
         let id = accept(&pillion, USER, "mutation { later(number: 1) }");
         assert_eq!(
@@ -651,18 +651,18 @@ fn no_id_without_room_for_it(engines: &Engines) {
         while file.write_all(&[0; 4096]).is_ok() {}
     };
     // What was written once can be written over, so there may be room for some more.
-    let mut refusal = None;
+    let mut rejection = None;
     wait_until("a full disk", || {
         fill();
         let answer = ask_as(&pillion, ADMIN, "mutation { later(number: 1) }", &json!({}));
         match answer["data"]["later"].as_str() {
             Some(id) => ids.push(id.to_owned()),
-            None => refusal = Some(answer),
+            None => rejection = Some(answer),
         }
-        refusal.is_some()
+        rejection.is_some()
     });
-    let refusal = refusal.expect("a refusal").to_string();
-    assert!(refusal.contains("errors") && !refusal.contains("disk"), "{refusal}");
+    let rejection = rejection.expect("a rejection").to_string();
+    assert!(rejection.contains("errors") && !rejection.contains("disk"), "{rejection}");
     pillion.wait_for_log("full");
     // Everything else goes on.
     let found = look(&pillion, ADMIN, "later", &ids[0], "output { id }");

@@ -122,7 +122,7 @@ fn is_open(pillion: &Pillion, lock: &Lock) -> bool {
 fn no_defect_of_a_lock_opens_anything_at_start(_: &Engines) {
     let folder = Folder::new("start");
     for lock in &locks() {
-        let refused = |setup: Setup, what: &str| {
+        let rejected = |setup: Setup, what: &str| {
             let (status, said) = setup.start_in_vain();
             assert!(!status.success() && said.contains("error: "), "{what}: {said}");
             assert!(!said.contains(SECRET) && !said.contains("a-key-that"), "{what}: {said}");
@@ -133,21 +133,21 @@ fn no_defect_of_a_lock_opens_anything_at_start(_: &Engines) {
                 Some(text) => folder.file("lock", text),
                 None => folder.0.join("nowhere").display().to_string(),
             };
-            refused(setup(1, lock).env(&format!("{}_FILE", lock.variable), &file), &format!("{what} in a file"));
+            rejected(setup(1, lock).env(&format!("{}_FILE", lock.variable), &file), &format!("{what} in a file"));
             if let Some(text) = &written {
-                refused(setup(1, lock).env(lock.variable, text), &what);
-                refused(setup(1, lock).config(&yaml(lock, Some(text))), &format!("{what} in pillion.yaml"));
+                rejected(setup(1, lock).env(lock.variable, text), &what);
+                rejected(setup(1, lock).config(&yaml(lock, Some(text))), &format!("{what} in pillion.yaml"));
                 // What else is given does not make up for it.
                 let other = setup(1, lock).env(lock.variable, text).config(&yaml(lock, Some(&lock.value)));
-                refused(other, &format!("{what} beside a good one"));
+                rejected(other, &format!("{what} beside a good one"));
             }
         }
         let folder_in_its_place =
             setup(1, lock).env(&format!("{}_FILE", lock.variable), &folder.0.display().to_string());
-        refused(folder_in_its_place, &format!("{} unreadable", lock.variable));
+        rejected(folder_in_its_place, &format!("{} unreadable", lock.variable));
         let nothing = format!("auth: {{ {}: }}\n", lock.key);
         if lock.key != "admin.token" {
-            refused(setup(1, lock).config(&nothing), &format!("{} without a value", lock.key));
+            rejected(setup(1, lock).config(&nothing), &format!("{} without a value", lock.key));
         }
     }
     // A file that was truncated, and one that was cut.
@@ -200,8 +200,8 @@ fn break_and_mend(folder: &Folder, engine: u16, handlers: u16, lock: &Lock, noti
     for (name, written) in defects(lock) {
         let what = format!("{} {name} {notice:?} {}", lock.variable, path.display());
         // A line that is gone from pillion.yaml is a change like another, as long as it lets nobody in.
-        let is_refused = !(is_yaml && written.is_none() && lock.may_go);
-        check_refusal(&pillion, lock, notice, &path, write(written.as_deref()).as_deref(), is_refused, &what);
+        let is_rejected = !(is_yaml && written.is_none() && lock.may_go);
+        check_refusal(&pillion, lock, notice, &path, write(written.as_deref()).as_deref(), is_rejected, &what);
         repair(&pillion, lock, notice, &path, &good, &what);
     }
     if is_yaml {
@@ -245,15 +245,15 @@ fn check_refusal(
     notice: Notice,
     path: &Path,
     text: Option<&str>,
-    is_refused: bool,
+    is_rejected: bool,
     what: &str,
 ) {
-    let outcome = if is_refused { "refused" } else { "success" };
+    let outcome = if is_rejected { "refused" } else { "success" };
     let before = reloads(pillion, outcome);
     exchange(pillion, lock, notice, path, text);
     wait_until(&format!("{what}: {outcome}"), || reloads(pillion, outcome) > before);
     assert!(!is_open(pillion, lock), "{what}");
-    if is_refused {
+    if is_rejected {
         assert_eq!(pillion.metric("pillion_config_last_reload_successful"), 0.0, "{what}");
         let bearer = format!("Bearer {}", lock.value);
         let headers = [("Authorization", bearer.as_str())];

@@ -1,4 +1,4 @@
-//! End to end: the real program before real engines. `tests/fixtures/http` are the cases a reader learns the product
+//! End to end: the real program before real upstreams. `tests/fixtures/http` are the cases a reader learns the product
 //! from; the modules here are what cannot be told in a table.
 
 #![allow(

@@ -370,7 +370,7 @@ fn replicas_share_a_database(engines: &Engines) {
     assert_eq!(names(&start("empty")), kept);
 }
 
-/// Hasura cannot be run here: its GraphQL is a real engine's, its metadata API says what it is told.
+/// Hasura cannot be run here: its GraphQL is a real upstream's, its metadata API says what it is told.
 fn hasura() -> Scripted {
     let hasura = Scripted::start();
     hasura.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"query_root","__schema":{"queryType":{"name":"query_root"},"mutationType":null,"subscriptionType":null}}}"#));
@@ -458,7 +458,7 @@ fn a_bulk_with_commands_of_hasura(_: &Engines) {
     let sent = asked(&hasura);
     assert_eq!((&sent[0]["args"]["metadata"], &sent[0]["resource_version"]), (&wanted, &json!(9)));
     assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "only" } })), done());
-    // What is no answer of such an API changes nothing.
+    // What is no response of such an API changes nothing.
     hasura.on_path("/v1/metadata", Reply::status(404, "<html>"));
     assert_eq!(command(&pillion, &commands(create("late"))).0, 502);
     assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "late" } })).0, 400);
@@ -497,7 +497,7 @@ fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
     let fine = |pillion: &Pillion| assert_eq!(ask(pillion, "{ fine }"), json!({ "data": { "fine": 7 } }));
     fine(&pillion);
     pillion.wait_for_log("an inconsistent part of the metadata is not served");
-    // The files are loaded anew, because they have changed and because somebody asks for it.
+    // The files are reloaded, because they have changed and because somebody asks for it.
     wait_until("a reload", || pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 1.0);
     let reload = |pillion: &Pillion| {
         let own = [("Content-Length", "0")];
@@ -538,7 +538,7 @@ fn inconsistent_objects_of_both_are_one_list(_: &Engines) {
     let theirs = r#"{"is_consistent":false,"inconsistent_objects":[{"name":"table t", "n":1.0}]}"#;
     hasura.on_path("/v1/metadata", Reply::json(theirs));
     let get = json!({ "type": "get_inconsistent_metadata", "args": {} });
-    // Its own answer as it is, as long as ours is consistent.
+    // Its own response as it is, as long as ours is consistent.
     assert_eq!(command_text(&pillion, &get), (200, theirs.to_owned()));
     let names = |answer: &Value| -> Vec<Value> {
         let objects = answer["inconsistent_objects"].as_array().into_iter().flatten();
@@ -617,6 +617,6 @@ fn strangers_cost_nothing(engines: &Engines) {
     let fits = format!("{}}}}}", fits.get(..fits.rfind(',').unwrap_or_default()).unwrap_or_default());
     let headers = [json, SECRET, ("X-Hasura-Role", "user")];
     let answer = pillion.client().request("POST", "/v1/metadata", &headers, fits.as_bytes());
-    assert_eq!(answer.status(), 404, "the engine has no such API: {}", answer.text());
+    assert_eq!(answer.status(), 404, "the upstream has no such API: {}", answer.text());
     assert!(memory() < before + 40, "{before} → {} MiB", memory());
 }

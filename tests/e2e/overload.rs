@@ -92,7 +92,7 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
         // One more is too many, but whoever sends all at once needs no such place.
         let mut rejected = pillion.client();
         rejected.send(half.as_bytes());
-        let answer = rejected.answer().expect("an answer");
+        let answer = rejected.answer().expect("a response");
         assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("1")), "{name}: {}", answer.text());
         assert!(answer.text().contains("whose body has not arrived"), "{}", answer.text());
         assert_eq!(pillion.client().ask(MIXED).text(), ANSWER, "{name}");
@@ -111,7 +111,7 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
     wait_until("six heads", || incomplete() == 6.0);
     clients.iter_mut().for_each(|client| client.send(body.as_bytes()));
     let mut statuses: Vec<u16> =
-        clients.iter_mut().map(|client| client.answer().expect("an answer").status()).collect();
+        clients.iter_mut().map(|client| client.answer().expect("a response").status()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
     assert!(pillion.metric("pillion_shed_requests_total{resource=\"requests\"}") >= 2.0);
@@ -144,7 +144,7 @@ fn event_streams_take_nothing_from_others(_: &Engines) {
             let mut stream = pillion.client();
             let head = format!("{head}\r\nAccept: text/event-stream\r\nX-Forwarded-For: {client}\r\n\r\n{body}");
             stream.send(head.as_bytes());
-            let head = super::harness::message::read_head(stream.stream()).expect("a head").expect("an answer");
+            let head = super::harness::message::read_head(stream.stream()).expect("a head").expect("a response");
             (stream, head.status())
         };
         let mut open: Vec<_> = (0..7).map(|_| subscribe("192.0.2.1")).collect();
@@ -183,7 +183,7 @@ fn each_client_has_its_part(engines: &Engines) {
     let hanging = r#"{"query":"{ count }"}"#;
     let ask = |client: &str| {
         let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
-        let answer = send(client, body, body.len()).answer().expect("an answer");
+        let answer = send(client, body, body.len()).answer().expect("a response");
         assert!(answer.status() != 429 || answer.header("retry-after") == Some("1"));
         answer.status()
     };
@@ -231,7 +231,7 @@ fn each_client_has_its_part(engines: &Engines) {
         wait_until("two requests", || pillion.metric("pillion_requests_in_flight") == 2.0);
         let status = |client: &str| {
             let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
-            send(client, body).answer().expect("an answer").status()
+            send(client, body).answer().expect("a response").status()
         };
         assert_eq!((status("192.0.2.1"), status("192.0.2.2")), wanted, "{proxies}");
     }
@@ -245,7 +245,7 @@ fn few_descriptors_are_left(engines: &Engines) {
     assert_eq!(ask().status(), 200);
     pillion.wait_for_log("raise `ulimit -n`");
     // What clients ask for needs descriptors, too: connections may have half of them. From nine tenths on, nothing is taken.
-    let is_refused = || {
+    let is_rejected = || {
         let mut client = pillion.client();
         client.send(b"GET /graphql HTTP/1.1\r\nHost: a\r\n\r\n");
         client.answer().is_none_or(|answer| answer.status() == 503 && answer.text().contains("descriptors"))
@@ -255,12 +255,12 @@ fn few_descriptors_are_left(engines: &Engines) {
         idle.push(pillion.client());
         // It looks five times a second.
         std::thread::sleep(Duration::from_millis(30));
-        is_refused()
+        is_rejected()
     });
     assert!(idle.len() <= 55, "{}", idle.len());
     assert_eq!(pillion.admin("/healthz").0, 200);
     idle.clear();
-    wait_until("room again", || !is_refused());
+    wait_until("room again", || !is_rejected());
     wait_until("that requests are taken", || ask().status() == 200);
 }
 
@@ -353,7 +353,7 @@ fn one_hands_over_to_the_next(engines: &Engines) {
             std::thread::sleep(Duration::from_millis(300));
             current.signal("QUIT");
             let mut old = std::mem::replace(&mut current, next.join().expect("the next one"));
-            assert_eq!(slow.join().expect("an answer"), r#"{"data":{"search":[]}}"#);
+            assert_eq!(slow.join().expect("a response"), r#"{"data":{"search":[]}}"#);
             wait_until("the end of the old one", || old.process.0.try_wait().is_ok_and(|status| status.is_some()));
             assert!(old.process.0.wait().is_ok_and(|status| status.success()));
             let before = answered.load(Ordering::Relaxed);

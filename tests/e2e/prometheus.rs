@@ -167,9 +167,9 @@ const NOT_CAUSED: [&str; 6] = [
     "pillion_log_lines_dropped_total",
     "pillion_memory_rejections_total",
     "pillion_panics_total",
+    "pillion_request_header_timeouts_total",
     "pillion_shed_requests_total",
     "pillion_slow_clients_total",
-    "pillion_request_header_timeouts_total",
 ];
 
 /// The counters and histograms of which all series are 0.

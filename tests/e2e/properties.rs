@@ -1,5 +1,5 @@
-//! What holds for every document, on the real engine: it accepts each part that we make, and the response is the one
-//! that the specification prescribes. And a document without actions comes out as the engine itself answers it.
+//! What holds for every document, on the real upstream: it accepts each part that we make, and the response is the one
+//! that the specification prescribes. And a document without actions comes out as the upstream itself answers it.
 
 use std::cell::RefCell;
 

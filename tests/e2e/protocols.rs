@@ -1,4 +1,4 @@
-//! HTTP/2 in clear text and with TLS, TLS and HTTP/2 to the engine, WebSockets passing through.
+//! HTTP/2 in clear text and with TLS, TLS and HTTP/2 to the upstream, WebSockets passing through.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -31,7 +31,7 @@ fn post(builder: reqwest::ClientBuilder, url: &str, body: &str) -> (reqwest::Ver
     runtime.block_on(async {
         let client = builder.no_proxy().build().expect("a client");
         let request = client.post(url).header("content-type", "application/json").body(body.to_owned());
-        let answer = request.send().await.expect("an answer");
+        let answer = request.send().await.expect("a response");
         (answer.version(), answer.status().as_u16(), answer.text().await.expect("a text"))
     })
 }
@@ -76,7 +76,7 @@ fn cookies_of_http2_are_one_line(_: &Engines) {
             let request = request.header("content-type", "application/json").body(body);
             let pieces = ["a=1", "session=x; b=2", "c=3"].into_iter();
             let request = pieces.fold(request, |request, piece| request.header("cookie", piece));
-            request.send().await.expect("an answer").status().as_u16()
+            request.send().await.expect("a response").status().as_u16()
         });
         assert_eq!(status, 200);
         let seen = engine.take_seen();
@@ -85,7 +85,7 @@ fn cookies_of_http2_are_one_line(_: &Engines) {
     }
 }
 
-/// A Pillion with TLS in front of `engine`, to play an engine with TLS.
+/// A Pillion with TLS in front of `engine`, to play an upstream with TLS.
 fn with_tls(engine: u16) -> (Pillion, u16, PathBuf) {
     let Listener { config, port, certificate } = Listener::new();
     let pillion = Setup::before(engine).config(&config).start();
@@ -106,7 +106,7 @@ fn tls_from_clients_and_to_the_engine(engines: &Engines) {
     assert_eq!((version, status), (reqwest::Version::HTTP_2, 200), "{text}");
     assert_eq!(post(trusting().http1_only(), &url, plain).0, reqwest::Version::HTTP_11);
 
-    // Every way to the engine with TLS: streaming, our own parts, and long bodies.
+    // Every way to the upstream with TLS: streaming, our own parts, and long bodies.
     let (_handlers, setup) = shop(1);
     let config = format!("upstream: {{tls_ca_file: '{}'}}\n", authority.display());
     let mut setup = setup.config(&config);
@@ -140,7 +140,7 @@ fn tls_from_clients_and_to_the_engine(engines: &Engines) {
         assert!(upstream.take_seen().iter().all(|seen| !seen.text().contains("count")), "http2: {http2}");
     }
 
-    // An authority that we do not know is no engine.
+    // An authority that we do not know is no upstream.
     let (other, _) = certificate();
     let (_handlers, setup) = shop(1);
     let mut setup = setup.config(&format!("upstream: {{tls_ca_file: '{}'}}\n", other.display()));
@@ -186,7 +186,7 @@ fn handlers_behind_a_proxy(engines: &Engines) {
 }
 
 fn http2_to_the_engine(engines: &Engines) {
-    // Another Pillion plays an engine that speaks HTTP/2.
+    // Another Pillion plays an upstream that speaks HTTP/2.
     let inner = Setup::before(engines.postgraphile).start().wait_until_ready();
     let (_handlers, setup) = shop(inner.port);
     let pillion = setup.config("upstream: {http2: true}\n").start().wait_until_ready();
@@ -225,7 +225,7 @@ fn an_engine_that_refuses_streams(_: &Engines) {
 }
 
 fn websockets_pass_through(_: &Engines) {
-    // An engine that echoes whatever comes after its 101.
+    // An upstream that echoes whatever comes after its 101.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {

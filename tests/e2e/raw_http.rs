@@ -126,7 +126,7 @@ fn framing(_: &Engines) {
     for (name, bytes, status) in as_written.chain(posted) {
         let mut client = pillion.client();
         client.send(bytes.as_bytes());
-        let answer = client.answer().unwrap_or_else(|| panic!("{name}: no answer"));
+        let answer = client.answer().unwrap_or_else(|| panic!("{name}: no response"));
         assert_eq!(answer.status(), status, "{name}: {bytes}: {}", answer.text());
         if status == 405 && !name.contains("CONNECT") {
             assert!(answer.text().contains("not served"), "{name}: {}", answer.text());
@@ -181,7 +181,7 @@ fn smuggled_requests_never_run(_: &Engines) {
     engine.take_seen();
     let mut client = pillion.client();
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
-    assert_eq!(client.answer().expect("an answer").status(), 200);
+    assert_eq!(client.answer().expect("a response").status(), 200);
     assert!(engine.take_seen().iter().all(|seen| seen.header("upgrade").is_none()));
 }
 
@@ -193,7 +193,7 @@ fn headers_are_limited(engines: &Engines) {
     for headers in [many, long] {
         let mut client = pillion.client();
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_bytes());
-        assert_eq!(client.answer().expect("an answer").status(), 431);
+        assert_eq!(client.answer().expect("a response").status(), 431);
     }
     assert_eq!(pillion.metric("pillion_rejected_requests_total{reason=\"bad-request\"}"), 2.0);
 }
@@ -283,14 +283,14 @@ fn kinds_of_requests_take_turns(engines: &Engines) {
             }
             for (request, expected) in turns {
                 let answer = client.answer();
-                let answer = answer.unwrap_or_else(|| panic!("no answer to {request} in steps of {step}"));
+                let answer = answer.unwrap_or_else(|| panic!("no response to {request} in steps of {step}"));
                 assert_eq!(answer.text(), *expected, "{request} in steps of {step}");
             }
         }
     }
     let mut client = pillion.client();
     client.send(post(&format!("Content-Length: {}\r\nConnection: close\r\n", ours.len()), ours).as_bytes());
-    assert_eq!(client.answer().expect("an answer").header("connection"), Some("close"));
+    assert_eq!(client.answer().expect("a response").header("connection"), Some("close"));
     assert!(client.is_closed());
 }
 
@@ -310,7 +310,7 @@ fn half_a_request_comes_early(engines: &Engines) {
         std::thread::sleep(Duration::from_millis(100));
         client.send(late.as_bytes());
         for _ in 0..2 {
-            assert_eq!(client.answer().expect("an answer").text(), r#"{"data":{"count":1}}"#, "{first}{second}");
+            assert_eq!(client.answer().expect("a response").text(), r#"{"data":{"count":1}}"#, "{first}{second}");
         }
     }
 }

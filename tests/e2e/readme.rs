@@ -169,7 +169,7 @@ impl Reader {
         self.run(&check_config());
     }
 
-    /// Is this a `pillion.yaml` without a mistake?
+    /// Is this a `pillion.yaml` without an error?
     fn accepts(&self, yaml: &str) -> bool {
         self.write("pillion.yaml", yaml);
         self.shell(&check_config()).output().expect("a shell").status.success()

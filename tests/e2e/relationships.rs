@@ -1,4 +1,4 @@
-//! Relationships over many rows, before engines that fail, and in the commands.
+//! Relationships over many rows, before upstreams that fail, and in the commands.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn trips(handlers: &Scripted, count: usize) {
     handlers.on_path("/trips", Reply::json(&Value::from(trips).to_string()));
 }
 
-/// Requests for rows: all but our own questions to the engine.
+/// Requests for rows: all but our own questions to the upstream.
 fn take_row_requests(engine: &TablesEngine) -> Vec<String> {
     let seen = engine.take_seen();
     let queries = seen.as_array().into_iter().flatten().filter_map(|request| request["query"].as_str());
@@ -75,7 +75,7 @@ fn keys_have_a_limit(_: &Engines) {
     let pillion = start(engine.port, &handlers, "limits: { max_relationship_keys: 10 }\n");
     trips(&handlers, 11);
     let answer = pillion.client().ask("{ trips { rider { name } } }").json();
-    let message = "the answer has 11 keys of relationships; at most 10 are looked up";
+    let message = "the response has 11 keys of relationships; at most 10 are looked up";
     let extensions = json!({ "path": "$.selectionSet.trips.selectionSet.rider", "code": "query-limit-exceeded" });
     assert_eq!(answer, json!({ "errors": [{ "message": message, "extensions": extensions }] }));
     assert_eq!(take_row_requests(&engine), Vec::<String>::new());
@@ -100,7 +100,7 @@ fn an_engine_that_is_gone_costs_the_rows_only(_: &Engines) {
     assert!((outcomes - 1.0).abs() < f64::EPSILON, "{outcomes}");
 }
 
-/// Without the engine's schema nobody can say beforehand whether a selection of its rows is valid.
+/// Without the upstream's schema nobody can say beforehand whether a selection of its rows is valid.
 fn an_engine_that_hides_its_schema_judges_itself(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(3)), Scripted::start());
     let pillion = start(engine.port, &handlers, "introspection: { mode: upstream }\n");

@@ -106,7 +106,7 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
     let pillion = setup(engines.postgraphile, &folder, handlers.port).start().wait_until_ready();
     assert_eq!(act(&pillion), 1);
     let good = actions(handlers.port, "/two");
-    let refusals = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
+    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
     let clash = "type Query { act: Product }\ntype Product { x: Int }\n";
     for (name, text, reason) in [
         ("actions.yaml", "actions: [", "actions.yaml:2:1: error: this is not YAML"),
@@ -115,10 +115,10 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
         ("actions.yaml", "", "action 'act' has a signature, but no definition"),
         ("actions.graphql", clash, "Product"),
     ] {
-        let before = refusals();
+        let before = rejections();
         folder.write("actions.yaml", &good);
         folder.write(name, text);
-        wait_until(reason, || refusals() > before);
+        wait_until(reason, || rejections() > before);
         // The one before may be refused once more, where a reload comes between the two files.
         wait_until(reason, || pillion.admin("/readyz?verbose").1.contains(reason));
         assert_eq!(pillion.admin("/readyz?verbose").0, 200);
@@ -130,7 +130,7 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
     wait_until("its metric", || pillion.metric("pillion_config_last_reload_successful") == 1.0);
     // Without any file there is nothing to be used.
     std::fs::remove_dir_all(&folder.0).expect("the folder");
-    wait_until("the refusal", || pillion.metric("pillion_config_last_reload_successful") == 0.0);
+    wait_until("the rejection", || pillion.metric("pillion_config_last_reload_successful") == 0.0);
     assert_eq!(act(&pillion), 2);
 }
 
@@ -211,7 +211,7 @@ fn whoever_asks_is_told(engines: &Engines) {
     folder.write("actions.yaml", &actions(handlers.port, "/two"));
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(act(&pillion), 1);
-    assert_eq!(reload(), (200, "the configuration was loaded anew\n".to_owned()));
+    assert_eq!(reload(), (200, "the configuration was reloaded\n".to_owned()));
     assert_eq!(act(&pillion), 2);
     folder.write("actions.yaml", "actions: 1");
     let (status, said) = reload();
@@ -243,9 +243,9 @@ fn secrets_rotate(engines: &Engines) {
     assert!(is_admin("second"));
     assert!(!pillion.log().contains("second"));
     // Without its file it is not open to everybody: it goes on as it was, and does not start.
-    let refusals = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
+    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
     std::fs::remove_file(&file).expect("the file");
-    wait_until("the refusal", || refusals() > 0.0);
+    wait_until("the rejection", || rejections() > 0.0);
     assert!(is_admin("second") && !is_admin("third"));
     let setup = Setup::before(1).with_shop(1);
     let (_, said) = setup.env("HASURA_GRAPHQL_ADMIN_SECRETS_FILE", &file.display().to_string()).start_in_vain();
@@ -279,7 +279,7 @@ fn nobody_notices(engines: &Engines) {
             folder.write("actions.yaml", &actions(handlers.port, if round % 2 == 0 { "/two" } else { "/one" }));
             let answer = Client::admin(admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
             assert_eq!(answer.status(), 200, "{}", answer.text());
-            wait_until("some answers", || {
+            wait_until("some responses", || {
                 is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 20
             });
         }

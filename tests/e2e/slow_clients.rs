@@ -39,7 +39,7 @@ struct Stage {
     _engine: Scripted,
 }
 
-/// An action `anything` and an engine, both with large answers.
+/// An action `anything` and an upstream, both with large responses.
 fn stage(config: &str) -> Stage {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     let text = format!("\"{}\"", "x".repeat(LARGE));
@@ -158,7 +158,7 @@ fn bodies_that_stop_over_http2(_: &Engines) {
         // The connection and its other streams go on.
         let (answer, mut body) = request(client, "POST", "/graphql", false);
         body.send_data(COUNT.into(), true).expect("room");
-        assert_eq!(answer.await.expect("an answer").status(), 200);
+        assert_eq!(answer.await.expect("a response").status(), 200);
     });
     assert_eq!(slow(pillion, "upload"), 2.0);
     nothing_is_in_flight(pillion);
@@ -182,7 +182,7 @@ fn whoever_waits_for_others_is_not_slow(engines: &Engines) {
         format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{length}\r\n{COUNT}\r\n0\r\n\r\n")
             .as_bytes(),
     );
-    assert_eq!(chunked.answer().expect("an answer").text(), r#"{"data":{"count":1}}"#);
+    assert_eq!(chunked.answer().expect("a response").text(), r#"{"data":{"count":1}}"#);
     assert_eq!(hear(&mut socket).expect("a result")["payload"]["data"]["count"], 1);
     // Events that come late.
     let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port);
@@ -422,7 +422,7 @@ fn heads_in_pieces(_: &Engines) {
             for piece in request.as_bytes().chunks(pieces) {
                 client.send(piece);
             }
-            let answer = client.answer().unwrap_or_else(|| panic!("no answer in pieces of {pieces}"));
+            let answer = client.answer().unwrap_or_else(|| panic!("no response in pieces of {pieces}"));
             assert_eq!(answer.text(), r#"{"data":{"count":1}}"#, "in pieces of {pieces}");
         }
     }
@@ -430,7 +430,7 @@ fn heads_in_pieces(_: &Engines) {
     let mut client = pillion.client();
     client.send(format!("\r\n{short}\r\n{short}").as_bytes());
     for _ in 0..2 {
-        assert_eq!(client.answer().expect("an answer").status(), 200);
+        assert_eq!(client.answer().expect("a response").status(), 200);
     }
     client.send(format!("{}{short}", "\r\n".repeat(100)).as_bytes());
     assert!(client.answer().is_none_or(|answer| answer.status() == 400));

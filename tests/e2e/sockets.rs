@@ -81,7 +81,7 @@ fn clients_that_people_use(engines: &Engines) {
         );
         assert_eq!(all[4].len(), 1, "{client}: {output}");
         assert_eq!(*last(4), json!({ "listen": { "relatedNodeId": null } }), "{client}: {output}");
-        // Of the engine's documents and of ours.
+        // Of the upstream's documents and of ours.
         for index in [5, 6] {
             let said = all[index][0].to_string();
             assert!(said.contains("Cannot query field") && said.contains("nowhere"), "{client}: {said}");
@@ -150,10 +150,10 @@ fn the_protocol_to_the_letter(engines: &Engines) {
           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n\
           \x81\x9a\0\0\0\0{\"type\":\"connection_init\"}",
     );
-    let head = read_head(hasty.stream()).expect("a head").expect("an answer");
+    let head = read_head(hasty.stream()).expect("a head").expect("a response");
     assert_eq!((head.status(), head.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
     let mut frame = [0; 27];
-    hasty.stream().read_exact(&mut frame).expect("an answer");
+    hasty.stream().read_exact(&mut frame).expect("a response");
     assert_eq!(&frame[2..], br#"{"type":"connection_ack"}"#);
     // Everything that goes well, in both vocabularies.
     for (protocol, next) in [(MODERN, "next"), (LEGACY, "data")] {
@@ -216,13 +216,13 @@ fn only_a_hasura_dialect_checks_who_it_is_at_once(engines: &Engines) {
     assert_eq!(closed(hear(&mut socket)), 4403);
     let mut socket = open(&pillion, LEGACY, &[]);
     say(&mut socket, wrong);
-    let refused = hear(&mut socket).expect("a message");
-    assert_eq!(refused["type"], json!("connection_error"), "{refused}");
+    let rejected = hear(&mut socket).expect("a message");
+    assert_eq!(rejected["type"], json!("connection_error"), "{rejected}");
     assert_eq!(closed(hear(&mut socket)), 4400);
     let mut socket = ready(&pillion, MODERN, &[], r#"{"headers":{"X-Hasura-Admin-Secret":"s3cret"}}"#);
     say(&mut socket, &start("1", "{ __typename }"));
     assert!(hear(&mut socket).is_ok());
-    // Elsewhere the engine may have other ideas of who is who.
+    // Elsewhere the upstream may have other ideas of who is who.
     let pillion = protected("");
     let mut socket = ready(&pillion, MODERN, &[], r#"{"x-hasura-admin-secret":"wrong"}"#);
     say(&mut socket, &start("1", "{ allProducts { totalCount } }"));
@@ -314,7 +314,7 @@ fn headers_of_a_socket_are_checked(_: &Engines) {
     say(&mut socket, &start("1", "mutation { later(number: 1) a }"));
     assert!(hear(&mut socket).is_ok());
     let seen = engine.take_seen();
-    let part = seen.iter().find(|seen| seen.header("x-mine").is_some()).expect("the engine's part");
+    let part = seen.iter().find(|seen| seen.header("x-mine").is_some()).expect("the upstream's part");
     assert_eq!(part.header("x-hasura-admin-secret"), Some("s3cret"));
     let odd = part.headers.iter().find(|(name, _)| name.contains("hasura_") || name.contains("x_hasura"));
     assert_eq!(odd, None);
@@ -385,7 +385,7 @@ fn an_upstream_says_who_may_connect(_: &Engines) {
     let engine = SubscriptionsEngine::start_on(free_port());
     let handlers = Scripted::start();
     let pillion = setup(engine.port, &handlers).start().wait_until_ready();
-    // Its acknowledgement and its refusals are the client's, in the words of either vocabulary.
+    // Its acknowledgement and its rejections are the client's, in the words of either vocabulary.
     for (protocol, payload, wanted) in [
         (MODERN, r#"{"name":"you"}"#, vec![r#"{"type":"connection_ack","payload":{"hello":"you"}}"#]),
         (LEGACY, "{}", vec![r#"{"type":"connection_ack","payload":{"hello":"there"}}"#]),
@@ -475,8 +475,8 @@ fn an_id_is_free_once_its_operation_has_failed(engines: &Engines) {
     for (protocol, next) in [(MODERN, "next"), (LEGACY, "data")] {
         let mut socket = ready(&pillion, protocol, &[], "{}");
         for round in 0..50 {
-            let mistake = if round % 2 == 0 { "{ nowhere }" } else { "subscription { nowhere }" };
-            say(&mut socket, &start("1", mistake));
+            let diagnostic = if round % 2 == 0 { "{ nowhere }" } else { "subscription { nowhere }" };
+            say(&mut socket, &start("1", diagnostic));
             let told = hear(&mut socket).expect("an error");
             assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("1")), "{told}");
             say(&mut socket, &start("1", "{ __typename }"));
@@ -526,7 +526,7 @@ fn whoever_is_not_there_any_more_is_let_go(engines: &Engines) {
         open_sockets() <= 1.0
     });
     say(&mut alive, r#"{"type":"ping"}"#);
-    wait_until("an answer to the one who is there", || {
+    wait_until("a response to the one who is there", || {
         alive.read().is_ok_and(|message| message.to_text().is_ok_and(|text| text.contains("pong")))
     });
     drop(silent);
@@ -554,14 +554,14 @@ fn other_protocols_pass_through(engines: &Engines) {
     let stream = TcpStream::connect(("127.0.0.1", pillion.port)).expect("a connection");
     let mut request = format!("ws://127.0.0.1:{}/graphql", pillion.port).into_client_request().expect("a request");
     request.headers_mut().insert("Sec-WebSocket-Protocol", "something-else".parse().expect("a header"));
-    // PostGraphile takes what it does not know and closes it; whatever it does, it is its answer.
+    // PostGraphile takes what it does not know and closes it; whatever it does, it is its response.
     let through_us = tungstenite::client(request.clone(), stream).map(|(mut socket, _)| closed(hear(&mut socket)));
     let direct = TcpStream::connect(("127.0.0.1", engines.postgraphile)).expect("a connection");
     let directly = tungstenite::client(request, direct).map(|(mut socket, _)| closed(hear(&mut socket)));
     assert_eq!(through_us.map_err(|error| error.to_string()), directly.map_err(|error| error.to_string()));
 }
 
-/// An engine with one subscription, which never ends; `false` once nobody takes it any more.
+/// An upstream with one subscription, which never ends; `false` once nobody takes it any more.
 #[expect(clippy::result_large_err, reason = "it is how the library has its callback")]
 fn flood() -> (u16, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -573,7 +573,7 @@ fn flood() -> (u16, Arc<AtomicBool>) {
             response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
             Ok(response)
         };
-        // Whoever asks whether the engine is there speaks no WebSocket.
+        // Whoever asks whether the upstream is there speaks no WebSocket.
         let sockets = listener.incoming().filter_map(|stream| tungstenite::accept_hdr(stream.ok()?, speak).ok());
         for mut socket in sockets {
             socket.read().expect("connection_init");
@@ -593,7 +593,7 @@ fn whoever_does_not_read_is_let_go(_: &Engines) {
     let pillion = setup(engine, &handlers).config("introspection: { mode: upstream }\ndialect: standard\n").start();
     let mut socket = ready(&pillion, MODERN, &[], "{}");
     say(&mut socket, &start("1", "subscription { flood }"));
-    wait_until("the end of the engine's socket", || !goes_on.load(Ordering::Relaxed));
+    wait_until("the end of the upstream's socket", || !goes_on.load(Ordering::Relaxed));
 }
 
 fn pages_of_other_origins(engines: &Engines) {
@@ -622,11 +622,11 @@ fn pages_of_other_origins(engines: &Engines) {
         if is_allowed {
             ready(&pillion, MODERN, &[("Origin", origin)], "{}");
         } else {
-            let refused = pillion.client().request("GET", "/graphql", &headers, b"");
+            let rejected = pillion.client().request("GET", "/graphql", &headers, b"");
             assert!(
-                refused.status() == 400 && refused.text().contains("does not match configured CORS domains"),
+                rejected.status() == 400 && rejected.text().contains("does not match configured CORS domains"),
                 "{origin}: {}",
-                refused.text()
+                rejected.text()
             );
         }
         let headers = [("Content-Type", "application/json"), ("Origin", origin)];

@@ -173,7 +173,7 @@ fn settings_of_actions_that_cannot_be(_: &Engines) {
     let (_, said) = Setup::before(1).with_shop(1).config(yaml).start_in_vain();
     for wanted in [
         "3:13: error: a handler is called by GET or by POST",
-        "4:23: error: the header 'content-length' of an answer is not a handler's to write",
+        "4:23: error: the header 'content-length' of a response is not a handler's to write",
         "4:40: error: \"a b\" cannot be the name of a header",
         "5:30: error: the parameter \"query\" cannot be sent on",
         "action 'count' shall get the admin secret, and there is none",

@@ -49,7 +49,7 @@ fn bodies_of_every_size(_: &Engines) {
         let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-Keep: 1\r\n";
 
         client.send(&[format!("{head}Content-Length: {length}\r\n\r\n").as_bytes(), &body].concat());
-        assert_eq!(client.answer().expect("an answer").status(), 200, "{length}");
+        assert_eq!(client.answer().expect("a response").status(), 200, "{length}");
 
         client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
         for chunk in body.chunks(10_007) {
@@ -57,24 +57,24 @@ fn bodies_of_every_size(_: &Engines) {
         }
         client.send(b"0\r\n\r\n");
         // A request pipelined behind a chunked one would have to wait, so a new connection is as good.
-        assert_eq!(client.answer().expect("an answer").status(), 200, "{length} in chunks");
+        assert_eq!(client.answer().expect("a response").status(), 200, "{length} in chunks");
 
         let mut client = pillion.client();
         client.send(format!("{head}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n").as_bytes());
         assert_eq!(client.answer().expect("leave to go on").status(), 100, "{length}");
         client.send(&body);
-        assert_eq!(client.answer().expect("an answer").status(), 200, "{length} after 100");
+        assert_eq!(client.answer().expect("a response").status(), 200, "{length} after 100");
 
         let seen = engine.take_seen();
         let seen: Vec<_> = seen.iter().filter(|seen| seen.header("x-keep").is_some()).collect();
         assert_eq!(seen.len(), 3, "{length}");
-        assert!(seen.iter().all(|seen| digest(&seen.body)), "{length}: the engine saw something else");
+        assert!(seen.iter().all(|seen| digest(&seen.body)), "{length}: the upstream saw something else");
     }
     pillion.wait_until_nothing_is_held();
 }
 
 fn answers_stream(_: &Engines) {
-    // An engine whose answer takes its time: the first half must be here before the second is sent.
+    // An upstream whose response takes its time: the first half must be here before the second is sent.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
@@ -99,7 +99,7 @@ fn answers_stream(_: &Engines) {
         let mut first = [0; 8];
         client.stream().read_exact(&mut first).expect("the first chunk");
         assert!(first.ends_with(b"first"), "{first:?}");
-        assert!(started.elapsed() < Duration::from_millis(500), "the answer was held back");
+        assert!(started.elapsed() < Duration::from_millis(500), "the response was held back");
         assert_eq!(head.header("transfer-encoding"), Some("chunked"));
         let mut rest = [0; 2 + 3 + 6 + 2 + 5];
         client.stream().read_exact(&mut rest).expect("the rest");
@@ -179,13 +179,13 @@ fn large_bodies_pass(_: &Engines) {
             client.send(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
         }
         client.send(b"0\r\n\r\n");
-        assert_eq!(client.answer().expect("an answer").status(), 200);
+        assert_eq!(client.answer().expect("a response").status(), 200);
         // The connection goes on.
         assert_eq!(client.ask("{ count }").text(), r#"{"data":{"count":1}}"#);
         client.send(format!("{head}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len()).as_bytes());
         assert_eq!(client.answer().expect("leave to go on").status(), 100);
         client.send(&body);
-        assert_eq!(client.answer().expect("an answer").status(), 200);
+        assert_eq!(client.answer().expect("a response").status(), 200);
         let seen = engine.take_seen();
         let seen: Vec<_> = seen.iter().filter(|seen| seen.header("x-keep").is_some()).collect();
         assert!(seen.len() == 3 && seen.iter().all(|seen| seen.body == body), "{} came", seen.len());
@@ -202,8 +202,8 @@ fn large_bodies_pass(_: &Engines) {
     let form = [("Content-Type", "multipart/form-data; boundary=x")];
     assert_eq!(pillion.client().request("POST", "/graphql", &form, &upload("{ a }")).status(), 200);
     assert!(engine.take_seen().iter().any(|seen| seen.body == upload("{ a }")));
-    let refused = pillion.client().request("POST", "/graphql", &form, &upload("{ count }"));
-    assert!(refused.status() == 415 && refused.text().contains("application/json"), "{}", refused.text());
+    let rejected = pillion.client().request("POST", "/graphql", &form, &upload("{ count }"));
+    assert!(rejected.status() == 415 && rejected.text().contains("application/json"), "{}", rejected.text());
     assert!(engine.take_seen().is_empty());
     // Elsewhere nothing is looked at.
     engine.on_path("/upload", Reply::json("{}"));
@@ -256,7 +256,7 @@ fn large_bodies_with_an_action_are_refused(_: &Engines) {
     pillion.wait_until_nothing_is_held();
 }
 
-/// An upstream may refuse a body before it has read all of it.
+/// An upstream may reject a body before it has read all of it.
 fn an_upstream_that_has_enough(_: &Engines) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

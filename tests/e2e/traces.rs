@@ -101,7 +101,7 @@ fn a_trace_from_client_to_handler(engines: &Engines) {
     assert_eq!((&good["kind"], &good["is_error"]), (&json!(3), &json!(false)));
     assert_eq!(good["attributes"]["url.template"], "{{HANDLERS}}/count");
     assert_eq!((&bad["attributes"]["error.type"], &bad["is_error"]), (&json!("5xx"), &json!(true)));
-    assert_eq!(named("engine")["attributes"]["server.port"], engines.postgraphile);
+    assert_eq!(named("upstream")["attributes"]["server.port"], engines.postgraphile);
     // The handler's own spans are part of the call's.
     let seen = handlers.take_seen();
     let call = seen.iter().find(|seen| seen.path() == "/count").expect("the call");

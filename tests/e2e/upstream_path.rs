@@ -73,10 +73,10 @@ fn everything_works_before_a_real_one(engines: &Engines) {
     assert_eq!(post(&mut client, "{ productById(id: 1) { name } count }"), mixed);
     let fields = post(&mut client, "{ __type(name: \"Query\") { fields { name } } }");
     assert!(fields.contains("\"count\"") && fields.contains("\"productById\""), "{fields}");
-    // Over a socket: an action, the engine's fields and both.
+    // Over a socket: an action, the upstream's fields and both.
     let mut socket = open(&pillion, MODERN, &[]);
     say(&mut socket, r#"{"type":"connection_init"}"#);
-    assert_eq!(hear(&mut socket).expect("an answer")["type"], "connection_ack");
+    assert_eq!(hear(&mut socket).expect("a response")["type"], "connection_ack");
     for (id, document, wanted) in [
         ("1", "{ productById(id: 1) { name } }", r#"{"productById":{"name":"City bicycle"}}"#),
         ("2", "{ productById(id: 1) { name } count }", r#"{"productById":{"name":"City bicycle"},"count":1}"#),
@@ -111,8 +111,8 @@ fn what_else_hasura_has_stays_where_it_is(_: &Engines) {
     assert_eq!(post(&mut client, "/graphql", document), ["/v1/graphql"]);
     assert_eq!(post(&mut client, "/v1beta1/relay", document), ["/v1beta1/relay"]);
     assert_eq!(post(&mut client, "/v1alpha1/graphql", document), ["/v1alpha1/graphql"]);
-    let of_engine = r#"{"type":"pg_track_table","args":{"table":"a"}}"#;
-    assert_eq!(post(&mut client, "/v1/metadata", of_engine), ["/v1/metadata"]);
+    let of_upstream = r#"{"type":"pg_track_table","args":{"table":"a"}}"#;
+    assert_eq!(post(&mut client, "/v1/metadata", of_upstream), ["/v1/metadata"]);
     let of_both = r#"{"type":"bulk","args":[{"type":"pg_track_table","args":{"table":"a"}},{"type":"drop_action","args":{"name":"maybe"}}]}"#;
     let reply = client.request("POST", "/v1/metadata", &headers, of_both.as_bytes());
     assert!(engine.take_seen().iter().any(|seen| seen.path() == "/v1/metadata"), "{}", reply.text());

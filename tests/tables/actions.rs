@@ -45,8 +45,8 @@ pub fn with_relationships(text: &str, custom_types: &str, config: &str) -> Actio
     without_errors(load(text, &format!("{}{custom_types}", actions_yaml(text)), &[], config))
 }
 
-fn without_errors((schema, mistakes): (ActionSchema, Vec<Diagnostic>)) -> ActionSchema {
-    let errors: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+fn without_errors((schema, diagnostics): (ActionSchema, Vec<Diagnostic>)) -> ActionSchema {
+    let errors: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     assert!(errors.iter().all(|error| error.contains("warning:")), "{errors:?}");
     schema
 }
@@ -54,9 +54,10 @@ fn without_errors((schema, mistakes): (ActionSchema, Vec<Diagnostic>)) -> Action
 /// `actions.graphql` as it is written again, and the first lines of what is said about the old one.
 pub fn written(text: &str, actions: &str) -> (String, Vec<String>) {
     let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
-    let (mut signatures, mut mistakes) = (Signatures::default(), Vec::new());
-    sdl::read(&source("actions.graphql", text), &mut signatures, &mut mistakes);
-    let lines = mistakes.iter().map(|mistake| mistake.to_string().lines().next().unwrap_or_default().to_owned());
+    let (mut signatures, mut diagnostics) = (Signatures::default(), Vec::new());
+    sdl::read(&source("actions.graphql", text), &mut signatures, &mut diagnostics);
+    let lines =
+        diagnostics.iter().map(|diagnostic| diagnostic.to_string().lines().next().unwrap_or_default().to_owned());
     let yaml = yaml::parse(&source("actions.yaml", actions)).expect("YAML");
     let document = Document::of_files(&[yaml], None, &signatures);
     let types =
@@ -86,14 +87,14 @@ pub fn load(
     config: &str,
 ) -> (ActionSchema, Vec<Diagnostic>) {
     let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
-    let (mut metadata, mut signatures, mut mistakes) = (Metadata::default(), Signatures::default(), Vec::new());
-    sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut mistakes);
+    let (mut metadata, mut signatures, mut diagnostics) = (Metadata::default(), Signatures::default(), Vec::new());
+    sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut diagnostics);
     match yaml::parse(&source("actions.yaml", actions)) {
-        Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut mistakes),
-        Err(mistake) => mistakes.push(mistake),
+        Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut diagnostics),
+        Err(diagnostic) => diagnostics.push(diagnostic),
     }
     let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
-    let relationships = relationship_settings::read(config.as_ref(), &mut mistakes);
+    let relationships = relationship_settings::read(config.as_ref(), &mut diagnostics);
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let second = Duration::from_secs(1);
@@ -123,7 +124,7 @@ pub fn load(
         allows_link_local: false,
         admin_secret: None,
     };
-    let schema = resolve(metadata, signatures, &surroundings, &mut mistakes);
-    mistakes.extend(upstream_types::undecided(&schema));
-    (schema, mistakes)
+    let schema = resolve(metadata, signatures, &surroundings, &mut diagnostics);
+    diagnostics.extend(upstream_types::undecided(&schema));
+    (schema, diagnostics)
 }

@@ -21,7 +21,7 @@ use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
-use pillion::graphql::merge::{Merged, read_engine_answer, write};
+use pillion::graphql::merge::{Merged, read_upstream_result, write};
 use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, FieldSource, Plan, PlanError, PlanOptions, PlanStep, PlannedCall, RootTypes};
 use pillion::graphql::relationship_selection::VariableText;
@@ -69,7 +69,7 @@ fn text<'c>(case: &'c Value, key: &str) -> &'c str {
     case[key].as_str().unwrap_or_else(|| panic!("{}: \"{key}\" is missing", case["name"]))
 }
 
-/// What most engines call their root types.
+/// What most upstreams call their root types.
 pub fn roots() -> RootTypes {
     RootTypes::usual(Dialect::Standard)
 }
@@ -90,8 +90,8 @@ fn parse(case: &Value) -> Result<Document, String> {
     let limits = Limits::default();
     let parsed = document::parse(text(case, "document"), &limits);
     parsed.and_then(|document| document.check(&limits).map(|()| document)).map_err(|error| match error {
-        DocumentError::Invalid { mistakes, .. } => {
-            mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
+        DocumentError::Invalid { diagnostics, .. } => {
+            diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("\n")
         }
         other => other.to_string(),
     })
@@ -103,8 +103,8 @@ fn make_plan(case: &Value) -> Result<Plan, String> {
     let operation = document.operation(case["operation"].as_str()).map_err(|error| error.to_string())?;
     let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
     plan(&document, operation, &schema, &condition).map_err(|error| match error {
-        PlanError::Invalid(mistakes) => {
-            mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("\n")
+        PlanError::Invalid(diagnostics) => {
+            diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("\n")
         }
         other => other.to_string(),
     })
@@ -136,7 +136,7 @@ fn run_plan(case: &Value) -> String {
     format!("{}; steps: {}", fields.join(", "), steps.join(", "))
 }
 
-/// What the engine is sent, with its variables, and our own part.
+/// What the upstream is sent, with its variables, and our own part.
 fn run_mask(case: &Value) -> String {
     let plan = match make_plan(case) {
         Ok(plan) => plan,
@@ -156,7 +156,7 @@ fn run_mask(case: &Value) -> String {
     lines.join("\n")
 }
 
-/// How many columns each line has, as engines count them.
+/// How many columns each line has, as upstreams count them.
 pub fn columns(text: &str) -> Vec<usize> {
     text.split(['\n', '\r']).map(|line| line.encode_utf16().count()).collect()
 }
@@ -177,7 +177,7 @@ fn run_coercion(case: &Value) -> String {
     input.map_or_else(|error| format!("{} at {}", error.message, error.path), |input| Value::Object(input).to_string())
 }
 
-/// The mistakes in our part, each with its place.
+/// The errors in our part, each with its place.
 fn run_validation(case: &Value) -> String {
     let schema = actions::from_sdl(text(case, "actions"));
     let plan = match make_plan(case) {
@@ -188,12 +188,13 @@ fn run_validation(case: &Value) -> String {
     let own = plan.own_text.unwrap_or_default();
     match validate::validate(&visible.schema, &own, (&schema, "Query"), 20) {
         Ok(()) => "valid".into(),
-        Err((mistakes, _)) => {
-            let place =
-                |mistake: &document::SyntaxError| mistake.location.map(|at| format!("{}:{} ", at.line, at.column));
-            mistakes
+        Err((diagnostics, _)) => {
+            let place = |diagnostic: &document::SyntaxError| {
+                diagnostic.location.map(|at| format!("{}:{} ", at.line, at.column))
+            };
+            diagnostics
                 .iter()
-                .map(|mistake| place(mistake).unwrap_or_default() + &mistake.message)
+                .map(|diagnostic| place(diagnostic).unwrap_or_default() + &diagnostic.message)
                 .collect::<Vec<_>>()
                 .join("\n")
         }
@@ -237,7 +238,7 @@ fn shown(shaped: CompletedValue) -> String {
     lines.join("\n")
 }
 
-/// What the engine is asked for a handler's answer, and the answer with the rows in it.
+/// What the upstream is asked for a handler's response, and the response with the rows in it.
 fn run_relationships(case: &Value) -> String {
     let optional = |key: &str| case[key].as_str().unwrap_or_default();
     let schema = actions::with_relationships(text(case, "actions"), optional("custom_types"), optional("config"));
@@ -265,14 +266,14 @@ fn run_relationships(case: &Value) -> String {
             let (document, variables) = wanted.document(&request, &is_null);
             let uses = if variables.is_empty() { String::new() } else { format!(" with {}", variables.join(", ")) };
             lines.push(format!("asks {document}{uses}"));
-            let answer = answers.next().unwrap_or("no answer");
+            let answer = answers.next().unwrap_or("no response");
             if let Err(error) = found.read(&wanted, &request, answer.as_bytes()) {
                 found.fail(&request, &error);
             }
         }
     }
     lines.push(shown(shape_with(&mut FoundRows { wanted: &wanted, found: &found })));
-    assert!(answers.next().is_none(), "{}: an answer of the engine is left", case["name"]);
+    assert!(answers.next().is_none(), "{}: a response of the upstream is left", case["name"]);
     lines.join("\n")
 }
 
@@ -352,10 +353,10 @@ fn run_headers(case: &Value) -> String {
     }
 }
 
-/// The response made of an engine's answer and what actions gave.
+/// The response made of an upstream's response and what actions gave.
 fn run_merge(case: &Value) -> String {
     let body = text(case, "engine");
-    let Ok(answer) = read_engine_answer(body.as_bytes()) else { return "not a GraphQL response".into() };
+    let Ok(answer) = read_upstream_result(body.as_bytes()) else { return "not a GraphQL response".into() };
     let fields = case["fields"].as_array().expect("fields").iter().map(|name| name.as_str().expect("a name"));
     let value = |name: &str| match case["actions"][name].as_str() {
         Some(json) => Some(json.to_owned().into()),
@@ -390,7 +391,7 @@ fn run_token(case: &Value) -> String {
 fn run_configuration(case: &Value) -> String {
     let graphql = case["graphql"].as_str().unwrap_or_default();
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
-    let (_, mistakes) =
+    let (_, diagnostics) =
         actions::load(graphql, text(case, "yaml"), &environment, case["config"].as_str().unwrap_or_default());
     let is_shown =
         |(index, line): &(usize, &str)| *index == 0 || case["with_help"] == json!(true) && line.starts_with("  help: ");
@@ -398,7 +399,7 @@ fn run_configuration(case: &Value) -> String {
         let lines = text.lines().enumerate().filter(is_shown).map(|(_, line)| line.to_owned());
         lines.collect::<Vec<_>>().join("\n")
     };
-    let lines: Vec<String> = mistakes.iter().map(|mistake| shown(mistake.to_string())).collect();
+    let lines: Vec<String> = diagnostics.iter().map(|diagnostic| shown(diagnostic.to_string())).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }
 }
 
@@ -414,8 +415,8 @@ fn run_directives(case: &Value) -> String {
 
 /// The seconds that a request may take.
 fn run_timeout(case: &Value) -> String {
-    let (schema, mistakes) = actions::load("", text(case, "yaml"), &[], "");
-    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let (schema, diagnostics) = actions::load("", text(case, "yaml"), &[], "");
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let chosen = case["chosen"].as_u64().map(Duration::from_secs);
     let usual = Limits::default();
     let request_timeout = chosen.unwrap_or(usual.request_timeout);
@@ -423,7 +424,7 @@ fn run_timeout(case: &Value) -> String {
     limits.for_actions(&schema).request_timeout.as_secs().to_string()
 }
 
-/// The types and roots that merging adds to the engine's schema or changes in it.
+/// The types and roots that merging adds to the upstream's schema or changes in it.
 fn run_schema(case: &Value) -> String {
     let prefix = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
     let prefixes = Prefixes { types: prefix("type_prefix"), fields: prefix("field_prefix") };
@@ -485,7 +486,7 @@ fn yaml_node(text: &str) -> pillion::config::yaml::Node {
 }
 
 fn run_transform(case: &Value) -> String {
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let handler = transform_handler(text(case, "handler"));
     let session = session_of(&case["session"]);
     let payload = case["payload"].to_string().into_bytes();
@@ -493,16 +494,16 @@ fn run_transform(case: &Value) -> String {
         case["bytes_max"].as_u64().map_or(1024 * 1024, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let lookup = Lookup::new(&handler, &payload, &session, bytes_max);
     if let Some(response) = case["response"].as_str() {
-        let transform = read_response(&yaml_node(response), &mut mistakes).expect("a transform");
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let transform = read_response(&yaml_node(response), &mut diagnostics).expect("a transform");
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let status = u16::try_from(case["status"].as_u64().expect("a status")).expect("a status");
         return match transform::response(&transform, &lookup, status, case["answer"].clone()) {
             Ok(value) => value.to_string(),
             Err(error) => format!("failed {error}"),
         };
     }
-    let transform = read_request(&yaml_node(text(case, "request")), &mut mistakes).expect("a transform");
-    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let transform = read_request(&yaml_node(text(case, "request")), &mut diagnostics).expect("a transform");
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let headers = header_map(&case["headers"]);
     let untransformed =
         TransformedRequest { method: Method::POST, url: handler.url.clone(), headers, body: payload.clone().into() };

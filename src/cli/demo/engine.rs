@@ -1,4 +1,4 @@
-//! The sample engine: a real GraphQL server over a list in memory, with the names that PostGraphile would give it.
+//! The sample upstream: a real GraphQL server over a list in memory, with the names that PostGraphile would give it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -76,7 +76,7 @@ impl Mutation {
     }
 }
 
-/// The engine as a service.
+/// The upstream as a service.
 pub struct Engine(Schema<Query, Mutation, EmptySubscription>);
 
 impl Engine {
@@ -102,7 +102,7 @@ impl ServeHttp for Engine {
     }
 }
 
-/// An answer of JSON.
+/// A response of JSON.
 pub fn json_response(status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
     let length = body.len();
     let mut response = Response::new(body);

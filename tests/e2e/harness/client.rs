@@ -37,7 +37,7 @@ impl Client {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// Reads an answer; `None` if the connection ended instead.
+    /// Reads a response; `None` if the connection ended instead.
     pub fn answer(&mut self) -> Option<Message> {
         let mut answer = read_head(&mut self.stream).ok()??;
         if answer.status() >= 200 {
@@ -61,7 +61,7 @@ impl Client {
         self.stream.into_inner()
     }
 
-    /// Sends a request with a body and a length, and reads the answer.
+    /// Sends a request with a body and a length, and reads the response.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Message {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
@@ -72,7 +72,7 @@ impl Client {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat());
-        self.answer().expect("an answer")
+        self.answer().expect("a response")
     }
 
     /// Posts JSON to `/graphql`.

@@ -1,4 +1,4 @@
-//! The real engines: PostGraphile over PostgreSQL, and GraphQL Yoga. Started once, ended by id when dropped.
+//! The real upstreams: PostGraphile over PostgreSQL, and GraphQL Yoga. Started once, ended by id when dropped.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ impl Drop for Process {
     }
 }
 
-/// All engines.
+/// All upstreams.
 pub struct Engines {
     /// PostGraphile's port.
     pub postgraphile: u16,
     /// Yoga's port.
     pub yoga: u16,
-    /// The port of an engine whose schema depends on the role.
+    /// The port of an upstream whose schema depends on the role.
     pub roles: u16,
     /// PostgreSQL's port.
     pub database: u16,
@@ -124,7 +124,7 @@ impl Engines {
     }
 }
 
-/// An engine with Hasura's dialect over tables of one's own: see `tests/engines/tables.mjs`.
+/// An upstream with Hasura's dialect over tables of one's own: see `tests/engines/tables.mjs`.
 pub struct TablesEngine {
     /// Where it listens.
     pub port: u16,
@@ -181,13 +181,13 @@ impl RealHandlers {
 }
 
 fn wait_for_engine(port: u16) {
-    wait_until("an engine that answers", || {
+    wait_until("an upstream that answers", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
             && Client::connect(port).ask("{ __typename }").status() == 200
     });
 }
 
-/// An engine of one's own whose schema depends on the role, and which can be told to behave in other ways.
+/// An upstream of one's own whose schema depends on the role, and which can be told to behave in other ways.
 pub struct RolesEngine {
     /// Where it listens.
     pub port: u16,
@@ -213,7 +213,7 @@ impl RolesEngine {
     }
 }
 
-/// An engine of one's own with subscriptions, which treats its clients as they ask: see `tests/engines/subscriptions.mjs`.
+/// An upstream of one's own with subscriptions, which treats its clients as they ask: see `tests/engines/subscriptions.mjs`.
 pub struct SubscriptionsEngine {
     /// Where it listens.
     pub port: u16,

@@ -1,4 +1,4 @@
-//! Fixtures: what a client sends, what handlers answer, what comes out, and what handlers and engine have seen.
+//! Fixtures: what a client sends, what handlers answer, what comes out, and what handlers and upstream have seen.
 
 use std::path::Path;
 
@@ -71,12 +71,12 @@ impl Family {
         let (handlers, stand_in) = (Scripted::start(), Scripted::start());
         let tables = self.file.get("tables").map(|tables| TablesEngine::start(&tables.to_string()));
         let engine = match self.file["engine"].as_str() {
-            Some("tables") => tables.as_ref().expect("the engine's tables").port,
+            Some("tables") => tables.as_ref().expect("the upstream's tables").port,
             None | Some("postgraphile") => engines.postgraphile,
             Some("yoga") => engines.yoga,
             Some("roles") => engines.roles,
             Some("stand-in") => stand_in.port,
-            Some(other) => panic!("unknown engine {other}"),
+            Some(other) => panic!("unknown upstream {other}"),
         };
         if let Some(answer) = self.file["probe"].as_str() {
             stand_in.on_path("/graphql", Reply::json(answer));
@@ -133,7 +133,7 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
         match &stage.tables {
             Some(tables) => compare_seen_by_tables(list(wanted), &tables.take_seen(), &mut failures),
             None => {
-                compare_seen("request to the engine", list(wanted), &seen_by(&stage.stand_in, true), &mut failures);
+                compare_seen("request to the upstream", list(wanted), &seen_by(&stage.stand_in, true), &mut failures);
             }
         }
     }
@@ -313,7 +313,7 @@ fn compare_seen(what: &str, wanted: &[Value], seen: &[Message], failures: &mut V
     }
 }
 
-/// What the engine over tables saw: of each request the keys that are wanted, of its headers those that are.
+/// What the upstream over tables saw: of each request the keys that are wanted, of its headers those that are.
 fn compare_seen_by_tables(wanted: &[Value], seen: &Value, failures: &mut Vec<String>) {
     let is_ours = |request: &Value| {
         let query = request["query"].as_str().unwrap_or_default();
@@ -324,7 +324,7 @@ fn compare_seen_by_tables(wanted: &[Value], seen: &Value, failures: &mut Vec<Str
         |requests: &[&Value]| requests.iter().map(|one| format!("\n      {}", one["query"])).collect::<String>();
     if wanted.len() != seen.len() {
         failures.push(format!(
-            "  wanted {} × request to the engine, saw {}:{}",
+            "  wanted {} × request to the upstream, saw {}:{}",
             wanted.len(),
             seen.len(),
             shown(&seen)
@@ -340,7 +340,7 @@ fn compare_seen_by_tables(wanted: &[Value], seen: &Value, failures: &mut Vec<Str
                 _ => seen[key].clone(),
             };
             if *value != got {
-                failures.push(format!("  request to the engine, {key}\n    wanted: {value}\n    got:    {got}"));
+                failures.push(format!("  request to the upstream, {key}\n    wanted: {value}\n    got:    {got}"));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-/// A request or an answer.
+/// A request or a response.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The first line.
@@ -24,7 +24,7 @@ impl Message {
         self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The status of an answer.
+    /// The status of a response.
     pub fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
@@ -68,7 +68,7 @@ pub fn read_head(stream: &mut impl Read) -> io::Result<Option<Message>> {
     Ok(Some(Message { start, headers, body: Vec::new() }))
 }
 
-/// Reads the body that `head` announces. An answer without length goes on to the end of the connection.
+/// Reads the body that `head` announces. A response without length goes on to the end of the connection.
 pub fn read_body(stream: &mut impl Read, head: &Message, is_answer: bool) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     if head.header("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().contains("chunked")) {

@@ -1,4 +1,4 @@
-//! What the end-to-end tests are made of: the real program, real engines, and servers that can be told to fail.
+//! What the end-to-end tests are made of: the real program, real upstreams, and servers that can be told to fail.
 
 pub mod client;
 pub mod engines;

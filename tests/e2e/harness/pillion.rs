@@ -13,7 +13,7 @@ use super::{free_port, wait_until};
 
 /// How to start it.
 pub struct Setup {
-    /// The engine's address.
+    /// The upstream's address.
     pub upstream: String,
     /// The metadata folder, if any.
     pub metadata: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Before the engine on `port`.
+    /// Before the upstream on `port`.
     pub fn before(port: u16) -> Self {
         Self {
             upstream: format!("http://127.0.0.1:{port}"),

@@ -1,5 +1,5 @@
 //! A server that answers what it is told, fails as it is told, and remembers what it has seen. It plays the handlers,
-//! and the engine where a fault has to be produced on purpose.
+//! and the upstream where a fault has to be produced on purpose.
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};

@@ -31,7 +31,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     - name: PILLION_ADMIN_LISTEN
       value: 0.0.0.0:8001
     - name: PILLION_UPSTREAM
-      value: {{ required "upstream.url: where is the engine?" .Values.upstream.url | quote }}
+      value: {{ required "upstream.url: where is the upstream?" .Values.upstream.url | quote }}
     {{- with .Values.env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
