@@ -2,19 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::action::handler_response::{HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions};
+use crate::action::handler_error::{
+    HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions,
+};
 use crate::model::response::PathSegment;
-
-/// One error of a handler's list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HandlerError {
-    /// The handler's message.
-    pub message: String,
-    /// Where, starting below the action's own field.
-    pub path: Vec<PathSegment>,
-    /// The handler's extensions, or the code that it gave, or `unexpected`.
-    pub extensions: Map<String, Value>,
-}
 
 /// Segments of one error's path. No selection is deeper.
 const PATH_MAX: usize = 64;

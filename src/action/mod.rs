@@ -2,6 +2,7 @@
 
 pub mod complete_value;
 pub mod error_list;
+pub mod handler_error;
 pub mod handler_response;
 pub mod header_precedence;
 pub mod payload;

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use reqwest::{Client, Request, Url};
 use tokio::sync::Semaphore;
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::auth::lifetime::lifetime;
 use crate::http_client::read_body;
 use crate::protocol::client_headers;

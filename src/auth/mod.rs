@@ -1,5 +1,6 @@
 //! Credentials become sessions. The only place that checks signatures and fetches keys.
 
+pub mod authenticated;
 pub mod hook;
 pub mod jwks;
 pub mod lifetime;
@@ -9,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 use serde_json::{Map, Value};
 
+use crate::auth::authenticated::Authenticated;
 use crate::auth::hook::Hook;
 use crate::auth::jwks::KeySet;
 use crate::auth::token::VerifyingKey;
@@ -28,25 +30,6 @@ pub struct Authenticator {
     /// One for each of [`AuthRules::jwt`].
     keys: Vec<Keys>,
     hook: Option<Hook>,
-}
-
-/// Somebody who has been let in.
-#[derive(Clone, Debug)]
-pub struct Authenticated {
-    /// Who it is.
-    pub session: Session,
-    /// Cookies of the auth hook for him.
-    pub set_cookies: Vec<HeaderValue>,
-    /// When his token is good no longer.
-    pub expires: Option<SystemTime>,
-}
-
-impl Authenticated {
-    /// Is his token good no longer?
-    #[must_use]
-    pub fn has_expired(&self) -> bool {
-        self.expires.is_some_and(|end| end <= SystemTime::now())
-    }
 }
 
 enum Keys {

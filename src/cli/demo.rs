@@ -2,6 +2,7 @@
 
 mod engine;
 mod handler;
+mod http;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

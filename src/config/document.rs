@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::config::metadata::{self, Metadata, TypeList};
-use crate::config::resolve::{ResolveOptions, Usable, resolve_usable};
+use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
+use crate::config::resolve::{Usable, resolve_usable};
+use crate::config::resolver::ResolveOptions;
 use crate::config::sdl::{Signature, Signatures};
 use crate::config::upstream_types::LookUp;
 use crate::config::yaml::{Data, Node};
@@ -263,22 +265,6 @@ fn input_json(input: &InputValue) -> Value {
     }
     json
 }
-
-/// The key of an argument's default.
-pub const DEFAULT: &str = "default";
-
-/// The key of what `@deprecated` says. Hasura has no place for it, nor for `@oneOf` and `@specifiedBy`: they are never
-/// exported, and files have them in the SDL.
-pub const DEPRECATED: &str = "deprecated";
-
-/// Hasura's own key of a deprecated value of an enum.
-pub const IS_DEPRECATED: &str = "is_deprecated";
-
-/// The key of `@oneOf`.
-pub const IS_ONE_OF: &str = "is_one_of";
-
-/// The key of what `@specifiedBy` says.
-pub const SPECIFIED_BY: &str = "specified_by";
 
 fn deprecated(mut json: Value, reason: Option<&str>) -> Value {
     if let (Some(reason), Value::Object(members)) = (reason, &mut json) {

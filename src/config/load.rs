@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::metadata::{self, Metadata};
-use crate::config::resolve::{ResolveOptions, Usable, resolve_usable};
+use crate::config::resolve::{Usable, resolve_usable};
+use crate::config::resolver::ResolveOptions;
 use crate::config::sdl::{self, Signatures};
 use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use crate::config::settings_table::{SETTINGS, Setting};

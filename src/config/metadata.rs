@@ -1,9 +1,9 @@
-//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; [`crate::config::resolve`] does that.
+//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; `config/resolve.rs` does that.
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::config::document::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
+use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::config::sdl::Signatures;
 use crate::config::transform;
 use crate::config::yaml::{Data, Fields, Node};

@@ -7,11 +7,13 @@ pub mod excerpt;
 #[cfg(feature = "server")]
 pub mod load;
 pub mod metadata;
+pub mod metadata_keys;
 pub mod prefix;
 pub mod print;
 pub mod relationship_settings;
 pub mod resolve;
 mod resolve_types;
+pub mod resolver;
 pub mod sdl;
 mod sdl_directives;
 pub mod settings;

@@ -15,10 +15,9 @@ use crate::action::template::{self, TemplateError};
 use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
 use crate::config::prefix::{self, Prefixes};
-use crate::config::relationship_settings::RelationshipSettings;
-use crate::config::resolve_types::TypeUse;
+use crate::config::resolver::{ResolveOptions, Resolver, TypeUse};
 use crate::config::sdl::{Signature, Signatures, parse_type};
-use crate::config::traffic_settings::{TrafficDefaults, rules_of};
+use crate::config::traffic_settings::rules_of;
 use crate::config::upstream_types::{self, LookUp};
 use crate::graphql::plan::RootTypes;
 use crate::graphql::schema;
@@ -26,41 +25,13 @@ use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, SourceMap, Tolerated,
     ValuePiece, WrittenValue,
 };
-use crate::model::address::{AllowedHosts, is_private, literal, names_link_local};
+use crate::model::address::{is_private, literal, names_link_local};
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform};
 use crate::model::types::{TypeDefinition, TypeKind, Types};
 use crate::session::SESSION_PREFIX;
-
-/// What resolving needs beside the files.
-pub struct ResolveOptions<'s> {
-    /// The value of an environment variable.
-    pub environment: &'s dyn Fn(&str) -> Option<String>,
-    /// What `pillion.yaml` says about single actions.
-    pub actions: &'s IndexMap<String, ActionSettings>,
-    /// What it says about relationships.
-    pub relationships: &'s [RelationshipSettings],
-    /// For the warning about secrets that a client can replace.
-    pub precedence: Precedence,
-    /// How often a job is tried, and how many of one action run at one time, where the action does not say.
-    pub jobs: (usize, usize),
-    /// What guards an action where it does not say.
-    pub guards: &'s TrafficDefaults,
-    /// May they go to private networks?
-    pub allows_private: bool,
-    /// To which hosts calls may go.
-    pub allowed_hosts: &'s AllowedHosts,
-    /// How often a document may call one action.
-    pub max_calls_per_action: usize,
-    /// What keeps the actions' names apart from the upstream's.
-    pub prefixes: &'s Prefixes,
-    /// May handlers have link-local addresses?
-    pub allows_link_local: bool,
-    /// For handlers that may have it.
-    pub admin_secret: Option<&'s Secret>,
-}
 
 /// Seconds that a handler has, where the action does not say.
 const TIMEOUT_SECONDS: u64 = 30;
@@ -250,15 +221,6 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
         HeaderSource::Value(text, _) if text.contains("{{") => WrittenValue::Template(text.clone()),
         HeaderSource::Value(..) => WrittenValue::Plain,
     }
-}
-
-pub(crate) struct Resolver<'r, 's> {
-    pub(crate) surroundings: &'r ResolveOptions<'s>,
-    pub(crate) diagnostics: &'r mut Vec<Diagnostic>,
-    /// The names of all interfaces.
-    pub(crate) interfaces: HashSet<String>,
-    /// See [`ActionSchema::undecided`].
-    pub(crate) undecided: IndexMap<String, Vec<Diagnostic>>,
 }
 
 impl Resolver<'_, '_> {

@@ -4,7 +4,7 @@ use apollo_compiler::Name;
 
 use crate::config::metadata::{InputEntry, Metadata, TypeList};
 use crate::config::relationship_settings::RelationshipSettings;
-use crate::config::resolve::Resolver;
+use crate::config::resolver::{Resolver, TypeUse};
 use crate::config::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
@@ -312,12 +312,4 @@ impl Resolver<'_, '_> {
             TypeKind::Object(_) => TypeUse::Output,
         })
     }
-}
-
-/// Where a type may stand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TypeUse {
-    Input,
-    Output,
-    Both,
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Request, Url};
 use url::Position;
 
-use crate::action::handler_response::TransportError;
+use crate::action::handler_error::TransportError;
 use crate::handler_client::HandlerClient;
 use crate::http_client::connection_pool::Pool;
 use crate::http_client::decode::{Encoding, RoomFor};

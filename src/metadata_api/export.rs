@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{DEFAULT, DEPRECATED, Document, IS_ONE_OF, LISTS, SPECIFIED_BY, list};
+use crate::config::document::{Document, LISTS, list};
 use crate::config::metadata::TypeList;
+use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::protocol::client_headers::IGNORED_AS_EXPORTED;
 
 /// `actions` of an export, as Hasura normalises them.

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::model::source::SourceLocation;
-
 /// Stands for what is hidden, whatever its length.
 const MASK: &str = "***";
 
@@ -14,18 +12,18 @@ const SHOWN_MAX: usize = 160;
 /// Characters to each side of it that are looked at, so that sixty thousand diagnostics about one long line have an end.
 const LOOKED_AT_MAX: usize = 1_000;
 
-/// The line of `place`, and what stands below it before the caret. `hidden` are the characters of the text that must not be
+/// The line `row`, and its `column`, with what stands below it before the caret. `hidden` are the characters of the text that must not be
 /// shown; text for which they are known is YAML, whose comments are left out.
 #[must_use]
-pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, place: &SourceLocation) -> Option<(String, String)> {
+pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, (row, column): (usize, usize)) -> Option<(String, String)> {
     let mut first = 0;
     let mut lines = text.lines();
     let mut raw = text.split_inclusive('\n');
-    for _ in 1..place.line {
+    for _ in 1..row {
         lines.next()?;
         first += raw.next()?.chars().count();
     }
-    let caret = place.column.saturating_sub(1);
+    let caret = column.saturating_sub(1);
     let from = caret.saturating_sub(LOOKED_AT_MAX);
     let characters: Vec<char> = lines.next()?.chars().skip(from).take(2 * LOOKED_AT_MAX).collect();
     let caret = (caret - from).min(characters.len());
@@ -172,16 +170,11 @@ fn comment_of(characters: &[char], is_hidden: &[bool]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::model::source::Source;
 
     fn shown(text: &str, hidden: Range<usize>, line_number: usize, column: usize) -> (String, String) {
         let hidden: Vec<Range<usize>> = std::iter::once(hidden).collect();
-        let source = Arc::new(Source::new("x", text));
-        let place = SourceLocation { source, line: line_number, column };
-        line(text, Some(&hidden), &place).unwrap_or_default()
+        line(text, Some(&hidden), (line_number, column)).unwrap_or_default()
     }
 
     #[test]

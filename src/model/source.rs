@@ -204,7 +204,8 @@ impl fmt::Display for Diagnostic {
         }
         write!(formatter, "{severity}: {}", excerpt::without_logins(&self.message))?;
         if let Some(place) = &self.place
-            && let Some((line, indent)) = excerpt::line(&place.source.text, place.source.hidden.get(), place)
+            && let Some((line, indent)) =
+                excerpt::line(&place.source.text, place.source.hidden.get(), (place.line, place.column))
         {
             let number = place.line.to_string();
             write!(formatter, "\n  {number} | {line}\n  {:width$} | {indent}^", "", width = number.len())?;

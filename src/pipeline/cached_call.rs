@@ -7,7 +7,8 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::action::handler_response::{HandlerResponse, HandlerResponseError};
+use crate::action::handler_error::HandlerResponseError;
+use crate::action::handler_response::HandlerResponse;
 use crate::action::header_precedence;
 use crate::graphql::plan::Plan;
 use crate::handler_client::exchange::WebhookAnswer;

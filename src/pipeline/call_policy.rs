@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tower::retry::budget::Budget;
 use uuid::Uuid;
 
-use crate::action::handler_response::{HandlerResponseError, TransportError};
+use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::handler_client::exchange::WebhookAnswer;
 use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::action::handler_response::HandlerResponseError;
+use crate::action::handler_error::HandlerResponseError;
 use crate::action::relationship;
 use crate::action::transform::TransformedRequest;
 use crate::graphql::plan::{ActionMode, PlanStep, UpstreamOperation};

@@ -9,8 +9,8 @@ use prometheus::HistogramTimer;
 use serde_json::{Map, Value, json};
 
 use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, shape};
-use crate::action::error_list::HandlerError;
-use crate::action::handler_response::{self, HandlerResponse, HandlerResponseError, ReadRules, TransportError};
+use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
+use crate::action::handler_response::{self, HandlerResponse, ReadRules};
 use crate::action::relationship::{FoundRows, RowKeys, RowSource};
 use crate::action::transform;
 use crate::graphql::selection::SubSelection;

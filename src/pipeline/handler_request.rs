@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 
-use crate::action::handler_response::{HandlerResponseError, TransportError};
+use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::action::transform::{self, Lookup, TransformedRequest, forward_query};
 use crate::action::{header_precedence, payload};
 use crate::pipeline::authorize::AuthorizedCall;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::action::handler_response::{self, HandlerResponseError, UNEXPECTED};
+use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
+use crate::action::handler_response;
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::model::json::parse_strict;
 use crate::pipeline::Services;

@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::action::handler_response::HandlerResponseError;
+use crate::action::handler_error::HandlerResponseError;
 use crate::action::header_precedence;
 use crate::graphql::selection::OUTPUT;
 use crate::jobs::job::{Job, NewJob, Status};

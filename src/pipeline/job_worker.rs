@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::action::complete_value::{CompletionError, shape};
-use crate::action::error_list::HandlerError;
-use crate::action::handler_response::{HandlerResponse, HandlerResponseError, TransportError, UNEXPECTED};
+use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError, UNEXPECTED};
+use crate::action::handler_response::HandlerResponse;
 use crate::action::relationship::RowKeys;
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::SubSelection;

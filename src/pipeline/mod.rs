@@ -40,7 +40,7 @@ use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, SemaphorePermit};
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::{UpstreamOperation, UsesActions};
 use crate::memory::{NoRoom, Share};

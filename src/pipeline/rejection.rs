@@ -1,6 +1,6 @@
 //! Every reason why a request is refused as a whole, with its code.
 
-use crate::action::handler_response::UNEXPECTED;
+use crate::action::handler_error::UNEXPECTED;
 use crate::graphql::document::{DocumentError, SyntaxError};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanError;

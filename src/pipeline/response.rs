@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::action::complete_value::CompletionError;
-use crate::action::handler_response::{HandlerResponseError, UNEXPECTED, default_extensions};
+use crate::action::handler_error::{HandlerResponseError, UNEXPECTED, default_extensions};
 use crate::action::relationship::RelatedError;
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{Merged, UpstreamResult, read_upstream_result, write};

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::jobs::waiters::JobWaiter;
 use crate::memory::Share;
 use crate::model::action::OperationKind;

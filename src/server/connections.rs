@@ -22,7 +22,7 @@ use crate::server::connection_deadline::{
     self, ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
 };
 use crate::server::connection_weight::ConnectionWeights;
-use crate::server::downstream_session::{DownstreamSession, Patience, TooSlowDownstream};
+use crate::server::downstream_session::{DownstreamSession, Patience, TooSlow};
 use crate::server::framing_stream::StrictStream;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::head_size_limit::HeadBound;
@@ -77,9 +77,7 @@ impl Connections {
         match waited {
             DeadlineKind::Idle => {}
             DeadlineKind::TooSlow => metrics.request_header_timeouts.inc(),
-            DeadlineKind::DoesNotRead => {
-                metrics.slow_clients.with_label_values(&[TooSlowDownstream::Download.label()]).inc()
-            }
+            DeadlineKind::DoesNotRead => metrics.slow_clients.with_label_values(&[TooSlow::Download.label()]).inc(),
         }
     }
 
@@ -160,7 +158,7 @@ impl Connections {
             direct.close();
         }
         gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
-        if ctx.too_slow == Some(TooSlowDownstream::Download) {
+        if ctx.too_slow == Some(TooSlow::Download) {
             // Whoever does not read is not told that this is the end.
             return Next::End;
         }
@@ -326,7 +324,7 @@ impl HttpServerApp for Streams {
         }
         let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
         if served.is_none() {
-            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlowDownstream::Upload.label()]).inc();
+            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
         }
         served.flatten()
     }

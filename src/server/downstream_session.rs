@@ -62,14 +62,14 @@ const PINGORA_PIECE_BYTES: usize = 64 * 1024;
 
 /// What a client was too slow for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooSlowDownstream {
+pub enum TooSlow {
     /// Sending the body of its request.
     Upload,
     /// Taking the response.
     Download,
 }
 
-impl TooSlowDownstream {
+impl TooSlow {
     /// What pingora has waited for in vain.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
@@ -97,7 +97,7 @@ pub struct DownstreamSession<'e> {
     download: Allowance,
     /// For each piece that is read, and for each that is written.
     pauses: (Duration, Duration),
-    too_slow: Option<TooSlowDownstream>,
+    too_slow: Option<TooSlow>,
 }
 
 impl<'e> DownstreamSession<'e> {
@@ -135,7 +135,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Has the client been given up because of its pace?
     #[must_use]
-    pub fn too_slow(&self) -> Option<TooSlowDownstream> {
+    pub fn too_slow(&self) -> Option<TooSlow> {
         self.too_slow
     }
 
@@ -262,7 +262,7 @@ impl<'e> DownstreamSession<'e> {
             }
         });
         let Some((piece, waited)) = within(upload.left().min(*pause), read).await else {
-            *too_slow = Some(TooSlowDownstream::Upload);
+            *too_slow = Some(TooSlow::Upload);
             return Err(Error::new_down(ErrorType::ReadTimedout));
         };
         let piece = piece?;
@@ -332,7 +332,7 @@ impl<'e> DownstreamSession<'e> {
             }
         });
         let Some((written, waited)) = within(download.for_next(length).min(*pause), write).await else {
-            *too_slow = Some(TooSlowDownstream::Download);
+            *too_slow = Some(TooSlow::Download);
             return Err(Error::new_down(ErrorType::WriteTimedout));
         };
         download.moved(length, waited);

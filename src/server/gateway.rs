@@ -21,7 +21,7 @@ use crate::pipeline::Services;
 use crate::pipeline::panic_isolation::caught;
 use crate::protocol::http::is_event_stream;
 use crate::server::admission::Admission;
-use crate::server::downstream_session::{DownstreamSession, Patience, TooSlowDownstream};
+use crate::server::downstream_session::{DownstreamSession, Patience, TooSlow};
 use crate::server::get_policy::GetPolicies;
 use crate::server::{
     connection_deadline, cors, graphql_request, http2_stream_timeout, open_connection, request_head_checks, route,
@@ -54,7 +54,7 @@ pub struct RequestState {
     /// Has its whole body been read already?
     pub body_was_read: bool,
     /// What its client was too slow for, as far as we have waited for it ourselves.
-    pub too_slow: Option<TooSlowDownstream>,
+    pub too_slow: Option<TooSlow>,
     /// A body that pingora passes on as it comes.
     upload: Option<Upload>,
     /// Is the upstream's body not for the client, because we have answered in its place?
@@ -135,7 +135,7 @@ impl Gateway {
             configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
         );
         metrics.requests.with_label_values(&[ctx.kind]).inc();
-        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlowDownstream::of)) {
+        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
         }
         if let Some(error) = error {

@@ -9,7 +9,7 @@ use http::{Method, Uri};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::config::downstream_settings::ClientAddresses;
 use crate::config::settings::{Settings, Upstream};
 use crate::config::values::parse_duration;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::config::settings::GraphqlGet;
 use crate::http_client::decode::Encoding;
 use crate::memory::{NoRoom, Share};

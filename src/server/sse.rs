@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::pipeline::snapshot::Snapshot;

@@ -20,7 +20,7 @@ use crate::server::graphql_request::{IncomingRequest, owner};
 use crate::server::route::turn_away;
 use crate::server::{connection_deadline, cors, request_head_checks};
 use crate::telemetry::metrics::Held;
-use crate::websocket::{WebSocketClient, converse};
+use crate::websocket::session::{WebSocketClient, converse};
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
 pub fn vocabulary(gate: &Gateway, exchange: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {

@@ -5,10 +5,8 @@
 pub mod headers;
 mod metered;
 mod queue;
-mod session;
+pub mod session;
 mod upstream_socket;
-
-pub use crate::websocket::session::{WebSocketClient, converse};
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
-use crate::auth::Authenticated;
+use crate::auth::authenticated::Authenticated;
 use crate::config::settings::WebSocketInit;
 use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;

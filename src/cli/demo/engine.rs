@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, EmptySubscription, InputObject, Object, Request, Schema, SimpleObject};
 use async_trait::async_trait;
-use http::{Response, header};
+use http::Response;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use crate::cli::demo::handler::read_body;
+use crate::cli::demo::http::{json_response, read_body};
 
 #[derive(Clone, SimpleObject)]
 struct Product {
@@ -100,14 +100,4 @@ impl ServeHttp for Engine {
         };
         json_response(200, body)
     }
-}
-
-/// A response of JSON.
-pub fn json_response(status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
-    let length = body.len();
-    let mut response = Response::new(body);
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    response
 }

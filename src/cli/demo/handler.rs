@@ -6,7 +6,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
-use crate::cli::demo::engine::json_response;
+use crate::cli::demo::http::{json_response, read_body};
 
 /// The handler as a service.
 pub struct Handler;
@@ -49,19 +49,4 @@ fn place_order(payload: &Value) -> (u16, Value) {
 
 fn no_product() -> (u16, Value) {
     (400, json!({ "message": "no such product", "extensions": { "code": "no-product" } }))
-}
-
-/// Bytes of a request that the samples read.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
-
-/// Reads a request's body; what is longer is cut, and then it is no JSON any more.
-pub async fn read_body(session: &mut ServerSession) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = session.read_request_body().await {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    body
 }

@@ -1,0 +1,172 @@
+//! Why a handler call has no usable result: nothing came, nothing of the agreed shape, or the handler's own errors.
+
+use serde_json::{Map, Value, json};
+
+use crate::action::transform::TransformError;
+use crate::model::response::PathSegment;
+use crate::model::traffic::TrafficRejection;
+
+/// Why a handler gave no usable value. `Display` may be shown to any client.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum HandlerResponseError {
+    /// The call of an asynchronous action is not stored; nothing was done.
+    #[error("the action could not be stored and will not run; try again later")]
+    NotStored,
+    /// A job cannot be looked up now.
+    #[error("the result of the action cannot be looked up; try again later")]
+    NotLookedUp,
+    /// No id of a job.
+    #[error("invalid input syntax for type uuid: \"{0}\"")]
+    NotAnId(String),
+    /// No answer came: refused, reset, timed out, too large, or the call could not be made.
+    #[error("http exception when calling webhook")]
+    NoAnswer(#[from] TransportError),
+    /// A status that promises JSON, and none came. Not sent again: the handler has already acted.
+    #[error("not a valid json response from webhook")]
+    NotJson {
+        /// The status.
+        status: u16,
+    },
+    /// The action's request transform failed; the call was not made.
+    #[error("Request Transformation Failed")]
+    RequestTransform(TransformError),
+    /// The action's response transform failed on the handler's response.
+    #[error("Response Transformation Failed")]
+    ResponseTransform(TransformError),
+    /// A status that handlers do not answer with: 3xx, 5xx, or 4xx without an error object.
+    #[error("internal error")]
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// A guard of the action did not let the call be made.
+    #[error("{}; try again in {} s", .0.message, .0.retry_seconds())]
+    NotSent(TrafficRejection),
+    /// The handler says no, in its own words.
+    #[error("{message}")]
+    Rejected {
+        /// The handler's message.
+        message: String,
+        /// The handler's extensions, or the code it gave, or `unexpected`.
+        extensions: Map<String, Value>,
+    },
+    /// The handler says no, with a list of errors that is never empty.
+    #[error("{}", .0.first().map_or(UNEXPECTED, |error| error.message.as_str()))]
+    RejectedWithList(Vec<HandlerError>),
+    /// The handler's list of errors cannot be read. The reason holds no value.
+    #[error("not a valid list of errors from webhook: {reason}")]
+    MalformedErrors {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A 2xx response of an action with `envelope: graphql` that is no GraphQL response.
+    #[error("not a valid GraphQL response from webhook: it has neither data nor errors")]
+    NoEnvelope,
+}
+
+/// One error of a handler's list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandlerError {
+    /// The handler's message.
+    pub message: String,
+    /// Where, starting below the action's own field.
+    pub path: Vec<PathSegment>,
+    /// The handler's extensions, or the code that it gave, or `unexpected`.
+    pub extensions: Map<String, Value>,
+}
+
+impl From<TrafficRejection> for HandlerResponseError {
+    fn from(rejected: TrafficRejection) -> Self {
+        Self::NotSent(rejected)
+    }
+}
+
+impl HandlerResponseError {
+    /// What happened, for those who run the program: more than a client is told, but no value.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NoAnswer(fault) => fault.to_string(),
+            Self::RequestTransform(error) | Self::ResponseTransform(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Is it the handler's own word? There is nothing to explain about it.
+    #[must_use]
+    pub fn is_handlers_own(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::RejectedWithList(_))
+    }
+
+    /// May the handler have done what it was asked for all the same? Somebody who repeats a mutation may then do it
+    /// twice.
+    #[must_use]
+    pub fn may_have_been_executed(&self) -> bool {
+        match self {
+            Self::NoAnswer(fault) => {
+                matches!(fault, TransportError::Timeout | TransportError::Broken | TransportError::TooLarge { .. })
+            }
+            Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,
+            Self::Status { status } => *status >= 500,
+            Self::NotStored
+            | Self::NotLookedUp
+            | Self::NotAnId(_)
+            | Self::RequestTransform(_)
+            | Self::NotSent(_)
+            | Self::Rejected { .. }
+            | Self::RejectedWithList(_)
+            | Self::MalformedErrors { .. } => false,
+        }
+    }
+}
+
+/// Why no response came.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TransportError {
+    /// No connection, or TLS failed.
+    #[error("the handler cannot be reached")]
+    Connect,
+    /// Nothing within the action's timeout.
+    #[error("Response timeout")]
+    Timeout,
+    /// The connection ended, or what came was not HTTP.
+    #[error("the connection to the handler broke")]
+    Broken,
+    /// More than we hold.
+    #[error("the handler's response is larger than {max} bytes")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// A header of the call cannot be sent.
+    #[error("{0}")]
+    Header(String),
+    /// Too much is going on.
+    #[error("too many webhook calls at one time")]
+    Busy,
+    /// The memory budget has no room for what the handler answers.
+    #[error("there is no memory for the handler's response now")]
+    NoRoom,
+}
+
+/// Bytes of a handler's error message that a client gets to see; the rest is cut off.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+
+/// The code of errors that carry none.
+pub const UNEXPECTED: &str = "unexpected";
+
+/// `{"path":"$","code":…}`.
+#[must_use]
+pub fn default_extensions(code: &str) -> Map<String, Value> {
+    match json!({ "path": "$", "code": code }) {
+        Value::Object(extensions) => extensions,
+        _ => Map::new(),
+    }
+}
+
+pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
+    }
+    text
+}

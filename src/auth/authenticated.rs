@@ -1,0 +1,26 @@
+//! The result of authentication.
+
+use std::time::SystemTime;
+
+use http::header::HeaderValue;
+
+use crate::session::Session;
+
+/// A caller whose credential is valid.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// Who it is.
+    pub session: Session,
+    /// Cookies of the auth hook for the client.
+    pub set_cookies: Vec<HeaderValue>,
+    /// When their token expires.
+    pub expires: Option<SystemTime>,
+}
+
+impl Authenticated {
+    /// Has their token expired?
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|end| end <= SystemTime::now())
+    }
+}

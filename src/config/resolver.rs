@@ -1,0 +1,60 @@
+//! The state of resolving metadata, which the passes over actions and over types share.
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
+use crate::action::header_precedence::Precedence;
+use crate::config::action_settings::ActionSettings;
+use crate::config::prefix::Prefixes;
+use crate::config::relationship_settings::RelationshipSettings;
+use crate::config::traffic_settings::TrafficDefaults;
+use crate::model::address::AllowedHosts;
+use crate::model::secret::Secret;
+use crate::model::source::Diagnostic;
+
+/// Settings that resolving depends on, beside the metadata files.
+pub struct ResolveOptions<'s> {
+    /// The value of an environment variable.
+    pub environment: &'s dyn Fn(&str) -> Option<String>,
+    /// What `pillion.yaml` says about single actions.
+    pub actions: &'s IndexMap<String, ActionSettings>,
+    /// What it says about relationships.
+    pub relationships: &'s [RelationshipSettings],
+    /// For the warning about secrets that a client can replace.
+    pub precedence: Precedence,
+    /// How often a job is tried, and how many of one action run at one time, where the action does not say.
+    pub jobs: (usize, usize),
+    /// What guards an action where it does not say.
+    pub guards: &'s TrafficDefaults,
+    /// May they go to private networks?
+    pub allows_private: bool,
+    /// To which hosts calls may go.
+    pub allowed_hosts: &'s AllowedHosts,
+    /// How often a document may call one action.
+    pub max_calls_per_action: usize,
+    /// What keeps the actions' names apart from the upstream's.
+    pub prefixes: &'s Prefixes,
+    /// May handlers have link-local addresses?
+    pub allows_link_local: bool,
+    /// For handlers that may have it.
+    pub admin_secret: Option<&'s Secret>,
+}
+
+/// Collects the errors of both passes.
+pub(crate) struct Resolver<'r, 's> {
+    pub(crate) surroundings: &'r ResolveOptions<'s>,
+    pub(crate) diagnostics: &'r mut Vec<Diagnostic>,
+    /// The names of all interfaces.
+    pub(crate) interfaces: HashSet<String>,
+    /// See [`ActionSchema::undecided`].
+    pub(crate) undecided: IndexMap<String, Vec<Diagnostic>>,
+}
+
+/// Where a type may stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TypeUse {
+    Input,
+    Output,
+    Both,
+}
