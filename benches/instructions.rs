@@ -29,7 +29,8 @@ use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
 use pillion::graphql::mask::{Keep, Masked, mask};
 use pillion::graphql::merge::{Merged, read_upstream_result, write};
-use pillion::graphql::plan::{self, Plan, PlanOptions, RootTypes, concern};
+use pillion::graphql::plan::{self, Plan, PlanOptions, concern};
+use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::graphql::schema::{self, RoleSchema};
 use pillion::graphql::selection::{Selector, SubSelection};
@@ -170,7 +171,7 @@ fn learned(known: &Known) -> Plan {
     let Known { schema, roots, limits, role, .. } = known;
     let document = parsed();
     assert!(concern(&document, document.operation(None).expect("one operation"), schema, roots).any());
-    document.check(limits).expect("a good document");
+    pillion::graphql::check_document::check_document(&document, limits).expect("a good document");
     let plan = planned(&document, schema, roots, limits);
     let own = plan.own_text.as_deref().expect("a part of ours");
     validate(&role.schema, own, (schema, &roots.query), 20).expect("a good document");

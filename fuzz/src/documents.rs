@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use async_graphql::parser::types::{OperationType, Selection, SelectionSet};
 use pillion::graphql::document::{self, Document};
-use pillion::graphql::plan::{self, PlanOptions, RootTypes, UsesActions, concern};
+use pillion::graphql::plan::{self, PlanOptions, UsesActions, concern};
+use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
@@ -213,7 +214,7 @@ pub fn mask(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (sample, limits) = (sample(), Limits::default());
     let Ok(document) = document::parse(text, &limits) else { return };
-    if document.check(&limits).is_err() {
+    if pillion::graphql::check_document::check_document(&document, &limits).is_err() {
         return;
     }
     let surroundings =
@@ -230,7 +231,10 @@ pub fn mask(bytes: &[u8]) {
                 assert!(other.is_ok(), "the part is no document: {other:?}\n{masked}");
                 continue;
             };
-            assert!(parsed.check(&limits).is_ok(), "the part is no good document:\n{masked}");
+            assert!(
+                pillion::graphql::check_document::check_document(&parsed, &limits).is_ok(),
+                "the part is no good document:\n{masked}"
+            );
             let [operation] = parsed.operations() else { panic!("it is not one operation:\n{masked}") };
             let again = plan::plan(&parsed, operation, &surroundings, &condition);
             assert!(again.is_ok_and(|plan| plan.calls.is_empty()), "an action is left in\n{masked}");

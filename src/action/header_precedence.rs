@@ -1,6 +1,7 @@
 //! Which headers a handler gets. They are built from nothing: what the rules allow is added.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::action::{HeaderRules, ValuePiece};
 use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED, USER_AGENT};

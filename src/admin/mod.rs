@@ -16,8 +16,9 @@ use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
 use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
+use crate::pipeline::call_policy;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{Services, call_policy};
 
 /// Answers on the admin listener.
 pub struct Admin {
@@ -101,7 +102,7 @@ async fn reload(world: &Services) -> ApiResponse {
 /// Forgets the cached responses of `action=NAME`, or of all actions.
 async fn purge(world: &Services, query: &str) -> ApiResponse {
     let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
-    let actions = &world.snapshot.load().schema.actions;
+    let actions = &world.snapshot.load().catalog.schema.actions;
     if let Some(name) = &action
         && !actions.values().any(|known| known.name == *name)
     {
@@ -122,9 +123,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 fn details(world: &Services) -> String {
     let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
     let snapshot = world.snapshot.load();
-    let actions = snapshot.schema.actions.len();
+    let actions = snapshot.catalog.schema.actions.len();
     let schema = schema_state(&snapshot);
-    let metadata = metadata(&snapshot.schema);
+    let metadata = metadata(&snapshot.catalog.schema);
     let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
         (Ok(_), JobStoreSettings::Postgres(_)) => "PostgreSQL".into(),
@@ -156,7 +157,7 @@ fn metadata(schema: &ActionSchema) -> String {
 
 /// Why the schema of the upstream is not known, a line for each role.
 fn schema_state(snapshot: &Snapshot) -> String {
-    if !snapshot.merges_introspection {
+    if !snapshot.catalog.merges_introspection {
         return "upstream.schema: not asked for, because of the setting `introspection`\n".into();
     }
     let line = |(role, reason): (String, String)| {

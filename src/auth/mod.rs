@@ -19,9 +19,9 @@ use crate::auth::jwks::KeySet;
 use crate::auth::token::VerifyingKey;
 use crate::model::secret::Secret;
 use crate::session::claims::{JwtKey, TokenPlace};
-use crate::session::credential::{self, AuthRules, Credential};
+use crate::session::credential::{AuthRules, Credential};
 use crate::session::hook::failed;
-use crate::session::{Session, SessionError, claims};
+use crate::session::{Session, SessionError, claims, credential};
 use crate::telemetry::metrics::Metrics;
 
 /// Checks who is asking.

@@ -17,7 +17,8 @@ use crate::config::warnings::lint;
 use crate::graphql::check_relationships::missing;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
-use crate::pipeline::{Services, upstream_health_check};
+use crate::pipeline::services::Services;
+use crate::pipeline::upstream_health_check;
 
 /// `check` for the command line.
 #[must_use]
@@ -103,7 +104,7 @@ fn look(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Finding
         let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
         let mut found = Vec::new();
         if asks_handlers {
-            found.extend(look_at_handlers(&world.snapshot.load().schema, connect_timeout).await);
+            found.extend(look_at_handlers(&world.snapshot.load().catalog.schema, connect_timeout).await);
         }
         if asks_upstream {
             found.extend(compare_with_engine(&world).await?);
@@ -158,7 +159,7 @@ async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String
     probe_upstream(world).await?;
     let error = match upstream_health_check::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {
-            let schema = &world.snapshot.load().schema;
+            let schema = &world.snapshot.load().catalog.schema;
             let mut found = missing(&merged.role_schema.schema, schema);
             if let Some(decided) = &merged.decided {
                 found.extend(decided.inconsistent.iter().skip(schema.inconsistent.len()).cloned());
@@ -168,11 +169,11 @@ async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String
         Err(error) => error,
     };
     if !error.conflicts().is_empty() {
-        let places = &world.snapshot.load().schema.places;
+        let places = &world.snapshot.load().catalog.schema.places;
         return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
-    let mut found = upstream_types::undecided(&world.snapshot.load().schema);
+    let mut found = upstream_types::undecided(&world.snapshot.load().catalog.schema);
     found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
     Ok(found)
 }

@@ -14,17 +14,18 @@ use tokio::sync::OnceCell;
 use crate::action::transform::TransformedRequest;
 use crate::cli::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
 use crate::config::load::read_file;
+use crate::graphql::action_mode::ActionMode;
 use crate::graphql::client_schema::{UpstreamSchema, build_client_schema};
-use crate::graphql::plan::ActionMode;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::pipeline::explain::{Explained, ExplainedStep, explain};
 use crate::pipeline::rejection::Rejection;
+use crate::pipeline::request_context::RequestContext;
 use crate::pipeline::schema_cache::MergedSchema;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services};
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
@@ -67,7 +68,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     crate::install_tls_provider();
     let world = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
     let snapshot = snapshot_for(&world, engine.as_ref());
-    let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot, session.role())).transpose();
+    let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot.catalog, session.role())).transpose();
     let merged = merged.map_err(|error| format!("error: --upstream-schema: {error}"))?.map(Arc::new);
     let request = GraphqlRequest {
         query: source.text.as_str().into(),

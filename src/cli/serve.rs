@@ -14,10 +14,12 @@ use crate::config::load::Loaded;
 use crate::config::settings::JobStoreSettings;
 use crate::metadata_api::Api;
 use crate::model::source::summed_up;
-use crate::pipeline::{Services, upstream_types};
+use crate::pipeline::services::Services;
+use crate::pipeline::upstream_types;
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
-use crate::server::listener::{self, AtExit, BackgroundTask};
+use crate::server::listener;
+use crate::server::listener::{AtExit, BackgroundTask};
 use crate::telemetry::logs;
 
 /// Loads the configuration and serves.
@@ -73,7 +75,7 @@ pub fn serve(
     });
     upstream_types::tell(&loaded.schema);
     let world = Arc::new(Services::new(loaded).map_err(failed)?);
-    block_on(world.open_jobs_for(&world.snapshot.load().schema))?.map_err(failed)?;
+    block_on(world.open_jobs_for(&world.snapshot.load().catalog.schema))?.map_err(failed)?;
     if let (Ok(_), JobStoreSettings::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {
         tracing::info!(
             file,

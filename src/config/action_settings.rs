@@ -1,9 +1,11 @@
 //! What `pillion.yaml` says about single actions: that for which Hasura's files have no place.
 
-use http::header::{self, HeaderName};
+use http::header;
+use http::header::HeaderName;
 use indexmap::IndexMap;
 
-use crate::config::traffic_settings::{self, TrafficOverrides};
+use crate::config::traffic_settings;
+use crate::config::traffic_settings::TrafficOverrides;
 use crate::config::yaml::{Fields, Node};
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::protocol::hop_by_hop::is_hop_by_hop;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::metadata::{self, Metadata, TypeList};
+use crate::config::metadata;
+use crate::config::metadata::{Metadata, TypeList};
 use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::config::resolve::{Usable, resolve_usable};
 use crate::config::resolver::ResolveOptions;

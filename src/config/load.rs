@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::metadata::{self, Metadata};
+use crate::config::metadata::Metadata;
 use crate::config::resolve::{Usable, resolve_usable};
 use crate::config::resolver::ResolveOptions;
-use crate::config::sdl::{self, Signatures};
+use crate::config::sdl::Signatures;
 use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use crate::config::settings_table::{SETTINGS, Setting};
 use crate::config::values::Values;
-use crate::config::yaml::{self, Data, Node};
+use crate::config::yaml::{Data, Node};
+use crate::config::{metadata, sdl, yaml};
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};

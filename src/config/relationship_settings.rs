@@ -1,7 +1,7 @@
 //! What `pillion.yaml` says about relationships: by which root field of the upstream their rows are looked up.
 
-use apollo_compiler::Node as Syntax;
-use apollo_compiler::ast::{self, Definition, Field, Selection, Value};
+use apollo_compiler::ast::{Definition, Field, Selection, Value};
+use apollo_compiler::{Node as Syntax, ast};
 
 use crate::config::yaml::{Fields, Node};
 use crate::graphql::diagnostics;

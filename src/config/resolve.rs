@@ -11,15 +11,17 @@ use indexmap::IndexMap;
 use url::Url;
 
 use crate::action::header_precedence::Precedence;
-use crate::action::template::{self, TemplateError};
+use crate::action::template;
+use crate::action::template::TemplateError;
 use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
-use crate::config::prefix::{self, Prefixes};
+use crate::config::prefix::Prefixes;
 use crate::config::resolver::{ResolveOptions, Resolver, TypeUse};
 use crate::config::sdl::{Signature, Signatures, parse_type};
 use crate::config::traffic_settings::rules_of;
-use crate::config::upstream_types::{self, LookUp};
-use crate::graphql::plan::RootTypes;
+use crate::config::upstream_types::LookUp;
+use crate::config::{prefix, upstream_types};
+use crate::graphql::root_types::RootTypes;
 use crate::graphql::schema;
 use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, SourceMap, Tolerated,

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::ast::{self, Definition, Directive, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
+use apollo_compiler::ast::{Definition, Directive, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
-use apollo_compiler::{Name, Node};
+use apollo_compiler::{Name, Node, ast};
 use indexmap::IndexMap;
 
-use crate::config::sdl_directives::{self, Annotations, Owner};
+use crate::config::sdl_directives;
+use crate::config::sdl_directives::{Annotations, Owner};
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;

@@ -347,7 +347,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.max_client_event_streams", None, &["PILLION_LIMITS_MAX_CLIENT_EVENT_STREAMS"], Kind::Count, None,
         "The same of one client address, counted as for limits.max_client_requests. Default: an eighth of\nlimits.max_event_streams."),
     setting("limits.max_connections", None, &["PILLION_LIMITS_MAX_CONNECTIONS"], Kind::Count, Some("10000"),
-        "Places for connections of clients, of 8 KiB each: one takes one place, with TLS two, of HTTP/2 four, of both five. Beyond it\na connection is closed at once, and near it none is kept for later requests.\nAt most one for each 32 KiB of limits.max_memory_bytes unless it is set; and as many connections as half of the file\ndescriptors."),
+        "Places for connections of clients, of 8 KiB each: one takes one place, with TLS two, of HTTP/2 four, of both five. Beyond it\na connection is closed at once, and near it none is kept for later requests.\nAt most one for each 32 KiB of limits.max_memory_bytes unless it is set; and no more than the\nfile descriptors that requests leave: two for each of limits.max_concurrent_requests, but half at most."),
     setting("limits.max_client_connections", None, &["PILLION_LIMITS_MAX_CLIENT_CONNECTIONS"], Kind::Count, None,
         "Connections of one client address. Of version 6, a /64 may have as many, a /56 twice and a /48 three times as many. A\nproxy that tells its clients is not counted (downstream.client_address_header), and while neither proxies nor a limit by address\nare given, no address of a private network. Default: an eighth of limits.max_connections."),
     setting("limits.max_memory_bytes", None, &["PILLION_LIMITS_MAX_MEMORY_BYTES"], Kind::Bytes, None,

@@ -1,8 +1,8 @@
 //! `request_transform` and `response_transform` as Hasura writes them. Their templates are compiled here, so that a
 //! error in one is found when the program starts.
 
-use http::Method;
-use http::header::{self, HeaderName};
+use http::header::HeaderName;
+use http::{Method, header};
 
 use crate::action::transform::{REQUEST_VARIABLES, RESPONSE_VARIABLES};
 use crate::config::yaml::{Data, Fields, Node};

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use apollo_compiler::ast::{self, Directive, DirectiveDefinition, DirectiveLocation, Type, Value};
+use apollo_compiler::ast::{Directive, DirectiveDefinition, DirectiveLocation, Type, Value};
 use apollo_compiler::collections::{IndexMap, IndexSet};
 use apollo_compiler::schema::{
     Component, ComponentName, DirectiveList, EnumType, EnumValueDefinition, ExtendedType, FieldDefinition,
     InputObjectType, InputValueDefinition, InterfaceType, ObjectType, ScalarType, SchemaDefinition, UnionType,
 };
-use apollo_compiler::{Name, Node, Schema, name};
+use apollo_compiler::{Name, Node, Schema, ast, name};
 
 use crate::graphql::introspection_result::{
     IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput, IntrospectionResult,
     IntrospectionSchema, IntrospectionType, IntrospectionTypeRef, Kind, NamedRef, Text,
 };
-use crate::graphql::plan::RootTypes;
+use crate::graphql::root_types::RootTypes;
 use crate::model::response::Dialect;
 
 /// The upstream's schema as one caller sees it.

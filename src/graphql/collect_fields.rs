@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use apollo_compiler::Name;
-use apollo_compiler::Node;
 use apollo_compiler::ast::{DirectiveList, Field, OperationDefinition, Selection, Value};
+use apollo_compiler::{Name, Node};
 use indexmap::IndexMap;
 
 use crate::graphql::document::Document;
@@ -187,4 +186,10 @@ fn add_condition_variables<'d>(
             }
         }
     }
+}
+
+/// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
+/// pieces. A server may always answer at once, and an upstream whose response becomes part of ours has to.
+pub(crate) fn is_incremental(directive: &str) -> bool {
+    matches!(directive, "defer" | "stream")
 }

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::validation::DiagnosticData;
-use apollo_compiler::{Name, Schema};
+use apollo_compiler::{Name, Schema, name};
 
-use crate::graphql::schema::PLACEHOLDER;
 use crate::graphql::suggestions::{did_you_mean, did_you_mean_enum_value, did_you_mean_fragment_on};
 
 /// What a person is told about a diagnostic that concerns `text`. Suggestions are names of `schema`, which has nothing
@@ -165,6 +164,10 @@ fn token_at(text: &str, offset: usize) -> String {
         Some(other) => format!("\"{other}\""),
     }
 }
+
+/// A field that lets a root without actions be a legal type. Nobody can select it: a selection of a field that is not
+/// an action never gets here.
+pub(crate) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
 
 #[cfg(test)]
 mod tests {

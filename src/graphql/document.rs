@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::ast::{self, Definition, FragmentDefinition, OperationDefinition, OperationType};
+use apollo_compiler::ast::{Definition, FragmentDefinition, OperationDefinition, OperationType};
 use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::parser::{Parser, SourceSpan};
 use apollo_compiler::validation::{DiagnosticData, DiagnosticList};
-use apollo_compiler::{Node, Schema};
+use apollo_compiler::{Node, Schema, ast};
 use indexmap::IndexMap;
 
 use crate::graphql::diagnostics;
-use crate::graphql::variable_uses::Uses;
 use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
 use crate::model::response::{Location, location_at};
 
-/// A parsed document. [`Document::check`] tells whether it obeys the rules that can be checked without a schema.
+/// A parsed document. Whether it obeys the rules that can be checked without a schema is told by `check_document`.
 #[derive(Debug)]
 pub struct Document {
     /// The client's text. Every range in the syntax tree is a range of its bytes.
@@ -99,34 +98,6 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     Ok(Document::of(text, ast))
 }
 
-/// A directive that only the upstream knows is the upstream's business.
-const LEFT_TO_ENGINE: &str = "UndefinedDirective";
-
-fn reject_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
-    let (diagnostics, more) = diagnostics(text, errors, max, LEFT_TO_ENGINE, None);
-    if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
-}
-
-/// [All Variable Uses Defined](https://spec.graphql.org/September2025/#sec-All-Variable-Uses-Defined), which the
-/// parser's own checks leave to those that know the schema.
-fn reject_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
-    let mut diagnostics = Vec::new();
-    for operation in &document.operations {
-        let uses = Uses::of_operation(document, operation);
-        let defined = |name: &str| operation.variables.iter().any(|variable| variable.name == name);
-        let mut undefined: Vec<&str> = uses.variables.iter().copied().filter(|name| !defined(name)).collect();
-        undefined.sort_unstable();
-        diagnostics.extend(undefined.into_iter().map(|name| SyntaxError {
-            message: format!("Variable \"${name}\" is not defined."),
-            location: document.location(operation),
-            offset: operation.location().map(|span| span.offset()),
-        }));
-    }
-    let more = diagnostics.len().saturating_sub(max);
-    diagnostics.truncate(max);
-    if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
-}
-
 /// The errors in `errors` but for one kind, cut to `max`, and how many there are beyond: rendering thousands of them
 /// is itself an attack. Names that are suggested are those of `schema`.
 pub(crate) fn diagnostics(
@@ -170,18 +141,6 @@ impl Document {
             }
         }
         Self { text: text.into(), operations, fragments, ast }
-    }
-
-    /// Checks what can be checked without a schema: names used twice, fragments and variables that are missing or
-    /// unused, cycles.
-    ///
-    /// # Errors
-    /// [`DocumentError::Invalid`], with at most `limits.errors_max` errors.
-    pub fn check(&self, limits: &Limits) -> Result<(), DocumentError> {
-        if let Err(errors) = self.ast.validate_standalone_executable() {
-            reject_mistakes(&self.text, &errors, limits.max_errors)?;
-        }
-        reject_undefined_variables(self, limits.max_errors)
     }
 
     /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name
@@ -252,7 +211,9 @@ mod tests {
 
     fn error_of(text: &str) -> DocumentError {
         let limits = Limits::default();
-        parse(text, &limits).and_then(|document| document.check(&limits)).expect_err("the document should be refused")
+        parse(text, &limits)
+            .and_then(|document| crate::graphql::check_document::check_document(&document, &limits))
+            .expect_err("the document should be refused")
     }
 
     #[test]
@@ -294,7 +255,9 @@ mod tests {
     #[test]
     fn mistakes_are_capped() {
         let text = format!("{{ a {} }}", "@x ".repeat(2_000));
-        assert!(parse(&text, &Limits::default()).is_ok_and(|document| document.check(&Limits::default()).is_ok()));
+        assert!(parse(&text, &Limits::default()).is_ok_and(|document| {
+            crate::graphql::check_document::check_document(&document, &Limits::default()).is_ok()
+        }));
         let text = format!("{{ {} }}", "...X ".repeat(2_000));
         let DocumentError::Invalid { diagnostics, more, .. } = error_of(&text) else { panic!("not invalid") };
         assert_eq!(diagnostics.len(), 20);

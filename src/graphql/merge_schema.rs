@@ -7,9 +7,10 @@ use apollo_compiler::schema::{
 use apollo_compiler::{Name, Node, Schema};
 
 use crate::graphql::client_schema::{UpstreamSchema, built_in};
+use crate::graphql::diagnostics::PLACEHOLDER;
 use crate::graphql::nested_roots;
-use crate::graphql::plan::RootTypes;
-use crate::graphql::schema::{PLACEHOLDER, RoleSchema};
+use crate::graphql::root_types::RootTypes;
+use crate::graphql::schema::RoleSchema;
 use crate::model::action::{OperationKind, SourceMap};
 use crate::model::source::Diagnostic;
 use crate::model::types::{

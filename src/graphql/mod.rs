@@ -1,5 +1,7 @@
 //! Documents: which of them concern us, what they ask of whom, and how the responses become one. All pure.
 
+pub mod action_mode;
+pub mod check_document;
 pub mod check_relationships;
 pub mod client_schema;
 pub mod coerce;
@@ -18,6 +20,7 @@ pub mod own_document;
 pub mod plan;
 pub mod print_schema;
 pub mod relationship_selection;
+pub mod root_types;
 pub mod scan;
 pub mod schema;
 pub mod selection;

@@ -13,7 +13,7 @@ use apollo_compiler::schema::{Component, DirectiveList, ExtendedType, InterfaceT
 use apollo_compiler::{Name, Node, Schema};
 
 use crate::graphql::document::Document;
-use crate::graphql::plan::RootTypes;
+use crate::graphql::root_types::RootTypes;
 
 /// What the interface's name has more than the root type's.
 pub const SUFFIX: &str = "WithoutActions";

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use apollo_compiler::ast::{self, Definition, DirectiveList, Field, Selection};
-use apollo_compiler::{Node, name};
+use apollo_compiler::ast::{Definition, DirectiveList, Field, Selection};
+use apollo_compiler::{Node, ast, name};
 
 use crate::graphql::client_schema::built_in;
 use crate::graphql::collect_fields::{conditions_of, directives_of};

@@ -3,64 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use apollo_compiler::Node;
-use apollo_compiler::ast::{self, Field, OperationDefinition};
+use apollo_compiler::ast::{Field, OperationDefinition};
+use apollo_compiler::{Node, ast};
 
-use crate::graphql::collect_fields::{CollectedFields, Condition, collect_root_fields, root_fields};
+use crate::graphql::action_mode::ActionMode;
+use crate::graphql::collect_fields::{CollectedFields, Condition, collect_root_fields, is_incremental, root_fields};
 use crate::graphql::document::{Document, SyntaxError, kind_of};
 use crate::graphql::mask::{FragmentBelowRoot, Keep, mask};
-use crate::graphql::nested_roots;
-use crate::graphql::own_document::{self, Cut, UpstreamDirective};
+use crate::graphql::own_document::{Cut, UpstreamDirective};
+use crate::graphql::root_types::RootTypes;
 use crate::graphql::selection::{Selector, SubSelection, is_conditional};
+use crate::graphql::{nested_roots, own_document};
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::limits::Limits;
-use crate::model::response::{Dialect, Location, location_at};
-
-/// The names of the upstream's root types.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootTypes {
-    /// The query root's name.
-    pub query: String,
-    /// The mutation root's name.
-    pub mutation: String,
-    /// The subscription root's name.
-    pub subscription: String,
-}
-
-impl RootTypes {
-    /// What upstreams of this dialect call them.
-    #[must_use]
-    pub fn usual(dialect: Dialect) -> Self {
-        let (query, mutation, subscription) = match dialect {
-            Dialect::Hasura => ("query_root", "mutation_root", "subscription_root"),
-            Dialect::Standard => ("Query", "Mutation", "Subscription"),
-        };
-        Self { query: query.into(), mutation: mutation.into(), subscription: subscription.into() }
-    }
-
-    /// What an upstream calls them, as far as it says, and how such an upstream tells errors.
-    #[must_use]
-    pub fn of_upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> (Self, Dialect) {
-        let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };
-        let usual = Self::usual(dialect);
-        let roots = Self {
-            query: query.to_owned(),
-            mutation: mutation.unwrap_or(usual.mutation),
-            subscription: subscription.unwrap_or(usual.subscription),
-        };
-        (roots, dialect)
-    }
-
-    /// The name of the root that an operation of this kind starts from.
-    #[must_use]
-    pub fn of(&self, kind: OperationKind) -> &str {
-        match kind {
-            OperationKind::Query => &self.query,
-            OperationKind::Mutation => &self.mutation,
-            OperationKind::Subscription => &self.subscription,
-        }
-    }
-}
+use crate::model::response::{Location, location_at};
 
 /// What will be done for one operation. It holds nothing about the caller.
 #[derive(Debug)]
@@ -104,12 +60,6 @@ impl Plan {
             upstream_directives: Vec::new(),
         }
     }
-}
-
-/// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
-/// pieces. A server may always answer at once, and an upstream whose response becomes part of ours has to.
-pub(crate) fn is_incremental(directive: &str) -> bool {
-    matches!(directive, "defer" | "stream")
 }
 
 /// A root field of the response.
@@ -157,27 +107,6 @@ pub struct PlannedIntrospection {
     pub fields: Vec<Node<Field>>,
     /// Where the first occurrence stands.
     pub location: Location,
-}
-
-/// What is to be done about an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionMode {
-    /// Its handler is called, and its response is the field's.
-    Now,
-    /// The call is stored, and its id is the response.
-    Later,
-    /// What came of a job is looked up.
-    Result,
-}
-
-impl ActionMode {
-    fn of(action: &Action, kind: OperationKind) -> Self {
-        match (action.is_async, kind) {
-            (false, _) => Self::Now,
-            (true, OperationKind::Mutation) => Self::Later,
-            (true, _) => Self::Result,
-        }
-    }
 }
 
 /// An action that a document asks for.

@@ -7,9 +7,9 @@ use apollo_compiler::ast::{
     Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value, VariableDefinition,
 };
 
+use crate::graphql::collect_fields::is_incremental;
 use crate::graphql::document::Document;
 use crate::graphql::mask::range_of;
-use crate::graphql::plan::is_incremental;
 use crate::graphql::variable_uses::Uses;
 use crate::model::response::Location;
 use crate::model::types::Relationship;

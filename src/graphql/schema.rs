@@ -13,8 +13,9 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node, Schema, name, schema};
 
 use crate::graphql::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
+use crate::graphql::diagnostics::PLACEHOLDER;
 use crate::graphql::literal::literal_text;
-use crate::graphql::plan::RootTypes;
+use crate::graphql::root_types::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::types::{BUILT_IN_SCALARS, Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types};
 
@@ -36,10 +37,6 @@ impl RoleSchema {
         Ok(Self { implementers: schema.implementers_map(), schema, directives })
     }
 }
-
-/// A field that lets a root without actions be a legal type. Nobody can select it: a selection of a field that is not
-/// an action never gets here.
-pub(crate) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
 
 /// The schema of the actions that `role` may call, with only the types that those reach.
 ///

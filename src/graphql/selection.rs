@@ -7,9 +7,9 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Field, OperationDefinition, Selection};
 use indexmap::IndexMap;
 
+use crate::graphql::action_mode::ActionMode;
 use crate::graphql::collect_fields::{Condition, directives_of, is_included};
 use crate::graphql::document::Document;
-use crate::graphql::plan::ActionMode;
 use crate::graphql::relationship_selection::{RelationshipSelection, related_field};
 use crate::model::action::Action;
 use crate::model::types::Types;

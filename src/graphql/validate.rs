@@ -3,14 +3,14 @@
 
 use std::collections::HashSet;
 
-use apollo_compiler::ast::{self, Definition, OperationDefinition};
+use apollo_compiler::ast::{Definition, OperationDefinition};
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::validation::{DiagnosticList, Valid};
-use apollo_compiler::{ExecutableDocument, Node, Schema};
+use apollo_compiler::{ExecutableDocument, Node, Schema, ast};
 
 use crate::graphql::document::{Document, SyntaxError, diagnostics, kind_of};
 use crate::graphql::nested_roots::without_actions;
-use crate::graphql::plan::RootTypes;
+use crate::graphql::root_types::RootTypes;
 use crate::graphql::variable_uses::Uses;
 use crate::graphql::{own_document, validation_rules};
 use crate::model::action::{ActionSchema, OperationKind};

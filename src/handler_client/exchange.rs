@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::HeaderValue;
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{Client, Request, Url};
 use url::Position;
 

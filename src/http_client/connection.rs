@@ -1,7 +1,8 @@
 //! One connection in clear text: a message out, and of the response what is asked for.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
+use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use crate::kriti::functions::{self, expected};
-use crate::kriti::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
+use crate::kriti::functions::expected;
+use crate::kriti::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece, functions};
 
 /// What a template can look up.
 pub struct Environment<'e> {

@@ -7,7 +7,8 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::action::template::{self, TemplateError};
+use crate::action::template;
+use crate::action::template::TemplateError;
 use crate::config::sdl::parse_type;
 use crate::metadata_api::error::{ApiError, Members};
 use crate::metadata_api::transform_test::TransformTest;

@@ -3,9 +3,10 @@
 //! The files are written beside the old ones, made known by one renaming, and then moved over them. Whoever dies between
 //! the renaming and the last move leaves what the next start finishes; whoever dies before it leaves the old files.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::config::document::Document;
 use crate::config::load::{INCONSISTENT, INHERITED_ROLES, metadata_files, read_files};

@@ -39,9 +39,10 @@ use crate::model::replay::Replay;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::upstream_health_check::{schema_for, upstream_schema};
-use crate::pipeline::{Services, upstream_types};
+use crate::pipeline::upstream_types;
 use crate::postgres::{Database, DatabaseError};
 use crate::upstream::{UpstreamRequest, UpstreamResponse};
 
@@ -209,7 +210,7 @@ impl Api {
                 diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
             }
         };
-        let is_hasura = before.roots.query == "query_root";
+        let is_hasura = before.catalog.roots.query == "query_root";
         if !is_hasura {
             check_version(request, &document)?;
         }
@@ -252,7 +253,7 @@ impl Api {
         {
             return Err(ApiError::new("invalid-configuration", format!("Inconsistent object: {error}")));
         }
-        world.open_jobs_for(&next.schema).await.map_err(|reason| unexpected(&reason))?;
+        world.open_jobs_for(&next.catalog.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
         let own = resolve_unprefixed(&before.configured, document, look_up).map_err(rejected)?;

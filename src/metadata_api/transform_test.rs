@@ -6,7 +6,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::action::template::{self, TemplateError};
+use crate::action::template;
+use crate::action::template::TemplateError;
 use crate::action::transform::{Lookup, TransformError, TransformedRequest, preview};
 use crate::config::document::node_of;
 use crate::config::transform::{read_request, read_response};

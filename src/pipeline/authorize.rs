@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::graphql::action_mode::ActionMode;
 use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
-use crate::graphql::plan::{ActionMode, PlannedCall};
+use crate::graphql::plan::PlannedCall;
 use crate::graphql::schema::result_arguments;
 use crate::graphql::selection::{Selector, SubSelection};
 use crate::graphql::value_error::CoerceError;
@@ -109,15 +110,15 @@ pub fn allow(
     plan: &CachedPlan,
     given: &RawObject<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
-    let types = &snapshot.schema.types;
+    let types = &snapshot.catalog.schema.types;
     let CachedPlan { plan, operation, .. } = plan;
-    let located = |error: CoerceError| Rejection::of_value(snapshot.dialect, error, &prepared.document.text);
+    let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
     let allow_one = |(index, call): (usize, &PlannedCall)| {
         // Validation has refused this already; the permission is checked again where the call is made possible.
         if !call.action.allows(session.role()) {
-            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.roots.of(plan.kind)));
+            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
         }
         let definitions = match call.kind {
             ActionMode::Result => result_arguments(),
@@ -142,7 +143,7 @@ pub fn allow(
         Ok(AuthorizedCall { action: Arc::clone(&call.action), input, selected })
     };
     let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
-    let max_depth = snapshot.limits.max_introspection_depth;
+    let max_depth = snapshot.catalog.limits.max_introspection_depth;
     let compiled =
         plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
     let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;

@@ -18,9 +18,11 @@ use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::traffic::CacheRules;
 use crate::pipeline::authorize::AuthorizedCall;
 use crate::pipeline::cache_key::Dependencies;
-use crate::pipeline::handler_call::{self, HandlerResult};
-use crate::pipeline::run_steps::ExecutionContext;
-use crate::pipeline::{ClientHeaders, RequestContext, call_policy};
+use crate::pipeline::execution_context::ExecutionContext;
+use crate::pipeline::handler_result::HandlerResult;
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::response::ClientHeaders;
+use crate::pipeline::{call_policy, complete_response};
 use crate::protocol::header_json;
 use crate::protocol::trace::TraceContext;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
@@ -54,7 +56,7 @@ pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules
     };
     running.world.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
     match found {
-        Ok(kept) => handler_call::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
+        Ok(kept) => complete_response::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
         Err(lead) => fetch(running, allowed, rules, lead).await,
     }
 }
@@ -70,7 +72,7 @@ async fn fetch(
         lead.answered();
         keep(running, allowed, rules, &lead, &answer).await;
     }
-    handler_call::told(running, allowed, answer).await
+    complete_response::told(running, allowed, answer).await
 }
 
 /// Fetches another response while the old one is given.
@@ -118,11 +120,11 @@ async fn keep(
     if says_no || answer.headers.contains_key(SET_COOKIE) {
         return;
     }
-    let Ok(HandlerResponse { value, errors }) = handler_call::read(running, allowed, answer) else { return };
+    let Ok(HandlerResponse { value, errors }) = complete_response::read(running, allowed, answer) else { return };
     if !errors.is_empty() {
         return;
     }
-    let headers = handler_call::client_headers(allowed, Some(answer));
+    let headers = complete_response::client_headers(allowed, Some(answer));
     let Some(shared) = &running.world.shared else {
         lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
         return;

@@ -10,10 +10,11 @@ use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::handler_client::exchange::WebhookAnswer;
 use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
-use crate::pipeline::Services;
 use crate::pipeline::authorize::AuthorizedCall;
-use crate::pipeline::handler_call::{self, Measured};
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::execution_context::ExecutionContext;
+use crate::pipeline::handler_exchange;
+use crate::pipeline::handler_exchange::Measured;
+use crate::pipeline::services::Services;
 use crate::traffic_shaping::ActionPolicies;
 use crate::traffic_shaping::circuit_breaker::{CircuitState, Patience};
 use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
@@ -85,7 +86,7 @@ pub async fn call(
     let _measured = Measured::begin(running, allowed);
     let action = allowed.action();
     let Some(guards) = running.snapshot.guards.of(action) else {
-        return handler_call::exchange(running, allowed, &message_id(allowed)).await;
+        return handler_exchange::exchange(running, allowed, &message_id(allowed)).await;
     };
     guards.retries.deposit();
     // The same for each attempt: it is the same message.
@@ -139,7 +140,7 @@ async fn attempt(
             TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
         return Err(reject(running, allowed, rejected).into());
     };
-    let answer = handler_call::exchange(running, allowed, id).await;
+    let answer = handler_exchange::exchange(running, allowed, id).await;
     match (leave, is_well(&answer, patience)) {
         (Some(leave), Some(is_well)) => leave.tell(is_well),
         // Dropped without a word, so that a trial is the next one's.
@@ -153,7 +154,7 @@ async fn attempt(
 fn patience(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
     let (envelope, action) = (running.envelope, allowed.action());
     let left = envelope.deadline.saturating_duration_since(Instant::now());
-    let most = action.timeout.min(running.snapshot.limits.request_timeout);
+    let most = action.timeout.min(running.snapshot.catalog.limits.request_timeout);
     // A little has passed since the request began.
     let is_nearly_all = left >= most.mul_f64(0.9) && !envelope.is_clients_deadline;
     if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }

@@ -7,15 +7,18 @@ use serde_json::{Map, Value};
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::relationship;
 use crate::action::transform::TransformedRequest;
-use crate::graphql::plan::{ActionMode, PlanStep, UpstreamOperation};
+use crate::graphql::action_mode::ActionMode;
+use crate::graphql::plan::{PlanStep, UpstreamOperation};
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
+use crate::pipeline::execution_context::ExecutionContext;
 use crate::pipeline::plan_cache::PreparedDocument;
 use crate::pipeline::rejection::Rejection;
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::request_context::RequestContext;
 use crate::pipeline::schema_cache::MergedSchema;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services, authorize, handler_request, upstream_fetch};
+use crate::pipeline::{authorize, handler_request, upstream_fetch};
 use crate::session::Session;
 
 /// A request that would be carried out.
@@ -73,17 +76,18 @@ pub fn explain(
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,
 ) -> Result<Explained, Rejection> {
-    let prepared = PreparedDocument::new(snapshot, &request.query)?;
+    let prepared = PreparedDocument::new(&snapshot.catalog, &request.query)?;
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if !prepared.concern.any() {
         return Ok(Explained { concerns_us: false, kind, steps: Vec::new() });
     }
-    let cached = prepared.plan(snapshot, operation, &request.variables, snapshot.merges_introspection)?;
-    cached.validate(snapshot, session.role())?;
+    let cached =
+        prepared.plan(&snapshot.catalog, operation, &request.variables, snapshot.catalog.merges_introspection)?;
+    cached.validate(&snapshot.catalog, session.role())?;
     if let Some(merged) = merged {
-        cached.validate_whole(snapshot, &prepared.document, merged)?;
-        cached.check_variables(snapshot, &prepared.document, merged, &request.variables)?;
+        cached.validate_whole(&snapshot.catalog, &prepared.document, merged)?;
+        cached.check_variables(&snapshot.catalog, &prepared.document, merged, &request.variables)?;
     }
     let allowed = authorize::allow(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
-use crate::action::transform::{self, Lookup, TransformedRequest, forward_query};
-use crate::action::{header_precedence, payload};
+use crate::action::transform::{Lookup, TransformedRequest, forward_query};
+use crate::action::{header_precedence, payload, transform};
 use crate::pipeline::authorize::AuthorizedCall;
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::execution_context::ExecutionContext;
 
 /// As it is without a transform; trace headers are left out.
 ///
@@ -65,5 +65,10 @@ pub fn outgoing(
 /// What templates can look up in a call with this payload.
 #[must_use]
 pub fn lookup<'r>(running: &'r ExecutionContext<'_>, allowed: &'r AuthorizedCall, payload: &[u8]) -> Lookup<'r> {
-    Lookup::new(&allowed.action().handler, payload, running.session, running.snapshot.limits.max_template_output_size)
+    Lookup::new(
+        &allowed.action().handler,
+        payload,
+        running.session,
+        running.snapshot.catalog.limits.max_template_output_size,
+    )
 }

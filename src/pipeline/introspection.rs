@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::graphql::coerce::Variables;
 use crate::graphql::collect_fields::root_fields;
-use crate::graphql::document;
-use crate::graphql::introspect::{self, Introspection, IntrospectionError};
+use crate::graphql::introspect::{Introspection, IntrospectionError};
+use crate::graphql::{document, introspect};
 use crate::model::limits::Limits;
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::execution_context::ExecutionContext;
 use crate::pipeline::schema_cache::MergedSchema;
 use crate::upstream::introspect::document_text;
 
@@ -21,7 +21,7 @@ pub async fn run(
     introspection: &Arc<Introspection>,
 ) -> Result<String, IntrospectionError> {
     let Some(merged) = running.merged else { return Ok("null".into()) };
-    let limit = running.snapshot.limits.max_introspection_size;
+    let limit = running.snapshot.catalog.limits.max_introspection_size;
     let (mut max, mut charged) = (FIRST_BYTES_MAX.min(limit), 0);
     loop {
         running.envelope.charge(max - charged).map_err(|_| IntrospectionError::TooLarge { max: charged })?;

@@ -7,9 +7,9 @@ use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
 use crate::action::handler_response;
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::model::json::parse_strict;
-use crate::pipeline::Services;
-use crate::pipeline::handler_call::read_rules;
+use crate::pipeline::complete_response::read_rules;
 use crate::pipeline::job_worker::{digest_of, error_list_json, fit};
+use crate::pipeline::services::Services;
 
 /// What a handler reports.
 pub struct JobCompletion<'r> {
@@ -87,7 +87,7 @@ fn outcome(world: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Ou
     let snapshot = world.snapshot.load();
     let value =
         parse_strict(report.body).map_err(|error| JobCompletionError::Unfit(format!("this is not JSON: {error}")))?;
-    let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         let gone = error_json("action-not-found", "the action does not exist any more", None);
         return Ok(Outcome::Failed(gone));

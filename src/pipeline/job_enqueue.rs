@@ -15,8 +15,9 @@ use crate::model::action::{ADMIN_ROLE, Action};
 use crate::model::response::PathSegment;
 use crate::pipeline::authorize::AuthorizedCall;
 use crate::pipeline::call_policy;
-use crate::pipeline::handler_call::{HandlerResult, shape_with_rows};
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::complete_response::shape_with_rows;
+use crate::pipeline::execution_context::ExecutionContext;
+use crate::pipeline::handler_result::HandlerResult;
 use crate::protocol::header_json;
 use crate::session::Session;
 
@@ -58,7 +59,7 @@ async fn store(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Resu
         session: serde_json::to_string(running.session).map_err(|error| error.to_string())?,
         lifetime: running.snapshot.configured.settings.jobs.deadline,
     };
-    let (length, max) = (job.payload.len(), running.snapshot.limits.max_request_body_size);
+    let (length, max) = (job.payload.len(), running.snapshot.catalog.limits.max_request_body_size);
     if length > max {
         return Err(format!("its input takes {length} bytes; at most {max} are stored"));
     }
@@ -150,7 +151,7 @@ async fn shown(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, job: &J
                 let mut shaped = shape_with_rows(running, ty, &value, &field.selected).await;
                 let place = PathSegment::Field(field.response_name.clone());
                 shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
-                outcome.add_shape_errors(shaped.errors, running.snapshot.limits.max_errors);
+                outcome.add_shape_errors(shaped.errors, running.snapshot.catalog.limits.max_errors);
                 shaped.json
             }
             _ => "null".into(),

@@ -1,7 +1,6 @@
 //! Jobs are run: claimed with a lease that is renewed, called, and ended by what the handler says.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -26,69 +25,14 @@ use crate::model::action::{Action, OperationKind};
 use crate::model::json::parse_strict;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::pipeline::authorize::AuthorizedCall;
+use crate::pipeline::execution_context::ExecutionContext;
 use crate::pipeline::job_enqueue::headers_of;
-use crate::pipeline::run_steps::ExecutionContext;
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services, handler_call, panic_isolation};
+use crate::pipeline::{complete_response, handler_exchange, handler_internal, panic_isolation};
 use crate::protocol::trace::TraceContext;
 use crate::session::Session;
-
-/// The calls that this replica runs now.
-#[derive(Default)]
-pub struct RunningJobs {
-    /// By id, with the attempt.
-    jobs: Mutex<HashMap<Uuid, RunningJob>>,
-    /// Told whenever one has ended.
-    ended: Notify,
-}
-
-struct RunningJob {
-    action: String,
-    attempt: i32,
-    /// Told when another replica has taken the call over.
-    lost: Arc<Notify>,
-}
-
-impl RunningJobs {
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    fn of_action(&self, name: &str) -> usize {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.values().filter(|job| job.action == name).count()
-    }
-
-    /// Gives what is told when the call is lost.
-    fn begin(&self, job: &Job) -> Arc<Notify> {
-        let lost = Arc::new(Notify::new());
-        let running = RunningJob { action: job.action.clone(), attempt: job.attempts, lost: Arc::clone(&lost) };
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, running);
-        lost
-    }
-
-    /// Of these attempts only the calls in `kept` are still ours.
-    fn lose_all_but(&self, kept: &HashSet<Uuid>, held: &[(Uuid, i32)]) {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, attempt) in held.iter().filter(|(id, _)| !kept.contains(id)) {
-            if let Some(job) = jobs.get(id).filter(|job| job.attempt == *attempt) {
-                job.lost.notify_one();
-            }
-        }
-    }
-
-    fn end(&self, id: Uuid) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.ended.notify_one();
-    }
-
-    fn all(&self) -> Vec<(Uuid, i32)> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.iter().map(|(id, job)| (*id, job.attempt)).collect()
-    }
-}
 
 /// Claims that may be lost with their worker before a call is given up as one that kills it.
 const CRASHES_MAX: i32 = 5;
@@ -169,7 +113,7 @@ async fn claim(world: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool)
     let most = world.configured().settings.jobs.concurrency;
     let mut claimed = 0;
     let mut known = Vec::new();
-    for action in snapshot.schema.actions.values().filter(|action| action.is_async) {
+    for action in snapshot.catalog.schema.actions.values().filter(|action| action.is_async) {
         let room = most.saturating_sub(running.count());
         let own = action.concurrency_max.saturating_sub(running.of_action(&action.name));
         known.push(action.name.clone());
@@ -285,7 +229,7 @@ async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
 async fn next(world: &Arc<Services>, job: &Job) -> Next {
     panic_isolation::failpoint("job");
     let snapshot = world.snapshot.load_full();
-    let action = snapshot.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         if job.failures < UNKNOWN_MAX {
             return Next::Retry(UNKNOWN_PAUSE);
@@ -319,7 +263,7 @@ async fn next(world: &Arc<Services>, job: &Job) -> Next {
         merged: None,
     };
     let allowed = AuthorizedCall::stored(action, stored.input);
-    let answer = handler_call::call(&running, &allowed, &job.id.to_string()).await;
+    let answer = handler_exchange::call(&running, &allowed, &job.id.to_string()).await;
     judge(&running, &allowed, job, answer, &token)
 }
 
@@ -333,16 +277,16 @@ fn judge(
 ) -> Next {
     let (answer, value) = match answer {
         Ok(answer) if answer.status.as_u16() == 202 && answer.body.iter().all(u8::is_ascii_whitespace) => {
-            handler_call::count(running, allowed, "deferred");
+            complete_response::count(running, allowed, "deferred");
             return Next::LeftToHandler(token.digest());
         }
         Ok(answer) => {
-            let value = handler_call::read(running, allowed, &answer);
+            let value = complete_response::read(running, allowed, &answer);
             (Some(answer), value)
         }
         Err(error) => (None, Err(error)),
     };
-    let internal = |error: &Value| handler_call::internal(running, allowed, answer.as_ref(), error, true);
+    let internal = |error: &Value| handler_internal::internal(running, allowed, answer.as_ref(), error, true);
     // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
     let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
         true => Ok(value),
@@ -351,20 +295,20 @@ fn judge(
     match value {
         Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
             Ok(json) => {
-                handler_call::count(running, allowed, "success");
+                complete_response::count(running, allowed, "success");
                 Next::End(Outcome::Completed(json))
             }
             Err(error) => {
-                handler_call::count(running, allowed, "wrong_shape");
+                complete_response::count(running, allowed, "wrong_shape");
                 Next::End(failed(UNEXPECTED, &error.message, internal(&Value::from("unexpected response"))))
             }
         },
         Err(error) => {
-            handler_call::count(running, allowed, handler_call::label_of(&error));
+            complete_response::count(running, allowed, complete_response::label_of(&error));
             if let Some(pause) = initial_backoff(running, allowed.action(), job, answer.as_ref(), &error) {
                 return Next::Retry(pause);
             }
-            let internal = internal(&handler_call::error_text(&error));
+            let internal = internal(&handler_internal::error_text(&error));
             Next::End(of_answer(&error, internal))
         }
     }
@@ -375,7 +319,7 @@ fn judge(
 /// # Errors
 /// The first thing that does not fit.
 pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
-    let rules = handler_call::rules(snapshot);
+    let rules = complete_response::rules(snapshot);
     let mut nobody = RowKeys::default();
     let mut shaped = shape(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
     match shaped.errors.is_empty() {

@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
 
 use crate::memory::Bounds;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
-use crate::pipeline::Services;
 
 /// What is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +68,8 @@ impl Resource {
 
 /// What was scarce when it was last looked at, and how many descriptors there are.
 pub struct LoadState {
-    scarce: AtomicU8,
-    descriptors_max: Option<u64>,
+    pub(crate) scarce: AtomicU8,
+    pub(crate) descriptors_max: Option<u64>,
 }
 
 impl Default for LoadState {
@@ -80,23 +78,8 @@ impl Default for LoadState {
     }
 }
 
-/// How often to look.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// From this part of the memory on, nothing new is taken.
-const MEMORY_FULL: f64 = 0.95;
-
-/// From this part on, cached responses are forgotten.
-const MEMORY_SHORT: f64 = 0.90;
-
-/// How often they are forgotten at most.
-const FORGET_PAUSE: Duration = Duration::from_secs(10);
-
-/// From this part of the descriptors on, nothing new is taken: a request may need three.
-const DESCRIPTORS_FULL: f64 = 0.90;
-
-/// Clients' connections have one of so many descriptors: what they ask for needs the others.
-const CONNECTION_DESCRIPTORS_PART: u64 = 2;
+/// What one request needs of file descriptors beside its client's connection: the upstream's, and a handler's.
+const DESCRIPTORS_PER_REQUEST: u64 = 2;
 
 impl LoadState {
     /// What is scarce of what nobody counts here.
@@ -109,58 +92,14 @@ impl LoadState {
         }
     }
 
-    /// How many connections clients may have: as many as are configured, but half of the descriptors at most.
+    /// How many connections clients may have: as many as are configured, but no descriptor that requests need. These need
+    /// half of all at most.
     #[must_use]
     pub fn max_connections(&self, limits: &Limits) -> usize {
-        let for_clients = self.descriptors_max.map(|max| max / CONNECTION_DESCRIPTORS_PART);
-        let for_clients = for_clients.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
-        limits.max_connections.min(for_clients)
-    }
-}
-
-/// Looks again and again. Never returns.
-pub async fn watch(world: &Services) {
-    let descriptors = world.overload.descriptors_max;
-    warn_of_descriptors(world);
-    let mut forgot: Option<Instant> = None;
-    let mut last = 0;
-    loop {
-        let configured = world.configured();
-        world.memory.set_bounds(bounds(&configured.settings.limits));
-        let memory = configured.settings.limits.max_memory_bytes.map_or(0.0, |limit| part(resident_bytes(), limit));
-        if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
-            forgot = Some(Instant::now());
-            world.results.purge(None);
-        }
-        let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
-        let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
-            (true, _) => 1,
-            (false, true) => 2,
-            (false, false) => 0,
-        };
-        world.overload.scarce.store(now, Ordering::Relaxed);
-        if now != last {
-            tracing::warn!(
-                memory,
-                descriptors = files,
-                is_shedding = now != 0,
-                "requests are refused while this is so"
-            );
-            last = now;
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-}
-
-fn warn_of_descriptors(world: &Services) {
-    let limits = &world.configured().settings.limits;
-    let max_connections = world.overload.max_connections(limits);
-    if max_connections < limits.max_connections {
-        tracing::warn!(
-            connections = max_connections,
-            descriptors = world.overload.descriptors_max,
-            "limits.max_connections is more than half of the file descriptors, which is what clients may have: raise `ulimit -n`"
-        );
+        let Some(max) = self.descriptors_max else { return limits.max_connections };
+        let for_requests = (limits.max_concurrent_requests as u64).saturating_mul(DESCRIPTORS_PER_REQUEST);
+        let for_clients = max - for_requests.min(max / 2);
+        limits.max_connections.min(usize::try_from(for_clients).unwrap_or(usize::MAX))
     }
 }
 
@@ -170,25 +109,7 @@ pub fn bounds(limits: &Limits) -> Bounds {
     Bounds { all: limits.max_buffered_bytes, client: limits.max_client_bytes, connection: limits.max_connection_bytes }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "it is compared with a part")]
-fn part(used: u64, all: u64) -> f64 {
-    used as f64 / all.max(1) as f64
-}
-
-/// Pages are of this size on every Linux that we run on.
-const PAGE_BYTES: u64 = 4096;
-
-fn resident_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    pages * PAGE_BYTES
-}
-
-fn open_descriptors() -> u64 {
-    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
-}
-
-fn descriptors_max() -> Option<u64> {
+pub(crate) fn descriptors_max() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/limits").ok()?;
     let line = text.lines().find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
@@ -199,9 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_can_be_read() {
-        assert!(resident_bytes() > 1 << 20);
-        assert!(open_descriptors() > 2);
+    fn the_limit_of_descriptors_can_be_read() {
         assert!(descriptors_max().is_some_and(|max| max > 10));
     }
 
@@ -212,6 +131,8 @@ mod tests {
             overload.max_connections(&Limits { max_connections, ..Limits::default() })
         };
         assert_eq!((of(Some(1024), 10_000), of(Some(1024), 100), of(None, 10_000)), (512, 100, 10_000));
+        // 4,096 requests need 8,192.
+        assert_eq!((of(Some(20_000), 16_384), of(Some(1_048_576), 16_384)), (11_808, 16_384));
     }
 
     #[test]

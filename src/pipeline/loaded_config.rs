@@ -7,7 +7,8 @@ use http::HeaderName;
 
 use crate::auth::Authenticator;
 use crate::config::settings::Settings;
-use crate::handler_client::{self, HandlerClient};
+use crate::handler_client;
+use crate::handler_client::HandlerClient;
 use crate::http_client::PerThread;
 use crate::telemetry::metrics::Metrics;
 

@@ -9,18 +9,18 @@ use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal, Variable
 use serde_json::value::RawValue;
 
 use crate::graphql::collect_fields::{condition_variables, root_fields};
-use crate::graphql::document::{self, Document, DocumentError, kind_of};
-use crate::graphql::plan::{self, Plan, PlanOptions, UsesActions};
+use crate::graphql::document::{Document, DocumentError, kind_of};
+use crate::graphql::plan::{Plan, PlanOptions, UsesActions};
 use crate::graphql::variables::check_variables;
-use crate::graphql::{document_size, validate};
+use crate::graphql::{document, document_size, plan, validate};
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 use crate::model::types::BUILT_IN_SCALARS;
+use crate::pipeline::catalog::Catalog;
 use crate::pipeline::rejection::Rejection;
 use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::snapshot::Snapshot;
 
 /// A parsed document.
 pub struct PreparedDocument {
@@ -73,14 +73,14 @@ impl PreparedDocument {
     ///
     /// # Errors
     /// [`DocumentError`].
-    pub fn new(snapshot: &Snapshot, text: &str) -> Result<Self, DocumentError> {
-        let document = document::parse(text, &snapshot.limits)?;
+    pub fn new(catalog: &Catalog, text: &str) -> Result<Self, DocumentError> {
+        let document = document::parse(text, &catalog.limits)?;
         let operations: Vec<PreparedOperation> =
-            document.operations().iter().map(|operation| prepare(snapshot, &document, operation)).collect();
+            document.operations().iter().map(|operation| prepare(catalog, &document, operation)).collect();
         let mut concern =
             operations.iter().map(|operation| operation.concern).fold(UsesActions::default(), UsesActions::or);
         if concern.any()
-            && let Err(error) = check(&document, &snapshot.limits)
+            && let Err(error) = check(&document, &catalog.limits)
         {
             if concern.action {
                 return Err(error);
@@ -107,7 +107,7 @@ impl PreparedDocument {
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
     pub fn plan(
         &self,
-        snapshot: &Snapshot,
+        catalog: &Catalog,
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
         answers_introspection: bool,
@@ -129,15 +129,15 @@ impl PreparedDocument {
             position.and_then(|position| key.0.get(position)).copied().unwrap_or(true)
         };
         let surroundings = PlanOptions {
-            schema: &snapshot.schema,
-            roots: &snapshot.roots,
-            limits: &snapshot.limits,
+            schema: &catalog.schema,
+            roots: &catalog.roots,
+            limits: &catalog.limits,
             answers_introspection,
         };
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
             .map_err(|error| Rejection::of_plan(error, &self.document.text))?;
         // Of a type that only the upstream defines, nothing is known but from the merged schema.
-        let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || snapshot.schema.types.get(ty).is_some();
+        let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || catalog.schema.types.get(ty).is_some();
         let is_own = |variable: &VariableDefinition| {
             plan.own_variables.iter().any(|own| variable.name == own.as_str())
                 && is_ours(variable.ty.inner_named_type())
@@ -149,8 +149,8 @@ impl PreparedDocument {
                 || !upstream_variables.is_empty()
                 || plan.has_relationships
                 || !plan.upstream_directives.is_empty()
-                || self.has_upstream_fields(snapshot, operation)
-                || only_checked(snapshot, operation).is_none() && self.operations.len() > 1,
+                || self.has_upstream_fields(catalog, operation)
+                || only_checked(catalog, operation).is_none() && self.operations.len() > 1,
             upstream_variables,
             plan,
             operation: operation.clone(),
@@ -166,10 +166,10 @@ impl PreparedDocument {
 }
 
 impl PreparedDocument {
-    fn has_upstream_fields(&self, snapshot: &Snapshot, operation: &OperationDefinition) -> bool {
+    fn has_upstream_fields(&self, catalog: &Catalog, operation: &OperationDefinition) -> bool {
         let kind = kind_of(operation);
-        let fields = root_fields(&self.document, operation, snapshot.roots.of(kind));
-        let is_ours = |name: &str| name.starts_with("__") || snapshot.schema.action(kind, name).is_some();
+        let fields = root_fields(&self.document, operation, catalog.roots.of(kind));
+        let is_ours = |name: &str| name.starts_with("__") || catalog.schema.action(kind, name).is_some();
         fields.iter().any(|field| !is_ours(&field.name))
     }
 }
@@ -177,20 +177,20 @@ impl PreparedDocument {
 /// The operation that has to be valid, if the others of its document need not be: Hasura looks at the chosen one only,
 /// others reject the whole document.
 fn only_checked<'o>(
-    snapshot: &Snapshot,
+    catalog: &Catalog,
     operation: &'o Node<OperationDefinition>,
 ) -> Option<&'o Node<OperationDefinition>> {
-    (snapshot.dialect == Dialect::Hasura).then_some(operation)
+    (catalog.dialect == Dialect::Hasura).then_some(operation)
 }
 
 fn check(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
-    document.check(limits)?;
+    crate::graphql::check_document::check_document(document, limits)?;
     document.operations().iter().try_for_each(|operation| document_size::check(document, operation, limits))
 }
 
-fn prepare(snapshot: &Snapshot, document: &Document, operation: &Node<OperationDefinition>) -> PreparedOperation {
-    let mut concern = plan::concern(document, operation, &snapshot.schema, &snapshot.roots);
-    concern.introspection &= snapshot.merges_introspection;
+fn prepare(catalog: &Catalog, document: &Document, operation: &Node<OperationDefinition>) -> PreparedOperation {
+    let mut concern = plan::concern(document, operation, &catalog.schema, &catalog.roots);
+    concern.introspection &= catalog.merges_introspection;
     PreparedOperation {
         operation: operation.clone(),
         concern,
@@ -228,22 +228,22 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The errors in it.
-    pub fn validate(&self, snapshot: &Snapshot, role: &str) -> Result<(), Rejection> {
-        let kind = snapshot.kind_of_role(role);
+    pub fn validate(&self, catalog: &Catalog, role: &str) -> Result<(), Rejection> {
+        let kind = catalog.kind_of_role(role);
         let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_role.get(kind) {
             return known.clone();
         }
-        let result = self.validate_now(snapshot, kind);
+        let result = self.validate_now(catalog, kind);
         by_role.insert(kind.to_owned(), result.clone());
         result
     }
 
-    fn validate_now(&self, snapshot: &Snapshot, kind: &str) -> Result<(), Rejection> {
+    fn validate_now(&self, catalog: &Catalog, kind: &str) -> Result<(), Rejection> {
         let Some(own_text) = &self.plan.own_text else { return Ok(()) };
-        let own = snapshot.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
-        let actions = (snapshot.schema.as_ref(), snapshot.roots.of(self.plan.kind));
-        if let Err((diagnostics, more)) = validate::validate(&own.schema, own_text, actions, snapshot.limits.max_errors)
+        let own = catalog.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
+        let actions = (catalog.schema.as_ref(), catalog.roots.of(self.plan.kind));
+        if let Err((diagnostics, more)) = validate::validate(&own.schema, own_text, actions, catalog.limits.max_errors)
         {
             let unknown = validate::first_unknown(&own.schema, own_text, actions);
             return Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown });
@@ -257,13 +257,13 @@ impl CachedPlan {
     /// The first that has not.
     pub fn check_variables(
         &self,
-        snapshot: &Snapshot,
+        catalog: &Catalog,
         document: &Document,
         merged: &MergedSchema,
         given: &RawObject<'_>,
     ) -> Result<(), Rejection> {
         check_variables(&merged.role_schema.schema, &self.upstream_variables, given)
-            .map_err(|error| Rejection::of_value(snapshot.dialect, error, &document.text))
+            .map_err(|error| Rejection::of_value(catalog.dialect, error, &document.text))
     }
 
     /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
@@ -272,7 +272,7 @@ impl CachedPlan {
     /// The errors in it.
     pub fn validate_whole(
         &self,
-        snapshot: &Snapshot,
+        catalog: &Catalog,
         document: &Document,
         merged: &MergedSchema,
     ) -> Result<(), Rejection> {
@@ -280,7 +280,7 @@ impl CachedPlan {
         if let Some(known) = by_schema.get(&merged.id) {
             return known.clone();
         }
-        let result = self.validate_whole_now(snapshot, document, merged);
+        let result = self.validate_whole_now(catalog, document, merged);
         if by_schema.len() >= VERDICTS_MAX {
             by_schema.clear();
         }
@@ -290,19 +290,19 @@ impl CachedPlan {
 
     fn validate_whole_now(
         &self,
-        snapshot: &Snapshot,
+        catalog: &Catalog,
         document: &Document,
         merged: &MergedSchema,
     ) -> Result<(), Rejection> {
         let schema = &merged.role_schema.schema;
-        let own = (snapshot.schema.as_ref(), &snapshot.roots);
-        let only = only_checked(snapshot, &self.operation);
-        validate::validate_document(schema, document, only, own, snapshot.limits.max_errors).map_err(
+        let own = (catalog.schema.as_ref(), &catalog.roots);
+        let only = only_checked(catalog, &self.operation);
+        validate::validate_document(schema, document, only, own, catalog.limits.max_errors).map_err(
             |(diagnostics, more)| Rejection::Invalid {
                 diagnostics,
                 more,
                 syntax: false,
-                unknown: validate::first_unknown_of_operation(schema, document, &self.operation, &snapshot.roots),
+                unknown: validate::first_unknown_of_operation(schema, document, &self.operation, &catalog.roots),
             },
         )
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::action::relationship::{RelatedError, RowKeys, RowQuery, RowSet};
 use crate::graphql::relationship_selection::VariableText;
 use crate::model::replay::Replay;
+use crate::pipeline::execution_context::ExecutionContext;
 use crate::pipeline::rejection::{LIMIT_EXCEEDED, code_of};
-use crate::pipeline::run_steps::ExecutionContext;
 use crate::pipeline::upstream_fetch;
 
 /// Requests for the rows of one response that are under way at one time.
@@ -23,7 +23,7 @@ pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
         watched.saw_rows();
     }
     let mut found = RowSet::default();
-    let max = running.snapshot.limits.max_relationship_keys;
+    let max = running.snapshot.catalog.limits.max_relationship_keys;
     let requests = wanted.requests();
     let too_many = match (wanted.count(), requests.len()) {
         (count, _) if count > max => {

@@ -7,7 +7,7 @@ use opentelemetry::trace::SpanKind;
 use uuid::Uuid;
 
 use crate::model::request::Caller;
-use crate::pipeline::Services;
+use crate::pipeline::services::Services;
 use crate::protocol::trace::TraceContext;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 

@@ -1,68 +1,18 @@
 //! The plan is carried out: a query's steps side by side, a mutation's one after the other.
 
-use std::sync::Arc;
-
 use futures_util::future::{join, join_all};
 
-use crate::graphql::introspect::IntrospectionError;
+use crate::graphql::action_mode::ActionMode;
 use crate::graphql::merge::read_upstream_result;
-use crate::graphql::plan::{ActionMode, Plan, PlanStep};
+use crate::graphql::plan::PlanStep;
 use crate::model::action::OperationKind;
-use crate::model::request::GraphqlRequest;
 use crate::model::response::Dialect;
 use crate::pipeline::authorize::AuthorizedCalls;
-use crate::pipeline::handler_call::{self, HandlerResult};
-use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services, introspection, job_enqueue, upstream_fetch};
-use crate::session::Session;
-use crate::upstream::{UpstreamError, UpstreamResponse};
-
-/// What a running request has at hand.
-pub struct ExecutionContext<'r> {
-    /// What requests share.
-    pub world: &'r Arc<Services>,
-    /// The generation it began with.
-    pub snapshot: &'r Arc<Snapshot>,
-    /// How it came.
-    pub envelope: &'r RequestContext<'r>,
-    /// Who is asking.
-    pub session: &'r Session,
-    /// What is asked.
-    pub request: &'r GraphqlRequest<'r>,
-    /// What is to be done.
-    pub plan: &'r Plan,
-    /// The merged schema, if introspection is answered from it.
-    pub merged: Option<&'r Arc<MergedSchema>>,
-}
-
-/// What came of a part of the upstream.
-pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
-
-/// What came of one step.
-#[derive(Debug)]
-pub enum StepOutcome {
-    /// A part of the upstream.
-    Part(FetchOutcome),
-    /// A webhook call.
-    Call(HandlerResult),
-    /// A field of introspection.
-    Introspection(Result<String, IntrospectionError>),
-}
-
-/// What came of a plan: the steps that ran, in order.
-pub type Outcome = Vec<(PlanStep, StepOutcome)>;
-
-/// Bytes of what came of a plan: its response has as many.
-#[must_use]
-pub fn bytes_of(outcome: &Outcome) -> usize {
-    let bytes = |step: &StepOutcome| match step {
-        StepOutcome::Part(reply) => reply.as_ref().map_or(0, |reply| reply.body.len()),
-        StepOutcome::Call(call) => call.json.len(),
-        StepOutcome::Introspection(json) => json.as_ref().map_or(0, String::len),
-    };
-    outcome.iter().map(|(_, step)| bytes(step)).sum()
-}
+use crate::pipeline::execution_context::ExecutionContext;
+use crate::pipeline::handler_result::HandlerResult;
+use crate::pipeline::step_result::{Outcome, StepOutcome};
+use crate::pipeline::{handler_call, introspection, job_enqueue, upstream_fetch};
+use crate::upstream::UpstreamError;
 
 /// Carries out the plan.
 pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
@@ -123,7 +73,7 @@ async fn run_step(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls, ste
 /// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one
 /// only a null that takes all of the data with it.
 fn stops(running: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome) -> bool {
-    match (running.snapshot.dialect, outcome) {
+    match (running.snapshot.catalog.dialect, outcome) {
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
         (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {

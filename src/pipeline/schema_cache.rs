@@ -3,7 +3,6 @@
 //! The upstream is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
 //! by its content; for whom it answered what is kept by role.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use http::HeaderMap;
 use http::header::HeaderName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -19,16 +17,13 @@ use quick_cache::sync::Cache;
 use crate::config::upstream_types::decide;
 use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, build_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
-use crate::graphql::schema::{self, RoleSchema};
-use crate::memory::MemoryOwner;
+use crate::graphql::schema;
+use crate::graphql::schema::RoleSchema;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
-use crate::model::replay::Replay;
 use crate::model::types::TypeKind;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services, upstream_types};
-use crate::session::Session;
-use crate::upstream::introspect::{EDITIONS, question};
-use crate::upstream::{UpstreamError, UpstreamRequest};
+use crate::pipeline::catalog::Catalog;
+use crate::pipeline::schema_request::SchemaRequest;
+use crate::upstream::UpstreamError;
 
 /// The upstream's schema with the actions of one kind of role.
 pub struct MergedSchema {
@@ -51,7 +46,7 @@ struct LearnedTypes {
 }
 
 /// Keyed at random, so that nobody can make two responses that have the same.
-type ContentHash = u64;
+pub(crate) type ContentHash = u64;
 
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
@@ -68,18 +63,18 @@ pub struct SchemaCache {
 
 /// What one kind of caller is known to see.
 #[derive(Default)]
-struct KnownSchema {
+pub(crate) struct KnownSchema {
     last: Mutex<Option<SchemaFetch>>,
     /// Held while the upstream is asked, so that all who wait for the response share it.
-    asking: tokio::sync::Mutex<()>,
+    pub(crate) asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy)]
-struct SchemaFetch {
-    at: Instant,
-    has_failed: bool,
+pub(crate) struct SchemaFetch {
+    pub(crate) at: Instant,
+    pub(crate) has_failed: bool,
     /// The last response that was a schema.
-    answer: Option<ContentHash>,
+    pub(crate) answer: Option<ContentHash>,
 }
 
 #[derive(Clone)]
@@ -95,9 +90,6 @@ impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
 /// it with the actions of a few roles adds to that.
 const MEMORY_PER_BYTE: u64 = 2;
 
-/// What it takes while it is built, beside the response itself.
-const BUILT_PER_BYTE: usize = 3;
-
 /// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
 const CALLERS_MAX: usize = 1_000;
 
@@ -105,7 +97,7 @@ const CALLERS_MAX: usize = 1_000;
 const FAILURES_MAX: usize = 10;
 
 /// How soon the upstream may be asked again for the same kind of caller on our own account.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How soon an upstream that gave no schema is asked again on our own account.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
@@ -141,7 +133,7 @@ impl SchemaError {
     }
 
     /// For the metric.
-    fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Upstream(UpstreamError::TooLarge { .. }) => "too_large",
             Self::Upstream(_) => "failure",
@@ -151,46 +143,6 @@ impl SchemaError {
             Self::Merge(error) if matches!(**error, MergeError::Conflicts(_)) => "conflict",
             Self::Merge(_) => "not_merged",
             Self::Ended => "defect",
-        }
-    }
-}
-
-/// For whom the upstream is asked.
-pub struct SchemaRequest<'a> {
-    /// Path and query of the upstream.
-    pub path: Cow<'a, str>,
-    /// His headers.
-    pub headers: Cow<'a, HeaderMap>,
-    /// The id of his request.
-    pub request_id: Cow<'a, str>,
-    /// His role.
-    pub role: Cow<'a, str>,
-    /// How long the upstream may take.
-    pub timeout: Duration,
-}
-
-impl<'a> SchemaRequest<'a> {
-    /// The caller of a request.
-    #[must_use]
-    pub fn of(world: &Services, envelope: &RequestContext<'a>, session: &'a Session) -> Self {
-        Self {
-            path: envelope.path.into(),
-            headers: Cow::Borrowed(&envelope.caller.headers),
-            request_id: envelope.caller.request_id.as_str().into(),
-            role: session.role().into(),
-            timeout: world.engine.settings().request_timeout,
-        }
-    }
-
-    /// The same for a task that outlives the request.
-    #[must_use]
-    pub fn into_owned(self) -> SchemaRequest<'static> {
-        SchemaRequest {
-            path: self.path.into_owned().into(),
-            headers: Cow::Owned(self.headers.into_owned()),
-            request_id: self.request_id.into_owned().into(),
-            role: self.role.into_owned().into(),
-            timeout: self.timeout,
         }
     }
 }
@@ -220,7 +172,7 @@ impl SchemaCache {
         self.by_content.is_empty()
     }
 
-    fn note_failure(&self, role: &str, failure: Option<&SchemaError>) {
+    pub(crate) fn note_failure(&self, role: &str, failure: Option<&SchemaError>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
             Some(error) if failures.len() < FAILURES_MAX || failures.contains_key(role) => {
@@ -232,7 +184,7 @@ impl SchemaCache {
     }
 
     /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
-    fn caller(&self, asker: &SchemaRequest<'_>) -> Arc<KnownSchema> {
+    pub(crate) fn caller(&self, asker: &SchemaRequest<'_>) -> Arc<KnownSchema> {
         let path = asker.path.split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
         let mut key = path.as_bytes().to_vec();
@@ -251,9 +203,9 @@ impl SchemaCache {
     }
 
     /// The schema of a response, built now or before, merged with the actions of `role`.
-    fn build(
+    pub(crate) fn build(
         &self,
-        snapshot: &Snapshot,
+        catalog: &Catalog,
         answer: &[u8],
         role: &str,
     ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
@@ -268,15 +220,15 @@ impl SchemaCache {
                 learned
             }
         };
-        Ok((hash, learned.merged(snapshot, role)?))
+        Ok((hash, learned.merged(catalog, role)?))
     }
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub fn known(&self, snapshot: &Snapshot, asker: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
+    pub fn known(&self, catalog: &Catalog, asker: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
         let hash = self.caller(asker).last()?.answer?;
         let learned = self.by_content.get(&hash)?;
-        learned.merged(snapshot, &asker.role).ok()
+        learned.merged(catalog, &asker.role).ok()
     }
 
     /// What the upstream itself showed to callers like this one when it was last asked.
@@ -299,13 +251,13 @@ impl SchemaCache {
 }
 
 impl KnownSchema {
-    fn last(&self) -> Option<SchemaFetch> {
+    pub(crate) fn last(&self) -> Option<SchemaFetch> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what came of asking; an upstream that fails for a while still has the schema that it had. Gives what was
     /// noted before.
-    fn note(&self, answer: Option<ContentHash>) -> Option<SchemaFetch> {
+    pub(crate) fn note(&self, answer: Option<ContentHash>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *last;
         let kept = answer.or(before.and_then(|asked| asked.answer));
@@ -315,12 +267,12 @@ impl KnownSchema {
 }
 
 impl LearnedTypes {
-    fn merged(&self, snapshot: &Snapshot, role: &str) -> Merged {
-        let kind = snapshot.kind_of_role(role);
+    fn merged(&self, catalog: &Catalog, role: &str) -> Merged {
+        let kind = catalog.kind_of_role(role);
         if let Some(known) = self.by_role.get(kind) {
             return known.clone();
         }
-        let merged = MergedSchema::new(&self.schema, snapshot, kind).map(Arc::new).map_err(Arc::new);
+        let merged = MergedSchema::new(&self.schema, catalog, kind).map(Arc::new).map_err(Arc::new);
         self.by_role.insert(kind.to_owned(), merged.clone());
         merged
     }
@@ -331,136 +283,35 @@ impl MergedSchema {
     ///
     /// # Errors
     /// [`MergeError`].
-    pub fn new(engine: &UpstreamSchema, snapshot: &Snapshot, role: &str) -> Result<Self, MergeError> {
+    pub fn new(engine: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let look_up = |name: &str| upstream_type(&engine.schema, name);
         // An upstream may hide types from other roles.
-        let decides = role == ADMIN_ROLE && !snapshot.schema.undecided.is_empty();
-        let decided = decides.then(|| decide(&snapshot.schema, &look_up));
+        let decides = role == ADMIN_ROLE && !catalog.schema.undecided.is_empty();
+        let decided = decides.then(|| decide(&catalog.schema, &look_up));
         let role_schema = match &decided {
             Some(decided) => {
-                let own = schema::of_actions(decided, &snapshot.roots, role).map_err(MergeError::Invalid)?;
-                merge(engine, &own, &decided.types, &snapshot.roots)?
+                let own = schema::of_actions(decided, &catalog.roots, role).map_err(MergeError::Invalid)?;
+                merge(engine, &own, &decided.types, &catalog.roots)?
             }
             None => {
-                let own = snapshot.schema_of(role).map_err(MergeError::Invalid)?;
-                merge(engine, &own, &snapshot.schema.types, &snapshot.roots)?
+                let own = catalog.schema_of(role).map_err(MergeError::Invalid)?;
+                merge(engine, &own, &catalog.schema.types, &catalog.roots)?
             }
         };
-        let of_upstream = snapshot.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
+        let of_upstream = catalog.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
         let upstream_types = of_upstream.filter_map(|(name, _)| Some((name.clone(), look_up(name)?))).collect();
         Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema, upstream_types, decided })
     }
 }
 
-/// Asks the upstream what this caller sees, and merges it with the actions of his role.
-///
-/// # Errors
-/// [`SchemaError`]; it has been logged and counted.
-pub async fn ask(
-    world: &Services,
-    snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
-) -> Result<Arc<MergedSchema>, SchemaError> {
-    let known = snapshot.schema_cache.caller(asker);
-    let found = ask_now(world, snapshot, asker).await;
-    let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
-    world.metrics.introspections.with_label_values(&[outcome]).inc();
-    let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
-    world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
-    snapshot.schema_cache.note_failure(&asker.role, found.as_ref().err());
-    let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
-    if let Ok((_, merged)) = &found {
-        upstream_types::extend(world, snapshot, merged);
-    }
-    let is_new = before.is_none_or(|asked| !asked.has_failed);
-    if let (Err(error), true) = (&found, is_new) {
-        let role = asker.role.as_ref();
-        tracing::warn!(role, %error, "the upstream does not tell its schema; what it told before counts, if it did");
-    }
-    found.map(|(_, merged)| merged)
-}
-
-/// The same on our own account, because a document seems to be wrong or nobody has asked in this role: unless somebody
-/// like this caller has just asked, or too many are asking. Gives what is then known.
-///
-/// # Errors
-/// [`SchemaError`].
-pub async fn refresh(
-    world: &Services,
-    snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
-) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
-    let known = snapshot.schema_cache.caller(asker);
-    let _turn = known.asking.lock().await;
-    let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
-    let slot = world.introspection_slots.try_acquire();
-    if was_just_asked || slot.is_err() {
-        return Ok(snapshot.schema_cache.known(snapshot, asker));
-    }
-    ask(world, snapshot, asker).await.map(Some)
-}
-
-/// An upstream that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
-/// in that.
-async fn ask_now(
-    world: &Services,
-    snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
-) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-    let mut rejected = SchemaError::Ended;
-    for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
-        match ask_in(world, snapshot, asker, edition).await {
-            Err(error @ SchemaError::Answer(ClientSchemaError::Refused(_))) => rejected = error,
-            Ok(found) => {
-                world.introspection_edition.store(edition, Ordering::Relaxed);
-                return Ok(found);
-            }
-            error => return error,
-        }
-    }
-    Err(rejected)
-}
-
-async fn ask_in(
-    world: &Services,
-    snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
-    edition: usize,
-) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-    // Whoever asks shares what comes of it with others, so it is nobody's.
-    let share = world.memory.empty(MemoryOwner::default());
-    let question = UpstreamRequest {
-        path: &asker.path,
-        headers: &asker.headers,
-        request_id: &asker.request_id,
-        body: question(edition),
-        may_repeat: Replay::Reads,
-        answer_bytes_max: snapshot.limits.max_introspection_size,
-        share: Some(&share),
-        timeout: asker.timeout,
-    };
-    let answer = world.engine.ask(question).await?.body;
-    share.grow(BUILT_PER_BYTE * answer.len()).map_err(|_| UpstreamError::NoRoom)?;
-    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone().into_owned());
-    // In a place of its own: a large schema takes milliseconds even when it is known.
-    let build = move || {
-        let built = snapshot.schema_cache.build(&snapshot, &answer, &role);
-        drop(share);
-        built
-    };
-    let built = tokio::task::spawn_blocking(build).await;
-    built.map_err(|_| SchemaError::Ended)?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graphql::plan::RootTypes;
+    use crate::graphql::root_types::RootTypes;
     use crate::graphql::scan::Scanner;
+    use crate::model::limits::Limits;
     use crate::model::response::Dialect;
-    use crate::pipeline::loaded_config::LoadedConfig;
-    use crate::traffic_shaping::TrafficPolicies;
 
     fn answer(description: &str) -> String {
         let field = r#"{"name":"a","args":[],"type":{"kind":"SCALAR","name":"Int"}}"#;
@@ -470,21 +321,19 @@ mod tests {
         )
     }
 
-    fn snapshot(schema_cache_size: usize) -> Snapshot {
-        let mut configured = LoadedConfig::of_defaults();
-        configured.settings.limits.schema_cache_size = schema_cache_size;
+    fn catalog() -> Catalog {
         let scanner = Arc::new(Scanner::new([]).expect("no names"));
-        let (roots, configured) = (RootTypes::usual(Dialect::Standard), Arc::new(configured));
-        Snapshot::new(Arc::default(), scanner, roots, Dialect::Standard, &configured, &TrafficPolicies::default())
+        let (roots, limits) = (RootTypes::usual(Dialect::Standard), Limits::default());
+        Catalog::new(Arc::default(), scanner, roots, Dialect::Standard, limits, true)
     }
 
     #[test]
     fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
         let bytes = answer("role 00").len();
-        let snapshot = snapshot(5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number"));
-        let schemas = &snapshot.schema_cache;
+        let size = 5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number");
+        let (schemas, catalog) = (SchemaCache::new(size, Vec::new()), catalog());
         for role in 0..20 {
-            let built = schemas.build(&snapshot, answer(&format!("role {role:02}")).as_bytes(), "user");
+            let built = schemas.build(&catalog, answer(&format!("role {role:02}")).as_bytes(), "user");
             assert!(built.is_ok());
         }
         assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
@@ -493,13 +342,13 @@ mod tests {
 
     #[test]
     fn one_answer_is_built_once_and_merged_once_for_each_kind_of_role() {
-        let snapshot = snapshot(1024 * 1024);
-        let build = |role| snapshot.schema_cache.build(&snapshot, answer("the same").as_bytes(), role);
+        let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
+        let build = |role| schemas.build(&catalog, answer("the same").as_bytes(), role);
         let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
             panic!("not merged")
         };
         assert_eq!(one.id, other.id);
         assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
-        assert_eq!(snapshot.schema_cache.by_content.len(), 1);
+        assert_eq!(schemas.by_content.len(), 1);
     }
 }

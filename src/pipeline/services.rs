@@ -1,9 +1,9 @@
 //! Everything that requests share, made once at start.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::config::load::Loaded;
 use crate::graphql::scan::Scanner;
@@ -11,10 +11,11 @@ use crate::jobs::Jobs;
 use crate::memory::Budget;
 use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
-use crate::pipeline::job_worker::RunningJobs;
 use crate::pipeline::load_shedding::{LoadState, bounds};
 use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::readiness::{FatalError, Readiness};
 use crate::pipeline::reload_requests::ReloadRequests;
+use crate::pipeline::running_jobs::RunningJobs;
 use crate::pipeline::snapshot::{Snapshot, SnapshotCell};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
@@ -68,33 +69,6 @@ pub struct Services {
     pub schema_was_good: AtomicBool,
     /// Why the program must end, if it must.
     pub fatal: FatalError,
-}
-
-/// Something that makes it pointless to go on.
-#[derive(Default)]
-pub struct FatalError {
-    reason: OnceLock<String>,
-    told: Notify,
-}
-
-impl FatalError {
-    /// The program must end for this reason. The first one counts.
-    pub fn set(&self, reason: String) {
-        // A second reason adds nothing.
-        let _ = self.reason.set(reason);
-        self.told.notify_one();
-    }
-
-    /// Waits until there is a reason.
-    pub async fn wait(&self) {
-        self.told.notified().await;
-    }
-
-    /// The reason, if there is one.
-    #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        self.reason.get().map(String::as_str)
-    }
 }
 
 /// More wait: people and tools ask for introspection, not crowds.
@@ -180,66 +154,5 @@ impl Services {
         if let Some(next) = next(&self.snapshot.load()) {
             self.snapshot.store(Arc::new(next));
         }
-    }
-}
-
-/// Can requests be served? Until somebody has seen the upstream answer, they cannot.
-pub struct Readiness {
-    draining: AtomicBool,
-    has_looked: AtomicBool,
-    engine: RwLock<Result<(), String>>,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self {
-            draining: AtomicBool::new(false),
-            has_looked: AtomicBool::new(false),
-            engine: RwLock::new(Err("the upstream has not answered yet".into())),
-        }
-    }
-}
-
-impl Readiness {
-    /// From now on nothing new is wanted.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Is the end near?
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Notes whether the upstream answers.
-    pub fn set_upstream(&self, state: Result<(), String>) {
-        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
-        self.has_looked.store(true, Ordering::Release);
-    }
-
-    /// Has anybody looked for the upstream yet?
-    #[must_use]
-    pub fn has_looked(&self) -> bool {
-        self.has_looked.load(Ordering::Acquire)
-    }
-
-    /// Whether requests can be served.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn check(&self) -> Result<(), String> {
-        if self.is_draining() {
-            return Err("shutting down".into());
-        }
-        self.engine()
-    }
-
-    /// Whether the upstream answered when it was last asked.
-    ///
-    /// # Errors
-    /// Why it did not.
-    pub fn engine(&self) -> Result<(), String> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

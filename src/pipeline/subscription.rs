@@ -1,24 +1,25 @@
 //! An operation on a socket or on a stream of events: a query or a mutation is told once, a subscription whenever what
 //! it shows has changed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::auth::authenticated::Authenticated;
-use crate::jobs::waiters::JobWaiter;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
+use crate::pipeline::live_dependencies::{IDLE_MAX, LiveDependencies};
+use crate::pipeline::prepared_request::{Execution, Route, understand};
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::response::Response;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{Execution, RequestContext, Response, Route, Services, execute, request_spans, understand};
+use crate::pipeline::{access_log, execute, request_spans};
 use crate::protocol::http::{Body, ResponseType, read_body};
 use crate::protocol::trace::TraceContext;
 use crate::session::SessionError;
@@ -52,49 +53,6 @@ pub enum SubscriptionMessage {
 
 /// How soon a subscription looks again by itself; the pause grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
-
-/// The longest pause while rows of the upstream are shown, of whose changes nobody tells us.
-const ROWS_MAX: Duration = Duration::from_secs(5);
-
-/// The longest pause otherwise: nothing is left to change, unless somebody has an ended call run again.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// By what the response to a subscription may change.
-#[derive(Default)]
-pub struct LiveDependencies {
-    calls: Mutex<Vec<JobWaiter>>,
-    rows: AtomicBool,
-}
-
-impl LiveDependencies {
-    /// A call was looked up that has not ended.
-    pub fn saw_call(&self, wait: JobWaiter) {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
-    }
-
-    /// Rows of the upstream are part of the response.
-    pub fn saw_rows(&self) {
-        self.rows.store(true, Ordering::Relaxed);
-    }
-
-    /// Until there may be something new. Whoever waits for calls only is told; nobody else is.
-    async fn change(&self, pause: Duration) {
-        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
-        let waits_for_calls = !calls.is_empty();
-        let look = async {
-            match (waits_for_calls, self.rows.load(Ordering::Relaxed)) {
-                (true, false) => std::future::pending().await,
-                (_, true) => tokio::time::sleep(pause.min(ROWS_MAX)).await,
-                (false, false) => tokio::time::sleep(pause.min(IDLE_MAX)).await,
-            }
-        };
-        let mut told: FuturesUnordered<_> = calls.iter_mut().map(JobWaiter::ended).collect();
-        tokio::select! {
-            () = look => {}
-            Some(()) = told.next() => {}
-        }
-    }
-}
 
 /// Runs it. `say` gives `false` when nobody listens any more.
 pub async fn operate<F: Future<Output = bool>>(
@@ -163,7 +121,7 @@ async fn once(
         response_type: ResponseType::Json,
         shows_status: false,
         subscription: Some(Arc::clone(watched)),
-        deadline: started + snapshot.limits.request_timeout,
+        deadline: started + snapshot.catalog.limits.request_timeout,
         is_clients_deadline: false,
         batch: None,
         handler_headers: HeaderMap::new(),
@@ -172,6 +130,6 @@ async fn once(
     };
     let kind = ours.kind().unwrap_or(OperationKind::Query);
     let Execution::Response(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
-    answer.log(world, &request.caller, &trace, request.way, started);
+    access_log::record(world, &answer, &request.caller, &trace, request.way, started);
     Some((answer, kind))
 }

@@ -11,10 +11,12 @@ use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
-use crate::pipeline::run_steps::ExecutionContext;
-use crate::pipeline::schema_cache::SchemaRequest;
+use crate::pipeline::execution_context::ExecutionContext;
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::request_spans;
+use crate::pipeline::schema_request::SchemaRequest;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services, request_spans};
 use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Sends a part and waits for the response, which may still be anything.
@@ -32,9 +34,9 @@ pub async fn ask(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> Re
 #[must_use]
 pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
     let ExecutionContext { world, snapshot, envelope, session, plan, .. } = running;
-    let asker = SchemaRequest::of(world, envelope, session);
-    let Some(merged) = snapshot.schema_cache.known(snapshot, &asker) else { return false };
-    let root = merged.role_schema.schema.get_object(snapshot.roots.of(plan.kind));
+    let asker = SchemaRequest::of(envelope, session, world.engine.settings().request_timeout);
+    let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &asker) else { return false };
+    let root = merged.role_schema.schema.get_object(snapshot.catalog.roots.of(plan.kind));
     let is_nullable =
         |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
     part.fields.iter().all(|field| is_nullable(&field.name))
@@ -64,7 +66,7 @@ pub async fn send(
         request_id: &envelope.caller.request_id,
         body,
         may_repeat,
-        answer_bytes_max: snapshot.limits.max_upstream_response_size,
+        answer_bytes_max: snapshot.catalog.limits.max_upstream_response_size,
         share: envelope.share,
         timeout: world.engine.settings().request_timeout.min(left),
     };

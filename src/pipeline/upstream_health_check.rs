@@ -14,12 +14,13 @@ use crate::graphql::merge::read_upstream_result;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::replay::Replay;
-use crate::pipeline::schema_cache::{self, MergedSchema, SchemaError, SchemaRequest};
+use crate::pipeline::schema_cache::{MergedSchema, SchemaError};
+use crate::pipeline::schema_request::SchemaRequest;
 use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::upstream_types;
-use crate::upstream::dialect::{self, QUESTION, SMALL_QUESTION};
-use crate::upstream::{UpstreamError, UpstreamRequest};
+use crate::pipeline::{schema_fetch, upstream_types};
+use crate::upstream::dialect::{QUESTION, SMALL_QUESTION};
+use crate::upstream::{UpstreamError, UpstreamRequest, dialect};
 
 /// Bytes of a response to one of our questions.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -95,21 +96,21 @@ const REQUEST_ID: &str = "pillion-probe";
 async fn learn_schema(world: &Services, path: &str) {
     let snapshot = world.snapshot.load_full();
     let asker = asker(world, path, ADMIN_ROLE, HeaderMap::new());
-    if !snapshot.merges_introspection
-        || snapshot.scanner.is_empty()
-        || snapshot.schema_cache.known(&snapshot, &asker).is_some()
+    if !snapshot.catalog.merges_introspection
+        || snapshot.catalog.scanner.is_empty()
+        || snapshot.schema_cache.known(&snapshot.catalog, &asker).is_some()
         || !snapshot.schema_cache.is_worth_asking(&asker)
     {
         return;
     }
-    match schema_cache::ask(world, &snapshot, &asker).await {
+    match schema_fetch::ask(world, &snapshot, &asker).await {
         Ok(merged) => {
             if let Some(decided) = &merged.decided {
                 use_decided(world, &snapshot, decided.clone());
                 return;
             }
             world.schema_was_good.store(true, Ordering::Relaxed);
-            for missing in missing(&merged.role_schema.schema, &snapshot.schema) {
+            for missing in missing(&merged.role_schema.schema, &snapshot.catalog.schema) {
                 tracing::warn!("{missing}");
             }
         }
@@ -121,19 +122,19 @@ async fn learn_schema(world: &Services, path: &str) {
 /// nothing can be served; later the others are.
 fn use_decided(world: &Services, before: &Arc<Snapshot>, decided: ActionSchema) {
     let intolerable: Vec<String> =
-        upstream_types::intolerable(&before.schema, &decided).into_iter().map(ToString::to_string).collect();
+        upstream_types::intolerable(&before.catalog.schema, &decided).into_iter().map(ToString::to_string).collect();
     if !intolerable.is_empty() && !world.schema_was_good.load(Ordering::Relaxed) {
         world.fatal.set(intolerable.join("\n\n"));
         return;
     }
-    let known = before.schema.inconsistent.len();
+    let known = before.catalog.schema.inconsistent.len();
     let news = ActionSchema {
         inconsistent: decided.inconsistent.iter().skip(known).cloned().collect(),
         ..ActionSchema::default()
     };
     upstream_types::tell(&news);
     world.replace_snapshot(|current| {
-        let is_the_same = Arc::ptr_eq(&current.schema, &before.schema);
+        let is_the_same = Arc::ptr_eq(&current.catalog.schema, &before.catalog.schema);
         is_the_same.then(|| current.with_actions(decided).ok()).flatten()
     });
 }
@@ -142,13 +143,13 @@ fn use_decided(world: &Services, before: &Arc<Snapshot>, decided: ActionSchema) 
 /// schema, or does not tell.
 pub async fn upstream_schema(world: &Services) -> Option<Arc<UpstreamSchema>> {
     let snapshot = world.snapshot.load_full();
-    if !snapshot.merges_introspection {
+    if !snapshot.catalog.merges_introspection {
         return None;
     }
     let (path, _) = ask_all_paths(world).await.ok()?;
     let asker = asker(world, &path, ADMIN_ROLE, HeaderMap::new());
     // Whatever comes of it: what was known before counts otherwise.
-    let _ = schema_cache::ask(world, &snapshot, &asker).await;
+    let _ = schema_fetch::ask(world, &snapshot, &asker).await;
     snapshot.schema_cache.of_upstream(&asker)
 }
 
@@ -171,7 +172,7 @@ pub async fn schema_for(
     headers: HeaderMap,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = ask_all_paths(world).await?;
-    schema_cache::ask(world, snapshot, &asker(world, &path, role, headers)).await
+    schema_fetch::ask(world, snapshot, &asker(world, &path, role, headers)).await
 }
 
 fn asker<'a>(world: &Services, path: &'a str, role: &'a str, headers: HeaderMap) -> SchemaRequest<'a> {
@@ -191,7 +192,7 @@ fn report(world: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) {
         return;
     }
     let diagnostics: Vec<String> =
-        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.schema.places).to_string()).collect();
+        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.catalog.schema.places).to_string()).collect();
     if !world.schema_was_good.load(Ordering::Relaxed) {
         world.fatal.set(diagnostics.join("\n\n"));
         return;
@@ -222,7 +223,7 @@ fn learn(world: &Services, engine: &dialect::Engine) {
     roots.query = configured.query_type.clone().unwrap_or(roots.query);
     roots.mutation = configured.mutation_type.clone().unwrap_or(roots.mutation);
     world.replace_snapshot(|current| {
-        let is_news = current.roots != roots || current.dialect != dialect;
+        let is_news = current.catalog.roots != roots || current.catalog.dialect != dialect;
         is_news.then(|| {
             tracing::info!(query_type = roots.query, dialect = ?dialect, "the upstream has told about itself");
             current.for_upstream(roots, dialect)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::config::upstream_types::extended;
 use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
-use crate::pipeline::Services;
 use crate::pipeline::schema_cache::MergedSchema;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
 
 /// What `decided` leaves out and may not leave out.
@@ -21,9 +21,9 @@ pub fn intolerable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<
 /// Enums grow while everything runs: what the upstream has just shown is taken over.
 pub fn extend(world: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
     // Nearly always there is nothing to do, and nothing is locked then.
-    let Some(schema) = extended(&snapshot.schema, &merged.upstream_types) else { return };
+    let Some(schema) = extended(&snapshot.catalog.schema, &merged.upstream_types) else { return };
     world.replace_snapshot(|current| {
-        let is_the_same = Arc::ptr_eq(&current.schema, &snapshot.schema);
+        let is_the_same = Arc::ptr_eq(&current.catalog.schema, &snapshot.catalog.schema);
         is_the_same.then(|| current.with_actions(schema).ok()).flatten()
     });
 }

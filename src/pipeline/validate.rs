@@ -9,9 +9,12 @@ use crate::model::json::RawObject;
 use crate::model::response::Dialect;
 use crate::pipeline::plan_cache::{CachedPlan, PreparedDocument};
 use crate::pipeline::rejection::Rejection;
-use crate::pipeline::schema_cache::{self, MergedSchema, SchemaRequest};
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::schema_cache::MergedSchema;
+use crate::pipeline::schema_fetch;
+use crate::pipeline::schema_request::SchemaRequest;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{RequestContext, Services};
 use crate::session::Session;
 
 /// What is checked, for whom.
@@ -40,12 +43,12 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 /// # Errors
 /// The errors in it.
 pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
-    if let Err(rejection) = subject.plan.validate(subject.snapshot, subject.session.role()) {
+    if let Err(rejection) = subject.plan.validate(&subject.snapshot.catalog, subject.session.role()) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
         let has_none = Box::pin(subject.has_no_mutations()).await;
         return Err(if has_none { Rejection::no_mutations() } else { rejection });
     }
-    if !subject.snapshot.merges_introspection {
+    if !subject.snapshot.catalog.merges_introspection {
         return subject.without_schema().map(drop);
     }
     if !subject.plan.concerns_upstream {
@@ -65,8 +68,12 @@ pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSche
 
 /// An upstream has rejected a part that was believed to be valid: its schema must have changed.
 pub fn doubt(world: &Arc<Services>, snapshot: &Arc<Snapshot>, envelope: &RequestContext<'_>, session: &Session) {
-    if snapshot.merges_introspection {
-        drop(ask_in_background(world, snapshot, SchemaRequest::of(world, envelope, session).into_owned()));
+    if snapshot.catalog.merges_introspection {
+        drop(ask_in_background(
+            world,
+            snapshot,
+            SchemaRequest::of(envelope, session, world.engine.settings().request_timeout).into_owned(),
+        ));
     }
 }
 
@@ -78,7 +85,7 @@ fn ask_in_background(
     let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
     tokio::spawn(async move {
         // What comes of it is logged there, and kept for all who ask later.
-        let _ = schema_cache::refresh(&world, &snapshot, &asker).await;
+        let _ = schema_fetch::refresh(&world, &snapshot, &asker).await;
     })
 }
 
@@ -86,9 +93,9 @@ impl ValidationContext<'_> {
     fn by(&self, merged: &MergedSchema) -> Result<(), Rejection> {
         let document = &self.prepared.document;
         if !self.asks_for_what_is_not_shown(merged) {
-            self.plan.validate_whole(self.snapshot, document, merged)?;
+            self.plan.validate_whole(&self.snapshot.catalog, document, merged)?;
         }
-        self.plan.check_variables(self.snapshot, document, merged, self.variables)
+        self.plan.check_variables(&self.snapshot.catalog, document, merged, self.variables)
     }
 
     /// What is known does not say that it is valid.
@@ -100,7 +107,7 @@ impl ValidationContext<'_> {
         let Some(known) = known else { return self.without_schema() };
         let Err(rejection) = self.by(&known) else { return Ok("valid") };
         // The upstream may have changed, or show more to this caller than to others of his role.
-        let fresh = schema_cache::refresh(self.world, self.snapshot, &self.asker()).await;
+        let fresh = schema_fetch::refresh(self.world, self.snapshot, &self.asker()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
             Ok(_) => Err(rejection),
@@ -115,14 +122,14 @@ impl ValidationContext<'_> {
         if upstream_directives.is_empty() {
             return Ok("schema_unknown");
         }
-        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.limits.max_errors);
+        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.catalog.limits.max_errors);
         let diagnostics = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
         let more = upstream_directives.len().saturating_sub(max);
         Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown: None })
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
-        self.snapshot.schema_cache.known(self.snapshot, &self.asker())
+        self.snapshot.schema_cache.known(&self.snapshot.catalog, &self.asker())
     }
 
     /// The upstream is asked for the first caller of a kind. Only what would have side effects waits for the response, and
@@ -141,10 +148,11 @@ impl ValidationContext<'_> {
 
     /// Has this role nothing to write with, neither here nor in the upstream? Hasura has words of its own for that.
     async fn has_no_mutations(&self) -> bool {
-        let is_meant = self.snapshot.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;
+        let is_meant =
+            self.snapshot.catalog.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;
         let may_write =
             |action: &Arc<Action>| action.kind == OperationKind::Mutation && action.allows(self.session.role());
-        if !is_meant || self.snapshot.schema.actions.values().any(may_write) {
+        if !is_meant || self.snapshot.catalog.schema.actions.values().any(may_write) {
             return false;
         }
         let merged = match self.known() {
@@ -155,7 +163,7 @@ impl ValidationContext<'_> {
     }
 
     fn asker(&self) -> SchemaRequest<'_> {
-        SchemaRequest::of(self.world, self.envelope, self.session)
+        SchemaRequest::of(self.envelope, self.session, self.world.engine.settings().request_timeout)
     }
 
     /// Federation's root fields are served, and shown by some upstreams only.

@@ -1,6 +1,7 @@
 //! Which of a client's headers may be told to somebody else.
 
-use http::header::{self, HeaderName};
+use http::header;
+use http::header::HeaderName;
 
 /// Client headers that nobody else is told by default: Hasura's `commonClientHeadersIgnored`.
 pub const IGNORED_BY_DEFAULT: [&str; 14] = [

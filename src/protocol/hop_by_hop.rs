@@ -1,6 +1,7 @@
 //! Headers that are about one connection, and end where it ends.
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header;
+use http::header::{HeaderMap, HeaderName};
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>, and those that older software puts there.
 const HOP_BY_HOP: [HeaderName; 9] = [

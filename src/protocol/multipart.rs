@@ -3,7 +3,8 @@
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
+use memchr::memmem::Finder;
 
 /// Reads the content of the field `operations` out of a body that arrives in pieces. Files are skipped, whatever they hold.
 #[derive(Debug)]

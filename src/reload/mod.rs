@@ -15,8 +15,9 @@ use crate::metadata_api::Api;
 use crate::model::action::ADMIN_ROLE;
 use crate::model::source::{Diagnostic, summed_up};
 use crate::pipeline::loaded_config::LoadedConfig;
+use crate::pipeline::services::Services;
 use crate::pipeline::upstream_health_check::schema_for;
-use crate::pipeline::{Services, upstream_types};
+use crate::pipeline::upstream_types;
 use crate::reload::files::Files;
 
 /// Loads the configuration as it was loaded at the start.

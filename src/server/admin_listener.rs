@@ -13,7 +13,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
 use crate::memory::MemoryOwner;
-use crate::pipeline::Services;
+use crate::pipeline::services::Services;
 use crate::server::connection_deadline::{
     ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_pace,
 };

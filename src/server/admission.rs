@@ -8,11 +8,10 @@ use std::net::IpAddr;
 
 use crate::memory::Share;
 use crate::model::response::RequestError;
-use crate::pipeline::Services;
 use crate::pipeline::load_shedding::Resource;
+use crate::pipeline::services::Services;
+use crate::server::client_address::limited_client;
 use crate::server::downstream_session::DownstreamSession;
-use crate::server::gateway::Gateway;
-use crate::server::graphql_request::limited_client;
 use crate::server::request_head_checks::wants_websocket;
 use crate::telemetry::metrics::{Held, Metrics, is_above};
 use crate::traffic_shaping::per_client_limit::Permit;
@@ -66,12 +65,12 @@ impl Admission {
     ///
     /// # Errors
     /// [`Resource::ClientRequests`].
-    pub fn client_is_known(&mut self, gate: &Gateway, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
-        let configured = gate.world.configured();
+    pub fn client_is_known(&mut self, world: &Services, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
+        let configured = world.configured();
         let limits = &configured.settings.limits;
         self.client = limited_client(&configured.settings, exchange);
         let Some(client) = self.client else { return Ok(()) };
-        self.permit = gate.world.client_requests.acquire(client, limits.client_requests_max);
+        self.permit = world.client_requests.acquire(client, limits.client_requests_max);
         if self.permit.is_some() { Ok(()) } else { Err(Resource::ClientRequests) }
     }
 
@@ -85,11 +84,11 @@ impl Admission {
     ///
     /// # Errors
     /// 503.
-    pub fn body_has_arrived(&mut self, gate: &Gateway, share: &Share) -> Result<(), RequestError> {
+    pub fn body_has_arrived(&mut self, world: &Services, share: &Share) -> Result<(), RequestError> {
         if self.incomplete.take().is_none() {
             return Ok(());
         }
-        is_room_among_requests(&gate.world).map_err(|scarce| rejected(&gate.world, scarce))?;
+        is_room_among_requests(world).map_err(|scarce| rejected(world, scarce))?;
         Ok(share.complete()?)
     }
 

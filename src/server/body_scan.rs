@@ -9,15 +9,16 @@ use http::HeaderMap;
 
 use crate::memory::Share;
 use crate::model::response::RequestError;
+use crate::pipeline::prepare::selects_action;
+use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
 use crate::protocol::document_finder::{DocumentFinder, FinderResult, unescape};
 use crate::protocol::http::{ContentType, read_query_string};
 use crate::protocol::multipart::{OperationsReader, Piece};
-use crate::server::gateway::Gateway;
 
 /// Looks for actions in a body that arrives in pieces.
 pub struct BodyScan<'s> {
-    gate: &'s Gateway,
+    world: &'s Services,
     snapshot: &'s Arc<Snapshot>,
     content_type: ContentType,
     bytes_max: usize,
@@ -34,17 +35,17 @@ impl<'s> BodyScan<'s> {
     /// Nothing has come yet, and `share` is empty.
     #[must_use]
     pub fn new(
-        gate: &'s Gateway,
+        world: &'s Services,
         snapshot: &'s Arc<Snapshot>,
         headers: &HeaderMap,
         content_type: ContentType,
         share: Share,
     ) -> Self {
-        let bytes_max = snapshot.limits.max_request_body_size;
+        let bytes_max = snapshot.catalog.limits.max_request_body_size;
         let is_upload = content_type == ContentType::Multipart;
         let operations = is_upload.then(|| OperationsReader::new(headers)).flatten();
         let finder = DocumentFinder::new(bytes_max);
-        Self { gate, snapshot, content_type, bytes_max, finder, operations, documents: 0, share, held_bytes: 0 }
+        Self { world, snapshot, content_type, bytes_max, finder, operations, documents: 0, share, held_bytes: 0 }
     }
 
     /// Looks through the next piece.
@@ -117,7 +118,7 @@ impl<'s> BodyScan<'s> {
 
     /// A document as JSON has it.
     async fn is_action(&self, text: &[u8]) -> bool {
-        if !self.snapshot.may_name_action(text) {
+        if !self.snapshot.catalog.may_name_action(text) {
             return false;
         }
         let Some(document) = unescape(text) else { return false };
@@ -125,7 +126,7 @@ impl<'s> BodyScan<'s> {
     }
 
     async fn has_action(&self, document: &str) -> bool {
-        self.snapshot.selects_action(&self.gate.world, document).await
+        selects_action(self.world, &self.snapshot, document).await
     }
 
     /// The error for what is too large to be looked into as a whole.

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use pingora::{Error, ErrorType};
 
 use crate::model::action::OperationKind;
-use crate::pipeline::{PreparedRequest, Response};
+use crate::pipeline::prepared_request::PreparedRequest;
+use crate::pipeline::response::Response;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::IncomingRequest;

@@ -6,12 +6,14 @@
 //! action are JSON by POST, which a page of another origin cannot send without a preflight that the upstream answers, so
 //! that is the protection; `compression.enabled: false` is for who needs another one.
 
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header;
+use http::header::{HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 
 use crate::protocol::content_coding::ContentCoding;

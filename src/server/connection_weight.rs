@@ -5,7 +5,7 @@
 use pingora::protocols::Stream;
 use prometheus::IntGauge;
 
-use crate::pipeline::Services;
+use crate::pipeline::services::Services;
 use crate::telemetry::metrics::{is_above, is_nearly_full};
 
 /// Places of connections, given back when they are dropped.

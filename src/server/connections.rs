@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::StatusCode;
-use http::header::{self, HeaderValue};
+use http::header::HeaderValue;
+use http::{StatusCode, header};
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -19,7 +19,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use crate::memory::{MemoryOwner, Share};
 use crate::server::buffer_pool::BufferPool;
 use crate::server::connection_deadline::{
-    self, ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
+    ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
 };
 use crate::server::connection_weight::ConnectionWeights;
 use crate::server::downstream_session::{DownstreamSession, Patience, TooSlow};
@@ -28,8 +28,9 @@ use crate::server::gateway::{Gateway, RequestState};
 use crate::server::head_size_limit::HeadBound;
 use crate::server::http1_session::{HeadRead, Http1Session, peer_of};
 use crate::server::open_connection::OpenConnection;
+use crate::server::route::route;
 use crate::server::tls::Tls;
-use crate::server::{http2_stream_timeout, request_head_checks};
+use crate::server::{connection_deadline, http2_stream_timeout, request_head_checks};
 use crate::traffic_shaping::per_client_limit::PerClient;
 
 /// What clients connect to.
@@ -149,7 +150,7 @@ impl Connections {
             direct.close();
         }
         let patience = Patience::of(&gate.world.configured().settings);
-        let screened = gate.screen(&mut DownstreamSession::direct(direct, patience), &mut ctx).await;
+        let screened = route(gate, &mut DownstreamSession::direct(direct, patience), &mut ctx).await;
         if let Ok(false) = screened {
             direct.unread_head();
             return Next::Pingora;
@@ -184,7 +185,7 @@ impl Connections {
     fn is_meant(&self, path: &str) -> bool {
         let world = &self.gate.world;
         request_head_checks::is_graphql_path(path, &world.configured().settings.graphql_paths)
-            && !world.snapshot.load().scanner.is_empty()
+            && !world.snapshot.load().catalog.scanner.is_empty()
     }
 
     /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does

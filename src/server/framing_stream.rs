@@ -18,7 +18,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::server::connection_deadline::{self, ConnectionDeadline};
+use crate::server::connection_deadline;
+use crate::server::connection_deadline::ConnectionDeadline;
 use crate::server::head_size_limit::HeadBound;
 use crate::server::http1_framing::Strict;
 use crate::server::partial_head::PartialHead;

@@ -4,29 +4,29 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Uri};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Uri, header};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::auth::authenticated::Authenticated;
-use crate::config::downstream_settings::ClientAddresses;
-use crate::config::settings::{Settings, Upstream};
+use crate::config::settings::Upstream;
 use crate::config::values::parse_duration;
-use crate::memory::{MemoryOwner, Share};
+use crate::memory::Share;
 use crate::metadata_api::ApiRequest;
 use crate::model::request::Caller;
-use crate::model::response::RequestError;
-use crate::pipeline::rejection::{Rejection, upstream_error};
+use crate::pipeline::request_context::RequestContext;
+use crate::pipeline::response::Response;
 use crate::pipeline::subscription::SubscriptionRequest;
-use crate::pipeline::{RequestContext, Response, request_spans, response};
+use crate::pipeline::{access_log, request_spans};
 use crate::protocol::http::ResponseType;
-use crate::protocol::trace::{self, TraceContext};
+use crate::protocol::trace;
+use crate::protocol::trace::TraceContext;
+use crate::server::client_address::named_client;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
-use crate::server::write_response::{self, ResponseStyle};
-use crate::server::{cors, get_policy, request_head_checks};
-use crate::upstream::UpstreamError;
+use crate::server::write_response::ResponseStyle;
+use crate::server::{cors, get_policy, request_head_checks, write_response};
 
 /// HTTP/2 names the host beside the path, and not among the headers.
 pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
@@ -35,13 +35,6 @@ pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     {
         headers.insert(header::HOST, host);
     }
-}
-
-/// The address that the proxy before us tells: the last element, which is its own word. What stands before came with the
-/// request, from anybody.
-fn told_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
-    let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// In which clients say how long they wait: `2s`, `500ms`.
@@ -65,35 +58,6 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
     }
     let path = upstream.path_for(uri.path());
     uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
-}
-
-/// The address of the client whom a proxy has named.
-fn named_client(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
-    let name = addresses.header.as_ref().filter(|_| addresses.believes(exchange.peer()))?;
-    told_address(&exchange.head().headers, name)
-}
-
-/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
-/// proxy.
-#[must_use]
-pub fn owner(gate: &Gateway, exchange: &DownstreamSession<'_>) -> MemoryOwner {
-    let configured = gate.world.configured();
-    let addresses = &configured.settings.client_addresses;
-    match named_client(addresses, exchange) {
-        Some(named) => MemoryOwner::named(named),
-        None => {
-            let peer = exchange.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
-            peer.map(MemoryOwner::peer).unwrap_or_default()
-        }
-    }
-}
-
-/// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
-/// seems to be, a proxy.
-pub fn limited_client(settings: &Settings, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
-    let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
-    let peer = || exchange.peer().filter(|peer| addresses.limits(*peer, is_set));
-    named_client(addresses, exchange).or_else(peer)
 }
 
 /// What is remembered of a request while it is answered.
@@ -150,7 +114,7 @@ impl IncomingRequest {
 
     /// Writes the line about it.
     pub fn log(&self, gate: &Gateway, answer: &Response, began: Instant) {
-        answer.log(&gate.world, &self.caller, &self.trace, &self.path, began);
+        access_log::record(&gate.world, answer, &self.caller, &self.trace, &self.path, began);
     }
 
     /// The same for the metadata API, which may outlive the request.
@@ -219,8 +183,10 @@ impl IncomingRequest {
         is_get: bool,
         share: Option<&'v Share>,
     ) -> RequestContext<'v> {
-        let (min, max) =
-            (gate.world.configured().settings.min_request_timeout, gate.world.snapshot.load().limits.request_timeout);
+        let (min, max) = (
+            gate.world.configured().settings.min_request_timeout,
+            gate.world.snapshot.load().catalog.limits.request_timeout,
+        );
         let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
         RequestContext {
             share,
@@ -283,58 +249,6 @@ pub async fn send_json(
     )
     .await?;
     Ok(true)
-}
-
-/// Tells a client that the upstream could not be asked, `may_write` if by what may be a mutation. Gives the status.
-pub async fn tell_upstream_error(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
-    ctx: &mut RequestState,
-    fault: &UpstreamError,
-    may_write: bool,
-) -> u16 {
-    ctx.kind = "upstream_error";
-    let error = upstream_error(fault, may_write);
-    let status = error.status;
-    // Fails only when the client is gone.
-    let _ = tell(gate, exchange, ctx, error).await;
-    status
-}
-
-/// Tells a client that a defect of ours has ended its request, if nothing has been told yet.
-///
-/// # Errors
-/// When the client is gone, or has been told half of something.
-pub async fn tell_defect(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
-    ctx: &mut RequestState,
-) -> pingora::Result<bool> {
-    ctx.kind = "internal_error";
-    if exchange.has_begun() {
-        return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
-    }
-    let error = RequestError::new(500, "unexpected", "internal error");
-    tell(gate, exchange, ctx, error).await?;
-    Ok(true)
-}
-
-/// Refuses a request without asking who sent it, with its real status, and ends the connection.
-///
-/// # Errors
-/// When the client is gone.
-pub async fn tell(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
-    ctx: &RequestState,
-    error: RequestError,
-) -> pingora::Result<()> {
-    let snapshot = gate.world.snapshot.load();
-    let visit = IncomingRequest::of(gate, exchange);
-    let mut envelope = visit.envelope(gate, ctx, false, None);
-    envelope.shows_status = true;
-    let answer = response::reject(snapshot.dialect, &envelope, &Rejection::Request(error));
-    write_response::write(exchange, answer, ResponseStyle { closes: true, ..visit.manner() }, None).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How much is read of a client's connection while the head of a request is awaited. pingora would keep half a head of 1 MiB.
 
-use std::io::{self, ErrorKind};
+use std::io;
+use std::io::ErrorKind;
 
 use crate::memory::Share;
 use crate::server::connection_deadline;

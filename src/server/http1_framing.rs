@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use memchr::{memchr, memchr_iter};
 
 use crate::model::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};

@@ -3,16 +3,17 @@
 //! with all that has been read of it.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice};
-use std::mem::{self, MaybeUninit};
+use std::io::{ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Poll, ready};
+use std::{io, mem};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode, Uri, Version, request};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri, Version, header, request};
 use pingora::protocols::Stream;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType};

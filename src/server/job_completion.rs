@@ -6,11 +6,12 @@ use serde_json::json;
 use crate::memory::Share;
 use crate::pipeline::job_completion::{JobCompletion, report};
 use crate::pipeline::job_worker::TOKEN_HEADER;
-use crate::server::body::{self, BodyError};
+use crate::server::body;
+use crate::server::body::BodyError;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::{IncomingRequest, send_json};
-use crate::server::route::turn_away;
+use crate::server::reject::turn_away;
 
 /// The call that a path is about, and whether it is said to have failed.
 fn read_path(path: &str) -> Option<(&str, bool)> {
@@ -45,7 +46,7 @@ pub async fn screen(
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
-    if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
+    if let Err(error) = ctx.admission.body_has_arrived(&gate.world, share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
     let visit = IncomingRequest::of(gate, exchange);

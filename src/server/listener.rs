@@ -20,7 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::settings::{Settings, Upstream};
 use crate::metadata_api::Api;
 use crate::pipeline::panic_isolation::kept_up;
-use crate::pipeline::{Services, call_policy, job_worker, load_shedding, upstream_health_check};
+use crate::pipeline::services::Services;
+use crate::pipeline::{call_policy, job_worker, load_monitor, upstream_health_check};
 use crate::server::admin_listener::Operators;
 use crate::server::connections::Connections;
 use crate::server::gateway::Gateway;
@@ -241,7 +242,7 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 fn print_listening(world: &Services) {
     let settings = &world.configured().settings;
-    let count = world.snapshot.load().schema.actions.len();
+    let count = world.snapshot.load().catalog.schema.actions.len();
     println!(
         "pillion is listening: clients on {}, admin on {}, upstream {}{}, {count} action{}",
         settings.listen,
@@ -283,7 +284,7 @@ impl BackgroundService for Background {
             around,
             kept_up(|| job_worker::work(world)),
             kept_up(|| call_policy::forget_idle_callers(world)),
-            kept_up(|| load_shedding::watch(world)),
+            kept_up(|| load_monitor::watch(world)),
         );
     }
 }

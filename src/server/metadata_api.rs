@@ -1,25 +1,28 @@
 //! Requests to the metadata API: those about actions are answered here, all others are the upstream's.
 
-use http::Method;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
+use http::{Method, header};
 
 use crate::http_client::decode::{Encoding, too_large};
 use crate::memory::{Share, tree_bytes};
+use crate::metadata_api;
 use crate::metadata_api::command::concerns_actions;
 use crate::metadata_api::error::ApiError;
-use crate::metadata_api::{self, Api, PATHS};
+use crate::metadata_api::{Api, PATHS};
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
-use crate::pipeline::Response;
+use crate::pipeline::response::Response;
 use crate::protocol::http::ResponseType;
 use crate::protocol::origin::Origins;
-use crate::server::body::{self, BodyError, Opened};
+use crate::server::body::{BodyError, Opened};
 use crate::server::cors::is_own_or_named;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::{IncomingRequest, send_json};
-use crate::server::route::{pass, turn_away};
-use crate::server::write_response::{self, ResponseStyle};
+use crate::server::passthrough::pass;
+use crate::server::reject::turn_away;
+use crate::server::write_response::ResponseStyle;
+use crate::server::{body, write_response};
 
 /// Is this a request to it?
 #[must_use]
@@ -73,7 +76,7 @@ pub async fn screen(
         Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
     };
     ctx.body_was_read = true;
-    if let Err(error) = ctx.admission.body_has_arrived(gate, share) {
+    if let Err(error) = ctx.admission.body_has_arrived(&gate.world, share) {
         return turn_away(gate, exchange, ctx, error).await;
     }
     // What cannot be read is the upstream's to reject.

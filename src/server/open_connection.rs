@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::pipeline::Services;
-use crate::server::connection_weight::{self, ConnectionWeights};
+use crate::pipeline::services::Services;
+use crate::server::connection_weight;
+use crate::server::connection_weight::ConnectionWeights;
 use crate::telemetry::metrics::{Held, is_above, is_nearly_full};
 use crate::traffic_shaping::per_client_limit::{PerClient, Permit};
 

@@ -4,8 +4,8 @@
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Uri, Version};
+use http::header::{HeaderMap, HeaderValue};
+use http::{Uri, Version, header};
 
 use crate::memory::Share;
 use crate::model::replay::Replay;
@@ -16,11 +16,14 @@ use crate::server::admission::Admission;
 use crate::server::body::{BodyError, announced_length, give_leave};
 use crate::server::body_scan::BodyScan;
 use crate::server::client_disconnect::unless_gone;
-use crate::server::cors;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::{add_host, upstream_path};
-use crate::upstream::{self, UpstreamClient, UpstreamError};
+use crate::server::reject::{tell_upstream_error, turn_away};
+use crate::server::{client_disconnect, cors};
+use crate::upstream;
+use crate::upstream::reads::body_only_reads;
+use crate::upstream::{UpstreamClient, UpstreamError};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -239,4 +242,58 @@ async fn stream_back(
         exchange.write_body(chunk).await.map_err(|_| Cut)?;
     }
     exchange.finish(Bytes::new()).await.map_err(|_| Cut)
+}
+
+pub(crate) async fn pass_in_pieces(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    beginning: Bytes,
+    scan: Option<BodyScan<'_>>,
+    share: &Share,
+) -> pingora::Result<bool> {
+    ctx.body_was_read = true;
+    let forwarded = forward_in_pieces(gate, exchange, &mut ctx.admission, (beginning, scan), share).await;
+    // Nobody has read all of it.
+    finish_forwarded(gate, exchange, ctx, forwarded, || true).await
+}
+
+/// Lets a request pass whose body has been read.
+pub(crate) async fn pass(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    body: Bytes,
+    share: &Share,
+) -> pingora::Result<bool> {
+    share.shrink_to(body.len());
+    if !gate.world.engine.is_plain() && exchange.has_kept_body() {
+        return Ok(false);
+    }
+    let head = exchange.head();
+    // What is in the URL may name another document.
+    let is_plain = !head.headers.contains_key(http::header::CONTENT_ENCODING) && head.uri.query().is_none();
+    let (is_graphql, text) = (ctx.is_graphql, body.clone());
+    let only_reads = || is_plain && is_graphql && body_only_reads(&text, &gate.world.configured().settings.limits);
+    // In a box of its own: it is rare, and every request carries the room for what its future may become.
+    let forwarded = Box::pin(forward(gate, exchange, ctx, body, Replay::IfItReads(&only_reads), share)).await;
+    finish_forwarded(gate, exchange, ctx, forwarded, || is_graphql && !only_reads()).await
+}
+
+pub(crate) async fn finish_forwarded(
+    gate: &Gateway,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    forwarded: Forwarded,
+    may_write: impl FnOnce() -> bool,
+) -> pingora::Result<bool> {
+    match forwarded {
+        Forwarded::Done => {}
+        Forwarded::Refused(error) => return turn_away(gate, exchange, ctx, error).await,
+        Forwarded::Broken(error) => return Err(error.into_down()),
+        Forwarded::Gone => return Err(client_disconnect::nobody_there()),
+        Forwarded::Cut => exchange.shutdown().await,
+        Forwarded::Failed(error) => drop(tell_upstream_error(gate, exchange, ctx, &error, may_write()).await),
+    }
+    Ok(true)
 }

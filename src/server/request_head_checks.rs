@@ -3,16 +3,15 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, Version, request};
+use http::header::{HeaderMap, HeaderName};
+use http::{Method, Version, header, request};
 
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::nominated;
-
-pub use crate::session::header_checks::BAD_REQUEST;
 use crate::session::header_checks::check as check_headers;
 
+pub use crate::session::header_checks::BAD_REQUEST;
 /// Rejects a head that two servers could understand differently, or that is too large. `own` are the headers that the
 /// configuration names.
 ///

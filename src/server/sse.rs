@@ -6,22 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, header};
 use tokio::sync::mpsc;
 
 use crate::auth::authenticated::Authenticated;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
+use crate::pipeline::identify;
+use crate::pipeline::prepared_request::PreparedRequest;
+use crate::pipeline::response::Response;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
-use crate::pipeline::{PreparedRequest, Response, identify};
 use crate::protocol::http::wants_events;
 use crate::server::client_disconnect;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::IncomingRequest;
-use crate::server::route::turn_away;
+use crate::server::reject::turn_away;
 use crate::server::write_response::add_cors;
 
 /// How often a client hears from us, whatever happens.

@@ -4,8 +4,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{self, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
+use crate::server::client_address::owner;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
-use crate::server::graphql_request::{IncomingRequest, owner};
-use crate::server::route::turn_away;
+use crate::server::graphql_request::IncomingRequest;
+use crate::server::reject::turn_away;
 use crate::server::{connection_deadline, cors, request_head_checks};
 use crate::telemetry::metrics::Held;
 use crate::websocket::session::{WebSocketClient, converse};
@@ -27,7 +28,7 @@ pub fn vocabulary(gate: &Gateway, exchange: &DownstreamSession<'_>, ctx: &Reques
     let headers = &exchange.head().headers;
     if !ctx.is_graphql
         || !request_head_checks::wants_websocket(headers)
-        || gate.world.snapshot.load().scanner.is_empty()
+        || gate.world.snapshot.load().catalog.scanner.is_empty()
     {
         return None;
     }
@@ -53,7 +54,8 @@ pub async fn serve(
         return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = "websocket";
-    let (visit, owner) = (IncomingRequest::of(gate, exchange), owner(gate, exchange));
+    let (visit, owner) =
+        (IncomingRequest::of(gate, exchange), owner(&gate.world.configured().settings.client_addresses, exchange));
     let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
     let Some(session) = exchange.session() else { return Ok(false) };

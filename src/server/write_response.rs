@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, header};
 
 use crate::memory::Share;
-use crate::pipeline::Response;
+use crate::pipeline::response::Response;
 use crate::protocol::http::ResponseType;
 use crate::server::compression::compress;
 use crate::server::downstream_session::DownstreamSession;

@@ -1,7 +1,8 @@
 //! What is wrong with a client's headers, however they come: over HTTP/1.1, over HTTP/2, or in the first message on a
 //! socket. What two servers could understand differently is refused, what others would take for something else goes. Pure.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;

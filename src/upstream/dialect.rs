@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::graphql::plan::RootTypes;
+use crate::graphql::root_types::RootTypes;
 use crate::model::response::Dialect;
 
 /// The question: the names of the root types. Every GraphQL server answers it unless it forbids introspection.

@@ -1,6 +1,7 @@
 //! A client's socket whose half-read message is held against the memory budget: what has been read since the last whole one.
 
-use std::io::{self, ErrorKind};
+use std::io;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};

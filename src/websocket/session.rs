@@ -25,8 +25,9 @@ use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
+use crate::pipeline::prepared_request::{Route, understand};
+use crate::pipeline::services::Services;
 use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
-use crate::pipeline::{Route, Services, understand};
 use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
 use crate::session::SessionError;
@@ -34,13 +35,13 @@ use crate::telemetry::metrics::Held;
 use crate::websocket::metered::Metered;
 use crate::websocket::queue::{Queued, Receiver, Sender, queue};
 use crate::websocket::upstream_socket::{
-    self, CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of,
+    CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of,
 };
 use crate::websocket::{
     ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
     INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX,
     READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED,
-    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers,
+    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers, upstream_socket,
 };
 
 /// Who opened the socket.
@@ -248,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     /// What ends a conversation without anybody saying anything.
     fn check(&mut self, opened: Instant) -> Going {
         if self.world.readiness.is_draining() && self.is_time_to_go() {
-            let is_hasura = self.world.snapshot.load().dialect == Dialect::Hasura;
+            let is_hasura = self.world.snapshot.load().catalog.dialect == Dialect::Hasura;
             return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
         }
         if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
@@ -365,7 +366,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         };
         let vocabulary = self.visitor.vocabulary;
         let mut authenticated = None;
-        if self.world.snapshot.load().dialect == Dialect::Hasura {
+        if self.world.snapshot.load().catalog.dialect == Dialect::Hasura {
             let world = &self.world;
             let session = world
                 .configured()

@@ -24,8 +24,9 @@ use pillion::graphql::collect_fields::Condition;
 use pillion::graphql::document::{self, Document, DocumentError};
 use pillion::graphql::merge::{Merged, read_upstream_result, write};
 use pillion::graphql::merge_schema::merge;
-use pillion::graphql::plan::{self, FieldSource, Plan, PlanError, PlanOptions, PlanStep, PlannedCall, RootTypes};
+use pillion::graphql::plan::{self, FieldSource, Plan, PlanError, PlanOptions, PlanStep, PlannedCall};
 use pillion::graphql::relationship_selection::VariableText;
+use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::selection::{Selector, SubSelection};
 use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
@@ -90,12 +91,14 @@ pub fn plan(
 fn parse(case: &Value) -> Result<Document, String> {
     let limits = Limits::default();
     let parsed = document::parse(text(case, "document"), &limits);
-    parsed.and_then(|document| document.check(&limits).map(|()| document)).map_err(|error| match error {
-        DocumentError::Invalid { diagnostics, .. } => {
-            diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("\n")
-        }
-        other => other.to_string(),
-    })
+    parsed
+        .and_then(|document| pillion::graphql::check_document::check_document(&document, &limits).map(|()| document))
+        .map_err(|error| match error {
+            DocumentError::Invalid { diagnostics, .. } => {
+                diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("\n")
+            }
+            other => other.to_string(),
+        })
 }
 
 fn make_plan(case: &Value) -> Result<Plan, String> {

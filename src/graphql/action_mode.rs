@@ -1,0 +1,24 @@
+//! How an action is executed: at once, as a job, or by looking a job up.
+
+use crate::model::action::{Action, OperationKind};
+
+/// What is to be done about an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionMode {
+    /// Its handler is called, and its response is the field's.
+    Now,
+    /// The call is stored, and its id is the response.
+    Later,
+    /// What came of a job is looked up.
+    Result,
+}
+
+impl ActionMode {
+    pub(crate) fn of(action: &Action, kind: OperationKind) -> Self {
+        match (action.is_async, kind) {
+            (false, _) => Self::Now,
+            (true, OperationKind::Mutation) => Self::Later,
+            (true, _) => Self::Result,
+        }
+    }
+}

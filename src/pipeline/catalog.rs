@@ -1,0 +1,91 @@
+//! What is served: the actions with their types, whom they are for and what a document may cost. The part of a snapshot
+//! that documents are planned and validated by; nothing in it depends on a request.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use crate::graphql::root_types::RootTypes;
+use crate::graphql::scan::{ScanResult, Scanner};
+use crate::graphql::schema;
+use crate::graphql::schema::RoleSchema;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::limits::Limits;
+use crate::model::response::Dialect;
+
+/// The actions of one generation, and what follows from them.
+pub struct Catalog {
+    /// The actions and their types.
+    pub schema: Arc<ActionSchema>,
+    /// Finds their names in raw bytes.
+    pub scanner: Arc<Scanner>,
+    /// The names of the upstream's root types.
+    pub roots: RootTypes,
+    /// How errors are rendered.
+    pub dialect: Dialect,
+    /// What a document may cost.
+    pub limits: Limits,
+    /// Is introspection answered here?
+    pub merges_introspection: bool,
+    /// Every role that an action names.
+    named_roles: HashSet<String>,
+    /// What each kind of role sees. The kinds are those of the configuration, so there are few.
+    role_schemas: DashMap<String, Arc<RoleSchema>>,
+}
+
+/// The kind of all roles that no action names.
+const NO_PERMISSIONS: &str = "";
+
+impl Catalog {
+    /// The actions of `schema`, for an upstream with these root types.
+    #[must_use]
+    pub fn new(
+        schema: Arc<ActionSchema>,
+        scanner: Arc<Scanner>,
+        roots: RootTypes,
+        dialect: Dialect,
+        limits: Limits,
+        merges_introspection: bool,
+    ) -> Self {
+        let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
+        let role_schemas = DashMap::new();
+        Self { schema, scanner, roots, dialect, limits, merges_introspection, named_roles, role_schemas }
+    }
+
+    /// May these bytes name an action, or introspection that is answered here?
+    #[must_use]
+    pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
+        match self.scanner.look(bytes) {
+            ScanResult::Nothing => false,
+            ScanResult::Introspection => self.merges_introspection,
+            ScanResult::Action => true,
+        }
+    }
+
+    /// May these bytes name an action?
+    #[must_use]
+    pub fn may_name_action(&self, bytes: &[u8]) -> bool {
+        self.scanner.look(bytes) == ScanResult::Action
+    }
+
+    /// What this role sees of the actions.
+    ///
+    /// # Errors
+    /// The validator's words; see [`schema::of_actions`].
+    pub fn schema_of(&self, role: &str) -> Result<Arc<RoleSchema>, String> {
+        let kind = self.kind_of_role(role);
+        if let Some(schema) = self.role_schemas.get(kind) {
+            return Ok(Arc::clone(&schema));
+        }
+        let built = Arc::new(schema::of_actions(&self.schema, &self.roots, kind)?);
+        self.role_schemas.insert(kind.to_owned(), Arc::clone(&built));
+        Ok(built)
+    }
+
+    /// Roles that no action names see the same: nothing. A token can hold any name, a cache cannot.
+    #[must_use]
+    pub fn kind_of_role<'r>(&self, role: &'r str) -> &'r str {
+        if role == ADMIN_ROLE || self.named_roles.contains(role) { role } else { NO_PERMISSIONS }
+    }
+}

@@ -1,0 +1,94 @@
+//! Whether requests can be served: readiness, graceful shutdown, and errors that end the process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use tokio::sync::Notify;
+
+/// Something that makes it pointless to go on.
+#[derive(Default)]
+pub struct FatalError {
+    reason: OnceLock<String>,
+    told: Notify,
+}
+
+impl FatalError {
+    /// The program must end for this reason. The first one counts.
+    pub fn set(&self, reason: String) {
+        // A second reason adds nothing.
+        let _ = self.reason.set(reason);
+        self.told.notify_one();
+    }
+
+    /// Waits until there is a reason.
+    pub async fn wait(&self) {
+        self.told.notified().await;
+    }
+
+    /// The reason, if there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+}
+
+/// Can requests be served? Until somebody has seen the upstream answer, they cannot.
+pub struct Readiness {
+    draining: AtomicBool,
+    has_looked: AtomicBool,
+    engine: RwLock<Result<(), String>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            draining: AtomicBool::new(false),
+            has_looked: AtomicBool::new(false),
+            engine: RwLock::new(Err("the upstream has not answered yet".into())),
+        }
+    }
+}
+
+impl Readiness {
+    /// From now on nothing new is wanted.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Is the end near?
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the upstream answers.
+    pub fn set_upstream(&self, state: Result<(), String>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.has_looked.store(true, Ordering::Release);
+    }
+
+    /// Has anybody looked for the upstream yet?
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        self.has_looked.load(Ordering::Acquire)
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_draining() {
+            return Err("shutting down".into());
+        }
+        self.engine()
+    }
+
+    /// Whether the upstream answered when it was last asked.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn engine(&self) -> Result<(), String> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,66 @@
+//! The jobs that this replica runs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::jobs::job::Job;
+
+/// The calls that this replica runs now.
+#[derive(Default)]
+pub struct RunningJobs {
+    /// By id, with the attempt.
+    pub(crate) jobs: Mutex<HashMap<Uuid, RunningJob>>,
+    /// Told whenever one has ended.
+    pub(crate) ended: Notify,
+}
+
+pub(crate) struct RunningJob {
+    pub(crate) action: String,
+    pub(crate) attempt: i32,
+    /// Told when another replica has taken the call over.
+    pub(crate) lost: Arc<Notify>,
+}
+
+impl RunningJobs {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    pub(crate) fn of_action(&self, name: &str) -> usize {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.values().filter(|job| job.action == name).count()
+    }
+
+    /// Gives what is told when the call is lost.
+    pub(crate) fn begin(&self, job: &Job) -> Arc<Notify> {
+        let lost = Arc::new(Notify::new());
+        let running = RunningJob { action: job.action.clone(), attempt: job.attempts, lost: Arc::clone(&lost) };
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, running);
+        lost
+    }
+
+    /// Of these attempts only the calls in `kept` are still ours.
+    pub(crate) fn lose_all_but(&self, kept: &HashSet<Uuid>, held: &[(Uuid, i32)]) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, attempt) in held.iter().filter(|(id, _)| !kept.contains(id)) {
+            if let Some(job) = jobs.get(id).filter(|job| job.attempt == *attempt) {
+                job.lost.notify_one();
+            }
+        }
+    }
+
+    pub(crate) fn end(&self, id: Uuid) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.ended.notify_one();
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Uuid, i32)> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().map(|(id, job)| (*id, job.attempt)).collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! What the steps of a plan come to.
+
+use crate::graphql::introspect::IntrospectionError;
+use crate::graphql::plan::PlanStep;
+use crate::pipeline::handler_result::HandlerResult;
+use crate::upstream::{UpstreamError, UpstreamResponse};
+
+/// What came of a part of the upstream.
+pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
+
+/// What came of one step.
+#[derive(Debug)]
+pub enum StepOutcome {
+    /// A part of the upstream.
+    Part(FetchOutcome),
+    /// A webhook call.
+    Call(HandlerResult),
+    /// A field of introspection.
+    Introspection(Result<String, IntrospectionError>),
+}
+
+/// What came of a plan: the steps that ran, in order.
+pub type Outcome = Vec<(PlanStep, StepOutcome)>;
+
+/// Bytes of what came of a plan: its response has as many.
+#[must_use]
+pub fn bytes_of(outcome: &Outcome) -> usize {
+    let bytes = |step: &StepOutcome| match step {
+        StepOutcome::Part(reply) => reply.as_ref().map_or(0, |reply| reply.body.len()),
+        StepOutcome::Call(call) => call.json.len(),
+        StepOutcome::Introspection(json) => json.as_ref().map_or(0, String::len),
+    };
+    outcome.iter().map(|(_, step)| bytes(step)).sum()
+}

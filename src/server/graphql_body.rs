@@ -1,0 +1,153 @@
+//! The body of a POST: read, decoded, and looked through for what of it is for Pillion.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::http_client::decode::Encoding;
+use crate::memory::Share;
+use crate::model::response::RequestError;
+use crate::pipeline::prepare::selects_action;
+use crate::pipeline::snapshot::Snapshot;
+use crate::protocol::http::{ContentType, QueryParameters, decode, read_query_string};
+use crate::server::body::{BodyError, Decoded, Opened};
+use crate::server::body_scan::not_text;
+use crate::server::downstream_session::DownstreamSession;
+use crate::server::gateway::{Gateway, RequestState};
+use crate::server::{body, request_head_checks};
+
+/// Looks at a URL's query string, once it is decoded.
+pub(crate) fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
+    // What is not UTF-8 once decoded is the upstream's to reject; it could only be read byte by byte.
+    decode(query).map_or_else(
+        |_| look(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
+        |decoded| look(decoded.as_bytes()),
+    )
+}
+
+/// What a body is, as far as its bytes tell.
+pub(crate) enum Looked {
+    /// Nothing of ours is in it.
+    NotOurs(Bytes),
+    /// JSON that may name an action or introspection.
+    MayBeOurs(Whole),
+    /// No JSON, and it may name an action.
+    OfAnotherType(Whole),
+    /// More than is held.
+    Large(Large),
+}
+
+/// A body that has been read.
+pub(crate) struct Whole {
+    /// As it came.
+    pub(crate) wire: Bytes,
+    /// As it is meant, if it was compressed.
+    pub(crate) decoded: Option<Decoded>,
+}
+
+impl Whole {
+    pub(crate) fn text(&self) -> &[u8] {
+        self.decoded.as_ref().map_or(&self.wire, |decoded| &decoded.text)
+    }
+
+    /// Whoever only sends it on needs it as it came.
+    pub(crate) fn into_wire(self) -> Bytes {
+        self.wire
+    }
+}
+
+/// The beginning of a body.
+pub(crate) struct Large {
+    /// As it came.
+    pub(crate) wire: Bytes,
+    /// Is that all that comes?
+    pub(crate) is_whole: bool,
+    /// As it is meant, if it was compressed.
+    pub(crate) decoded_beginning: Option<Decoded>,
+}
+
+pub(crate) async fn look_at_body(
+    gate: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    exchange: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    share: &Share,
+) -> Result<Looked, BodyError> {
+    let limits = &snapshot.catalog.limits;
+    let bytes_max = limits.max_request_body_size;
+    let headers = &exchange.head().headers;
+    let encoding = Encoding::of(headers)?;
+    let content_type = ContentType::of(headers);
+    if content_type == ContentType::OtherCharset {
+        let message = "the body's character set is not understood here; send UTF-8";
+        return Err(RequestError::new(415, "unsupported-media-type", message).into());
+    }
+    check_query_of_post(gate, snapshot, exchange).await?;
+    let is_compressed = encoding != Encoding::Identity;
+    let how = body::How { bytes_max, is_replayed: !gate.world.engine.is_plain(), wants_all: !is_compressed };
+    let wire = match body::read_up_to(exchange, share, how).await? {
+        body::Read::Whole(wire) => wire,
+        body::Read::Beginning(wire) => {
+            let decoded_beginning = match is_compressed {
+                true => Some(body::decode_beginning(encoding, &wire, limits, share)?),
+                false => None,
+            };
+            return Ok(Looked::Large(Large { wire, is_whole: false, decoded_beginning }));
+        }
+    };
+    ctx.body_was_read = true;
+    ctx.admission.body_has_arrived(&gate.world, share)?;
+    let decoded = match encoding {
+        Encoding::Identity => None,
+        encoding => match body::decode(encoding, &wire, limits, share).await? {
+            Opened::Whole(decoded) => Some(decoded),
+            Opened::Beginning(decoded) => {
+                return Ok(Looked::Large(Large { wire, is_whole: true, decoded_beginning: Some(decoded) }));
+            }
+        },
+    };
+    look_at_text(snapshot, content_type, Whole { wire, decoded }).map_err(BodyError::from)
+}
+
+/// A document in the URL of a POST would be another one than that in its body.
+pub(crate) async fn check_query_of_post(
+    gate: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    exchange: &DownstreamSession<'_>,
+) -> Result<(), RequestError> {
+    let query = exchange.head().uri.query().unwrap_or_default();
+    if query.is_empty() || !look_at_query(query, |text| snapshot.catalog.may_name_action(text)) {
+        return Ok(());
+    }
+    let has_action = match read_query_string(query) {
+        Ok(QueryParameters { query: Some(document), .. }) => selects_action(&gate.world, snapshot, &document).await,
+        Ok(_) => false,
+        // Several readers could understand it in several ways.
+        Err(_) => true,
+    };
+    let message = "a document with an action in it must be in the body of a POST, not in its URL";
+    if has_action { Err(RequestError::new(400, request_head_checks::BAD_REQUEST, message)) } else { Ok(()) }
+}
+
+pub(crate) fn look_at_text(
+    snapshot: &Snapshot,
+    content_type: ContentType,
+    body: Whole,
+) -> Result<Looked, RequestError> {
+    let text = body.text();
+    let (is_json, may_be_ours) = match content_type {
+        // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
+        ContentType::Json if memchr::memchr(0, text).is_some() => return Err(not_text()),
+        ContentType::Json => (true, snapshot.catalog.may_concern_us(text)),
+        ContentType::Form => {
+            (false, snapshot.catalog.may_name_action(&percent_encoding::percent_decode(text).collect::<Vec<u8>>()))
+        }
+        // Introspection in another form than JSON is the upstream's to answer.
+        _ => (false, snapshot.catalog.may_name_action(text)),
+    };
+    Ok(match (may_be_ours, is_json) {
+        (false, _) => Looked::NotOurs(body.into_wire()),
+        (true, true) => Looked::MayBeOurs(body),
+        (true, false) => Looked::OfAnotherType(body),
+    })
+}

@@ -1,0 +1,290 @@
+//! pingora's callbacks, in the order in which it makes them.
+
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::model::min_rate::Allowance;
+use crate::model::response::RequestError;
+use crate::protocol::http::is_event_stream;
+use crate::server::downstream_session::{DownstreamSession, Patience};
+use crate::server::gateway::{Gateway, RequestState, Upload};
+use crate::server::{
+    connection_deadline, cors, graphql_request, http2_stream_timeout, reject, request_head_checks, route,
+};
+use crate::upstream::UpstreamError;
+use crate::upstream::client::is_untouched;
+use crate::upstream::reads::{body_only_reads, query_string_only_reads};
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestState;
+
+    fn new_ctx(&self) -> RequestState {
+        RequestState::new(self)
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestState) -> pingora::Result<bool> {
+        let settings = &self.world.configured().settings;
+        connection_deadline::head_was_read();
+        // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
+        let is_last = session.as_downstream().get_keepalive().is_none()
+            || self.keeps_nobody()
+            || request_head_checks::closes(&session.req_header().headers)
+            // What follows is none of HTTP, if the upstream agrees; if not, nobody should have to guess.
+            || request_head_checks::wants_websocket(&session.req_header().headers);
+        session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
+        // What a client sends before it is answered is its next request, and only its going away is an end.
+        session.set_pipelining_enabled(true);
+        let patience = Patience::of(settings);
+        session.set_read_timeout(Some(patience.pause));
+        session.set_write_timeout(Some(patience.for_piece_of_pingora()));
+        session.set_total_drain_timeout(Some(patience.upload.grace));
+        let screened =
+            route::route(self, &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience), ctx).await?;
+        // What comes on a connection that is upgraded is no body.
+        let may_have_body = !screened && !ctx.body_was_read && !session.is_upgrade_req();
+        if may_have_body && !session.as_downstream_mut().is_body_done() {
+            let allowance = Allowance::new(patience.upload).up_to(patience.pause);
+            ctx.upload = Some(Upload { allowance, heard: Instant::now() });
+        }
+        Ok(screened)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        chunk: &mut Option<Bytes>,
+        is_end: bool,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<()> {
+        if is_end {
+            ctx.admission.body_has_passed();
+            ctx.upload = None;
+            http2_stream_timeout::body_is_there();
+        }
+        let Some(upload) = &mut ctx.upload else { return Ok(()) };
+        upload.allowance.moved(chunk.as_ref().map_or(0, Bytes::len), upload.heard.elapsed());
+        if upload.allowance.left().is_zero() {
+            return Err(Error::new_down(ErrorType::ReadTimedout));
+        }
+        upload.wait(session, self.world.configured().settings.stream_idle_timeout);
+        Ok(())
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, _: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
+        let peer = self.world.engine.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
+        Ok(Box::new(HttpPeer::clone(&peer)))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<()> {
+        // Not before: the client is not slow because the upstream is not there.
+        if let Some(upload) = &mut ctx.upload {
+            upload.wait(session, self.world.configured().settings.stream_idle_timeout);
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        upstream_request: &mut RequestHeader,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<()> {
+        if ctx.body_was_read {
+            // We have told the client to go on.
+            upstream_request.remove_header(&header::EXPECT);
+        }
+        if let Some(host) = self.world.engine.host_header() {
+            upstream_request.insert_header(header::HOST, host)?;
+        }
+        let upstream = self.world.engine.settings();
+        if ctx.is_graphql && upstream.graphql_path.is_some() {
+            let path = graphql_request::upstream_path(upstream, &upstream_request.uri, true);
+            let path = path.parse().map_err(|_| Error::new_in(ErrorType::InvalidHTTPHeader))?;
+            upstream_request.set_uri(path);
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<()> {
+        let configured = self.world.configured();
+        let cors = &configured.settings.cors;
+        if !cors.completes_upstream || response.status.is_informational() {
+            return Ok(());
+        }
+        let request = session.req_header();
+        let added = if cors::is_preflight(request) {
+            let added = cors::preflight_headers(cors, &request.headers, &response.headers);
+            if !added.is_empty() {
+                // Whatever the upstream makes of the method, it is no answer to the browser.
+                *response = ResponseHeader::build(StatusCode::NO_CONTENT, Some(added.len()))?;
+                ctx.drops_body = true;
+            }
+            added
+        } else {
+            cors::missing_headers(cors, &request.headers, &response.headers)
+        };
+        if !added.is_empty() {
+            let others: Vec<_> = response.headers.keys().filter(|name| cors::is_cors_header(name)).cloned().collect();
+            for name in others {
+                response.remove_header(&name);
+            }
+        }
+        for (name, value) in &added {
+            response.append_header(name.clone(), value.clone())?;
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<Option<Duration>> {
+        if ctx.drops_body {
+            *body = None;
+        }
+        Ok(None)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestState,
+    ) -> pingora::Result<()> {
+        let is_unasked = response.status == StatusCode::SWITCHING_PROTOCOLS
+            && !request_head_checks::wants_websocket(&session.req_header().headers);
+        if is_unasked || !request_head_checks::is_framed_clearly(&response.headers) {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        if let (true, Some(share)) = (is_event_stream(&response.headers), &ctx.share) {
+            let rejected = |error: RequestError| Error::new_in(ErrorType::HTTPStatus(error.status));
+            ctx.admission.becomes_stream(&self.world, share).map_err(rejected)?;
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut RequestState,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("peer {peer}"));
+        let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+        let is_upstreams = *error.esource() == ErrorSource::Upstream;
+        // An old connection that turns out to be dead shows in many ways; that nothing was answered on it counts.
+        let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
+        let is_whole = !session.as_downstream().retry_buffer_truncated();
+        let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
+        error.set_retry(is_untouched || is_stale && may_repeat(self, session, ctx));
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestState) -> FailToProxy {
+        let failed = |error_code| FailToProxy { error_code, can_reuse_downstream: false };
+        if session.response_written().is_some() {
+            return failed(0);
+        }
+        let fault = match (error.etype(), error.esource()) {
+            (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed, ErrorSource::Downstream) => {
+                // Nobody is there to be told.
+                return failed(0);
+            }
+            (ErrorType::ReadTimedout, ErrorSource::Downstream) => {
+                return failed(respond_plainly(session, 408).await);
+            }
+            (ErrorType::HTTPStatus(status), _) => return failed(respond_plainly(session, *status).await),
+            (_, ErrorSource::Downstream) => return failed(respond_plainly(session, 400).await),
+            (ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout, _) => {
+                UpstreamError::TimedOut
+            }
+            (kind, ErrorSource::Upstream) if !was_connected(kind) => UpstreamError::Unreachable,
+            _ => UpstreamError::Broken,
+        };
+        let was_sent = *error.etype() != ErrorType::ConnectTimedout;
+        let may_write = was_sent && ctx.is_graphql && !may_repeat(self, session, ctx);
+        let patience = Patience::of(&self.world.configured().settings);
+        let exchange = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
+        failed(reject::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestState) {
+        self.finish(session.req_header().uri.path(), error, ctx);
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &RequestState, _: &Error) -> bool {
+        // Its words hold headers and addresses; `logging` has ours.
+        true
+    }
+}
+
+/// Was there a connection, so that what was sent on it may have arrived?
+fn was_connected(error: &ErrorType) -> bool {
+    matches!(
+        error,
+        ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::ConnectionClosed
+            | ErrorType::InvalidHTTPHeader
+            | ErrorType::H1Error
+            | ErrorType::H2Error
+    )
+}
+
+async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
+    // Fails only when the client is gone.
+    let _ = session.as_downstream_mut().respond_error_with_body(status, Bytes::new()).await;
+    status
+}
+
+/// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
+/// what is known to read may; elsewhere HTTP's own rule holds.
+fn may_repeat(gate: &Gateway, session: &Session, ctx: &RequestState) -> bool {
+    let (request, client) = (session.req_header(), session.as_downstream());
+    if client.retry_buffer_truncated() {
+        return false;
+    }
+    if !ctx.is_graphql {
+        return request.method.is_idempotent();
+    }
+    let configured = gate.world.configured();
+    let limits = &configured.settings.limits;
+    match request.method {
+        Method::GET | Method::HEAD => query_string_only_reads(request.uri.query(), limits),
+        Method::OPTIONS => true,
+        // What is compressed has not been read, and what is in the URL may name another document.
+        Method::POST if request.headers.contains_key(header::CONTENT_ENCODING) => false,
+        Method::POST if ctx.body_was_read && request.uri.query().is_none() => {
+            client.get_retry_buffer().is_some_and(|body| body_only_reads(&body, limits))
+        }
+        _ => false,
+    }
+}
