@@ -21,7 +21,7 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pillion::action::complete_value::{CompletedValue, CompletionRules, shape};
+use pillion::action::complete_value::{CompletedValue, CompletionRules, complete_value};
 use pillion::action::header_precedence::{Precedence, outgoing};
 use pillion::action::relationship::RowKeys;
 use pillion::action::{handler_response, payload};
@@ -162,7 +162,7 @@ fn parsed() -> Document {
 
 fn planned(document: &Document, schema: &ActionSchema, roots: &RootTypes, limits: &Limits) -> Plan {
     let operation = document.operation(None).expect("one operation");
-    let surroundings = PlanOptions { schema, roots, limits, answers_introspection: true };
+    let surroundings = PlanOptions { schema, roots, limits, serves_introspection: true };
     plan::plan(document, operation, &surroundings, &|_| true).expect("a plan")
 }
 
@@ -218,7 +218,7 @@ fn shaped(known: &Known) -> CompletedValue {
     let value = handler_response::read(rules, 200, handler_answer).expect("a response").value;
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
-    shape(&rules, output, &value, selected, &mut RowKeys::default())
+    complete_value(&rules, output, &value, selected, &mut RowKeys::default())
 }
 
 fn merged(known: &Known, ours: &str) -> Vec<u8> {

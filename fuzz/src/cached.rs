@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use pillion::action::header_precedence::kept;
+use pillion::action::header_precedence::storable_headers;
 use pillion::action::transform::forward_query;
 use pillion::model::action::Action;
 use pillion::pipeline::cache_key::Dependencies;
@@ -47,7 +47,7 @@ impl Call {
             };
             headers.append(name, HeaderValue::from_bytes(&bytes).ok()?);
         }
-        let headers = kept(&sample().headers, &headers);
+        let headers = storable_headers(&sample().headers, &headers);
         Some(Self {
             session: Session::stored(session)?,
             input,

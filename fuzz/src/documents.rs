@@ -218,7 +218,7 @@ pub fn mask(bytes: &[u8]) {
         return;
     }
     let surroundings =
-        PlanOptions { schema: &sample.schema, roots: &sample.roots, limits: &limits, answers_introspection: true };
+        PlanOptions { schema: &sample.schema, roots: &sample.roots, limits: &limits, serves_introspection: true };
     for (index, operation) in document.operations().iter().enumerate() {
         let condition = |_: &str| index % 2 == 0;
         let Ok(plan) = plan::plan(&document, operation, &surroundings, &condition) else { continue };

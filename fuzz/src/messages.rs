@@ -99,7 +99,7 @@ type Seen = (u16, usize, Bytes, usize);
 fn read(bytes: &[u8], step: usize) -> Option<Seen> {
     let mut connection = Connection::new(Pieces { bytes, step: step.max(1) });
     let read = async {
-        let head = connection.read_answer().await?;
+        let head = connection.read_response().await?;
         let framing = framing(&Method::GET, &head)?;
         let body = connection.read_body(framing, BYTES_MAX, None).await?;
         Ok::<(Head, Bytes), TransportFault>((head, body))

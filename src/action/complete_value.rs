@@ -58,7 +58,7 @@ pub struct CompletionRules<'r> {
 
 /// Shapes `value` as `ty`; what is related to its objects comes from `rows`.
 #[must_use]
-pub fn shape(
+pub fn complete_value(
     rules: &CompletionRules<'_>,
     ty: &TypeRef,
     value: &Value,
@@ -68,7 +68,7 @@ pub fn shape(
     let CompletionRules { types, dialect, max_list_length } = *rules;
     let mut shaper =
         Completer { types, dialect, max_list_length, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
-    let null_escapes = match shaper.complete(ty, Some(value), selected, ResponsePath::Answer) {
+    let null_escapes = match shaper.complete(ty, Some(value), selected, ResponsePath::Response) {
         Ok(()) => false,
         Err(Failed) => {
             shaper.json = b"null".to_vec();
@@ -89,7 +89,7 @@ struct Failed;
 /// What a value is part of, for Hasura's words.
 #[derive(Clone, Copy)]
 enum ResponsePath<'a> {
-    Answer,
+    Response,
     Field(&'a str),
 }
 
@@ -172,7 +172,7 @@ impl<'a> Completer<'a> {
 
     fn reject_null(&mut self, place: ResponsePath<'_>, is_missing: bool) -> Result<(), Failed> {
         self.reject(match place {
-            ResponsePath::Answer => "got null for the action webhook response".into(),
+            ResponsePath::Response => "got null for the action webhook response".into(),
             ResponsePath::Field(name) if is_missing => {
                 format!("field \"{name}\" expected in webhook response, but not found")
             }
@@ -191,7 +191,7 @@ impl<'a> Completer<'a> {
                 self.json.push(b',');
             }
             self.path.push(PathStep::Index(index));
-            self.complete(inner, Some(item), selected, ResponsePath::Answer)?;
+            self.complete(inner, Some(item), selected, ResponsePath::Response)?;
             self.path.pop();
         }
         self.json.push(b']');

@@ -20,7 +20,7 @@ pub enum HandlerResponseError {
     NotAnId(String),
     /// No answer came: refused, reset, timed out, too large, or the call could not be made.
     #[error("http exception when calling webhook")]
-    NoAnswer(#[from] TransportError),
+    NoResponse(#[from] TransportError),
     /// A status that promises JSON, and none came. Not sent again: the handler has already acted.
     #[error("not a valid json response from webhook")]
     NotJson {
@@ -86,7 +86,7 @@ impl HandlerResponseError {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::NoAnswer(fault) => fault.to_string(),
+            Self::NoResponse(fault) => fault.to_string(),
             Self::RequestTransform(error) | Self::ResponseTransform(error) => error.to_string(),
             other => other.to_string(),
         }
@@ -103,7 +103,7 @@ impl HandlerResponseError {
     #[must_use]
     pub fn may_have_been_executed(&self) -> bool {
         match self {
-            Self::NoAnswer(fault) => {
+            Self::NoResponse(fault) => {
                 matches!(fault, TransportError::Timeout | TransportError::Broken | TransportError::TooLarge { .. })
             }
             Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,

@@ -36,7 +36,7 @@ pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerRespons
         204 => Ok(HandlerResponse::default()),
         200..=299 | 400..=499 => {
             let value = parse_strict(body).map_err(|_| HandlerResponseError::NotJson { status })?;
-            judge(rules, status, value)
+            classify(rules, status, value)
         }
         _ => Err(HandlerResponseError::Status { status }),
     }
@@ -46,7 +46,7 @@ pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerRespons
 ///
 /// # Errors
 /// [`HandlerResponseError`].
-pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerResponse, HandlerResponseError> {
+pub fn classify(rules: ReadRules, status: u16, value: Value) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
         200..=299 if rules.is_envelope => open_envelope(value, rules.max_errors),
         200..=299 => Ok(HandlerResponse { value, errors: Vec::new() }),
@@ -57,14 +57,14 @@ pub fn judge(rules: ReadRules, status: u16, value: Value) -> Result<HandlerRespo
 
 /// [A response](https://spec.graphql.org/September2025/#sec-Response-Format) of a GraphQL server.
 fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerResponse, HandlerResponseError> {
-    let Value::Object(mut envelope) = value else { return Err(HandlerResponseError::NoEnvelope) };
-    let errors = match envelope.remove("errors") {
+    let Value::Object(mut context) = value else { return Err(HandlerResponseError::NoEnvelope) };
+    let errors = match context.remove("errors") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) if list.is_empty() => Vec::new(),
         Some(Value::Array(list)) => error_list::read(list, max_errors)?,
         Some(_) => return Err(HandlerResponseError::MalformedErrors { reason: "errors is not a list".into() }),
     };
-    match envelope.remove("data") {
+    match context.remove("data") {
         Some(value) => Ok(HandlerResponse { value, errors }),
         None if errors.is_empty() => Err(HandlerResponseError::NoEnvelope),
         None => Err(HandlerResponseError::RejectedWithList(errors)),

@@ -89,7 +89,7 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
 
 /// What has to be kept of the client's headers so that they can be sent on later: no more than the handler gets.
 #[must_use]
-pub fn kept(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
+pub fn storable_headers(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if rules.forward_client_headers {
         let own = [header::HOST, header::USER_AGENT, header::ORIGIN];

@@ -412,12 +412,12 @@ impl RowSet {
     /// # Errors
     /// When it is not the response of a GraphQL server.
     pub fn read(&mut self, wanted: &RowKeys, request: &RowQuery, body: &[u8]) -> Result<(), Box<RelatedError>> {
-        let answer =
+        let response =
             read_upstream_result(body).map_err(|error| RelatedError::new("upstream-error", error.to_string()))?;
-        let errors = Errors::read(&answer);
+        let errors = Errors::read(&response);
         for (index, entry) in request.entries.iter().enumerate() {
             let alias = alias_of(index);
-            let value = answer.data.get(alias.as_str()).copied();
+            let value = response.data.get(alias.as_str()).copied();
             let own = errors.by_alias.get(&alias).map(Vec::as_slice).unwrap_or_default();
             let Some((_, wanted)) = wanted.fields.get_index(entry.field) else { continue };
             if value.is_none() && own.is_empty() {
@@ -519,9 +519,9 @@ struct Errors {
 }
 
 impl Errors {
-    fn read(answer: &UpstreamResult<'_>) -> Self {
+    fn read(response: &UpstreamResult<'_>) -> Self {
         let mut errors = Self { by_alias: HashMap::new(), general: None };
-        for raw in &answer.errors {
+        for raw in &response.errors {
             let Ok(Value::Object(mut object)) = serde_json::from_str::<Value>(raw.get()) else { continue };
             let message = match object.remove("message") {
                 Some(Value::String(message)) => message,

@@ -18,12 +18,12 @@ const LIMIT: usize = 100;
 pub type ApiResponse = (StatusCode, Value);
 
 /// Answers a request for `path`, which starts with `/jobs`.
-pub async fn answer(world: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
+pub async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let rejected = |status, reason: &str| (status, json!({ "error": reason }));
-    let Ok(jobs) = world.jobs() else {
+    let Ok(jobs) = services.jobs() else {
         return rejected(StatusCode::NOT_FOUND, "there are no asynchronous actions");
     };
-    let deadline = world.configured().settings.jobs.deadline;
+    let deadline = services.configured().settings.jobs.deadline;
     let parts: Vec<&str> = path.trim_start_matches("/jobs").split('/').filter(|part| !part.is_empty()).collect();
     let done = match (method.as_str(), parts.as_slice()) {
         ("GET", []) => match read_query(query) {
@@ -48,14 +48,14 @@ pub async fn answer(world: &Services, method: &Method, path: &str, query: &str) 
                 Ok(None) => {
                     return rejected(StatusCode::NOT_FOUND, "there is no such call, or it does not stand there");
                 }
-                Ok(Some(answer)) => Ok(answer),
+                Ok(Some(response)) => Ok(response),
                 Err(error) => Err(error),
             }
         }
         _ => return rejected(StatusCode::NOT_FOUND, USAGE),
     };
     match done {
-        Ok(answer) => (StatusCode::OK, answer),
+        Ok(response) => (StatusCode::OK, response),
         Err(error) => rejected(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }

@@ -22,7 +22,7 @@ use crate::pipeline::snapshot::Snapshot;
 
 /// Answers on the admin listener.
 pub struct Admin {
-    world: Arc<Services>,
+    services: Arc<Services>,
     /// Does nobody reach it but from this machine? A reload does not change where it listens.
     is_loopback: bool,
 }
@@ -30,14 +30,14 @@ pub struct Admin {
 impl Admin {
     /// For the world it tells about.
     #[must_use]
-    pub fn new(world: Arc<Services>) -> Self {
-        let is_loopback = world.configured().settings.admin_listen.ip().is_loopback();
-        Self { world, is_loopback }
+    pub fn new(services: Arc<Services>) -> Self {
+        let is_loopback = services.configured().settings.admin_listen.ip().is_loopback();
+        Self { services, is_loopback }
     }
 
     /// Answers a request, if its sender may have the response.
-    async fn answer(&self, head: &Parts) -> Result<ApiResponse, Denied> {
-        let configured = self.world.configured();
+    async fn handle(&self, head: &Parts) -> Result<ApiResponse, Denied> {
+        let configured = self.services.configured();
         access::check_sender(head, &configured.settings.admin)?;
         let (method, path) = (&head.method, head.uri.path());
         let query = head.uri.query().unwrap_or_default();
@@ -47,10 +47,10 @@ impl Admin {
         }
         has_token?;
         Ok(match (method, path) {
-            (&Method::POST, "/reload") => reload(&self.world).await,
-            (&Method::POST, "/cache/purge") => purge(&self.world, query).await,
-            (_, "/jobs") => jobs_answer(&self.world, method, path, query).await,
-            (_, path) if path.starts_with("/jobs/") => jobs_answer(&self.world, method, path, query).await,
+            (&Method::POST, "/reload") => reload(&self.services).await,
+            (&Method::POST, "/cache/purge") => purge(&self.services, query).await,
+            (_, "/jobs") => jobs_response(&self.services, method, path, query).await,
+            (_, path) if path.starts_with("/jobs/") => jobs_response(&self.services, method, path, query).await,
             (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, TEXT, USAGE.to_vec()),
             _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec()),
         })
@@ -61,21 +61,21 @@ impl Admin {
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => {
-                let (status, mut text) = match self.world.readiness.check() {
+                let (status, mut text) = match self.services.readiness.check() {
                     Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
                     Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
                 };
                 if query.split('&').any(|word| word == "verbose" || word.starts_with("verbose=")) {
                     match has_token {
-                        Ok(()) => text.push_str(&details(&self.world)),
+                        Ok(()) => text.push_str(&details(&self.services)),
                         Err((_, reason)) => text.push_str(&format!("details: {reason}\n")),
                     }
                 }
                 (status, TEXT, text.into_bytes())
             }
             _ => {
-                call_policy::show(&self.world);
-                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.world.metrics.render())
+                call_policy::update_gauges(&self.services);
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.services.metrics.render())
             }
         }
     }
@@ -86,60 +86,60 @@ type ApiResponse = (StatusCode, &'static str, Vec<u8>);
 
 const USAGE: &[u8] = b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n";
 
-async fn jobs_answer(world: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
-    let (status, answer) = jobs::answer(world, method, path, query).await;
-    (status, "application/json", format!("{answer}\n").into_bytes())
+async fn jobs_response(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
+    let (status, response) = jobs::handle(services, method, path, query).await;
+    (status, "application/json", format!("{response}\n").into_bytes())
 }
 
 /// Loads the configuration anew.
-async fn reload(world: &Services) -> ApiResponse {
-    match world.reloads.ask().await {
+async fn reload(services: &Services) -> ApiResponse {
+    match services.reloads.ask().await {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was reloaded\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
     }
 }
 
 /// Forgets the cached responses of `action=NAME`, or of all actions.
-async fn purge(world: &Services, query: &str) -> ApiResponse {
+async fn purge(services: &Services, query: &str) -> ApiResponse {
     let action = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "action").map(|(_, value)| value);
-    let actions = &world.snapshot.load().catalog.schema.actions;
+    let actions = &services.snapshot.load().catalog.schema.actions;
     if let Some(name) = &action
         && !actions.values().any(|known| known.name == *name)
     {
         return (StatusCode::NOT_FOUND, TEXT, format!("there is no action {name}\n").into_bytes());
     }
-    if let Some(shared) = &world.shared
+    if let Some(shared) = &services.shared
         && shared.forget(&format!("pillion:cache:{}:*", action.as_deref().unwrap_or("*"))).await.is_err()
     {
         return (StatusCode::SERVICE_UNAVAILABLE, TEXT, b"Redis cannot be asked; nothing was forgotten\n".to_vec());
     }
-    world.results.purge(action.as_deref());
+    services.results.purge(action.as_deref());
     (StatusCode::OK, TEXT, b"forgotten\n".to_vec())
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What readiness hangs on, and what is worth knowing about it: a line each.
-fn details(world: &Services) -> String {
-    let engine = world.readiness.engine().map_or_else(|reason| reason, |()| "ok".into());
-    let snapshot = world.snapshot.load();
+fn details(services: &Services) -> String {
+    let upstream = services.readiness.upstream().map_or_else(|reason| reason, |()| "ok".into());
+    let snapshot = services.snapshot.load();
     let actions = snapshot.catalog.schema.actions.len();
     let schema = schema_state(&snapshot);
     let metadata = metadata(&snapshot.catalog.schema);
-    let jobs = match (world.jobs(), &world.configured().settings.jobs.store) {
+    let jobs = match (services.jobs(), &services.configured().settings.jobs.store) {
         (Err(_), _) => "none: there are no asynchronous actions".into(),
         (Ok(_), JobStoreSettings::Postgres(_)) => "PostgreSQL".into(),
         (Ok(_), JobStoreSettings::Sqlite(file)) => {
             format!("the file {file}: it must be on a volume that stays, and no other replica sees its calls")
         }
     };
-    let configuration = match world.reloads.last() {
+    let configuration = match services.reloads.last() {
         None => "as it was at the start".into(),
         Some(Ok(())) => "reloaded".into(),
         Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
     };
     format!(
-        "upstream: {engine}\nactions: {actions}\nmetadata: {metadata}\njobs.store: {jobs}\nconfiguration: {configuration}\n{schema}"
+        "upstream: {upstream}\nactions: {actions}\nmetadata: {metadata}\njobs.store: {jobs}\nconfiguration: {configuration}\n{schema}"
     )
 }
 
@@ -181,7 +181,7 @@ const REASON_MAX: usize = 1_000;
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let answered = self.answer(session.req_header()).await;
+        let answered = self.handle(session.req_header()).await;
         let (status, content_type, body) =
             answered.unwrap_or_else(|(status, reason)| (status, TEXT, format!("{reason}\n").into_bytes()));
         let head = session.req_header();

@@ -85,17 +85,17 @@ impl Hook {
             self.count("failure");
             return Err(failed());
         };
-        let answer = read(status, &body).inspect_err(|error| {
+        let response = read(status, &body).inspect_err(|error| {
             self.count(if error.status == 401 { "denied" } else { "invalid" });
         })?;
         self.count("success");
-        let time = lifetime(answer.cache_control.as_deref(), answer.expires.as_deref()).unwrap_or_default();
+        let time = lifetime(response.cache_control.as_deref(), response.expires.as_deref()).unwrap_or_default();
         // A cookie is meant for this one response.
         let may_keep = set_cookies.is_empty() && body.len() <= KEPT_BYTES_MAX;
         if let (Some(key), Some(cache), true) = (key, &self.rules.cache, may_keep) {
-            self.keep(key, &answer.session, time.min(cache.time_max));
+            self.keep(key, &response.session, time.min(cache.time_max));
         }
-        Ok(Authenticated { session: answer.session, set_cookies, expires: None })
+        Ok(Authenticated { session: response.session, set_cookies, expires: None })
     }
 
     fn kept_session(&self, key: &CallerKey) -> Option<Session> {

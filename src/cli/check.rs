@@ -101,13 +101,13 @@ fn look(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Finding
     }
     let connect_timeout = loaded.settings.handlers.connect_timeout;
     let outcome = block_on(async {
-        let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        let services = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
         let mut found = Vec::new();
         if asks_handlers {
-            found.extend(look_at_handlers(&world.snapshot.load().catalog.schema, connect_timeout).await);
+            found.extend(look_at_handlers(&services.snapshot.load().catalog.schema, connect_timeout).await);
         }
         if asks_upstream {
-            found.extend(compare_with_engine(&world).await?);
+            found.extend(compare_with_upstream(&services).await?);
         }
         Ok::<_, String>(found)
     });
@@ -155,11 +155,11 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
     }
 }
 
-async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String> {
-    probe_upstream(world).await?;
-    let error = match upstream_health_check::schema_of(world, ADMIN_ROLE, HeaderMap::new()).await {
+async fn compare_with_upstream(services: &Services) -> Result<Vec<Diagnostic>, String> {
+    probe_upstream(services).await?;
+    let error = match upstream_health_check::schema_of(services, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {
-            let schema = &world.snapshot.load().catalog.schema;
+            let schema = &services.snapshot.load().catalog.schema;
             let mut found = missing(&merged.role_schema.schema, schema);
             if let Some(decided) = &merged.decided {
                 found.extend(decided.inconsistent.iter().skip(schema.inconsistent.len()).cloned());
@@ -169,11 +169,11 @@ async fn compare_with_engine(world: &Services) -> Result<Vec<Diagnostic>, String
         Err(error) => error,
     };
     if !error.conflicts().is_empty() {
-        let places = &world.snapshot.load().catalog.schema.places;
+        let places = &services.snapshot.load().catalog.schema.places;
         return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
-    let mut found = upstream_types::undecided(&world.snapshot.load().catalog.schema);
+    let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);
     found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
     Ok(found)
 }

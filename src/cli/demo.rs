@@ -1,8 +1,8 @@
 //! `pillion demo`: a sample upstream, a sample handler and Pillion between them, all in this process.
 
-mod engine;
 mod handler;
 mod http;
+mod upstream;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ const QUERY: &str = include_str!("../../demo/query.graphql");
 const MUTATION: &str = include_str!("../../demo/mutation.graphql");
 
 struct Ports {
-    engine: SocketAddr,
+    upstream: SocketAddr,
     handler: SocketAddr,
     clients: SocketAddr,
     admin: SocketAddr,
@@ -45,7 +45,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
     let metadata = Metadata::write(ports.handler)?;
     let flag = |setting: &Setting| {
         let value = match setting.key {
-            "upstream.url" => format!("http://{}", ports.engine),
+            "upstream.url" => format!("http://{}", ports.upstream),
             "listen" => ports.clients.to_string(),
             "admin_listen" => ports.admin.to_string(),
             "metadata.folder" => metadata.0.display().to_string(),
@@ -56,10 +56,10 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
     };
     let config_file = metadata.0.join("pillion.yaml");
     let loaded = load(Some(&config_file), &flag, &[]).map_err(|diagnostics| crate::cli::report(&diagnostics))?;
-    println!("A sample upstream on http://{}, a sample handler on http://{},", ports.engine, ports.handler);
+    println!("A sample upstream on http://{}, a sample handler on http://{},", ports.upstream, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
-        small_service("engine", ports.engine, engine::Engine::new()).into(),
+        small_service("upstream", ports.upstream, upstream::DemoUpstream::new()).into(),
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
@@ -72,7 +72,7 @@ fn free_ports() -> std::io::Result<Ports> {
         (0..4).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     let mut addresses = sockets.iter().map(TcpListener::local_addr);
     let mut next = || addresses.next().unwrap_or_else(|| Err(std::io::ErrorKind::AddrNotAvailable.into()));
-    Ok(Ports { engine: next()?, handler: next()?, clients: next()?, admin: next()? })
+    Ok(Ports { upstream: next()?, handler: next()?, clients: next()?, admin: next()? })
 }
 
 /// The demo's metadata folder; gone when the demo ends.

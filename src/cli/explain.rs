@@ -59,16 +59,16 @@ fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let loaded = load_from(arguments, NO_ENGINE).map_err(|diagnostics| report(&diagnostics))?;
     let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
-    let engine = arguments.get_one::<String>("upstream-schema").map(|path| read_schema(path)).transpose()?;
+    let upstream = arguments.get_one::<String>("upstream-schema").map(|path| read_schema(path)).transpose()?;
     let headers = headers_of(arguments)?;
     let session = session_of(&headers)?;
     let variables = arguments.get_one::<String>("variables").map_or("{}", String::as_str);
     let variables: RawObject<'_> =
         serde_json::from_str(variables).map_err(|error| format!("error: --variables: {error}"))?;
     crate::install_tls_provider();
-    let world = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
-    let snapshot = snapshot_for(&world, engine.as_ref());
-    let merged = engine.map(|engine| MergedSchema::new(&engine, &snapshot.catalog, session.role())).transpose();
+    let services = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
+    let snapshot = snapshot_for(&services, upstream.as_ref());
+    let merged = upstream.map(|upstream| MergedSchema::new(&upstream, &snapshot.catalog, session.role())).transpose();
     let merged = merged.map_err(|error| format!("error: --upstream-schema: {error}"))?.map(Arc::new);
     let request = GraphqlRequest {
         query: source.text.as_str().into(),
@@ -79,8 +79,8 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     };
     let trace = TraceContext::read(&headers, 1);
     let caller = Caller { headers, for_handlers: None, address: None, request_id: "of-the-request".into() };
-    let envelope = envelope(&caller, &trace);
-    let explained = explain(&world, &snapshot, &envelope, &session, &request, merged.as_ref());
+    let context = context(&caller, &trace);
+    let explained = explain(&services, &snapshot, &context, &session, &request, merged.as_ref());
     match explained {
         Ok(explained) => {
             print!("{}", render(&explained, &session, merged.is_some()));
@@ -115,15 +115,15 @@ fn session_of(headers: &HeaderMap) -> Result<Session, String> {
     }
 }
 
-fn snapshot_for(world: &Services, engine: Option<&UpstreamSchema>) -> Arc<Snapshot> {
-    let snapshot = world.snapshot.load_full();
-    let Some(engine) = engine else { return snapshot };
-    let (roots, dialect) = engine.roots_and_dialect();
-    let dialect = world.configured().settings.dialect.unwrap_or(dialect);
+fn snapshot_for(services: &Services, upstream: Option<&UpstreamSchema>) -> Arc<Snapshot> {
+    let snapshot = services.snapshot.load_full();
+    let Some(upstream) = upstream else { return snapshot };
+    let (roots, dialect) = upstream.roots_and_dialect();
+    let dialect = services.configured().settings.dialect.unwrap_or(dialect);
     Arc::new(snapshot.for_upstream(roots, dialect))
 }
 
-fn envelope<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e> {
+fn context<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e> {
     RequestContext {
         share: None,
         caller,
@@ -204,7 +204,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             if !rest.is_empty() {
                 let _ = writeln!(details, "with {}", Value::Object(rest));
             }
-            (format!("engine: {}", fields.join(", ")), details)
+            (format!("upstream: {}", fields.join(", ")), details)
         }
         ExplainedStep::Action { response_name, action, kind: ActionMode::Result, input, .. } => {
             let title = format!("action {} as {response_name}: what came of a job", action.name);

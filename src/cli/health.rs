@@ -33,8 +33,8 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };
     let address = reachable(address);
     let unreachable = |error| format!("error: no Pillion answers at http://{address}{path} (admin_listen): {error}");
-    let answer = ask(address, path).map_err(unreachable)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let response = ask(address, path).map_err(unreachable)?;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
     let is_good = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");
     if is_good {
         print!("{body}");
@@ -48,9 +48,9 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut response)?;
+    Ok(response)
 }
 
 /// Bytes of the response that are read.

@@ -105,9 +105,9 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
 }
 
 /// Asks the upstream about itself, once.
-async fn probe_upstream(world: &Services) -> Result<(), String> {
-    upstream_health_check::look(world).await;
-    world.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
+async fn probe_upstream(services: &Services) -> Result<(), String> {
+    upstream_health_check::probe(services).await;
+    services.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }
 
 /// All errors, for a person.

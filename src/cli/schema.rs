@@ -33,9 +33,9 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
     let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
     let text = block_on(async {
-        let world = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
-        probe_upstream(&world).await?;
-        let merged = upstream_health_check::schema_of(&world, role, headers).await;
+        let services = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
+        probe_upstream(&services).await?;
+        let merged = upstream_health_check::schema_of(&services, role, headers).await;
         let merged = merged.map_err(|error| format!("error: the upstream's schema is not known: {error}"))?;
         if as_json { introspection::full_result(&merged) } else { Ok(print_schema(&merged.role_schema)) }
     })??;

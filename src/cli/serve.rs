@@ -73,29 +73,30 @@ pub fn serve(
         loaded.schema = schema.unwrap_or(std::mem::take(&mut loaded.schema));
         Arc::new(api)
     });
-    upstream_types::tell(&loaded.schema);
-    let world = Arc::new(Services::new(loaded).map_err(failed)?);
-    block_on(world.open_jobs_for(&world.snapshot.load().catalog.schema))?.map_err(failed)?;
-    if let (Ok(_), JobStoreSettings::Sqlite(file)) = (world.jobs(), &world.configured().settings.jobs.store) {
+    upstream_types::log_inconsistent(&loaded.schema);
+    let services = Arc::new(Services::new(loaded).map_err(failed)?);
+    block_on(services.open_jobs_for(&services.snapshot.load().catalog.schema))?.map_err(failed)?;
+    if let (Ok(_), JobStoreSettings::Sqlite(file)) = (services.jobs(), &services.configured().settings.jobs.store) {
         tracing::info!(
             file,
             "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
              sees them; for several replicas set jobs.store to a PostgreSQL"
         );
     }
-    count_panics(&world);
-    beside.push(listener::operators(&world, Admin::new(Arc::clone(&world))));
+    count_panics(&services);
+    beside.push(listener::admin_service(&services, Admin::new(Arc::clone(&services))));
     if let Some((load, files)) = again {
-        let reloader = Reloader { world: Arc::clone(&world), metadata: metadata.clone(), load, files: files.into() };
+        let reloader =
+            Reloader { services: Arc::clone(&services), metadata: metadata.clone(), load, files: files.into() };
         beside.push(background_service("reload", Background(reloader)).into());
     }
-    listener::serve(&world, metadata, beside, at_exit).map_err(failed)?;
-    world.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
+    listener::serve(&services, metadata, beside, at_exit).map_err(failed)?;
+    services.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 
 /// A panic ends one request, and is written to the log without what the request held.
-fn count_panics(world: &Services) {
-    let panics = world.metrics.panics.clone();
+fn count_panics(services: &Services) {
+    let panics = services.metrics.panics.clone();
     std::panic::set_hook(Box::new(move |panic| {
         panics.inc();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -107,10 +107,10 @@ fn replace(schema: &mut Schema, newer: &ast::Definition) {
 ///
 /// # Errors
 /// [`ClientSchemaError`].
-pub fn build_client_schema(answer: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
-    let answer: IntrospectionResult<'_> = serde_json::from_slice(answer)?;
-    let Some(introspected) = answer.data.and_then(|data| data.schema) else {
-        let first = answer.errors.and_then(|errors| errors.into_iter().next());
+pub fn build_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
+    let response: IntrospectionResult<'_> = serde_json::from_slice(response)?;
+    let Some(introspected) = response.data.and_then(|data| data.schema) else {
+        let first = response.errors.and_then(|errors| errors.into_iter().next());
         let message =
             first.and_then(|error| error.message).map_or_else(|| "no data".into(), |text| text.0.into_owned());
         return Err(ClientSchemaError::Refused(message));
@@ -146,13 +146,15 @@ impl<'a> Builder<'a> {
         for definition in &from.types {
             match built_in.types.get_key_value(definition.name.0.as_ref()) {
                 // The validator knows these by where they come from.
-                Some((name, ours)) => schema.types.insert(name.clone(), described(ours, definition)),
+                Some((name, prepared_request)) => {
+                    schema.types.insert(name.clone(), described(prepared_request, definition))
+                }
                 None => schema.types.insert(self.name(&definition.name)?, self.definition(definition)?),
             };
         }
-        for (name, ours) in &built_in.types {
+        for (name, prepared_request) in &built_in.types {
             if name.starts_with("__") {
-                schema.types.entry(name.clone()).or_insert_with(|| ours.clone());
+                schema.types.entry(name.clone()).or_insert_with(|| prepared_request.clone());
             }
         }
         let directives = self.directives(&mut schema, &from.directives)?;
@@ -316,8 +318,8 @@ impl<'a> Builder<'a> {
 
 /// A type that every schema has. Introspection is answered here, so its types are ours; a scalar is told in the
 /// upstream's words.
-fn described(ours: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
-    let ExtendedType::Scalar(scalar) = ours else { return ours.clone() };
+fn described(prepared_request: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
+    let ExtendedType::Scalar(scalar) = prepared_request else { return prepared_request.clone() };
     let mut scalar = scalar.clone();
     scalar.make_mut().description = node_str(from.description.as_ref());
     ExtendedType::Scalar(scalar)

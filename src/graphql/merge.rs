@@ -49,16 +49,16 @@ pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamR
         #[serde(borrow, default)]
         extensions: Option<&'a RawValue>,
     }
-    let envelope: Envelope<'_> = serde_json::from_slice(body)?;
-    let has_data = envelope.data.is_some();
-    if !has_data && envelope.errors.as_ref().is_none_or(Vec::is_empty) {
+    let context: Envelope<'_> = serde_json::from_slice(body)?;
+    let has_data = context.data.is_some();
+    if !has_data && context.errors.as_ref().is_none_or(Vec::is_empty) {
         return Err(UpstreamResultError::Empty);
     }
     // Duplicate keys are the upstream's to answer for: the last one counts, as in most JSON readers.
-    let data_is_null = matches!(envelope.data, Some(None));
-    let data = envelope.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
-    let extensions = envelope.extensions.filter(|extensions| extensions.get().starts_with('{'));
-    Ok(UpstreamResult { data, has_data, data_is_null, errors: envelope.errors.unwrap_or_default(), extensions })
+    let data_is_null = matches!(context.data, Some(None));
+    let data = context.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
+    let extensions = context.extensions.filter(|extensions| extensions.get().starts_with('{'));
+    Ok(UpstreamResult { data, has_data, data_is_null, errors: context.errors.unwrap_or_default(), extensions })
 }
 
 /// `Option` alone takes a null for absent.
@@ -152,14 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engines_bytes_are_copied_and_keys_follow_the_document() {
-        let engine = r#" {"data" : {"b": 12345678901234567890.10 ,"a":{"x" : "\u00e9"}}, "extensions":{"t": 1.0}} "#;
-        let answer = read_upstream_result(engine.as_bytes()).expect("a GraphQL response");
-        let value = |name: &str| answer.data.get(name).map(|raw| Cow::Borrowed(raw.get()));
+    fn the_upstreams_bytes_are_copied_and_keys_follow_the_document() {
+        let upstream = r#" {"data" : {"b": 12345678901234567890.10 ,"a":{"x" : "\u00e9"}}, "extensions":{"t": 1.0}} "#;
+        let response = read_upstream_result(upstream.as_bytes()).expect("a GraphQL response");
+        let value = |name: &str| response.data.get(name).map(|raw| Cow::Borrowed(raw.get()));
         let merged = Merged {
             data: Some(vec![("a", value("a")), ("act", Some("true".into())), ("b", value("b")), ("gone", None)]),
             errors: Vec::new(),
-            extensions: answer.extensions.into_iter().collect(),
+            extensions: response.extensions.into_iter().collect(),
         };
         assert_eq!(
             String::from_utf8_lossy(&write(&merged)),

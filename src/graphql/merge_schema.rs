@@ -25,9 +25,9 @@ pub struct Conflict {
     /// On which root, if it is a field.
     pub root: Option<String>,
     /// What the actions define, as SDL.
-    pub ours: String,
+    pub prepared_request: String,
     /// What the upstream defines, as SDL.
-    pub engines: String,
+    pub upstreams: String,
 }
 
 impl Conflict {
@@ -47,7 +47,7 @@ impl Conflict {
         };
         let message = format!("the actions and the upstream both define {}", self.what());
         let remedy = format!("rename it here, or set names.{setting}_prefix");
-        let notes = [("actions", &self.ours), ("upstream", &self.engines)]
+        let notes = [("actions", &self.prepared_request), ("upstream", &self.upstreams)]
             .map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
         Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, remedy) }
     }
@@ -96,39 +96,39 @@ const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation
 /// # Errors
 /// [`MergeError`].
 pub fn merge(
-    engine: &UpstreamSchema,
+    upstream: &UpstreamSchema,
     own: &RoleSchema,
     types: &Types,
     roots: &RootTypes,
 ) -> Result<RoleSchema, MergeError> {
-    check_roots(&engine.schema, roots)?;
-    let conflicts = conflicts(&engine.schema, &own.schema, types, roots);
+    check_roots(&upstream.schema, roots)?;
+    let conflicts = conflicts(&upstream.schema, &own.schema, types, roots);
     if !conflicts.is_empty() {
         return Err(MergeError::Conflicts(conflicts));
     }
-    let mut merged = engine.schema.clone();
+    let mut merged = upstream.schema.clone();
     for kind in KINDS {
         if add_root_fields(&mut merged, &own.schema, kind)
-            && let Some(root) = root_of(&engine.schema.schema_definition, kind)
-            && let Some(object) = engine.schema.get_object(root)
+            && let Some(root) = root_of(&upstream.schema.schema_definition, kind)
+            && let Some(object) = upstream.schema.get_object(root)
         {
             nested_roots::separate(&mut merged, object);
         }
     }
     for (name, definition) in own_types(&own.schema) {
-        merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&engine.schema, definition, types));
+        merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&upstream.schema, definition, types));
     }
     // What our definitions say in directives is told by those of the specification.
     for (name, definition) in &own.schema.directive_definitions {
         merged.directive_definitions.entry(name.clone()).or_insert_with(|| definition.clone());
     }
-    RoleSchema::new(merged, engine.directives.clone()).map_err(MergeError::Invalid)
+    RoleSchema::new(merged, upstream.directives.clone()).map_err(MergeError::Invalid)
 }
 
-fn check_roots(engine: &Schema, roots: &RootTypes) -> Result<(), MergeError> {
+fn check_roots(upstream: &Schema, roots: &RootTypes) -> Result<(), MergeError> {
     for kind in KINDS {
         let known = roots.of(kind);
-        match root_of(&engine.schema_definition, kind) {
+        match root_of(&upstream.schema_definition, kind) {
             Some(found) if found != known => {
                 return Err(MergeError::OtherRoot {
                     kind: kind.keyword(),
@@ -178,39 +178,41 @@ fn deprecation(directives: &DirectiveList) -> Option<Deprecation> {
 /// Every name that both sides define, types first. Scalars that both know are one and the same, and so is what is the
 /// upstream's anyway.
 #[must_use]
-pub fn conflicts(engine: &Schema, own: &Schema, types: &Types, roots: &RootTypes) -> Vec<Conflict> {
+pub fn conflicts(upstream: &Schema, own: &Schema, types: &Types, roots: &RootTypes) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     let is_upstreams = |name: &Name| types.get(name).is_some_and(|known| known.is_upstreams);
-    for (name, ours) in own_types(own) {
-        let Some(engines) = engine.types.get(name) else { continue };
-        let is_shared =
-            engines.is_scalar() && ours.is_scalar() || is_upstreams(name) && (engines.is_scalar() || engines.is_enum());
+    for (name, prepared_request) in own_types(own) {
+        let Some(upstreams) = upstream.types.get(name) else { continue };
+        let is_shared = upstreams.is_scalar() && prepared_request.is_scalar()
+            || is_upstreams(name) && (upstreams.is_scalar() || upstreams.is_enum());
         if !is_shared {
-            conflicts.push(conflict(name, None, ours.to_string(), engines.to_string()));
+            conflicts.push(conflict(name, None, prepared_request.to_string(), upstreams.to_string()));
         }
     }
     for kind in KINDS {
         let root = roots.of(kind);
-        let Some(ours) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else { continue };
-        let upstream_root = root_of(&engine.schema_definition, kind);
+        let Some(prepared_request) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else {
+            continue;
+        };
+        let upstream_root = root_of(&upstream.schema_definition, kind);
         if upstream_root.is_none()
-            && has_fields(ours)
-            && let Some(engines) = engine.types.get(root)
+            && has_fields(prepared_request)
+            && let Some(upstreams) = upstream.types.get(root)
         {
-            conflicts.push(conflict(root, None, format!("the {} type", kind.keyword()), engines.to_string()));
+            conflicts.push(conflict(root, None, format!("the {} type", kind.keyword()), upstreams.to_string()));
         }
-        let Some(engines) = upstream_root.and_then(|name| engine.get_object(name)) else { continue };
-        for (name, field) in own_fields(ours) {
-            if let Some(engines) = engines.fields.get(name) {
-                conflicts.push(conflict(name, Some(root), field.to_string(), engines.to_string()));
+        let Some(upstreams) = upstream_root.and_then(|name| upstream.get_object(name)) else { continue };
+        for (name, field) in own_fields(prepared_request) {
+            if let Some(upstreams) = upstreams.fields.get(name) {
+                conflicts.push(conflict(name, Some(root), field.to_string(), upstreams.to_string()));
             }
         }
     }
     conflicts
 }
 
-fn conflict(name: &str, root: Option<&str>, ours: String, engines: String) -> Conflict {
-    Conflict { name: name.to_owned(), root: root.map(str::to_owned), ours, engines }
+fn conflict(name: &str, root: Option<&str>, prepared_request: String, upstreams: String) -> Conflict {
+    Conflict { name: name.to_owned(), root: root.map(str::to_owned), prepared_request, upstreams }
 }
 
 /// The types that come with the actions, root types left out.
@@ -229,19 +231,21 @@ fn has_fields(root: &ObjectType) -> bool {
 
 /// Adds to a root of the upstream, or makes the root that the upstream does not have. Is there anything to add?
 fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bool {
-    let ours = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
-    let Some(ours) = ours.filter(|ours| has_fields(ours)) else { return false };
+    let prepared_request = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
+    let Some(prepared_request) = prepared_request.filter(|prepared_request| has_fields(prepared_request)) else {
+        return false;
+    };
     match root_of(&merged.schema_definition, kind).cloned() {
         Some(root) => {
             if let Some(ExtendedType::Object(object)) = merged.types.get_mut(&root) {
-                let fields = own_fields(ours).map(|(name, field)| (name.clone(), field.clone()));
+                let fields = own_fields(prepared_request).map(|(name, field)| (name.clone(), field.clone()));
                 object.make_mut().fields.extend(fields);
             }
         }
         None => {
-            merged.types.insert(ours.name.clone(), ExtendedType::Object(ours.clone()));
+            merged.types.insert(prepared_request.name.clone(), ExtendedType::Object(prepared_request.clone()));
             let definition = merged.schema_definition.make_mut();
-            let root = Some((&ours.name).into());
+            let root = Some((&prepared_request.name).into());
             match kind {
                 OperationKind::Query => definition.query = root,
                 OperationKind::Mutation => definition.mutation = root,
@@ -253,12 +257,12 @@ fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bo
 }
 
 /// An object of the actions with the fields of its relationships, as far as the upstream shows their rows to this role.
-fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types) -> ExtendedType {
+fn with_relationships(upstream: &Schema, definition: &ExtendedType, types: &Types) -> ExtendedType {
     let relationships = types.get(definition.name()).map(|found| found.relationships.as_slice()).unwrap_or_default();
     let ExtendedType::Object(object) = definition else { return definition.clone() };
     let mut object = object.clone();
     for relationship in relationships {
-        let fields = relationship_fields(engine, relationship);
+        let fields = relationship_fields(upstream, relationship);
         object.make_mut().fields.extend(fields.map(|field| (field.name.clone(), Component::new(field))));
     }
     ExtendedType::Object(object)
@@ -266,9 +270,9 @@ fn with_relationships(engine: &Schema, definition: &ExtendedType, types: &Types)
 
 /// The rows' field has the type of the upstream's root field, and those of its arguments that the relationship does not
 /// give. Beside the many rows of a table stands what sums them up.
-fn relationship_fields(engine: &Schema, relationship: &Relationship) -> impl Iterator<Item = FieldDefinition> {
+fn relationship_fields(upstream: &Schema, relationship: &Relationship) -> impl Iterator<Item = FieldDefinition> {
     let root_field = relationship.lookup.root_field();
-    let query = engine.schema_definition.query.as_ref().and_then(|query| engine.get_object(query));
+    let query = upstream.schema_definition.query.as_ref().and_then(|query| upstream.get_object(query));
     let found = |name: &str| query.and_then(|query| query.fields.get(name));
     let field = |name: &str, ty: Type, arguments: Vec<_>| {
         let (name, directives) = (Name::new(name).ok()?, DirectiveList::new());

@@ -78,7 +78,7 @@ pub struct PlannedField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldSource {
     /// The upstream, in this of [`Plan::parts`].
-    Engine(usize),
+    Upstream(usize),
     /// A handler, in this of [`Plan::calls`].
     Action(usize),
     /// We do: this of [`Plan::introspections`].
@@ -91,7 +91,7 @@ pub enum FieldSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanStep {
     /// This of [`Plan::parts`].
-    Engine(usize),
+    Upstream(usize),
     /// This of [`Plan::calls`].
     Action(usize),
     /// This of [`Plan::introspections`].
@@ -183,7 +183,7 @@ pub struct PlanOptions<'s> {
     /// What a document may cost.
     pub limits: &'s Limits,
     /// Is introspection answered here? Otherwise it is part of what the upstream is asked.
-    pub answers_introspection: bool,
+    pub serves_introspection: bool,
 }
 
 /// Plans `operation`. `condition` gives the value of the variables that decide about root fields.
@@ -287,7 +287,7 @@ impl Planner<'_> {
         }
         UsesActions {
             action: self.surroundings.schema.action(self.kind, &field.name).is_some(),
-            introspection: self.surroundings.answers_introspection && is_introspection(self.kind, &field.name),
+            introspection: self.surroundings.serves_introspection && is_introspection(self.kind, &field.name),
         }
     }
 
@@ -315,7 +315,7 @@ impl Planner<'_> {
             let may_be_absent = fields.iter().all(|field| self.is_opaque(field));
             plan.fields.push(PlannedField { response_name: (*response_name).to_owned(), owner, may_be_absent });
         }
-        self.leave_typename_to_engine(&mut plan, collected);
+        self.leave_typename_to_upstream(&mut plan, collected);
         Ok(plan)
     }
 
@@ -361,7 +361,7 @@ impl Planner<'_> {
     /// A query has one part; in a mutation, neighbours share one, so that the upstream keeps them in one transaction.
     fn assign_part(&self, plan: &mut Plan, response_name: &str, field: &Node<Field>) -> FieldSource {
         let open = match (self.kind, plan.steps.last()) {
-            (OperationKind::Mutation, Some(PlanStep::Engine(index))) => Some(*index),
+            (OperationKind::Mutation, Some(PlanStep::Upstream(index))) => Some(*index),
             (OperationKind::Mutation, _) => None,
             _ => (!plan.parts.is_empty()).then_some(0),
         };
@@ -372,13 +372,13 @@ impl Planner<'_> {
                 fields: Vec::new(),
                 is_whole: false,
             });
-            plan.steps.push(PlanStep::Engine(plan.parts.len() - 1));
+            plan.steps.push(PlanStep::Upstream(plan.parts.len() - 1));
             plan.parts.len() - 1
         });
         if let Some(part) = plan.parts.get_mut(index) {
             part.fields.push(self.part_field(response_name, field));
         }
-        FieldSource::Engine(index)
+        FieldSource::Upstream(index)
     }
 
     fn part_field(&self, response_name: &str, field: &Node<Field>) -> UpstreamField {
@@ -387,12 +387,12 @@ impl Planner<'_> {
     }
 
     /// In a query that the upstream has a part of, `__typename` stays in that part: it costs nothing there.
-    fn leave_typename_to_engine(&self, plan: &mut Plan, collected: &CollectedFields<'_>) {
+    fn leave_typename_to_upstream(&self, plan: &mut Plan, collected: &CollectedFields<'_>) {
         if self.kind == OperationKind::Mutation || plan.parts.is_empty() {
             return;
         }
         for field in plan.fields.iter_mut().filter(|field| field.owner == FieldSource::TypeName) {
-            field.owner = FieldSource::Engine(0);
+            field.owner = FieldSource::Upstream(0);
             let first = collected.get(field.response_name.as_str()).and_then(|fields| fields.first());
             if let (Some(part), Some(first)) = (plan.parts.first_mut(), first) {
                 part.fields.push(self.part_field(&field.response_name, first));
@@ -406,7 +406,7 @@ impl Planner<'_> {
             let own: HashSet<&str> = collected
                 .keys()
                 .zip(&plan.fields)
-                .filter(|(_, field)| field.owner == FieldSource::Engine(index))
+                .filter(|(_, field)| field.owner == FieldSource::Upstream(index))
                 .map(|(response_name, _)| *response_name)
                 .collect();
             let masked = mask(
@@ -437,7 +437,7 @@ impl Planner<'_> {
         let keep = Keep {
             field: &|field| {
                 self.surroundings.schema.action(self.kind, &field.name).is_some()
-                    || self.surroundings.answers_introspection && is_introspection(self.kind, &field.name)
+                    || self.surroundings.serves_introspection && is_introspection(self.kind, &field.name)
             },
             other_types: false,
             operation_directives: false,

@@ -89,7 +89,7 @@ pub fn related_field(
         .chain(filter.iter().filter(|_| filter_variable.is_none()))
         .for_each(|argument| uses.argument(argument));
     for field in fields {
-        engines_directives(&field.directives).for_each(|directive| uses.directive(directive));
+        upstreams_directives(&field.directives).for_each(|directive| uses.directive(directive));
         uses.selection_set(&field.selection_set);
     }
     let mut left_out: Vec<Range<usize>> = uses.left_out.iter().copied().filter_map(range_of).collect();
@@ -137,13 +137,13 @@ fn argument_text(document: &Document, argument: &Node<Argument>) -> String {
 }
 
 /// Those that say whether the field is there have been obeyed already, and its rows are asked for at once.
-fn engines_directives(directives: &DirectiveList) -> impl Iterator<Item = &Node<Directive>> {
+fn upstreams_directives(directives: &DirectiveList) -> impl Iterator<Item = &Node<Directive>> {
     let is_ours = |name: &str| name == "skip" || name == "include" || is_incremental(name);
     directives.iter().filter(move |directive| !is_ours(&directive.name))
 }
 
 fn directives_text(document: &Document, directives: &DirectiveList) -> String {
-    engines_directives(directives).map(|directive| format!(" {}", text_of(document, directive))).collect()
+    upstreams_directives(directives).map(|directive| format!(" {}", text_of(document, directive))).collect()
 }
 
 /// From the first selection to the last, comments between them included.

@@ -19,7 +19,7 @@ use crate::model::response::RequestError;
 
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
-pub struct WebhookCall {
+pub struct HandlerHttpRequest {
     /// The method.
     pub method: Method,
     /// The handler's address, variables filled in.
@@ -31,12 +31,12 @@ pub struct WebhookCall {
     /// How long the whole exchange may take.
     pub timeout: Duration,
     /// Bytes of the decoded answer that are held.
-    pub answer_bytes_max: usize,
+    pub max_response_bytes: usize,
 }
 
 /// What a handler answered.
 #[derive(Debug)]
-pub struct WebhookAnswer {
+pub struct HandlerHttpResponse {
     /// The status.
     pub status: StatusCode,
     /// All headers.
@@ -51,14 +51,14 @@ pub struct WebhookAnswer {
 /// [`TransportError`], when no whole response came. The request may have reached the handler all the same.
 pub async fn call(
     client: &HandlerClient,
-    call: WebhookCall,
+    call: HandlerHttpRequest,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, TransportError> {
-    let (timeout, max) = (call.timeout, call.answer_bytes_max);
+) -> Result<HandlerHttpResponse, TransportError> {
+    let (timeout, max) = (call.timeout, call.max_response_bytes);
     // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
-    let answer =
+    let response =
         tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
-    answer.map_err(|fault| match fault {
+    response.map_err(|fault| match fault {
         TransportFault::Connect => TransportError::Connect,
         TransportFault::Timeout => TransportError::Timeout,
         TransportFault::Broken => TransportError::Broken,
@@ -69,9 +69,9 @@ pub async fn call(
 
 async fn exchange(
     client: &HandlerClient,
-    call: WebhookCall,
+    call: HandlerHttpRequest,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, TransportFault> {
+) -> Result<HandlerHttpResponse, TransportFault> {
     match &client.plain {
         Some(plain) if call.url.scheme() == "http" => exchange_plainly(plain, call, share).await,
         _ => exchange_in_general(&client.general, call, share).await,
@@ -80,9 +80,9 @@ async fn exchange(
 
 async fn exchange_plainly(
     plain: &Pool,
-    mut call: WebhookCall,
+    mut call: HandlerHttpRequest,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, TransportFault> {
+) -> Result<HandlerHttpResponse, TransportFault> {
     for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
         call.headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -92,8 +92,8 @@ async fn exchange_plainly(
         target: &call.url[Position::BeforePath..Position::AfterQuery],
         headers: &call.headers,
         body: &call.body,
-        may_repeat: Replay::Never,
-        answer_bytes_max: call.answer_bytes_max,
+        replay: Replay::Never,
+        max_response_bytes: call.max_response_bytes,
         share,
     };
     let message::Response { status, headers, body } = plain.exchange(request).await?;
@@ -101,13 +101,13 @@ async fn exchange_plainly(
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
             let room: RoomFor<'_> =
                 &|bytes| share.map_or(Ok(()), |share| share.grow(bytes)).map_err(RequestError::from);
-            let decoded = encoding.decode_within(&body, call.answer_bytes_max, room);
+            let decoded = encoding.decode_within(&body, call.max_response_bytes, room);
             decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
         // Nobody has asked for another one, so what comes is taken as it is.
         _ => body,
     };
-    Ok(WebhookAnswer { status, headers, body })
+    Ok(HandlerHttpResponse { status, headers, body })
 }
 
 fn fault_of_decoding(error: &RequestError) -> TransportFault {
@@ -120,9 +120,9 @@ fn fault_of_decoding(error: &RequestError) -> TransportFault {
 
 async fn exchange_in_general(
     client: &Client,
-    call: WebhookCall,
+    call: HandlerHttpRequest,
     share: Option<&Share>,
-) -> Result<WebhookAnswer, TransportFault> {
+) -> Result<HandlerHttpResponse, TransportFault> {
     let mut request = Request::new(call.method, call.url);
     *request.headers_mut() = call.headers;
     if !call.body.is_empty() {
@@ -131,6 +131,6 @@ async fn exchange_in_general(
     let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let body = read_body_within(response, call.answer_bytes_max, share).await?;
-    Ok(WebhookAnswer { status, headers, body })
+    let body = read_body_within(response, call.max_response_bytes, share).await?;
+    Ok(HandlerHttpResponse { status, headers, body })
 }

@@ -148,7 +148,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn read_answer(&mut self) -> Result<Head, TransportFault> {
+    pub async fn read_response(&mut self) -> Result<Head, TransportFault> {
         self.read_head().await.map_err(TransportFault::from)
     }
 

@@ -47,7 +47,7 @@ impl Pool {
     pub async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
         let (head, mut connection) = self.send(&request).await?;
         let framing = framing(request.method, &head)?;
-        let body = connection.read_body(framing, request.answer_bytes_max, request.share).await?;
+        let body = connection.read_body(framing, request.max_response_bytes, request.share).await?;
         if head.is_persistent && framing != Framing::UntilEnd {
             self.put(request.authority, connection);
         }
@@ -105,7 +105,7 @@ impl Pool {
                 Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
                 Err(ExchangeError::Unsent) if is_old => {}
-                Err(ExchangeError::Unanswered) if is_old && request.may_repeat.is_allowed() => {}
+                Err(ExchangeError::Unanswered) if is_old && request.replay.is_allowed() => {}
                 Err(ExchangeError::Unsent | ExchangeError::Unanswered) => return Err(TransportFault::Broken),
                 Err(ExchangeError::Final(fault)) => return Err(fault),
             }
@@ -211,7 +211,7 @@ impl<'r> Upload<'r> {
         }
         let head = match self.early.take() {
             Some(head) => head,
-            None => self.connection.read_answer().await?,
+            None => self.connection.read_response().await?,
         };
         self.pool.streamed(&self.request, head, self.connection)
     }
@@ -300,14 +300,14 @@ mod tests {
     type Said = Result<(u16, String), TransportFault>;
 
     /// Answers every request on every connection with these bytes; a connection ends after `per_connection` of them.
-    fn server(answer: &'static [u8], per_connection: usize) -> String {
+    fn server(response: &'static [u8], per_connection: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let authority = listener.local_addr().expect("an address").to_string();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 std::thread::spawn(move || {
                     for _ in 0..per_connection {
-                        if !matches!(stream.read(&mut [0; 4096]), Ok(1..)) || stream.write_all(answer).is_err() {
+                        if !matches!(stream.read(&mut [0; 4096]), Ok(1..)) || stream.write_all(response).is_err() {
                             break;
                         }
                     }
@@ -321,7 +321,7 @@ mod tests {
         Pool::new(FilteringResolver::NOTHING, Duration::from_secs(5), Duration::from_secs(5))
     }
 
-    async fn ask(pool: &Pool, authority: &str, method: Method, may_repeat: bool) -> Said {
+    async fn ask(pool: &Pool, authority: &str, method: Method, replay: bool) -> Said {
         let (headers, body) = (HeaderMap::new(), Bytes::from("{}"));
         let request = Request {
             method: &method,
@@ -329,12 +329,12 @@ mod tests {
             target: "/x?y=1",
             headers: &headers,
             body: &body,
-            may_repeat: Replay::of(may_repeat),
-            answer_bytes_max: 10,
+            replay: Replay::of(replay),
+            max_response_bytes: 10,
             share: None,
         };
-        let answer = pool.exchange(request).await?;
-        Ok((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()))
+        let response = pool.exchange(request).await?;
+        Ok((response.status.as_u16(), String::from_utf8_lossy(&response.body).into_owned()))
     }
 
     fn posted<'r>(authority: &'r str, headers: &'r HeaderMap, body: &'r Bytes) -> Request<'r> {
@@ -345,8 +345,8 @@ mod tests {
             target: "/",
             headers,
             body,
-            may_repeat: Replay::Never,
-            answer_bytes_max: 10,
+            replay: Replay::Never,
+            max_response_bytes: 10,
             share: None,
         }
     }
@@ -354,16 +354,16 @@ mod tests {
     /// The same in pieces.
     async fn ask_for_pieces(authority: &str) -> Said {
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from("{}"));
-        let request = Request { answer_bytes_max: 0, ..posted(authority, &headers, &body) };
-        let (mut answer, mut text) = (pool.stream(request).await?, String::new());
-        while let Some(piece) = answer.next_chunk().await? {
+        let request = Request { max_response_bytes: 0, ..posted(authority, &headers, &body) };
+        let (mut response, mut text) = (pool.stream(request).await?, String::new());
+        while let Some(piece) = response.next_chunk().await? {
             text += &String::from_utf8_lossy(&piece);
         }
-        Ok((answer.status.as_u16(), text))
+        Ok((response.status.as_u16(), text))
     }
 
     #[tokio::test]
-    async fn answers_end_where_they_say() {
+    async fn responses_end_where_they_say() {
         let good = |text: &str| Ok((200, text.to_owned()));
         let cases: &[(&[u8], Said)] = &[
             (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", good("ab")),
@@ -436,12 +436,12 @@ mod tests {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
         // The other side reads a little, answers, and goes on to the next read that never comes.
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
-        let answer = pool.exchange(posted(&authority, &headers, &body)).await.expect("a response");
-        assert_eq!((answer.status.as_u16(), &answer.body[..], waiting(&pool)), (413, &b"no"[..], 0));
+        let response = pool.exchange(posted(&authority, &headers, &body)).await.expect("a response");
+        assert_eq!((response.status.as_u16(), &response.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
     #[tokio::test]
-    async fn whoever_says_something_before_his_answer_wants_the_rest() {
+    async fn whoever_says_something_before_his_response_wants_the_rest() {
         const LENGTH: usize = 20 << 20;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let authority = listener.local_addr().expect("its address").to_string();
@@ -458,9 +458,9 @@ mod tests {
         });
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
         let request = posted(&authority, &headers, &body);
-        let answer = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
-        let answer = answer.expect("a response in time").expect("a response");
-        assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"all"[..]));
+        let response = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
+        let response = response.expect("a response in time").expect("a response");
+        assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"all"[..]));
     }
 
     fn waiting(pool: &Pool) -> usize {

@@ -24,9 +24,9 @@ pub struct Request<'r> {
     /// The body.
     pub body: &'r Bytes,
     /// May it be sent again when an old connection ends before it is answered?
-    pub may_repeat: Replay<'r>,
+    pub replay: Replay<'r>,
     /// Bytes of the response that are held.
-    pub answer_bytes_max: usize,
+    pub max_response_bytes: usize,
     /// Whom they are charged to.
     pub share: Option<&'r Share>,
 }
@@ -178,8 +178,8 @@ mod tests {
             target: "/",
             headers: &headers,
             body: &body,
-            may_repeat: Replay::Never,
-            answer_bytes_max: 0,
+            replay: Replay::Never,
+            max_response_bytes: 0,
             share: None,
         };
         let wanted = "POST / HTTP/1.1\r\nhost: a:1\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\n";

@@ -67,7 +67,7 @@ pub enum Command {
         keeps_going: bool,
     },
     /// Anything else.
-    Engines,
+    Upstreams,
 }
 
 /// What makes an action.
@@ -245,7 +245,7 @@ pub fn read(request: &Value) -> Result<Command, ApiError> {
             };
             Command::Bulk { commands: commands.clone(), keeps_going: kind == "bulk_keep_going" }
         }
-        _ => Command::Engines,
+        _ => Command::Upstreams,
     })
 }
 

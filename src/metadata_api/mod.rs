@@ -96,8 +96,8 @@ pub struct Admin(());
 ///
 /// # Errors
 /// Why nobody is let in.
-pub async fn authenticate(world: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
-    let configured = world.configured();
+pub async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
+    let configured = services.configured();
     let mut headers = headers.clone();
     headers.remove(COOKIE);
     let client = &configured.handlers.here().general;
@@ -171,37 +171,37 @@ impl Api {
     }
 
     /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the response.
-    pub async fn answer(
+    pub async fn response(
         self: &Arc<Self>,
-        world: &Arc<Services>,
+        services: &Arc<Services>,
         _: Admin,
         request: Value,
         asked: ApiRequest,
     ) -> ApiResponse {
-        let (api, world) = (Arc::clone(self), Arc::clone(world));
+        let (api, services) = (Arc::clone(self), Arc::clone(services));
         let answered = tokio::spawn(async move {
-            let answer = match api.run(&world, &request, &asked).await {
-                Ok(answer) | Err(answer) => answer,
+            let response = match api.run(&services, &request, &asked).await {
+                Ok(response) | Err(response) => response,
             };
-            let outcome = if answer.status == 200 { "success" } else { "error" };
-            world.metrics.metadata_requests.with_label_values(&[outcome]).inc();
+            let outcome = if response.status == 200 { "success" } else { "error" };
+            services.metrics.metadata_requests.with_label_values(&[outcome]).inc();
             tracing::info!(
                 command = crate::metadata_api::command::type_of(&request),
-                status = answer.status,
+                status = response.status,
                 "metadata"
             );
-            answer
+            response
         });
         answered.await.unwrap_or_else(|_| unexpected("the request ended early").into())
     }
 
-    async fn run(&self, world: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
+    async fn run(&self, services: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
         let _turn = self.turn.lock().await;
         let (document, place) = self.load().await?;
-        let before = world.snapshot.load_full();
+        let before = services.snapshot.load_full();
         let configured = Arc::clone(&before.configured);
         let upstream =
-            if crate::metadata_api::command::is_about_types(request) { upstream_schema(world).await } else { None };
+            if crate::metadata_api::command::is_about_types(request) { upstream_schema(services).await } else { None };
         let look_up = |name: &str| upstream.as_ref().and_then(|known| upstream_type(&known.schema, name));
         let look_up: Option<LookUp<'_>> = if upstream.is_some() { Some(&look_up) } else { None };
         let check = |document: &Document| match resolve(&configured, document, look_up) {
@@ -222,38 +222,38 @@ impl Api {
         let step = run.step(request, "$")?;
         let is_changed = run.document != document;
         let is_new = is_changed || run.reloads;
-        let next = if is_new { Some(self.next(world, &before, &run.document, look_up).await?) } else { None };
-        let reply = fetch_upstream(world, &run, asked).await?;
-        let replies = replies(&run, reply.as_ref())?;
+        let next = if is_new { Some(self.next(services, &before, &run.document, look_up).await?) } else { None };
+        let response = fetch_upstream(services, &run, asked).await?;
+        let responses = responses(&run, response.as_ref())?;
         if let Some((schema, next)) = next {
             if is_changed {
                 self.save(&run.document, &schema, place).await?;
             }
-            world.replace_snapshot(|_| Some(next));
+            services.replace_snapshot(|_| Some(next));
         }
-        clear(world, &run.cleared).await;
-        Ok(ApiResponse { status: 200, body: step.answer(&replies, version_of(&run.document)) })
+        clear(services, &run.cleared).await;
+        Ok(ApiResponse { status: 200, body: step.response(&responses, version_of(&run.document)) })
     }
 
     /// The generation of a changed document, if the upstream has no names in it.
     async fn next(
         &self,
-        world: &Services,
+        services: &Services,
         before: &Snapshot,
         document: &Document,
         look_up: Option<LookUp<'_>>,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
         let rejected = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
         let resolved = resolve(&before.configured, document, look_up).map_err(rejected)?;
-        upstream_types::tell(&resolved.schema);
+        upstream_types::log_inconsistent(&resolved.schema);
         let next = before.with_actions(resolved.schema);
         let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
-        if let Err(error) = schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await
+        if let Err(error) = schema_for(services, &next, ADMIN_ROLE, HeaderMap::new()).await
             && !error.conflicts().is_empty()
         {
             return Err(ApiError::new("invalid-configuration", format!("Inconsistent object: {error}")));
         }
-        world.open_jobs_for(&next.catalog.schema).await.map_err(|reason| unexpected(&reason))?;
+        services.open_jobs_for(&next.catalog.schema).await.map_err(|reason| unexpected(&reason))?;
         let next = Arc::into_inner(next).ok_or_else(|| unexpected("the new generation is in use already"))?;
         // The files are written in the actions' own names, whatever prefixes they have here.
         let own = resolve_unprefixed(&before.configured, document, look_up).map_err(rejected)?;
@@ -299,12 +299,12 @@ impl Api {
     }
 
     /// Takes over what other replicas change. Never returns.
-    pub async fn watch(&self, world: &Services) {
+    pub async fn watch(&self, services: &Services) {
         let Store::Shared(database) = &self.store else { return };
         let mut client = None;
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
-            if let Err(error) = self.look(world, database, &mut client).await {
+            if let Err(error) = self.look(services, database, &mut client).await {
                 client = None;
                 tracing::warn!(%error, "changes of the metadata by other replicas cannot be seen");
                 tokio::time::sleep(WATCH_PAUSE).await;
@@ -314,7 +314,7 @@ impl Api {
 
     async fn look(
         &self,
-        world: &Services,
+        services: &Services,
         database: &Database,
         client: &mut Option<Client>,
     ) -> Result<(), DatabaseError> {
@@ -331,14 +331,14 @@ impl Api {
         if self.seen.swap(version, Ordering::Relaxed) == version {
             return Ok(());
         }
-        match resolve(&world.configured(), &document, None) {
+        match resolve(&services.configured(), &document, None) {
             Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
             Ok(Usable { schema, .. }) => {
-                upstream_types::tell(&schema);
-                if let Err(reason) = world.open_jobs_for(&schema).await {
+                upstream_types::log_inconsistent(&schema);
+                if let Err(reason) = services.open_jobs_for(&schema).await {
                     tracing::error!(reason, "asynchronous actions cannot be stored");
                 }
-                world.replace_snapshot(|current| current.with_actions(schema).ok());
+                services.replace_snapshot(|current| current.with_actions(schema).ok());
                 tracing::info!(version, "another replica has changed the metadata");
             }
         }
@@ -347,8 +347,8 @@ impl Api {
 }
 
 /// Deletes the jobs of actions that were dropped.
-async fn clear(world: &Services, actions: &[String]) {
-    let Ok(jobs) = world.jobs() else { return };
+async fn clear(services: &Services, actions: &[String]) {
+    let Ok(jobs) = services.jobs() else { return };
     for action in actions {
         let filter = Filter { action: Some(action.clone()), ..Filter::default() };
         while let Ok(1..) = jobs.log.purge(&filter, false, CLEAR_BATCH).await {}
@@ -444,7 +444,7 @@ impl From<DatabaseError> for ApiError {
 }
 
 async fn fetch_upstream(
-    world: &Services,
+    services: &Services,
     run: &Run<'_>,
     asked: &ApiRequest,
 ) -> Result<Option<UpstreamResponse>, ApiResponse> {
@@ -454,31 +454,31 @@ async fn fetch_upstream(
         headers: &asked.headers,
         request_id: &asked.request_id,
         body: Bytes::from(request.to_string()),
-        may_repeat: Replay::Never,
-        answer_bytes_max: world.configured().settings.limits.max_upstream_response_size,
+        replay: Replay::Never,
+        max_response_bytes: services.configured().settings.limits.max_upstream_response_size,
         share: None,
-        timeout: world.configured().settings.upstream.request_timeout,
+        timeout: services.configured().settings.upstream.request_timeout,
     };
-    let reply = world.engine.ask(question).await;
+    let response = services.upstream.ask(question).await;
     let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
-    let reply = reply.map_err(|error| failed(error.to_string()))?;
-    if reply.status.is_success() {
-        return Ok(Some(reply));
+    let response = response.map_err(|error| failed(error.to_string()))?;
+    if response.status.is_success() {
+        return Ok(Some(response));
     }
-    let error = serde_json::from_slice::<Value>(&reply.body);
-    let error = error.map_err(|_| failed(format!("the upstream answered {}", reply.status)))?;
-    Err(ApiResponse { status: reply.status.as_u16(), body: run.upstream_error(&error).to_string() })
+    let error = serde_json::from_slice::<Value>(&response.body);
+    let error = error.map_err(|_| failed(format!("the upstream answered {}", response.status)))?;
+    Err(ApiResponse { status: response.status.as_u16(), body: run.upstream_error(&error).to_string() })
 }
 
 /// The upstream's replies, one for each of its commands.
-fn replies<'r>(run: &Run<'_>, reply: Option<&'r UpstreamResponse>) -> Result<Vec<&'r RawValue>, ApiError> {
-    let Some(reply) = reply else { return Ok(Vec::new()) };
-    let read = match run.engines.len() {
-        1 => serde_json::from_slice::<&RawValue>(&reply.body).map(|only| vec![only]),
-        _ => serde_json::from_slice::<Vec<&RawValue>>(&reply.body),
+fn responses<'r>(run: &Run<'_>, response: Option<&'r UpstreamResponse>) -> Result<Vec<&'r RawValue>, ApiError> {
+    let Some(response) = response else { return Ok(Vec::new()) };
+    let read = match run.upstreams.len() {
+        1 => serde_json::from_slice::<&RawValue>(&response.body).map(|only| vec![only]),
+        _ => serde_json::from_slice::<Vec<&RawValue>>(&response.body),
     };
-    let replies = read.ok().filter(|replies| replies.len() == run.engines.len());
-    replies.ok_or_else(|| ApiError {
+    let responses = read.ok().filter(|responses| responses.len() == run.upstreams.len());
+    responses.ok_or_else(|| ApiError {
         status: 502,
         ..ApiError::new("upstream-error", "the upstream's response is not its metadata API's")
     })

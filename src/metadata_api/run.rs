@@ -27,7 +27,7 @@ pub struct Run<'r> {
     /// The metadata as it will be.
     pub document: Document,
     /// What the upstream has to be asked, in order.
-    pub engines: Vec<UpstreamCommand>,
+    pub upstreams: Vec<UpstreamCommand>,
     /// Is the metadata to be used anew, though nothing in it has changed?
     pub reloads: bool,
     /// The actions whose jobs are to be deleted.
@@ -55,16 +55,16 @@ pub enum CommandStep {
     /// A response that says whether all is consistent: ours, with what this of the upstream's replies says.
     Consistency {
         /// Which reply.
-        engine: Option<usize>,
+        upstream: Option<usize>,
         /// Our inconsistent objects.
         own: Vec<Value>,
         /// Our answer, should there be no reply.
-        answer: Value,
+        response: Value,
     },
     /// An export, with this of the upstream's replies around it.
     Export {
         /// Which reply.
-        engine: Option<usize>,
+        upstream: Option<usize>,
         /// Is the metadata wrapped, with its version beside it?
         is_wrapped: bool,
         /// The metadata at that moment.
@@ -79,7 +79,7 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
         let (known, serves) = (Vec::new(), false);
-        Self { check, known, serves, is_hasura, document, engines: Vec::new(), reloads: false, cleared: Vec::new() }
+        Self { check, known, serves, is_hasura, document, upstreams: Vec::new(), reloads: false, cleared: Vec::new() }
     }
 
     /// The same where some of it is inconsistent already, and may stay so: what is `accepted`.
@@ -126,8 +126,12 @@ impl<'r> Run<'r> {
                 Ok(())
             }),
             Command::Export { version } => {
-                let engine = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
-                Ok(CommandStep::Export { engine, is_wrapped: version == 2, document: Box::new(self.document.clone()) })
+                let upstream = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
+                Ok(CommandStep::Export {
+                    upstream,
+                    is_wrapped: version == 2,
+                    document: Box::new(self.document.clone()),
+                })
             }
             Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent } => {
                 let found = self.take_whole(&metadata, allows_inconsistent)?;
@@ -148,8 +152,10 @@ impl<'r> Run<'r> {
             }
             Command::TestTransform(test) => test.run().map(CommandStep::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
-            Command::Engines if self.is_hasura => Ok(CommandStep::Engine(self.fetch_upstream(request.clone(), prefix))),
-            Command::Engines => {
+            Command::Upstreams if self.is_hasura => {
+                Ok(CommandStep::Engine(self.fetch_upstream(request.clone(), prefix)))
+            }
+            Command::Upstreams => {
                 let error = format!(
                     "the upstream has no metadata API that knows \"{}\"",
                     crate::metadata_api::command::type_of(request)
@@ -229,7 +235,7 @@ impl<'r> Run<'r> {
         };
         let own = edit::objects(&self.document, &found);
         if !found.iter().all(is_usable) {
-            return CommandStep::Consistency { engine: None, own, answer: success() };
+            return CommandStep::Consistency { upstream: None, own, response: success() };
         }
         self.reloads = true;
         if own.is_empty() {
@@ -250,20 +256,20 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, answer: Value) -> CommandStep {
-        let engine = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
-        CommandStep::Consistency { engine, own, answer }
+    fn consistency(&mut self, request: &Value, prefix: &str, own: Vec<Value>, response: Value) -> CommandStep {
+        let upstream = self.is_hasura.then(|| self.fetch_upstream(request.clone(), prefix));
+        CommandStep::Consistency { upstream, own, response }
     }
 
     fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<CommandStep, ApiError> {
         let mut steps = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {
-            let before = keeps_going.then(|| (self.document.clone(), self.engines.len()));
+            let before = keeps_going.then(|| (self.document.clone(), self.upstreams.len()));
             match (self.step(command, &format!("{prefix}.args[{index}]")), before) {
                 (Ok(step), _) => steps.push(step),
-                (Err(error), Some((document, engines))) => {
+                (Err(error), Some((document, upstreams))) => {
                     self.document = document;
-                    self.engines.truncate(engines);
+                    self.upstreams.truncate(upstreams);
                     steps.push(CommandStep::Failed(error));
                 }
                 (Err(error), None) => return Err(error),
@@ -272,23 +278,23 @@ impl<'r> Run<'r> {
         Ok(CommandStep::All(steps))
     }
 
-    fn upstream_or(&mut self, request: &Value, prefix: &str, answer: Value) -> CommandStep {
+    fn upstream_or(&mut self, request: &Value, prefix: &str, response: Value) -> CommandStep {
         if self.is_hasura {
             CommandStep::Engine(self.fetch_upstream(request.clone(), prefix))
         } else {
-            CommandStep::Done(answer)
+            CommandStep::Done(response)
         }
     }
 
     fn fetch_upstream(&mut self, request: Value, prefix: &str) -> usize {
-        self.engines.push(UpstreamCommand { request, prefix: prefix.to_owned() });
-        self.engines.len() - 1
+        self.upstreams.push(UpstreamCommand { request, prefix: prefix.to_owned() });
+        self.upstreams.len() - 1
     }
 
     /// What the upstream is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
     #[must_use]
     pub fn upstream_request(&self) -> Option<Value> {
-        match self.engines.as_slice() {
+        match self.upstreams.as_slice() {
             [] => None,
             [only] => Some(only.request.clone()),
             several => {
@@ -302,7 +308,7 @@ impl<'r> Run<'r> {
     pub fn upstream_error(&self, error: &Value) -> Value {
         let mut error = error.clone();
         let path = error.get("path").and_then(Value::as_str).unwrap_or("$").to_owned();
-        let path = match self.engines.as_slice() {
+        let path = match self.upstreams.as_slice() {
             [only] => path.strip_prefix('$').map(|rest| format!("{}{rest}", only.prefix)),
             several => path.strip_prefix("$.args[").and_then(|rest| {
                 let (index, rest) = rest.split_once(']')?;
@@ -320,41 +326,41 @@ impl<'r> Run<'r> {
 impl CommandStep {
     /// The response, with the upstream's replies in it as they came. `version` is that of our own metadata.
     #[must_use]
-    pub fn answer(&self, replies: &[&RawValue], version: u32) -> String {
+    pub fn response(&self, replies: &[&RawValue], version: u32) -> String {
         match self {
-            Self::Done(answer) => answer.to_string(),
+            Self::Done(response) => response.to_string(),
             Self::Failed(error) => error.to_json().to_string(),
             Self::Engine(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
-            Self::Consistency { engine, own, answer } => {
-                let reply = engine.and_then(|index| replies.get(index)).copied();
-                consistency(reply, own, answer)
+            Self::Consistency { upstream, own, response } => {
+                let reply = upstream.and_then(|index| replies.get(index)).copied();
+                consistency(reply, own, response)
             }
-            Self::Export { engine, is_wrapped, document } => {
-                let reply = engine.and_then(|index| replies.get(index)).copied();
+            Self::Export { upstream, is_wrapped, document } => {
+                let reply = upstream.and_then(|index| replies.get(index)).copied();
                 export(document, reply, *is_wrapped, version)
             }
             Self::All(steps) => {
-                let answers: Vec<String> = steps.iter().map(|step| step.answer(replies, version)).collect();
-                format!("[{}]", answers.join(","))
+                let responses: Vec<String> = steps.iter().map(|step| step.response(replies, version)).collect();
+                format!("[{}]", responses.join(","))
             }
         }
     }
 }
 
 /// What the upstream says of its own metadata as it came, unless some of ours is inconsistent, too.
-fn consistency(engines: Option<&RawValue>, own: &[Value], answer: &Value) -> String {
-    if let (Some(engines), []) = (engines, own) {
-        return engines.get().to_owned();
+fn consistency(upstreams: Option<&RawValue>, own: &[Value], response: &Value) -> String {
+    if let (Some(upstreams), []) = (upstreams, own) {
+        return upstreams.get().to_owned();
     }
-    let read = engines.and_then(|engines| serde_json::from_str::<Value>(engines.get()).ok());
-    let mut answer = read.filter(Value::is_object).unwrap_or_else(|| answer.clone());
-    let theirs = answer.get("inconsistent_objects").map(list).unwrap_or_default();
+    let read = upstreams.and_then(|upstreams| serde_json::from_str::<Value>(upstreams.get()).ok());
+    let mut response = read.filter(Value::is_object).unwrap_or_else(|| response.clone());
+    let theirs = response.get("inconsistent_objects").map(list).unwrap_or_default();
     let all: Vec<Value> = theirs.iter().chain(own).cloned().collect();
-    if let Value::Object(members) = &mut answer {
+    if let Value::Object(members) = &mut response {
         members.insert("is_consistent".into(), all.is_empty().into());
         members.insert("inconsistent_objects".into(), all.into());
     }
-    answer.to_string()
+    response.to_string()
 }
 
 /// Is there anything in it, however deep? The command line sends whole files that say nothing.
@@ -375,8 +381,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-fn export(document: &Document, engines: Option<&RawValue>, is_wrapped: bool, version: u32) -> String {
-    let Some(engines) = engines else {
+fn export(document: &Document, upstreams: Option<&RawValue>, is_wrapped: bool, version: u32) -> String {
+    let Some(upstreams) = upstreams else {
         let mut metadata = json!({ "version": 3, "sources": [] });
         if let Value::Object(members) = &mut metadata {
             members.insert("actions".into(), export::actions(document).into());
@@ -388,7 +394,7 @@ fn export(document: &Document, engines: Option<&RawValue>, is_wrapped: bool, ver
         let wrapped = || json!({ "resource_version": version, "metadata": metadata });
         return if is_wrapped { wrapped().to_string() } else { metadata.to_string() };
     };
-    let Ok(members) = serde_json::from_str::<RawObject<'_>>(engines.get()) else { return engines.get().to_owned() };
+    let Ok(members) = serde_json::from_str::<RawObject<'_>>(upstreams.get()) else { return upstreams.get().to_owned() };
     if !is_wrapped {
         return merged(document, &members);
     }
@@ -405,14 +411,14 @@ fn entry(key: &str, json: &str) -> String {
 
 /// The upstream's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
 /// upstream is never asked for it.
-fn merged(document: &Document, engines: &RawObject<'_>) -> String {
+fn merged(document: &Document, upstreams: &RawObject<'_>) -> String {
     let own = [
         ("actions", Value::from(export::actions(document))),
         ("custom_types", Value::from(export::custom_types(document))),
     ];
-    let theirs = |key: &str| engines.get(key).and_then(|value| serde_json::from_str::<Value>(value.get()).ok());
+    let theirs = |key: &str| upstreams.get(key).and_then(|value| serde_json::from_str::<Value>(value.get()).ok());
     let mut entries: Vec<String> = Vec::new();
-    for (key, value) in &engines.0 {
+    for (key, value) in &upstreams.0 {
         match own.iter().find(|(own, _)| own == key) {
             Some((_, own)) => entries.push(entry(key, &combined(&theirs(key).unwrap_or_default(), own).to_string())),
             None => entries.push(entry(key, value.get())),
@@ -420,7 +426,7 @@ fn merged(document: &Document, engines: &RawObject<'_>) -> String {
     }
     for (key, own) in &own {
         let is_empty = list(own).is_empty() && own.as_object().is_none_or(Map::is_empty);
-        if engines.get(key).is_none() && !is_empty {
+        if upstreams.get(key).is_none() && !is_empty {
             entries.push(entry(key, &own.to_string()));
         }
     }

@@ -12,7 +12,7 @@ use crate::telemetry::logs;
 
 /// Observes the request that `response` answers, and writes the line about it. `path` is where that came in.
 pub fn record(
-    world: &Services,
+    services: &Services,
     response: &Response,
     caller: &Caller,
     trace: &TraceContext,
@@ -22,11 +22,16 @@ pub fn record(
     let (role, actions) = (response.role.as_deref(), response.actions.as_slice());
     let (status, outcome) = (response.status, response.outcome);
     if response.kind == "action" {
-        world.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
+        services.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
     }
-    request_spans::request(world, trace, began, &RequestSpan { way: path, caller, role, actions, status, outcome });
+    request_spans::record_request(
+        services,
+        trace,
+        began,
+        &RequestSpan { way: path, caller, role, actions, status, outcome },
+    );
     if outcome == crate::pipeline::response::SUCCESS
-        && !logs::REQUESTS.next(world.configured().settings.success_sample_every)
+        && !logs::REQUESTS.next(services.configured().settings.success_sample_every)
     {
         return;
     }

@@ -85,7 +85,7 @@ impl AuthorizedCall {
 
     /// May the call be sent again when nobody knows what became of it?
     #[must_use]
-    pub fn may_repeat(&self) -> bool {
+    pub fn replay(&self) -> bool {
         self.action.kind == OperationKind::Query || self.action.idempotent
     }
 }
@@ -103,7 +103,7 @@ pub struct AuthorizedCalls {
 ///
 /// # Errors
 /// A role without permission, a value that its type does not take, introspection that asks for too much.
-pub fn allow(
+pub fn authorize(
     snapshot: &Snapshot,
     session: &Session,
     prepared: &PreparedDocument,

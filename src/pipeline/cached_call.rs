@@ -11,7 +11,7 @@ use crate::action::handler_error::HandlerResponseError;
 use crate::action::handler_response::HandlerResponse;
 use crate::action::header_precedence;
 use crate::graphql::plan::Plan;
-use crate::handler_client::exchange::WebhookAnswer;
+use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::MemoryOwner;
 use crate::model::action::OperationKind;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -28,104 +28,106 @@ use crate::protocol::trace::TraceContext;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
 
 /// Gives what is kept, or makes the call.
-pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
+pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
     let action = allowed.action();
     let dependencies = Dependencies {
         action,
-        session: running.session,
+        session: execution.session,
         input: allowed.input(),
-        headers: &header_precedence::kept(&action.headers, running.envelope.caller.to_handlers()),
-        query: running.envelope.query,
+        headers: &header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers()),
+        query: execution.context.query,
     };
     let key = dependencies.key(rules.by.as_deref());
     // Whoever cannot wait for the one who fetches it runs out of time by himself.
-    let looked = tokio::time::timeout_at(running.envelope.deadline.into(), running.world.results.look(&key)).await;
+    let looked =
+        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.look(&key)).await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
         CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
         CacheLookup::Stale(kept, lead) => {
             if let Some(lead) = lead {
-                refresh(running, allowed, rules, lead);
+                refresh(execution, allowed, rules, lead);
             }
             ("stale", Ok(kept))
         }
-        CacheLookup::Miss(lead) => match shared(running, &lead, rules).await {
+        CacheLookup::Miss(lead) => match from_redis(execution, &lead, rules).await {
             Some(kept) => ("hit", Ok(kept)),
             None => ("miss", Err(Some(lead))),
         },
         CacheLookup::Nothing => ("miss", Err(None)),
     };
-    running.world.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    execution.services.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
     match found {
-        Ok(kept) => complete_response::of_value(running, allowed, &kept.value, kept.headers.clone()).await,
-        Err(lead) => fetch(running, allowed, rules, lead).await,
+        Ok(kept) => complete_response::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await,
+        Err(lead) => fetch(execution, allowed, rules, lead).await,
     }
 }
 
 async fn fetch(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     rules: &CacheRules,
     lead: Option<FillGuard>,
 ) -> HandlerResult {
-    let answer = call_policy::call(running, allowed).await;
+    let response = call_policy::call(execution, allowed).await;
     if let Some(lead) = lead {
         lead.answered();
-        keep(running, allowed, rules, &lead, &answer).await;
+        store(execution, allowed, rules, &lead, &response).await;
     }
-    complete_response::told(running, allowed, answer).await
+    complete_response::complete(execution, allowed, response).await
 }
 
 /// Fetches another response while the old one is given.
-fn refresh(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
-    let (world, snapshot, session) = (Arc::clone(running.world), Arc::clone(running.snapshot), running.session.clone());
-    let caller: Caller = running.envelope.caller.clone();
-    let (query, document) = (running.envelope.query.to_owned(), running.request.query.clone().into_owned());
+fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
+    let (services, snapshot, session) =
+        (Arc::clone(execution.services), Arc::clone(execution.snapshot), execution.session.clone());
+    let caller: Caller = execution.context.caller.clone();
+    let (query, document) = (execution.context.query.to_owned(), execution.request.query.clone().into_owned());
     let (allowed, rules) = (allowed.clone(), rules.clone());
     tokio::spawn(async move {
         let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
         let deadline = Instant::now() + allowed.action().timeout;
-        let share = world.memory.empty(MemoryOwner::default());
-        let envelope =
+        let share = services.memory.empty(MemoryOwner::default());
+        let context =
             RequestContext { share: Some(&share), ..RequestContext::detached(&caller, &trace, &query, deadline) };
         let request = GraphqlRequest::of_document(document);
         let plan = Plan::empty(OperationKind::Query);
-        let running = ExecutionContext {
-            world: &world,
+        let execution = ExecutionContext {
+            services: &services,
             snapshot: &snapshot,
-            envelope: &envelope,
+            context: &context,
             session: &session,
             request: &request,
             plan: &plan,
             merged: None,
         };
-        let answer = call_policy::call(&running, &allowed).await;
+        let response = call_policy::call(&execution, &allowed).await;
         lead.answered();
-        keep(&running, &allowed, &rules, &lead, &answer).await;
+        store(&execution, &allowed, &rules, &lead, &response).await;
     });
 }
 
 /// Keeps a response that may be kept: a value, for everybody who would get the same.
-async fn keep(
-    running: &ExecutionContext<'_>,
+async fn store(
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     rules: &CacheRules,
     lead: &FillGuard,
-    answer: &Result<WebhookAnswer, HandlerResponseError>,
+    response: &Result<HandlerHttpResponse, HandlerResponseError>,
 ) {
-    let Ok(answer) = answer else { return };
-    let says_no = answer.headers.get_all(CACHE_CONTROL).iter().any(|value| {
+    let Ok(response) = response else { return };
+    let says_no = response.headers.get_all(CACHE_CONTROL).iter().any(|value| {
         let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
         ["no-store", "no-cache", "private"].iter().any(|word| text.contains(word))
     });
-    if says_no || answer.headers.contains_key(SET_COOKIE) {
+    if says_no || response.headers.contains_key(SET_COOKIE) {
         return;
     }
-    let Ok(HandlerResponse { value, errors }) = complete_response::read(running, allowed, answer) else { return };
+    let Ok(HandlerResponse { value, errors }) = complete_response::read(execution, allowed, response) else { return };
     if !errors.is_empty() {
         return;
     }
-    let headers = complete_response::client_headers(allowed, Some(answer));
-    let Some(shared) = &running.world.shared else {
+    let headers = complete_response::client_headers(allowed, Some(response));
+    let Some(shared) = &execution.services.shared else {
         lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
         return;
     };
@@ -138,8 +140,12 @@ async fn keep(
 const NEAR: Duration = Duration::from_secs(1);
 
 /// What another replica has kept.
-async fn shared(running: &ExecutionContext<'_>, lead: &FillGuard, rules: &CacheRules) -> Option<Arc<CachedResponse>> {
-    let (text, left) = running.world.shared.as_ref()?.get(&lead.key().shared()).await?;
+async fn from_redis(
+    execution: &ExecutionContext<'_>,
+    lead: &FillGuard,
+    rules: &CacheRules,
+) -> Option<Arc<CachedResponse>> {
+    let (text, left) = execution.services.shared.as_ref()?.get(&lead.key().shared()).await?;
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
     // What is stale there is fetched anew, by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;

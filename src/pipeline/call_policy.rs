@@ -7,7 +7,7 @@ use tower::retry::budget::Budget;
 use uuid::Uuid;
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
-use crate::handler_client::exchange::WebhookAnswer;
+use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
 use crate::pipeline::authorize::AuthorizedCall;
@@ -23,24 +23,27 @@ use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
 ///
 /// # Errors
 /// [`TrafficRejection`], if there were too many.
-pub async fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<(), TrafficRejection> {
+pub async fn check_rate_limit(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<(), TrafficRejection> {
     let action = allowed.action();
-    let Some(guards) = running.snapshot.guards.of(action) else { return Ok(()) };
+    let Some(guards) = execution.snapshot.guards.of(action) else { return Ok(()) };
     for limiter in &guards.limiters {
-        let who = who(running, limiter);
-        let counted = match &running.world.shared {
+        let who = rate_limit_key(execution, limiter);
+        let counted = match &execution.services.shared {
             None => limiter.count(who),
             // In a box of its own: every call carries the room for what its future may become.
             Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
                 Ok(counted) => counted,
-                Err(_) => uncounted(running, allowed)?,
+                Err(_) => store_unavailable(execution, allowed)?,
             },
         };
         if let Err(retry_after) = counted {
             let limit = limiter.limit().shown();
             let message = format!("rate limit exceeded: {limit}; 0 calls remain");
             return Err(reject(
-                running,
+                execution,
                 allowed,
                 TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
             ));
@@ -50,28 +53,28 @@ pub async fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> 
 }
 
 /// Redis did not count it.
-fn uncounted(
-    running: &ExecutionContext<'_>,
+fn store_unavailable(
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<Result<(), Duration>, TrafficRejection> {
     let action = allowed.action();
-    running.world.metrics.rate_limit_store_errors.with_label_values(&[&action.name]).inc();
+    execution.services.metrics.rate_limit_store_errors.with_label_values(&[&action.name]).inc();
     if !action.guards.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
     let message = "nobody can tell now how often this action was called".to_owned();
     let rejected = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
-    Err(reject(running, allowed, rejected))
+    Err(reject(execution, allowed, rejected))
 }
 
-fn who<'r>(running: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
+fn rate_limit_key<'r>(execution: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
     match &limiter.limit().by {
         RateKey::All => Caller::Named(""),
         RateKey::Address => {
-            let address = running.envelope.caller.address;
+            let address = execution.context.caller.address;
             address.map_or(Caller::Named(""), |address| Caller::At(ClientNetworks::of(address)))
         }
-        RateKey::Variable(name) => Caller::Named(running.session.variable(name).unwrap_or_default()),
+        RateKey::Variable(name) => Caller::Named(execution.session.variable(name).unwrap_or_default()),
     }
 }
 
@@ -80,28 +83,28 @@ fn who<'r>(running: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Call
 /// # Errors
 /// [`HandlerResponseError`].
 pub async fn call(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-) -> Result<WebhookAnswer, HandlerResponseError> {
-    let _measured = Measured::begin(running, allowed);
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let _measured = Measured::begin(execution, allowed);
     let action = allowed.action();
-    let Some(guards) = running.snapshot.guards.of(action) else {
-        return handler_exchange::exchange(running, allowed, &message_id(allowed)).await;
+    let Some(guards) = execution.snapshot.guards.of(action) else {
+        return handler_exchange::exchange(execution, allowed, &message_id(allowed)).await;
     };
     guards.retries.deposit();
     // The same for each attempt: it is the same message.
     let id = message_id(allowed);
-    let mut left = if allowed.may_repeat() { action.guards.max_retries } else { 0 };
+    let mut left = if allowed.replay() { action.guards.max_retries } else { 0 };
     loop {
-        let answer = attempt(running, allowed, guards, &id).await;
-        if left == 0 || !is_worth_another(&answer) || !guards.retries.withdraw() {
-            return answer;
+        let response = attempt(execution, allowed, guards, &id).await;
+        if left == 0 || !is_worth_retrying(&response) || !guards.retries.withdraw() {
+            return response;
         }
         let pause = RETRY_PAUSE.mul_f64(1.0 + chance());
-        if Instant::now() + pause >= running.envelope.deadline {
-            return answer;
+        if Instant::now() + pause >= execution.context.deadline {
+            return response;
         }
-        running.world.metrics.handler_retries.with_label_values(&[&action.name]).inc();
+        execution.services.metrics.handler_retries.with_label_values(&[&action.name]).inc();
         tokio::time::sleep(pause).await;
         left -= 1;
     }
@@ -123,48 +126,48 @@ fn message_id(allowed: &AuthorizedCall) -> String {
 }
 
 async fn attempt(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     guards: &ActionPolicies,
     id: &str,
-) -> Result<WebhookAnswer, HandlerResponseError> {
-    let patience = patience(running, allowed);
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let patience = waiting_time(execution, allowed);
     let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
     let leave = leave.map_err(|retry_after| {
         let message = "the handler of this action fails and is left alone for a while".to_owned();
-        reject(running, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
+        reject(execution, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
     })?;
     let Some(_place) = guards.bulkhead.enter().await else {
         let message = "too many calls of this action at one time".to_owned();
         let rejected =
             TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
-        return Err(reject(running, allowed, rejected).into());
+        return Err(reject(execution, allowed, rejected).into());
     };
-    let answer = handler_exchange::exchange(running, allowed, id).await;
-    match (leave, is_well(&answer, patience)) {
+    let response = handler_exchange::exchange(execution, allowed, id).await;
+    match (leave, is_healthy(&response, patience)) {
         (Some(leave), Some(is_well)) => leave.tell(is_well),
         // Dropped without a word, so that a trial is the next one's.
         (leave, _) => drop(leave),
     }
-    answer
+    response
 }
 
 /// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
 /// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
-fn patience(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
-    let (envelope, action) = (running.envelope, allowed.action());
-    let left = envelope.deadline.saturating_duration_since(Instant::now());
-    let most = action.timeout.min(running.snapshot.catalog.limits.request_timeout);
+fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
+    let (context, action) = (execution.context, allowed.action());
+    let left = context.deadline.saturating_duration_since(Instant::now());
+    let most = action.timeout.min(execution.snapshot.catalog.limits.request_timeout);
     // A little has passed since the request began.
-    let is_nearly_all = left >= most.mul_f64(0.9) && !envelope.is_clients_deadline;
+    let is_nearly_all = left >= most.mul_f64(0.9) && !context.is_clients_deadline;
     if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }
 }
 
 /// Forgets callers that have not called for long, from time to time. Never returns.
-pub async fn forget_idle_callers(world: &Services) {
+pub async fn remove_idle_limiters(services: &Services) {
     loop {
         tokio::time::sleep(FORGET_INTERVAL).await;
-        let snapshot = world.snapshot.load_full();
+        let snapshot = services.snapshot.load_full();
         snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(CallRateLimiter::forget);
     }
 }
@@ -173,12 +176,12 @@ pub async fn forget_idle_callers(world: &Services) {
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Says how guards stand, for who looks at metrics now.
-pub fn show(world: &Services) {
-    let (open, waiting) = (&world.metrics.circuit_breaker_state, &world.metrics.handler_calls_queued);
-    world.metrics.cache_bytes.set(i64::try_from(world.results.bytes()).unwrap_or(i64::MAX));
+pub fn update_gauges(services: &Services) {
+    let (open, waiting) = (&services.metrics.circuit_breaker_state, &services.metrics.handler_calls_queued);
+    services.metrics.cache_bytes.set(i64::try_from(services.results.bytes()).unwrap_or(i64::MAX));
     open.reset();
     waiting.reset();
-    for (action, guards) in world.snapshot.load().guards.all() {
+    for (action, guards) in services.snapshot.load().guards.all() {
         waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
         if let Some(breaker) = &guards.breaker {
             let standing = match breaker.standing() {
@@ -192,29 +195,33 @@ pub fn show(world: &Services) {
 }
 
 /// Says that a guard refused, and gives it back.
-fn reject(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
+fn reject(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
     let labels = [allowed.action().name.as_str(), rejected.guard.label()];
-    running.world.metrics.handler_calls_rejected.with_label_values(&labels).inc();
+    execution.services.metrics.handler_calls_rejected.with_label_values(&labels).inc();
     rejected
 }
 
 /// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
 /// neither does a timeout that came before the handler's own.
-fn is_well(answer: &Result<WebhookAnswer, HandlerResponseError>, patience: Patience) -> Option<bool> {
-    match answer {
-        Ok(answer) => Some(!answer.status.is_server_error()),
-        Err(HandlerResponseError::NoAnswer(TransportError::Connect | TransportError::Broken)) => Some(false),
-        Err(HandlerResponseError::NoAnswer(TransportError::Timeout)) => (patience == Patience::Whole).then_some(false),
-        Err(HandlerResponseError::NoAnswer(TransportError::TooLarge { .. })) => Some(true),
+fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, patience: Patience) -> Option<bool> {
+    match response {
+        Ok(response) => Some(!response.status.is_server_error()),
+        Err(HandlerResponseError::NoResponse(TransportError::Connect | TransportError::Broken)) => Some(false),
+        Err(HandlerResponseError::NoResponse(TransportError::Timeout)) => {
+            (patience == Patience::Whole).then_some(false)
+        }
+        Err(HandlerResponseError::NoResponse(TransportError::TooLarge { .. })) => Some(true),
         Err(_) => None,
     }
 }
 
 /// Might another attempt go better? After a timeout there is no time left for one.
-fn is_worth_another(answer: &Result<WebhookAnswer, HandlerResponseError>) -> bool {
-    match answer {
-        Ok(answer) => matches!(answer.status.as_u16(), 502..=504),
-        Err(HandlerResponseError::NoAnswer(fault)) => matches!(fault, TransportError::Connect | TransportError::Broken),
+fn is_worth_retrying(response: &Result<HandlerHttpResponse, HandlerResponseError>) -> bool {
+    match response {
+        Ok(response) => matches!(response.status.as_u16(), 502..=504),
+        Err(HandlerResponseError::NoResponse(fault)) => {
+            matches!(fault, TransportError::Connect | TransportError::Broken)
+        }
         Err(_) => false,
     }
 }

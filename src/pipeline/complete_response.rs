@@ -3,13 +3,13 @@
 use http::header::{HeaderName, SET_COOKIE};
 use serde_json::Value;
 
-use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, shape};
+use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
 use crate::action::handler_response::{HandlerResponse, ReadRules};
 use crate::action::relationship::{FoundRows, RowKeys, RowSource};
 use crate::action::{handler_response, transform};
 use crate::graphql::selection::SubSelection;
-use crate::handler_client::exchange::WebhookAnswer;
+use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::tree_bytes;
 use crate::model::action::Action;
 use crate::model::json::parse_strict;
@@ -25,30 +25,30 @@ use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::{handler_request, relationship_rows};
 
 /// What a response comes to, counted.
-pub async fn told(
-    running: &ExecutionContext<'_>,
+pub async fn complete(
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: Result<WebhookAnswer, HandlerResponseError>,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
 ) -> HandlerResult {
-    let outcome = outcome(running, allowed, answer).await;
-    count(running, allowed, label(&outcome));
+    let outcome = outcome(execution, allowed, response).await;
+    count(execution, allowed, label(&outcome));
     outcome
 }
 
 /// What a value comes to that was answered before.
-pub async fn of_value(
-    running: &ExecutionContext<'_>,
+pub async fn complete_cached(
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     value: &Value,
     client_headers: ClientHeaders,
 ) -> HandlerResult {
-    let outcome = shaped(running, allowed, None, value, Vec::new()).await;
+    let outcome = complete_with_errors(execution, allowed, None, value, Vec::new()).await;
     HandlerResult { client_headers, ..outcome }
 }
 
 /// Counts what came of a call.
-pub fn count(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
-    running.world.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+pub fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
+    execution.services.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
 
 pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
@@ -57,7 +57,7 @@ pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
         Some(HandlerCallErrorCause::Shape(CompletionError { related: Some(_), .. })) => "relationship_failed",
         Some(HandlerCallErrorCause::Shape(_)) => "wrong_shape",
         Some(HandlerCallErrorCause::Listed(_)) => "rejected",
-        Some(HandlerCallErrorCause::Answer(error)) => label_of(error),
+        Some(HandlerCallErrorCause::Response(error)) => label_of(error),
     }
 }
 
@@ -71,8 +71,8 @@ pub fn label_of(error: &HandlerResponseError) -> &'static str {
         HandlerResponseError::Status { .. } => "error_status",
         HandlerResponseError::NotSent(_) => "refused",
         HandlerResponseError::RequestTransform(_) | HandlerResponseError::ResponseTransform(_) => "transform_failed",
-        HandlerResponseError::NoAnswer(TransportError::TooLarge { .. }) => "broken",
-        HandlerResponseError::NoAnswer(fault) => fault_name(fault),
+        HandlerResponseError::NoResponse(TransportError::TooLarge { .. }) => "broken",
+        HandlerResponseError::NoResponse(fault) => fault_name(fault),
         HandlerResponseError::NotStored | HandlerResponseError::NotLookedUp | HandlerResponseError::NotAnId(_) => {
             "not_sent"
         }
@@ -80,26 +80,29 @@ pub fn label_of(error: &HandlerResponseError) -> &'static str {
 }
 
 pub(crate) async fn outcome(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: Result<WebhookAnswer, HandlerResponseError>,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
 ) -> HandlerResult {
-    let (answer, value) = match answer {
-        Ok(answer) => {
-            let value = read(running, allowed, &answer);
-            (Some(answer), value)
+    let (response, value) = match response {
+        Ok(response) => {
+            let value = read(execution, allowed, &response);
+            (Some(response), value)
         }
         Err(error) => (None, Err(error)),
     };
     match value {
         Err(error) => {
-            let internal = internal(running, allowed, answer.as_ref(), &error_text(&error), shows_internal(running));
+            let internal =
+                internal(execution, allowed, response.as_ref(), &error_text(&error), shows_internal(execution));
             let internal = internal.filter(|_| !error.is_handlers_own());
             let mut outcome = HandlerResult::failed(error, internal, !allowed.action().output.is_nullable());
-            outcome.client_headers = client_headers(allowed, answer.as_ref());
+            outcome.client_headers = client_headers(allowed, response.as_ref());
             outcome
         }
-        Ok(HandlerResponse { value, errors }) => shaped(running, allowed, answer.as_ref(), &value, errors).await,
+        Ok(HandlerResponse { value, errors }) => {
+            complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await
+        }
     }
 }
 
@@ -108,25 +111,25 @@ pub(crate) async fn outcome(
 /// # Errors
 /// [`HandlerResponseError`].
 pub fn read(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: &WebhookAnswer,
+    response: &HandlerHttpResponse,
 ) -> Result<HandlerResponse, HandlerResponseError> {
-    let status = answer.status.as_u16();
-    if answer.body.len() > UNMEASURED_BYTES_MAX {
-        running.envelope.charge(tree_bytes(&answer.body)).map_err(|_| TransportError::NoRoom)?;
+    let status = response.status.as_u16();
+    if response.body.len() > UNMEASURED_BYTES_MAX {
+        execution.context.charge(tree_bytes(&response.body)).map_err(|_| TransportError::NoRoom)?;
     }
-    let rules = read_rules(running.snapshot, allowed.action());
+    let rules = read_rules(execution.snapshot, allowed.action());
     let Some(transform) = &allowed.action().response_transform else {
-        return handler_response::read(rules, status, &answer.body);
+        return handler_response::read(rules, status, &response.body);
     };
-    let payload = handler_request::payload(running, allowed)?;
-    let lookup = handler_request::lookup(running, allowed, &payload);
+    let payload = handler_request::payload(execution, allowed)?;
+    let lookup = handler_request::lookup(execution, allowed, &payload);
     // Handlers that are not made for us need not answer with JSON; to a template that is null.
-    let body = parse_strict(&answer.body).unwrap_or_default();
+    let body = parse_strict(&response.body).unwrap_or_default();
     let value =
         transform::response(transform, &lookup, status, body).map_err(HandlerResponseError::ResponseTransform)?;
-    handler_response::judge(rules, status, value)
+    handler_response::classify(rules, status, value)
 }
 
 /// How responses of an action's handler are read.
@@ -135,21 +138,21 @@ pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
     ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.catalog.limits.max_errors }
 }
 
-pub(crate) async fn shaped(
-    running: &ExecutionContext<'_>,
+pub(crate) async fn complete_with_errors(
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: Option<&WebhookAnswer>,
+    response: Option<&HandlerHttpResponse>,
     value: &Value,
     own_errors: Vec<HandlerError>,
 ) -> HandlerResult {
-    let shaped = shape_with_rows(running, &allowed.action().output, value, allowed.selected()).await;
-    let shows = shows_internal(running);
+    let shaped = complete_with_rows(execution, &allowed.action().output, value, allowed.selected()).await;
+    let shows = shows_internal(execution);
     // A null that the handler has explained needs no second explanation.
     let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
     let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
     let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
-    let errors = misfits.into_iter().take(running.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
-        internal: internal(running, allowed, answer, &Value::from("unexpected response"), shows)
+    let errors = misfits.into_iter().take(execution.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
+        internal: internal(execution, allowed, response, &Value::from("unexpected response"), shows)
             .filter(|_| error.related.is_none()),
         cause: HandlerCallErrorCause::Shape(error),
     });
@@ -157,7 +160,7 @@ pub(crate) async fn shaped(
         errors: listed(own_errors).into_iter().chain(errors).collect(),
         json: shaped.json,
         null_escapes: shaped.null_escapes,
-        client_headers: client_headers(allowed, answer),
+        client_headers: client_headers(allowed, response),
     }
 }
 
@@ -171,27 +174,27 @@ pub(crate) fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
 }
 
 /// Shapes a value as `ty`, with the upstream's rows that belong to it.
-pub async fn shape_with_rows(
-    running: &ExecutionContext<'_>,
+pub async fn complete_with_rows(
+    execution: &ExecutionContext<'_>,
     ty: &TypeRef,
     value: &Value,
     selected: &SubSelection,
 ) -> CompletedValue {
-    let rules = rules(running.snapshot);
-    let shape_with = |rows: &mut dyn RowSource| shape(&rules, ty, value, selected, rows);
+    let rules = completion_rules(execution.snapshot);
+    let shape_with = |rows: &mut dyn RowSource| complete_value(&rules, ty, value, selected, rows);
     let mut wanted = RowKeys::default();
     let shaped = shape_with(&mut wanted);
     if !wanted.is_needed() || shaped.is_lost(rules.dialect) {
         return shaped;
     }
     // In a box of its own: it is rare, and every call carries the room for what its future may become.
-    let found = Box::pin(relationship_rows::fetch(running, &wanted)).await;
+    let found = Box::pin(relationship_rows::fetch(execution, &wanted)).await;
     shape_with(&mut FoundRows { wanted: &wanted, found: &found })
 }
 
 /// What answers are shaped by in this generation.
 #[must_use]
-pub fn rules(snapshot: &Snapshot) -> CompletionRules<'_> {
+pub fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
     CompletionRules {
         types: &snapshot.catalog.schema.types,
         dialect: snapshot.catalog.dialect,
@@ -201,11 +204,11 @@ pub fn rules(snapshot: &Snapshot) -> CompletionRules<'_> {
 
 /// What of a response's headers goes to the client: cookies, and what the action's author has chosen.
 #[must_use]
-pub fn client_headers(allowed: &AuthorizedCall, answer: Option<&WebhookAnswer>) -> ClientHeaders {
-    let Some(answer) = answer else { return ClientHeaders::new() };
+pub fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpResponse>) -> ClientHeaders {
+    let Some(response) = response else { return ClientHeaders::new() };
     let chosen = &allowed.action().response_headers;
     let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);
-    let wanted = answer.headers.iter().filter(|(name, _)| is_wanted(name)).take(CLIENT_HEADERS_MAX);
+    let wanted = response.headers.iter().filter(|(name, _)| is_wanted(name)).take(CLIENT_HEADERS_MAX);
     wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

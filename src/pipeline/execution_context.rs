@@ -13,11 +13,11 @@ use crate::session::Session;
 /// What a running request has at hand.
 pub struct ExecutionContext<'r> {
     /// What requests share.
-    pub world: &'r Arc<Services>,
+    pub services: &'r Arc<Services>,
     /// The generation it began with.
     pub snapshot: &'r Arc<Snapshot>,
     /// How it came.
-    pub envelope: &'r RequestContext<'r>,
+    pub context: &'r RequestContext<'r>,
     /// Who is asking.
     pub session: &'r Session,
     /// What is asked.

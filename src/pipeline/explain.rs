@@ -69,9 +69,9 @@ pub enum ExplainedStep {
 /// # Errors
 /// Why the request would be refused.
 pub fn explain(
-    world: &Arc<Services>,
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     session: &Session,
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,
@@ -89,14 +89,14 @@ pub fn explain(
         cached.validate_whole(&snapshot.catalog, &prepared.document, merged)?;
         cached.check_variables(&snapshot.catalog, &prepared.document, merged, &request.variables)?;
     }
-    let allowed = authorize::allow(snapshot, session, &prepared, &cached, &request.variables)?;
+    let allowed = authorize::authorize(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;
-    let running = ExecutionContext { world, snapshot, envelope, session, request, plan, merged };
+    let execution = ExecutionContext { services, snapshot, context, session, request, plan, merged };
     let step = |step: &PlanStep| match step {
-        PlanStep::Engine(index) => plan.parts.get(*index).map(|part| engine_step(&running, part)),
+        PlanStep::Upstream(index) => plan.parts.get(*index).map(|part| upstream_step(&execution, part)),
         PlanStep::Action(index) => {
             let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
-            Some(action_step(&running, &planned.response_name, planned.kind, call))
+            Some(action_step(&execution, &planned.response_name, planned.kind, call))
         }
         PlanStep::Introspection(index) => {
             let response_name = plan.introspections.get(*index)?.response_name.clone();
@@ -106,17 +106,17 @@ pub fn explain(
     Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect() })
 }
 
-fn engine_step(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
+fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
     ExplainedStep::Engine {
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),
-        body: upstream_fetch::body(running, part),
+        body: upstream_fetch::request_json(execution, part),
     }
 }
 
 fn action_step(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     response_name: &str,
     kind: ActionMode,
     call: &authorize::AuthorizedCall,
@@ -126,7 +126,7 @@ fn action_step(
         action: Arc::clone(call.action()),
         kind,
         input: call.input().clone(),
-        request: handler_request::outgoing(running, call).map(Box::new),
+        request: handler_request::outgoing(execution, call).map(Box::new),
         rows: call.selected().related().into_iter().map(relationship::sample).collect(),
     }
 }

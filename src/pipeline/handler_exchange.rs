@@ -8,7 +8,7 @@ use prometheus::HistogramTimer;
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::handler_client::exchange;
-use crate::handler_client::exchange::{WebhookAnswer, WebhookCall};
+use crate::handler_client::exchange::{HandlerHttpRequest, HandlerHttpResponse};
 use crate::handler_client::signature::sign;
 use crate::pipeline::authorize::AuthorizedCall;
 use crate::pipeline::execution_context::ExecutionContext;
@@ -20,14 +20,14 @@ use crate::telemetry::metrics::Held;
 /// Makes a job. Those have limits of their own, so no guard stands before it; `id` is its own.
 ///
 /// # Errors
-/// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
+/// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
 pub async fn call(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     id: &str,
-) -> Result<WebhookAnswer, HandlerResponseError> {
-    let _measured = Measured::begin(running, allowed);
-    exchange(running, allowed, id).await
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let _measured = Measured::begin(execution, allowed);
+    exchange(execution, allowed, id).await
 }
 
 /// A call that is measured, until this is dropped. Not a function around the call: that would carry its future twice.
@@ -39,8 +39,8 @@ pub struct Measured {
 impl Measured {
     /// It begins.
     #[must_use]
-    pub fn begin(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
-        let metrics = &running.world.metrics;
+    pub fn begin(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
+        let metrics = &execution.services.metrics;
         let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
         Self { _timer: timer, _in_flight: Held::new(&metrics.handler_calls_in_flight) }
     }
@@ -49,20 +49,21 @@ impl Measured {
 /// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.max_retries` says.
 ///
 /// # Errors
-/// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
+/// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
 pub async fn exchange(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     id: &str,
-) -> Result<WebhookAnswer, HandlerResponseError> {
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
     // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
-    let _slot = running.world.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
-    let deadline = running.envelope.deadline.min(Instant::now() + allowed.action().timeout);
-    let client = running.snapshot.configured.handlers.here();
-    let child = request_spans::question(running.world, running.envelope.trace);
-    let trace = child.as_ref().unwrap_or(running.envelope.trace);
+    let _slot = execution.services.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
+    let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
+    let client = execution.snapshot.configured.handlers.here();
+    let child = request_spans::client_span(execution.services, execution.context.trace);
+    let trace = child.as_ref().unwrap_or(execution.context.trace);
     let began = Instant::now();
-    let answer = exchange::call(client, prepare(running, allowed, deadline, id, trace)?, running.envelope.share).await;
+    let response =
+        exchange::call(client, prepare(execution, allowed, deadline, id, trace)?, execution.context.share).await;
     if child.is_some() {
         let action = allowed.action();
         // The address is a template, so that no variable of it is shown.
@@ -70,38 +71,45 @@ pub async fn exchange(
             KeyValue::new("pillion.action", action.name.clone()),
             KeyValue::new("url.template", action.shown_url().to_owned()),
         ];
-        let status = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| fault_name(fault));
-        request_spans::asked(running.world, trace, format!("handler {}", action.name), began, status, attributes);
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|fault| fault_name(fault));
+        request_spans::record_client_span(
+            execution.services,
+            trace,
+            format!("handler {}", action.name),
+            began,
+            status,
+            attributes,
+        );
     }
-    let settings = &running.snapshot.configured.settings;
-    let is_good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+    let settings = &execution.snapshot.configured.settings;
+    let is_good = response.as_ref().is_ok_and(|response| response.status.is_success());
     if settings.logs_handler_calls && (!is_good || logs::CALLS.next(settings.success_sample_every)) {
-        log_call(running, allowed, began, &answer);
+        log_call(execution, allowed, began, &response);
     }
-    let answer = answer?;
-    let (metrics, name) = (&running.world.metrics, allowed.action().name.as_str());
-    metrics.handler_responses.with_label_values(&[name, class_of(answer.status)]).inc();
-    metrics.handler_response_bytes.with_label_values(&[name]).inc_by(answer.body.len() as u64);
-    Ok(answer)
+    let response = response?;
+    let (metrics, name) = (&execution.services.metrics, allowed.action().name.as_str());
+    metrics.handler_responses.with_label_values(&[name, class_of(response.status)]).inc();
+    metrics.handler_response_bytes.with_label_values(&[name]).inc_by(response.body.len() as u64);
+    Ok(response)
 }
 
 /// One line about a call; neither its address nor a body is in it, for both may hold secrets.
 pub(crate) fn log_call(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     began: Instant,
-    answer: &Result<WebhookAnswer, TransportError>,
+    response: &Result<HandlerHttpResponse, TransportError>,
 ) {
     let action = allowed.action();
     tracing::info!(
         r#type = "action-handler-log",
-        request_id = running.envelope.caller.request_id,
-        trace_id = running.envelope.trace.trace_id,
+        request_id = execution.context.caller.request_id,
+        trace_id = execution.context.trace.trace_id,
         action_name = action.name,
         url = action.shown_url(),
-        status = answer.as_ref().ok().map(|answer| answer.status.as_u16()),
-        response_size = answer.as_ref().ok().map(|answer| answer.body.len()),
-        error = answer.as_ref().err().map(fault_name),
+        status = response.as_ref().ok().map(|response| response.status.as_u16()),
+        response_size = response.as_ref().ok().map(|response| response.body.len()),
+        error = response.as_ref().err().map(fault_name),
         duration_ms = began.elapsed().as_secs_f64() * 1000.0,
         "handler call"
     );
@@ -128,28 +136,28 @@ pub(crate) fn class_of(status: StatusCode) -> &'static str {
 }
 
 pub(crate) fn prepare(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     deadline: Instant,
     id: &str,
     trace: &TraceContext,
-) -> Result<WebhookCall, HandlerResponseError> {
-    let mut outgoing = handler_request::outgoing(running, allowed)?;
+) -> Result<HandlerHttpRequest, HandlerResponseError> {
+    let mut outgoing = handler_request::outgoing(execution, allowed)?;
     trace.write(&mut outgoing.headers);
-    outgoing.headers.extend(running.envelope.handler_headers.clone());
+    outgoing.headers.extend(execution.context.handler_headers.clone());
     let keys = &allowed.action().guards.signing_keys;
     if !keys.is_empty() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         sign(&mut outgoing.headers, keys, id, now.as_secs(), &outgoing.body);
     }
-    let sent = running.world.metrics.handler_request_bytes.with_label_values(&[&allowed.action().name]);
+    let sent = execution.services.metrics.handler_request_bytes.with_label_values(&[&allowed.action().name]);
     sent.inc_by(outgoing.body.len() as u64);
-    Ok(WebhookCall {
+    Ok(HandlerHttpRequest {
         method: outgoing.method,
         url: outgoing.url,
         headers: outgoing.headers,
         body: outgoing.body,
         timeout: deadline.saturating_duration_since(Instant::now()),
-        answer_bytes_max: running.snapshot.catalog.limits.max_handler_response_size,
+        max_response_bytes: execution.snapshot.catalog.limits.max_handler_response_size,
     })
 }

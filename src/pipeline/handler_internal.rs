@@ -5,7 +5,7 @@ use http::header::{HeaderValue, SET_COOKIE};
 use serde_json::{Map, Value, json};
 
 use crate::action::handler_error::HandlerResponseError;
-use crate::handler_client::exchange::WebhookAnswer;
+use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 use crate::pipeline::authorize::AuthorizedCall;
 use crate::pipeline::execution_context::ExecutionContext;
@@ -15,7 +15,7 @@ use crate::pipeline::handler_request;
 #[must_use]
 pub fn error_text(error: &HandlerResponseError) -> Value {
     match error {
-        HandlerResponseError::NoAnswer(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
+        HandlerResponseError::NoResponse(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
         other => Value::from(other.reason()),
     }
 }
@@ -26,18 +26,18 @@ pub(crate) const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// What stands for every header value: the configured ones are secrets, and the forwarded ones may be.
 pub(crate) const HIDDEN: &str = "***";
 
-pub(crate) fn shows_internal(running: &ExecutionContext<'_>) -> bool {
-    let settings = &running.snapshot.configured.settings;
-    settings.dev_mode || settings.admin_internal_errors && running.session.role() == ADMIN_ROLE
+pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
+    let settings = &execution.snapshot.configured.settings;
+    settings.dev_mode || settings.admin_internal_errors && execution.session.role() == ADMIN_ROLE
 }
 
 /// The exchange with the handler in Hasura's form, if the caller may see it. What was sent is made anew for it: calls
 /// that fail are rare.
 #[must_use]
 pub fn internal(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: Option<&WebhookAnswer>,
+    answer: Option<&HandlerHttpResponse>,
     error: &Value,
     is_shown: bool,
 ) -> Option<Value> {
@@ -47,8 +47,9 @@ pub fn internal(
     let mut internal = Map::new();
     internal.insert("error".into(), error.clone());
     let action = allowed.action();
-    let untransformed = handler_request::untransformed(running, allowed).ok();
-    let transformed = action.request_transform.as_ref().and_then(|_| handler_request::outgoing(running, allowed).ok());
+    let untransformed = handler_request::untransformed(execution, allowed).ok();
+    let transformed =
+        action.request_transform.as_ref().and_then(|_| handler_request::outgoing(execution, allowed).ok());
     let transformed = transformed.map(|outgoing| {
         let body = String::from_utf8_lossy(&outgoing.body);
         json!({

@@ -14,21 +14,21 @@ use crate::pipeline::execution_context::ExecutionContext;
 /// # Errors
 /// [`TransportError::Header`].
 pub fn untransformed(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<TransformedRequest, TransportError> {
     let action = allowed.action();
-    let precedence = running.snapshot.configured.settings.precedence;
-    let caller = running.envelope.caller;
+    let precedence = execution.snapshot.configured.settings.precedence;
+    let caller = execution.context.caller;
     let headers = header_precedence::outgoing(
         &action.headers,
         precedence,
         caller.to_handlers(),
-        running.session,
+        execution.session,
         &caller.request_id,
     );
     let headers = headers.map_err(|error| TransportError::Header(error.to_string()))?;
-    let body = payload(running, allowed)?;
+    let body = payload(execution, allowed)?;
     Ok(TransformedRequest { method: Method::POST, url: action.handler.url.clone(), headers, body })
 }
 
@@ -37,9 +37,9 @@ pub fn untransformed(
 ///
 /// # Errors
 /// None that a payload can cause.
-pub fn payload(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
+pub fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
     allowed.payload(|input| {
-        let body = payload::body(&allowed.action().name, input, running.session, &running.request.query);
+        let body = payload::body(&allowed.action().name, input, execution.session, &execution.request.query);
         body.map_err(|_| TransportError::Broken)
     })
 }
@@ -47,28 +47,28 @@ pub fn payload(running: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Resu
 /// As the handler gets it; trace headers are left out.
 ///
 /// # Errors
-/// [`HandlerResponseError::NoAnswer`] and [`HandlerResponseError::RequestTransform`].
+/// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
 pub fn outgoing(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<TransformedRequest, HandlerResponseError> {
     let action = allowed.action();
-    let mut outgoing = untransformed(running, allowed)?;
+    let mut outgoing = untransformed(execution, allowed)?;
     if let Some(transform) = &action.request_transform {
-        let lookup = lookup(running, allowed, &outgoing.body);
+        let lookup = lookup(execution, allowed, &outgoing.body);
         outgoing = transform::request(transform, &lookup, outgoing).map_err(HandlerResponseError::RequestTransform)?;
     }
-    forward_query(&mut outgoing.url, running.envelope.query, &action.forwarded_query_params);
+    forward_query(&mut outgoing.url, execution.context.query, &action.forwarded_query_params);
     Ok(outgoing)
 }
 
 /// What templates can look up in a call with this payload.
 #[must_use]
-pub fn lookup<'r>(running: &'r ExecutionContext<'_>, allowed: &'r AuthorizedCall, payload: &[u8]) -> Lookup<'r> {
+pub fn lookup<'r>(execution: &'r ExecutionContext<'_>, allowed: &'r AuthorizedCall, payload: &[u8]) -> Lookup<'r> {
     Lookup::new(
         &allowed.action().handler,
         payload,
-        running.session,
-        running.snapshot.catalog.limits.max_template_output_size,
+        execution.session,
+        execution.snapshot.catalog.limits.max_template_output_size,
     )
 }

@@ -32,7 +32,7 @@ pub struct HandlerCallError {
 #[derive(Debug)]
 pub enum HandlerCallErrorCause {
     /// No usable answer.
-    Answer(HandlerResponseError),
+    Response(HandlerResponseError),
     /// A response that does not fit.
     Shape(CompletionError),
     /// One of a list of the handler's own.
@@ -43,7 +43,7 @@ impl HandlerResult {
     /// A call that a plan named and nobody allowed. `authorize` allows all or none, so this is not seen.
     #[must_use]
     pub fn not_made() -> Self {
-        Self::failed(HandlerResponseError::NoAnswer(TransportError::Broken), None, false)
+        Self::failed(HandlerResponseError::NoResponse(TransportError::Broken), None, false)
     }
 
     /// A value as it is.
@@ -65,7 +65,7 @@ impl HandlerResult {
     pub fn failed(error: HandlerResponseError, internal: Option<Value>, null_escapes: bool) -> Self {
         let errors = match error {
             HandlerResponseError::RejectedWithList(errors) => listed(errors),
-            error => vec![HandlerCallError { cause: HandlerCallErrorCause::Answer(error), internal }],
+            error => vec![HandlerCallError { cause: HandlerCallErrorCause::Response(error), internal }],
         };
         Self { json: "null".into(), errors, null_escapes, client_headers: ClientHeaders::new() }
     }

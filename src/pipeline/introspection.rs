@@ -17,14 +17,14 @@ use crate::upstream::introspect::document_text;
 /// # Errors
 /// [`IntrospectionError::TooLarge`], also when there is no room for more.
 pub async fn run(
-    running: &ExecutionContext<'_>,
+    execution: &ExecutionContext<'_>,
     introspection: &Arc<Introspection>,
 ) -> Result<String, IntrospectionError> {
-    let Some(merged) = running.merged else { return Ok("null".into()) };
-    let limit = running.snapshot.catalog.limits.max_introspection_size;
+    let Some(merged) = execution.merged else { return Ok("null".into()) };
+    let limit = execution.snapshot.catalog.limits.max_introspection_size;
     let (mut max, mut charged) = (FIRST_BYTES_MAX.min(limit), 0);
     loop {
-        running.envelope.charge(max - charged).map_err(|_| IntrospectionError::TooLarge { max: charged })?;
+        execution.context.charge(max - charged).map_err(|_| IntrospectionError::TooLarge { max: charged })?;
         charged = max;
         let (merged, introspection) = (Arc::clone(merged), Arc::clone(introspection));
         let write = move || introspect::execute(&merged.role_schema, &introspection, max);
@@ -33,7 +33,7 @@ pub async fn run(
         match written {
             Err(IntrospectionError::TooLarge { .. }) if max < limit => max = max.saturating_mul(STEP).min(limit),
             written => {
-                running.envelope.release(max - written.as_ref().map_or(0, |json| json.len().min(max)));
+                execution.context.release(max - written.as_ref().map_or(0, |json| json.len().min(max)));
                 return written;
             }
         }

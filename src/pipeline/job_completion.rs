@@ -63,8 +63,8 @@ impl JobCompletionError {
 ///
 /// # Errors
 /// [`JobCompletionError`].
-pub async fn report(world: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
-    let jobs = world.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
+pub async fn complete(services: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
+    let jobs = services.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
     let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
     let digest = digest_of(report.token);
     let not_stored = |error: crate::jobs::store::StoreError| {
@@ -72,19 +72,19 @@ pub async fn report(world: &Services, report: &JobCompletion<'_>) -> Result<(), 
         JobCompletionError::NotStored
     };
     let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(JobCompletionError::NotAwaited)?;
-    let outcome = outcome(world, &job, report)?;
+    let outcome = outcome(services, &job, report)?;
     if !jobs.log.complete(id, &digest, &outcome).await.map_err(not_stored)? {
         return Err(JobCompletionError::NotAwaited);
     }
     jobs.waiting.tell_ended(id);
     let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
-    world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+    services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
     tracing::info!(action_id = %id, action = job.action, outcome = label, "a handler has reported");
     Ok(())
 }
 
-fn outcome(world: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Outcome, JobCompletionError> {
-    let snapshot = world.snapshot.load();
+fn outcome(services: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Outcome, JobCompletionError> {
+    let snapshot = services.snapshot.load();
     let value =
         parse_strict(report.body).map_err(|error| JobCompletionError::Unfit(format!("this is not JSON: {error}")))?;
     let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
@@ -98,7 +98,7 @@ fn outcome(world: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Ou
         Err(error) => error.message,
     };
     // What is no value of the action's type may be its error, which has a message.
-    match handler_response::judge(read_rules(&snapshot, action), 400, value) {
+    match handler_response::classify(read_rules(&snapshot, action), 400, value) {
         Err(HandlerResponseError::Rejected { message, extensions }) => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
             Ok(Outcome::Failed(error_json(code, &message, None)))

@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::action::complete_value::{CompletionError, shape};
+use crate::action::complete_value::{CompletionError, complete_value};
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError, UNEXPECTED};
 use crate::action::handler_response::HandlerResponse;
 use crate::action::relationship::RowKeys;
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::SubSelection;
-use crate::handler_client::exchange::WebhookAnswer;
+use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, error_json};
 use crate::jobs::retry::{Failure, pause};
@@ -56,30 +56,30 @@ const COUNT_ROUNDS: u64 = 30;
 const JOBS_PAUSE: Duration = Duration::from_millis(200);
 
 /// Keeps the log of asynchronous actions going: stores, runs and cares. Never returns.
-pub async fn work(world: &Arc<Services>) {
+pub async fn work(services: &Arc<Services>) {
     let jobs = loop {
-        match world.jobs() {
+        match services.jobs() {
             Ok(jobs) => break jobs,
             // The metadata may change, and then there is one.
             Err(_) => tokio::time::sleep(JOBS_PAUSE).await,
         }
     };
     tokio::join!(
-        panic_isolation::kept_up(|| jobs.store_accepted()),
-        panic_isolation::kept_up(|| jobs.listen()),
-        panic_isolation::kept_up(|| jobs.look_for_ended()),
-        panic_isolation::kept_up(|| claim_and_run(world, jobs)),
-        panic_isolation::kept_up(|| keep_leases(world, jobs)),
-        panic_isolation::kept_up(|| care(world, jobs))
+        panic_isolation::supervise(|| jobs.store_accepted()),
+        panic_isolation::supervise(|| jobs.listen()),
+        panic_isolation::supervise(|| jobs.look_for_ended()),
+        panic_isolation::supervise(|| claim_and_run(services, jobs)),
+        panic_isolation::supervise(|| keep_leases(services, jobs)),
+        panic_isolation::supervise(|| care(services, jobs))
     );
 }
 
-async fn claim_and_run(world: &Arc<Services>, jobs: &Arc<Jobs>) {
-    let Some(interval) = world.configured().settings.jobs.fetch_interval else { return };
+async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
+    let Some(interval) = services.configured().settings.jobs.fetch_interval else { return };
     let mut looked: Option<Instant> = None;
     loop {
         panic_isolation::failpoint("worker");
-        if world.readiness.is_draining() {
+        if services.readiness.is_draining() {
             return;
         }
         // It is not worth a walk over all that waits at each turn.
@@ -87,12 +87,12 @@ async fn claim_and_run(world: &Arc<Services>, jobs: &Arc<Jobs>) {
         if looks_for_unknown {
             looked = Some(Instant::now());
         }
-        match claim(world, jobs, looks_for_unknown).await {
+        match claim(services, jobs, looks_for_unknown).await {
             Ok(0) => {
                 let _ = tokio::time::timeout(interval, async {
                     tokio::select! {
                         () = jobs.new.notified() => {}
-                        () = world.running_jobs.ended.notified() => {}
+                        () = services.running_jobs.ended.notified() => {}
                     }
                 })
                 .await;
@@ -107,10 +107,10 @@ async fn claim_and_run(world: &Arc<Services>, jobs: &Arc<Jobs>) {
 }
 
 /// Takes what there is room for, of each action up to its own limit; and of actions that this replica does not know.
-async fn claim(world: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
-    let snapshot = world.snapshot.load_full();
-    let running = &world.running_jobs;
-    let most = world.configured().settings.jobs.concurrency;
+async fn claim(services: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
+    let snapshot = services.snapshot.load_full();
+    let running = &services.running_jobs;
+    let most = services.configured().settings.jobs.concurrency;
     let mut claimed = 0;
     let mut known = Vec::new();
     for action in snapshot.catalog.schema.actions.values().filter(|action| action.is_async) {
@@ -119,45 +119,45 @@ async fn claim(world: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool)
         known.push(action.name.clone());
         let limit = room.min(own);
         if limit > 0 {
-            claimed += take(world, jobs, limit, Of::Action(action.name.clone())).await?;
+            claimed += take(services, jobs, limit, Of::Action(action.name.clone())).await?;
         }
     }
     let room = most.saturating_sub(running.count());
     if room > 0 && looks_for_unknown {
-        claimed += take(world, jobs, room, Of::AllBut(known)).await?;
+        claimed += take(services, jobs, room, Of::AllBut(known)).await?;
     }
     Ok(claimed)
 }
 
-async fn take(world: &Arc<Services>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
-    let lease = world.configured().settings.jobs.lease;
+async fn take(services: &Arc<Services>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
+    let lease = services.configured().settings.jobs.lease;
     let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
     let count = taken.len();
     for job in taken {
-        let lost = world.running_jobs.begin(&job);
-        let (world, jobs) = (Arc::clone(world), Arc::clone(jobs));
+        let lost = services.running_jobs.begin(&job);
+        let (services, jobs) = (Arc::clone(services), Arc::clone(jobs));
         tokio::spawn(async move {
             // If it panics, its lease ends, and it counts as an attempt that came to no end.
-            panic_isolation::caught(run(&world, &jobs, &job, &lost)).await;
-            world.running_jobs.end(job.id);
+            panic_isolation::catch_panic(run(&services, &jobs, &job, &lost)).await;
+            services.running_jobs.end(job.id);
         });
     }
     Ok(count)
 }
 
 /// Renews the leases of all running calls, in one transaction. Never returns.
-async fn keep_leases(world: &Arc<Services>, jobs: &Arc<Jobs>) {
+async fn keep_leases(services: &Arc<Services>, jobs: &Arc<Jobs>) {
     let mut pause = None;
     loop {
-        let lease = world.configured().settings.jobs.lease;
+        let lease = services.configured().settings.jobs.lease;
         let interval = lease / RENEWALS_PER_LEASE;
         tokio::time::sleep(pause.take().unwrap_or(interval)).await;
-        let held = world.running_jobs.all();
+        let held = services.running_jobs.all();
         if held.is_empty() {
             continue;
         }
         match jobs.log.renew(&held, lease).await {
-            Ok(kept) => world.running_jobs.lose_all_but(&kept.into_iter().collect(), &held),
+            Ok(kept) => services.running_jobs.lose_all_but(&kept.into_iter().collect(), &held),
             Err(error) => {
                 tracing::warn!(%error, calls = held.len(), "the leases of running calls cannot be renewed");
                 // Sooner than usual, because there is less time left.
@@ -180,14 +180,14 @@ enum Next {
 
 /// Runs a job. Whoever loses it stops: another replica has it. What has come of it is stored in any case, because the
 /// store takes it from the last attempt only.
-async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
+async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     let (id, attempt) = (job.id, job.attempts);
     if attempt > 1 {
-        world.metrics.job_redeliveries.with_label_values(&[&job.action]).inc();
+        services.metrics.job_redeliveries.with_label_values(&[&job.action]).inc();
     }
     let next = tokio::select! {
         biased;
-        next = next(world, job) => next,
+        next = next(services, job) => next,
         () = lost.notified() => {
             tracing::warn!(action_id = %id, attempt, "a job was taken over by another replica");
             return;
@@ -206,7 +206,7 @@ async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
             Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
             Next::LeftToHandler(digest) => {
                 jobs.log
-                    .leave_to_handler(id, attempt, digest, world.configured().settings.jobs.completion_timeout)
+                    .leave_to_handler(id, attempt, digest, services.configured().settings.jobs.completion_timeout)
                     .await
             }
         };
@@ -214,7 +214,7 @@ async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
             Ok(is_ours) => {
                 jobs.waiting.tell_ended(id);
                 let label = if is_ours { label } else { "stale" };
-                world.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+                services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
                 tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
                 return;
             }
@@ -226,9 +226,9 @@ async fn run(world: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     }
 }
 
-async fn next(world: &Arc<Services>, job: &Job) -> Next {
+async fn next(services: &Arc<Services>, job: &Job) -> Next {
     panic_isolation::failpoint("job");
-    let snapshot = world.snapshot.load_full();
+    let snapshot = services.snapshot.load_full();
     let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         if job.failures < UNKNOWN_MAX {
@@ -247,46 +247,46 @@ async fn next(world: &Arc<Services>, job: &Job) -> Next {
     let token = Token::new();
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
-    let mut envelope = RequestContext::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
-    let share = world.memory.empty(MemoryOwner::default());
-    envelope.share = Some(&share);
-    envelope.handler_headers = token.headers(job.id);
+    let mut context = RequestContext::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
+    let share = services.memory.empty(MemoryOwner::default());
+    context.share = Some(&share);
+    context.handler_headers = token.headers(job.id);
     let request = GraphqlRequest::of_document(stored.request_query);
     let plan = Plan::empty(OperationKind::Mutation);
     let running = ExecutionContext {
-        world,
+        services,
         snapshot: &snapshot,
-        envelope: &envelope,
+        context: &context,
         session: &stored.session,
         request: &request,
         plan: &plan,
         merged: None,
     };
     let allowed = AuthorizedCall::stored(action, stored.input);
-    let answer = handler_exchange::call(&running, &allowed, &job.id.to_string()).await;
-    judge(&running, &allowed, job, answer, &token)
+    let response = handler_exchange::call(&running, &allowed, &job.id.to_string()).await;
+    classify(&running, &allowed, job, response, &token)
 }
 
 /// What a handler's response means for a job.
-fn judge(
+fn classify(
     running: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     job: &Job,
-    answer: Result<WebhookAnswer, HandlerResponseError>,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
     token: &Token,
 ) -> Next {
-    let (answer, value) = match answer {
-        Ok(answer) if answer.status.as_u16() == 202 && answer.body.iter().all(u8::is_ascii_whitespace) => {
+    let (response, value) = match response {
+        Ok(response) if response.status.as_u16() == 202 && response.body.iter().all(u8::is_ascii_whitespace) => {
             complete_response::count(running, allowed, "deferred");
             return Next::LeftToHandler(token.digest());
         }
-        Ok(answer) => {
-            let value = complete_response::read(running, allowed, &answer);
-            (Some(answer), value)
+        Ok(response) => {
+            let value = complete_response::read(running, allowed, &response);
+            (Some(response), value)
         }
         Err(error) => (None, Err(error)),
     };
-    let internal = |error: &Value| handler_internal::internal(running, allowed, answer.as_ref(), error, true);
+    let internal = |error: &Value| handler_internal::internal(running, allowed, response.as_ref(), error, true);
     // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
     let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
         true => Ok(value),
@@ -305,11 +305,11 @@ fn judge(
         },
         Err(error) => {
             complete_response::count(running, allowed, complete_response::label_of(&error));
-            if let Some(pause) = initial_backoff(running, allowed.action(), job, answer.as_ref(), &error) {
+            if let Some(pause) = initial_backoff(running, allowed.action(), job, response.as_ref(), &error) {
                 return Next::Retry(pause);
             }
             let internal = internal(&handler_internal::error_text(&error));
-            Next::End(of_answer(&error, internal))
+            Next::End(of_response(&error, internal))
         }
     }
 }
@@ -319,16 +319,16 @@ fn judge(
 /// # Errors
 /// The first thing that does not fit.
 pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
-    let rules = complete_response::rules(snapshot);
+    let rules = complete_response::completion_rules(snapshot);
     let mut nobody = RowKeys::default();
-    let mut shaped = shape(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
+    let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
     match shaped.errors.is_empty() {
         true => Ok(shaped.json),
         false => Err(shaped.errors.swap_remove(0)),
     }
 }
 
-fn of_answer(error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
+fn of_response(error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
     match error {
         HandlerResponseError::Rejected { message, extensions } => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
@@ -364,14 +364,14 @@ fn initial_backoff(
     running: &ExecutionContext<'_>,
     action: &Action,
     job: &Job,
-    answer: Option<&WebhookAnswer>,
+    response: Option<&HandlerHttpResponse>,
     error: &HandlerResponseError,
 ) -> Option<Duration> {
-    let status = answer.map(|answer| answer.status.as_u16());
+    let status = response.map(|response| response.status.as_u16());
     let failure = match (error, status) {
-        (HandlerResponseError::NoAnswer(TransportError::Timeout), _) => Failure::Timeout,
+        (HandlerResponseError::NoResponse(TransportError::Timeout), _) => Failure::Timeout,
         (
-            HandlerResponseError::NoAnswer(
+            HandlerResponseError::NoResponse(
                 TransportError::Connect | TransportError::Broken | TransportError::Busy | TransportError::NoRoom,
             ),
             _,
@@ -386,7 +386,7 @@ fn initial_backoff(
     if !settings.retry_on.iter().any(|known| known == name) || failures + 1 >= action.attempts_max {
         return None;
     }
-    let asked_for = answer.and_then(|answer| answer.headers.get(RETRY_AFTER)).and_then(retry_after);
+    let asked_for = response.and_then(|response| response.headers.get(RETRY_AFTER)).and_then(retry_after);
     let chance = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
     Some(pause(settings.initial_backoff, u32::try_from(failures).unwrap_or(u32::MAX), chance, asked_for))
 }
@@ -463,16 +463,16 @@ pub fn digest_of(token: &str) -> TokenDigest {
 }
 
 /// Ends what is too late, deletes what is old, and counts.
-async fn care(world: &Arc<Services>, jobs: &Jobs) {
+async fn care(services: &Arc<Services>, jobs: &Jobs) {
     let too_late = error_json("expired", "the action was not begun before its deadline", None);
     let never_reported = error_json("expired", "the handler did not report its result in time", None);
-    let old = Filter { older_than: Some(world.configured().settings.jobs.keep), ..Filter::default() };
+    let old = Filter { older_than: Some(services.configured().settings.jobs.keep), ..Filter::default() };
     for round in 0_u64.. {
         let cared = async {
             jobs.log.expire(&too_late, &never_reported).await?;
             while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
             if round.is_multiple_of(COUNT_ROUNDS) {
-                while jobs.log.drop_all_but(world.configured().settings.jobs.retention_max_jobs).await?
+                while jobs.log.drop_all_but(services.configured().settings.jobs.retention_max_jobs).await?
                     == u64::from(PURGE_MAX)
                 {}
             }
@@ -481,7 +481,7 @@ async fn care(world: &Arc<Services>, jobs: &Jobs) {
         match cared.await {
             Err(error) => tracing::warn!(%error, "the log of asynchronous actions cannot be cared for"),
             Ok(counts) => {
-                let (waiting, age) = (&world.metrics.jobs_waiting, &world.metrics.jobs_oldest_pending_seconds);
+                let (waiting, age) = (&services.metrics.jobs_waiting, &services.metrics.jobs_oldest_pending_seconds);
                 waiting.reset();
                 age.reset();
                 let bytes = counts.iter().map(|count| u64::try_from(count.bytes).unwrap_or_default());
@@ -500,9 +500,9 @@ async fn care(world: &Arc<Services>, jobs: &Jobs) {
 }
 
 /// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
-pub async fn give_back(world: &Services) {
-    let Ok(jobs) = world.jobs() else { return };
-    for (id, attempt) in world.running_jobs.all() {
+pub async fn give_back(services: &Services) {
+    let Ok(jobs) = services.jobs() else { return };
+    for (id, attempt) in services.running_jobs.all() {
         match jobs.log.release(id, attempt).await {
             Ok(_) => tracing::info!(action_id = %id, "a job was given back"),
             Err(error) => tracing::warn!(action_id = %id, %error, "a job could not be given back"),

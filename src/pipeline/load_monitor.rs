@@ -23,18 +23,18 @@ pub(crate) const FORGET_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) const DESCRIPTORS_FULL: f64 = 0.90;
 
 /// Looks again and again. Never returns.
-pub async fn watch(world: &Services) {
-    let descriptors = world.overload.descriptors_max;
-    warn_of_descriptors(world);
+pub async fn watch(services: &Services) {
+    let descriptors = services.overload.descriptors_max;
+    warn_of_descriptors(services);
     let mut forgot: Option<Instant> = None;
     let mut last = 0;
     loop {
-        let configured = world.configured();
-        world.memory.set_bounds(bounds(&configured.settings.limits));
+        let configured = services.configured();
+        services.memory.set_bounds(bounds(&configured.settings.limits));
         let memory = configured.settings.limits.max_memory_bytes.map_or(0.0, |limit| part(resident_bytes(), limit));
         if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
             forgot = Some(Instant::now());
-            world.results.purge(None);
+            services.results.purge(None);
         }
         let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
         let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
@@ -42,7 +42,7 @@ pub async fn watch(world: &Services) {
             (false, true) => 2,
             (false, false) => 0,
         };
-        world.overload.scarce.store(now, Ordering::Relaxed);
+        services.overload.scarce.store(now, Ordering::Relaxed);
         if now != last {
             tracing::warn!(
                 memory,
@@ -56,13 +56,13 @@ pub async fn watch(world: &Services) {
     }
 }
 
-pub(crate) fn warn_of_descriptors(world: &Services) {
-    let limits = &world.configured().settings.limits;
-    let max_connections = world.overload.max_connections(limits);
+pub(crate) fn warn_of_descriptors(services: &Services) {
+    let limits = &services.configured().settings.limits;
+    let max_connections = services.overload.max_connections(limits);
     if max_connections < limits.max_connections {
         tracing::warn!(
             connections = max_connections,
-            descriptors = world.overload.descriptors_max,
+            descriptors = services.overload.descriptors_max,
             "limits.max_connections is more than the file descriptors that are left beside those of requests: raise `ulimit -n`"
         );
     }

@@ -23,7 +23,7 @@ use crate::pipeline::schema_cache::MergedSchema;
 use crate::pipeline::schema_request::SchemaRequest;
 use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
-use crate::session::hook::{told_batch, told_request};
+use crate::session::hook::{hook_batch, hook_request};
 use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
@@ -80,15 +80,15 @@ pub mod validate;
 
 /// Who is asking? Found out once, for all elements of a batch.
 async fn authenticate<'c>(
-    world: &Services,
+    services: &Services,
     context: &'c RequestContext<'_>,
     request: Option<&GraphqlRequest<'_>>,
 ) -> Result<&'c Authenticated, SessionError> {
     let told = || match context.batch {
-        Some(batch) => told_batch(batch),
-        None => request.map(told_request),
+        Some(batch) => hook_batch(batch),
+        None => request.map(hook_request),
     };
-    let configured = world.configured();
+    let configured = services.configured();
     let authenticate =
         || configured.authenticator.authenticate(&configured.handlers.here().general, &context.caller.headers, told);
     context.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
@@ -96,19 +96,17 @@ async fn authenticate<'c>(
 
 /// Answers one request.
 pub async fn execute(
-    world: &Arc<Services>,
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &RequestContext<'_>,
-    ours: &PreparedRequest<'_>,
+    context: &RequestContext<'_>,
+    prepared_request: &PreparedRequest<'_>,
 ) -> Execution {
     crate::pipeline::panic_isolation::failpoint("request");
-    match journey(world, snapshot, envelope, ours).await {
+    match run(services, snapshot, context, prepared_request).await {
         Ok(executed) => executed,
-        Err(rejection) => Execution::Response(crate::pipeline::render_response::reject(
-            snapshot.catalog.dialect,
-            envelope,
-            &rejection,
-        )),
+        Err(rejection) => {
+            Execution::Response(crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &rejection))
+        }
     }
 }
 
@@ -116,54 +114,55 @@ pub async fn execute(
 ///
 /// # Errors
 /// That answer.
-pub async fn identify(
-    world: &Services,
+pub async fn authenticate_or_reject(
+    services: &Services,
     snapshot: &Snapshot,
-    envelope: &RequestContext<'_>,
-    ours: &PreparedRequest<'_>,
+    context: &RequestContext<'_>,
+    prepared_request: &PreparedRequest<'_>,
 ) -> Result<Authenticated, Response> {
-    let authenticated = authenticate(world, envelope, ours.request.as_ref()).await;
+    let authenticated = authenticate(services, context, prepared_request.request.as_ref()).await;
     authenticated
         .cloned()
-        .map_err(|error| crate::pipeline::render_response::reject(snapshot.catalog.dialect, envelope, &error.into()))
+        .map_err(|error| crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &error.into()))
 }
 
 /// Refuses a request, whatever its document says, unless its credential has to be refused first.
 pub async fn reject(
-    world: &Services,
+    services: &Services,
     snapshot: &Snapshot,
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     rejection: Rejection,
 ) -> Response {
-    let authenticated = authenticate(world, envelope, None).await;
+    let authenticated = authenticate(services, context, None).await;
     let rejection = authenticated.map_or_else(Rejection::from, |_| rejection);
-    crate::pipeline::render_response::reject(snapshot.catalog.dialect, envelope, &rejection)
+    crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &rejection)
 }
 
-async fn journey(
-    world: &Arc<Services>,
+async fn run(
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    envelope: &RequestContext<'_>,
-    ours: &PreparedRequest<'_>,
+    context: &RequestContext<'_>,
+    prepared_request: &PreparedRequest<'_>,
 ) -> Result<Execution, Rejection> {
-    let phases = &world.metrics.phases;
+    let phases = &services.metrics.phases;
     let mut clock = PhaseClock::start();
     let ended = |clock: &mut PhaseClock, name, phase| {
         let (began, ended) = clock.ended(phase);
-        crate::pipeline::request_spans::phase(world, envelope.trace, name, began, ended);
+        crate::pipeline::request_spans::record_phase(services, context.trace, name, began, ended);
     };
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
-    let Authenticated { session, set_cookies, .. } = authenticate(world, envelope, ours.request.as_ref()).await?;
+    let Authenticated { session, set_cookies, .. } =
+        authenticate(services, context, prepared_request.request.as_ref()).await?;
     ended(&mut clock, "authenticate", &phases.authenticate);
-    let prepared = ours.prepared.as_ref().map_err(Clone::clone)?;
-    let Some(request) = &ours.request else { return Err(DocumentError::NotOneOperation.into()) };
+    let prepared = prepared_request.prepared.as_ref().map_err(Clone::clone)?;
+    let Some(request) = &prepared_request.request else { return Err(DocumentError::NotOneOperation.into()) };
     if let Some(excess) = request.excess {
         return Err(excess.into());
     }
-    let operation = operation(envelope, prepared, request)?;
+    let operation = operation(context, prepared, request)?;
     let mut introspected = None;
     if operation.concern.introspection {
-        introspected = Box::pin(introspect(world, snapshot, envelope, session)).await;
+        introspected = Box::pin(introspect(services, snapshot, context, session)).await;
         ended(&mut clock, "introspect", &phases.introspect);
         if introspected.is_none() && !prepared.concern.action {
             return Ok(Execution::DelegateToUpstream);
@@ -173,12 +172,12 @@ async fn journey(
     let plan = prepared.plan(&snapshot.catalog, operation, &request.variables, merged.is_some())?;
     ended(&mut clock, "plan", &phases.plan);
     let cost = crate::pipeline::call_cost::of_calls(&plan.plan, &request.variables, &request.query);
-    envelope.charge(cost.passing.saturating_add(cost.lasting))?;
+    context.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
     let subject = crate::pipeline::validate::ValidationContext {
-        world,
+        services,
         snapshot,
-        envelope,
+        context,
         session,
         prepared,
         plan: &plan,
@@ -189,49 +188,49 @@ async fn journey(
         Err(_) if !prepared.concern.action => return Ok(Execution::DelegateToUpstream),
         outcome => outcome?,
     }
-    let allowed = allow(world, snapshot, session, prepared, &plan, request).await?;
-    envelope.release(cost.passing);
+    let allowed = allow(services, snapshot, session, prepared, &plan, request).await?;
+    context.release(cost.passing);
     ended(&mut clock, "validate", &phases.validate);
     let plan = &plan.plan;
-    let running = crate::pipeline::execution_context::ExecutionContext {
-        world,
+    let execution = crate::pipeline::execution_context::ExecutionContext {
+        services,
         snapshot,
-        envelope,
+        context,
         session,
         request,
         plan,
         merged,
     };
-    let outcome = crate::pipeline::run_steps::run(&running, &allowed).await;
+    let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
     ended(&mut clock, "run", &phases.run);
     // What has been written must not seem not to be.
     if let (Err(no_room), OperationKind::Query) =
-        (envelope.charge(crate::pipeline::step_result::bytes_of(&outcome)), plan.kind)
+        (context.charge(crate::pipeline::step_result::bytes_of(&outcome)), plan.kind)
     {
         return Err(no_room.into());
     }
     let root_type = snapshot.catalog.roots.of(plan.kind);
-    let may_be_null = |part: &UpstreamOperation| crate::pipeline::upstream_fetch::may_be_null(&running, part);
+    let may_be_null = |part: &UpstreamOperation| crate::pipeline::upstream_fetch::may_be_null(&execution, part);
     let finished =
         crate::pipeline::render_response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
-    let mut answer = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
-    if answer.upstream_rejected {
-        crate::pipeline::validate::doubt(world, snapshot, envelope, session);
+    let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
+    if response.upstream_rejected {
+        crate::pipeline::validate::revalidate(services, snapshot, context, session);
     }
     ended(&mut clock, "respond", &phases.respond);
-    if answer.outcome == crate::pipeline::response::SUCCESS {
-        answer.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
+    if response.outcome == crate::pipeline::response::SUCCESS {
+        response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
-    answer.role = Some(session.role().to_owned());
-    answer.kind = if prepared.concern.action { "action" } else { "introspection" };
-    Ok(Execution::Response(answer))
+    response.role = Some(session.role().to_owned());
+    response.kind = if prepared.concern.action { "action" } else { "introspection" };
+    Ok(Execution::Response(response))
 }
 
 /// Variables up to so many bytes are coerced where they arrive; more have a place of their own, because others wait here.
 const INLINE_COERCION_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) async fn allow(
-    world: &Services,
+    services: &Services,
     snapshot: &Arc<Snapshot>,
     session: &Session,
     prepared: &Arc<PreparedDocument>,
@@ -239,10 +238,10 @@ pub(crate) async fn allow(
     request: &GraphqlRequest<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
     if crate::pipeline::call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
-        return crate::pipeline::authorize::allow(snapshot, session, prepared, plan, &request.variables);
+        return crate::pipeline::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // Only the number of threads is bounded by this; who waits here holds what has been charged already.
-    let _slot = world.planning_slots.acquire().await;
+    let _slot = services.planning_slots.acquire().await;
     let wanted = |name: &str| plan.plan.own_variables.iter().any(|own| own == name);
     let given = request.variables.0.iter().filter(|(name, _)| wanted(name));
     let given: Vec<(String, Box<RawValue>)> =
@@ -251,7 +250,7 @@ pub(crate) async fn allow(
     let (prepared, plan) = (Arc::clone(prepared), Arc::clone(plan));
     let allowed = tokio::task::spawn_blocking(move || {
         let given = RawObject(given.iter().map(|(name, raw)| (name.as_str().into(), &**raw)).collect());
-        crate::pipeline::authorize::allow(&snapshot, &session, &prepared, &plan, &given)
+        crate::pipeline::authorize::authorize(&snapshot, &session, &prepared, &plan, &given)
     });
     // It ends early only by a defect, or when the whole program does.
     allowed.await.unwrap_or_else(|_| Err(Rejection::internal("the thread that coerced the variables has ended early")))
@@ -260,32 +259,32 @@ pub(crate) async fn allow(
 /// The merged schema as this caller sees it now, with a place among those that introspect. `None` if the upstream does not
 /// show its schema, or not in time.
 async fn introspect<'w>(
-    world: &'w Services,
+    services: &'w Services,
     snapshot: &Arc<Snapshot>,
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     session: &Session,
 ) -> Option<(SemaphorePermit<'w>, Arc<MergedSchema>)> {
-    let asker = SchemaRequest::of(envelope, session, world.engine.settings().request_timeout);
+    let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let introspected = async {
-        let slot = world.introspection_slots.acquire().await.ok()?;
-        let merged = crate::pipeline::schema_fetch::ask(world, snapshot, &asker).await.ok()?;
+        let slot = services.introspection_slots.acquire().await.ok()?;
+        let merged = crate::pipeline::schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
         Some((slot, merged))
     };
-    tokio::time::timeout_at(envelope.deadline.into(), introspected).await.ok()?
+    tokio::time::timeout_at(context.deadline.into(), introspected).await.ok()?
 }
 
 /// The operation that the client chose, if it may be sent in this way.
 pub(crate) fn operation<'p>(
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     prepared: &'p PreparedDocument,
     request: &GraphqlRequest<'_>,
 ) -> Result<&'p PreparedOperation, Rejection> {
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
-    if envelope.is_get && kind != OperationKind::Query {
+    if context.is_get && kind != OperationKind::Query {
         return Err(Rejection::get_must_read(kind));
     }
-    if kind == OperationKind::Subscription && envelope.subscription.is_none() {
+    if kind == OperationKind::Subscription && context.subscription.is_none() {
         return Err(Rejection::subscription());
     }
     Ok(operation)
@@ -293,18 +292,21 @@ pub(crate) fn operation<'p>(
 
 /// Asks the upstream for an element of a batch that does not concern us, exactly as it was written.
 pub async fn fetch_upstream(
-    world: &Services,
+    services: &Services,
     snapshot: &Snapshot,
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     json: &str,
 ) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.catalog.limits);
-    match crate::pipeline::upstream_fetch::send(world, snapshot, envelope, json.to_owned().into(), Replay::Never).await
+    match crate::pipeline::upstream_fetch::send(services, snapshot, context, json.to_owned().into(), Replay::Never)
+        .await
     {
-        Ok(reply) => crate::pipeline::render_response::element(snapshot.catalog.dialect, envelope, &reply, may_write),
+        Ok(response) => {
+            crate::pipeline::render_response::element(snapshot.catalog.dialect, context, &response, may_write)
+        }
         Err(error) => crate::pipeline::render_response::reject(
             snapshot.catalog.dialect,
-            envelope,
+            context,
             &Rejection::upstream(&error, may_write()),
         ),
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 /// `None` if `work` has panicked; the panic hook has counted and logged it.
-pub fn caught<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
+pub fn catch_panic<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
     AssertUnwindSafe(work).catch_unwind().map(Result::ok)
 }
 
 /// Does `work` for ever: what panics is begun anew, after a pause that grows if it happens again.
-pub async fn kept_up<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
+pub async fn supervise<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
     let mut pause = PAUSE;
-    while caught(work()).await.is_none() {
+    while catch_panic(work()).await.is_none() {
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(PAUSE_MAX);
     }
@@ -51,13 +51,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_panics_is_begun_anew() {
         let begun = Cell::new(0);
-        kept_up(|| {
+        supervise(|| {
             begun.set(begun.get() + 1);
             let begun = begun.get();
             async move { assert!(begun > 3, "again") }
         })
         .await;
         assert_eq!(begun.get(), 4);
-        assert_eq!(caught(async { 5 }).await, Some(5));
+        assert_eq!(catch_panic(async { 5 }).await, Some(5));
     }
 }

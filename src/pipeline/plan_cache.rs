@@ -110,7 +110,7 @@ impl PreparedDocument {
         catalog: &Catalog,
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
-        answers_introspection: bool,
+        serves_introspection: bool,
     ) -> Result<Arc<CachedPlan>, Rejection> {
         let operation = &prepared.operation;
         let values = prepared
@@ -118,7 +118,7 @@ impl PreparedDocument {
             .iter()
             .map(|name| condition_value(operation, name, variables.get(name)))
             .collect::<Result<Vec<bool>, Rejection>>()?;
-        let key = (values, answers_introspection);
+        let key = (values, serves_introspection);
         // A panic while the lock was held cannot have left half a plan in the map.
         let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(plan) = known {
@@ -132,7 +132,7 @@ impl PreparedDocument {
             schema: &catalog.schema,
             roots: &catalog.roots,
             limits: &catalog.limits,
-            answers_introspection,
+            serves_introspection,
         };
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
             .map_err(|error| Rejection::of_plan(error, &self.document.text))?;

@@ -15,26 +15,26 @@ const INLINE_PLANNING_BYTES_MAX: usize = 64 * 1024;
 /// # Errors
 /// [`DocumentError`].
 pub async fn prepare(
-    world: &Services,
+    services: &Services,
     snapshot: &Arc<Snapshot>,
     text: &str,
 ) -> Result<Arc<PreparedDocument>, DocumentError> {
     if let Some(prepared) = snapshot.documents.get(text) {
-        world.metrics.plan_cache_hits.inc();
+        services.metrics.plan_cache_hits.inc();
         return Ok(prepared);
     }
-    world.metrics.plan_cache_misses.inc();
-    let prepared = Arc::new(parse(world, snapshot, text).await?);
+    services.metrics.plan_cache_misses.inc();
+    let prepared = Arc::new(parse(services, snapshot, text).await?);
     snapshot.documents.insert(Arc::from(text), Arc::clone(&prepared));
     Ok(prepared)
 }
 
-async fn parse(world: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Result<PreparedDocument, DocumentError> {
+async fn parse(services: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Result<PreparedDocument, DocumentError> {
     if text.len() <= INLINE_PLANNING_BYTES_MAX || text.len() > snapshot.catalog.limits.max_document_size {
         return PreparedDocument::new(&snapshot.catalog, text);
     }
     // Only the number of threads is bounded by this; who waits here holds nothing but their own text.
-    let _slot = world.planning_slots.acquire().await;
+    let _slot = services.planning_slots.acquire().await;
     let (snapshot, text) = (Arc::clone(snapshot), text.to_owned());
     let parsed = tokio::task::spawn_blocking(move || PreparedDocument::new(&snapshot.catalog, &text)).await;
     parsed.unwrap_or(Err(DocumentError::NotOneOperation))
@@ -42,11 +42,11 @@ async fn parse(world: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Result
 
 /// Does this document select an action? One that is too large to be parsed does if it names one; one that is no document
 /// does not, because nobody can carry it out.
-pub async fn selects_action(world: &Services, snapshot: &Arc<Snapshot>, document: &str) -> bool {
+pub async fn selects_action(services: &Services, snapshot: &Arc<Snapshot>, document: &str) -> bool {
     if !snapshot.catalog.may_name_action(document.as_bytes()) {
         return false;
     }
-    match prepare(world, snapshot, document).await {
+    match prepare(services, snapshot, document).await {
         Ok(prepared) => prepared.concern.action,
         Err(DocumentError::Invalid { syntax: true, .. }) => false,
         Err(_) => true,

@@ -57,12 +57,12 @@ pub enum Execution {
 }
 
 /// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
-pub async fn understand<'a>(world: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
+pub async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
     match element.request {
         Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()) }),
         Ok(None) => Route::Passthrough,
         Ok(Some(request)) => {
-            let prepared = prepare(world, snapshot, &request.query).await;
+            let prepared = prepare(services, snapshot, &request.query).await;
             let is_ours = match &prepared {
                 Ok(prepared) => prepared.concern.any(),
                 // It may be introspection in words that only the upstream understands.

@@ -36,7 +36,7 @@ impl FatalError {
 pub struct Readiness {
     draining: AtomicBool,
     has_looked: AtomicBool,
-    engine: RwLock<Result<(), String>>,
+    upstream: RwLock<Result<(), String>>,
 }
 
 impl Default for Readiness {
@@ -44,7 +44,7 @@ impl Default for Readiness {
         Self {
             draining: AtomicBool::new(false),
             has_looked: AtomicBool::new(false),
-            engine: RwLock::new(Err("the upstream has not answered yet".into())),
+            upstream: RwLock::new(Err("the upstream has not answered yet".into())),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Readiness {
 
     /// Notes whether the upstream answers.
     pub fn set_upstream(&self, state: Result<(), String>) {
-        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.upstream.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.has_looked.store(true, Ordering::Release);
     }
 
@@ -81,14 +81,14 @@ impl Readiness {
         if self.is_draining() {
             return Err("shutting down".into());
         }
-        self.engine()
+        self.upstream()
     }
 
     /// Whether the upstream answered when it was last asked.
     ///
     /// # Errors
     /// Why it did not.
-    pub fn engine(&self) -> Result<(), String> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn upstream(&self) -> Result<(), String> {
+        self.upstream.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -18,12 +18,12 @@ const REQUESTS_AT_ONCE: usize = 4;
 const REQUESTS_MAX: usize = 32;
 
 /// Fetches all rows. What cannot be had has its error in their place.
-pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
-    if let Some(watched) = &running.envelope.subscription {
+pub async fn fetch(execution: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
+    if let Some(watched) = &execution.context.subscription {
         watched.saw_rows();
     }
     let mut found = RowSet::default();
-    let max = running.snapshot.catalog.limits.max_relationship_keys;
+    let max = execution.snapshot.catalog.limits.max_relationship_keys;
     let requests = wanted.requests();
     let too_many = match (wanted.count(), requests.len()) {
         (count, _) if count > max => {
@@ -39,33 +39,40 @@ pub async fn fetch(running: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
         requests.iter().for_each(|request| found.fail(request, &error));
         return found;
     }
-    ask_all(running, wanted, &requests, &mut found).await;
+    fetch_all(execution, wanted, &requests, &mut found).await;
     let missing = wanted.requests_for_missing(&found);
-    ask_all(running, wanted, &missing, &mut found).await;
+    fetch_all(execution, wanted, &missing, &mut found).await;
     found
 }
 
-async fn ask_all(running: &ExecutionContext<'_>, wanted: &RowKeys, requests: &[RowQuery], found: &mut RowSet) {
+async fn fetch_all(execution: &ExecutionContext<'_>, wanted: &RowKeys, requests: &[RowQuery], found: &mut RowSet) {
     for some in requests.chunks(REQUESTS_AT_ONCE) {
-        let answers = join_all(some.iter().map(|request| ask(running, wanted, request))).await;
-        for (request, answer) in some.iter().zip(answers) {
-            if let Err(error) = answer.and_then(|body| found.read(wanted, request, &body)) {
+        let responses = join_all(some.iter().map(|request| fetch_one(execution, wanted, request))).await;
+        for (request, response) in some.iter().zip(responses) {
+            if let Err(error) = response.and_then(|body| found.read(wanted, request, &body)) {
                 found.fail(request, &error);
             }
         }
     }
 }
 
-async fn ask(running: &ExecutionContext<'_>, wanted: &RowKeys, request: &RowQuery) -> Result<Bytes, Box<RelatedError>> {
-    let given = &running.request.variables;
+async fn fetch_one(
+    execution: &ExecutionContext<'_>,
+    wanted: &RowKeys,
+    request: &RowQuery,
+) -> Result<Bytes, Box<RelatedError>> {
+    let given = &execution.request.variables;
     let is_null = |variable: &VariableText| match given.get(&variable.name) {
         Some(value) => value.get() == "null",
         None => variable.default.as_deref().is_none_or(|default| default == "null"),
     };
     let (document, used) = wanted.document(request, &is_null);
     let query = Value::from(document).to_string();
-    let body = upstream_fetch::rows_body(&query, &used, given);
-    let reply =
-        upstream_fetch::send(running.world, running.snapshot, running.envelope, body.into(), Replay::Reads).await;
-    reply.map(|reply| reply.body).map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
+    let body = upstream_fetch::rows_request_json(&query, &used, given);
+    let response =
+        upstream_fetch::send(execution.services, execution.snapshot, execution.context, body.into(), Replay::Reads)
+            .await;
+    response
+        .map(|response| response.body)
+        .map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))
 }

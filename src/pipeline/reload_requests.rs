@@ -31,8 +31,8 @@ impl ReloadRequests {
     /// Why the old one stays.
     pub async fn ask(&self) -> Result<(), String> {
         let nobody = || "nobody loads the configuration here".to_owned();
-        let (answer, answered) = oneshot::channel();
-        self.ask.send(answer).await.map_err(|_| nobody())?;
+        let (response, answered) = oneshot::channel();
+        self.ask.send(response).await.map_err(|_| nobody())?;
         answered.await.map_err(|_| nobody())?
     }
 

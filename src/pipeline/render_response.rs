@@ -56,11 +56,11 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
 
 /// The response to a request that is refused.
 #[must_use]
-pub fn reject(dialect: Dialect, envelope: &RequestContext<'_>, rejection: &Rejection) -> Response {
+pub fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Rejection) -> Response {
     let errors: Vec<RequestError> = request_errors(dialect, rejection).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
-    let status = first.map_or(500, |error| shown_status(dialect, envelope, error));
+    let status = first.map_or(500, |error| shown_status(dialect, context, error));
     let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
     let body = error_body(errors.iter().map(AsRef::as_ref));
     // What is too much now may well be done in a moment.
@@ -75,31 +75,31 @@ pub fn reject(dialect: Dialect, envelope: &RequestContext<'_>, rejection: &Rejec
 #[must_use]
 pub fn element(
     dialect: Dialect,
-    envelope: &RequestContext<'_>,
-    reply: &UpstreamResponse,
+    context: &RequestContext<'_>,
+    response: &UpstreamResponse,
     may_write: impl FnOnce() -> bool,
 ) -> Response {
-    if read_upstream_result(&reply.body).is_err() {
-        let error = UpstreamError::NotGraphql { status: reply.status.as_u16() };
-        return reject(dialect, envelope, &Rejection::upstream(&error, may_write()));
+    if read_upstream_result(&response.body).is_err() {
+        let error = UpstreamError::NotGraphql { status: response.status.as_u16() };
+        return reject(dialect, context, &Rejection::upstream(&error, may_write()));
     }
-    Response::new(200, reply.body.to_vec(), "success")
+    Response::new(200, response.body.to_vec(), "success")
 }
 
 /// The response to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
 #[must_use]
-pub fn batch(answers: Vec<Response>) -> Response {
+pub fn batch(responses: Vec<Response>) -> Response {
     let mut body = vec![b'['];
-    for (index, answer) in answers.iter().enumerate() {
+    for (index, response) in responses.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(&answer.body);
+        body.extend_from_slice(&response.body);
     }
     body.push(b']');
-    let outcome = answers.iter().map(|answer| answer.outcome).find(|outcome| *outcome != SUCCESS);
-    let role = answers.iter().find_map(|answer| answer.role.clone());
-    let actions = answers.into_iter().flat_map(|answer| answer.actions).collect();
+    let outcome = responses.iter().map(|response| response.outcome).find(|outcome| *outcome != SUCCESS);
+    let role = responses.iter().find_map(|response| response.role.clone());
+    let actions = responses.into_iter().flat_map(|response| response.actions).collect();
     Response { actions, role, ..Response::new(200, body, outcome.unwrap_or(SUCCESS)) }
 }
 
@@ -151,15 +151,15 @@ fn request_errors(dialect: Dialect, rejection: &Rejection) -> Vec<RequestError> 
 }
 
 /// Which HTTP status a client sees. What is wrong with HTTP itself always shows.
-fn shown_status(dialect: Dialect, envelope: &RequestContext<'_>, error: &RequestError) -> u16 {
+fn shown_status(dialect: Dialect, context: &RequestContext<'_>, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
     let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
     match dialect {
         _ if is_about_http => error.status,
-        Dialect::Hasura if envelope.shows_status => error.status,
+        Dialect::Hasura if context.shows_status => error.status,
         Dialect::Hasura => 200,
         // https://graphql.github.io/graphql-over-http/draft/#sec-application-json
-        Dialect::Standard if is_about_document && envelope.response_type == ResponseType::Json => 200,
+        Dialect::Standard if is_about_document && context.response_type == ResponseType::Json => 200,
         Dialect::Standard => error.status,
     }
 }
@@ -197,7 +197,9 @@ fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, e
 
 fn client_headers(outcome: &Outcome) -> ClientHeaders {
     let of_step = |step: &StepOutcome| match step {
-        StepOutcome::Part(Ok(reply)) => reply.set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect(),
+        StepOutcome::Part(Ok(response)) => {
+            response.set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect()
+        }
         StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => ClientHeaders::new(),
         StepOutcome::Call(call) => call.client_headers.clone(),
     };
@@ -212,7 +214,7 @@ fn retry_after(outcome: &Outcome) -> Option<u64> {
         StepOutcome::Part(_) | StepOutcome::Introspection(_) => None,
     });
     let rejected = calls.flatten().filter_map(|error| match &error.cause {
-        HandlerCallErrorCause::Answer(HandlerResponseError::NotSent(rejected)) => Some(rejected.retry_seconds()),
+        HandlerCallErrorCause::Response(HandlerResponseError::NotSent(rejected)) => Some(rejected.retry_seconds()),
         _ => None,
     });
     rejected.max()
@@ -221,7 +223,7 @@ fn retry_after(outcome: &Outcome) -> Option<u64> {
 fn called(finished: &Finished<'_>) -> Vec<String> {
     let name = |(step, _): &(PlanStep, StepOutcome)| match step {
         PlanStep::Action(index) => finished.plan.calls.get(*index).map(|call| call.action.name.clone()),
-        PlanStep::Engine(_) | PlanStep::Introspection(_) => None,
+        PlanStep::Upstream(_) | PlanStep::Introspection(_) => None,
     };
     finished.outcome.iter().filter_map(name).collect()
 }
@@ -257,7 +259,7 @@ impl<'f> RenderedResponse<'f> {
         }
         for (step, outcome) in finished.outcome {
             match (step, outcome) {
-                (PlanStep::Engine(index), StepOutcome::Part(outcome)) => {
+                (PlanStep::Upstream(index), StepOutcome::Part(outcome)) => {
                     let part = plan.parts.get(*index);
                     part.into_iter().for_each(|part| response.add_part(part, outcome, finished.may_be_null));
                 }
@@ -290,7 +292,7 @@ impl<'f> RenderedResponse<'f> {
             match &error.cause {
                 // The first failed part is all that Hasura tells, but that part may say it in several errors.
                 HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
-                HandlerCallErrorCause::Answer(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
+                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
             }
         }
         if outcome.null_escapes {
@@ -336,20 +338,20 @@ impl<'f> RenderedResponse<'f> {
             Err(error) => self.fail_part(part, error),
             Ok(reply) => match read_upstream_result(&reply.body) {
                 Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
-                Ok(answer) => self.add_answer(part, &answer, may_be_null),
+                Ok(response) => self.add_response(part, &response, may_be_null),
             },
         }
     }
 
-    fn add_answer(
+    fn add_response(
         &mut self,
         part: &'f UpstreamOperation,
-        answer: &UpstreamResult<'f>,
+        response: &UpstreamResult<'f>,
         may_be_null: &dyn Fn(&UpstreamOperation) -> bool,
     ) {
-        self.errors.extend(answer.errors.iter().map(|error| Cow::Borrowed(error.get())));
-        self.extensions.extend(answer.extensions);
-        if answer.data_is_null {
+        self.errors.extend(response.errors.iter().map(|error| Cow::Borrowed(error.get())));
+        self.extensions.extend(response.extensions);
+        if response.data_is_null {
             // async-graphql answers null for all when its only field fails, also where that field may be null. Then
             // its own fields are null, and the actions' results stay.
             if !may_be_null(part) {
@@ -357,16 +359,16 @@ impl<'f> RenderedResponse<'f> {
             }
             return;
         }
-        if !answer.has_data {
+        if !response.has_data {
             // A request error: the upstream has run nothing of its part, and says why in its own words.
-            self.upstream_rejected |= answer.errors.first().is_some_and(|error| is_about_validity(error));
+            self.upstream_rejected |= response.errors.first().is_some_and(|error| is_about_validity(error));
             return;
         }
-        if answer.errors.is_empty() {
+        if response.errors.is_empty() {
             self.completed.extend(part.fields.iter().map(|field| field.response_name.as_str()));
         }
         for UpstreamField { response_name, .. } in &part.fields {
-            if let Some(value) = answer.data.get(response_name.as_str()) {
+            if let Some(value) = response.data.get(response_name.as_str()) {
                 self.set(response_name, Cow::Borrowed(value.get()));
             }
         }
@@ -471,25 +473,25 @@ fn execution_error(
             path.extend(listed.path.iter().cloned());
             (listed.message.clone(), listed.extensions.clone())
         }
-        HandlerCallErrorCause::Answer(HandlerResponseError::Rejected { message, extensions }) => {
+        HandlerCallErrorCause::Response(HandlerResponseError::Rejected { message, extensions }) => {
             (message.clone(), extensions.clone())
         }
-        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotAnId(_)) => {
+        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotAnId(_)) => {
             (error.to_string(), default_extensions("data-exception"))
         }
-        HandlerCallErrorCause::Answer(error @ HandlerResponseError::NotSent(rejected)) => {
+        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotSent(rejected)) => {
             let mut extensions = default_extensions(rejected.guard.code());
             extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
             (error.to_string(), extensions)
         }
-        HandlerCallErrorCause::Answer(other) => (other.to_string(), default_extensions(UNEXPECTED)),
+        HandlerCallErrorCause::Response(other) => (other.to_string(), default_extensions(UNEXPECTED)),
     };
     let location = match &error.cause {
         HandlerCallErrorCause::Shape(CompletionError { location: Some(location), .. }) => *location,
         _ => call.location,
     };
     let may_have_been_executed = match &error.cause {
-        HandlerCallErrorCause::Answer(error) => error.may_have_been_executed(),
+        HandlerCallErrorCause::Response(error) => error.may_have_been_executed(),
         HandlerCallErrorCause::Shape(_) | HandlerCallErrorCause::Listed(_) => false,
     };
     // Hasura's words and extensions stay as they are.

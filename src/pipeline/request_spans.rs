@@ -12,18 +12,18 @@ use crate::protocol::trace::TraceContext;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 
 /// The one who takes spans of this trace, if anybody does.
-fn tracer<'w>(world: &'w Services, trace: &TraceContext) -> Option<&'w Tracer> {
-    world.tracer.as_ref().filter(|_| trace.sampled)
+fn tracer<'w>(services: &'w Services, trace: &TraceContext) -> Option<&'w Tracer> {
+    services.tracer.as_ref().filter(|_| trace.sampled)
 }
 
 /// Decides about a trace that nobody has decided about.
-pub fn decide(world: &Services, trace: &mut TraceContext) {
-    if let (Some(tracer), None, false) = (&world.tracer, &trace.parent_span_id, trace.sampled) {
+pub fn sample(services: &Services, trace: &mut TraceContext) {
+    if let (Some(tracer), None, false) = (&services.tracer, &trace.parent_span_id, trace.sampled) {
         trace.sampled = tracer.decides(Uuid::new_v4().as_u64_pair().0);
     }
 }
 
-fn place(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
+fn span_ids(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
     SpanIds {
         trace_id: trace.trace_id.clone(),
         span_id: trace.span_id.clone(),
@@ -34,8 +34,8 @@ fn place(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
 
 /// The context of a question that is part of this trace, if anybody takes its spans.
 #[must_use]
-pub fn question(world: &Services, trace: &TraceContext) -> Option<TraceContext> {
-    tracer(world, trace).map(|_| child(trace))
+pub fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
+    tracer(services, trace).map(|_| child(trace))
 }
 
 fn child(trace: &TraceContext) -> TraceContext {
@@ -59,8 +59,8 @@ pub struct RequestSpan<'r> {
 }
 
 /// A request has been answered.
-pub fn request(world: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
-    let Some(tracer) = tracer(world, trace) else { return };
+pub fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
+    let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = vec![
         KeyValue::new("url.path", request.way.to_owned()),
         KeyValue::new("http.response.status_code", i64::from(request.status)),
@@ -72,7 +72,7 @@ pub fn request(world: &Services, trace: &TraceContext, began: Instant, request: 
     attributes.extend(request.role.map(|role| KeyValue::new("pillion.role", role.to_owned())));
     let error = (request.outcome != crate::pipeline::response::SUCCESS).then_some(request.outcome);
     tracer.take(Ended {
-        place: place(trace, true),
+        place: span_ids(trace, true),
         kind: SpanKind::Server,
         name: "graphql".into(),
         began,
@@ -83,22 +83,22 @@ pub fn request(world: &Services, trace: &TraceContext, began: Instant, request: 
 }
 
 /// A phase of a request is over.
-pub fn phase(world: &Services, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
-    let Some(tracer) = tracer(world, trace) else { return };
-    let (place, name) = (place(&child(trace), false), name.into());
+pub fn record_phase(services: &Services, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
+    let Some(tracer) = tracer(services, trace) else { return };
+    let (place, name) = (span_ids(&child(trace), false), name.into());
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
 }
 
 /// Somebody was asked: a handler or the upstream. `trace` is that of the question.
-pub fn asked(
-    world: &Services,
+pub fn record_client_span(
+    services: &Services,
     trace: &TraceContext,
     name: String,
     began: Instant,
     status: Result<u16, &'static str>,
     attributes: Vec<KeyValue>,
 ) {
-    let Some(tracer) = tracer(world, trace) else { return };
+    let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = attributes;
     attributes.extend(status.ok().map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
     let error = match status {
@@ -107,6 +107,6 @@ pub fn asked(
         Ok(_) => None,
         Err(error) => Some(error),
     };
-    let (place, ended) = (place(trace, false), Instant::now());
+    let (place, ended) = (span_ids(trace, false), Instant::now());
     tracer.take(Ended { place, kind: SpanKind::Client, name, began, ended, attributes, error });
 }

@@ -15,29 +15,29 @@ use crate::pipeline::{handler_call, introspection, job_enqueue, upstream_fetch};
 use crate::upstream::UpstreamError;
 
 /// Carries out the plan.
-pub async fn run(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
-    if running.plan.kind == OperationKind::Mutation {
-        return run_in_order(running, allowed).await;
+pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
+    if execution.plan.kind == OperationKind::Mutation {
+        return run_in_order(execution, allowed).await;
     }
-    match running.plan.steps.as_slice() {
+    match execution.plan.steps.as_slice() {
         // Most documents have one or two steps; these futures are large, and here they stay where they are.
-        [only] => vec![(*only, run_step(running, allowed, *only).await)],
+        [only] => vec![(*only, run_step(execution, allowed, *only).await)],
         [one, other] => {
-            let (first, second) = join(run_step(running, allowed, *one), run_step(running, allowed, *other)).await;
+            let (first, second) = join(run_step(execution, allowed, *one), run_step(execution, allowed, *other)).await;
             vec![(*one, first), (*other, second)]
         }
         steps => {
-            let outcomes = join_all(steps.iter().map(|step| run_step(running, allowed, *step))).await;
+            let outcomes = join_all(steps.iter().map(|step| run_step(execution, allowed, *step))).await;
             steps.iter().copied().zip(outcomes).collect()
         }
     }
 }
 
-async fn run_in_order(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
-    let mut outcome = Vec::with_capacity(running.plan.steps.len());
-    for step in &running.plan.steps {
-        let result = run_step(running, allowed, *step).await;
-        let is_last = stops(running, *step, &result);
+async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
+    let mut outcome = Vec::with_capacity(execution.plan.steps.len());
+    for step in &execution.plan.steps {
+        let result = run_step(execution, allowed, *step).await;
+        let is_last = stops(execution, *step, &result);
         outcome.push((*step, result));
         if is_last {
             break;
@@ -46,25 +46,25 @@ async fn run_in_order(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls)
     outcome
 }
 
-async fn run_step(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
+async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
     match step {
-        PlanStep::Engine(index) => StepOutcome::Part(match running.plan.parts.get(index) {
-            Some(part) => upstream_fetch::ask(running, part).await,
+        PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {
+            Some(part) => upstream_fetch::fetch(execution, part).await,
             None => Err(UpstreamError::Broken),
         }),
         PlanStep::Action(index) => {
-            let kind = running.plan.calls.get(index).map(|call| call.kind);
+            let kind = execution.plan.calls.get(index).map(|call| call.kind);
             StepOutcome::Call(match (allowed.calls.get(index), kind) {
-                (Some(call), Some(ActionMode::Now)) => handler_call::run(running, call).await,
+                (Some(call), Some(ActionMode::Now)) => handler_call::run(execution, call).await,
                 // In boxes of their own: every step carries the room for what its future may become.
-                (Some(call), Some(ActionMode::Later)) => Box::pin(job_enqueue::accept(running, call)).await,
-                (Some(call), Some(ActionMode::Result)) => Box::pin(job_enqueue::result(running, call)).await,
+                (Some(call), Some(ActionMode::Later)) => Box::pin(job_enqueue::enqueue(execution, call)).await,
+                (Some(call), Some(ActionMode::Result)) => Box::pin(job_enqueue::result(execution, call)).await,
                 _ => HandlerResult::not_made(),
             })
         }
         PlanStep::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
             // In a box of its own: it is rare, and every step carries the room for what its future may become.
-            Some(introspection) => Box::pin(introspection::run(running, introspection)).await,
+            Some(introspection) => Box::pin(introspection::run(execution, introspection)).await,
             None => Ok("null".into()),
         }),
     }
@@ -72,23 +72,24 @@ async fn run_step(running: &ExecutionContext<'_>, allowed: &AuthorizedCalls, ste
 
 /// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one
 /// only a null that takes all of the data with it.
-fn stops(running: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome) -> bool {
-    match (running.snapshot.catalog.dialect, outcome) {
+fn stops(execution: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome) -> bool {
+    match (execution.snapshot.catalog.dialect, outcome) {
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
         (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {
-            read_upstream_result(&reply.body).map_or(true, |answer| !answer.errors.is_empty())
+            read_upstream_result(&reply.body).map_or(true, |response| !response.errors.is_empty())
         }
         (Dialect::Hasura, StepOutcome::Part(Err(_))) => true,
         (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
-            read_upstream_result(&reply.body).is_ok_and(|answer| answer.data_is_null) && !may_be_null(running, step)
+            read_upstream_result(&reply.body).is_ok_and(|response| response.data_is_null)
+                && !may_be_null(execution, step)
         }
         // A mutation has no introspection.
         (Dialect::Standard, StepOutcome::Part(Err(_))) | (_, StepOutcome::Introspection(_)) => false,
     }
 }
 
-fn may_be_null(running: &ExecutionContext<'_>, step: PlanStep) -> bool {
-    let PlanStep::Engine(index) = step else { return false };
-    running.plan.parts.get(index).is_some_and(|part| upstream_fetch::may_be_null(running, part))
+fn may_be_null(execution: &ExecutionContext<'_>, step: PlanStep) -> bool {
+    let PlanStep::Upstream(index) = step else { return false };
+    execution.plan.parts.get(index).is_some_and(|part| upstream_fetch::may_be_null(execution, part))
 }

@@ -74,7 +74,7 @@ pub(crate) struct SchemaFetch {
     pub(crate) at: Instant,
     pub(crate) has_failed: bool,
     /// The last response that was a schema.
-    pub(crate) answer: Option<ContentHash>,
+    pub(crate) response: Option<ContentHash>,
 }
 
 #[derive(Clone)]
@@ -110,7 +110,7 @@ pub enum SchemaError {
     Upstream(#[from] UpstreamError),
     /// Its answer is no schema.
     #[error(transparent)]
-    Answer(#[from] ClientSchemaError),
+    Response(#[from] ClientSchemaError),
     /// It cannot be merged with the actions.
     #[error(transparent)]
     Merge(#[from] Arc<MergeError>),
@@ -137,9 +137,9 @@ impl SchemaError {
         match self {
             Self::Upstream(UpstreamError::TooLarge { .. }) => "too_large",
             Self::Upstream(_) => "failure",
-            Self::Answer(ClientSchemaError::Refused(_)) => "refused",
-            Self::Answer(ClientSchemaError::Malformed(_)) => "malformed",
-            Self::Answer(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => "invalid",
+            Self::Response(ClientSchemaError::Refused(_)) => "refused",
+            Self::Response(ClientSchemaError::Malformed(_)) => "malformed",
+            Self::Response(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => "invalid",
             Self::Merge(error) if matches!(**error, MergeError::Conflicts(_)) => "conflict",
             Self::Merge(_) => "not_merged",
             Self::Ended => "defect",
@@ -184,19 +184,19 @@ impl SchemaCache {
     }
 
     /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
-    pub(crate) fn caller(&self, asker: &SchemaRequest<'_>) -> Arc<KnownSchema> {
-        let path = asker.path.split('?').next().unwrap_or_default();
+    pub(crate) fn caller(&self, schema_request: &SchemaRequest<'_>) -> Arc<KnownSchema> {
+        let path = schema_request.path.split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
         let mut key = path.as_bytes().to_vec();
         for name in &self.vary_by_headers {
             key.push(b'\0');
-            for value in asker.headers.get_all(name) {
+            for value in schema_request.headers.get_all(name) {
                 key.push(b'\n');
                 key.extend_from_slice(value.as_bytes());
             }
         }
         key.push(b'\0');
-        key.extend_from_slice(asker.role.as_bytes());
+        key.extend_from_slice(schema_request.role.as_bytes());
         // Never fails: the closure does not.
         let known = self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         known.unwrap_or_default()
@@ -206,16 +206,16 @@ impl SchemaCache {
     pub(crate) fn build(
         &self,
         catalog: &Catalog,
-        answer: &[u8],
+        response: &[u8],
         role: &str,
     ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-        let hash = self.hasher.hash_one(answer);
+        let hash = self.hasher.hash_one(response);
         let learned = match self.by_content.get(&hash) {
             Some(known) => known,
             None => {
-                let schema = build_client_schema(answer)?;
+                let schema = build_client_schema(response)?;
                 let schema = Arc::new(schema);
-                let learned = Arc::new(LearnedTypes { schema, bytes: answer.len(), by_role: DashMap::new() });
+                let learned = Arc::new(LearnedTypes { schema, bytes: response.len(), by_role: DashMap::new() });
                 self.by_content.insert(hash, Arc::clone(&learned));
                 learned
             }
@@ -225,23 +225,23 @@ impl SchemaCache {
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub fn known(&self, catalog: &Catalog, asker: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
-        let hash = self.caller(asker).last()?.answer?;
+    pub fn known(&self, catalog: &Catalog, schema_request: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
+        let hash = self.caller(schema_request).last()?.response?;
         let learned = self.by_content.get(&hash)?;
-        learned.merged(catalog, &asker.role).ok()
+        learned.merged(catalog, &schema_request.role).ok()
     }
 
     /// What the upstream itself showed to callers like this one when it was last asked.
     #[must_use]
-    pub fn of_upstream(&self, asker: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
-        let hash = self.caller(asker).last()?.answer?;
+    pub fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
+        let hash = self.caller(schema_request).last()?.response?;
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
     /// May the upstream be asked for callers like this one, whose schema is not known, on our own account?
     #[must_use]
-    pub fn is_worth_asking(&self, asker: &SchemaRequest<'_>) -> bool {
-        match self.caller(asker).last() {
+    pub fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
+        match self.caller(schema_request).last() {
             None => true,
             Some(SchemaFetch { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
             // It was known, and did not stay in the cache.
@@ -257,11 +257,11 @@ impl KnownSchema {
 
     /// Notes what came of asking; an upstream that fails for a while still has the schema that it had. Gives what was
     /// noted before.
-    pub(crate) fn note(&self, answer: Option<ContentHash>) -> Option<SchemaFetch> {
+    pub(crate) fn note(&self, response: Option<ContentHash>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *last;
-        let kept = answer.or(before.and_then(|asked| asked.answer));
-        *last = Some(SchemaFetch { at: Instant::now(), has_failed: answer.is_none(), answer: kept });
+        let kept = response.or(before.and_then(|asked| asked.response));
+        *last = Some(SchemaFetch { at: Instant::now(), has_failed: response.is_none(), response: kept });
         before
     }
 }
@@ -283,20 +283,20 @@ impl MergedSchema {
     ///
     /// # Errors
     /// [`MergeError`].
-    pub fn new(engine: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
+    pub fn new(upstream: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let look_up = |name: &str| upstream_type(&engine.schema, name);
+        let look_up = |name: &str| upstream_type(&upstream.schema, name);
         // An upstream may hide types from other roles.
         let decides = role == ADMIN_ROLE && !catalog.schema.undecided.is_empty();
         let decided = decides.then(|| decide(&catalog.schema, &look_up));
         let role_schema = match &decided {
             Some(decided) => {
                 let own = schema::of_actions(decided, &catalog.roots, role).map_err(MergeError::Invalid)?;
-                merge(engine, &own, &decided.types, &catalog.roots)?
+                merge(upstream, &own, &decided.types, &catalog.roots)?
             }
             None => {
                 let own = catalog.schema_of(role).map_err(MergeError::Invalid)?;
-                merge(engine, &own, &catalog.schema.types, &catalog.roots)?
+                merge(upstream, &own, &catalog.schema.types, &catalog.roots)?
             }
         };
         let of_upstream = catalog.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
@@ -313,7 +313,7 @@ mod tests {
     use crate::model::limits::Limits;
     use crate::model::response::Dialect;
 
-    fn answer(description: &str) -> String {
+    fn response(description: &str) -> String {
         let field = r#"{"name":"a","args":[],"type":{"kind":"SCALAR","name":"Int"}}"#;
         let query = format!(r#"{{"kind":"OBJECT","name":"Query","interfaces":[],"fields":[{field}]}}"#);
         format!(
@@ -329,11 +329,11 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
-        let bytes = answer("role 00").len();
+        let bytes = response("role 00").len();
         let size = 5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number");
         let (schemas, catalog) = (SchemaCache::new(size, Vec::new()), catalog());
         for role in 0..20 {
-            let built = schemas.build(&catalog, answer(&format!("role {role:02}")).as_bytes(), "user");
+            let built = schemas.build(&catalog, response(&format!("role {role:02}")).as_bytes(), "user");
             assert!(built.is_ok());
         }
         assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
@@ -341,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_is_built_once_and_merged_once_for_each_kind_of_role() {
+    fn one_response_is_built_once_and_merged_once_for_each_kind_of_role() {
         let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
-        let build = |role| schemas.build(&catalog, answer("the same").as_bytes(), role);
+        let build = |role| schemas.build(&catalog, response("the same").as_bytes(), role);
         let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
             panic!("not merged")
         };

@@ -11,7 +11,7 @@ use crate::pipeline::schema_request::SchemaRequest;
 use crate::pipeline::services::Services;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::upstream_types;
-use crate::upstream::introspect::{EDITIONS, question};
+use crate::upstream::introspect::{EDITIONS, introspection_query};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
 /// What it takes while it is built, beside the response itself.
@@ -21,25 +21,25 @@ pub(crate) const BUILT_PER_BYTE: usize = 3;
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
-pub async fn ask(
-    world: &Services,
+pub async fn fetch(
+    services: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
+    schema_request: &SchemaRequest<'_>,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
-    let known = snapshot.schema_cache.caller(asker);
-    let found = ask_now(world, snapshot, asker).await;
+    let known = snapshot.schema_cache.caller(schema_request);
+    let found = fetch_newest_edition(services, snapshot, schema_request).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
-    world.metrics.introspections.with_label_values(&[outcome]).inc();
+    services.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
-    world.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
-    snapshot.schema_cache.note_failure(&asker.role, found.as_ref().err());
+    services.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
+    snapshot.schema_cache.note_failure(&schema_request.role, found.as_ref().err());
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
     if let Ok((_, merged)) = &found {
-        upstream_types::extend(world, snapshot, merged);
+        upstream_types::extend(services, snapshot, merged);
     }
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
-        let role = asker.role.as_ref();
+        let role = schema_request.role.as_ref();
         tracing::warn!(role, %error, "the upstream does not tell its schema; what it told before counts, if it did");
     }
     found.map(|(_, merged)| merged)
@@ -51,33 +51,33 @@ pub async fn ask(
 /// # Errors
 /// [`SchemaError`].
 pub async fn refresh(
-    world: &Services,
+    services: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
+    schema_request: &SchemaRequest<'_>,
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
-    let known = snapshot.schema_cache.caller(asker);
+    let known = snapshot.schema_cache.caller(schema_request);
     let _turn = known.asking.lock().await;
     let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
-    let slot = world.introspection_slots.try_acquire();
+    let slot = services.introspection_slots.try_acquire();
     if was_just_asked || slot.is_err() {
-        return Ok(snapshot.schema_cache.known(&snapshot.catalog, asker));
+        return Ok(snapshot.schema_cache.known(&snapshot.catalog, schema_request));
     }
-    ask(world, snapshot, asker).await.map(Some)
+    fetch(services, snapshot, schema_request).await.map(Some)
 }
 
 /// An upstream that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
 /// in that.
-pub(crate) async fn ask_now(
-    world: &Services,
+pub(crate) async fn fetch_newest_edition(
+    services: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
+    schema_request: &SchemaRequest<'_>,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut rejected = SchemaError::Ended;
-    for edition in world.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
-        match ask_in(world, snapshot, asker, edition).await {
-            Err(error @ SchemaError::Answer(ClientSchemaError::Refused(_))) => rejected = error,
+    for edition in services.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
+        match fetch_edition(services, snapshot, schema_request, edition).await {
+            Err(error @ SchemaError::Response(ClientSchemaError::Refused(_))) => rejected = error,
             Ok(found) => {
-                world.introspection_edition.store(edition, Ordering::Relaxed);
+                services.introspection_edition.store(edition, Ordering::Relaxed);
                 return Ok(found);
             }
             error => return error,
@@ -86,30 +86,30 @@ pub(crate) async fn ask_now(
     Err(rejected)
 }
 
-pub(crate) async fn ask_in(
-    world: &Services,
+pub(crate) async fn fetch_edition(
+    services: &Services,
     snapshot: &Arc<Snapshot>,
-    asker: &SchemaRequest<'_>,
+    schema_request: &SchemaRequest<'_>,
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     // Whoever asks shares what comes of it with others, so it is nobody's.
-    let share = world.memory.empty(MemoryOwner::default());
-    let question = UpstreamRequest {
-        path: &asker.path,
-        headers: &asker.headers,
-        request_id: &asker.request_id,
-        body: question(edition),
-        may_repeat: Replay::Reads,
-        answer_bytes_max: snapshot.catalog.limits.max_introspection_size,
+    let share = services.memory.empty(MemoryOwner::default());
+    let request = UpstreamRequest {
+        path: &schema_request.path,
+        headers: &schema_request.headers,
+        request_id: &schema_request.request_id,
+        body: introspection_query(edition),
+        replay: Replay::Reads,
+        max_response_bytes: snapshot.catalog.limits.max_introspection_size,
         share: Some(&share),
-        timeout: asker.timeout,
+        timeout: schema_request.timeout,
     };
-    let answer = world.engine.ask(question).await?.body;
-    share.grow(BUILT_PER_BYTE * answer.len()).map_err(|_| UpstreamError::NoRoom)?;
-    let (snapshot, role) = (Arc::clone(snapshot), asker.role.clone().into_owned());
+    let response = services.upstream.ask(request).await?.body;
+    share.grow(BUILT_PER_BYTE * response.len()).map_err(|_| UpstreamError::NoRoom)?;
+    let (snapshot, role) = (Arc::clone(snapshot), schema_request.role.clone().into_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.
     let build = move || {
-        let built = snapshot.schema_cache.build(&snapshot.catalog, &answer, &role);
+        let built = snapshot.schema_cache.build(&snapshot.catalog, &response, &role);
         drop(share);
         built
     };

@@ -25,11 +25,11 @@ pub struct SchemaRequest<'a> {
 impl<'a> SchemaRequest<'a> {
     /// The caller of a request.
     #[must_use]
-    pub fn of(envelope: &RequestContext<'a>, session: &'a Session, timeout: Duration) -> Self {
+    pub fn of(context: &RequestContext<'a>, session: &'a Session, timeout: Duration) -> Self {
         Self {
-            path: envelope.path.into(),
-            headers: Cow::Borrowed(&envelope.caller.headers),
-            request_id: envelope.caller.request_id.as_str().into(),
+            path: context.path.into(),
+            headers: Cow::Borrowed(&context.caller.headers),
+            request_id: context.caller.request_id.as_str().into(),
             role: session.role().into(),
             timeout,
         }

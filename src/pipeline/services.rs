@@ -32,7 +32,7 @@ pub struct Services {
     /// Held while one generation makes way for the next.
     replacing: Mutex<()>,
     /// The upstream.
-    pub engine: UpstreamClient,
+    pub upstream: UpstreamClient,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
     /// Bounds the planning of long documents, which would hold up everybody else.
@@ -99,7 +99,7 @@ impl Services {
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
             replacing: Mutex::default(),
-            engine: UpstreamClient::new(&settings.upstream)?,
+            upstream: UpstreamClient::new(&settings.upstream)?,
             call_slots: Semaphore::new(settings.limits.max_concurrent_handler_calls.min(Semaphore::MAX_PERMITS)),
             planning_slots: Semaphore::new(planners),
             introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),

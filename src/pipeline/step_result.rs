@@ -26,7 +26,7 @@ pub type Outcome = Vec<(PlanStep, StepOutcome)>;
 #[must_use]
 pub fn bytes_of(outcome: &Outcome) -> usize {
     let bytes = |step: &StepOutcome| match step {
-        StepOutcome::Part(reply) => reply.as_ref().map_or(0, |reply| reply.body.len()),
+        StepOutcome::Part(response) => response.as_ref().map_or(0, |response| response.body.len()),
         StepOutcome::Call(call) => call.json.len(),
         StepOutcome::Introspection(json) => json.as_ref().map_or(0, String::len),
     };

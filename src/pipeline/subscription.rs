@@ -14,7 +14,7 @@ use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::pipeline::live_dependencies::{IDLE_MAX, LiveDependencies};
-use crate::pipeline::prepared_request::{Execution, Route, understand};
+use crate::pipeline::prepared_request::{Execution, Route, route};
 use crate::pipeline::request_context::RequestContext;
 use crate::pipeline::response::Response;
 use crate::pipeline::services::Services;
@@ -55,8 +55,8 @@ pub enum SubscriptionMessage {
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
 /// Runs it. `say` gives `false` when nobody listens any more.
-pub async fn operate<F: Future<Output = bool>>(
-    world: &Arc<Services>,
+pub async fn run<F: Future<Output = bool>>(
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,
     say: impl Fn(SubscriptionMessage) -> F,
@@ -66,18 +66,18 @@ pub async fn operate<F: Future<Output = bool>>(
     loop {
         // In a box of its own: a subscription that waits would carry the room for it.
         let watched = Arc::new(LiveDependencies::default());
-        let Some((answer, kind)) = Box::pin(once(world, snapshot, request, &watched)).await else {
+        let Some((response, kind)) = Box::pin(execute_once(services, snapshot, request, &watched)).await else {
             say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
-        let was_run = matches!(answer.outcome, crate::pipeline::response::SUCCESS | "errors");
+        let was_run = matches!(response.outcome, crate::pipeline::response::SUCCESS | "errors");
         if !was_run {
-            say(SubscriptionMessage::Refused(errors_of(&answer))).await;
+            say(SubscriptionMessage::Refused(errors_of(&response))).await;
             return;
         }
-        if last.as_ref() != Some(&answer.body) {
+        if last.as_ref() != Some(&response.body) {
             pause = LOOK_MIN;
-            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            let body = String::from_utf8_lossy(&response.body).into_owned();
             if !say(SubscriptionMessage::Next(body)).await {
                 return;
             }
@@ -87,32 +87,32 @@ pub async fn operate<F: Future<Output = bool>>(
             return;
         }
         // What was made for this response is gone, but for the response itself.
-        request.share.shrink_to(request.payload.len() + answer.body.len());
-        last = Some(answer.body);
+        request.share.shrink_to(request.payload.len() + response.body.len());
+        last = Some(response.body);
         watched.change(pause).await;
         pause = (pause * 2).min(IDLE_MAX);
     }
 }
 
-fn errors_of(answer: &Response) -> String {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+fn errors_of(response: &Response) -> String {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     body.get("errors").cloned().unwrap_or_else(|| Value::Array(Vec::new())).to_string()
 }
 
-async fn once(
-    world: &Arc<Services>,
+async fn execute_once(
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,
     watched: &Arc<LiveDependencies>,
 ) -> Option<(Response, OperationKind)> {
     let started = Instant::now();
-    let limits = &world.configured().settings.limits;
+    let limits = &services.configured().settings.limits;
     let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
-    let Route::Execute(ours) = understand(world, snapshot, element).await else { return None };
+    let Route::Execute(prepared_request) = route(services, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
     let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
-    request_spans::decide(world, &mut trace);
-    let envelope = RequestContext {
+    request_spans::sample(services, &mut trace);
+    let context = RequestContext {
         caller: &request.caller,
         trace: &trace,
         path: &request.path,
@@ -128,8 +128,10 @@ async fn once(
         share: Some(&request.share),
         authenticated: OnceCell::new_with(request.authenticated.clone()),
     };
-    let kind = ours.kind().unwrap_or(OperationKind::Query);
-    let Execution::Response(answer) = execute(world, snapshot, &envelope, &ours).await else { return None };
-    access_log::record(world, &answer, &request.caller, &trace, request.way, started);
-    Some((answer, kind))
+    let kind = prepared_request.kind().unwrap_or(OperationKind::Query);
+    let Execution::Response(response) = execute(services, snapshot, &context, &prepared_request).await else {
+        return None;
+    };
+    access_log::record(services, &response, &request.caller, &trace, request.way, started);
+    Some((response, kind))
 }

@@ -23,19 +23,22 @@ use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 ///
 /// # Errors
 /// [`UpstreamError`].
-pub async fn ask(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> Result<UpstreamResponse, UpstreamError> {
-    let may_repeat = Replay::of(running.plan.kind == OperationKind::Query);
-    let body = Bytes::from(body(running, part));
-    running.envelope.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
-    send(running.world, running.snapshot, running.envelope, body, may_repeat).await
+pub async fn fetch(
+    execution: &ExecutionContext<'_>,
+    part: &UpstreamOperation,
+) -> Result<UpstreamResponse, UpstreamError> {
+    let replay = Replay::of(execution.plan.kind == OperationKind::Query);
+    let body = Bytes::from(request_json(execution, part));
+    execution.context.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
+    send(execution.services, execution.snapshot, execution.context, body, replay).await
 }
 
 /// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
 #[must_use]
-pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
-    let ExecutionContext { world, snapshot, envelope, session, plan, .. } = running;
-    let asker = SchemaRequest::of(envelope, session, world.engine.settings().request_timeout);
-    let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &asker) else { return false };
+pub fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
+    let ExecutionContext { services, snapshot, context, session, plan, .. } = execution;
+    let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
+    let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &schema_request) else { return false };
     let root = merged.role_schema.schema.get_object(snapshot.catalog.roots.of(plan.kind));
     let is_nullable =
         |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
@@ -47,58 +50,58 @@ pub fn may_be_null(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> 
 /// # Errors
 /// [`UpstreamError`].
 pub async fn send(
-    world: &Services,
+    services: &Services,
     snapshot: &Snapshot,
-    envelope: &RequestContext<'_>,
+    context: &RequestContext<'_>,
     body: Bytes,
-    may_repeat: Replay<'_>,
+    replay: Replay<'_>,
 ) -> Result<UpstreamResponse, UpstreamError> {
-    let left = envelope.deadline.saturating_duration_since(Instant::now());
-    let child = request_spans::question(world, envelope.trace);
-    let mut headers = Cow::Borrowed(&envelope.caller.headers);
+    let left = context.deadline.saturating_duration_since(Instant::now());
+    let child = request_spans::client_span(services, context.trace);
+    let mut headers = Cow::Borrowed(&context.caller.headers);
     if let Some(trace) = &child {
         trace.write(headers.to_mut());
     }
     let began = Instant::now();
     let question = UpstreamRequest {
-        path: envelope.path,
+        path: context.path,
         headers: &headers,
-        request_id: &envelope.caller.request_id,
+        request_id: &context.caller.request_id,
         body,
-        may_repeat,
-        answer_bytes_max: snapshot.catalog.limits.max_upstream_response_size,
-        share: envelope.share,
-        timeout: world.engine.settings().request_timeout.min(left),
+        replay,
+        max_response_bytes: snapshot.catalog.limits.max_upstream_response_size,
+        share: context.share,
+        timeout: services.upstream.settings().request_timeout.min(left),
     };
-    let timer = world.metrics.upstream_request_seconds.start_timer();
-    let reply = world.engine.ask(question).await;
+    let timer = services.metrics.upstream_request_seconds.start_timer();
+    let response = services.upstream.ask(question).await;
     timer.observe_duration();
     if let Some(trace) = &child {
-        let settings = world.engine.settings();
+        let settings = services.upstream.settings();
         let attributes = vec![
             KeyValue::new("server.address", settings.host.clone()),
             KeyValue::new("server.port", i64::from(settings.port)),
             KeyValue::new("http.request.method", "POST"),
         ];
-        let status = reply.as_ref().map(|reply| reply.status.as_u16()).map_err(|error| match error {
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|error| match error {
             UpstreamError::TimedOut => "timeout",
             _ => "failure",
         });
-        request_spans::asked(world, trace, "upstream".into(), began, status, attributes);
+        request_spans::record_client_span(services, trace, "upstream".into(), began, status, attributes);
     }
-    let outcome = match &reply {
-        Ok(reply) if reply.status.is_success() => "success",
+    let outcome = match &response {
+        Ok(response) if response.status.is_success() => "success",
         Ok(_) => "error_status",
         Err(UpstreamError::TimedOut) => "timeout",
         Err(_) => "failure",
     };
-    world.metrics.upstream_requests.with_label_values(&[outcome]).inc();
-    reply
+    services.metrics.upstream_requests.with_label_values(&[outcome]).inc();
+    response
 }
 
 /// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
-pub(crate) fn body(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
-    let request = running.request;
+pub(crate) fn request_json(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
+    let request = execution.request;
     let mut json = String::with_capacity(part.query_json.len() + 128);
     json.push_str("{\"query\":");
     json.push_str(&part.query_json);
@@ -118,7 +121,7 @@ pub(crate) fn body(running: &ExecutionContext<'_>, part: &UpstreamOperation) -> 
 }
 
 /// The JSON of a request of our own, with those of the client's variables that it uses.
-pub(crate) fn rows_body(query_json: &str, used: &[String], given: &RawObject<'_>) -> String {
+pub(crate) fn rows_request_json(query_json: &str, used: &[String], given: &RawObject<'_>) -> String {
     let mut json = format!("{{\"query\":{query_json}");
     push_variables(&mut json, used, given);
     json.push('}');

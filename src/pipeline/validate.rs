@@ -20,11 +20,11 @@ use crate::session::Session;
 /// What is checked, for whom.
 pub struct ValidationContext<'s> {
     /// What requests share.
-    pub world: &'s Arc<Services>,
+    pub services: &'s Arc<Services>,
     /// The generation the request began with.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub envelope: &'s RequestContext<'s>,
+    pub context: &'s RequestContext<'s>,
     /// Who is asking.
     pub session: &'s Session,
     /// The document.
@@ -62,30 +62,30 @@ pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSche
         _ => Box::pin(subject.by_fresh_schema(known)).await,
     };
     let label = outcome.as_ref().map_or("invalid", |label| label);
-    subject.world.metrics.upstream_validations.with_label_values(&[label]).inc();
+    subject.services.metrics.upstream_validations.with_label_values(&[label]).inc();
     outcome.map(drop)
 }
 
 /// An upstream has rejected a part that was believed to be valid: its schema must have changed.
-pub fn doubt(world: &Arc<Services>, snapshot: &Arc<Snapshot>, envelope: &RequestContext<'_>, session: &Session) {
+pub fn revalidate(services: &Arc<Services>, snapshot: &Arc<Snapshot>, context: &RequestContext<'_>, session: &Session) {
     if snapshot.catalog.merges_introspection {
-        drop(ask_in_background(
-            world,
+        drop(refresh_in_background(
+            services,
             snapshot,
-            SchemaRequest::of(envelope, session, world.engine.settings().request_timeout).into_owned(),
+            SchemaRequest::of(context, session, services.upstream.settings().request_timeout).into_owned(),
         ));
     }
 }
 
-fn ask_in_background(
-    world: &Arc<Services>,
+fn refresh_in_background(
+    services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    asker: SchemaRequest<'static>,
+    schema_request: SchemaRequest<'static>,
 ) -> tokio::task::JoinHandle<()> {
-    let (world, snapshot) = (Arc::clone(world), Arc::clone(snapshot));
+    let (services, snapshot) = (Arc::clone(services), Arc::clone(snapshot));
     tokio::spawn(async move {
         // What comes of it is logged there, and kept for all who ask later.
-        let _ = schema_fetch::refresh(&world, &snapshot, &asker).await;
+        let _ = schema_fetch::refresh(&services, &snapshot, &schema_request).await;
     })
 }
 
@@ -107,7 +107,7 @@ impl ValidationContext<'_> {
         let Some(known) = known else { return self.without_schema() };
         let Err(rejection) = self.by(&known) else { return Ok("valid") };
         // The upstream may have changed, or show more to this caller than to others of his role.
-        let fresh = schema_fetch::refresh(self.world, self.snapshot, &self.asker()).await;
+        let fresh = schema_fetch::refresh(self.services, self.snapshot, &self.schema_request()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
             Ok(_) => Err(rejection),
@@ -129,16 +129,16 @@ impl ValidationContext<'_> {
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
-        self.snapshot.schema_cache.known(&self.snapshot.catalog, &self.asker())
+        self.snapshot.schema_cache.known(&self.snapshot.catalog, &self.schema_request())
     }
 
     /// The upstream is asked for the first caller of a kind. Only what would have side effects waits for the response, and
     /// what is refused without it.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
-        if !self.snapshot.schema_cache.is_worth_asking(&self.asker()) {
+        if !self.snapshot.schema_cache.is_worth_asking(&self.schema_request()) {
             return None;
         }
-        let asked = ask_in_background(self.world, self.snapshot, self.asker().into_owned());
+        let asked = refresh_in_background(self.services, self.snapshot, self.schema_request().into_owned());
         if has_side_effects(&self.plan.plan) || !self.plan.plan.upstream_directives.is_empty() {
             // When the time is up the upstream is left to judge its part itself.
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
@@ -162,8 +162,8 @@ impl ValidationContext<'_> {
         merged.is_some_and(|merged| merged.role_schema.schema.schema_definition.mutation.is_none())
     }
 
-    fn asker(&self) -> SchemaRequest<'_> {
-        SchemaRequest::of(self.envelope, self.session, self.world.engine.settings().request_timeout)
+    fn schema_request(&self) -> SchemaRequest<'_> {
+        SchemaRequest::of(self.context, self.session, self.services.upstream.settings().request_timeout)
     }
 
     /// Federation's root fields are served, and shown by some upstreams only.

@@ -26,7 +26,7 @@ pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
 /// Loads it anew whenever there is a reason to.
 pub struct Reloader {
     /// What requests share.
-    pub world: Arc<Services>,
+    pub services: Arc<Services>,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
     /// Loads the configuration.
@@ -41,7 +41,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 impl Reloader {
     /// Watches, listens and reloads. Never returns.
     pub async fn run(&self) {
-        let Some(mut asked) = self.world.reloads.asked() else { return std::future::pending().await };
+        let Some(mut asked) = self.services.reloads.asked() else { return std::future::pending().await };
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             let told = async {
@@ -50,18 +50,18 @@ impl Reloader {
                     None => std::future::pending().await,
                 }
             };
-            let (reason, answer) = tokio::select! {
-                Some(answer) = asked.recv() => ("it was asked for", Some(answer)),
+            let (reason, response) = tokio::select! {
+                Some(response) = asked.recv() => ("it was asked for", Some(response)),
                 Some(()) = told => ("SIGHUP", None),
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
-                    let configured = self.world.configured();
+                    let configured = self.services.configured();
                     if !configured.settings.watch_files || !self.have_changed(&configured) {
                         continue;
                     }
                     ("its files have changed", None)
                 }
             };
-            self.reload(reason, answer).await;
+            self.reload(reason, response).await;
         }
     }
 
@@ -69,11 +69,11 @@ impl Reloader {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).have_changed(&configured.settings)
     }
 
-    async fn reload(&self, reason: &str, answer: Option<oneshot::Sender<Result<(), String>>>) {
+    async fn reload(&self, reason: &str, response: Option<oneshot::Sender<Result<(), String>>>) {
         let outcome = self.load_and_use().await;
         // Whoever sees that it was counted finds the reason.
-        self.world.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
-        let metrics = &self.world.metrics;
+        self.services.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
+        let metrics = &self.services.metrics;
         metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
         let label = if outcome.is_ok() { "success" } else { "refused" };
         metrics.config_reloads.with_label_values(&[label]).inc();
@@ -92,15 +92,15 @@ impl Reloader {
         }
         let outcome = outcome.map(drop);
         // Whoever asked may have gone.
-        let _ = answer.map(|answer| answer.send(outcome));
+        let _ = response.map(|response| response.send(outcome));
     }
 
     /// Gives the settings that have changed, but take effect at the next start only.
     async fn load_and_use(&self) -> Result<Vec<&'static str>, String> {
         let loaded = (self.load)().map_err(|diagnostics| told(&diagnostics))?;
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
-        let (world, before) = (&self.world, self.world.snapshot.load_full());
-        let configured = LoadedConfig::new(settings, fingerprints, &world.metrics, Some(&before.configured))?;
+        let (services, before) = (&self.services, self.services.snapshot.load_full());
+        let configured = LoadedConfig::new(settings, fingerprints, &services.metrics, Some(&before.configured))?;
         configured.keeps_locks_of(&before.configured)?;
         if let Some(api) = &self.metadata {
             // What is in the database wins over the files.
@@ -108,10 +108,10 @@ impl Reloader {
         }
         let (configured, mut schema) = (Arc::new(configured), Arc::new(schema));
         let next = Arc::new(before.with_configuration(&configured, Arc::clone(&schema))?);
-        match schema_for(world, &next, ADMIN_ROLE, HeaderMap::new()).await {
+        match schema_for(services, &next, ADMIN_ROLE, HeaderMap::new()).await {
             Ok(merged) => {
                 if let Some(decided) = &merged.decided {
-                    let intolerable = upstream_types::intolerable(&schema, decided);
+                    let intolerable = upstream_types::unacceptable(&schema, decided);
                     if !intolerable.is_empty() {
                         return Err(told(&intolerable.into_iter().cloned().collect::<Vec<_>>()));
                     }
@@ -124,11 +124,11 @@ impl Reloader {
             }
             Err(_) => {}
         }
-        world.open_jobs_for(&schema).await?;
+        services.open_jobs_for(&schema).await?;
         // The upstream may have told about itself meanwhile.
-        world.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
+        services.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
         summed_up(&warnings).iter().for_each(|warning| tracing::warn!("{warning}"));
-        upstream_types::tell(&schema);
+        upstream_types::log_inconsistent(&schema);
         Ok(configured.waiting_for_start(&before.configured))
     }
 }

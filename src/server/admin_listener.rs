@@ -23,7 +23,7 @@ use crate::server::head_size_limit::HeadBound;
 /// A small application and its connections.
 pub struct Operators<S> {
     requests: Arc<Requests<S>>,
-    world: Arc<Services>,
+    services: Arc<Services>,
     /// Those that are open, the oldest first.
     open: Mutex<Vec<Open>>,
 }
@@ -37,14 +37,14 @@ struct Open {
 impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
     /// In front of `app`.
     #[must_use]
-    pub fn new(app: S, world: Arc<Services>) -> Self {
-        Self { requests: Arc::new(Requests { app, world: Arc::clone(&world) }), world, open: Mutex::default() }
+    pub fn new(app: S, services: Arc<Services>) -> Self {
+        Self { requests: Arc::new(Requests { app, services: Arc::clone(&services) }), services, open: Mutex::default() }
     }
 
     /// Reads heads as the client listener does: to the letter, and not more than there may be.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let bytes_max = self.world.configured().settings.limits.max_request_header_size;
-        let bound = HeadBound::new(self.world.memory.empty(MemoryOwner::default()), 0, bytes_max);
+        let bytes_max = self.services.configured().settings.limits.max_request_header_size;
+        let bound = HeadBound::new(self.services.memory.empty(MemoryOwner::default()), 0, bytes_max);
         let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
         self.requests.process_new(Box::new(stream), shutdown).await
     }
@@ -54,7 +54,7 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
     fn enter(&self, pace: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= max {
-            self.world.metrics.shed.with_label_values(&["admin_connections"]).inc();
+            self.services.metrics.shed.with_label_values(&["admin_connections"]).inc();
             let oldest = open.iter().position(|one| one.pace.is_waiting())?;
             open.remove(oldest);
         }
@@ -81,7 +81,7 @@ impl<S> Drop for Place<'_, S> {
 #[async_trait]
 impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let configured = self.world.configured();
+        let configured = self.services.configured();
         let patience = configured.settings.request_header_timeout;
         let pace = Arc::new(ConnectionDeadline::new(patience, configured.settings.download_rate_min, None));
         let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
@@ -91,7 +91,7 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
             stream = requests => stream,
             waited = pace.end(patience) => {
                 if waited != DeadlineKind::Idle {
-                    self.world.metrics.request_header_timeouts.inc();
+                    self.services.metrics.request_header_timeouts.inc();
                 }
                 None
             }
@@ -103,7 +103,7 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
 /// The application, which tells the pace of its connection when a head has been read and when it has been answered.
 struct Requests<S> {
     app: S,
-    world: Arc<Services>,
+    services: Arc<Services>,
 }
 
 #[async_trait]
@@ -112,7 +112,7 @@ impl<S: ServeHttp + Send + Sync> ServeHttp for Requests<S> {
         head_was_read();
         let response = self.app.response(session).await;
         // Within this time the response has to be taken, too, and what is left of a body to be sent.
-        next_head_within(self.world.configured().settings.keepalive_timeout);
+        next_head_within(self.services.configured().settings.keepalive_timeout);
         response
     }
 }

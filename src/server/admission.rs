@@ -47,15 +47,15 @@ impl Admission {
     ///
     /// # Errors
     /// What is scarce.
-    pub fn head_was_read(&mut self, world: &Services, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
-        let metrics = &world.metrics;
+    pub fn head_was_read(&mut self, services: &Services, downstream: &DownstreamSession<'_>) -> Result<(), Resource> {
+        let metrics = &services.metrics;
         // What follows a handshake is no body.
-        if exchange.has_whole_body() || wants_websocket(&exchange.head().headers) {
-            return is_room_among_requests(world);
+        if downstream.has_whole_body() || wants_websocket(&downstream.head().headers) {
+            return is_room_among_requests(services);
         }
         self.incomplete = Some(Held::new(&metrics.incomplete_requests));
-        let max = world.configured().settings.limits.incomplete_requests_max;
-        match world.overload.scarce() {
+        let max = services.configured().settings.limits.incomplete_requests_max;
+        match services.overload.scarce() {
             None if is_above(metrics.incomplete_requests.get(), max) => Err(Resource::IncompleteRequests),
             scarce => scarce.map_or(Ok(()), Err),
         }
@@ -65,12 +65,12 @@ impl Admission {
     ///
     /// # Errors
     /// [`Resource::ClientRequests`].
-    pub fn client_is_known(&mut self, world: &Services, exchange: &DownstreamSession<'_>) -> Result<(), Resource> {
-        let configured = world.configured();
+    pub fn client_is_known(&mut self, services: &Services, downstream: &DownstreamSession<'_>) -> Result<(), Resource> {
+        let configured = services.configured();
         let limits = &configured.settings.limits;
-        self.client = limited_client(&configured.settings, exchange);
+        self.client = limited_client(&configured.settings, downstream);
         let Some(client) = self.client else { return Ok(()) };
-        self.permit = world.client_requests.acquire(client, limits.client_requests_max);
+        self.permit = services.client_requests.acquire(client, limits.client_requests_max);
         if self.permit.is_some() { Ok(()) } else { Err(Resource::ClientRequests) }
     }
 
@@ -84,11 +84,11 @@ impl Admission {
     ///
     /// # Errors
     /// 503.
-    pub fn body_has_arrived(&mut self, world: &Services, share: &Share) -> Result<(), RequestError> {
+    pub fn body_has_arrived(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
         if self.incomplete.take().is_none() {
             return Ok(());
         }
-        is_room_among_requests(world).map_err(|scarce| rejected(world, scarce))?;
+        is_room_among_requests(services).map_err(|scarce| shed(services, scarce))?;
         Ok(share.complete()?)
     }
 
@@ -102,20 +102,20 @@ impl Admission {
     ///
     /// # Errors
     /// 503 if there are too many, 429 if they are its client's.
-    pub fn becomes_stream(&mut self, world: &Services, share: &Share) -> Result<(), RequestError> {
-        let metrics = &world.metrics;
+    pub fn becomes_stream(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
+        let metrics = &services.metrics;
         self.incomplete = None;
-        let configured = world.configured();
+        let configured = services.configured();
         let limits = &configured.settings.limits;
         self.stream = Some(Held::new(&metrics.event_streams));
         if is_above(metrics.event_streams.get(), limits.event_streams_max) {
-            return Err(rejected(world, Resource::EventStreams));
+            return Err(shed(services, Resource::EventStreams));
         }
         self.permit = None;
         if let Some(client) = self.client {
-            self.permit = world.client_event_streams.acquire(client, limits.client_event_streams_max);
+            self.permit = services.client_event_streams.acquire(client, limits.client_event_streams_max);
             if self.permit.is_none() {
-                return Err(rejected(world, Resource::ClientEventStreams));
+                return Err(shed(services, Resource::ClientEventStreams));
             }
         }
         Ok(share.enter()?)
@@ -123,19 +123,19 @@ impl Admission {
 }
 
 /// Says that a request is rejected, and with what.
-pub fn rejected(world: &Services, scarce: Resource) -> RequestError {
-    world.metrics.shed.with_label_values(&[scarce.label()]).inc();
+pub fn shed(services: &Services, scarce: Resource) -> RequestError {
+    services.metrics.shed.with_label_values(&[scarce.label()]).inc();
     scarce.error()
 }
 
 /// Of the requests in flight, those count that are worked on. Sockets have limits of their own.
-fn is_room_among_requests(world: &Services) -> Result<(), Resource> {
-    if let Some(scarce) = world.overload.scarce() {
+fn is_room_among_requests(services: &Services) -> Result<(), Resource> {
+    if let Some(scarce) = services.overload.scarce() {
         return Err(scarce);
     }
-    let metrics = &world.metrics;
+    let metrics = &services.metrics;
     let others = metrics.sockets.get() + metrics.event_streams.get() + metrics.incomplete_requests.get();
-    let max = world.configured().settings.limits.max_concurrent_requests;
+    let max = services.configured().settings.limits.max_concurrent_requests;
     match is_above(metrics.requests_in_flight.get() - others, max) {
         true => Err(Resource::Requests),
         false => Ok(()),

@@ -65,17 +65,17 @@ pub struct How {
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_up_to(exchange: &mut DownstreamSession<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
-    let announced = announced_length(exchange);
+pub async fn read_up_to(downstream: &mut DownstreamSession<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
+    let announced = announced_length(downstream);
     if how.wants_all && announced.is_some_and(|announced| announced > how.bytes_max) {
         return Ok(Read::Beginning(Bytes::new()));
     }
-    give_leave(exchange).await?;
+    send_continue(downstream).await?;
     if how.is_replayed {
-        exchange.keep_body();
+        downstream.keep_body();
     }
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), how.bytes_max);
-    while let Some(chunk) = exchange.read_body().await? {
+    while let Some(chunk) = downstream.read_body().await? {
         share.grow(chunk.len())?;
         if let Err(TooLong(last)) = chunks.push(chunk) {
             return Ok(Read::Beginning(Bytes::from([chunks.finish(), last].concat())));
@@ -90,12 +90,12 @@ pub async fn read_up_to(exchange: &mut DownstreamSession<'_>, share: &Share, how
 /// # Errors
 /// [`BodyError`].
 pub async fn read(
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     bytes_max: usize,
     share: &Share,
     is_replayed: bool,
 ) -> Result<Bytes, BodyError> {
-    match read_up_to(exchange, share, How { bytes_max, is_replayed, wants_all: true }).await? {
+    match read_up_to(downstream, share, How { bytes_max, is_replayed, wants_all: true }).await? {
         Read::Whole(bytes) => Ok(bytes),
         Read::Beginning(_) => Err(too_large(bytes_max).into()),
     }
@@ -103,17 +103,17 @@ pub async fn read(
 
 /// How long the client says that its body is.
 #[must_use]
-pub fn announced_length(exchange: &DownstreamSession<'_>) -> Option<usize> {
-    exchange.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+pub fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
+    downstream.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A client may wait for leave to send its body.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn give_leave(exchange: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
-    if exchange.head().headers.contains_key(header::EXPECT) {
-        exchange.write_continue().await?;
+pub async fn send_continue(downstream: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
+    if downstream.head().headers.contains_key(header::EXPECT) {
+        downstream.write_continue().await?;
     }
     Ok(())
 }

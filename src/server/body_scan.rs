@@ -18,7 +18,7 @@ use crate::protocol::multipart::{OperationsReader, Piece};
 
 /// Looks for actions in a body that arrives in pieces.
 pub struct BodyScan<'s> {
-    world: &'s Services,
+    services: &'s Services,
     snapshot: &'s Arc<Snapshot>,
     content_type: ContentType,
     bytes_max: usize,
@@ -35,7 +35,7 @@ impl<'s> BodyScan<'s> {
     /// Nothing has come yet, and `share` is empty.
     #[must_use]
     pub fn new(
-        world: &'s Services,
+        services: &'s Services,
         snapshot: &'s Arc<Snapshot>,
         headers: &HeaderMap,
         content_type: ContentType,
@@ -45,7 +45,7 @@ impl<'s> BodyScan<'s> {
         let is_upload = content_type == ContentType::Multipart;
         let operations = is_upload.then(|| OperationsReader::new(headers)).flatten();
         let finder = DocumentFinder::new(bytes_max);
-        Self { world, snapshot, content_type, bytes_max, finder, operations, documents: 0, share, held_bytes: 0 }
+        Self { services, snapshot, content_type, bytes_max, finder, operations, documents: 0, share, held_bytes: 0 }
     }
 
     /// Looks through the next piece.
@@ -126,7 +126,7 @@ impl<'s> BodyScan<'s> {
     }
 
     async fn has_action(&self, document: &str) -> bool {
-        selects_action(self.world, &self.snapshot, document).await
+        selects_action(self.services, &self.snapshot, document).await
     }
 
     /// The error for what is too large to be looked into as a whole.

@@ -11,25 +11,25 @@ use crate::server::downstream_session::DownstreamSession;
 
 /// The address that the proxy before us tells: the last element, which is its own word. What stands before came with the
 /// request, from anybody.
-pub(crate) fn told_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+pub(crate) fn forwarded_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
     let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// The address of the client whom a proxy has named.
-pub(crate) fn named_client(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
-    let name = addresses.header.as_ref().filter(|_| addresses.believes(exchange.peer()))?;
-    told_address(&exchange.head().headers, name)
+pub(crate) fn named_client(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) -> Option<IpAddr> {
+    let name = addresses.header.as_ref().filter(|_| addresses.believes(downstream.peer()))?;
+    forwarded_address(&downstream.head().headers, name)
 }
 
 /// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
 /// proxy.
 #[must_use]
-pub fn owner(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> MemoryOwner {
-    match named_client(addresses, exchange) {
+pub fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) -> MemoryOwner {
+    match named_client(addresses, downstream) {
         Some(named) => MemoryOwner::named(named),
         None => {
-            let peer = exchange.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
+            let peer = downstream.peer_address().filter(|peer| !addresses.is_proxy(peer.ip()));
             peer.map(MemoryOwner::peer).unwrap_or_default()
         }
     }
@@ -37,8 +37,8 @@ pub fn owner(addresses: &ClientAddresses, exchange: &DownstreamSession<'_>) -> M
 
 /// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
 /// seems to be, a proxy.
-pub fn limited_client(settings: &Settings, exchange: &DownstreamSession<'_>) -> Option<IpAddr> {
+pub fn limited_client(settings: &Settings, downstream: &DownstreamSession<'_>) -> Option<IpAddr> {
     let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
-    let peer = || exchange.peer().filter(|peer| addresses.limits(*peer, is_set));
-    named_client(addresses, exchange).or_else(peer)
+    let peer = || downstream.peer().filter(|peer| addresses.limits(*peer, is_set));
+    named_client(addresses, downstream).or_else(peer)
 }

@@ -26,7 +26,7 @@ pub fn head_was_read() {
 
 /// Which head is awaited on this task's connection, if one is: how many have been read before it.
 #[must_use]
-pub fn awaited_head() -> Option<u32> {
+pub fn await_head() -> Option<u32> {
     let awaited = |pace: &Arc<ConnectionDeadline>| {
         let awaits = pace.until.load(Ordering::Relaxed) != NOT_WAITING;
         awaits.then(|| pace.heads.load(Ordering::Relaxed))

@@ -27,23 +27,24 @@ const HTTP2: i64 = 3;
 impl ConnectionWeights {
     /// For a connection that has just come. `None` if there are too many.
     #[must_use]
-    pub fn first(world: &Services) -> Option<Self> {
-        Self::take(world, FIRST)
+    pub fn first(services: &Services) -> Option<Self> {
+        Self::take(services, FIRST)
     }
 
     /// What it takes beyond the first. `None` if that is too much.
     #[must_use]
-    pub fn beyond_first(world: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
+    pub fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
         let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };
         let http2 = if is_http1 { 0 } else { HTTP2 };
-        Self::take(world, tls + http2)
+        Self::take(services, tls + http2)
     }
 
-    fn take(world: &Services, count: i64) -> Option<Self> {
-        let metrics = &world.metrics;
+    fn take(services: &Services, count: i64) -> Option<Self> {
+        let metrics = &services.metrics;
         metrics.connection_places.add(count);
         let places = Self { gauge: metrics.connection_places.clone(), count };
-        if count > 0 && is_above(metrics.connection_places.get(), world.configured().settings.limits.max_connections) {
+        if count > 0 && is_above(metrics.connection_places.get(), services.configured().settings.limits.max_connections)
+        {
             metrics.shed.with_label_values(&["connections"]).inc();
             return None;
         }
@@ -59,6 +60,6 @@ impl Drop for ConnectionWeights {
 
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
-pub fn are_scarce(world: &Services) -> bool {
-    is_nearly_full(world.metrics.connection_places.get(), world.configured().settings.limits.max_connections)
+pub fn are_scarce(services: &Services) -> bool {
+    is_nearly_full(services.metrics.connection_places.get(), services.configured().settings.limits.max_connections)
 }

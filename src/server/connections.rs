@@ -36,7 +36,7 @@ use crate::traffic_shaping::per_client_limit::PerClient;
 /// What clients connect to.
 pub struct Connections {
     proxy: Arc<HttpProxy<Gateway>>,
-    gate: Gateway,
+    gateway: Gateway,
     tls: Option<Tls>,
     /// How many connections each client has.
     clients: Arc<PerClient>,
@@ -53,8 +53,8 @@ enum Next {
 impl Connections {
     /// In front of `server`, which was made of `gate`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gateway>, gate: Gateway, tls: Option<Tls>) -> Self {
-        Self { proxy: Arc::new(proxy), gate, tls, clients: PerClient::new() }
+    pub fn new(proxy: HttpProxy<Gateway>, gateway: Gateway, tls: Option<Tls>) -> Self {
+        Self { proxy: Arc::new(proxy), gateway, tls, clients: PerClient::new() }
     }
 
     /// Serves a connection until its client is late.
@@ -74,7 +74,7 @@ impl Connections {
 
     /// A client was late.
     fn count(&self, waited: DeadlineKind) {
-        let metrics = &self.gate.world.metrics;
+        let metrics = &self.gateway.services.metrics;
         match waited {
             DeadlineKind::Idle => {}
             DeadlineKind::TooSlow => metrics.request_header_timeouts.inc(),
@@ -90,10 +90,12 @@ impl Connections {
             stream = accepted;
         }
         let Some(is_http1) = speaks_http1(&mut stream).await else { return };
-        let Some(_beyond_first) = ConnectionWeights::beyond_first(&self.gate.world, &stream, is_http1) else { return };
+        let Some(_beyond_first) = ConnectionWeights::beyond_first(&self.gateway.services, &stream, is_http1) else {
+            return;
+        };
         if !is_http1 {
             // It is none that could be used again.
-            drop(Arc::new(Streams::new(&self.proxy, &self.gate)).process_new(stream, &shutdown).await);
+            drop(Arc::new(Streams::new(&self.proxy, &self.gateway)).process_new(stream, &shutdown).await);
             return;
         }
         let share = self.share(&stream);
@@ -103,10 +105,10 @@ impl Connections {
                 None => None,
                 Some((direct, Next::Pingora)) => Box::pin(self.hand_over(direct, &shutdown)).await,
                 Some((direct, _)) => {
-                    let mut answer = recycled(Arc::clone(&self).answer(direct));
-                    let (direct, next) = poll_fn(|cx| answer.poll(cx)).await;
+                    let mut response = reuse_buffers(Arc::clone(&self).response(direct));
+                    let (direct, next) = poll_fn(|cx| response.poll(cx)).await;
                     // Fails only at the thread's end.
-                    let _ = ANSWERS.try_with(|answers| answers.keep(answer));
+                    let _ = ANSWERS.try_with(|responses| responses.keep(response));
                     match next {
                         Next::Request => Some(direct),
                         Next::Pingora => Box::pin(self.hand_over(direct, &shutdown)).await,
@@ -122,7 +124,7 @@ impl Connections {
         if direct.is_idle() && !direct.listen().await {
             return None;
         }
-        head_begins(self.gate.world.configured().settings.request_header_timeout);
+        head_begins(self.gateway.services.configured().settings.request_header_timeout);
         match direct.hear(|path| self.is_meant(path)).await {
             HeadRead::Request => {
                 head_was_read();
@@ -138,19 +140,19 @@ impl Connections {
     }
 
     /// Answers a request whose head has been read.
-    async fn answer(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
-        let next = self.answer_on(&mut direct).await;
+    async fn response(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
+        let next = self.response_on(&mut direct).await;
         (direct, next)
     }
 
-    async fn answer_on(&self, direct: &mut Http1Session) -> Next {
-        let Self { gate, .. } = self;
-        let mut ctx = RequestState::new(gate);
-        if gate.keeps_nobody() {
+    async fn response_on(&self, direct: &mut Http1Session) -> Next {
+        let Self { gateway, .. } = self;
+        let mut ctx = RequestState::new(gateway);
+        if gateway.keeps_nobody() {
             direct.close();
         }
-        let patience = Patience::of(&gate.world.configured().settings);
-        let screened = route(gate, &mut DownstreamSession::direct(direct, patience), &mut ctx).await;
+        let patience = Patience::of(&gateway.services.configured().settings);
+        let screened = route(gateway, &mut DownstreamSession::direct(direct, patience), &mut ctx).await;
         if let Ok(false) = screened {
             direct.unread_head();
             return Next::Pingora;
@@ -158,14 +160,14 @@ impl Connections {
         if screened.is_err() {
             direct.close();
         }
-        gate.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
+        gateway.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
         if ctx.too_slow == Some(TooSlow::Download) {
             // Whoever does not read is not told that this is the end.
             return Next::End;
         }
         if direct.is_kept() {
             if direct.is_idle() {
-                idle_for(gate.world.configured().settings.keepalive_timeout);
+                idle_for(gateway.services.configured().settings.keepalive_timeout);
             }
             return Next::Request;
         }
@@ -176,23 +178,23 @@ impl Connections {
     /// What a connection holds while nothing is known of a request. That of a proxy which names its clients is not held against
     /// the proxy.
     fn share(&self, stream: &Stream) -> Share {
-        let world = &self.gate.world;
-        let configured = world.configured();
+        let services = &self.gateway.services;
+        let configured = services.configured();
         let peer = peer_of(stream).filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
-        world.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
+        services.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
     }
 
     fn is_meant(&self, path: &str) -> bool {
-        let world = &self.gate.world;
-        request_head_checks::is_graphql_path(path, &world.configured().settings.graphql_paths)
-            && !world.snapshot.load().catalog.scanner.is_empty()
+        let services = &self.gateway.services;
+        request_head_checks::is_graphql_path(path, &services.configured().settings.graphql_paths)
+            && !services.snapshot.load().catalog.scanner.is_empty()
     }
 
     /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does
     /// not wait for more. `None` at the connection's end.
     async fn hand_over(&self, direct: Box<Http1Session>, shutdown: &ShutdownWatch) -> Option<Box<Http1Session>> {
         let (stream, read) = direct.into_parts();
-        let bytes_max = HEADS_READ * self.gate.world.configured().settings.limits.max_request_header_size;
+        let bytes_max = HEADS_READ * self.gateway.services.configured().settings.limits.max_request_header_size;
         let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
         let (stream, read) = StrictStream::new(stream, read, bound);
         let (mut session, requests) = (ServerSession::new_http1(Box::new(stream)), &self.proxy);
@@ -202,7 +204,7 @@ impl Connections {
         for number in 1.. {
             let (stream, settings) = requests.process_new_http(session, shutdown).await?.consume();
             if StrictStream::is_after(&stream, number) {
-                idle_for(self.gate.world.configured().settings.keepalive_timeout);
+                idle_for(self.gateway.services.configured().settings.keepalive_timeout);
                 let stream = StrictStream::into_inner(stream)?;
                 let share = self.share(&stream);
                 return Some(Box::new(Http1Session::new(stream, share)));
@@ -225,13 +227,15 @@ thread_local! {
 }
 
 /// The same, where another one has been before if possible.
-fn recycled(answer: impl Future<Output = RequestEnd> + Send + 'static) -> ReusableBoxFuture<'static, RequestEnd> {
+fn reuse_buffers(
+    response: impl Future<Output = RequestEnd> + Send + 'static,
+) -> ReusableBoxFuture<'static, RequestEnd> {
     match ANSWERS.try_with(BufferPool::take).ok().flatten() {
         Some(mut room) => {
-            room.set(answer);
+            room.set(response);
             room
         }
-        None => ReusableBoxFuture::new(answer),
+        None => ReusableBoxFuture::new(response),
     }
 }
 
@@ -257,11 +261,11 @@ const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Tells a client that there is no room for its request.
 async fn reject(direct: &mut Http1Session) {
     // Fails only when the client is gone.
-    let _ = tokio::time::timeout(LAST_WORD, tell_busy(direct)).await;
+    let _ = tokio::time::timeout(LAST_WORD, send_busy(direct)).await;
     direct.shutdown().await;
 }
 
-async fn tell_busy(direct: &mut Http1Session) -> pingora::Result<()> {
+async fn send_busy(direct: &mut Http1Session) -> pingora::Result<()> {
     let (nothing, second) = (HeaderValue::from_static("0"), HeaderValue::from_static("1"));
     let headers = [(&header::CONTENT_LENGTH, &nothing), (&header::RETRY_AFTER, &second)];
     direct.close();
@@ -276,10 +280,10 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 impl ServerApp for Connections {
     /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let world = &self.gate.world;
+        let services = &self.gateway.services;
         let peer = peer_of(&stream).map(|peer| peer.ip());
-        let open = OpenConnection::admit(world, &self.clients, peer)?;
-        let patience = Patience::of(&world.configured().settings);
+        let open = OpenConnection::admit(services, &self.clients, peer)?;
+        let patience = Patience::of(&services.configured().settings);
         tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, patience));
         None
     }
@@ -292,7 +296,7 @@ impl ServerApp for Connections {
 /// A connection of HTTP/2, whose requests have tasks of their own.
 struct Streams {
     proxy: Arc<HttpProxy<Gateway>>,
-    gate: Gateway,
+    gateway: Gateway,
     /// Of the connection: the first request is not awaited by the task that knows of it.
     pace: Option<Arc<ConnectionDeadline>>,
     /// Has the client's preface been asked for?
@@ -300,10 +304,10 @@ struct Streams {
 }
 
 impl Streams {
-    fn new(proxy: &Arc<HttpProxy<Gateway>>, gate: &Gateway) -> Self {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, gateway: &Gateway) -> Self {
         Self {
             proxy: Arc::clone(proxy),
-            gate: gate.clone(),
+            gateway: gateway.clone(),
             pace: connection_deadline::current(),
             is_preface_awaited: AtomicBool::new(false),
         }
@@ -325,7 +329,7 @@ impl HttpServerApp for Streams {
         }
         let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
         if served.is_none() {
-            self.gate.world.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
+            self.gateway.services.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
         }
         served.flatten()
     }

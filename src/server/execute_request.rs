@@ -13,22 +13,27 @@ use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::IncomingRequest;
 
 /// What is to be answered, and to whom.
-pub(crate) struct Work<'w> {
+pub(crate) struct ExecuteRequest<'w> {
     pub(crate) snapshot: &'w Arc<Snapshot>,
-    pub(crate) visit: &'w IncomingRequest,
-    pub(crate) ours: &'w PreparedRequest<'w>,
+    pub(crate) incoming: &'w IncomingRequest,
+    pub(crate) prepared_request: &'w PreparedRequest<'w>,
     pub(crate) is_get: bool,
     pub(crate) share: &'w Share,
 }
 
 /// `None` if the client has gone meanwhile.
-pub(crate) async fn work_through(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub(crate) async fn execute_while_connected(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &RequestState,
-    work: &Work<'_>,
+    work: &ExecuteRequest<'_>,
 ) -> Option<Execution> {
-    let envelope = work.visit.envelope(gate, ctx, work.is_get, Some(work.share));
-    let executed = pin!(pipeline::execute(&gate.world, work.snapshot, &envelope, work.ours));
-    client_disconnect::unless_given_up(exchange, client_disconnect::may_be_given_up(work.ours), executed).await
+    let context = work.incoming.context(gateway, ctx, work.is_get, Some(work.share));
+    let executed = pin!(pipeline::execute(&gateway.services, work.snapshot, &context, work.prepared_request));
+    client_disconnect::unless_cancelled(
+        downstream,
+        client_disconnect::may_be_cancelled(work.prepared_request),
+        executed,
+    )
+    .await
 }

@@ -19,7 +19,7 @@ use crate::server::{connection_deadline, http2_stream_timeout, open_connection};
 #[derive(Clone)]
 pub struct Gateway {
     /// What requests share.
-    pub world: Arc<Services>,
+    pub services: Arc<Services>,
     /// Where metadata can be changed, if it can.
     pub metadata: Option<Arc<Api>>,
     /// How the upstream takes a GET.
@@ -70,12 +70,12 @@ impl Gateway {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
     pub fn keeps_nobody(&self) -> bool {
-        self.world.readiness.is_draining() || open_connection::are_scarce(&self.world)
+        self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 
     /// A request is over.
     pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
-        let (metrics, configured) = (&self.world.metrics, self.world.configured());
+        let (metrics, configured) = (&self.services.metrics, self.services.configured());
         connection_deadline::next_head_within(
             configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
         );
@@ -92,9 +92,9 @@ impl Gateway {
 impl RequestState {
     /// A request begins.
     #[must_use]
-    pub fn new(gate: &Gateway) -> Self {
+    pub fn new(gateway: &Gateway) -> Self {
         Self {
-            admission: Admission::new(&gate.world.metrics),
+            admission: Admission::new(&gateway.services.metrics),
             share: None,
             started: Instant::now(),
             is_graphql: false,

@@ -80,7 +80,11 @@ impl GetPolicies {
     ///
     /// # Errors
     /// When the upstream cannot be asked. Nobody knows then whether it would take the request.
-    pub async fn of(&self, engine: &UpstreamClient, asked: &PolicyProbe<'_>) -> Result<Arc<GetPolicy>, UpstreamError> {
+    pub async fn of(
+        &self,
+        upstream: &UpstreamClient,
+        asked: &PolicyProbe<'_>,
+    ) -> Result<Arc<GetPolicy>, UpstreamError> {
         let kind = kind_of(asked);
         if let Some((since, policy)) = self.known.get(&*kind)
             && since.elapsed() < KNOWN_FOR
@@ -88,7 +92,7 @@ impl GetPolicies {
             return Ok(policy);
         }
         let question = format!("{}?query=%7B__typename%7D", asked.path);
-        let fetched = engine.get(&question, &probe_headers(engine, asked.headers), REFUSAL_BYTES_MAX).await?;
+        let fetched = upstream.get(&question, &probe_headers(upstream, asked.headers), REFUSAL_BYTES_MAX).await?;
         let is_about_the_kind = is_about_the_kind(fetched.status);
         let cors = cors::headers_of(&fetched.headers);
         let policy = Arc::new(GetPolicy { rejection: rejection(fetched), cors });
@@ -119,12 +123,12 @@ fn kind_of(asked: &PolicyProbe<'_>) -> Box<str> {
     [asked.path, &names.join(" "), &telling.join("\n")].join("\n").into()
 }
 
-fn probe_headers(engine: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
+fn probe_headers(upstream: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(client.len() + 2);
     for (name, value) in end_to_end(client).filter(|(name, _)| !LEFT_OUT.contains(name)) {
         headers.append(name.clone(), value.clone());
     }
-    if engine.names_host_itself() {
+    if upstream.names_host_itself() {
         headers.remove(header::HOST);
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/graphql-response+json, application/json"));

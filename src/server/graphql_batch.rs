@@ -19,32 +19,32 @@ use crate::server::graphql_request::IncomingRequest;
 /// Elements of a batch, as they were written and as they are understood.
 pub(crate) type Batch<'b> = Vec<(&'b str, Route<'b>)>;
 
-pub(crate) async fn understand_batch<'b>(
-    gate: &Gateway,
+pub(crate) async fn route_batch<'b>(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     elements: Vec<Element<'b>>,
 ) -> Batch<'b> {
     let mut batch = Batch::with_capacity(elements.len());
     for element in elements {
         let json = element.json;
-        batch.push((json, prepared_request::understand(&gate.world, snapshot, element).await));
+        batch.push((json, prepared_request::route(&gateway.services, snapshot, element).await));
     }
     batch
 }
 
-pub(crate) fn concerns_us(verdict: &Route<'_>) -> bool {
-    matches!(verdict, Route::Execute(ours) if ours.concern().any())
+pub(crate) fn uses_actions(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(prepared_request) if prepared_request.concern().any())
 }
 
 /// What is the upstream's may be a mutation.
-pub(crate) fn may_be_given_up(verdict: &Route<'_>) -> bool {
-    matches!(verdict, Route::Execute(ours) if client_disconnect::may_be_given_up(ours))
+pub(crate) fn may_be_cancelled(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(prepared_request) if client_disconnect::may_be_cancelled(prepared_request))
 }
 
 /// What is to be answered of a batch, and to whom.
-pub(crate) struct Elements<'w> {
+pub(crate) struct BatchContext<'w> {
     pub(crate) snapshot: &'w Arc<Snapshot>,
-    pub(crate) visit: &'w IncomingRequest,
+    pub(crate) incoming: &'w IncomingRequest,
     pub(crate) batch: &'w Batch<'w>,
     /// All of it, as it was written.
     pub(crate) text: &'w [u8],
@@ -52,32 +52,36 @@ pub(crate) struct Elements<'w> {
 }
 
 /// `None` if the client has gone meanwhile.
-pub(crate) async fn work_through_batch(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub(crate) async fn execute_batch_while_connected(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &RequestState,
-    elements: &Elements<'_>,
+    elements: &BatchContext<'_>,
 ) -> Option<Response> {
-    let answered = pin!(answer_batch(gate, ctx, elements));
-    let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_given_up(verdict));
-    client_disconnect::unless_given_up(exchange, may_be_given_up, answered).await
+    let answered = pin!(execute_batch(gateway, ctx, elements));
+    let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_cancelled(verdict));
+    client_disconnect::unless_cancelled(downstream, may_be_given_up, answered).await
 }
 
 /// Every element on its own, in order.
-pub(crate) async fn answer_batch(gate: &Gateway, ctx: &RequestState, elements: &Elements<'_>) -> Response {
-    let Elements { snapshot, visit, batch, text, share } = elements;
-    let envelope = visit.envelope(gate, ctx, false, Some(share));
-    let envelope = RequestContext { batch: std::str::from_utf8(text).ok(), ..envelope };
-    let mut answers = Vec::with_capacity(batch.len());
+pub(crate) async fn execute_batch(gateway: &Gateway, ctx: &RequestState, elements: &BatchContext<'_>) -> Response {
+    let BatchContext { snapshot, incoming, batch, text, share } = elements;
+    let context = incoming.context(gateway, ctx, false, Some(share));
+    let context = RequestContext { batch: std::str::from_utf8(text).ok(), ..context };
+    let mut responses = Vec::with_capacity(batch.len());
     for (json, verdict) in *batch {
         let executed = match verdict {
-            Route::Execute(ours) => pipeline::execute(&gate.world, snapshot, &envelope, ours).await,
+            Route::Execute(prepared_request) => {
+                pipeline::execute(&gateway.services, snapshot, &context, prepared_request).await
+            }
             Route::Passthrough => Execution::DelegateToUpstream,
         };
-        answers.push(match executed {
-            Execution::Response(answer) => answer,
-            Execution::DelegateToUpstream => pipeline::fetch_upstream(&gate.world, snapshot, &envelope, json).await,
+        responses.push(match executed {
+            Execution::Response(response) => response,
+            Execution::DelegateToUpstream => {
+                pipeline::fetch_upstream(&gateway.services, snapshot, &context, json).await
+            }
         });
     }
-    render_response::batch(answers)
+    render_response::batch(responses)
 }

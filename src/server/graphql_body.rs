@@ -17,7 +17,7 @@ use crate::server::gateway::{Gateway, RequestState};
 use crate::server::{body, request_head_checks};
 
 /// Looks at a URL's query string, once it is decoded.
-pub(crate) fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
+pub(crate) fn scan_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
     // What is not UTF-8 once decoded is the upstream's to reject; it could only be read byte by byte.
     decode(query).map_or_else(
         |_| look(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
@@ -26,26 +26,26 @@ pub(crate) fn look_at_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 /// What a body is, as far as its bytes tell.
-pub(crate) enum Looked {
+pub(crate) enum GraphqlBody {
     /// Nothing of ours is in it.
     NotOurs(Bytes),
     /// JSON that may name an action or introspection.
-    MayBeOurs(Whole),
+    MayBeOurs(WholeBody),
     /// No JSON, and it may name an action.
-    OfAnotherType(Whole),
+    OfAnotherType(WholeBody),
     /// More than is held.
-    Large(Large),
+    Large(LargeBody),
 }
 
 /// A body that has been read.
-pub(crate) struct Whole {
+pub(crate) struct WholeBody {
     /// As it came.
     pub(crate) wire: Bytes,
     /// As it is meant, if it was compressed.
     pub(crate) decoded: Option<Decoded>,
 }
 
-impl Whole {
+impl WholeBody {
     pub(crate) fn text(&self) -> &[u8] {
         self.decoded.as_ref().map_or(&self.wire, |decoded| &decoded.text)
     }
@@ -57,7 +57,7 @@ impl Whole {
 }
 
 /// The beginning of a body.
-pub(crate) struct Large {
+pub(crate) struct LargeBody {
     /// As it came.
     pub(crate) wire: Bytes,
     /// Is that all that comes?
@@ -66,61 +66,63 @@ pub(crate) struct Large {
     pub(crate) decoded_beginning: Option<Decoded>,
 }
 
-pub(crate) async fn look_at_body(
-    gate: &Gateway,
+pub(crate) async fn read_graphql_body(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     share: &Share,
-) -> Result<Looked, BodyError> {
+) -> Result<GraphqlBody, BodyError> {
     let limits = &snapshot.catalog.limits;
     let bytes_max = limits.max_request_body_size;
-    let headers = &exchange.head().headers;
+    let headers = &downstream.head().headers;
     let encoding = Encoding::of(headers)?;
     let content_type = ContentType::of(headers);
     if content_type == ContentType::OtherCharset {
         let message = "the body's character set is not understood here; send UTF-8";
         return Err(RequestError::new(415, "unsupported-media-type", message).into());
     }
-    check_query_of_post(gate, snapshot, exchange).await?;
+    check_query_of_post(gateway, snapshot, downstream).await?;
     let is_compressed = encoding != Encoding::Identity;
-    let how = body::How { bytes_max, is_replayed: !gate.world.engine.is_plain(), wants_all: !is_compressed };
-    let wire = match body::read_up_to(exchange, share, how).await? {
+    let how = body::How { bytes_max, is_replayed: !gateway.services.upstream.is_plain(), wants_all: !is_compressed };
+    let wire = match body::read_up_to(downstream, share, how).await? {
         body::Read::Whole(wire) => wire,
         body::Read::Beginning(wire) => {
             let decoded_beginning = match is_compressed {
                 true => Some(body::decode_beginning(encoding, &wire, limits, share)?),
                 false => None,
             };
-            return Ok(Looked::Large(Large { wire, is_whole: false, decoded_beginning }));
+            return Ok(GraphqlBody::Large(LargeBody { wire, is_whole: false, decoded_beginning }));
         }
     };
     ctx.body_was_read = true;
-    ctx.admission.body_has_arrived(&gate.world, share)?;
+    ctx.admission.body_has_arrived(&gateway.services, share)?;
     let decoded = match encoding {
         Encoding::Identity => None,
         encoding => match body::decode(encoding, &wire, limits, share).await? {
             Opened::Whole(decoded) => Some(decoded),
             Opened::Beginning(decoded) => {
-                return Ok(Looked::Large(Large { wire, is_whole: true, decoded_beginning: Some(decoded) }));
+                return Ok(GraphqlBody::Large(LargeBody { wire, is_whole: true, decoded_beginning: Some(decoded) }));
             }
         },
     };
-    look_at_text(snapshot, content_type, Whole { wire, decoded }).map_err(BodyError::from)
+    classify(snapshot, content_type, WholeBody { wire, decoded }).map_err(BodyError::from)
 }
 
 /// A document in the URL of a POST would be another one than that in its body.
 pub(crate) async fn check_query_of_post(
-    gate: &Gateway,
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &DownstreamSession<'_>,
+    downstream: &DownstreamSession<'_>,
 ) -> Result<(), RequestError> {
-    let query = exchange.head().uri.query().unwrap_or_default();
-    if query.is_empty() || !look_at_query(query, |text| snapshot.catalog.may_name_action(text)) {
+    let query = downstream.head().uri.query().unwrap_or_default();
+    if query.is_empty() || !scan_query(query, |text| snapshot.catalog.may_name_action(text)) {
         return Ok(());
     }
     let has_action = match read_query_string(query) {
-        Ok(QueryParameters { query: Some(document), .. }) => selects_action(&gate.world, snapshot, &document).await,
+        Ok(QueryParameters { query: Some(document), .. }) => {
+            selects_action(&gateway.services, snapshot, &document).await
+        }
         Ok(_) => false,
         // Several readers could understand it in several ways.
         Err(_) => true,
@@ -129,11 +131,11 @@ pub(crate) async fn check_query_of_post(
     if has_action { Err(RequestError::new(400, request_head_checks::BAD_REQUEST, message)) } else { Ok(()) }
 }
 
-pub(crate) fn look_at_text(
+pub(crate) fn classify(
     snapshot: &Snapshot,
     content_type: ContentType,
-    body: Whole,
-) -> Result<Looked, RequestError> {
+    body: WholeBody,
+) -> Result<GraphqlBody, RequestError> {
     let text = body.text();
     let (is_json, may_be_ours) = match content_type {
         // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
@@ -146,8 +148,8 @@ pub(crate) fn look_at_text(
         _ => (false, snapshot.catalog.may_name_action(text)),
     };
     Ok(match (may_be_ours, is_json) {
-        (false, _) => Looked::NotOurs(body.into_wire()),
-        (true, true) => Looked::MayBeOurs(body),
-        (true, false) => Looked::OfAnotherType(body),
+        (false, _) => GraphqlBody::NotOurs(body.into_wire()),
+        (true, true) => GraphqlBody::MayBeOurs(body),
+        (true, false) => GraphqlBody::OfAnotherType(body),
     })
 }

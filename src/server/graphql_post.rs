@@ -13,18 +13,18 @@ use crate::protocol::http::{Body, ContentType, read_body};
 use crate::server::body::BodyError;
 use crate::server::body_scan::BodyScan;
 use crate::server::downstream_session::DownstreamSession;
-use crate::server::execute_request::{Work, work_through};
+use crate::server::execute_request::{ExecuteRequest, execute_while_connected};
 use crate::server::gateway::{Gateway, RequestState};
-use crate::server::graphql_batch::{Elements, concerns_us, understand_batch, work_through_batch};
-use crate::server::graphql_body::{Large, Looked, Whole, look_at_body};
+use crate::server::graphql_batch::{BatchContext, execute_batch_while_connected, route_batch, uses_actions};
+use crate::server::graphql_body::{GraphqlBody, LargeBody, WholeBody, read_graphql_body};
 use crate::server::graphql_request::{IncomingRequest, send};
-use crate::server::passthrough::{pass, pass_in_pieces};
-use crate::server::reject::{reject, turn_away};
+use crate::server::passthrough::{pass_through, pass_through_in_pieces};
+use crate::server::reject::{reject, reject_and_close};
 use crate::server::{client_disconnect, sse};
 
 /// What is to be done about a POST once its body has been understood. Nothing of the body is in it, so that it is not held
 /// while a client reads its response.
-pub(crate) enum Next {
+pub(crate) enum PostOutcome {
     /// It is the upstream's.
     Pass,
     Refuse(Rejection),
@@ -34,132 +34,142 @@ pub(crate) enum Next {
     Gone(Box<IncomingRequest>),
 }
 
-pub(crate) async fn screen_post(
-    gate: &Gateway,
+pub(crate) async fn serve_post(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let looked_at = match look_at_body(gate, snapshot, exchange, ctx, &share).await {
+    let looked_at = match read_graphql_body(gateway, snapshot, downstream, ctx, &share).await {
         Ok(looked_at) => looked_at,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
+        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
     let body = match looked_at {
-        Looked::MayBeOurs(body) => body,
-        Looked::NotOurs(wire) => return pass(gate, exchange, ctx, wire, &share).await,
+        GraphqlBody::MayBeOurs(body) => body,
+        GraphqlBody::NotOurs(wire) => return pass_through(gateway, downstream, ctx, wire, &share).await,
         // In boxes of their own: they are rare, and every request carries the room for what its future may become.
-        Looked::OfAnotherType(body) => return Box::pin(screen_other(gate, snapshot, exchange, ctx, body, share)).await,
-        Looked::Large(large) => return Box::pin(screen_large(gate, snapshot, exchange, ctx, large, &share)).await,
+        GraphqlBody::OfAnotherType(body) => {
+            return Box::pin(serve_other_content_type(gateway, snapshot, downstream, ctx, body, share)).await;
+        }
+        GraphqlBody::Large(large) => {
+            return Box::pin(serve_large(gateway, snapshot, downstream, ctx, large, &share)).await;
+        }
     };
-    let next = understand_post(gate, snapshot, exchange, ctx, &body, &share).await;
+    let next = execute_post(gateway, snapshot, downstream, ctx, &body, &share).await;
     let wire = body.into_wire();
-    if let Next::Pass = next {
-        return pass(gate, exchange, ctx, wire, &share).await;
+    if let PostOutcome::Pass = next {
+        return pass_through(gateway, downstream, ctx, wire, &share).await;
     }
     drop(wire);
     match next {
-        Next::Pass => Ok(false),
-        Next::Refuse(rejection) => reject(gate, snapshot, exchange, ctx, rejection, share).await,
-        Next::Send(visit, answer) => send(gate, exchange, ctx, &visit, answer, share).await,
-        Next::Stream(visit, payload, authenticated) => {
-            let told = sse::Streamed { snapshot, visit: &visit, payload, authenticated, share };
-            Box::pin(sse::serve(gate, exchange, ctx, told)).await
+        PostOutcome::Pass => Ok(false),
+        PostOutcome::Refuse(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
+        PostOutcome::Send(incoming, response) => send(gateway, downstream, ctx, &incoming, response, share).await,
+        PostOutcome::Stream(incoming, payload, authenticated) => {
+            let told = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+            Box::pin(sse::serve(gateway, downstream, ctx, told)).await
         }
-        Next::Gone(visit) => client_disconnect::gone(gate, ctx, &visit),
+        PostOutcome::Gone(incoming) => client_disconnect::log_disconnect(gateway, ctx, &incoming),
     }
 }
 
-pub(crate) async fn understand_post(
-    gate: &Gateway,
+pub(crate) async fn execute_post(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    body: &Whole,
+    body: &WholeBody,
     share: &Share,
-) -> Next {
-    match read_body(body.text(), &gate.world.configured().settings.limits) {
-        Err(error) => Next::Refuse(error.into()),
+) -> PostOutcome {
+    match read_body(body.text(), &gateway.services.configured().settings.limits) {
+        Err(error) => PostOutcome::Refuse(error.into()),
         Ok(Body::One(element)) => {
-            let visit = Box::new(IncomingRequest::of(gate, exchange));
+            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
             let json = element.json;
-            match prepared_request::understand(&gate.world, snapshot, element).await {
-                Route::Passthrough => Next::Pass,
-                Route::Execute(ours) if sse::is_meant(exchange, &ours) => {
-                    match sse::identified(gate, ctx, snapshot, &visit, &ours, share).await {
-                        Err(answer) => Next::Send(visit, answer),
-                        Ok(authenticated) => Next::Stream(visit, json.to_owned(), authenticated),
+            match prepared_request::route(&gateway.services, snapshot, element).await {
+                Route::Passthrough => PostOutcome::Pass,
+                Route::Execute(prepared_request) if sse::matches(downstream, &prepared_request) => {
+                    match sse::authenticate(gateway, ctx, snapshot, &incoming, &prepared_request, share).await {
+                        Err(response) => PostOutcome::Send(incoming, response),
+                        Ok(authenticated) => PostOutcome::Stream(incoming, json.to_owned(), authenticated),
                     }
                 }
-                Route::Execute(ours) => {
-                    let work = Work { snapshot, visit: &visit, ours: &ours, is_get: false, share };
-                    match work_through(gate, exchange, ctx, &work).await {
-                        None => Next::Gone(visit),
-                        Some(Execution::Response(answer)) => Next::Send(visit, answer),
-                        Some(Execution::DelegateToUpstream) => Next::Pass,
+                Route::Execute(prepared_request) => {
+                    let work = ExecuteRequest {
+                        snapshot,
+                        incoming: &incoming,
+                        prepared_request: &prepared_request,
+                        is_get: false,
+                        share,
+                    };
+                    match execute_while_connected(gateway, downstream, ctx, &work).await {
+                        None => PostOutcome::Gone(incoming),
+                        Some(Execution::Response(response)) => PostOutcome::Send(incoming, response),
+                        Some(Execution::DelegateToUpstream) => PostOutcome::Pass,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
-            let visit = Box::new(IncomingRequest::of(gate, exchange));
-            let batch = understand_batch(gate, snapshot, elements).await;
-            if !batch.iter().any(|(_, verdict)| concerns_us(verdict)) {
-                return Next::Pass;
+            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
+            let batch = route_batch(gateway, snapshot, elements).await;
+            if !batch.iter().any(|(_, verdict)| uses_actions(verdict)) {
+                return PostOutcome::Pass;
             }
-            let elements = Elements { snapshot, visit: &visit, batch: &batch, text: body.text(), share };
-            match Box::pin(work_through_batch(gate, exchange, ctx, &elements)).await {
-                None => Next::Gone(visit),
-                Some(answer) => Next::Send(visit, answer),
+            let elements = BatchContext { snapshot, incoming: &incoming, batch: &batch, text: body.text(), share };
+            match Box::pin(execute_batch_while_connected(gateway, downstream, ctx, &elements)).await {
+                None => PostOutcome::Gone(incoming),
+                Some(response) => PostOutcome::Send(incoming, response),
             }
         }
     }
 }
 
 /// A body that is no JSON: whoever names an action in it is told how to send it, and everything else is the upstream's.
-pub(crate) async fn screen_other(
-    gate: &Gateway,
+pub(crate) async fn serve_other_content_type(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    body: Whole,
+    body: WholeBody,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let headers = &exchange.head().headers;
-    let scan = BodyScan::new(&gate.world, snapshot, headers, ContentType::of(headers), share.sibling());
+    let headers = &downstream.head().headers;
+    let scan = BodyScan::new(&gateway.services, snapshot, headers, ContentType::of(headers), share.sibling());
     match scan.look_through(body.text()).await {
-        Ok(()) => pass(gate, exchange, ctx, body.into_wire(), &share).await,
-        Err(error) => reject(gate, snapshot, exchange, ctx, Rejection::Request(error), share).await,
+        Ok(()) => pass_through(gateway, downstream, ctx, body.into_wire(), &share).await,
+        Err(error) => reject(gateway, snapshot, downstream, ctx, Rejection::Request(error), share).await,
     }
 }
 
 /// A body that is larger than one with an action may be. It passes while it is looked through, so that none of it is held.
-pub(crate) async fn screen_large(
-    gate: &Gateway,
+pub(crate) async fn serve_large(
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    large: Large,
+    large: LargeBody,
     share: &Share,
 ) -> pingora::Result<bool> {
-    let headers = &exchange.head().headers;
+    let headers = &downstream.head().headers;
     let content_type = ContentType::of(headers);
-    let mut scan = BodyScan::new(&gate.world, snapshot, headers, content_type, share.sibling());
+    let mut scan = BodyScan::new(&gateway.services, snapshot, headers, content_type, share.sibling());
     if let Some(decoded) = large.decoded_beginning {
         // Nobody opens all of it: a small body can become any size. So a document must stand at its beginning.
         if let Err(error) = scan.feed(&decoded.text).await {
-            return turn_away(gate, exchange, ctx, error).await;
+            return reject_and_close(gateway, downstream, ctx, error).await;
         }
         if content_type == ContentType::Json && scan.has_found_nothing() {
             let error = scan.too_large();
-            return turn_away(gate, exchange, ctx, error).await;
+            return reject_and_close(gateway, downstream, ctx, error).await;
         }
         drop(decoded);
         if large.is_whole {
-            return pass(gate, exchange, ctx, large.wire, share).await;
+            return pass_through(gateway, downstream, ctx, large.wire, share).await;
         }
-        return pass_in_pieces(gate, exchange, ctx, large.wire, None, share).await;
+        return pass_through_in_pieces(gateway, downstream, ctx, large.wire, None, share).await;
     }
-    pass_in_pieces(gate, exchange, ctx, large.wire, Some(scan), share).await
+    pass_through_in_pieces(gateway, downstream, ctx, large.wire, Some(scan), share).await
 }

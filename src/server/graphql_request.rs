@@ -75,19 +75,19 @@ pub struct IncomingRequest {
 
 impl IncomingRequest {
     /// Reads it off the request's head.
-    pub fn of(gate: &Gateway, exchange: &DownstreamSession<'_>) -> Self {
-        let head = exchange.head();
-        let configured = gate.world.configured();
+    pub fn of(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> Self {
+        let head = downstream.head();
+        let configured = gateway.services.configured();
         let settings = &configured.settings;
         let random = Uuid::new_v4();
         let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
         let mut headers = head.headers.clone();
         add_host(&mut headers, &head.uri);
-        let address = named_client(&settings.client_addresses, exchange).or_else(|| exchange.peer());
+        let address = named_client(&settings.client_addresses, downstream).or_else(|| downstream.peer());
         let mut trace = TraceContext::read(&headers, random.as_u128());
-        request_spans::decide(&gate.world, &mut trace);
+        request_spans::sample(&gateway.services, &mut trace);
         let path = head.uri.path().to_owned();
-        let upstream = gate.world.engine.settings();
+        let upstream = gateway.services.upstream.settings();
         let is_mapped =
             upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(&path, &settings.graphql_paths);
         let mut upstream_path = upstream_path(upstream, &head.uri, is_mapped);
@@ -113,8 +113,8 @@ impl IncomingRequest {
     }
 
     /// Writes the line about it.
-    pub fn log(&self, gate: &Gateway, answer: &Response, began: Instant) {
-        access_log::record(&gate.world, answer, &self.caller, &self.trace, &self.path, began);
+    pub fn log(&self, gateway: &Gateway, response: &Response, began: Instant) {
+        access_log::record(&gateway.services, response, &self.caller, &self.trace, &self.path, began);
     }
 
     /// The same for the metadata API, which may outlive the request.
@@ -176,16 +176,16 @@ impl IncomingRequest {
     }
 
     /// How the request came.
-    pub fn envelope<'v>(
+    pub fn context<'v>(
         &'v self,
-        gate: &Gateway,
+        gateway: &Gateway,
         ctx: &RequestState,
         is_get: bool,
         share: Option<&'v Share>,
     ) -> RequestContext<'v> {
         let (min, max) = (
-            gate.world.configured().settings.min_request_timeout,
-            gate.world.snapshot.load().catalog.limits.request_timeout,
+            gateway.services.configured().settings.min_request_timeout,
+            gateway.services.snapshot.load().catalog.limits.request_timeout,
         );
         let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
         RequestContext {
@@ -212,18 +212,18 @@ impl IncomingRequest {
 /// # Errors
 /// When the client is gone.
 pub async fn send(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    visit: &IncomingRequest,
-    answer: Response,
+    incoming: &IncomingRequest,
+    response: Response,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    ctx.kind = answer.kind;
-    visit.log(gate, &answer, ctx.started);
+    ctx.kind = response.kind;
+    incoming.log(gateway, &response, ctx.started);
     // What the request has held besides is gone.
-    share.shrink_to(answer.body.len());
-    write_response::write(exchange, answer, visit.manner(), Some(share)).await?;
+    share.shrink_to(response.body.len());
+    write_response::write(downstream, response, incoming.manner(), Some(share)).await?;
     Ok(true)
 }
 
@@ -232,19 +232,19 @@ pub async fn send(
 /// # Errors
 /// When the client is gone.
 pub async fn send_json(
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    visit: &IncomingRequest,
+    incoming: &IncomingRequest,
     kind: &'static str,
     status: u16,
     body: String,
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
-    let answer = Response::new(status, body.into_bytes(), kind);
+    let response = Response::new(status, body.into_bytes(), kind);
     write_response::write(
-        exchange,
-        answer,
-        ResponseStyle { response_type: ResponseType::Json, ..visit.manner() },
+        downstream,
+        response,
+        ResponseStyle { response_type: ResponseType::Json, ..incoming.manner() },
         None,
     )
     .await?;

@@ -24,7 +24,7 @@ impl HeadBound {
     /// Of a connection of whose current head `read` bytes have been read already. `share` is empty.
     #[must_use]
     pub fn new(share: Share, read: usize, bytes_max: usize) -> Self {
-        Self { share, head: connection_deadline::awaited_head(), bytes: read, bytes_max }
+        Self { share, head: connection_deadline::await_head(), bytes: read, bytes_max }
     }
 
     /// So many bytes more have been read.
@@ -32,7 +32,7 @@ impl HeadBound {
     /// # Errors
     /// When these are too many for a head, or there is no room for them.
     pub fn count(&mut self, read: usize) -> io::Result<()> {
-        let head = connection_deadline::awaited_head();
+        let head = connection_deadline::await_head();
         if head.is_none() || head != self.head {
             (self.head, self.bytes) = (head, 0);
             self.share.shrink_to(0);

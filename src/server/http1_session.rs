@@ -38,7 +38,7 @@ pub struct Http1Session {
     raw_head: Bytes,
     /// Bytes of the body that nobody has taken yet.
     body_left: usize,
-    answer: Answering,
+    response: Answering,
     /// What is to go out with the next piece.
     out: Vec<u8>,
     /// Is the connection to end with this request?
@@ -97,7 +97,7 @@ impl Http1Session {
             head: Request::new(()).into_parts().0,
             raw_head: Bytes::new(),
             body_left: 0,
-            answer: Answering::NotBegun,
+            response: Answering::NotBegun,
             out: Vec::new(),
             is_last: false,
         }
@@ -140,7 +140,7 @@ impl Http1Session {
 
     /// Reads the next request's head.
     pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> HeadRead {
-        self.answer = Answering::NotBegun;
+        self.response = Answering::NotBegun;
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
             if self.buffer.len() > looked_at {
@@ -223,13 +223,13 @@ impl Http1Session {
     /// Can there be another request?
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        !self.is_last && self.answer == Answering::Over && self.body_left == 0
+        !self.is_last && self.response == Answering::Over && self.body_left == 0
     }
 
     /// Has something of a response been written?
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.answer != Answering::NotBegun
+        self.response != Answering::NotBegun
     }
 
     /// Has all of the request's body come with its head?
@@ -284,7 +284,7 @@ impl Http1Session {
             return Err(Error::new_in(ErrorType::InternalError));
         }
         let has_body = !matches!(status.as_u16(), 204 | 304);
-        self.answer = if has_body { Answering::UntilEnd } else { Answering::Length(0) };
+        self.response = if has_body { Answering::UntilEnd } else { Answering::Length(0) };
         let out = &mut self.out;
         let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let reason = status.canonical_reason().unwrap_or_default();
@@ -294,13 +294,13 @@ impl Http1Session {
             add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
             has_date |= *name == header::DATE;
             if *name == header::TRANSFER_ENCODING {
-                self.answer = Answering::Chunked;
+                self.response = Answering::Chunked;
             } else if *name == header::CONTENT_LENGTH && has_body {
                 let length = value.to_str().ok().and_then(|length| length.parse().ok());
-                self.answer = Answering::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
+                self.response = Answering::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
             }
         }
-        self.is_last |= self.answer == Answering::UntilEnd;
+        self.is_last |= self.response == Answering::UntilEnd;
         let connection: &[u8] = if self.is_last { b"close" } else { b"keep-alive" };
         if !has_date {
             add(&[b"date: ", get_cached_date().as_bytes(), b"\r\n"]);
@@ -315,7 +315,7 @@ impl Http1Session {
     /// When the client is gone, or the piece does not fit what the head has announced.
     pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
         let mut after: &[u8] = b"";
-        match &mut self.answer {
+        match &mut self.response {
             Answering::Length(left) => {
                 *left = left.checked_sub(piece.len()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
                 if end && *left > 0 {
@@ -335,7 +335,7 @@ impl Http1Session {
             Answering::NotBegun | Answering::Over => return Err(Error::new_in(ErrorType::InternalError)),
         }
         if end {
-            self.answer = Answering::Over;
+            self.response = Answering::Over;
         }
         let written = write_all(&mut self.stream, [&self.out, piece, after]).await;
         self.out.clear();
@@ -504,12 +504,12 @@ mod tests {
     #[test]
     fn only_what_everybody_understands_alike_is_read_here() {
         const POST: &str = "POST /graphql HTTP/1.1";
-        let ours = [
+        let prepared_request = [
             (POST, "Host: a:1\r\nContent-Length: 2\r\n", (2, false)),
             ("POST /graphql?x=1 HTTP/1.1", "Host: a\r\ncontent-length: 0\r\nConnection: Close\r\n", (0, true)),
             (POST, "X: \r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 2\r\n", (2, false)),
         ];
-        for (first, lines, wanted) in ours {
+        for (first, lines, wanted) in prepared_request {
             let Parsed::Whole(found) = parsed(first, lines) else { panic!("{lines}") };
             assert_eq!((found.body_length, found.closes), wanted, "{lines}");
         }
@@ -555,9 +555,9 @@ mod tests {
         Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(MemoryOwner::default())
     }
 
-    async fn answer(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
-        let (ours, mut theirs) = tokio::io::duplex(1024);
-        let mut direct = Http1Session::new(Box::new(ours), share());
+    async fn response(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
+        let (prepared_request, mut theirs) = tokio::io::duplex(1024);
+        let mut direct = Http1Session::new(Box::new(prepared_request), share());
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         direct.write_head(StatusCode::OK, headers.iter()).expect("a head");
@@ -576,16 +576,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_ends_where_it_says() {
+    async fn an_response_ends_where_it_says() {
         let length = [("content-length", "4")];
-        assert_eq!(answer(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
-        assert_eq!(answer(&length, &["ab", ""]).await, r#""ab" false ended"#);
-        assert_eq!(answer(&length, &["abcde"]).await, r#""" false ended"#);
+        assert_eq!(response(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
+        assert_eq!(response(&length, &["ab", ""]).await, r#""ab" false ended"#);
+        assert_eq!(response(&length, &["abcde"]).await, r#""" false ended"#);
         let dated = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("content-length", "1")];
-        assert_eq!(answer(&dated, &["a"]).await, r#""a" true kept"#);
+        assert_eq!(response(&dated, &["a"]).await, r#""a" true kept"#);
         let chunked = [("transfer-encoding", "chunked")];
-        assert_eq!(answer(&chunked, &["ab", "", "cde"]).await, r#""2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n" true kept"#);
-        assert_eq!(answer(&chunked, &["ab", ""]).await, r#""2\r\nab\r\n0\r\n\r\n" true kept"#);
-        assert_eq!(answer(&[], &["ab", "c"]).await, r#""abc" true ended"#);
+        assert_eq!(response(&chunked, &["ab", "", "cde"]).await, r#""2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(response(&chunked, &["ab", ""]).await, r#""2\r\nab\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(response(&[], &["ab", "c"]).await, r#""abc" true ended"#);
     }
 }

@@ -23,7 +23,7 @@ pub fn body_within(time: Duration) {
 }
 
 /// All of the body is there.
-pub fn body_is_there() {
+pub fn body_has_arrived() {
     set(None);
 }
 
@@ -72,7 +72,7 @@ mod tests {
             sleep(9 * second).await;
             body_within(10 * second);
             sleep(9 * second).await;
-            body_is_there();
+            body_has_arrived();
             sleep(100 * second).await;
         };
         assert_eq!(watched(slow_upstream).await, Some(()));

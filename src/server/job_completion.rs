@@ -4,14 +4,14 @@ use http::Method;
 use serde_json::json;
 
 use crate::memory::Share;
-use crate::pipeline::job_completion::{JobCompletion, report};
+use crate::pipeline::job_completion::{JobCompletion, complete};
 use crate::pipeline::job_worker::TOKEN_HEADER;
 use crate::server::body;
 use crate::server::body::BodyError;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::{IncomingRequest, send_json};
-use crate::server::reject::turn_away;
+use crate::server::reject::reject_and_close;
 
 /// The call that a path is about, and whether it is said to have failed.
 fn read_path(path: &str) -> Option<(&str, bool)> {
@@ -25,37 +25,38 @@ fn read_path(path: &str) -> Option<(&str, bool)> {
 
 /// Is this a report?
 #[must_use]
-pub fn is_meant(gate: &Gateway, exchange: &DownstreamSession<'_>) -> bool {
-    let head = exchange.head();
-    head.method == Method::POST && read_path(head.uri.path()).is_some() && gate.world.jobs().is_ok()
+pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
+    let head = downstream.head();
+    head.method == Method::POST && read_path(head.uri.path()).is_some() && gateway.services.jobs().is_ok()
 }
 
 /// Takes it.
 ///
 /// # Errors
 /// When the connection to the handler broke.
-pub async fn screen(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub async fn serve(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     share: &Share,
 ) -> pingora::Result<bool> {
-    let limits = &gate.world.configured().settings.limits;
-    let body = match body::read(exchange, limits.max_handler_response_size, share, false).await {
+    let limits = &gateway.services.configured().settings.limits;
+    let body = match body::read(downstream, limits.max_handler_response_size, share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
+        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
-    if let Err(error) = ctx.admission.body_has_arrived(&gate.world, share) {
-        return turn_away(gate, exchange, ctx, error).await;
+    if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, share) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
     }
-    let visit = IncomingRequest::of(gate, exchange);
-    let head = exchange.head();
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let head = downstream.head();
     let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
-    let (status, answer) = match report(&gate.world, &JobCompletion { id, token, is_failure, body: &body }).await {
-        Ok(()) => (200, json!({ "message": "success" })),
-        Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
-    };
-    send_json(exchange, ctx, &visit, "report", status, answer.to_string()).await
+    let (status, response) =
+        match complete(&gateway.services, &JobCompletion { id, token, is_failure, body: &body }).await {
+            Ok(()) => (200, json!({ "message": "success" })),
+            Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
+        };
+    send_json(downstream, ctx, &incoming, "report", status, response.to_string()).await
 }

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::settings::{Settings, Upstream};
 use crate::metadata_api::Api;
-use crate::pipeline::panic_isolation::kept_up;
+use crate::pipeline::panic_isolation::supervise;
 use crate::pipeline::services::Services;
 use crate::pipeline::{call_policy, job_worker, load_monitor, upstream_health_check};
 use crate::server::admin_listener::Operators;
@@ -52,12 +52,12 @@ pub type AtExit = Box<dyn FnOnce() + Send>;
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
 pub fn serve(
-    world: &Arc<Services>,
+    services: &Arc<Services>,
     metadata: Option<Arc<Api>>,
     beside: Vec<BackgroundTask>,
     at_exit: AtExit,
 ) -> Result<(), String> {
-    let settings = &world.configured().settings;
+    let settings = &services.configured().settings;
     check_listeners(settings)?;
     if settings.upgrade {
         listener_handover::prepare(&settings.upgrade_socket)?;
@@ -68,10 +68,10 @@ pub fn serve(
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
-    let gate = Gateway { world: Arc::clone(world), metadata: metadata.clone(), get_policies: Arc::default() };
-    let proxy = http_options(http_proxy(&conf, gate.clone()), settings);
+    let gateway = Gateway { services: Arc::clone(services), metadata: metadata.clone(), get_policies: Arc::default() };
+    let proxy = http_options(http_proxy(&conf, gateway.clone()), settings);
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
-    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gate, tls));
+    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gateway, tls));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
         proxy.add_listener(listener(tls.listen));
@@ -80,9 +80,9 @@ pub fn serve(
     for BackgroundTask(service) in beside {
         server.add_boxed_service(service);
     }
-    server.add_service(background_service("watch", Background(Arc::clone(world), metadata)));
-    announce(Arc::clone(world));
-    let exit = Exit { world: Arc::clone(world), last: Arc::new(Mutex::new(Some(at_exit))) };
+    server.add_service(background_service("watch", Background(Arc::clone(services), metadata)));
+    announce(Arc::clone(services));
+    let exit = Exit { services: Arc::clone(services), last: Arc::new(Mutex::new(Some(at_exit))) };
     server.run(RunArgs { shutdown_signal: Box::new(Drain(exit)) });
     Ok(())
 }
@@ -113,9 +113,9 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const RESETS_MAX: usize = 100;
 
 /// The listener for operators, of one thread.
-pub fn operators<S: ServeHttp + Send + Sync + 'static>(world: &Arc<Services>, app: S) -> BackgroundTask {
-    let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(world)));
-    service.add_listener(listener(world.configured().settings.admin_listen));
+pub fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Services>, app: S) -> BackgroundTask {
+    let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(services)));
+    service.add_listener(listener(services.configured().settings.admin_listen));
     service.threads = Some(1);
     BackgroundTask(Box::new(service))
 }
@@ -176,17 +176,17 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Prints one line once every listener takes connections, and warns if the upstream is not there.
-fn announce(world: Arc<Services>) {
-    let addresses: Vec<SocketAddr> = listen_addresses(&world.configured().settings).map(reachable).collect();
+fn announce(services: Arc<Services>) {
+    let addresses: Vec<SocketAddr> = listen_addresses(&services.configured().settings).map(reachable).collect();
     std::thread::spawn(move || {
         let started = Instant::now();
         let is_open = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(100)).is_ok();
         while started.elapsed() < Duration::from_secs(10) {
-            let has_looked = world.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
+            let has_looked = services.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
             if has_looked && addresses.iter().all(is_open) {
-                if world.fatal.reason().is_none() {
-                    print_listening(&world);
-                    warn_of_upstream(&world);
+                if services.fatal.reason().is_none() {
+                    print_listening(&services);
+                    warn_of_upstream(&services);
                 }
                 return;
             }
@@ -197,11 +197,11 @@ fn announce(world: Arc<Services>) {
 
 /// Whoever has mistyped its address learns it now, and not from the first request that fails. One that only starts a
 /// moment later is not worth a word.
-fn warn_of_upstream(world: &Services) {
+fn warn_of_upstream(services: &Services) {
     let started = Instant::now();
-    let upstream = world.configured().settings.upstream.clone();
+    let upstream = services.configured().settings.upstream.clone();
     let cause = loop {
-        let Err(reason) = world.readiness.engine() else { return };
+        let Err(reason) = services.readiness.upstream() else { return };
         match dial(&upstream) {
             Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
             // It has been asked again by now.
@@ -240,9 +240,9 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn print_listening(world: &Services) {
-    let settings = &world.configured().settings;
-    let count = world.snapshot.load().catalog.schema.actions.len();
+fn print_listening(services: &Services) {
+    let settings = &services.configured().settings;
+    let count = services.snapshot.load().catalog.schema.actions.len();
     println!(
         "pillion is listening: clients on {}, admin on {}, upstream {}{}, {count} action{}",
         settings.listen,
@@ -259,42 +259,42 @@ struct Background(Arc<Services>, Option<Arc<Api>>);
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, _: ShutdownWatch) {
-        let Self(world, metadata) = self;
+        let Self(services, metadata) = self;
         let watch_metadata = || async {
             if let Some(api) = metadata {
-                api.watch(world).await;
+                api.watch(services).await;
             }
         };
         let traces = || async {
-            if let Some(tracer) = &world.tracer {
+            if let Some(tracer) = &services.tracer {
                 tracer.export().await;
             }
         };
         // What belongs together is joined twice, because a future knows eight others at most.
         let around = async {
             tokio::join!(
-                kept_up(|| upstream_health_check::watch(world)),
-                kept_up(|| keep_keys_fresh(world)),
-                kept_up(watch_metadata),
-                kept_up(traces),
-                kept_up(|| close_idle_connections(world)),
+                supervise(|| upstream_health_check::watch(services)),
+                supervise(|| keep_keys_fresh(services)),
+                supervise(watch_metadata),
+                supervise(traces),
+                supervise(|| close_idle_connections(services)),
             )
         };
         tokio::join!(
             around,
-            kept_up(|| job_worker::work(world)),
-            kept_up(|| call_policy::forget_idle_callers(world)),
-            kept_up(|| load_monitor::watch(world)),
+            supervise(|| job_worker::work(services)),
+            supervise(|| call_policy::remove_idle_limiters(services)),
+            supervise(|| load_monitor::watch(services)),
         );
     }
 }
 
 /// Whoever checks credentials now has fresh keys; the configuration may bring another one.
-async fn keep_keys_fresh(world: &Services) {
+async fn keep_keys_fresh(services: &Services) {
     loop {
-        let current = Arc::clone(&world.configured().authenticator);
+        let current = Arc::clone(&services.configured().authenticator);
         let is_another = async {
-            while Arc::ptr_eq(&current, &world.configured().authenticator) {
+            while Arc::ptr_eq(&current, &services.configured().authenticator) {
                 tokio::time::sleep(LOOK_INTERVAL).await;
             }
         };
@@ -306,11 +306,11 @@ async fn keep_keys_fresh(world: &Services) {
 }
 
 /// Those that we have opened. Never returns.
-async fn close_idle_connections(world: &Services) {
+async fn close_idle_connections(services: &Services) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        world.engine.sweep();
-        world.configured().handlers.all().filter_map(|client| client.plain.as_ref()).for_each(|pool| pool.sweep());
+        services.upstream.sweep();
+        services.configured().handlers.all().filter_map(|client| client.plain.as_ref()).for_each(|pool| pool.sweep());
     }
 }
 
@@ -334,18 +334,18 @@ impl ShutdownSignalWatch for Drain {
         let Self(exit) = self;
         tokio::select! {
             () = wait_for_signal() => {}
-            () = wait_for_handover(&exit.world) => {
+            () = wait_for_handover(&exit.services) => {
                 hand_over(exit);
                 return ShutdownSignal::GracefulUpgrade;
             }
-            () = exit.world.fatal.wait() => {
+            () = exit.services.fatal.wait() => {
                 exit.soon();
                 return ShutdownSignal::GracefulTerminate;
             }
         }
-        let drain_delay = exit.world.configured().settings.drain_delay;
-        exit.world.readiness.drain();
-        let in_flight = exit.world.metrics.requests_in_flight.get();
+        let drain_delay = exit.services.configured().settings.drain_delay;
+        exit.services.readiness.drain();
+        let in_flight = exit.services.metrics.requests_in_flight.get();
         tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
         let wait = async {
             // Whoever sends us requests has yet to learn that we are not ready.
@@ -368,7 +368,7 @@ impl ShutdownSignalWatch for Drain {
 /// The end of the process.
 #[derive(Clone)]
 struct Exit {
-    world: Arc<Services>,
+    services: Arc<Services>,
     /// Done at last, once.
     last: Arc<Mutex<Option<AtExit>>>,
 }
@@ -376,18 +376,19 @@ struct Exit {
 impl Exit {
     /// What is left to be done once nothing is in flight any more.
     async fn finish(&self) {
-        job_worker::give_back(&self.world).await;
-        if let Some(tracer) = &self.world.tracer {
+        job_worker::give_back(&self.services).await;
+        if let Some(tracer) = &self.services.tracer {
             tracer.flush().await;
         }
     }
 
     async fn wait_for_requests(&self) {
-        let deadline = Instant::now() + self.world.configured().settings.shutdown_timeout;
+        let deadline = Instant::now() + self.services.configured().settings.shutdown_timeout;
         let mut quiet = 0;
         // Twice quiet, so that a request whose connection had just been made is not cut.
         while quiet < 2 && Instant::now() < deadline {
-            let is_quiet = self.world.metrics.requests_in_flight.get() == 0 && self.world.running_jobs.count() == 0;
+            let is_quiet =
+                self.services.metrics.requests_in_flight.get() == 0 && self.services.running_jobs.count() == 0;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
@@ -398,8 +399,8 @@ impl Exit {
         let exit = self.clone();
         std::thread::spawn(move || {
             std::thread::sleep(LAST_MOMENT);
-            let reason = exit.world.fatal.reason();
-            say_last_words(reason.map(str::to_owned));
+            let reason = exit.services.fatal.reason();
+            log_shutdown(reason.map(str::to_owned));
             let last = exit.last.lock().unwrap_or_else(PoisonError::into_inner).take();
             last.into_iter().for_each(|last| last());
             std::process::exit(i32::from(reason.is_some()));
@@ -411,10 +412,10 @@ impl Exit {
 const HANDOVER: Duration = Duration::from_secs(6);
 
 /// Waits until somebody asks for it where it is safe: whoever listens on the socket gets the listeners.
-async fn wait_for_handover(world: &Services) {
+async fn wait_for_handover(services: &Services) {
     loop {
         wait_for(SignalKind::quit()).await;
-        match listener_handover::check(&world.configured().settings.upgrade_socket) {
+        match listener_handover::check(&services.configured().settings.upgrade_socket) {
             Ok(()) => return,
             Err(reason) => tracing::error!(reason, "the listeners are not handed over"),
         }
@@ -431,7 +432,7 @@ fn hand_over(exit: &Exit) {
         if let Ok(runtime) = runtime {
             runtime.block_on(async {
                 tokio::time::sleep(HANDOVER).await;
-                exit.world.readiness.drain();
+                exit.services.readiness.drain();
                 exit.wait_for_requests().await;
                 exit.finish().await;
             });
@@ -444,7 +445,7 @@ fn hand_over(exit: &Exit) {
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// Somebody may have stopped reading them. For a reason to end, more patience is in order than for other lines.
-fn say_last_words(reason: Option<String>) {
+fn log_shutdown(reason: Option<String>) {
     let patience = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {

@@ -19,44 +19,44 @@ use crate::server::cors::is_own_or_named;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::{IncomingRequest, send_json};
-use crate::server::passthrough::pass;
-use crate::server::reject::turn_away;
+use crate::server::passthrough::pass_through;
+use crate::server::reject::reject_and_close;
 use crate::server::write_response::ResponseStyle;
 use crate::server::{body, write_response};
 
 /// Is this a request to it?
 #[must_use]
-pub fn is_meant(gate: &Gateway, exchange: &DownstreamSession<'_>) -> bool {
-    let head = exchange.head();
-    gate.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
+pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
+    let head = downstream.head();
+    gateway.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
 }
 
 /// Answers it, or lets it pass. Where it comes from is looked at first, then who sends it, and only then is it read.
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn screen(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub async fn serve(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     share: &Share,
 ) -> pingora::Result<bool> {
-    let Some(api) = &gate.metadata else { return Ok(false) };
-    let visit = IncomingRequest::of(gate, exchange);
-    let asked = visit.asked();
-    let configured = gate.world.configured();
+    let Some(api) = &gateway.metadata else { return Ok(false) };
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let asked = incoming.asked();
+    let configured = gateway.services.configured();
     if let Err(error) = check_sender(&asked.headers, &configured.settings.cors.origins) {
-        return reject(exchange, ctx, &visit, error).await;
+        return reject(downstream, ctx, &incoming, error).await;
     }
-    let admin = match metadata_api::authenticate(&gate.world, &asked.headers).await {
+    let admin = match metadata_api::authenticate(&gateway.services, &asked.headers).await {
         Ok(admin) => admin,
-        Err(error) => return reject(exchange, ctx, &visit, error).await,
+        Err(error) => return reject(downstream, ctx, &incoming, error).await,
     };
     let bytes_max = configured.settings.metadata_body_size_max;
     let limits = Limits { max_request_body_size: bytes_max, ..configured.settings.limits.clone() };
     let read = async {
-        let encoding = Encoding::of(&exchange.head().headers)?;
-        let wire = body::read(exchange, bytes_max, share, !gate.world.engine.is_plain()).await?;
+        let encoding = Encoding::of(&downstream.head().headers)?;
+        let wire = body::read(downstream, bytes_max, share, !gateway.services.upstream.is_plain()).await?;
         let decoded = match encoding {
             Encoding::Identity => None,
             encoding => match body::decode(encoding, &wire, &limits, share).await? {
@@ -71,45 +71,45 @@ pub async fn screen(
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
         Err(BodyError::Refused(error)) if error.status == 413 => {
             let message = format!("{} (metadata_api.max_body_size)", error.message);
-            return turn_away(gate, exchange, ctx, RequestError { message, ..error }).await;
+            return reject_and_close(gateway, downstream, ctx, RequestError { message, ..error }).await;
         }
-        Err(BodyError::Refused(error)) => return turn_away(gate, exchange, ctx, error).await,
+        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
     ctx.body_was_read = true;
-    if let Err(error) = ctx.admission.body_has_arrived(&gate.world, share) {
-        return turn_away(gate, exchange, ctx, error).await;
+    if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, share) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
     }
     // What cannot be read is the upstream's to reject.
     let text = std::str::from_utf8(decoded.as_ref().map_or(&wire[..], |decoded| &decoded.text)).unwrap_or_default();
     if !concerns_actions(text) {
-        return pass(gate, exchange, ctx, wire.clone(), share).await;
+        return pass_through(gateway, downstream, ctx, wire.clone(), share).await;
     }
     // It is read into a tree of values.
     if let Err(no_room) = share.grow(tree_bytes(text.as_bytes())) {
-        return turn_away(gate, exchange, ctx, no_room.into()).await;
+        return reject_and_close(gateway, downstream, ctx, no_room.into()).await;
     }
-    let answer = match admin {
+    let response = match admin {
         None => metadata_api::not_an_admin().into(),
         Some(admin) => match Api::request_of(&admin, text) {
-            None => return pass(gate, exchange, ctx, wire.clone(), share).await,
-            Some(request) => api.answer(&gate.world, admin, request, asked).await,
+            None => return pass_through(gateway, downstream, ctx, wire.clone(), share).await,
+            Some(request) => api.response(&gateway.services, admin, request, asked).await,
         },
     };
-    send_json(exchange, ctx, &visit, "metadata", answer.status, answer.body).await
+    send_json(downstream, ctx, &incoming, "metadata", response.status, response.body).await
 }
 
 /// Refuses what is not read any further, and ends the connection.
 async fn reject(
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    visit: &IncomingRequest,
+    incoming: &IncomingRequest,
     error: ApiError,
 ) -> pingora::Result<bool> {
     ctx.kind = "metadata";
     let rejection = metadata_api::ApiResponse::from(error);
-    let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..visit.manner() };
+    let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..incoming.manner() };
     write_response::write(
-        exchange,
+        downstream,
         Response::new(rejection.status, rejection.body.into_bytes(), "metadata"),
         manner,
         None,

@@ -20,12 +20,12 @@ pub struct OpenConnection {
 impl OpenConnection {
     /// Lets a connection of `peer` in. `None` if there are too many; it is counted as shed then.
     #[must_use]
-    pub fn admit(world: &Services, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
-        let (metrics, configured) = (&world.metrics, world.configured());
+    pub fn admit(services: &Services, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
+        let (metrics, configured) = (&services.metrics, services.configured());
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
-        let (open, places) = (Held::new(&metrics.connections), ConnectionWeights::first(world)?);
-        if is_above(metrics.connections.get(), world.overload.max_connections(limits)) {
+        let (open, places) = (Held::new(&metrics.connections), ConnectionWeights::first(services)?);
+        if is_above(metrics.connections.get(), services.overload.max_connections(limits)) {
             shed("connections");
             return None;
         }
@@ -49,7 +49,7 @@ impl OpenConnection {
 
 /// Are there so many connections that none should be kept for later requests?
 #[must_use]
-pub fn are_scarce(world: &Services) -> bool {
-    let max = world.overload.max_connections(&world.configured().settings.limits);
-    is_nearly_full(world.metrics.connections.get(), max) || connection_weight::are_scarce(world)
+pub fn are_scarce(services: &Services) -> bool {
+    let max = services.overload.max_connections(&services.configured().settings.limits);
+    is_nearly_full(services.metrics.connections.get(), max) || connection_weight::are_scarce(services)
 }

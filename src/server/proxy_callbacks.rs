@@ -33,7 +33,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestState) -> pingora::Result<bool> {
-        let settings = &self.world.configured().settings;
+        let settings = &self.services.configured().settings;
         connection_deadline::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none()
@@ -69,19 +69,19 @@ impl ProxyHttp for Gateway {
         if is_end {
             ctx.admission.body_has_passed();
             ctx.upload = None;
-            http2_stream_timeout::body_is_there();
+            http2_stream_timeout::body_has_arrived();
         }
         let Some(upload) = &mut ctx.upload else { return Ok(()) };
         upload.allowance.moved(chunk.as_ref().map_or(0, Bytes::len), upload.heard.elapsed());
         if upload.allowance.left().is_zero() {
             return Err(Error::new_down(ErrorType::ReadTimedout));
         }
-        upload.wait(session, self.world.configured().settings.stream_idle_timeout);
+        upload.wait(session, self.services.configured().settings.stream_idle_timeout);
         Ok(())
     }
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut RequestState) -> pingora::Result<Box<HttpPeer>> {
-        let peer = self.world.engine.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
+        let peer = self.services.upstream.peer().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
         Ok(Box::new(HttpPeer::clone(&peer)))
     }
 
@@ -96,7 +96,7 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         // Not before: the client is not slow because the upstream is not there.
         if let Some(upload) = &mut ctx.upload {
-            upload.wait(session, self.world.configured().settings.stream_idle_timeout);
+            upload.wait(session, self.services.configured().settings.stream_idle_timeout);
         }
         Ok(())
     }
@@ -111,10 +111,10 @@ impl ProxyHttp for Gateway {
             // We have told the client to go on.
             upstream_request.remove_header(&header::EXPECT);
         }
-        if let Some(host) = self.world.engine.host_header() {
+        if let Some(host) = self.services.upstream.host_header() {
             upstream_request.insert_header(header::HOST, host)?;
         }
-        let upstream = self.world.engine.settings();
+        let upstream = self.services.upstream.settings();
         if ctx.is_graphql && upstream.graphql_path.is_some() {
             let path = graphql_request::upstream_path(upstream, &upstream_request.uri, true);
             let path = path.parse().map_err(|_| Error::new_in(ErrorType::InvalidHTTPHeader))?;
@@ -129,7 +129,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
-        let configured = self.world.configured();
+        let configured = self.services.configured();
         let cors = &configured.settings.cors;
         if !cors.completes_upstream || response.status.is_informational() {
             return Ok(());
@@ -184,7 +184,7 @@ impl ProxyHttp for Gateway {
         }
         if let (true, Some(share)) = (is_event_stream(&response.headers), &ctx.share) {
             let rejected = |error: RequestError| Error::new_in(ErrorType::HTTPStatus(error.status));
-            ctx.admission.becomes_stream(&self.world, share).map_err(rejected)?;
+            ctx.admission.becomes_stream(&self.services, share).map_err(rejected)?;
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl ProxyHttp for Gateway {
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
         let is_whole = !session.as_downstream().retry_buffer_truncated();
         let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
-        error.set_retry(is_untouched || is_stale && may_repeat(self, session, ctx));
+        error.set_retry(is_untouched || is_stale && replay(self, session, ctx));
         error
     }
 
@@ -230,10 +230,10 @@ impl ProxyHttp for Gateway {
             _ => UpstreamError::Broken,
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
-        let may_write = was_sent && ctx.is_graphql && !may_repeat(self, session, ctx);
-        let patience = Patience::of(&self.world.configured().settings);
-        let exchange = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
-        failed(reject::tell_upstream_error(self, exchange, ctx, &fault, may_write).await)
+        let may_write = was_sent && ctx.is_graphql && !replay(self, session, ctx);
+        let patience = Patience::of(&self.services.configured().settings);
+        let downstream = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
+        failed(reject::send_upstream_error(self, downstream, ctx, &fault, may_write).await)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestState) {
@@ -267,7 +267,7 @@ async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
 
 /// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
 /// what is known to read may; elsewhere HTTP's own rule holds.
-fn may_repeat(gate: &Gateway, session: &Session, ctx: &RequestState) -> bool {
+fn replay(gateway: &Gateway, session: &Session, ctx: &RequestState) -> bool {
     let (request, client) = (session.req_header(), session.as_downstream());
     if client.retry_buffer_truncated() {
         return false;
@@ -275,7 +275,7 @@ fn may_repeat(gate: &Gateway, session: &Session, ctx: &RequestState) -> bool {
     if !ctx.is_graphql {
         return request.method.is_idempotent();
     }
-    let configured = gate.world.configured();
+    let configured = gateway.services.configured();
     let limits = &configured.settings.limits;
     match request.method {
         Method::GET | Method::HEAD => query_string_only_reads(request.uri.query(), limits),

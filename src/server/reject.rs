@@ -16,9 +16,9 @@ use crate::server::write_response::ResponseStyle;
 use crate::upstream::UpstreamError;
 
 /// Tells a client that the upstream could not be asked, `may_write` if by what may be a mutation. Gives the status.
-pub async fn tell_upstream_error(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub async fn send_upstream_error(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     fault: &UpstreamError,
     may_write: bool,
@@ -27,7 +27,7 @@ pub async fn tell_upstream_error(
     let error = upstream_error(fault, may_write);
     let status = error.status;
     // Fails only when the client is gone.
-    let _ = tell(gate, exchange, ctx, error).await;
+    let _ = send_rejection(gateway, downstream, ctx, error).await;
     status
 }
 
@@ -35,17 +35,17 @@ pub async fn tell_upstream_error(
 ///
 /// # Errors
 /// When the client is gone, or has been told half of something.
-pub async fn tell_defect(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub async fn send_internal_error(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
 ) -> pingora::Result<bool> {
     ctx.kind = "internal_error";
-    if exchange.has_begun() {
+    if downstream.has_begun() {
         return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
     }
     let error = RequestError::new(500, "unexpected", "internal error");
-    tell(gate, exchange, ctx, error).await?;
+    send_rejection(gateway, downstream, ctx, error).await?;
     Ok(true)
 }
 
@@ -53,49 +53,49 @@ pub async fn tell_defect(
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn tell(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub async fn send_rejection(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &RequestState,
     error: RequestError,
 ) -> pingora::Result<()> {
-    let snapshot = gate.world.snapshot.load();
-    let visit = IncomingRequest::of(gate, exchange);
-    let mut envelope = visit.envelope(gate, ctx, false, None);
-    envelope.shows_status = true;
-    let answer = render_response::reject(snapshot.catalog.dialect, &envelope, &Rejection::Request(error));
-    write_response::write(exchange, answer, ResponseStyle { closes: true, ..visit.manner() }, None).await
+    let snapshot = gateway.services.snapshot.load();
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let mut context = incoming.context(gateway, ctx, false, None);
+    context.shows_status = true;
+    let response = render_response::reject(snapshot.catalog.dialect, &context, &Rejection::Request(error));
+    write_response::write(downstream, response, ResponseStyle { closes: true, ..incoming.manner() }, None).await
 }
 
 /// Rejects a request that concerns us before it is understood. The credential is checked first all the same.
 pub(crate) async fn reject(
-    gate: &Gateway,
+    gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
-    exchange: &mut DownstreamSession<'_>,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     rejection: Rejection,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let visit = IncomingRequest::of(gate, exchange);
-    let envelope = visit.envelope(gate, ctx, false, None);
-    let answer = pipeline::reject(&gate.world, snapshot, &envelope, rejection).await;
-    count_rejected(gate, answer.outcome);
-    send(gate, exchange, ctx, &visit, answer, share).await
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let context = incoming.context(gateway, ctx, false, None);
+    let response = pipeline::reject(&gateway.services, snapshot, &context, rejection).await;
+    count_rejected(gateway, response.outcome);
+    send(gateway, downstream, ctx, &incoming, response, share).await
 }
 
 /// Refuses a request for what is wrong with its HTTP, and ends the connection.
-pub(crate) async fn turn_away(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+pub(crate) async fn reject_and_close(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     error: RequestError,
 ) -> pingora::Result<bool> {
     ctx.kind = "rejected";
-    count_rejected(gate, error.code);
-    tell(gate, exchange, ctx, error).await?;
+    count_rejected(gateway, error.code);
+    send_rejection(gateway, downstream, ctx, error).await?;
     Ok(true)
 }
 
-pub(crate) fn count_rejected(gate: &Gateway, reason: &str) {
-    gate.world.metrics.rejected.with_label_values(&[reason]).inc();
+pub(crate) fn count_rejected(gateway: &Gateway, reason: &str) {
+    gateway.services.metrics.rejected.with_label_values(&[reason]).inc();
 }

@@ -6,14 +6,14 @@ use http::Method;
 use http::header::HeaderName;
 
 use crate::memory::{NoRoom, Share};
-use crate::pipeline::panic_isolation::caught;
-use crate::server::admission::rejected;
+use crate::pipeline::panic_isolation::catch_panic;
+use crate::server::admission::shed;
 use crate::server::client_address::owner;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
-use crate::server::graphql_get::screen_get;
-use crate::server::graphql_post::screen_post;
-use crate::server::reject::{tell_defect, turn_away};
+use crate::server::graphql_get::serve_get;
+use crate::server::graphql_post::serve_post;
+use crate::server::reject::{reject_and_close, send_internal_error};
 use crate::server::{job_completion, metadata_api, request_head_checks, websocket};
 use crate::session::header_checks;
 
@@ -22,68 +22,77 @@ use crate::session::header_checks;
 /// # Errors
 /// When the connection to the client broke.
 pub async fn route(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
 ) -> pingora::Result<bool> {
-    let paths = &gate.world.configured().settings.graphql_paths;
-    ctx.is_graphql = request_head_checks::is_graphql_path(exchange.head().uri.path(), paths);
-    let screened = caught(screen(gate, exchange, ctx)).await;
+    let paths = &gateway.services.configured().settings.graphql_paths;
+    ctx.is_graphql = request_head_checks::is_graphql_path(downstream.head().uri.path(), paths);
+    let screened = catch_panic(decide(gateway, downstream, ctx)).await;
     let screened = match screened {
         Some(screened) => screened,
-        None => tell_defect(gate, exchange, ctx).await,
+        None => send_internal_error(gateway, downstream, ctx).await,
     };
-    ctx.too_slow = exchange.too_slow();
+    ctx.too_slow = downstream.too_slow();
     screened
 }
 
-async fn screen(gate: &Gateway, exchange: &mut DownstreamSession<'_>, ctx: &mut RequestState) -> pingora::Result<bool> {
-    let configured = gate.world.configured();
+async fn decide(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+) -> pingora::Result<bool> {
+    let configured = gateway.services.configured();
     let (limits, own) = (&configured.settings.limits, &configured.protected_headers);
-    if let Err(scarce) = ctx.admission.head_was_read(&gate.world, exchange) {
-        return turn_away(gate, exchange, ctx, rejected(&gate.world, scarce)).await;
+    if let Err(scarce) = ctx.admission.head_was_read(&gateway.services, downstream) {
+        return reject_and_close(gateway, downstream, ctx, shed(&gateway.services, scarce)).await;
     }
-    if let Err(error) = request_head_checks::check(exchange.head(), limits, own, ctx.is_graphql) {
-        return turn_away(gate, exchange, ctx, error).await;
+    if let Err(error) = request_head_checks::check(downstream.head(), limits, own, ctx.is_graphql) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
     }
-    cleanse(gate, exchange, own);
-    if let Err(scarce) = ctx.admission.client_is_known(&gate.world, exchange) {
-        return turn_away(gate, exchange, ctx, rejected(&gate.world, scarce)).await;
+    sanitize_headers(gateway, downstream, own);
+    if let Err(scarce) = ctx.admission.client_is_known(&gateway.services, downstream) {
+        return reject_and_close(gateway, downstream, ctx, shed(&gateway.services, scarce)).await;
     }
-    let share = match share(gate, exchange, ctx.admission.is_incomplete()) {
+    let share = match share(gateway, downstream, ctx.admission.is_incomplete()) {
         Ok(share) => Arc::new(share),
-        Err(no_room) => return turn_away(gate, exchange, ctx, no_room.into()).await,
+        Err(no_room) => return reject_and_close(gateway, downstream, ctx, no_room.into()).await,
     };
     ctx.share = Some(Arc::clone(&share));
-    if metadata_api::is_meant(gate, exchange) {
+    if metadata_api::matches(gateway, downstream) {
         // In a box of its own: it is rare, and every request carries the room for what its future may become.
-        return Box::pin(metadata_api::screen(gate, exchange, ctx, &share)).await;
+        return Box::pin(metadata_api::serve(gateway, downstream, ctx, &share)).await;
     }
-    if job_completion::is_meant(gate, exchange) {
-        return Box::pin(job_completion::screen(gate, exchange, ctx, &share)).await;
+    if job_completion::matches(gateway, downstream) {
+        return Box::pin(job_completion::serve(gateway, downstream, ctx, &share)).await;
     }
-    if let Some(vocabulary) = websocket::vocabulary(gate, exchange, ctx) {
-        return Box::pin(websocket::serve(gate, exchange, ctx, vocabulary)).await;
+    if let Some(vocabulary) = websocket::subprotocol(gateway, downstream, ctx) {
+        return Box::pin(websocket::serve(gateway, downstream, ctx, vocabulary)).await;
     }
-    let snapshot = gate.world.snapshot.load_full();
+    let snapshot = gateway.services.snapshot.load_full();
     if !ctx.is_graphql
         || snapshot.catalog.scanner.is_empty()
-        || request_head_checks::wants_websocket(&exchange.head().headers)
+        || request_head_checks::wants_websocket(&downstream.head().headers)
     {
         return Ok(false);
     }
-    match exchange.head().method {
-        Method::POST => screen_post(gate, &snapshot, exchange, ctx, share).await,
-        Method::GET => screen_get(gate, &snapshot, exchange, ctx, share).await,
+    match downstream.head().method {
+        Method::POST => serve_post(gateway, &snapshot, downstream, ctx, share).await,
+        Method::GET => serve_get(gateway, &snapshot, downstream, ctx, share).await,
         _ => Ok(false),
     }
 }
 
 /// The share of a request, with its head in it.
-pub(crate) fn share(gate: &Gateway, exchange: &DownstreamSession<'_>, is_incomplete: bool) -> Result<Share, NoRoom> {
-    let (memory, owner) = (&gate.world.memory, owner(&gate.world.configured().settings.client_addresses, exchange));
+pub(crate) fn share(
+    gateway: &Gateway,
+    downstream: &DownstreamSession<'_>,
+    is_incomplete: bool,
+) -> Result<Share, NoRoom> {
+    let (memory, owner) =
+        (&gateway.services.memory, owner(&gateway.services.configured().settings.client_addresses, downstream));
     let share = if is_incomplete { memory.incomplete_request(owner) } else { memory.request(owner) }?;
-    let bytes = exchange.head_bytes();
+    let bytes = downstream.head_bytes();
     if bytes > USUAL_HEAD_BYTES {
         // Once as it came, and once as it is sent on.
         share.grow(2 * bytes)?;
@@ -95,23 +104,23 @@ pub(crate) fn share(gate: &Gateway, exchange: &DownstreamSession<'_>, is_incompl
 const USUAL_HEAD_BYTES: usize = 2 * 1024;
 
 /// Takes out what others would misunderstand.
-fn cleanse(gate: &Gateway, exchange: &mut DownstreamSession<'_>, own: &[HeaderName]) {
-    let headers = &exchange.head().headers;
+fn sanitize_headers(gateway: &Gateway, downstream: &mut DownstreamSession<'_>, own: &[HeaderName]) {
+    let headers = &downstream.head().headers;
     let look_alikes = header_checks::look_alikes(headers, own);
     let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !request_head_checks::wants_websocket(headers);
     if let Some(cookies) = header_checks::joined_cookies(headers) {
-        exchange.replace_header(&http::header::COOKIE, cookies);
+        downstream.replace_header(&http::header::COOKIE, cookies);
     }
     if look_alikes.is_empty() && !strip_upgrade {
         return;
     }
-    let dropped = gate.world.metrics.ambiguous_headers_dropped.with_label_values::<&str>(&[]);
+    let dropped = gateway.services.metrics.ambiguous_headers_dropped.with_label_values::<&str>(&[]);
     for name in look_alikes {
         dropped.inc();
-        exchange.remove_header(&name);
+        downstream.remove_header(&name);
     }
     if strip_upgrade {
-        exchange.remove_header(&http::header::UPGRADE);
-        exchange.remove_header(&http::header::CONNECTION);
+        downstream.remove_header(&http::header::UPGRADE);
+        downstream.remove_header(&http::header::CONNECTION);
     }
 }

@@ -13,17 +13,17 @@ use tokio::sync::mpsc;
 use crate::auth::authenticated::Authenticated;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
-use crate::pipeline::identify;
+use crate::pipeline::authenticate_or_reject;
 use crate::pipeline::prepared_request::PreparedRequest;
 use crate::pipeline::response::Response;
 use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
+use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
 use crate::protocol::http::wants_events;
 use crate::server::client_disconnect;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::IncomingRequest;
-use crate::server::reject::turn_away;
+use crate::server::reject::reject_and_close;
 use crate::server::write_response::add_cors;
 
 /// How often a client hears from us, whatever happens.
@@ -33,11 +33,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that is answered so.
-pub struct Streamed<'s> {
+pub struct EventStream<'s> {
     /// What is in force.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub visit: &'s IncomingRequest,
+    pub incoming: &'s IncomingRequest,
     /// The GraphQL request as JSON.
     pub payload: String,
     /// Who sent it.
@@ -48,24 +48,30 @@ pub struct Streamed<'s> {
 
 /// Does the client want its response so?
 #[must_use]
-pub fn is_meant(exchange: &DownstreamSession<'_>, ours: &PreparedRequest<'_>) -> bool {
-    let is_subscription = ours.kind() == Some(OperationKind::Subscription);
-    !ours.is_introspection_only() && wants_events(&exchange.head().headers, is_subscription)
+pub fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRequest<'_>) -> bool {
+    let is_subscription = prepared_request.kind() == Some(OperationKind::Subscription);
+    !prepared_request.is_introspection_only() && wants_events(&downstream.head().headers, is_subscription)
 }
 
 /// Who is asking? Otherwise the response that says why nobody can tell.
 ///
 /// # Errors
 /// That answer.
-pub async fn identified(
-    gate: &Gateway,
+pub async fn authenticate(
+    gateway: &Gateway,
     ctx: &RequestState,
     snapshot: &Snapshot,
-    visit: &IncomingRequest,
-    ours: &PreparedRequest<'_>,
+    incoming: &IncomingRequest,
+    prepared_request: &PreparedRequest<'_>,
     share: &Share,
 ) -> Result<Authenticated, Response> {
-    identify(&gate.world, snapshot, &visit.envelope(gate, ctx, false, Some(share)), ours).await
+    authenticate_or_reject(
+        &gateway.services,
+        snapshot,
+        &incoming.context(gateway, ctx, false, Some(share)),
+        prepared_request,
+    )
+    .await
 }
 
 /// Tells the client whatever comes of its operation.
@@ -73,44 +79,44 @@ pub async fn identified(
 /// # Errors
 /// When the connection broke.
 pub async fn serve(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    streamed: Streamed<'_>,
+    streamed: EventStream<'_>,
 ) -> pingora::Result<bool> {
-    let Streamed { snapshot, visit, payload, authenticated, share } = streamed;
+    let EventStream { snapshot, incoming, payload, authenticated, share } = streamed;
     share.shrink_to(payload.len());
-    if let Err(error) = ctx.admission.becomes_stream(&gate.world, &share) {
-        return turn_away(gate, exchange, ctx, error).await;
+    if let Err(error) = ctx.admission.becomes_stream(&gateway.services, &share) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
     }
     ctx.kind = "sse";
-    let headers = headers(exchange, visit, &authenticated.set_cookies);
-    exchange.set_write_timeout(SEND_TIMEOUT);
-    if exchange.head().version < http::Version::HTTP_11 {
+    let headers = headers(downstream, incoming, &authenticated.set_cookies);
+    downstream.set_write_timeout(SEND_TIMEOUT);
+    if downstream.head().version < http::Version::HTTP_11 {
         // It knows no chunks: the end of the connection is that of the stream.
-        exchange.close();
+        downstream.close();
     }
-    exchange.write_head(StatusCode::OK, headers.iter()).await?;
-    let request = visit.request("event-stream", payload, authenticated, share);
-    stream(gate, exchange, snapshot, &request).await?;
-    exchange.finish(Bytes::new()).await?;
+    downstream.write_head(StatusCode::OK, headers.iter()).await?;
+    let request = incoming.request("event-stream", payload, authenticated, share);
+    stream(gateway, downstream, snapshot, &request).await?;
+    downstream.finish(Bytes::new()).await?;
     Ok(true)
 }
 
-fn headers(exchange: &DownstreamSession<'_>, visit: &IncomingRequest, cookies: &[HeaderValue]) -> HeaderMap {
+fn headers(downstream: &DownstreamSession<'_>, incoming: &IncomingRequest, cookies: &[HeaderValue]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx keeps answers back otherwise.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    if let Ok(id) = HeaderValue::from_str(visit.manner().request_id) {
+    if let Ok(id) = HeaderValue::from_str(incoming.manner().request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     for cookie in cookies {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
-    add_cors(visit.manner().cors, &mut headers);
-    if exchange.head().version == http::Version::HTTP_11 {
+    add_cors(incoming.manner().cors, &mut headers);
+    if downstream.head().version == http::Version::HTTP_11 {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     headers
@@ -118,8 +124,8 @@ fn headers(exchange: &DownstreamSession<'_>, visit: &IncomingRequest, cookies: &
 
 /// Until the operation is over, or for as long as its client may listen.
 async fn stream(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,
 ) -> pingora::Result<()> {
@@ -128,23 +134,23 @@ async fn stream(
         let tell = tell.clone();
         async move { tell.send(told).await.is_ok() }
     };
-    let mut operation = pin!(operate(&gate.world, snapshot, request, say));
+    let mut operation = pin!(run(&gateway.services, snapshot, request, say));
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut is_over = false;
     while !is_over {
         tokio::select! {
             biased;
-            Some(told) = told.recv() => write(exchange, event(&told)).await?,
+            Some(told) = told.recv() => write(downstream, event(&told)).await?,
             () = &mut operation => is_over = true,
-            _ = keep_alive.tick() => write(exchange, ":\n\n".into()).await?,
+            _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
             // Whoever is cut off without a last word comes back.
-            _ = tick.tick() => if gate.world.readiness.is_draining() || has_expired(request) { return Ok(()) },
-            () = exchange.gone() => return Err(client_disconnect::nobody_there()),
+            _ = tick.tick() => if gateway.services.readiness.is_draining() || has_expired(request) { return Ok(()) },
+            () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }
     }
     while let Ok(told) = told.try_recv() {
-        write(exchange, event(&told)).await?;
+        write(downstream, event(&told)).await?;
     }
     Ok(())
 }
@@ -153,8 +159,8 @@ fn has_expired(request: &SubscriptionRequest) -> bool {
     request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
 }
 
-async fn write(exchange: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {
-    exchange.write_body(text.into()).await
+async fn write(downstream: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {
+    downstream.write_body(text.into()).await
 }
 
 fn event(told: &SubscriptionMessage) -> String {

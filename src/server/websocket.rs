@@ -18,17 +18,17 @@ use crate::server::client_address::owner;
 use crate::server::downstream_session::DownstreamSession;
 use crate::server::gateway::{Gateway, RequestState};
 use crate::server::graphql_request::IncomingRequest;
-use crate::server::reject::turn_away;
+use crate::server::reject::reject_and_close;
 use crate::server::{connection_deadline, cors, request_head_checks};
 use crate::telemetry::metrics::Held;
 use crate::websocket::session::{WebSocketClient, converse};
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
-pub fn vocabulary(gate: &Gateway, exchange: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
-    let headers = &exchange.head().headers;
+pub fn subprotocol(gateway: &Gateway, downstream: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
+    let headers = &downstream.head().headers;
     if !ctx.is_graphql
         || !request_head_checks::wants_websocket(headers)
-        || gate.world.snapshot.load().catalog.scanner.is_empty()
+        || gateway.services.snapshot.load().catalog.scanner.is_empty()
     {
         return None;
     }
@@ -42,26 +42,28 @@ pub fn vocabulary(gate: &Gateway, exchange: &DownstreamSession<'_>, ctx: &Reques
 /// # Errors
 /// When the connection broke.
 pub async fn serve(
-    gate: &Gateway,
-    exchange: &mut DownstreamSession<'_>,
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     vocabulary: Subprotocol,
 ) -> pingora::Result<bool> {
-    let configured = gate.world.configured();
+    let configured = gateway.services.configured();
     let cors = &configured.settings.cors;
-    if !cors::allows(cors, &exchange.head().headers) {
+    if !cors::allows(cors, &downstream.head().headers) {
         let message = "received origin header does not match configured CORS domains";
-        return turn_away(gate, exchange, ctx, RequestError::new(400, "access-denied", message)).await;
+        return reject_and_close(gateway, downstream, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = "websocket";
-    let (visit, owner) =
-        (IncomingRequest::of(gate, exchange), owner(&gate.world.configured().settings.client_addresses, exchange));
-    let Some(accepted) = accept(&exchange.head().headers, vocabulary)? else { return Ok(false) };
+    let (incoming, owner) = (
+        IncomingRequest::of(gateway, downstream),
+        owner(&gateway.services.configured().settings.client_addresses, downstream),
+    );
+    let Some(accepted) = accept(&downstream.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
-    let Some(session) = exchange.session() else { return Ok(false) };
+    let Some(session) = downstream.session() else { return Ok(false) };
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
-    let mut asked = visit.asked();
+    let mut asked = incoming.asked();
     if !cors::may_use_cookies(cors, &asked.headers) {
         // Any page can open a socket; without CORS, Hasura's rule, and with a star nobody says which one may use the user's.
         asked.headers.remove(header::COOKIE);
@@ -70,18 +72,19 @@ pub async fn serve(
         headers: asked.headers,
         path: asked.path,
         request_id: asked.request_id,
-        address: visit.address(),
+        address: incoming.address(),
         owner,
         vocabulary,
     };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
-    let metrics = &gate.world.metrics;
-    let (world, held) = (Arc::clone(&gate.world), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
+    let metrics = &gateway.services.metrics;
+    let (services, held) =
+        (Arc::clone(&gateway.services), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
     // The connection goes on, so it is counted as before.
     let connection = connection_deadline::current();
     // The request is over: all that it took to serve it goes, and only the conversation stays.
     tokio::spawn(async move {
-        converse(world, wire, early, visitor).await;
+        converse(services, wire, early, visitor).await;
         drop((held, connection));
     });
     Ok(true)

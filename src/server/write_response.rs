@@ -32,27 +32,27 @@ pub struct ResponseStyle<'m> {
 /// # Errors
 /// When the client is gone.
 pub async fn write(
-    exchange: &mut DownstreamSession<'_>,
-    answer: Response,
+    downstream: &mut DownstreamSession<'_>,
+    response: Response,
     manner: ResponseStyle<'_>,
     share: Option<Arc<Share>>,
 ) -> pingora::Result<()> {
     if manner.closes {
-        exchange.close();
+        downstream.close();
     }
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut headers = headers(&answer, manner);
-    let mut body = Bytes::from(if exchange.head().method == Method::HEAD { Vec::new() } else { answer.body });
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut headers = headers(&response, manner);
+    let mut body = Bytes::from(if downstream.head().method == Method::HEAD { Vec::new() } else { response.body });
     if body.len() >= manner.compressed_from {
         // In a box of its own: every response carries the room for what its future may become.
-        body = Box::pin(compress(&exchange.head().headers, &mut headers, body)).await;
+        body = Box::pin(compress(&downstream.head().headers, &mut headers, body)).await;
     }
     let (mut body, _share) = shared(body, share);
-    exchange.write_head(status, headers.iter()).await?;
+    downstream.write_head(status, headers.iter()).await?;
     while body.len() > PIECE_BYTES {
-        exchange.write_body(body.split_to(PIECE_BYTES)).await?;
+        downstream.write_body(body.split_to(PIECE_BYTES)).await?;
     }
-    exchange.finish(body).await
+    downstream.finish(body).await
 }
 
 /// A client may take `downstream.stream_idle_timeout` for each piece of so many bytes, however long the response is.
@@ -78,17 +78,17 @@ fn shared(body: Bytes, share: Option<Arc<Share>>) -> (Bytes, Option<Arc<Share>>)
     }
 }
 
-fn headers(answer: &Response, manner: ResponseStyle<'_>) -> HeaderMap {
+fn headers(response: &Response, manner: ResponseStyle<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manner.response_type.content_type()));
-    headers.insert(header::CONTENT_LENGTH, answer.body.len().into());
+    headers.insert(header::CONTENT_LENGTH, response.body.len().into());
     if let Ok(id) = HeaderValue::from_str(manner.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    if let Some(allow) = answer.allow {
+    if let Some(allow) = response.allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(allow));
     }
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         headers.append(name.clone(), value.clone());
     }
     add_cors(manner.cors, &mut headers);

@@ -52,7 +52,7 @@ pub enum HookMode {
 
 /// What the hook said of a caller.
 #[derive(Debug)]
-pub struct HookAnswer {
+pub struct HookResponse {
     /// Who it is.
     pub session: Session,
     /// `Cache-Control` in the body: how long this is so.
@@ -85,7 +85,7 @@ pub fn post_body(headers: &HeaderMap, request: Option<&str>) -> String {
 
 /// What the hook is told about one request.
 #[must_use]
-pub fn told_request(request: &GraphqlRequest<'_>) -> String {
+pub fn hook_request(request: &GraphqlRequest<'_>) -> String {
     let variables: Vec<String> = request
         .variables
         .0
@@ -99,7 +99,7 @@ pub fn told_request(request: &GraphqlRequest<'_>) -> String {
 
 /// The same for a whole batch, from its own text.
 #[must_use]
-pub fn told_batch(batch: &str) -> Option<String> {
+pub fn hook_batch(batch: &str) -> Option<String> {
     let elements: Vec<RawObject<'_>> = serde_json::from_str(batch).ok()?;
     let told = elements.iter().map(|element| {
         let raw = |key: &str| element.get(key).map_or("null", RawValue::get);
@@ -113,7 +113,7 @@ pub fn told_batch(batch: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`SessionError`] in Hasura's words; nothing of the response is in it.
-pub fn read(status: u16, body: &[u8]) -> Result<HookAnswer, SessionError> {
+pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
     match status {
         200 => {}
         401 => return Err(SessionError::denied("Authentication hook unauthorized this request")),
@@ -147,7 +147,7 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookAnswer, SessionError> {
         let message = "x-hasura-role not found in session variables".to_owned();
         return Err(SessionError { code: "invalid-params", message, status: 400 });
     };
-    Ok(HookAnswer { session: Session::new(role, variables), cache_control, expires })
+    Ok(HookResponse { session: Session::new(role, variables), cache_control, expires })
 }
 
 /// No answer came.

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_fresh_then_stale_then_gone() {
+    async fn a_response_is_fresh_then_stale_then_gone() {
         let cache = Arc::new(ResponseCache::new(1 << 20));
         let key = Key::new("a", &json!(["x"]));
         let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };

@@ -92,7 +92,7 @@ pub async fn send(
     uri: Uri,
     headers: impl Fn() -> HeaderMap,
     body: Bytes,
-    may_repeat: Replay<'_>,
+    replay: Replay<'_>,
 ) -> Result<Response<Incoming>, TransportFault> {
     let request = || {
         let mut request = Request::new(RequestBody::Whole(Some(body.clone())));
@@ -101,13 +101,13 @@ pub async fn send(
         *request.headers_mut() = headers();
         request
     };
-    let (mut rejections, mut may_repeat) = (0, may_repeat);
+    let (mut rejections, mut replay) = (0, replay);
     loop {
         match client.request(request()).await {
             Ok(response) => return Ok(response),
             Err(error) if error.is_connect() => return Err(TransportFault::Connect),
             Err(error) if rejections < REFUSALS_MAX && is_untouched(&error) => rejections += 1,
-            Err(_) if may_repeat.is_allowed() => may_repeat = Replay::Never,
+            Err(_) if replay.is_allowed() => replay = Replay::Never,
             Err(_) => return Err(TransportFault::Broken),
         }
     }

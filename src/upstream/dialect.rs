@@ -24,22 +24,23 @@ pub struct Engine {
 /// Reads the response to either question. `None` if it tells nothing.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Engine> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let name = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let response: Value = serde_json::from_slice(body).ok()?;
+    let name = |pointer: &str| response.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let query = name("/data/__schema/queryType/name").or_else(|| name("/data/__typename"));
     let Some(query) = query else {
         // Without a credential Hasura says only this, but nobody else says it so.
-        let path = answer.pointer("/errors/0/extensions/path").and_then(Value::as_str);
-        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+        let path = response.pointer("/errors/0/extensions/path").and_then(Value::as_str);
+        let code = response.pointer("/errors/0/extensions/code").and_then(Value::as_str);
         return (path.is_some_and(|path| path.starts_with('$')) && code.is_some())
-            .then(|| engine("query_root", None, None));
+            .then(|| upstream("query_root", None, None));
     };
-    let engine = engine(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name"));
+    let upstream =
+        upstream(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name"));
     // One type cannot be both; who says so is no upstream to learn from.
-    (engine.roots.query != engine.roots.mutation).then_some(engine)
+    (upstream.roots.query != upstream.roots.mutation).then_some(upstream)
 }
 
-fn engine(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
+fn upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
     let (roots, dialect) = RootTypes::of_upstream(query, mutation, subscription);
     Engine { dialect, roots }
 }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_are_told_apart() {
+    fn upstreams_are_told_apart() {
         let read = |body: &str| read(body.as_bytes());
         let hasura = read(r#"{"data":{"__typename":"query_root"}}"#).expect("an upstream");
         assert_eq!((hasura.dialect, hasura.roots.mutation.as_str()), (Dialect::Hasura, "mutation_root"));
@@ -57,7 +58,7 @@ mod tests {
         let other = other.expect("an upstream");
         assert_eq!((other.roots.query.as_str(), other.roots.mutation.as_str()), ("RootQuery", "M"));
         let closed = r#"{"errors":[{"extensions":{"path":"$","code":"access-denied"},"message":"no"}]}"#;
-        assert_eq!(read(closed).map(|engine| engine.dialect), Some(Dialect::Hasura));
+        assert_eq!(read(closed).map(|upstream| upstream.dialect), Some(Dialect::Hasura));
         assert_eq!(read(r#"{"errors":[{"message":"no"}]}"#), None);
         assert_eq!(read(r#"{"data":{"__typename":"Mutation"}}"#), None);
         assert_eq!(read("<html>"), None);

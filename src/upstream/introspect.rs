@@ -24,7 +24,7 @@ struct Edition {
 
 /// The question in this edition, of [`EDITIONS`], as the JSON of a request.
 #[must_use]
-pub fn question(edition: usize) -> Bytes {
+pub fn introspection_query(edition: usize) -> Bytes {
     static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
         std::array::from_fn(|edition| {
             let document = document_text(edition);
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn every_edition_is_a_document() {
         for edition in 0..EDITIONS {
-            let question: serde_json::Value = serde_json::from_slice(&question(edition)).expect("JSON");
+            let question: serde_json::Value = serde_json::from_slice(&introspection_query(edition)).expect("JSON");
             let document = parse(question["query"].as_str().expect("a document"), &Limits::default()).expect("GraphQL");
             assert_eq!(
                 crate::graphql::check_document::check_document(&document, &Limits::default()),

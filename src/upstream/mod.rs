@@ -105,8 +105,8 @@ impl Forwarded<'_> {
     #[must_use]
     pub fn head(&self) -> (StatusCode, &HeaderMap) {
         match self {
-            Self::Plain(answer) => (answer.status, &answer.headers),
-            Self::General(answer) => (answer.status(), answer.headers()),
+            Self::Plain(response) => (response.status, &response.headers),
+            Self::General(response) => (response.status(), response.headers()),
         }
     }
 
@@ -116,8 +116,8 @@ impl Forwarded<'_> {
     /// When it breaks off.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
         match self {
-            Self::Plain(answer) => answer.next_chunk().await,
-            Self::General(answer) => client::next_chunk(answer.body_mut()).await,
+            Self::Plain(response) => response.next_chunk().await,
+            Self::General(response) => client::next_chunk(response.body_mut()).await,
         }
     }
 }
@@ -179,9 +179,9 @@ pub struct UpstreamRequest<'q> {
     /// JSON.
     pub body: Bytes,
     /// May it be sent again when an old connection turns out to be dead?
-    pub may_repeat: Replay<'q>,
+    pub replay: Replay<'q>,
     /// Bytes of the response that are held.
-    pub answer_bytes_max: usize,
+    pub max_response_bytes: usize,
     /// Whom they are charged to.
     pub share: Option<&'q Share>,
     /// How long it may take as a whole.
@@ -261,10 +261,10 @@ impl UpstreamClient {
     /// # Errors
     /// [`UpstreamError`].
     pub async fn ask(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
-        let max = question.answer_bytes_max;
+        let max = question.max_response_bytes;
         // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
-        let reply = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
-        reply.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
+        let response = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
+        response.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
 
     async fn exchange(&self, question: &UpstreamRequest<'_>) -> Result<UpstreamResponse, TransportFault> {
@@ -273,10 +273,10 @@ impl UpstreamClient {
             return self.exchange_plainly(plain.here(), &uri, question).await;
         }
         let headers = || self.headers(question);
-        let answer = client::send(self.clients.here(), &Method::POST, uri, headers, body, question.may_repeat).await?;
-        let (head, body) = answer.into_parts();
+        let response = client::send(self.clients.here(), &Method::POST, uri, headers, body, question.replay).await?;
+        let (head, body) = response.into_parts();
         let set_cookies = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-        let body = client::read_body(body, question.answer_bytes_max, question.share).await?;
+        let body = client::read_body(body, question.max_response_bytes, question.share).await?;
         Ok(UpstreamResponse { status: head.status, body, set_cookies })
     }
 
@@ -293,8 +293,8 @@ impl UpstreamClient {
             target,
             headers: &self.headers(question),
             body: &question.body,
-            may_repeat: question.may_repeat,
-            answer_bytes_max: question.answer_bytes_max,
+            replay: question.replay,
+            max_response_bytes: question.max_response_bytes,
             share: question.share,
         };
         let message::Response { status, headers, body } = plain.exchange(request).await?;
@@ -330,14 +330,14 @@ impl UpstreamClient {
         address: &'f Uri,
         headers: &'f HeaderMap,
         body: &'f Bytes,
-        may_repeat: Replay<'f>,
+        replay: Replay<'f>,
     ) -> Result<Forwarded<'f>, UpstreamError> {
-        let answer = async {
+        let response = async {
             let Some(plain) = &self.plain else {
                 let here = self.clients.here();
                 let (uri, headers) = (address.clone(), || headers.clone());
-                let answer = client::send(here, &Method::POST, uri, headers, body.clone(), may_repeat).await?;
-                return Ok(Forwarded::General(answer));
+                let response = client::send(here, &Method::POST, uri, headers, body.clone(), replay).await?;
+                return Ok(Forwarded::General(response));
             };
             let (authority, target) = authority_and_target(address);
             let request = message::Request {
@@ -346,14 +346,14 @@ impl UpstreamClient {
                 target,
                 headers,
                 body,
-                may_repeat,
+                replay,
                 // It is passed on as it comes.
-                answer_bytes_max: usize::MAX,
+                max_response_bytes: usize::MAX,
                 share: None,
             };
             plain.here().stream(request).await.map(Forwarded::Plain)
         };
-        self.in_time(answer).await
+        self.in_time(response).await
     }
 
     /// Begins to send a client's POST whose body is still coming.
@@ -380,8 +380,8 @@ impl UpstreamClient {
             target,
             headers,
             body: &NO_BODY,
-            may_repeat: Replay::Never,
-            answer_bytes_max: usize::MAX,
+            replay: Replay::Never,
+            max_response_bytes: usize::MAX,
             share: None,
         };
         let begun = self.in_time(plain.here().upload(request, length)).await;
@@ -410,8 +410,8 @@ impl UpstreamClient {
             let uri = self.uri(path)?;
             let Some(plain) = &self.plain else {
                 let (here, headers) = (self.clients.here(), || headers.clone());
-                let answer = client::send(here, &Method::GET, uri, headers, Bytes::new(), Replay::Reads).await?;
-                let (head, body) = answer.into_parts();
+                let response = client::send(here, &Method::GET, uri, headers, Bytes::new(), Replay::Reads).await?;
+                let (head, body) = response.into_parts();
                 let body = client::read_body(body, bytes_max, None).await?;
                 return Ok(Fetched { status: head.status, headers: head.headers, body });
             };
@@ -422,8 +422,8 @@ impl UpstreamClient {
                 target,
                 headers,
                 body: &NO_BODY,
-                may_repeat: Replay::Reads,
-                answer_bytes_max: bytes_max,
+                replay: Replay::Reads,
+                max_response_bytes: bytes_max,
                 share: None,
             };
             let message::Response { status, headers, body } = plain.here().exchange(request).await?;
@@ -536,23 +536,23 @@ mod tests {
     #[test]
     fn a_number_with_colons_stands_in_brackets() {
         crate::install_tls_provider();
-        let engine = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an upstream");
-        assert_eq!(engine("::1").host_header().as_deref(), Some("[::1]:8080"));
-        assert_eq!(engine("engine").host_header().as_deref(), Some("engine:8080"));
+        let upstream = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an upstream");
+        assert_eq!(upstream("::1").host_header().as_deref(), Some("[::1]:8080"));
+        assert_eq!(upstream("engine").host_header().as_deref(), Some("engine:8080"));
     }
 
     #[test]
     fn a_path_never_chooses_the_host() {
         crate::install_tls_provider();
-        let engine = UpstreamClient::new(&settings("::1")).expect("an upstream");
+        let upstream = UpstreamClient::new(&settings("::1")).expect("an upstream");
         for (path, wanted) in [
             ("/v1/graphql", "http://[::1]:8080/v1/graphql"),
             ("//elsewhere/graphql", "http://[::1]:8080//elsewhere/graphql"),
             ("/graphql?a=b&c=http://x", "http://[::1]:8080/graphql?a=b&c=http://x"),
             ("/@elsewhere/x", "http://[::1]:8080/@elsewhere/x"),
         ] {
-            assert_eq!(engine.uri(path).map(|uri| uri.to_string()).as_deref(), Ok(wanted));
+            assert_eq!(upstream.uri(path).map(|uri| uri.to_string()).as_deref(), Ok(wanted));
         }
-        assert_eq!(engine.uri("@elsewhere/graphql"), Err(TransportFault::Broken));
+        assert_eq!(upstream.uri("@elsewhere/graphql"), Err(TransportFault::Broken));
     }
 }

@@ -25,9 +25,9 @@ use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
-use crate::pipeline::prepared_request::{Route, understand};
+use crate::pipeline::prepared_request::{Route, route};
 use crate::pipeline::services::Services;
-use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, operate};
+use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
 use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
 use crate::session::SessionError;
@@ -67,9 +67,9 @@ enum Event {
     /// A message of an operation that runs here.
     Own(OwnMessage),
     /// The upstream wants to know whether we are there.
-    EnginePing,
+    UpstreamPing,
     /// The upstream's socket of this number has ended, perhaps with a close frame.
-    EngineGone(u64, Option<Close>),
+    UpstreamGone(u64, Option<Close>),
 }
 
 /// What an operation that runs here tells the client.
@@ -98,8 +98,8 @@ enum Runner {
 }
 
 impl Operation {
-    fn new(world: &Services, runner: Runner, number: u64) -> Self {
-        Self { runner, number, _counted: Held::new(&world.metrics.websocket_operations) }
+    fn new(services: &Services, runner: Runner, number: u64) -> Self {
+        Self { runner, number, _counted: Held::new(&services.metrics.websocket_operations) }
     }
 
     fn is_upstreams(&self) -> bool {
@@ -124,7 +124,7 @@ struct Introduced {
     authenticated: Option<Result<Authenticated, SessionError>>,
 }
 
-struct EngineEnd {
+struct UpstreamEnd {
     /// Tells it from the one before it.
     number: u64,
     vocabulary: Subprotocol,
@@ -132,14 +132,14 @@ struct EngineEnd {
     reader: AbortHandle,
 }
 
-impl Drop for EngineEnd {
+impl Drop for UpstreamEnd {
     fn drop(&mut self) {
         self.reader.abort();
     }
 }
 
 struct WebSocketSession<S> {
-    world: Arc<Services>,
+    services: Arc<Services>,
     visitor: WebSocketClient,
     sink: SplitSink<WebSocketStream<S>, Message>,
     tell: Sender<Event>,
@@ -149,7 +149,7 @@ struct WebSocketSession<S> {
     held: Share,
     operations: HashMap<String, Operation>,
     introduced: Option<Introduced>,
-    engine: Option<EngineEnd>,
+    upstream: Option<UpstreamEnd>,
     last_heard: Instant,
     pings: (Instant, usize),
     /// Operations and sockets to the upstream so far.
@@ -171,23 +171,23 @@ enum End {
 type Going = Result<(), End>;
 
 /// Converses until one side ends it. `early` is what the client has said already.
-pub async fn converse<S>(world: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
+pub async fn converse<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let max = world.configured().settings.limits.max_websocket_message_size;
+    let max = services.configured().settings.limits.max_websocket_message_size;
     let config = WebSocketConfig::default()
         .max_message_size(Some(max))
         .max_frame_size(Some(max))
         .read_buffer_size(READ_BUFFER_BYTES);
-    let received = Arc::new(world.memory.empty(visitor.owner));
+    let received = Arc::new(services.memory.empty(visitor.owner));
     let wire = Metered::new(wire, Arc::clone(&received));
     let socket = WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
     let (sink, mut stream) = socket.split();
-    let (tell, told) = queue(EVENTS_MAX, &world.memory, visitor.owner);
-    let held = world.memory.empty(visitor.owner);
+    let (tell, told) = queue(EVENTS_MAX, &services.memory, visitor.owner);
+    let held = services.memory.empty(visitor.owner);
     let mut conversation = WebSocketSession {
-        world,
+        services,
         visitor,
         sink,
         tell,
@@ -195,7 +195,7 @@ where
         held,
         operations: HashMap::new(),
         introduced: None,
-        engine: None,
+        upstream: None,
         last_heard: Instant::now(),
         pings: (Instant::now(), 0),
         numbers: 0,
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let opened = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut kept_alive = Instant::now();
-        let keep_alive = KEEP_ALIVE.min(self.world.configured().settings.websocket_idle_timeout / 3);
+        let keep_alive = KEEP_ALIVE.min(self.services.configured().settings.websocket_idle_timeout / 3);
         loop {
             tokio::select! {
                 message = stream.next() => {
@@ -248,14 +248,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// What ends a conversation without anybody saying anything.
     fn check(&mut self, opened: Instant) -> Going {
-        if self.world.readiness.is_draining() && self.is_time_to_go() {
-            let is_hasura = self.world.snapshot.load().catalog.dialect == Dialect::Hasura;
+        if self.services.readiness.is_draining() && self.is_time_to_go() {
+            let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
             return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
         }
         if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
             return Err(End::Close(INIT_TOO_LATE));
         }
-        if self.last_heard.elapsed() >= self.world.configured().settings.websocket_idle_timeout {
+        if self.last_heard.elapsed() >= self.services.configured().settings.websocket_idle_timeout {
             return Err(End::Gone);
         }
         let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
@@ -267,10 +267,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// Some sockets are closed at once, others later, within half of the time that there is.
     fn is_time_to_go(&mut self) -> bool {
-        let world = &self.world;
+        let services = &self.services;
         let leaves = self.leaves.get_or_insert_with(|| {
-            let sockets = u32::try_from(world.metrics.requests_in_flight.get()).unwrap_or_default();
-            let all = FAREWELL.saturating_mul(sockets).min(world.configured().settings.shutdown_timeout / 2);
+            let sockets = u32::try_from(services.metrics.requests_in_flight.get()).unwrap_or_default();
+            let all = FAREWELL.saturating_mul(sockets).min(services.configured().settings.shutdown_timeout / 2);
             Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
         });
         *leaves <= Instant::now()
@@ -298,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         self.last_heard = Instant::now();
         match message {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match text_of(message) {
-                Some(text) => self.understand(&text).await,
+                Some(text) => self.handle_message(&text).await,
                 None => Err(End::Close(NO_UTF8)),
             },
             Some(Ok(Message::Ping(_))) => self.count_ping(),
@@ -323,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         if *count > PINGS_MAX { Err(End::Close(TOO_MANY_PINGS)) } else { Ok(()) }
     }
 
-    async fn understand(&mut self, text: &str) -> Going {
+    async fn handle_message(&mut self, text: &str) -> Going {
         match read_client(text) {
             Err(_) => Err(End::Close(BAD_REQUEST)),
             // In boxes of their own: they are over soon, and every idle socket carries the room for what it may do.
@@ -351,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         if payload.as_ref().is_some_and(|payload| !payload.starts_with('{')) {
             return Err(End::Close(BAD_INIT));
         }
-        let configured = self.world.configured();
+        let configured = self.services.configured();
         let (limits, protected) = (&configured.settings.limits, &configured.protected_headers);
         let checked = headers::introduced(&self.visitor.headers, payload.as_deref(), limits, protected);
         let (headers, own) = match checked {
@@ -366,12 +366,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         };
         let vocabulary = self.visitor.vocabulary;
         let mut authenticated = None;
-        if self.world.snapshot.load().catalog.dialect == Dialect::Hasura {
-            let world = &self.world;
-            let session = world
+        if self.services.snapshot.load().catalog.dialect == Dialect::Hasura {
+            let services = &self.services;
+            let session = services
                 .configured()
                 .authenticator
-                .authenticate(&world.configured().handlers.here().general, &caller.headers, || None)
+                .authenticate(&services.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
                 return self.reject(&error.message).await;
@@ -379,8 +379,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             authenticated = Some(session);
         }
         self.introduced = Some(Introduced { payload, caller: Arc::new(caller), authenticated });
-        let ack = match self.world.configured().settings.upstream.websocket_init {
-            WebSocketInit::Eager => self.ack_of_engine().await?,
+        let ack = match self.services.configured().settings.upstream.websocket_init {
+            WebSocketInit::Eager => self.ack_of_upstream().await?,
             WebSocketInit::Lazy => None,
         };
         self.say(vocabulary.ack(ack.as_deref())).await?;
@@ -388,7 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     /// Connects to the upstream, and gives the payload of its acknowledgement.
-    async fn ack_of_engine(&mut self) -> Result<Option<String>, End> {
+    async fn ack_of_upstream(&mut self) -> Result<Option<String>, End> {
         match self.connect_upstream(UPSTREAM_INIT_TIMEOUT).await {
             Ok(ack) => Ok(ack),
             Err(ConnectError::Refused(SocketRejection { close, payload })) => {
@@ -441,16 +441,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             return self.fail(&id, "query-limit-exceeded", &reason).await;
         }
         let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
-        let snapshot = self.world.snapshot.load_full();
-        let limits = &self.world.configured().settings.limits;
+        let snapshot = self.services.snapshot.load_full();
+        let limits = &self.services.configured().settings.limits;
         let kind = match read_body(payload.get().as_bytes(), limits) {
-            Ok(Body::One(element)) => match understand(&self.world, &snapshot, element).await {
-                Route::Execute(ours) if !ours.is_introspection_only() => ours.kind(),
-                _ => return self.start_at_engine(id, payload).await,
+            Ok(Body::One(element)) => match route(&self.services, &snapshot, element).await {
+                Route::Execute(prepared_request) if !prepared_request.is_introspection_only() => {
+                    prepared_request.kind()
+                }
+                _ => return self.start_at_upstream(id, payload).await,
             },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
         };
-        let share = self.world.memory.empty(self.visitor.owner);
+        let share = self.services.memory.empty(self.visitor.owner);
         if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
             return self.fail(&id, "busy", &no_room.to_string()).await;
         }
@@ -463,11 +465,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             authenticated,
         };
         let number = self.next_number();
-        let (world, vocabulary, tell, told_id) =
-            (Arc::clone(&self.world), self.visitor.vocabulary, self.tell.clone(), id.clone());
+        let (services, vocabulary, tell, told_id) =
+            (Arc::clone(&self.services), self.visitor.vocabulary, self.tell.clone(), id.clone());
         let is_mutation = kind == Some(OperationKind::Mutation);
         // A mutation is finished though its client has gone, and the end of the process waits for it.
-        let counted = is_mutation.then(|| Held::new(&world.metrics.requests_in_flight));
+        let counted = is_mutation.then(|| Held::new(&services.metrics.requests_in_flight));
         let run = async move {
             let _counted = counted;
             let say = |told: SubscriptionMessage| {
@@ -481,11 +483,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 let tell = tell.clone();
                 async move { tell.send(event, bytes).await }
             };
-            operate(&world, &snapshot, &request, say).await;
+            run(&services, &snapshot, &request, say).await;
         };
         let task = tokio::spawn(run);
         let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
-        self.operations.insert(id, Operation::new(&self.world, runner, number));
+        self.operations.insert(id, Operation::new(&self.services, runner, number));
         Ok(())
     }
 
@@ -494,10 +496,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         self.numbers
     }
 
-    async fn start_at_engine(&mut self, id: String, payload: &RawValue) -> Going {
+    async fn start_at_upstream(&mut self, id: String, payload: &RawValue) -> Going {
         // An upstream may close a socket on which nothing runs at any time; then there is another one.
         for _ in 0..2 {
-            if self.engine.is_none() {
+            if self.upstream.is_none() {
                 match self.connect_upstream(CONNECT_TIMEOUT).await {
                     Ok(_) => {}
                     Err(ConnectError::NotSupported(reason)) => {
@@ -512,7 +514,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             }
             if self.tell_upstream(|vocabulary| vocabulary.start(&id, payload.get())).await? {
                 let number = self.next_number();
-                self.operations.insert(id, Operation::new(&self.world, Runner::Upstream, number));
+                self.operations.insert(id, Operation::new(&self.services, Runner::Upstream, number));
                 return Ok(());
             }
         }
@@ -522,17 +524,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     /// Opens the upstream's socket. Gives the payload of its acknowledgement.
     async fn connect_upstream(&mut self, timeout: Duration) -> Result<Option<String>, ConnectError> {
         let introduction = Introduction {
-            settings: &self.world.configured().settings.upstream,
-            tls: self.world.engine.tls(),
+            settings: &self.services.configured().settings.upstream,
+            tls: self.services.upstream.tls(),
             path: &self.visitor.path,
             headers: &self.visitor.headers,
             payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),
             vocabulary: self.visitor.vocabulary,
-            message_bytes_max: self.world.configured().settings.limits.max_upstream_response_size,
+            message_bytes_max: self.services.configured().settings.limits.max_upstream_response_size,
         };
         let UpstreamSocket { vocabulary, ack, sink, mut stream } =
             upstream_socket::connect(&introduction, timeout).await?;
-        let (tell, ours, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
+        let (tell, prepared_request, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
         let reader = tokio::spawn(async move {
             let mut close = None;
             while let Some(Ok(message)) = stream.next().await {
@@ -540,21 +542,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                     close = frame.as_ref().and_then(Close::of_frame);
                 }
                 let Some(text) = text_of(message) else { continue };
-                let Some(event) = translate(&text, vocabulary, ours) else { continue };
+                let Some(event) = translate(&text, vocabulary, prepared_request) else { continue };
                 if !tell.send(event, text.len()).await {
                     return;
                 }
             }
-            tell.send(Event::EngineGone(number, close), 0).await;
+            tell.send(Event::UpstreamGone(number, close), 0).await;
         });
-        self.engine = Some(EngineEnd { number, vocabulary, sink, reader: reader.abort_handle() });
+        self.upstream = Some(UpstreamEnd { number, vocabulary, sink, reader: reader.abort_handle() });
         Ok(ack)
     }
 
     /// Sends the upstream a message. `false` if its socket is lost and nothing ran on it; otherwise that is the end.
     async fn tell_upstream(&mut self, message: impl Fn(Subprotocol) -> String) -> Result<bool, End> {
-        let Some(engine) = &mut self.engine else { return Ok(false) };
-        let sent = engine.sink.send(Message::text(message(engine.vocabulary)));
+        let Some(upstream) = &mut self.upstream else { return Ok(false) };
+        let sent = upstream.sink.send(Message::text(message(upstream.vocabulary)));
         if matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
             return Ok(true);
         }
@@ -563,7 +565,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// The client is told by a close, which it answers by coming back; an error would end its operations for good.
     fn upstream_is_lost(&mut self, close: Option<Close>) -> Going {
-        self.engine = None;
+        self.upstream = None;
         let concerns_the_client = close.as_ref().is_some_and(|Close(code, _)| (4000..5000).contains(code));
         if concerns_the_client || self.operations.values().any(Operation::is_upstreams) {
             return Err(End::Close(close.unwrap_or(UPSTREAM_LOST)));
@@ -573,11 +575,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// Closes the upstream's socket as the client has closed its own.
     async fn leave_upstream(&mut self) -> Result<(), Error> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let Some(upstream) = &mut self.upstream else { return Ok(()) };
         if let Some(close) = self.closed.take() {
-            engine.sink.send(Message::Close(Some(close.into_frame()))).await?;
+            upstream.sink.send(Message::Close(Some(close.into_frame()))).await?;
         }
-        engine.sink.close().await
+        upstream.sink.close().await
     }
 
     async fn stop(&mut self, id: &str) -> Going {
@@ -605,9 +607,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 }
                 self.say(text).await
             }
-            Event::EnginePing => self.tell_upstream(|vocabulary| vocabulary.pong(None)).await.map(drop),
-            Event::EngineGone(number, close) => {
-                let is_this = self.engine.as_ref().is_some_and(|engine| engine.number == number);
+            Event::UpstreamPing => self.tell_upstream(|vocabulary| vocabulary.pong(None)).await.map(drop),
+            Event::UpstreamGone(number, close) => {
+                let is_this = self.upstream.as_ref().is_some_and(|upstream| upstream.number == number);
                 if is_this { self.upstream_is_lost(close) } else { Ok(()) }
             }
         }
@@ -615,15 +617,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 }
 
 /// What the upstream says, as the client understands it. What is the same in both vocabularies stays as it is.
-fn translate(text: &str, engines: Subprotocol, ours: Subprotocol) -> Option<Event> {
-    let same = engines == ours;
+fn translate(text: &str, upstreams: Subprotocol, prepared_request: Subprotocol) -> Option<Event> {
+    let same = upstreams == prepared_request;
     Some(match read_server(text).ok()? {
         FromServer::Next(_, _) if same => Event::Say(text.to_owned(), None),
-        FromServer::Next(id, payload) => Event::Say(ours.next(&id, payload.get()), None),
+        FromServer::Next(id, payload) => Event::Say(prepared_request.next(&id, payload.get()), None),
         FromServer::Error(id, _) if same => Event::Say(text.to_owned(), Some(id)),
-        FromServer::Error(id, payload) => Event::Say(ours.error(&id, &errors_of(payload)), Some(id)),
-        FromServer::Complete(id) => Event::Say(ours.complete(&id), Some(id)),
-        FromServer::Ping => Event::EnginePing,
+        FromServer::Error(id, payload) => Event::Say(prepared_request.error(&id, &errors_of(payload)), Some(id)),
+        FromServer::Complete(id) => Event::Say(prepared_request.complete(&id), Some(id)),
+        FromServer::Ping => Event::UpstreamPing,
         FromServer::Ack(_) | FromServer::Refused(_) | FromServer::Other => return None,
     })
 }

@@ -8,7 +8,7 @@ use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pillion::action::complete_value::{CompletedValue, CompletionRules, shape};
+use pillion::action::complete_value::{CompletedValue, CompletionRules, complete_value};
 use pillion::action::handler_error::HandlerError;
 use pillion::action::handler_error::HandlerResponseError;
 use pillion::action::handler_response::{self, HandlerResponse, ReadRules};
@@ -84,7 +84,7 @@ pub fn plan(
     condition: Condition<'_>,
 ) -> Result<Plan, PlanError> {
     let (roots, limits) = (roots(), Limits::default());
-    let surroundings = PlanOptions { schema, roots: &roots, limits: &limits, answers_introspection: true };
+    let surroundings = PlanOptions { schema, roots: &roots, limits: &limits, serves_introspection: true };
     plan::plan(document, operation, &surroundings, condition)
 }
 
@@ -121,7 +121,7 @@ fn run_plan(case: &Value) -> String {
         Err(error) => return format!("error: {error}"),
     };
     let owner = |owner: FieldSource| match owner {
-        FieldSource::Engine(index) => format!("engine {index}"),
+        FieldSource::Upstream(index) => format!("engine {index}"),
         FieldSource::Action(index) => format!("action {index}"),
         FieldSource::Introspection(index) => format!("introspection {index}"),
         FieldSource::TypeName => "us".to_owned(),
@@ -132,7 +132,7 @@ fn run_plan(case: &Value) -> String {
         .steps
         .iter()
         .map(|step| match step {
-            PlanStep::Engine(index) => format!("engine {index}"),
+            PlanStep::Upstream(index) => format!("engine {index}"),
             PlanStep::Action(index) => format!("action {index}"),
             PlanStep::Introspection(index) => format!("introspection {index}"),
         })
@@ -216,7 +216,7 @@ fn run_shape(case: &Value) -> String {
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
     let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
-    shown(shape(&rules, &call.action.output, &value, &selected, &mut RowKeys::default()))
+    shown(complete_value(&rules, &call.action.output, &value, &selected, &mut RowKeys::default()))
 }
 
 fn selected(
@@ -254,7 +254,7 @@ fn run_relationships(case: &Value) -> String {
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
     let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
     let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
-    let shape_with = |rows: &mut dyn RowSource| shape(&rules, &call.action.output, &value, &selected, rows);
+    let shape_with = |rows: &mut dyn RowSource| complete_value(&rules, &call.action.output, &value, &selected, rows);
     let mut wanted = RowKeys::default();
     drop(shape_with(&mut wanted));
     let mut lines = Vec::new();

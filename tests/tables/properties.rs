@@ -78,7 +78,7 @@ fn check_plan(schema: &ActionSchema, sample: &Sample) -> Result<(), String> {
         if names_action(&parsed, schema) {
             return Err(format!("an action is left in\n{masked}"));
         }
-        let own = plan.fields.iter().filter(|field| field.owner == FieldSource::Engine(index)).count();
+        let own = plan.fields.iter().filter(|field| field.owner == FieldSource::Upstream(index)).count();
         if own != part.fields.len() {
             return Err(format!("{own} fields, but {} in the part of\n{text}", part.fields.len()));
         }

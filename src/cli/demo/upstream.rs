@@ -77,9 +77,9 @@ impl Mutation {
 }
 
 /// The upstream as a service.
-pub struct Engine(Schema<Query, Mutation, EmptySubscription>);
+pub struct DemoUpstream(Schema<Query, Mutation, EmptySubscription>);
 
-impl Engine {
+impl DemoUpstream {
     /// A shop with three products.
     pub fn new() -> Self {
         let products = [("City bicycle", "890.00"), ("Helmet", "75.90"), ("Lock", "59.00")];
@@ -91,7 +91,7 @@ impl Engine {
 }
 
 #[async_trait]
-impl ServeHttp for Engine {
+impl ServeHttp for DemoUpstream {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let body = read_body(session).await;
         let body = match serde_json::from_slice::<Request>(&body) {
