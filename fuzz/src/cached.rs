@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pillion::action::header_precedence::storable_headers;
 use pillion::action::transform::forward_query;
+use pillion::handler::cache_key::Dependencies;
 use pillion::model::action::Action;
-use pillion::pipeline::cache_key::Dependencies;
 use pillion::session::Session;
 use serde_json::{Map, Value};
 

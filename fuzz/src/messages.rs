@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Method;
+use pillion::downstream::http1_framing::Strict;
+use pillion::downstream::http1_session::read_whole_head;
 use pillion::http_client::TransportFault;
 use pillion::http_client::connection::Connection;
 use pillion::http_client::message::{Head, framing};
-use pillion::server::http1_framing::Strict;
-use pillion::server::http1_session::read_whole_head;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::reference::{self, End};
@@ -20,7 +20,7 @@ use super::reference::{self, End};
 const BYTES_MAX: usize = 8 * 1024;
 
 /// A client's connection. Nothing passes that the reference reader refuses; how it is cut does not matter; and what
-/// `server/http1_session.rs` takes for a whole head is one, with that target and that length.
+/// `downstream/http1_session.rs` takes for a whole head is one, with that target and that length.
 pub fn request_head(bytes: &[u8]) {
     if bytes.len() > BYTES_MAX {
         return;

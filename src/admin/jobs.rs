@@ -9,7 +9,7 @@ use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, cancelled};
 use crate::jobs::redact::{short, whole};
 use crate::jobs::store::StoreError;
-use crate::pipeline::services::Services;
+use crate::runtime::services::Services;
 
 /// Calls that are shown, or deleted, unless the request says how many.
 const LIMIT: usize = 100;

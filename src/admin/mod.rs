@@ -14,11 +14,11 @@ use url::form_urlencoded;
 
 use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
+use crate::handler::policy;
 use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
-use crate::pipeline::call_policy;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 
 /// Answers on the admin listener.
 pub struct Admin {
@@ -74,7 +74,7 @@ impl Admin {
                 (status, TEXT, text.into_bytes())
             }
             _ => {
-                call_policy::update_gauges(&self.services);
+                policy::update_gauges(&self.services);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.services.metrics.render())
             }
         }

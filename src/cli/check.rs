@@ -17,8 +17,8 @@ use crate::config::warnings::lint;
 use crate::graphql::check_relationships::missing;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
-use crate::pipeline::services::Services;
-use crate::pipeline::upstream_health_check;
+use crate::runtime::services::Services;
+use crate::runtime::upstream_health_check;
 
 /// `check` for the command line.
 #[must_use]

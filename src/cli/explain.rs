@@ -21,13 +21,13 @@ use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::pipeline::explain::{Explained, ExplainedStep, explain};
-use crate::pipeline::rejection::Rejection;
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
+use crate::request::rejection::Rejection;
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 use crate::session::credential::{AuthRules, Credential, read};
 

@@ -18,8 +18,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::config::load::{Loaded, load};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
 use crate::model::source::Diagnostic;
-use crate::pipeline::services::Services;
-use crate::pipeline::upstream_health_check;
+use crate::runtime::services::Services;
+use crate::runtime::upstream_health_check;
 
 /// Runs the command that the arguments name.
 #[must_use]

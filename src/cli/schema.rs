@@ -4,8 +4,9 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::cli::{block_on, header_argument, headers_of, load_from, probe_upstream, report, role_argument};
 use crate::graphql::print_schema::print_schema;
-use crate::pipeline::services::Services;
-use crate::pipeline::{introspection, upstream_health_check};
+use crate::pipeline::introspection;
+use crate::runtime::services::Services;
+use crate::runtime::upstream_health_check;
 
 /// `schema` for the command line.
 #[must_use]

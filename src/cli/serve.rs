@@ -14,12 +14,13 @@ use crate::config::load::Loaded;
 use crate::config::settings::JobStoreSettings;
 use crate::metadata_api::Api;
 use crate::model::source::summed_up;
-use crate::pipeline::services::Services;
-use crate::pipeline::upstream_types;
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
+use crate::runtime::services::Services;
+use crate::runtime::upstream_types;
+use crate::server::graceful_shutdown::AtExit;
 use crate::server::listener;
-use crate::server::listener::{AtExit, BackgroundTask};
+use crate::server::listener::BackgroundTask;
 use crate::telemetry::logs;
 
 /// Loads the configuration and serves.

@@ -30,7 +30,7 @@ pub struct TrafficOverrides {
 pub struct TrafficDefaults {
     /// Its rules.
     pub rules: TrafficRules,
-    /// How long a handler that fails is left alone, where an action has that.
+    /// How long a circuit breaker stays open before the handler is tried again (`reset_timeout`).
     pub circuit_breaker_reset_timeout: Duration,
 }
 

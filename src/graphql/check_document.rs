@@ -1,6 +1,5 @@
 //! The rules of GraphQL that can be checked without a schema.
 
-use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::validation::DiagnosticList;
 
 use crate::graphql::document::{Document, DocumentError, SyntaxError, diagnostics};

@@ -38,12 +38,12 @@ use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
 use crate::model::replay::Replay;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
-use crate::pipeline::loaded_config::LoadedConfig;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::upstream_health_check::{schema_for, upstream_schema};
-use crate::pipeline::upstream_types;
 use crate::postgres::{Database, DatabaseError};
+use crate::runtime::loaded_config::LoadedConfig;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_health_check::{schema_for, upstream_schema};
+use crate::runtime::upstream_types;
 use crate::upstream::{UpstreamRequest, UpstreamResponse};
 
 /// The metadata API.

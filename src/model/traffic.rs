@@ -13,7 +13,7 @@ pub struct TrafficRules {
     pub max_queued_calls: usize,
     /// How long they wait.
     pub queue_timeout: Duration,
-    /// With it, a handler that fails is left alone for so long.
+    /// With it, the circuit breaker is open for so long.
     pub circuit_breaker_reset_timeout: Option<Duration>,
     /// How often a call of a query is tried again.
     pub max_retries: usize,

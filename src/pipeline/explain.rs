@@ -7,18 +7,20 @@ use serde_json::{Map, Value};
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::relationship;
 use crate::action::transform::TransformedRequest;
+use crate::execution::authorize;
+use crate::execution::context::ExecutionContext;
+use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::plan::{PlanStep, UpstreamOperation};
+use crate::handler::request;
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
-use crate::pipeline::execution_context::ExecutionContext;
-use crate::pipeline::plan_cache::PreparedDocument;
-use crate::pipeline::rejection::Rejection;
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{authorize, handler_request, upstream_fetch};
+use crate::request::context::RequestContext;
+use crate::request::rejection::Rejection;
+use crate::runtime::plan_cache::PreparedDocument;
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
 /// A request that would be carried out.
@@ -111,7 +113,7 @@ fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> 
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),
-        body: upstream_fetch::request_json(execution, part),
+        body: upstream_operation::request_json(execution, part),
     }
 }
 
@@ -126,7 +128,7 @@ fn action_step(
         action: Arc::clone(call.action()),
         kind,
         input: call.input().clone(),
-        request: handler_request::outgoing(execution, call).map(Box::new),
+        request: request::outgoing(execution, call).map(Box::new),
         rows: call.selected().related().into_iter().map(relationship::sample).collect(),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::execution::context::ExecutionContext;
 use crate::graphql::coerce::Variables;
 use crate::graphql::collect_fields::root_fields;
 use crate::graphql::introspect::{Introspection, IntrospectionError};
 use crate::graphql::{document, introspect};
 use crate::model::limits::Limits;
-use crate::pipeline::execution_context::ExecutionContext;
-use crate::pipeline::schema_cache::MergedSchema;
+use crate::runtime::schema_cache::MergedSchema;
 use crate::upstream::introspect::document_text;
 
 /// Answers it as JSON text, in a place of its own: a large schema takes milliseconds. How long the text is cannot be told

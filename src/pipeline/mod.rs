@@ -1,5 +1,13 @@
 //! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
 
+pub mod explain;
+pub mod introspection;
+pub mod render_response;
+pub mod run_steps;
+pub mod step_result;
+pub mod subscription;
+pub mod validate;
+
 use std::sync::Arc;
 
 use http::header::SET_COOKIE;
@@ -7,76 +15,26 @@ use serde_json::value::RawValue;
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::authenticated::Authenticated;
+use crate::execution::authorize::AuthorizedCalls;
+use crate::execution::prepared_request::{Execution, PreparedRequest};
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
-use crate::pipeline::authorize::AuthorizedCalls;
-use crate::pipeline::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation};
-use crate::pipeline::prepared_request::{Execution, PreparedRequest};
-use crate::pipeline::rejection::Rejection;
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::response::Response;
-use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::schema_request::SchemaRequest;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
+use crate::request::context::RequestContext;
+use crate::request::rejection::Rejection;
+use crate::request::response::Response;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation};
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 use crate::session::hook::{hook_batch, hook_request};
 use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
-
-pub mod access_log;
-pub mod authorize;
-#[doc(hidden)]
-pub mod cache_key;
-mod cached_call;
-mod call_cost;
-pub mod call_policy;
-pub mod catalog;
-pub mod complete_response;
-pub mod execution_context;
-pub mod explain;
-pub mod handler_call;
-pub mod handler_exchange;
-pub mod handler_internal;
-pub mod handler_request;
-pub mod handler_result;
-pub mod introspection;
-pub mod job_completion;
-pub mod job_enqueue;
-pub mod job_worker;
-pub mod live_dependencies;
-pub mod load_monitor;
-pub mod load_shedding;
-pub mod loaded_config;
-pub mod panic_isolation;
-pub mod plan_cache;
-pub mod prepare;
-pub mod prepared_request;
-pub mod readiness;
-pub mod rejection;
-pub mod relationship_rows;
-pub mod reload_requests;
-pub mod render_response;
-pub mod request_context;
-pub mod request_spans;
-pub mod response;
-pub mod run_steps;
-pub mod running_jobs;
-pub mod schema_cache;
-pub mod schema_fetch;
-pub mod schema_request;
-pub mod services;
-pub mod snapshot;
-pub mod step_result;
-pub mod subscription;
-pub mod upstream_fetch;
-pub mod upstream_health_check;
-pub mod upstream_types;
-pub mod validate;
 
 /// Who is asking? Found out once, for all elements of a batch.
 async fn authenticate<'c>(
@@ -101,7 +59,7 @@ pub async fn execute(
     context: &RequestContext<'_>,
     prepared_request: &PreparedRequest<'_>,
 ) -> Execution {
-    crate::pipeline::panic_isolation::failpoint("request");
+    crate::runtime::panic_isolation::failpoint("request");
     match run(services, snapshot, context, prepared_request).await {
         Ok(executed) => executed,
         Err(rejection) => {
@@ -148,7 +106,7 @@ async fn run(
     let mut clock = PhaseClock::start();
     let ended = |clock: &mut PhaseClock, name, phase| {
         let (began, ended) = clock.ended(phase);
-        crate::pipeline::request_spans::record_phase(services, context.trace, name, began, ended);
+        crate::execution::spans::record_phase(services, context.trace, name, began, ended);
     };
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
     let Authenticated { session, set_cookies, .. } =
@@ -171,7 +129,7 @@ async fn run(
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(&snapshot.catalog, operation, &request.variables, merged.is_some())?;
     ended(&mut clock, "plan", &phases.plan);
-    let cost = crate::pipeline::call_cost::of_calls(&plan.plan, &request.variables, &request.query);
+    let cost = crate::execution::call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
     let subject = crate::pipeline::validate::ValidationContext {
@@ -192,15 +150,8 @@ async fn run(
     context.release(cost.passing);
     ended(&mut clock, "validate", &phases.validate);
     let plan = &plan.plan;
-    let execution = crate::pipeline::execution_context::ExecutionContext {
-        services,
-        snapshot,
-        context,
-        session,
-        request,
-        plan,
-        merged,
-    };
+    let execution =
+        crate::execution::context::ExecutionContext { services, snapshot, context, session, request, plan, merged };
     let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
     ended(&mut clock, "run", &phases.run);
     // What has been written must not seem not to be.
@@ -210,7 +161,7 @@ async fn run(
         return Err(no_room.into());
     }
     let root_type = snapshot.catalog.roots.of(plan.kind);
-    let may_be_null = |part: &UpstreamOperation| crate::pipeline::upstream_fetch::may_be_null(&execution, part);
+    let may_be_null = |part: &UpstreamOperation| crate::fetch::upstream_operation::may_be_null(&execution, part);
     let finished =
         crate::pipeline::render_response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
     let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
@@ -218,7 +169,7 @@ async fn run(
         crate::pipeline::validate::revalidate(services, snapshot, context, session);
     }
     ended(&mut clock, "respond", &phases.respond);
-    if response.outcome == crate::pipeline::response::SUCCESS {
+    if response.outcome == crate::request::response::SUCCESS {
         response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
     response.role = Some(session.role().to_owned());
@@ -237,8 +188,8 @@ pub(crate) async fn allow(
     plan: &Arc<CachedPlan>,
     request: &GraphqlRequest<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
-    if crate::pipeline::call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
-        return crate::pipeline::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
+    if crate::execution::call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
+        return crate::execution::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // Only the number of threads is bounded by this; who waits here holds what has been charged already.
     let _slot = services.planning_slots.acquire().await;
@@ -250,7 +201,7 @@ pub(crate) async fn allow(
     let (prepared, plan) = (Arc::clone(prepared), Arc::clone(plan));
     let allowed = tokio::task::spawn_blocking(move || {
         let given = RawObject(given.iter().map(|(name, raw)| (name.as_str().into(), &**raw)).collect());
-        crate::pipeline::authorize::authorize(&snapshot, &session, &prepared, &plan, &given)
+        crate::execution::authorize::authorize(&snapshot, &session, &prepared, &plan, &given)
     });
     // It ends early only by a defect, or when the whole program does.
     allowed.await.unwrap_or_else(|_| Err(Rejection::internal("the thread that coerced the variables has ended early")))
@@ -267,7 +218,7 @@ async fn introspect<'w>(
     let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let introspected = async {
         let slot = services.introspection_slots.acquire().await.ok()?;
-        let merged = crate::pipeline::schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
+        let merged = crate::runtime::schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
         Some((slot, merged))
     };
     tokio::time::timeout_at(context.deadline.into(), introspected).await.ok()?
@@ -298,7 +249,7 @@ pub async fn fetch_upstream(
     json: &str,
 ) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.catalog.limits);
-    match crate::pipeline::upstream_fetch::send(services, snapshot, context, json.to_owned().into(), Replay::Never)
+    match crate::fetch::upstream_operation::send(services, snapshot, context, json.to_owned().into(), Replay::Never)
         .await
     {
         Ok(response) => {

@@ -16,16 +16,16 @@ use crate::graphql::merge::{Merged, UpstreamResult, read_upstream_result, write}
 use crate::graphql::plan::{
     FieldSource, Plan, PlanStep, PlannedCall, PlannedIntrospection, UpstreamField, UpstreamOperation,
 };
+use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult};
 use crate::model::action::OperationKind;
 use crate::model::response::{
     Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, possibly_executed,
 };
-use crate::pipeline::handler_result::{HandlerCallError, HandlerCallErrorCause, HandlerResult};
-use crate::pipeline::rejection::{LIMIT_EXCEEDED, Rejection, VALIDATION_FAILED, code_of};
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::response::{ClientHeaders, Response, SUCCESS};
 use crate::pipeline::step_result::{FetchOutcome, Outcome, StepOutcome};
 use crate::protocol::http::ResponseType;
+use crate::request::context::RequestContext;
+use crate::request::rejection::{LIMIT_EXCEEDED, Rejection, VALIDATION_FAILED, code_of};
+use crate::request::response::{ClientHeaders, Response, SUCCESS};
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// A plan that was carried out.

@@ -2,16 +2,19 @@
 
 use futures_util::future::{join, join_all};
 
+use crate::execution::authorize::AuthorizedCalls;
+use crate::execution::context::ExecutionContext;
+use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::merge::read_upstream_result;
 use crate::graphql::plan::PlanStep;
+use crate::handler::call;
+use crate::handler::result::HandlerResult;
+use crate::job_runner::enqueue;
 use crate::model::action::OperationKind;
 use crate::model::response::Dialect;
-use crate::pipeline::authorize::AuthorizedCalls;
-use crate::pipeline::execution_context::ExecutionContext;
-use crate::pipeline::handler_result::HandlerResult;
+use crate::pipeline::introspection;
 use crate::pipeline::step_result::{Outcome, StepOutcome};
-use crate::pipeline::{handler_call, introspection, job_enqueue, upstream_fetch};
 use crate::upstream::UpstreamError;
 
 /// Carries out the plan.
@@ -49,16 +52,16 @@ async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall
 async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
     match step {
         PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {
-            Some(part) => upstream_fetch::fetch(execution, part).await,
+            Some(part) => upstream_operation::fetch(execution, part).await,
             None => Err(UpstreamError::Broken),
         }),
         PlanStep::Action(index) => {
             let kind = execution.plan.calls.get(index).map(|call| call.kind);
             StepOutcome::Call(match (allowed.calls.get(index), kind) {
-                (Some(call), Some(ActionMode::Now)) => handler_call::run(execution, call).await,
+                (Some(call), Some(ActionMode::Now)) => call::run(execution, call).await,
                 // In boxes of their own: every step carries the room for what its future may become.
-                (Some(call), Some(ActionMode::Later)) => Box::pin(job_enqueue::enqueue(execution, call)).await,
-                (Some(call), Some(ActionMode::Result)) => Box::pin(job_enqueue::result(execution, call)).await,
+                (Some(call), Some(ActionMode::Later)) => Box::pin(enqueue::enqueue(execution, call)).await,
+                (Some(call), Some(ActionMode::Result)) => Box::pin(enqueue::result(execution, call)).await,
                 _ => HandlerResult::not_made(),
             })
         }
@@ -91,5 +94,5 @@ fn stops(execution: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome
 
 fn may_be_null(execution: &ExecutionContext<'_>, step: PlanStep) -> bool {
     let PlanStep::Upstream(index) = step else { return false };
-    execution.plan.parts.get(index).is_some_and(|part| upstream_fetch::may_be_null(execution, part))
+    execution.plan.parts.get(index).is_some_and(|part| upstream_operation::may_be_null(execution, part))
 }

@@ -2,7 +2,7 @@
 
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanStep;
-use crate::pipeline::handler_result::HandlerResult;
+use crate::handler::result::HandlerResult;
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// What came of a part of the upstream.

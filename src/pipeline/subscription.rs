@@ -10,18 +10,19 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::auth::authenticated::Authenticated;
+use crate::execution::prepared_request::{Execution, Route, route};
+use crate::execution::{access_log, spans};
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
-use crate::pipeline::live_dependencies::{IDLE_MAX, LiveDependencies};
-use crate::pipeline::prepared_request::{Execution, Route, route};
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::response::Response;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::{access_log, execute, request_spans};
+use crate::pipeline::execute;
 use crate::protocol::http::{Body, ResponseType, read_body};
 use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
+use crate::request::live_dependencies::{IDLE_MAX, LiveDependencies};
+use crate::request::response::Response;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 use crate::session::SessionError;
 
 /// An operation whose client listens for more than one response.
@@ -70,7 +71,7 @@ pub async fn run<F: Future<Output = bool>>(
             say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
-        let was_run = matches!(response.outcome, crate::pipeline::response::SUCCESS | "errors");
+        let was_run = matches!(response.outcome, crate::request::response::SUCCESS | "errors");
         if !was_run {
             say(SubscriptionMessage::Refused(errors_of(&response))).await;
             return;
@@ -111,7 +112,7 @@ async fn execute_once(
     let Route::Execute(prepared_request) = route(services, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
     let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
-    request_spans::sample(services, &mut trace);
+    spans::sample(services, &mut trace);
     let context = RequestContext {
         caller: &request.caller,
         trace: &trace,

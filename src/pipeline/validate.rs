@@ -7,14 +7,14 @@ use crate::graphql::plan::Plan;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::response::Dialect;
-use crate::pipeline::plan_cache::{CachedPlan, PreparedDocument};
-use crate::pipeline::rejection::Rejection;
-use crate::pipeline::request_context::RequestContext;
-use crate::pipeline::schema_cache::MergedSchema;
-use crate::pipeline::schema_fetch;
-use crate::pipeline::schema_request::SchemaRequest;
-use crate::pipeline::services::Services;
-use crate::pipeline::snapshot::Snapshot;
+use crate::request::context::RequestContext;
+use crate::request::rejection::Rejection;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::schema_fetch;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
 /// What is checked, for whom.

@@ -14,11 +14,11 @@ use crate::config::load::Loaded;
 use crate::metadata_api::Api;
 use crate::model::action::ADMIN_ROLE;
 use crate::model::source::{Diagnostic, summed_up};
-use crate::pipeline::loaded_config::LoadedConfig;
-use crate::pipeline::services::Services;
-use crate::pipeline::upstream_health_check::schema_for;
-use crate::pipeline::upstream_types;
 use crate::reload::files::Files;
+use crate::runtime::loaded_config::LoadedConfig;
+use crate::runtime::services::Services;
+use crate::runtime::upstream_health_check::schema_for;
+use crate::runtime::upstream_types;
 
 /// Loads the configuration as it was loaded at the start.
 pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
@@ -87,7 +87,7 @@ impl Reloader {
                 }
             }
             Err(diagnostics) => {
-                tracing::error!(reason, "a new configuration was refused; the old one stays: {diagnostics}")
+                tracing::error!(reason, "a new configuration was refused; the old one stays: {diagnostics}");
             }
         }
         let outcome = outcome.map(drop);

@@ -12,13 +12,13 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
-use crate::memory::MemoryOwner;
-use crate::pipeline::services::Services;
-use crate::server::connection_deadline::{
+use crate::downstream::connection_deadline::{
     ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_pace,
 };
-use crate::server::framing_stream::StrictStream;
-use crate::server::head_size_limit::HeadBound;
+use crate::downstream::framing_stream::StrictStream;
+use crate::downstream::head_size_limit::HeadBound;
+use crate::memory::MemoryOwner;
+use crate::runtime::services::Services;
 
 /// A small application and its connections.
 pub struct Operators<S> {

@@ -16,21 +16,21 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::memory::{MemoryOwner, Share};
-use crate::server::buffer_pool::BufferPool;
-use crate::server::connection_deadline::{
+use crate::downstream::buffer_pool::BufferPool;
+use crate::downstream::connection_deadline::{
     ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
 };
-use crate::server::connection_weight::ConnectionWeights;
-use crate::server::downstream_session::{DownstreamSession, Patience, TooSlow};
-use crate::server::framing_stream::StrictStream;
-use crate::server::gateway::{Gateway, RequestState};
-use crate::server::head_size_limit::HeadBound;
-use crate::server::http1_session::{HeadRead, Http1Session, peer_of};
-use crate::server::open_connection::OpenConnection;
-use crate::server::route::route;
+use crate::downstream::connection_weight::ConnectionWeights;
+use crate::downstream::framing_stream::StrictStream;
+use crate::downstream::head_size_limit::HeadBound;
+use crate::downstream::http1_session::{HeadRead, Http1Session, peer_of};
+use crate::downstream::open_connection::OpenConnection;
+use crate::downstream::session::{DownstreamSession, Patience, TooSlow};
+use crate::downstream::{connection_deadline, http2_stream_timeout, request_head_checks};
+use crate::memory::{MemoryOwner, Share};
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::route::route;
 use crate::server::tls::Tls;
-use crate::server::{connection_deadline, http2_stream_timeout, request_head_checks};
 use crate::traffic_shaping::per_client_limit::PerClient;
 
 /// What clients connect to.

@@ -1,33 +1,30 @@
 //! Listeners, what runs beside them, and an end in good order.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::ServeHttp;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::{Opt, ServerConf};
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::server::{RunArgs, Server};
 use pingora::services::ServiceWithDependents;
 use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
 use pingora::services::listening::Service;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::settings::{Settings, Upstream};
 use crate::metadata_api::Api;
-use crate::pipeline::panic_isolation::supervise;
-use crate::pipeline::services::Services;
-use crate::pipeline::{call_policy, job_worker, load_monitor, upstream_health_check};
+use crate::routes::gateway::Gateway;
+use crate::runtime::services::Services;
 use crate::server::admin_listener::Operators;
+use crate::server::background_tasks::Background;
 use crate::server::connections::Connections;
-use crate::server::gateway::Gateway;
+use crate::server::graceful_shutdown::{AtExit, Drain, Exit, GRACE_SECONDS};
 use crate::server::listener_handover;
 use crate::server::tls::Tls;
-use crate::telemetry::logs;
 
 /// A service that runs in the same process.
 pub struct BackgroundTask(Box<dyn ServiceWithDependents>);
@@ -43,9 +40,6 @@ impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>>
         Self(Box::new(service))
     }
 }
-
-/// What is done just before the process ends.
-pub type AtExit = Box<dyn FnOnce() + Send>;
 
 /// Serves until a signal ends it, and then ends the process.
 ///
@@ -144,9 +138,6 @@ fn server_conf(settings: &Settings) -> ServerConf {
         ..ServerConf::default()
     }
 }
-
-/// Longer than the last words, those about a fatal diagnostic included.
-const GRACE_SECONDS: u64 = 30;
 
 /// Unused connections to the upstream that are kept.
 const UPSTREAM_POOL_SIZE: usize = 256;
@@ -251,236 +242,4 @@ fn print_listening(services: &Services) {
         settings.upstream.graphql_path.as_deref().unwrap_or_default(),
         if count == 1 { "" } else { "s" }
     );
-}
-
-/// What runs beside the listeners.
-struct Background(Arc<Services>, Option<Arc<Api>>);
-
-#[async_trait]
-impl BackgroundService for Background {
-    async fn start(&self, _: ShutdownWatch) {
-        let Self(services, metadata) = self;
-        let watch_metadata = || async {
-            if let Some(api) = metadata {
-                api.watch(services).await;
-            }
-        };
-        let traces = || async {
-            if let Some(tracer) = &services.tracer {
-                tracer.export().await;
-            }
-        };
-        // What belongs together is joined twice, because a future knows eight others at most.
-        let around = async {
-            tokio::join!(
-                supervise(|| upstream_health_check::watch(services)),
-                supervise(|| keep_keys_fresh(services)),
-                supervise(watch_metadata),
-                supervise(traces),
-                supervise(|| close_idle_connections(services)),
-            )
-        };
-        tokio::join!(
-            around,
-            supervise(|| job_worker::work(services)),
-            supervise(|| call_policy::remove_idle_limiters(services)),
-            supervise(|| load_monitor::watch(services)),
-        );
-    }
-}
-
-/// Whoever checks credentials now has fresh keys; the configuration may bring another one.
-async fn keep_keys_fresh(services: &Services) {
-    loop {
-        let current = Arc::clone(&services.configured().authenticator);
-        let is_another = async {
-            while Arc::ptr_eq(&current, &services.configured().authenticator) {
-                tokio::time::sleep(LOOK_INTERVAL).await;
-            }
-        };
-        tokio::select! {
-            () = current.keep_keys_fresh() => {}
-            () = is_another => {}
-        }
-    }
-}
-
-/// Those that we have opened. Never returns.
-async fn close_idle_connections(services: &Services) {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        services.upstream.sweep();
-        services.configured().handlers.all().filter_map(|client| client.plain.as_ref()).for_each(|pool| pool.sweep());
-    }
-}
-
-/// How often to look for them.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How often to look whether the configuration is another.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Waits for SIGTERM or SIGINT, and then for what is in flight. A second signal ends the wait.
-struct Drain(Exit);
-
-/// How often to look whether requests are still in flight.
-const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
-
-/// pingora is told to end gracefully in every case, and never to end at once: only so do its loops that accept
-/// connections end before the runtimes under them do. One that does not writes an error in a busy loop.
-#[async_trait]
-impl ShutdownSignalWatch for Drain {
-    async fn recv(&self) -> ShutdownSignal {
-        let Self(exit) = self;
-        tokio::select! {
-            () = wait_for_signal() => {}
-            () = wait_for_handover(&exit.services) => {
-                hand_over(exit);
-                return ShutdownSignal::GracefulUpgrade;
-            }
-            () = exit.services.fatal.wait() => {
-                exit.soon();
-                return ShutdownSignal::GracefulTerminate;
-            }
-        }
-        let drain_delay = exit.services.configured().settings.drain_delay;
-        exit.services.readiness.drain();
-        let in_flight = exit.services.metrics.requests_in_flight.get();
-        tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
-        let wait = async {
-            // Whoever sends us requests has yet to learn that we are not ready.
-            tokio::time::sleep(drain_delay).await;
-            exit.wait_for_requests().await;
-        };
-        tokio::select! {
-            () = wait => {}
-            () = wait_for_signal() => {}
-        }
-        tokio::select! {
-            () = exit.finish() => {}
-            () = wait_for_signal() => {}
-        }
-        exit.soon();
-        ShutdownSignal::GracefulTerminate
-    }
-}
-
-/// The end of the process.
-#[derive(Clone)]
-struct Exit {
-    services: Arc<Services>,
-    /// Done at last, once.
-    last: Arc<Mutex<Option<AtExit>>>,
-}
-
-impl Exit {
-    /// What is left to be done once nothing is in flight any more.
-    async fn finish(&self) {
-        job_worker::give_back(&self.services).await;
-        if let Some(tracer) = &self.services.tracer {
-            tracer.flush().await;
-        }
-    }
-
-    async fn wait_for_requests(&self) {
-        let deadline = Instant::now() + self.services.configured().settings.shutdown_timeout;
-        let mut quiet = 0;
-        // Twice quiet, so that a request whose connection had just been made is not cut.
-        while quiet < 2 && Instant::now() < deadline {
-            let is_quiet =
-                self.services.metrics.requests_in_flight.get() == 0 && self.services.running_jobs.count() == 0;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            tokio::time::sleep(DRAIN_INTERVAL).await;
-        }
-    }
-
-    /// Ends the process in a moment, in which the loops that accept connections end. All else that matters has been done.
-    fn soon(&self) {
-        let exit = self.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(LAST_MOMENT);
-            let reason = exit.services.fatal.reason();
-            log_shutdown(reason.map(str::to_owned));
-            let last = exit.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-            last.into_iter().for_each(|last| last());
-            std::process::exit(i32::from(reason.is_some()));
-        });
-    }
-}
-
-/// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
-const HANDOVER: Duration = Duration::from_secs(6);
-
-/// Waits until somebody asks for it where it is safe: whoever listens on the socket gets the listeners.
-async fn wait_for_handover(services: &Services) {
-    loop {
-        wait_for(SignalKind::quit()).await;
-        match listener_handover::check(&services.configured().settings.upgrade_socket) {
-            Ok(()) => return,
-            Err(reason) => tracing::error!(reason, "the listeners are not handed over"),
-        }
-    }
-}
-
-/// Another Pillion takes the listeners. What is in flight here is finished, on a thread of its own: pingora is only
-/// waiting meanwhile.
-fn hand_over(exit: &Exit) {
-    tracing::info!("the listeners are handed over");
-    let exit = exit.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(async {
-                tokio::time::sleep(HANDOVER).await;
-                exit.services.readiness.drain();
-                exit.wait_for_requests().await;
-                exit.finish().await;
-            });
-        }
-        exit.soon();
-    });
-}
-
-/// How long the loops that accept connections may take to end.
-const LAST_MOMENT: Duration = Duration::from_millis(100);
-
-/// Somebody may have stopped reading them. For a reason to end, more patience is in order than for other lines.
-fn log_shutdown(reason: Option<String>) {
-    let patience = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
-    let (done, wait) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        logs::finish();
-        if let Some(reason) = reason {
-            // Lines that found nobody to read them so far are worth less than this one.
-            logs::discard();
-            eprintln!("{reason}");
-        }
-        drop(done);
-    });
-    let _ = wait.recv_timeout(patience);
-}
-
-/// How long they may take.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How long the reason for a fatal end may take. Less than [`GRACE_SECONDS`].
-const FATAL_WORDS: Duration = Duration::from_secs(20);
-
-async fn wait_for(kind: SignalKind) {
-    match signal(kind) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-async fn wait_for_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the system's own rules end the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

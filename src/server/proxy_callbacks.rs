@@ -12,14 +12,13 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::downstream::session::{DownstreamSession, Patience};
+use crate::downstream::{connection_deadline, cors, http2_stream_timeout, request_head_checks};
 use crate::model::min_rate::Allowance;
 use crate::model::response::RequestError;
 use crate::protocol::http::is_event_stream;
-use crate::server::downstream_session::{DownstreamSession, Patience};
-use crate::server::gateway::{Gateway, RequestState, Upload};
-use crate::server::{
-    connection_deadline, cors, graphql_request, http2_stream_timeout, reject, request_head_checks, route,
-};
+use crate::routes::gateway::{Gateway, RequestState, Upload};
+use crate::routes::{graphql_request, reject, route};
 use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
 use crate::upstream::reads::{body_only_reads, query_string_only_reads};

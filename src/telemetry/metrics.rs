@@ -58,7 +58,7 @@ pub struct Metrics {
     pub handler_retries: IntCounterVec,
     /// Calls that Redis did not count, by action.
     pub rate_limit_store_errors: IntCounterVec,
-    /// 1 while a handler that fails is left alone, by action; 0.5 while it is tried.
+    /// The state of the circuit breaker, by action: 0 closed, 1 half-open, 2 open.
     pub circuit_breaker_state: GaugeVec,
     /// Calls that wait for others of their action to end.
     pub handler_calls_queued: IntGaugeVec,
@@ -345,7 +345,7 @@ impl Metrics {
             circuit_breaker_state: {
                 let opts = Opts::new(
                     "pillion_circuit_breaker_state",
-                    "1 while a failing handler is left alone, 0.5 while it is tried.",
+                    "The state of the circuit breaker: 0 closed, 1 half-open, 2 open.",
                 );
                 let gauge = GaugeVec::new(opts, &["action"])?;
                 registry.register(Box::new(gauge.clone()))?;

@@ -1,4 +1,4 @@
-//! A handler that fails is left alone for a while, and then tried with a single call.
+//! The circuit breaker of an action: it opens when the handler fails, and is half-open when a single call tries it again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

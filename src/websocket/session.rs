@@ -21,15 +21,15 @@ use uuid::Uuid;
 
 use crate::auth::authenticated::Authenticated;
 use crate::config::settings::WebSocketInit;
+use crate::execution::prepared_request::{Route, route};
 use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
-use crate::pipeline::prepared_request::{Route, route};
-use crate::pipeline::services::Services;
 use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
 use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
+use crate::runtime::services::Services;
 use crate::session::SessionError;
 use crate::telemetry::metrics::Held;
 use crate::websocket::metered::Metered;

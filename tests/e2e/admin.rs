@@ -143,7 +143,7 @@ fn a_defect_ends_what_it_is_in(engines: &Engines) {
     assert_eq!(pillion.admin("/readyz").0, 200);
     let log = pillion.whole_log("TERM");
     assert_eq!(log.matches("a defect of Pillion").count(), 3, "{log}");
-    assert!(log.contains("src/pipeline/panic_isolation.rs"), "{log}");
+    assert!(log.contains("src/runtime/panic_isolation.rs"), "{log}");
 }
 
 fn secrets_are_nowhere(engines: &Engines) {

@@ -196,7 +196,7 @@ fn explain_shows_the_plan(_: &Engines) {
     assert_says(&output, 0, &[]);
     let wanted = "\
 mutation as role customer: 4 steps, one after the other
-├─ 1. engine: createReview
+├─ 1. upstream: createReview
 │     mutation Buy(                   , $stars: Int!) {
 │       createReview(input: { stars: $stars }) { id } # é😀
 │
@@ -221,7 +221,7 @@ mutation as role customer: 4 steps, one after the other
 │     content-type: application/json
 │     user-agent: pillion/0.1.0
 │     traceparent, x-b3-*: those of the request
-└─ 4. engine: deleteReviewById
+└─ 4. upstream: deleteReviewById
 ";
     let told = said(&output);
     let told_lines: Vec<&str> = told.lines().map(str::trim_end).take(wanted.lines().count()).collect();

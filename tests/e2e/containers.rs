@@ -132,7 +132,7 @@ fn the_chart_is_what_kubernetes_takes(_: &Engines) {
     assert_eq!(container["restartPolicy"], Value::Null);
     is_well_behaved(&pod, &container);
     let beside = template(&[
-        "--set=engine.containers[0].name=engine,engine.containers[0].image=hasura/graphql-engine:v2.45.1",
+        "--set=upstream.containers[0].name=engine,upstream.containers[0].image=hasura/graphql-engine:v2.45.1",
         "--set=podMonitor.enabled=true,existingSecret=secrets,config.handlers.max_retries=1",
         "--set=podLabels.team=shop,nodeSelector.disk=ssd",
     ]);

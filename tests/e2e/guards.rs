@@ -20,7 +20,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_rate_by_address", a_rate_by_address),
     ("replicas_count_together", replicas_count_together),
     ("a_handler_that_hangs_takes_its_own_places_only", a_handler_that_hangs_takes_its_own_places_only),
-    ("a_handler_that_fails_is_left_alone", a_handler_that_fails_is_left_alone),
+    ("the_circuit_breaker_opens_and_closes", the_circuit_breaker_opens_and_closes),
     ("impatient_clients_open_no_breaker", impatient_clients_open_no_breaker),
     ("what_is_harmless_is_tried_again", what_is_harmless_is_tried_again),
     ("clients_say_how_long_they_wait", clients_say_how_long_they_wait),
@@ -191,7 +191,7 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
     assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the handler's timeout");
 }
 
-fn a_handler_that_fails_is_left_alone(engines: &Engines) {
+fn the_circuit_breaker_opens_and_closes(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::status(500, "{}"));
     let pillion = start(engines, &handlers, "handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s } }\n");
@@ -199,7 +199,7 @@ fn a_handler_that_fails_is_left_alone(engines: &Engines) {
     for _ in 0..20 {
         assert_eq!(code(&ask(&pillion, &[], "{ count }")), "unexpected");
     }
-    assert_eq!(standing(), 1.0);
+    assert_eq!(standing(), 2.0);
     handlers.take_seen();
     let rejected = ask(&pillion, &[], "{ count }");
     assert_eq!(code(&rejected), "handler-unavailable");
@@ -238,7 +238,7 @@ fn impatient_clients_open_no_breaker(engines: &Engines) {
     handlers.on_path("/count", Reply::status(500, "{}"));
     wait_until("that it opens", || {
         ask(&pillion, &[], "{ count }");
-        standing() == 1.0
+        standing() == 2.0
     });
     handlers.on_path("/count", slowly(Reply::json("1")));
     wait_until("a trial that is cut short", || {

@@ -215,7 +215,7 @@ fn each_client_has_its_part(engines: &Engines) {
     for (proxies, named, wanted) in
         [("127.0.0.0/8", true, (429, 200)), ("192.0.2.0/24", true, (429, 429)), ("127.0.0.1", false, (200, 200))]
     {
-        let header = if named { ", address_header: X-Forwarded-For" } else { "" };
+        let header = if named { ", client_address_header: X-Forwarded-For" } else { "" };
         let config =
             format!("limits: {{ max_client_requests: 2 }}\ndownstream: {{ trusted_proxies: [{proxies}]{header} }}\n");
         let pillion =
@@ -317,6 +317,15 @@ fn replicas_are_replaced(engines: &Engines) {
 }
 
 /// On one machine, without a balancer: the next one takes the listeners themselves.
+/// Sets its flag when it is dropped: threads that ask until then end with a test that fails as well.
+struct Ends<'f>(&'f AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn one_hands_over_to_the_next(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
@@ -326,13 +335,14 @@ fn one_hands_over_to_the_next(engines: &Engines) {
     let start = |is_next: bool| -> Pillion {
         let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
         setup = setup.env("PILLION_UPGRADE_SOCKET_PATH", &socket.display().to_string());
-        setup = setup.env("PILLION_UPGRADE", &is_next.to_string());
+        setup = setup.env("PILLION_UPGRADE_ENABLED", &is_next.to_string());
         setup.ports = Some(ports);
         setup.start()
     };
     let mut current = start(false).wait_until_ready();
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
+        let _end = Ends(&is_over);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -359,7 +369,6 @@ fn one_hands_over_to_the_next(engines: &Engines) {
             let before = answered.load(Ordering::Relaxed);
             wait_until("answers", || is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 50);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     let _ = std::fs::remove_file(socket);
 }

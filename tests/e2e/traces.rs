@@ -92,7 +92,7 @@ fn a_trace_from_client_to_handler(engines: &Engines) {
     assert_eq!(attributes["pillion.actions"], json!(["count", "quote"]));
     assert_eq!((&attributes["pillion.role"], &attributes["pillion.outcome"]), (&json!("admin"), &json!("errors")));
     assert_eq!(root["is_error"], true);
-    for name in ["authenticate", "plan", "validate", "run", "respond", "engine", "handler count", "handler quote"] {
+    for name in ["authenticate", "plan", "validate", "run", "respond", "upstream", "handler count", "handler quote"] {
         let span = named(name);
         assert_eq!(span["parent"], root["id"], "{name}");
         assert!(span["nanoseconds"].as_i64() <= root["nanoseconds"].as_i64(), "{name}");

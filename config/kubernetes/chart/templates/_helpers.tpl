@@ -22,7 +22,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - name: pillion
   image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
   imagePullPolicy: {{ .Values.image.pullPolicy }}
-  {{- if .Values.engine.containers }}
+  {{- if .Values.upstream.containers }}
   restartPolicy: Always
   {{- end }}
   args: [serve, --config, /etc/pillion/config/pillion.yaml, --metadata, /etc/pillion/metadata]

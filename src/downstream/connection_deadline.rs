@@ -1,0 +1,265 @@
+//! How long a client's connection may take to say what it wants, and to take what is written to it by pingora. pingora has a
+//! timer for each read and each write only, so that whoever moves a byte from time to time would be waited for without end;
+//! and none for the first bytes of a connection, by which it tells HTTP/2.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::downstream::open_connection::OpenConnection;
+use crate::model::min_rate::{Allowance, MinRate};
+
+tokio::task_local! {
+    /// That of the connection whose task this is.
+    static PACE: Arc<ConnectionDeadline>;
+}
+
+/// Does `work` on a connection that has this pace.
+pub fn with_pace<W: Future>(pace: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
+    PACE.scope(pace, work)
+}
+
+/// The head of a request has been read.
+pub fn head_was_read() {
+    let _ = PACE.try_with(|pace| pace.head_was_read());
+}
+
+/// Which head is awaited on this task's connection, if one is: how many have been read before it.
+#[must_use]
+pub fn await_head() -> Option<u32> {
+    let awaited = |pace: &Arc<ConnectionDeadline>| {
+        let awaits = pace.until.load(Ordering::Relaxed) != NOT_WAITING;
+        awaits.then(|| pace.heads.load(Ordering::Relaxed))
+    };
+    PACE.try_with(awaited).ok().flatten()
+}
+
+/// A request is over, and the next one's head is to be there within `time`.
+pub fn next_head_within(time: Duration) {
+    let _ = PACE.try_with(|pace| pace.wait(time, false));
+}
+
+/// A request is over, and nobody has to send another one; after `time` the connection ends.
+pub fn idle_for(time: Duration) {
+    let _ = PACE.try_with(|pace| pace.wait(time, true));
+}
+
+/// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
+pub fn head_begins(time: Duration) {
+    let _ = PACE.try_with(|pace| {
+        if pace.is_idle.load(Ordering::Relaxed) {
+            pace.wait(time, false);
+        }
+    });
+}
+
+/// That of this task's connection.
+#[must_use]
+pub fn current() -> Option<Arc<ConnectionDeadline>> {
+    PACE.try_with(Arc::clone).ok()
+}
+
+/// What a connection is waited for, and how long.
+#[derive(Debug)]
+pub struct ConnectionDeadline {
+    /// Until when, in milliseconds on our clock.
+    until: AtomicU64,
+    /// Is it one that nothing has to come on?
+    is_idle: AtomicBool,
+    /// How many heads have been read.
+    heads: AtomicU32,
+    /// Is a write waiting for the client? Nearly never: then the lock below is not needed.
+    has_waiting_write: AtomicBool,
+    /// Bytes that could be written at once since a write has waited.
+    written_at_once: AtomicUsize,
+    writes: Mutex<Writes>,
+    /// What the connection is counted by; nobody looks at it.
+    _open: Option<OpenConnection>,
+}
+
+/// How a client takes what is written to it.
+#[derive(Debug)]
+struct Writes {
+    allowance: Allowance,
+    /// Since when a write has been waiting.
+    since: Option<Instant>,
+}
+
+/// How the wait for a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineKind {
+    /// Nothing came, and nothing had to.
+    Idle,
+    /// Half a head, or nothing at all.
+    TooSlow,
+    /// What was written has not been taken.
+    DoesNotRead,
+}
+
+/// No head is waited for.
+const NOT_WAITING: u64 = 0;
+
+impl ConnectionDeadline {
+    /// The first head is to be there within `patience`, and responses are to be taken at `download`. The connection is counted
+    /// for as long as somebody has its pace.
+    #[must_use]
+    pub fn new(patience: Duration, download: MinRate, open: Option<OpenConnection>) -> Self {
+        Self {
+            until: AtomicU64::new(now() + millis(patience)),
+            is_idle: AtomicBool::new(false),
+            heads: AtomicU32::new(0),
+            has_waiting_write: AtomicBool::new(false),
+            written_at_once: AtomicUsize::new(0),
+            writes: Mutex::new(Writes { allowance: Allowance::new(download), since: None }),
+            _open: open,
+        }
+    }
+
+    /// Nothing more can be written before the client has read some of it.
+    pub fn write_waits(&self) {
+        if self.has_waiting_write.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut writes = self.writes();
+        writes.allowance.moved(self.written_at_once.swap(0, Ordering::Relaxed), Duration::ZERO);
+        writes.since = Some(Instant::now());
+    }
+
+    /// So many bytes could be written.
+    pub fn has_written(&self, bytes: usize) {
+        if !self.has_waiting_write.swap(false, Ordering::Relaxed) {
+            self.written_at_once.fetch_add(bytes, Ordering::Relaxed);
+            return;
+        }
+        let mut writes = self.writes();
+        if let Some(since) = writes.since.take() {
+            writes.allowance.moved(bytes, since.elapsed());
+        }
+    }
+
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the write that is waiting may still do so; `None` if there is none.
+    fn write_left(&self) -> Option<Duration> {
+        if !self.has_waiting_write.load(Ordering::Relaxed) {
+            return None;
+        }
+        let writes = self.writes();
+        Some(writes.allowance.left().saturating_sub(writes.since?.elapsed()))
+    }
+
+    /// The head of a request has been read.
+    pub fn head_was_read(&self) {
+        self.until.store(NOT_WAITING, Ordering::Relaxed);
+        self.heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Is a head, or an end, waited for?
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.until.load(Ordering::Relaxed) != NOT_WAITING
+    }
+
+    fn wait(&self, time: Duration, is_idle: bool) {
+        self.is_idle.store(is_idle, Ordering::Relaxed);
+        self.until.store(now() + millis(time), Ordering::Relaxed);
+    }
+
+    /// Returns when what is waited for is not there in time, or what is written is not taken, or up to `patience` later: it
+    /// looks from time to time only, so that requests cost no timer.
+    pub async fn end(&self, patience: Duration) -> DeadlineKind {
+        loop {
+            let (until, now) = (self.until.load(Ordering::Relaxed), now());
+            let left = match until {
+                NOT_WAITING => patience,
+                until if until <= now => {
+                    return if self.is_idle.load(Ordering::Relaxed) {
+                        DeadlineKind::Idle
+                    } else {
+                        DeadlineKind::TooSlow
+                    };
+                }
+                until => Duration::from_millis(until - now),
+            };
+            let write_left = self.write_left();
+            if write_left.is_some_and(|left| left.is_zero()) {
+                return DeadlineKind::DoesNotRead;
+            }
+            tokio::time::sleep(write_left.map_or(left, |write_left| left.min(write_left))).await;
+        }
+    }
+}
+
+/// Milliseconds since an hour before the first look at this clock; never 0.
+fn now() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    millis(START.get_or_init(Instant::now).elapsed()) + 3_600_000
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOWNLOAD: MinRate = MinRate { bytes_per_second: 1000, grace: Duration::from_millis(100) };
+
+    #[tokio::test]
+    async fn whoever_does_not_read_has_an_end() {
+        let patience = Duration::from_millis(30);
+        let pace = ConnectionDeadline::new(patience, DOWNLOAD, None);
+        pace.until.store(NOT_WAITING, Ordering::Relaxed);
+        // Who takes enough each time, and who has nothing to take, is not late.
+        let reads = async {
+            for _ in 0..10 {
+                pace.write_waits();
+                tokio::time::sleep(patience).await;
+                // A flush moves what was written at once before.
+                pace.has_written(0);
+                pace.has_written(1000);
+            }
+            tokio::time::sleep(10 * patience).await;
+        };
+        tokio::select! {
+            biased;
+            () = reads => {}
+            _ = pace.end(patience) => panic!("it was not late"),
+        }
+        let drips = async {
+            loop {
+                pace.write_waits();
+                tokio::time::sleep(patience).await;
+                pace.has_written(1);
+            }
+        };
+        tokio::select! {
+            () = drips => {}
+            waited = pace.end(patience) => assert_eq!(waited, DeadlineKind::DoesNotRead),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_waited_for_has_an_end() {
+        let patience = Duration::from_millis(30);
+        let pace = Arc::new(ConnectionDeadline::new(patience, DOWNLOAD, None));
+        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
+        // Not while a request is under way, and not before it is time for the next.
+        let busy = async {
+            head_was_read();
+            tokio::time::sleep(3 * patience).await;
+            next_head_within(2 * patience);
+            tokio::time::sleep(patience).await;
+        };
+        let waiting = PACE.scope(Arc::clone(&pace), busy);
+        tokio::select! {
+            biased;
+            () = waiting => {}
+            _ = pace.end(patience) => panic!("it was not late"),
+        }
+        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
+    }
+}

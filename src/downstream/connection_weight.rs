@@ -1,0 +1,65 @@
+//! Connections by what they take. `limits.max_connections` is a promise about memory, and not all connections cost the same: one of
+//! HTTP/1.1 that waits takes up to 8 KiB, keys and records of TLS as much again, and a connection of HTTP/2 has buffers and
+//! tables that are its own for as long as it lives.
+
+use pingora::protocols::Stream;
+use prometheus::IntGauge;
+
+use crate::runtime::services::Services;
+use crate::telemetry::metrics::{is_above, is_nearly_full};
+
+/// Places of connections, given back when they are dropped.
+#[derive(Debug)]
+pub struct ConnectionWeights {
+    gauge: IntGauge,
+    count: i64,
+}
+
+/// Those of a connection that speaks HTTP/1.1 without TLS, or has not said what it speaks.
+const FIRST: i64 = 1;
+
+/// TLS takes so many more.
+const TLS: i64 = 1;
+
+/// HTTP/2 takes so many more.
+const HTTP2: i64 = 3;
+
+impl ConnectionWeights {
+    /// For a connection that has just come. `None` if there are too many.
+    #[must_use]
+    pub fn first(services: &Services) -> Option<Self> {
+        Self::take(services, FIRST)
+    }
+
+    /// What it takes beyond the first. `None` if that is too much.
+    #[must_use]
+    pub fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
+        let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };
+        let http2 = if is_http1 { 0 } else { HTTP2 };
+        Self::take(services, tls + http2)
+    }
+
+    fn take(services: &Services, count: i64) -> Option<Self> {
+        let metrics = &services.metrics;
+        metrics.connection_places.add(count);
+        let places = Self { gauge: metrics.connection_places.clone(), count };
+        if count > 0 && is_above(metrics.connection_places.get(), services.configured().settings.limits.max_connections)
+        {
+            metrics.shed.with_label_values(&["connections"]).inc();
+            return None;
+        }
+        Some(places)
+    }
+}
+
+impl Drop for ConnectionWeights {
+    fn drop(&mut self) {
+        self.gauge.sub(self.count);
+    }
+}
+
+/// Are so many taken that no connection should be kept for later requests?
+#[must_use]
+pub fn are_scarce(services: &Services) -> bool {
+    is_nearly_full(services.metrics.connection_places.get(), services.configured().settings.limits.max_connections)
+}

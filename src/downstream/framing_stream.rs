@@ -1,0 +1,232 @@
+//! A client's connection as pingora gets it: as it is, until its client writes what could be understood in two ways. From
+//! there on it holds two bytes that no reader takes, so that pingora rejects the request, and what else the client writes
+//! is thrown away.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::downstream::connection_deadline;
+use crate::downstream::connection_deadline::ConnectionDeadline;
+use crate::downstream::head_size_limit::HeadBound;
+use crate::downstream::http1_framing::Strict;
+use crate::downstream::partial_head::PartialHead;
+
+/// A connection whose client is read to the letter.
+#[derive(Debug)]
+pub struct StrictStream {
+    inner: Stream,
+    strict: Strict,
+    bound: HeadBound,
+    pieces: PartialHead,
+    /// Of the connection, which is told how its client reads.
+    pace: Option<Arc<ConnectionDeadline>>,
+    /// What is left of [`UNREADABLE`], once something was refused.
+    instead: Option<&'static [u8]>,
+}
+
+/// Neither in a head nor in a chunk's line does this follow a carriage return, nor anything else.
+const UNREADABLE: &[u8] = b"\rX";
+
+impl StrictStream {
+    /// The rest of this task's connection, of which `read` has been read already; gives what of that may be believed.
+    #[must_use]
+    pub fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
+        let mut strict = Strict::default();
+        let passed = strict.pass(&read);
+        let is_rejected = passed < read.len();
+        if is_rejected {
+            read.truncate(passed);
+            read.extend_from_slice(UNREADABLE);
+        }
+        let (pieces, pace) = (PartialHead::default(), connection_deadline::current());
+        (Self { inner, strict, bound, pieces, pace, instead: is_rejected.then_some(&[]) }, read)
+    }
+}
+
+impl StrictStream {
+    /// Has the client of this stream, if it is one of these, written exactly so many whole requests, and nothing else?
+    #[must_use]
+    pub fn is_after(stream: &Stream, requests: u64) -> bool {
+        let stream = (**stream).as_any().downcast_ref::<Self>();
+        stream.is_some_and(|stream| {
+            stream.instead.is_none() && stream.pieces.are_given() && stream.strict.is_after(requests)
+        })
+    }
+
+    /// The connection as it was before; `None` if this is none of these streams.
+    #[must_use]
+    pub fn into_inner(stream: Stream) -> Option<Stream> {
+        stream.into_any().downcast().ok().map(|stream: Box<Self>| stream.inner)
+    }
+
+    /// Reads until the client goes.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut thrown_away = [0; 1024];
+        let mut buffer = ReadBuf::new(&mut thrown_away);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        // Others have their turn before the next piece.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for StrictStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(ready) = this.pieces.ready(buffer.remaining()) {
+                buffer.put_slice(&ready);
+                return Poll::Ready(Ok(()));
+            }
+            if this.instead.is_some() {
+                break;
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            let (count, passed) = (read.len(), this.strict.pass(read));
+            this.bound.count(count)?;
+            let at_once = this.pieces.take(read.get(..passed).unwrap_or_default(), this.strict.head_begun());
+            buffer.set_filled(before + at_once);
+            if passed < count {
+                this.instead = Some(UNREADABLE);
+            }
+            if at_once > 0 || count == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let instead = this.instead.unwrap_or_default();
+        if instead.is_empty() && !this.strict.is_refused_at_end() {
+            // Whoever waits here wants to know whether the client is there, for a request before the one that is refused.
+            return this.poll_end(cx);
+        }
+        let (now, later) = instead.split_at(instead.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        this.instead = Some(later);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl StrictStream {
+    /// Tells the connection's pace how its client reads.
+    fn wrote<T>(&self, written: Poll<io::Result<T>>, bytes: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
+        match (&self.pace, &written) {
+            (Some(pace), Poll::Pending) => pace.write_waits(),
+            (Some(pace), Poll::Ready(Ok(done))) => pace.has_written(bytes(done)),
+            _ => {}
+        }
+        written
+    }
+}
+
+impl AsyncWrite for StrictStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.wrote(written, |count| *count)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.wrote(written, |count| *count)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.wrote(flushed, |()| 0)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for StrictStream {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for StrictStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for StrictStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+#[async_trait]
+impl Peek for StrictStream {
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(buffer).await
+    }
+}
+
+impl GetTimingDigest for StrictStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for StrictStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+
+    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
+        self.inner.set_proxy_digest(digest);
+    }
+}
+
+impl GetSocketDigest for StrictStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.inner.set_socket_digest(digest);
+    }
+}

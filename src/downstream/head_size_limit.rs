@@ -1,0 +1,52 @@
+//! How much is read of a client's connection while the head of a request is awaited. pingora would keep half a head of 1 MiB.
+
+use std::io;
+use std::io::ErrorKind;
+
+use crate::downstream::connection_deadline;
+use crate::memory::Share;
+
+/// How much of a head has been read from a connection.
+#[derive(Debug)]
+pub struct HeadBound {
+    /// What half a head holds of the memory budget.
+    share: Share,
+    /// Which head it is, counted from the first of the connection.
+    head: Option<u32>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// So much of a head is read without asking for room: usual heads fit, and each connection has a buffer of as much.
+const FREE_BYTES: usize = 4 * 1024;
+
+impl HeadBound {
+    /// Of a connection of whose current head `read` bytes have been read already. `share` is empty.
+    #[must_use]
+    pub fn new(share: Share, read: usize, bytes_max: usize) -> Self {
+        Self { share, head: connection_deadline::await_head(), bytes: read, bytes_max }
+    }
+
+    /// So many bytes more have been read.
+    ///
+    /// # Errors
+    /// When these are too many for a head, or there is no room for them.
+    pub fn count(&mut self, read: usize) -> io::Result<()> {
+        let head = connection_deadline::await_head();
+        if head.is_none() || head != self.head {
+            (self.head, self.bytes) = (head, 0);
+            self.share.shrink_to(0);
+        }
+        if head.is_none() {
+            return Ok(());
+        }
+        self.bytes += read;
+        if self.bytes > self.bytes_max {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the head of the request is too long"));
+        }
+        if self.bytes > FREE_BYTES {
+            self.share.grow(read).map_err(|no_room| io::Error::new(ErrorKind::OutOfMemory, no_room))?;
+        }
+        Ok(())
+    }
+}

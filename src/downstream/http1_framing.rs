@@ -1,0 +1,433 @@
+//! What a client may write on a connection of HTTP/1.1, byte by byte. pingora reads more leniently than others do: it
+//! escapes what must not be in a target, and lets a chunk's line hold a line feed or no size at all. Each of these could
+//! make a server before us see another request than we do, so they are found out here, before pingora sees them. Pure.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use http::header;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use memchr::{memchr, memchr_iter};
+
+use crate::downstream::request_head_checks;
+use crate::model::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+
+/// Follows what a client writes.
+#[derive(Debug)]
+pub struct Strict {
+    place: Place,
+    /// What has come of a head, or of a line between chunks.
+    begun: BytesMut,
+    /// How many heads have passed.
+    heads: u64,
+    /// Bytes of empty lines that have come before a head.
+    blank_bytes: usize,
+}
+
+/// Where in a connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Head,
+    /// So many bytes of a body are left.
+    Body(u64),
+    /// A chunk's line.
+    Size,
+    /// So many bytes of a chunk are left.
+    Chunk(u64),
+    ChunkEnd,
+    /// So many bytes of trailers may follow.
+    Trailers(usize),
+    /// It is no HTTP any more, or the server closes it after this request.
+    Anything,
+    /// Nothing more may pass.
+    Refused,
+    /// The same, because of a trailer.
+    RefusedAtEnd,
+}
+
+/// How far a look at some bytes got.
+enum Looked {
+    /// So many are of this place, and it goes on at the next.
+    Passed(usize, Place),
+    /// So many may still pass.
+    Refused(usize),
+}
+
+/// Bytes of a head. pingora would hold a megabyte.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of empty lines before a head: some clients end a body with one. Each comes to its reader at once, which begins anew.
+const BLANK_BYTES_MAX: usize = 64;
+
+/// As many as pingora reads; whether there are too many is decided later.
+const FIELDS_MAX: usize = 256;
+
+impl Default for Strict {
+    fn default() -> Self {
+        Self { place: Place::Head, begun: BytesMut::new(), heads: 0, blank_bytes: 0 }
+    }
+}
+
+impl Strict {
+    /// How many of `bytes` may pass. If that is not all of them, nothing may ever pass again.
+    pub fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
+            let looked = match self.place {
+                Place::Anything => Looked::Passed(rest.len(), Place::Anything),
+                Place::Refused | Place::RefusedAtEnd => Looked::Refused(0),
+                Place::Body(left) => take(rest, left, Place::Head, Place::Body),
+                Place::Chunk(left) => take(rest, left, Place::ChunkEnd, Place::Chunk),
+                Place::Head => self.head(rest),
+                Place::Size => self.line(rest, SIZE_LINE_BYTES_MAX, |line| {
+                    Some(match read_size(line)? {
+                        0 => Place::Trailers(TRAILER_BYTES_MAX),
+                        size => Place::Chunk(size),
+                    })
+                }),
+                Place::ChunkEnd => self.line(rest, 0, |_| Some(Place::Size)),
+                Place::Trailers(left) => self.line(rest, left, |line| match line.len() {
+                    0 => Some(Place::Head),
+                    length => is_trailer(line).then(|| Place::Trailers(left.saturating_sub(length))),
+                }),
+            };
+            match looked {
+                Looked::Passed(count, place) => (passed, self.place) = (passed + count, place),
+                Looked::Refused(count) => {
+                    let is_at_end = matches!(self.place, Place::Trailers(_) | Place::RefusedAtEnd);
+                    self.place = if is_at_end { Place::RefusedAtEnd } else { Place::Refused };
+                    self.begun = BytesMut::new();
+                    return passed + count;
+                }
+            }
+        }
+        passed
+    }
+
+    /// Is what has passed so many whole requests, and nothing of another one?
+    #[must_use]
+    pub fn is_after(&self, requests: u64) -> bool {
+        self.place == Place::Head && self.begun.is_empty() && self.heads == requests
+    }
+
+    /// How many of the bytes that have passed belong to half a head.
+    #[must_use]
+    pub fn head_begun(&self) -> usize {
+        if self.place == Place::Head { self.begun.len() } else { 0 }
+    }
+
+    /// Was something refused that pingora would only wait for the end of?
+    #[must_use]
+    pub fn is_refused_at_end(&self) -> bool {
+        self.place == Place::RefusedAtEnd
+    }
+
+    /// A line with its CRLF; without that it has at most `bytes_max` bytes.
+    fn line(&mut self, rest: &[u8], bytes_max: usize, next: impl FnOnce(&[u8]) -> Option<Place>) -> Looked {
+        let place = self.place;
+        let end = memchr(b'\n', rest);
+        let piece = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let length = self.begun.len() + piece.len();
+        // One byte more can only be the carriage return.
+        if length > bytes_max + 1 || length > bytes_max && piece.last().is_some_and(|last| *last != b'\r') {
+            return Looked::Refused(0);
+        }
+        let Some(end) = end else {
+            self.begun.extend_from_slice(piece);
+            return Looked::Passed(rest.len(), place);
+        };
+        let begun = std::mem::take(&mut self.begun);
+        let whole = if begun.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned([begun.as_ref(), piece].concat()) };
+        match whole.strip_suffix(b"\r").and_then(next) {
+            Some(place) => Looked::Passed(end + 1, place),
+            None => Looked::Refused(end),
+        }
+    }
+
+    fn head(&mut self, rest: &[u8]) -> Looked {
+        if self.begun.is_empty() && matches!(rest.first(), Some(b'\r' | b'\n')) {
+            // Empty lines before a request, which a reader should skip: a few.
+            self.blank_bytes += 1;
+            return match self.blank_bytes > BLANK_BYTES_MAX {
+                true => Looked::Refused(0),
+                false => Looked::Passed(1, Place::Head),
+            };
+        }
+        self.blank_bytes = 0;
+        let before = self.begun.len();
+        if before == 0
+            && let Some(end) = end_of_head(rest, 0)
+        {
+            return self.judged(rest, end, 0);
+        }
+        self.begun.extend_from_slice(rest);
+        match end_of_head(&self.begun, before.saturating_sub(3)) {
+            Some(end) => {
+                let begun = std::mem::take(&mut self.begun);
+                self.judged(&begun, end, before)
+            }
+            None if self.begun.len() > HEAD_BYTES_MAX => Looked::Refused(0),
+            None => Looked::Passed(rest.len(), Place::Head),
+        }
+    }
+
+    /// Judges the head that ends at `end`; `before` bytes of it have passed.
+    fn judged(&mut self, bytes: &[u8], end: usize, before: usize) -> Looked {
+        match read_head(bytes.get(..end).unwrap_or_default()) {
+            Some(place) => {
+                self.heads += 1;
+                Looked::Passed(end.saturating_sub(before), place)
+            }
+            // The last byte is kept back, so that nobody has a whole head.
+            None => Looked::Refused(end.saturating_sub(before + 1)),
+        }
+    }
+}
+
+fn take(rest: &[u8], left: u64, at_end: Place, before_end: fn(u64) -> Place) -> Looked {
+    let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+    let left = left.saturating_sub(count as u64);
+    Looked::Passed(count, if left == 0 { at_end } else { before_end(left) })
+}
+
+/// Where the first empty line ends. Before `from` there is none.
+#[must_use]
+pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr(b'\n', bytes.get(at..)?)? + 1;
+        match bytes.get(at..).unwrap_or_default() {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
+
+/// What follows a head; `None` if it is none. After one that can be read in two ways, nothing may.
+fn read_head(head: &[u8]) -> Option<Place> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    if has_bare_line_feed(head) || request.parse(head) != Ok(httparse::Status::Complete(head.len())) {
+        return None;
+    }
+    if !is_target(request.method?, request.path?) {
+        return None;
+    }
+    let values = |wanted: HeaderName| {
+        let is_wanted = move |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(wanted.as_str());
+        request.headers.iter().filter(is_wanted).map(|field| field.value)
+    };
+    let is_current = request.version == Some(1);
+    let (mut codings, mut lengths) = (values(header::TRANSFER_ENCODING), values(header::CONTENT_LENGTH));
+    let framed = match (codings.next(), lengths.next()) {
+        (None, None) => Place::Head,
+        (Some(coding), None) if is_current && codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked") => {
+            Place::Size
+        }
+        (None, Some(length)) if lengths.next().is_none() => match read_length(length) {
+            Some(0) => Place::Head,
+            Some(length) => Place::Body(length),
+            // pingora would wait for so much.
+            None if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => return None,
+            None => Place::Refused,
+        },
+        _ => Place::Refused,
+    };
+    let upgrades = is_current && values(header::UPGRADE).next().is_some() && {
+        let of_interest = [header::UPGRADE, header::CONNECTION].into_iter();
+        let all = of_interest.flat_map(|name| values(name.clone()).map(move |value| (name.clone(), value)));
+        let mut map = HeaderMap::new();
+        all.for_each(|(name, value)| {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                map.append(name, value);
+            }
+        });
+        request_head_checks::wants_websocket(&map)
+    };
+    Some(if upgrades && framed != Place::Refused { Place::Anything } else { framed })
+}
+
+/// Does a line of this head end with nothing but a line feed? To many readers that is an end, to others a part of the value.
+pub(crate) fn has_bare_line_feed(head: &[u8]) -> bool {
+    memchr_iter(b'\n', head).any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
+}
+
+/// A path, or `*` for OPTIONS. pingora takes a whole address apart, puts a slash before what has none, and leaves out what
+/// follows a number sign. Methods that are not served are refused for what they are.
+fn is_target(method: &str, target: &str) -> bool {
+    let is_served = !matches!(method, "CONNECT" | "TRACE");
+    let is_path = target.starts_with('/') && !target.contains('#');
+    is_path || !is_served || target == "*" && method == "OPTIONS"
+}
+
+fn read_length(value: &[u8]) -> Option<u64> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok().filter(|length| *length <= SIZE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    fn chunked(body: &str) -> String {
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n{body}")
+    }
+
+    fn headed(lines: &str) -> String {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
+    }
+
+    /// Whole, byte by byte, and in threes: how many may pass must not depend on it.
+    fn passed(text: &str) -> usize {
+        let in_steps = |step: usize| {
+            let mut strict = Strict::default();
+            let mut passed = 0;
+            for piece in text.as_bytes().chunks(step) {
+                let count = strict.pass(piece);
+                passed += count;
+                if count < piece.len() {
+                    assert_eq!(strict.pass(b"x"), 0, "{text:?} goes on");
+                    break;
+                }
+            }
+            passed
+        };
+        let all = in_steps(text.len().max(1));
+        for step in [1, 3] {
+            assert_eq!(in_steps(step), all, "{text:?} in steps of {step}");
+        }
+        all
+    }
+
+    #[test]
+    fn what_every_reader_understands_alike_passes() {
+        for text in [
+            String::new(),
+            GET.repeat(3),
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nTRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_owned(),
+            format!("\r\n\n{GET}"),
+            format!("{}abc{GET}", headed("Content-Length: 3\r\n")),
+            format!("{}{GET}", headed("Content-Length: 0\r\n")),
+            format!("{}{GET}", chunked("0\r\n\r\n")),
+            format!("{}{GET}", chunked("3\r\nabc\r\n1;a=\"b\"\r\n\n\r\n0\r\nT: u\r\nV: w\r\n\r\n")),
+            chunked("3\r\nab"),
+            format!("{}\x01\x02\r\r\n\n anything", headed("Connection: Upgrade\r\nUpgrade: websocket\r\n")),
+        ] {
+            assert_eq!(passed(&text), text.len(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_two_could_read_differently_ends_there() {
+        let bodies = [
+            "2|;\nxx\r\n2c\r\n0\r\n\r\n",
+            "2;|\nxx\r\n0\r\n\r\n",
+            "2|\nab\r\n0\r\n\r\n",
+            "\r|\n\r\n",
+            ";a\r|\n\r\n",
+            " \r|\n\r\n",
+            "2 \r|\nab\r\n0\r\n\r\n",
+            "xyz\r|\nab\r\n0\r\n\r\n",
+            "-1\r|\nab\r\n0\r\n\r\n",
+            "2\r\nab|X\r\n0\r\n\r\n",
+            "2\r\nab|\n0\r\n\r\n",
+            "2\r\nab|c\r\n0\r\n\r\n",
+            "0\r\nT: u|\n\r\n",
+            "0\r\nGET / HTTP/1.1\r|\n\r\n",
+            "0\r\n T: u\r|\n\r\n",
+            "0\r\n|\n",
+        ];
+        for body in bodies {
+            let (before, after) = body.split_once('|').unwrap_or_default();
+            let (whole, wanted) = (chunked(&format!("{before}{after}")), chunked(before));
+            let got = passed_whole(&whole);
+            assert!(got <= wanted.len() + 1 && got < whole.len(), "{body:?}: {got} of {}", wanted.len());
+            assert!(
+                !whole.as_bytes()[..got].ends_with(b"\n") || wanted.ends_with('\n'),
+                "{body:?} passed a line's end"
+            );
+        }
+        // The head passes, so that its sender is told; nothing after it does.
+        for lines in [
+            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 3\r\nContent-Length: 3\r\n",
+            "Content-Length: 3, 3\r\n",
+            "Content-Length: +3\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: , chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+        ] {
+            let head = headed(lines);
+            assert_eq!(passed(&format!("{head}abc{GET}")), head.len(), "{lines:?}");
+        }
+        // The last byte of a head that is none does not.
+        for head in [
+            "GET x?t HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET ?x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET @evil/x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET h:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "G@T / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "hello\r\n\r\n",
+            "GET / HTTP/1.0\nHost: a\n\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nX: y\nContent-Length: 2\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\n",
+        ] {
+            assert_eq!(passed(&format!("{head}{GET}")), head.len() - 1, "{head:?}");
+        }
+        let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
+        assert!(passed_whole(&endless) < endless.len());
+        let long = chunked(&format!("2;{}", "x".repeat(SIZE_LINE_BYTES_MAX)));
+        assert!(passed_whole(&long) < long.len());
+    }
+
+    #[test]
+    fn it_is_known_when_a_request_is_over() {
+        for (text, requests) in [
+            (String::new(), 0),
+            (GET.repeat(3), 3),
+            (format!("{GET}\r\n"), 1),
+            (format!("{}abc{GET}", headed("Content-Length: 3\r\n")), 2),
+            (chunked("3\r\nabc\r\n0\r\n\r\n"), 1),
+        ] {
+            let mut strict = Strict::default();
+            strict.pass(text.as_bytes());
+            let counts: Vec<u64> = (0..5).filter(|count| strict.is_after(*count)).collect();
+            assert_eq!(counts, [requests], "{text:?}");
+        }
+        let upgrade = headed("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        for text in [
+            format!("{GET}G"),
+            format!("{}ab", headed("Content-Length: 3\r\n")),
+            chunked("3\r\nabc\r\n0\r\n"),
+            headed("Content-Length: x\r\n"),
+            "GET x HTTP/1.1\r\n\r\n".to_owned(),
+            upgrade,
+        ] {
+            let mut strict = Strict::default();
+            strict.pass(text.as_bytes());
+            assert!((0..5).all(|count| !strict.is_after(count)), "{text:?}");
+        }
+    }
+
+    fn passed_whole(text: &str) -> usize {
+        Strict::default().pass(text.as_bytes())
+    }
+}

@@ -1,0 +1,591 @@
+//! HTTP/1.1 as nearly every client speaks it: a POST to a GraphQL path, with a `Content-Length`, on a connection that is kept.
+//! pingora's session can do much more, and takes twice the time for this. Whatever is not exactly this is left to pingora,
+//! with all that has been read of it.
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::{io, mem};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri, Version, header, request};
+use pingora::protocols::Stream;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::{Error, ErrorType};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::downstream::buffer_pool::{Buffers, READ_BYTES};
+use crate::downstream::http1_framing::{end_of_head, has_bare_line_feed};
+use crate::downstream::partial_head::Looks;
+use crate::memory::Share;
+use crate::model::chunked::SIZE_MAX;
+
+/// A client's connection, and the request on it.
+pub struct Http1Session {
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    /// What half a head holds of the memory budget.
+    share: Share,
+    /// What has been read and not been used.
+    buffer: BytesMut,
+    head: request::Parts,
+    /// The head as it came.
+    raw_head: Bytes,
+    /// Bytes of the body that nobody has taken yet.
+    body_left: usize,
+    response: Answering,
+    /// What is to go out with the next piece.
+    out: Vec<u8>,
+    /// Is the connection to end with this request?
+    is_last: bool,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    NotBegun,
+    /// So many bytes are left.
+    Length(usize),
+    Chunked,
+    /// Its end is that of the connection.
+    UntilEnd,
+    Over,
+}
+
+/// What a client has said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HeadRead {
+    /// A request that can be answered here.
+    Request,
+    /// Anything else, perhaps half of it.
+    Other,
+    /// Nothing; it has gone.
+    End,
+    /// More of a head than there is room for.
+    NoRoom,
+}
+
+/// Bytes of a body that are asked for at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Whom a connection is from; not told of one that is no TCP.
+#[must_use]
+pub fn peer_of(stream: &Stream) -> Option<SocketAddr> {
+    stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied())
+}
+
+/// Longer heads are left to pingora.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the next requests that are held while one is answered.
+const PIPELINED_BYTES_MAX: usize = 64 * 1024;
+
+impl Http1Session {
+    /// Nothing has been read yet, and `share` is empty.
+    #[must_use]
+    pub fn new(stream: Stream, share: Share) -> Self {
+        Self {
+            peer: peer_of(&stream),
+            stream,
+            share,
+            buffer: BytesMut::new(),
+            head: Request::new(()).into_parts().0,
+            raw_head: Bytes::new(),
+            body_left: 0,
+            response: Answering::NotBegun,
+            out: Vec::new(),
+            is_last: false,
+        }
+    }
+
+    /// Has nothing of another request come?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Waits until something comes; `false` if nothing will any more. A connection that waits has no buffer.
+    pub async fn listen(&mut self) -> bool {
+        if self.is_idle() {
+            self.rest();
+        }
+        let Self { stream, buffer, out, .. } = self;
+        poll_fn(|cx| {
+            let mut piece = [const { MaybeUninit::uninit() }; READ_BYTES];
+            let mut piece = ReadBuf::uninit(&mut piece);
+            let is_broken = ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece)).is_err();
+            if is_broken || piece.filled().is_empty() {
+                return Poll::Ready(false);
+            }
+            if buffer.capacity() == 0 {
+                Buffers { read: *buffer, out: *out } = Buffers::take();
+            }
+            buffer.extend_from_slice(piece.filled());
+            Poll::Ready(true)
+        })
+        .await
+    }
+
+    /// Nothing of the last request is needed any more, so its room can be used for others.
+    fn rest(&mut self) {
+        self.raw_head = Bytes::new();
+        (self.head.uri, self.head.headers) = (Uri::default(), HeaderMap::new());
+        Buffers { read: mem::take(&mut self.buffer), out: mem::take(&mut self.out) }.give_back();
+    }
+
+    /// Reads the next request's head.
+    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> HeadRead {
+        self.response = Answering::NotBegun;
+        let (mut looks, mut looked_at) = (Looks::default(), 0);
+        loop {
+            if self.buffer.len() > looked_at {
+                // At the first piece, because that shows most of what is of another kind.
+                let is_due = looked_at == 0
+                    || end_of_head(&self.buffer, looked_at.saturating_sub(3)).is_some()
+                    || looks.are_due(self.buffer.len());
+                let parsed = if is_due { parse(&self.buffer, &is_meant) } else { Parsed::Half };
+                let heard = match parsed {
+                    Parsed::Whole(found) => Some(if self.take(found) { HeadRead::Request } else { HeadRead::Other }),
+                    Parsed::Other => Some(HeadRead::Other),
+                    Parsed::Half if self.buffer.len() > HEAD_BYTES_MAX => Some(HeadRead::Other),
+                    Parsed::Half => None,
+                };
+                if let Some(heard) = heard {
+                    self.share.shrink_to(0);
+                    return heard;
+                }
+                // Usual heads come in one piece.
+                if self.buffer.len() > READ_BYTES && self.share.grow(self.buffer.len() - looked_at).is_err() {
+                    self.share.shrink_to(0);
+                    return HeadRead::NoRoom;
+                }
+                looked_at = self.buffer.len();
+            }
+            if !self.listen().await {
+                return HeadRead::End;
+            }
+        }
+    }
+
+    /// Takes the head off the buffer, if it is one after all.
+    fn take(&mut self, found: HeadEnd) -> bool {
+        let HeadEnd { length, body_length, closes, .. } = found;
+        let bytes = self.buffer.split_to(length).freeze();
+        let Some((uri, headers)) = read_fields(&bytes, found) else {
+            self.give_back(&bytes);
+            return false;
+        };
+        (self.head.method, self.head.version) = (Method::POST, Version::HTTP_11);
+        (self.head.uri, self.head.headers) = (uri, headers);
+        (self.raw_head, self.body_left, self.is_last) = (bytes, body_length, closes);
+        true
+    }
+
+    /// Puts what has been taken before what has not.
+    fn give_back(&mut self, bytes: &[u8]) {
+        let rest = mem::replace(&mut self.buffer, BytesMut::from(bytes));
+        self.buffer.extend_from_slice(&rest);
+    }
+
+    /// The head of the request.
+    #[must_use]
+    pub fn head(&self) -> &request::Parts {
+        &self.head
+    }
+
+    /// Bytes of it.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        self.raw_head.len()
+    }
+
+    /// The same, to be changed.
+    pub fn head_mut(&mut self) -> &mut request::Parts {
+        &mut self.head
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The connection ends with this request.
+    pub fn close(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Can there be another request?
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.is_last && self.response == Answering::Over && self.body_left == 0
+    }
+
+    /// Has something of a response been written?
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.response != Answering::NotBegun
+    }
+
+    /// Has all of the request's body come with its head?
+    #[must_use]
+    pub fn has_whole_body(&self) -> bool {
+        self.buffer.len() >= self.body_left
+    }
+
+    /// The next piece of the request's body.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
+        if self.body_left == 0 {
+            return Ok(None);
+        }
+        if self.buffer.is_empty() {
+            self.buffer.reserve(self.body_left.min(PIECE_BYTES));
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return Err(Error::new_down(ErrorType::ConnectionClosed));
+            }
+        }
+        let piece = self.buffer.split_to(self.buffer.len().min(self.body_left));
+        self.body_left -= piece.len();
+        Ok(Some(piece.freeze()))
+    }
+
+    /// Ends when the client has gone. What it says meanwhile is kept for the next request.
+    pub async fn gone(&mut self) {
+        while self.buffer.len() < PIPELINED_BYTES_MAX {
+            if self.buffer.capacity() == self.buffer.len() {
+                self.buffer.reserve(READ_BYTES);
+            }
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return;
+            }
+        }
+        // Nobody sends so much ahead in good faith; he is heard again once he is answered.
+        std::future::pending::<()>().await;
+    }
+
+    /// Begins the response. Where its body ends is told by `headers`.
+    ///
+    /// # Errors
+    /// When it has begun already.
+    pub fn write_head<'h>(
+        &mut self,
+        status: StatusCode,
+        headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+    ) -> pingora::Result<()> {
+        if self.has_begun() {
+            return Err(Error::new_in(ErrorType::InternalError));
+        }
+        let has_body = !matches!(status.as_u16(), 204 | 304);
+        self.response = if has_body { Answering::UntilEnd } else { Answering::Length(0) };
+        let out = &mut self.out;
+        let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        let reason = status.canonical_reason().unwrap_or_default();
+        add(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+        let mut has_date = false;
+        for (name, value) in headers {
+            add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            has_date |= *name == header::DATE;
+            if *name == header::TRANSFER_ENCODING {
+                self.response = Answering::Chunked;
+            } else if *name == header::CONTENT_LENGTH && has_body {
+                let length = value.to_str().ok().and_then(|length| length.parse().ok());
+                self.response = Answering::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
+            }
+        }
+        self.is_last |= self.response == Answering::UntilEnd;
+        let connection: &[u8] = if self.is_last { b"close" } else { b"keep-alive" };
+        if !has_date {
+            add(&[b"date: ", get_cached_date().as_bytes(), b"\r\n"]);
+        }
+        add(&[b"connection: ", connection, b"\r\n\r\n"]);
+        Ok(())
+    }
+
+    /// Writes a piece of the response, and all that is before it. With `end` nothing follows.
+    ///
+    /// # Errors
+    /// When the client is gone, or the piece does not fit what the head has announced.
+    pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
+        let mut after: &[u8] = b"";
+        match &mut self.response {
+            Answering::Length(left) => {
+                *left = left.checked_sub(piece.len()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+                if end && *left > 0 {
+                    return Err(Error::new_in(ErrorType::InternalError));
+                }
+            }
+            Answering::Chunked => {
+                if !piece.is_empty() {
+                    self.out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    after = b"\r\n";
+                }
+                if end {
+                    after = if piece.is_empty() { b"0\r\n\r\n" } else { b"\r\n0\r\n\r\n" };
+                }
+            }
+            Answering::UntilEnd => {}
+            Answering::NotBegun | Answering::Over => return Err(Error::new_in(ErrorType::InternalError)),
+        }
+        if end {
+            self.response = Answering::Over;
+        }
+        let written = write_all(&mut self.stream, [&self.out, piece, after]).await;
+        self.out.clear();
+        written.map_err(|_| Error::new_down(ErrorType::WriteError))
+    }
+
+    /// Ends the connection, whatever has been written.
+    pub async fn shutdown(&mut self) {
+        self.is_last = true;
+        // It fails only when there is nobody any more.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// The connection, with what has been read and not been used.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.buffer)
+    }
+
+    /// Puts the request back, as long as nothing of its body has been taken.
+    pub fn unread_head(&mut self) {
+        let bytes = mem::take(&mut self.raw_head);
+        self.give_back(&bytes);
+    }
+}
+
+/// All of them, one after the other, with as few calls of the system as it allows.
+async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
+    let mut slices = parts.map(IoSlice::new);
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, rest)).await?;
+        if written == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    stream.flush().await
+}
+
+/// A head that is meant for us, as places in what has been read.
+#[derive(Debug, PartialEq, Eq)]
+struct HeadEnd {
+    /// Bytes of it.
+    length: usize,
+    target: Range<usize>,
+    fields: Vec<(HeaderName, Range<usize>)>,
+    body_length: usize,
+    /// Is it the client's last request?
+    closes: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Parsed {
+    Whole(HeadEnd),
+    /// It may become one.
+    Half,
+    Other,
+}
+
+/// As many fields as can be read; whether there are too many is decided later.
+const FIELDS_MAX: usize = 100;
+
+/// Reads the head of a request whose path `is_meant`. Pure.
+fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
+    if matches!(read.first(), Some(b'\r' | b'\n')) {
+        // Empty lines before a request.
+        return Parsed::Other;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let length = match request.parse(read) {
+        Ok(httparse::Status::Complete(length)) => length,
+        // A method that is another one needs no waiting.
+        Ok(httparse::Status::Partial) if request.method.is_none_or(|method| method == "POST") => return Parsed::Half,
+        _ => return Parsed::Other,
+    };
+    let (Some("POST"), Some(target), Some(1)) = (request.method, request.path, request.version) else {
+        return Parsed::Other;
+    };
+    if read.get(..length).is_none_or(has_bare_line_feed)
+        || !target.starts_with('/')
+        || target.contains('#')
+        || !is_meant(target.split('?').next().unwrap_or_default())
+    {
+        return Parsed::Other;
+    }
+    let place = |part: &[u8]| {
+        let start = (part.as_ptr() as usize).saturating_sub(read.as_ptr() as usize);
+        start..start + part.len()
+    };
+    let mut found = HeadEnd {
+        length,
+        target: place(target.as_bytes()),
+        fields: Vec::with_capacity(request.headers.len()),
+        body_length: 0,
+        closes: false,
+    };
+    let (mut hosts, mut lengths) = (0, 0);
+    for field in request.headers.iter() {
+        let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { return Parsed::Other };
+        match name {
+            header::HOST if is_plain_host(field.value) => hosts += 1,
+            header::CONTENT_LENGTH => {
+                let Some(length) = read_length(field.value) else { return Parsed::Other };
+                (found.body_length, lengths) = (length, lengths + 1);
+            }
+            header::CONNECTION if field.value.eq_ignore_ascii_case(b"keep-alive") => {}
+            header::CONNECTION if field.value.eq_ignore_ascii_case(b"close") => found.closes = true,
+            header::HOST | header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::EXPECT => {
+                return Parsed::Other;
+            }
+            _ => {}
+        }
+        found.fields.push((name, place(field.value)));
+    }
+    if (hosts, lengths) == (1, 1) { Parsed::Whole(found) } else { Parsed::Other }
+}
+
+/// Where the head of the first request ends, its target, and the bytes of its body, if it is read here: what the fuzz
+/// targets compare with other readers.
+#[doc(hidden)]
+#[must_use]
+pub fn read_whole_head(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Option<(usize, String, usize)> {
+    let Parsed::Whole(found) = parse(read, is_meant) else { return None };
+    let (length, body_length, head) = (found.length, found.body_length, read.get(..found.length)?);
+    let target = read.get(found.target.clone())?;
+    read_fields(&Bytes::copy_from_slice(head), found)?;
+    Some((length, String::from_utf8_lossy(target).into_owned(), body_length))
+}
+
+/// A name or a number, with or without a port. Others are for pingora to judge.
+fn is_plain_host(value: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    !value.is_empty() && value.iter().all(is_plain)
+}
+
+fn read_length(value: &[u8]) -> Option<usize> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let length = std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok();
+    length.filter(|length| u64::try_from(*length).is_ok_and(|length| length <= SIZE_MAX))
+}
+
+/// `None` if there is a byte in it that must not be.
+fn read_fields(bytes: &Bytes, found: HeadEnd) -> Option<(Uri, HeaderMap)> {
+    let uri = Uri::from_maybe_shared(bytes.slice(found.target)).ok()?;
+    let mut headers = HeaderMap::with_capacity(found.fields.len());
+    for (name, place) in found.fields {
+        let value = if place.is_empty() { Bytes::new() } else { bytes.slice(place) };
+        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+    }
+    Some((uri, headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Bounds, Budget, MemoryOwner};
+
+    /// What becomes of a head with these lines after its first.
+    fn parsed(first: &str, lines: &str) -> Parsed {
+        parse(format!("{first}\r\n{lines}\r\n").as_bytes(), |path| path == "/graphql")
+    }
+
+    #[test]
+    fn only_what_everybody_understands_alike_is_read_here() {
+        const POST: &str = "POST /graphql HTTP/1.1";
+        let prepared_request = [
+            (POST, "Host: a:1\r\nContent-Length: 2\r\n", (2, false)),
+            ("POST /graphql?x=1 HTTP/1.1", "Host: a\r\ncontent-length: 0\r\nConnection: Close\r\n", (0, true)),
+            (POST, "X: \r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 2\r\n", (2, false)),
+        ];
+        for (first, lines, wanted) in prepared_request {
+            let Parsed::Whole(found) = parsed(first, lines) else { panic!("{lines}") };
+            assert_eq!((found.body_length, found.closes), wanted, "{lines}");
+        }
+        let others = [
+            ("GET /graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /graphql HTTP/1.0", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /elsewhere HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST http://a/graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            ("POST /graphql#x HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\n"),
+            (POST, "Content-Length: 2\r\n"),
+            (POST, "Host: a\r\nHost: a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a/b\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\nContent-Length: +2\r\n"),
+            (POST, "Host: a\r\nContent-Length: 99999999999999999999\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"),
+            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: x-hasura-role\r\n"),
+            (POST, "Host : a\r\nContent-Length: 2\r\n"),
+            (POST, "Host: a\nContent-Length: 2\r\n"),
+            (POST, "Host: a\r\nContent-Length: 9223372036854775808\r\n"),
+            (POST, "Host: a\r\n Folded: b\r\nContent-Length: 2\r\n"),
+        ];
+        for (first, lines) in others {
+            assert_eq!(parsed(first, lines), Parsed::Other, "{first} {lines}");
+        }
+    }
+
+    #[test]
+    fn half_a_head_is_waited_for_if_it_may_be_ours() {
+        let whole = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(parse(&whole.as_bytes()[..end], |_| true), Parsed::Half, "{end}");
+        }
+        assert_eq!(parse(b"GET / HT", |_| true), Parsed::Other);
+    }
+
+    fn share() -> Share {
+        let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
+        let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
+        Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(MemoryOwner::default())
+    }
+
+    async fn response(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
+        let (prepared_request, mut theirs) = tokio::io::duplex(1024);
+        let mut direct = Http1Session::new(Box::new(prepared_request), share());
+        let headers: HeaderMap =
+            head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        direct.write_head(StatusCode::OK, headers.iter()).expect("a head");
+        let (last, before) = pieces.split_last().expect("a piece");
+        for piece in before {
+            direct.write_body(piece.as_bytes(), false).await.expect("room");
+        }
+        let ended = direct.write_body(last.as_bytes(), true).await;
+        let kept = direct.is_kept();
+        drop(direct);
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).await.expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(text.is_empty() || head.matches("\r\ndate: ").count() == 1, "{head}");
+        format!("{body:?} {} {}", ended.is_ok(), if kept { "kept" } else { "ended" })
+    }
+
+    #[tokio::test]
+    async fn an_response_ends_where_it_says() {
+        let length = [("content-length", "4")];
+        assert_eq!(response(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
+        assert_eq!(response(&length, &["ab", ""]).await, r#""ab" false ended"#);
+        assert_eq!(response(&length, &["abcde"]).await, r#""" false ended"#);
+        let dated = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("content-length", "1")];
+        assert_eq!(response(&dated, &["a"]).await, r#""a" true kept"#);
+        let chunked = [("transfer-encoding", "chunked")];
+        assert_eq!(response(&chunked, &["ab", "", "cde"]).await, r#""2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(response(&chunked, &["ab", ""]).await, r#""2\r\nab\r\n0\r\n\r\n" true kept"#);
+        assert_eq!(response(&[], &["ab", "c"]).await, r#""abc" true ended"#);
+    }
+}

@@ -1,0 +1,378 @@
+//! One request and its response, whoever holds the connection, and how long its client is waited for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{StatusCode, header, request};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::config::settings::Settings;
+use crate::downstream::http1_session::Http1Session;
+use crate::model::min_rate::{Allowance, MinRate};
+
+/// Who holds the connection to the client.
+enum Downstream<'e> {
+    /// A request of any kind.
+    Pingora(&'e mut ServerSession),
+    /// One of the usual kind.
+    Http1(&'e mut Http1Session),
+}
+
+/// How long a client is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the head of a request.
+    pub head: Duration,
+    /// For each piece of a body or of a response.
+    pub pause: Duration,
+    /// The lowest rate of a body.
+    pub upload: MinRate,
+    /// The lowest rate of a response.
+    pub download: MinRate,
+}
+
+impl Patience {
+    /// What the configuration says.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            head: settings.request_header_timeout,
+            pause: settings.stream_idle_timeout,
+            upload: settings.upload_rate_min,
+            download: settings.download_rate_min,
+        }
+    }
+
+    /// How long pingora may wait until a piece of a response has been taken that it passes on itself. It cannot tell how
+    /// long it has waited for the pieces before.
+    #[must_use]
+    pub fn for_piece_of_pingora(&self) -> Duration {
+        Allowance::new(self.download).for_next(PINGORA_PIECE_BYTES).min(self.pause)
+    }
+}
+
+/// What pingora reads at a time.
+const PINGORA_PIECE_BYTES: usize = 64 * 1024;
+
+/// What a client was too slow for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooSlow {
+    /// Sending the body of its request.
+    Upload,
+    /// Taking the response.
+    Download,
+}
+
+impl TooSlow {
+    /// What pingora has waited for in vain.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<Self> {
+        match (error.etype(), error.esource()) {
+            (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(Self::Upload),
+            (ErrorType::WriteTimedout, ErrorSource::Downstream) => Some(Self::Download),
+            _ => None,
+        }
+    }
+
+    /// The label of the metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Download => "download",
+        }
+    }
+}
+
+/// A request that is being answered.
+pub struct DownstreamSession<'e> {
+    held: Downstream<'e>,
+    upload: Allowance,
+    download: Allowance,
+    /// For each piece that is read, and for each that is written.
+    pauses: (Duration, Duration),
+    too_slow: Option<TooSlow>,
+}
+
+impl<'e> DownstreamSession<'e> {
+    /// A request that pingora has read.
+    #[must_use]
+    pub fn of_pingora(session: &'e mut ServerSession, patience: Patience) -> Self {
+        Self::new(Downstream::Pingora(session), patience)
+    }
+
+    /// A request of the usual kind.
+    #[must_use]
+    pub fn direct(direct: &'e mut Http1Session, patience: Patience) -> Self {
+        Self::new(Downstream::Http1(direct), patience)
+    }
+
+    fn new(held: Downstream<'e>, patience: Patience) -> Self {
+        let Patience { pause, upload, download, .. } = patience;
+        Self {
+            held,
+            upload: Allowance::new(upload),
+            download: Allowance::new(download),
+            pauses: (pause, pause),
+            too_slow: None,
+        }
+    }
+
+    /// pingora's session, if it has the connection.
+    #[must_use]
+    pub fn session(&mut self) -> Option<&mut ServerSession> {
+        match &mut self.held {
+            Downstream::Pingora(session) => Some(session),
+            Downstream::Http1(_) => None,
+        }
+    }
+
+    /// Has the client been given up because of its pace?
+    #[must_use]
+    pub fn too_slow(&self) -> Option<TooSlow> {
+        self.too_slow
+    }
+
+    /// The request's head.
+    #[must_use]
+    pub fn head(&self) -> &request::Parts {
+        match &self.held {
+            Downstream::Pingora(session) => session.req_header(),
+            Downstream::Http1(direct) => direct.head(),
+        }
+    }
+
+    /// Bytes of the request's head, about.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        match &self.held {
+            Downstream::Pingora(session) => {
+                let head = session.req_header();
+                let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+                head.uri.path_and_query().map_or(0, |target| target.as_str().len()) + fields.sum::<usize>()
+            }
+            Downstream::Http1(direct) => direct.head_bytes(),
+        }
+    }
+
+    /// Has all of the body arrived, as far as can be told without reading it? What is not known to be there may still come.
+    #[must_use]
+    pub fn has_whole_body(&self) -> bool {
+        match &self.held {
+            Downstream::Pingora(ServerSession::H2(session)) => session.is_body_done(),
+            Downstream::Pingora(session) => {
+                let headers = &session.req_header().headers;
+                let is_nothing = |length: &HeaderValue| length == "0";
+                !headers.contains_key(header::TRANSFER_ENCODING)
+                    && headers.get_all(header::CONTENT_LENGTH).iter().all(is_nothing)
+            }
+            Downstream::Http1(direct) => direct.has_whole_body(),
+        }
+    }
+
+    /// Takes a header out.
+    pub fn remove_header(&mut self, name: &HeaderName) {
+        match &mut self.held {
+            Downstream::Pingora(session) => drop(session.req_header_mut().remove_header(name)),
+            Downstream::Http1(direct) => drop(direct.head_mut().headers.remove(name)),
+        }
+    }
+
+    /// Puts a header in the place of all of its name.
+    pub fn replace_header(&mut self, name: &HeaderName, value: HeaderValue) {
+        match &mut self.held {
+            // Fails only for what is no name and no value.
+            Downstream::Pingora(session) => drop(session.req_header_mut().insert_header(name.clone(), value)),
+            Downstream::Http1(direct) => drop(direct.head_mut().headers.insert(name.clone(), value)),
+        }
+    }
+
+    /// Whom the connection is from.
+    #[must_use]
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer_address().as_ref().map(SocketAddr::ip)
+    }
+
+    /// The same with the port, which no two connections share.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        match &self.held {
+            Downstream::Pingora(session) => session.client_addr()?.as_inet().copied(),
+            Downstream::Http1(direct) => direct.peer(),
+        }
+    }
+
+    /// The connection ends with this request.
+    pub fn close(&mut self) {
+        match &mut self.held {
+            Downstream::Pingora(session) => session.set_keepalive(None),
+            Downstream::Http1(direct) => direct.close(),
+        }
+    }
+
+    /// How long each piece of the response may take.
+    pub fn set_write_timeout(&mut self, pause: Duration) {
+        self.pauses.1 = pause;
+    }
+
+    /// Keeps the body as far as pingora can, so that it can send the request on itself.
+    pub fn keep_body(&mut self) {
+        if let Downstream::Pingora(session) = &mut self.held {
+            session.enable_retry_buffering();
+        }
+    }
+
+    /// Can pingora send the request on itself, with the body that has been read?
+    #[must_use]
+    pub fn has_kept_body(&self) -> bool {
+        match &self.held {
+            Downstream::Pingora(session) => !session.retry_buffer_truncated(),
+            Downstream::Http1(_) => false,
+        }
+    }
+
+    /// Lets a client that waits for leave send its body.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn write_continue(&mut self) -> pingora::Result<()> {
+        match &mut self.held {
+            Downstream::Pingora(session) => session.write_continue_response().await,
+            // A request that expects it is not of the usual kind.
+            Downstream::Http1(_) => Ok(()),
+        }
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// When it breaks off or comes too slowly.
+    pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
+        let Self { held, upload, pauses: (pause, _), too_slow, .. } = self;
+        let read = pin!(async {
+            match held {
+                Downstream::Pingora(session) => session.read_request_body().await,
+                Downstream::Http1(direct) => direct.read_body().await,
+            }
+        });
+        let Some((piece, waited)) = within(upload.left().min(*pause), read).await else {
+            *too_slow = Some(TooSlow::Upload);
+            return Err(Error::new_down(ErrorType::ReadTimedout));
+        };
+        let piece = piece?;
+        upload.moved(piece.as_ref().map_or(0, Bytes::len), waited);
+        Ok(piece)
+    }
+
+    /// Ends when the client has gone; its body must have been read. What it says meanwhile is kept for the next request.
+    pub async fn gone(&mut self) {
+        match &mut self.held {
+            Downstream::Pingora(session) => {
+                // What came with a head that has no body is laid aside by this only, and comes before what is read here.
+                session.is_body_done();
+                drop(session.read_body_or_idle(true).await);
+            }
+            Downstream::Http1(direct) => direct.gone().await,
+        }
+    }
+
+    /// Begins the response.
+    ///
+    /// # Errors
+    /// When the client is gone, or something has been written before.
+    pub async fn write_head<'h>(
+        &mut self,
+        status: StatusCode,
+        headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+    ) -> pingora::Result<()> {
+        match &mut self.held {
+            Downstream::Pingora(session) => {
+                let mut head = ResponseHeader::build_no_case(status, headers.size_hint().1)?;
+                for (name, value) in headers {
+                    head.append_header(name.clone(), value.clone())?;
+                }
+                session.write_response_header(Box::new(head)).await
+            }
+            Downstream::Http1(direct) => direct.write_head(status, headers),
+        }
+    }
+
+    /// Writes a piece of the response.
+    ///
+    /// # Errors
+    /// When the client is gone or takes it too slowly.
+    pub async fn write_body(&mut self, piece: Bytes) -> pingora::Result<()> {
+        self.write(piece, false).await
+    }
+
+    /// Writes the last piece of the response.
+    ///
+    /// # Errors
+    /// When the client is gone or takes it too slowly.
+    pub async fn finish(&mut self, piece: Bytes) -> pingora::Result<()> {
+        self.write(piece, true).await
+    }
+
+    async fn write(&mut self, piece: Bytes, end: bool) -> pingora::Result<()> {
+        let Self { held, download, pauses: (_, pause), too_slow, .. } = self;
+        let length = piece.len();
+        let write = pin!(async {
+            match held {
+                Downstream::Pingora(session) => {
+                    session.write_response_body(piece, end).await?;
+                    if end { session.finish_body().await } else { Ok(()) }
+                }
+                Downstream::Http1(direct) => direct.write_body(&piece, end).await,
+            }
+        });
+        let Some((written, waited)) = within(download.for_next(length).min(*pause), write).await else {
+            *too_slow = Some(TooSlow::Download);
+            return Err(Error::new_down(ErrorType::WriteTimedout));
+        };
+        download.moved(length, waited);
+        written
+    }
+
+    /// Has something of a response been written?
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        match &self.held {
+            Downstream::Pingora(session) => session.response_written().is_some(),
+            Downstream::Http1(direct) => direct.has_begun(),
+        }
+    }
+
+    /// Ends the connection, or the stream of HTTP/2, whatever has been written.
+    pub async fn shutdown(&mut self) {
+        self.close();
+        let shutdown = async {
+            match &mut self.held {
+                Downstream::Pingora(session) => session.shutdown().await,
+                Downstream::Http1(direct) => direct.shutdown().await,
+            }
+        };
+        // TLS has a last word, which waits like everything else for a client that does not read.
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shutdown).await;
+    }
+}
+
+/// How long the end of a connection may take to write.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What comes of `work`, and how long it was waited for; `None` if that takes more than `patience`.
+async fn within<T>(patience: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<(T, Duration)> {
+    // Nearly always there is nothing to wait for, and then nobody asks what time it is.
+    let at_once = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+    if let Poll::Ready(done) = at_once {
+        return Some((done, Duration::ZERO));
+    }
+    let began = Instant::now();
+    let done = tokio::time::timeout(patience, work).await.ok()?;
+    Some((done, began.elapsed()))
+}

@@ -1,0 +1,151 @@
+//! From planned calls to allowed ones: the proof that the session's role may make them, and their arguments.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::execution::call_cost;
+use crate::graphql::action_mode::ActionMode;
+use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use crate::graphql::introspect::{Introspection, compile};
+use crate::graphql::plan::PlannedCall;
+use crate::graphql::schema::result_arguments;
+use crate::graphql::selection::{Selector, SubSelection};
+use crate::graphql::value_error::CoerceError;
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::RawObject;
+use crate::request::rejection::Rejection;
+use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
+use crate::runtime::snapshot::Snapshot;
+use crate::session::Session;
+
+/// A webhook call that may be made. Only [`allow`] makes one.
+#[derive(Clone, Debug)]
+pub struct AuthorizedCall {
+    /// Whom to call.
+    action: Arc<Action>,
+    /// What its handler is told.
+    input: Arc<Input>,
+    /// What is selected of its response.
+    selected: Arc<SubSelection>,
+}
+
+/// The arguments of a call, shared by all calls of a document that are the same.
+#[derive(Debug, Default)]
+struct Input {
+    /// Coerced.
+    values: Map<String, Value>,
+    /// The payload that holds them, once one has been made.
+    payload: OnceLock<Bytes>,
+}
+
+impl From<Map<String, Value>> for Input {
+    fn from(values: Map<String, Value>) -> Self {
+        Self { values, payload: OnceLock::new() }
+    }
+}
+
+impl AuthorizedCall {
+    /// A job. It was allowed before it was stored.
+    #[must_use]
+    pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
+        Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
+    }
+
+    /// Whom to call.
+    #[must_use]
+    pub fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+
+    /// Its arguments, coerced.
+    #[must_use]
+    pub fn input(&self) -> &Map<String, Value> {
+        &self.input.values
+    }
+
+    /// The payload with these arguments, which is made once.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn payload<E>(&self, make: impl FnOnce(&Map<String, Value>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+        if let Some(payload) = self.input.payload.get() {
+            return Ok(payload.clone());
+        }
+        let payload = Bytes::from(make(&self.input.values)?);
+        Ok(self.input.payload.get_or_init(|| payload).clone())
+    }
+
+    /// What is selected of its response.
+    #[must_use]
+    pub fn selected(&self) -> &SubSelection {
+        &self.selected
+    }
+
+    /// May the call be sent again when nobody knows what became of it?
+    #[must_use]
+    pub fn replay(&self) -> bool {
+        self.action.kind == OperationKind::Query || self.action.idempotent
+    }
+}
+
+/// What of a plan may be done here.
+#[derive(Debug)]
+pub struct AuthorizedCalls {
+    /// One for each of [`crate::graphql::plan::Plan::calls`].
+    pub calls: Vec<AuthorizedCall>,
+    /// One for each of [`crate::graphql::plan::Plan::introspections`].
+    pub introspections: Vec<Arc<Introspection>>,
+}
+
+/// Allows all calls of a plan, or none, and makes its introspection ready.
+///
+/// # Errors
+/// A role without permission, a value that its type does not take, introspection that asks for too much.
+pub fn authorize(
+    snapshot: &Snapshot,
+    session: &Session,
+    prepared: &PreparedDocument,
+    plan: &CachedPlan,
+    given: &RawObject<'_>,
+) -> Result<AuthorizedCalls, Rejection> {
+    let types = &snapshot.catalog.schema.types;
+    let CachedPlan { plan, operation, .. } = plan;
+    let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
+    let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
+    let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
+    let allow_one = |(index, call): (usize, &PlannedCall)| {
+        // Validation has refused this already; the permission is checked again where the call is made possible.
+        if !call.action.allows(session.role()) {
+            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
+        }
+        let definitions = match call.kind {
+            ActionMode::Result => result_arguments(),
+            ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
+        };
+        let same = call_cost::same_before(plan, index).and_then(|same| inputs.get(same)).cloned();
+        let input = match same {
+            Some(same) => same,
+            None => {
+                let arguments = call_cost::arguments(call);
+                let values = coerce_argument_values(types, definitions, arguments, &variables).map_err(located)?;
+                Arc::new(Input::from(values))
+            }
+        };
+        inputs.push(Arc::clone(&input));
+        let selected = call.selection.clone().unwrap_or_else(|| {
+            let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
+            let fields: Vec<_> = call.fields.iter().collect();
+            let selector = Selector { document: &prepared.document, operation, types, condition: &condition };
+            Arc::new(selector.of_call(&call.action, call.kind, &fields))
+        });
+        Ok(AuthorizedCall { action: Arc::clone(&call.action), input, selected })
+    };
+    let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
+    let max_depth = snapshot.catalog.limits.max_introspection_depth;
+    let compiled =
+        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
+    let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
+    Ok(AuthorizedCalls { calls, introspections })
+}

@@ -1,0 +1,29 @@
+//! What the steps of one plan have at hand while they run.
+
+use std::sync::Arc;
+
+use crate::graphql::plan::Plan;
+use crate::model::request::GraphqlRequest;
+use crate::request::context::RequestContext;
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::session::Session;
+
+/// What a running request has at hand.
+pub struct ExecutionContext<'r> {
+    /// What requests share.
+    pub services: &'r Arc<Services>,
+    /// The generation it began with.
+    pub snapshot: &'r Arc<Snapshot>,
+    /// How it came.
+    pub context: &'r RequestContext<'r>,
+    /// Who is asking.
+    pub session: &'r Session,
+    /// What is asked.
+    pub request: &'r GraphqlRequest<'r>,
+    /// What is to be done.
+    pub plan: &'r Plan,
+    /// The merged schema, if introspection is answered from it.
+    pub merged: Option<&'r Arc<MergedSchema>>,
+}

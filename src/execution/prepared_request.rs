@@ -1,0 +1,77 @@
+//! Which part of a request is for Pillion: whether it is executed here or passed through.
+
+use std::sync::Arc;
+
+use crate::graphql::plan::UsesActions;
+use crate::model::action::OperationKind;
+use crate::model::request::GraphqlRequest;
+use crate::protocol::http::Element;
+use crate::request::rejection::Rejection;
+use crate::request::response::Response;
+use crate::runtime::plan_cache::{PreparedDocument, PreparedOperation};
+use crate::runtime::prepare::prepare;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+
+/// What is to become of a request.
+pub enum Route<'a> {
+    /// Nothing of ours is in it.
+    Passthrough,
+    /// It has an action, or cannot be understood although it could have one.
+    Execute(PreparedRequest<'a>),
+}
+
+/// A request that is answered here, as far as can be seen so far.
+pub struct PreparedRequest<'a> {
+    pub(crate) request: Option<GraphqlRequest<'a>>,
+    pub(crate) prepared: Result<Arc<PreparedDocument>, Rejection>,
+}
+
+impl PreparedRequest<'_> {
+    /// What of ours is really in it? If nothing is, the upstream may well understand what we do not.
+    #[must_use]
+    pub fn concern(&self) -> UsesActions {
+        self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
+    }
+
+    /// The kind of the operation that the client chose, if it can be told.
+    #[must_use]
+    pub fn kind(&self) -> Option<OperationKind> {
+        let name = self.request.as_ref().and_then(|request| request.operation_name.as_deref());
+        self.prepared.as_ref().ok()?.operation(name).ok().map(PreparedOperation::kind)
+    }
+
+    /// Is introspection all that is ours in it?
+    #[must_use]
+    pub fn is_introspection_only(&self) -> bool {
+        self.concern() == UsesActions { action: false, introspection: true }
+    }
+}
+
+/// What became of a request that seemed to be ours.
+pub enum Execution {
+    /// It is answered.
+    Response(Response),
+    /// The upstream alone can answer it: introspection that cannot be merged.
+    DelegateToUpstream,
+}
+
+/// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
+pub async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
+    match element.request {
+        Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()) }),
+        Ok(None) => Route::Passthrough,
+        Ok(Some(request)) => {
+            let prepared = prepare(services, snapshot, &request.query).await;
+            let is_ours = match &prepared {
+                Ok(prepared) => prepared.concern.any(),
+                // It may be introspection in words that only the upstream understands.
+                Err(_) => snapshot.catalog.may_name_action(request.query.as_bytes()),
+            };
+            if !is_ours {
+                return Route::Passthrough;
+            }
+            Route::Execute(PreparedRequest { request: Some(request), prepared: prepared.map_err(Rejection::from) })
+        }
+    }
+}

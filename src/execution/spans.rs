@@ -1,0 +1,112 @@
+//! Spans of requests, of their phases, and of what is asked of others.
+
+use std::time::Instant;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+use uuid::Uuid;
+
+use crate::model::request::Caller;
+use crate::protocol::trace::TraceContext;
+use crate::runtime::services::Services;
+use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
+
+/// The one who takes spans of this trace, if anybody does.
+fn tracer<'w>(services: &'w Services, trace: &TraceContext) -> Option<&'w Tracer> {
+    services.tracer.as_ref().filter(|_| trace.sampled)
+}
+
+/// Decides about a trace that nobody has decided about.
+pub fn sample(services: &Services, trace: &mut TraceContext) {
+    if let (Some(tracer), None, false) = (&services.tracer, &trace.parent_span_id, trace.sampled) {
+        trace.sampled = tracer.decides(Uuid::new_v4().as_u64_pair().0);
+    }
+}
+
+fn span_ids(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
+    SpanIds {
+        trace_id: trace.trace_id.clone(),
+        span_id: trace.span_id.clone(),
+        parent: trace.parent_span_id.clone(),
+        parent_is_remote,
+    }
+}
+
+/// The context of a question that is part of this trace, if anybody takes its spans.
+#[must_use]
+pub fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
+    tracer(services, trace).map(|_| child(trace))
+}
+
+fn child(trace: &TraceContext) -> TraceContext {
+    trace.child(Uuid::new_v4().as_u64_pair().1)
+}
+
+/// What is known of a request once it is answered.
+pub struct RequestSpan<'r> {
+    /// How it came: a path, or the name of a protocol.
+    pub way: &'r str,
+    /// Who sent it.
+    pub caller: &'r Caller,
+    /// The role, once that was known.
+    pub role: Option<&'r str>,
+    /// The actions that were called.
+    pub actions: &'r [String],
+    /// The HTTP status of the response.
+    pub status: u16,
+    /// What came of it.
+    pub outcome: &'static str,
+}
+
+/// A request has been answered.
+pub fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
+    let Some(tracer) = tracer(services, trace) else { return };
+    let mut attributes = vec![
+        KeyValue::new("url.path", request.way.to_owned()),
+        KeyValue::new("http.response.status_code", i64::from(request.status)),
+        KeyValue::new("pillion.outcome", request.outcome),
+        KeyValue::new("pillion.request_id", request.caller.request_id.clone()),
+        texts("pillion.actions", request.actions),
+    ];
+    attributes.extend(request.caller.address.map(|address| KeyValue::new("client.address", address.to_string())));
+    attributes.extend(request.role.map(|role| KeyValue::new("pillion.role", role.to_owned())));
+    let error = (request.outcome != crate::request::response::SUCCESS).then_some(request.outcome);
+    tracer.take(Ended {
+        place: span_ids(trace, true),
+        kind: SpanKind::Server,
+        name: "graphql".into(),
+        began,
+        ended: Instant::now(),
+        attributes,
+        error,
+    });
+}
+
+/// A phase of a request is over.
+pub fn record_phase(services: &Services, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
+    let Some(tracer) = tracer(services, trace) else { return };
+    let (place, name) = (span_ids(&child(trace), false), name.into());
+    tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
+}
+
+/// Somebody was asked: a handler or the upstream. `trace` is that of the question.
+pub fn record_client_span(
+    services: &Services,
+    trace: &TraceContext,
+    name: String,
+    began: Instant,
+    status: Result<u16, &'static str>,
+    attributes: Vec<KeyValue>,
+) {
+    let Some(tracer) = tracer(services, trace) else { return };
+    let mut attributes = attributes;
+    attributes.extend(status.ok().map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+    let error = match status {
+        Ok(500..) => Some("5xx"),
+        Ok(400..) => Some("4xx"),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    let (place, ended) = (span_ids(trace, false), Instant::now());
+    tracer.take(Ended { place, kind: SpanKind::Client, name, began, ended, attributes, error });
+}

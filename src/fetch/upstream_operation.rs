@@ -1,0 +1,154 @@
+//! The upstream's part of a document: what is sent, and what its response means.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::Bytes;
+use opentelemetry::KeyValue;
+use serde_json::value::RawValue;
+
+use crate::execution::context::ExecutionContext;
+use crate::execution::spans;
+use crate::graphql::plan::UpstreamOperation;
+use crate::model::action::OperationKind;
+use crate::model::json::RawObject;
+use crate::model::replay::Replay;
+use crate::request::context::RequestContext;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
+
+/// Sends a part and waits for the response, which may still be anything.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn fetch(
+    execution: &ExecutionContext<'_>,
+    part: &UpstreamOperation,
+) -> Result<UpstreamResponse, UpstreamError> {
+    let replay = Replay::of(execution.plan.kind == OperationKind::Query);
+    let body = Bytes::from(request_json(execution, part));
+    execution.context.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
+    send(execution.services, execution.snapshot, execution.context, body, replay).await
+}
+
+/// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
+#[must_use]
+pub fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
+    let ExecutionContext { services, snapshot, context, session, plan, .. } = execution;
+    let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
+    let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &schema_request) else { return false };
+    let root = merged.role_schema.schema.get_object(snapshot.catalog.roots.of(plan.kind));
+    let is_nullable =
+        |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
+    part.fields.iter().all(|field| is_nullable(&field.name))
+}
+
+/// Sends a request's JSON to the upstream as the caller.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub async fn send(
+    services: &Services,
+    snapshot: &Snapshot,
+    context: &RequestContext<'_>,
+    body: Bytes,
+    replay: Replay<'_>,
+) -> Result<UpstreamResponse, UpstreamError> {
+    let left = context.deadline.saturating_duration_since(Instant::now());
+    let child = spans::client_span(services, context.trace);
+    let mut headers = Cow::Borrowed(&context.caller.headers);
+    if let Some(trace) = &child {
+        trace.write(headers.to_mut());
+    }
+    let began = Instant::now();
+    let question = UpstreamRequest {
+        path: context.path,
+        headers: &headers,
+        request_id: &context.caller.request_id,
+        body,
+        replay,
+        max_response_bytes: snapshot.catalog.limits.max_upstream_response_size,
+        share: context.share,
+        timeout: services.upstream.settings().request_timeout.min(left),
+    };
+    let timer = services.metrics.upstream_request_seconds.start_timer();
+    let response = services.upstream.ask(question).await;
+    timer.observe_duration();
+    if let Some(trace) = &child {
+        let settings = services.upstream.settings();
+        let attributes = vec![
+            KeyValue::new("server.address", settings.host.clone()),
+            KeyValue::new("server.port", i64::from(settings.port)),
+            KeyValue::new("http.request.method", "POST"),
+        ];
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|error| match error {
+            UpstreamError::TimedOut => "timeout",
+            _ => "failure",
+        });
+        spans::record_client_span(services, trace, "upstream".into(), began, status, attributes);
+    }
+    let outcome = match &response {
+        Ok(response) if response.status.is_success() => "success",
+        Ok(_) => "error_status",
+        Err(UpstreamError::TimedOut) => "timeout",
+        Err(_) => "failure",
+    };
+    services.metrics.upstream_requests.with_label_values(&[outcome]).inc();
+    response
+}
+
+/// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
+pub(crate) fn request_json(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
+    let request = execution.request;
+    let mut json = String::with_capacity(part.query_json.len() + 128);
+    json.push_str("{\"query\":");
+    json.push_str(&part.query_json);
+    if let Some(name) = &request.operation_name {
+        json.push_str(",\"operationName\":");
+        json.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+    }
+    push_variables(&mut json, &part.variables, &request.variables);
+    if let Some(extensions) = request.extensions
+        && let Ok(object) = serde_json::from_str::<RawObject<'_>>(extensions.get())
+    {
+        // The hash is that of another document.
+        push_object(&mut json, ",\"extensions\":", &object, |name| name != "persistedQuery");
+    }
+    json.push('}');
+    json
+}
+
+/// The JSON of a request of our own, with those of the client's variables that it uses.
+pub(crate) fn rows_request_json(query_json: &str, used: &[String], given: &RawObject<'_>) -> String {
+    let mut json = format!("{{\"query\":{query_json}");
+    push_variables(&mut json, used, given);
+    json.push('}');
+    json
+}
+
+fn push_variables(json: &mut String, used: &[String], given: &RawObject<'_>) {
+    push_object(json, ",\"variables\":", given, |name| used.iter().any(|variable| variable == name));
+}
+
+fn push_object(json: &mut String, key: &str, object: &RawObject<'_>, keep: impl Fn(&str) -> bool) {
+    let mut open = false;
+    for (name, value) in object.0.iter().filter(|(name, _)| keep(name)) {
+        json.push_str(if open { "," } else { key });
+        if !open {
+            json.push('{');
+            open = true;
+        }
+        push_entry(json, name, value);
+    }
+    if open {
+        json.push('}');
+    }
+}
+
+fn push_entry(json: &mut String, name: &str, value: &RawValue) {
+    json.push_str(&serde_json::Value::from(name).to_string());
+    json.push(':');
+    json.push_str(value.get());
+}

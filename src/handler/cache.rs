@@ -1,0 +1,165 @@
+//! A query's call whose response is kept for those who ask the same in the same role.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::action::handler_error::HandlerResponseError;
+use crate::action::handler_response::HandlerResponse;
+use crate::action::header_precedence;
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::graphql::plan::Plan;
+use crate::handler::cache_key::Dependencies;
+use crate::handler::result::HandlerResult;
+use crate::handler::{complete, retry};
+use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::memory::MemoryOwner;
+use crate::model::action::OperationKind;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::traffic::CacheRules;
+use crate::protocol::header_json;
+use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
+use crate::request::response::ClientHeaders;
+use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
+
+/// Gives what is kept, or makes the call.
+pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
+    let action = allowed.action();
+    let dependencies = Dependencies {
+        action,
+        session: execution.session,
+        input: allowed.input(),
+        headers: &header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers()),
+        query: execution.context.query,
+    };
+    let key = dependencies.key(rules.by.as_deref());
+    // Whoever cannot wait for the one who fetches it runs out of time by himself.
+    let looked =
+        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.look(&key)).await;
+    let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
+        CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
+        CacheLookup::Stale(kept, lead) => {
+            if let Some(lead) = lead {
+                refresh(execution, allowed, rules, lead);
+            }
+            ("stale", Ok(kept))
+        }
+        CacheLookup::Miss(lead) => match from_redis(execution, &lead, rules).await {
+            Some(kept) => ("hit", Ok(kept)),
+            None => ("miss", Err(Some(lead))),
+        },
+        CacheLookup::Nothing => ("miss", Err(None)),
+    };
+    execution.services.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    match found {
+        Ok(kept) => complete::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await,
+        Err(lead) => fetch(execution, allowed, rules, lead).await,
+    }
+}
+
+async fn fetch(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    lead: Option<FillGuard>,
+) -> HandlerResult {
+    let response = retry::call(execution, allowed).await;
+    if let Some(lead) = lead {
+        lead.answered();
+        store(execution, allowed, rules, &lead, &response).await;
+    }
+    complete::complete(execution, allowed, response).await
+}
+
+/// Fetches another response while the old one is given.
+fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
+    let (services, snapshot, session) =
+        (Arc::clone(execution.services), Arc::clone(execution.snapshot), execution.session.clone());
+    let caller: Caller = execution.context.caller.clone();
+    let (query, document) = (execution.context.query.to_owned(), execution.request.query.clone().into_owned());
+    let (allowed, rules) = (allowed.clone(), rules.clone());
+    tokio::spawn(async move {
+        let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
+        let deadline = Instant::now() + allowed.action().timeout;
+        let share = services.memory.empty(MemoryOwner::default());
+        let context =
+            RequestContext { share: Some(&share), ..RequestContext::detached(&caller, &trace, &query, deadline) };
+        let request = GraphqlRequest::of_document(document);
+        let plan = Plan::empty(OperationKind::Query);
+        let execution = ExecutionContext {
+            services: &services,
+            snapshot: &snapshot,
+            context: &context,
+            session: &session,
+            request: &request,
+            plan: &plan,
+            merged: None,
+        };
+        let response = retry::call(&execution, &allowed).await;
+        lead.answered();
+        store(&execution, &allowed, &rules, &lead, &response).await;
+    });
+}
+
+/// Keeps a response that may be kept: a value, for everybody who would get the same.
+async fn store(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    lead: &FillGuard,
+    response: &Result<HandlerHttpResponse, HandlerResponseError>,
+) {
+    let Ok(response) = response else { return };
+    let says_no = response.headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        ["no-store", "no-cache", "private"].iter().any(|word| text.contains(word))
+    });
+    if says_no || response.headers.contains_key(SET_COOKIE) {
+        return;
+    }
+    let Ok(HandlerResponse { value, errors }) = complete::read(execution, allowed, response) else { return };
+    if !errors.is_empty() {
+        return;
+    }
+    let headers = complete::client_headers(allowed, Some(response));
+    let Some(shared) = &execution.services.shared else {
+        lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
+        return;
+    };
+    let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
+    shared.put(&lead.key().shared(), text, rules.fresh + rules.stale).await;
+    lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
+}
+
+/// How long a replica believes what it has had from Redis, where others may have purged it.
+const NEAR: Duration = Duration::from_secs(1);
+
+/// What another replica has kept.
+async fn from_redis(
+    execution: &ExecutionContext<'_>,
+    lead: &FillGuard,
+    rules: &CacheRules,
+) -> Option<Arc<CachedResponse>> {
+    let (text, left) = execution.services.shared.as_ref()?.get(&lead.key().shared()).await?;
+    let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
+    // What is stale there is fetched anew, by one of the replicas or by several.
+    let fresh = left.checked_sub(rules.stale)?;
+    let headers = read_headers(read.get("headers")?);
+    let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
+    lead.keep(Arc::clone(&kept));
+    Some(kept)
+}
+
+fn header_list(headers: &ClientHeaders) -> Value {
+    headers.iter().map(|(name, value)| json!([name.as_str(), header_json::to_json(value)])).collect()
+}
+
+fn read_headers(list: &Value) -> ClientHeaders {
+    let entry = |entry: &Value| Some((entry[0].as_str()?.parse().ok()?, header_json::from_json(&entry[1])?));
+    list.as_array().into_iter().flatten().filter_map(entry).collect()
+}

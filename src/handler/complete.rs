@@ -1,0 +1,220 @@
+//! A handler's response becomes the value of its field: read, transformed, completed, joined with rows, counted.
+
+use http::header::{HeaderName, SET_COOKIE};
+use serde_json::Value;
+
+use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
+use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
+use crate::action::handler_response::{HandlerResponse, ReadRules};
+use crate::action::relationship::{FoundRows, RowKeys, RowSource};
+use crate::action::{handler_response, transform};
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::fetch::relationship_rows;
+use crate::graphql::selection::SubSelection;
+use crate::handler::exchange::fault_name;
+use crate::handler::internal_extension::{error_text, internal, shows_internal};
+use crate::handler::request;
+use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult, listed};
+use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::memory::tree_bytes;
+use crate::model::action::Action;
+use crate::model::json::parse_strict;
+use crate::model::response::PathSegment;
+use crate::model::types::TypeRef;
+use crate::request::response::ClientHeaders;
+use crate::runtime::snapshot::Snapshot;
+
+/// What a response comes to, counted.
+pub async fn complete(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
+) -> HandlerResult {
+    let outcome = outcome(execution, allowed, response).await;
+    count(execution, allowed, label(&outcome));
+    outcome
+}
+
+/// What a value comes to that was answered before.
+pub async fn complete_cached(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    value: &Value,
+    client_headers: ClientHeaders,
+) -> HandlerResult {
+    let outcome = complete_with_errors(execution, allowed, None, value, Vec::new()).await;
+    HandlerResult { client_headers, ..outcome }
+}
+
+/// Counts what came of a call.
+pub fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
+    execution.services.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+}
+
+pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
+    match outcome.errors.first().map(|error| &error.cause) {
+        None => "success",
+        Some(HandlerCallErrorCause::Shape(CompletionError { related: Some(_), .. })) => "relationship_failed",
+        Some(HandlerCallErrorCause::Shape(_)) => "wrong_shape",
+        Some(HandlerCallErrorCause::Listed(_)) => "rejected",
+        Some(HandlerCallErrorCause::Response(error)) => label_of(error),
+    }
+}
+
+/// What is counted when no value came.
+#[must_use]
+pub fn label_of(error: &HandlerResponseError) -> &'static str {
+    match error {
+        HandlerResponseError::Rejected { .. } | HandlerResponseError::RejectedWithList(_) => "rejected",
+        HandlerResponseError::NotJson { .. } => "not_json",
+        HandlerResponseError::MalformedErrors { .. } | HandlerResponseError::NoEnvelope => "wrong_shape",
+        HandlerResponseError::Status { .. } => "error_status",
+        HandlerResponseError::NotSent(_) => "refused",
+        HandlerResponseError::RequestTransform(_) | HandlerResponseError::ResponseTransform(_) => "transform_failed",
+        HandlerResponseError::NoResponse(TransportError::TooLarge { .. }) => "broken",
+        HandlerResponseError::NoResponse(fault) => fault_name(fault),
+        HandlerResponseError::NotStored | HandlerResponseError::NotLookedUp | HandlerResponseError::NotAnId(_) => {
+            "not_sent"
+        }
+    }
+}
+
+pub(crate) async fn outcome(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
+) -> HandlerResult {
+    let (response, value) = match response {
+        Ok(response) => {
+            let value = read(execution, allowed, &response);
+            (Some(response), value)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    match value {
+        Err(error) => {
+            let internal =
+                internal(execution, allowed, response.as_ref(), &error_text(&error), shows_internal(execution));
+            let internal = internal.filter(|_| !error.is_handlers_own());
+            let mut outcome = HandlerResult::failed(error, internal, !allowed.action().output.is_nullable());
+            outcome.client_headers = client_headers(allowed, response.as_ref());
+            outcome
+        }
+        Ok(HandlerResponse { value, errors }) => {
+            complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await
+        }
+    }
+}
+
+/// The value of a response, as it is or as the action's response transform makes it.
+///
+/// # Errors
+/// [`HandlerResponseError`].
+pub fn read(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    response: &HandlerHttpResponse,
+) -> Result<HandlerResponse, HandlerResponseError> {
+    let status = response.status.as_u16();
+    if response.body.len() > UNMEASURED_BYTES_MAX {
+        execution.context.charge(tree_bytes(&response.body)).map_err(|_| TransportError::NoRoom)?;
+    }
+    let rules = read_rules(execution.snapshot, allowed.action());
+    let Some(transform) = &allowed.action().response_transform else {
+        return handler_response::read(rules, status, &response.body);
+    };
+    let payload = request::payload(execution, allowed)?;
+    let lookup = request::lookup(execution, allowed, &payload);
+    // Handlers that are not made for us need not answer with JSON; to a template that is null.
+    let body = parse_strict(&response.body).unwrap_or_default();
+    let value =
+        transform::response(transform, &lookup, status, body).map_err(HandlerResponseError::ResponseTransform)?;
+    handler_response::classify(rules, status, value)
+}
+
+/// How responses of an action's handler are read.
+#[must_use]
+pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
+    ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.catalog.limits.max_errors }
+}
+
+pub(crate) async fn complete_with_errors(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    response: Option<&HandlerHttpResponse>,
+    value: &Value,
+    own_errors: Vec<HandlerError>,
+) -> HandlerResult {
+    let shaped = complete_with_rows(execution, &allowed.action().output, value, allowed.selected()).await;
+    let shows = shows_internal(execution);
+    // A null that the handler has explained needs no second explanation.
+    let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
+    let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
+    let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
+    let errors = misfits.into_iter().take(execution.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
+        internal: internal(execution, allowed, response, &Value::from("unexpected response"), shows)
+            .filter(|_| error.related.is_none()),
+        cause: HandlerCallErrorCause::Shape(error),
+    });
+    HandlerResult {
+        errors: listed(own_errors).into_iter().chain(errors).collect(),
+        json: shaped.json,
+        null_escapes: shaped.null_escapes,
+        client_headers: client_headers(allowed, response),
+    }
+}
+
+/// Is there nothing, or null, at `path`? Under an alias there is nothing.
+pub(crate) fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
+    let found = path.iter().try_fold(value, |value, segment| match segment {
+        PathSegment::Field(name) => value.get(name),
+        PathSegment::Index(index) => value.get(index),
+    });
+    found.is_none_or(Value::is_null)
+}
+
+/// Shapes a value as `ty`, with the upstream's rows that belong to it.
+pub async fn complete_with_rows(
+    execution: &ExecutionContext<'_>,
+    ty: &TypeRef,
+    value: &Value,
+    selected: &SubSelection,
+) -> CompletedValue {
+    let rules = completion_rules(execution.snapshot);
+    let shape_with = |rows: &mut dyn RowSource| complete_value(&rules, ty, value, selected, rows);
+    let mut wanted = RowKeys::default();
+    let shaped = shape_with(&mut wanted);
+    if !wanted.is_needed() || shaped.is_lost(rules.dialect) {
+        return shaped;
+    }
+    // In a box of its own: it is rare, and every call carries the room for what its future may become.
+    let found = Box::pin(relationship_rows::fetch(execution, &wanted)).await;
+    shape_with(&mut FoundRows { wanted: &wanted, found: &found })
+}
+
+/// What answers are shaped by in this generation.
+#[must_use]
+pub fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
+    CompletionRules {
+        types: &snapshot.catalog.schema.types,
+        dialect: snapshot.catalog.dialect,
+        max_list_length: snapshot.catalog.limits.max_list_length,
+    }
+}
+
+/// What of a response's headers goes to the client: cookies, and what the action's author has chosen.
+#[must_use]
+pub fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpResponse>) -> ClientHeaders {
+    let Some(response) = response else { return ClientHeaders::new() };
+    let chosen = &allowed.action().response_headers;
+    let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);
+    let wanted = response.headers.iter().filter(|(name, _)| is_wanted(name)).take(CLIENT_HEADERS_MAX);
+    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Answers up to this length are not measured: what is made of them is held for a moment only.
+pub(crate) const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one response that go on to the client.
+pub(crate) const CLIENT_HEADERS_MAX: usize = 50;

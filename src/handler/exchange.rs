@@ -1,0 +1,164 @@
+//! One exchange with a handler: the request is made and sent, measured, traced and logged.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use opentelemetry::KeyValue;
+use prometheus::HistogramTimer;
+
+use crate::action::handler_error::{HandlerResponseError, TransportError};
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::execution::spans;
+use crate::handler::request;
+use crate::handler_client::exchange;
+use crate::handler_client::exchange::{HandlerHttpRequest, HandlerHttpResponse};
+use crate::handler_client::signature::sign;
+use crate::protocol::trace::TraceContext;
+use crate::telemetry::logs;
+use crate::telemetry::metrics::Held;
+
+/// Makes a job. Those have limits of their own, so no guard stands before it; `id` is its own.
+///
+/// # Errors
+/// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
+pub async fn call(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    id: &str,
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let _measured = Measured::begin(execution, allowed);
+    exchange(execution, allowed, id).await
+}
+
+/// A call that is measured, until this is dropped. Not a function around the call: that would carry its future twice.
+pub struct Measured {
+    _timer: HistogramTimer,
+    _in_flight: Held,
+}
+
+impl Measured {
+    /// It begins.
+    #[must_use]
+    pub fn begin(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
+        let metrics = &execution.services.metrics;
+        let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
+        Self { _timer: timer, _in_flight: Held::new(&metrics.handler_calls_in_flight) }
+    }
+}
+
+/// One exchange with the handler: it is sent again only if not a byte of it had gone out, or as `handlers.max_retries` says.
+///
+/// # Errors
+/// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
+pub async fn exchange(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    id: &str,
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
+    let _slot = execution.services.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
+    let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
+    let client = execution.snapshot.configured.handlers.here();
+    let child = spans::client_span(execution.services, execution.context.trace);
+    let trace = child.as_ref().unwrap_or(execution.context.trace);
+    let began = Instant::now();
+    let response =
+        exchange::call(client, prepare(execution, allowed, deadline, id, trace)?, execution.context.share).await;
+    if child.is_some() {
+        let action = allowed.action();
+        // The address is a template, so that no variable of it is shown.
+        let attributes = vec![
+            KeyValue::new("pillion.action", action.name.clone()),
+            KeyValue::new("url.template", action.shown_url().to_owned()),
+        ];
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|fault| fault_name(fault));
+        spans::record_client_span(
+            execution.services,
+            trace,
+            format!("handler {}", action.name),
+            began,
+            status,
+            attributes,
+        );
+    }
+    let settings = &execution.snapshot.configured.settings;
+    let is_good = response.as_ref().is_ok_and(|response| response.status.is_success());
+    if settings.logs_handler_calls && (!is_good || logs::CALLS.next(settings.success_sample_every)) {
+        log_call(execution, allowed, began, &response);
+    }
+    let response = response?;
+    let (metrics, name) = (&execution.services.metrics, allowed.action().name.as_str());
+    metrics.handler_responses.with_label_values(&[name, class_of(response.status)]).inc();
+    metrics.handler_response_bytes.with_label_values(&[name]).inc_by(response.body.len() as u64);
+    Ok(response)
+}
+
+/// One line about a call; neither its address nor a body is in it, for both may hold secrets.
+pub(crate) fn log_call(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    began: Instant,
+    response: &Result<HandlerHttpResponse, TransportError>,
+) {
+    let action = allowed.action();
+    tracing::info!(
+        r#type = "action-handler-log",
+        request_id = execution.context.caller.request_id,
+        trace_id = execution.context.trace.trace_id,
+        action_name = action.name,
+        url = action.shown_url(),
+        status = response.as_ref().ok().map(|response| response.status.as_u16()),
+        response_size = response.as_ref().ok().map(|response| response.body.len()),
+        error = response.as_ref().err().map(fault_name),
+        duration_ms = began.elapsed().as_secs_f64() * 1000.0,
+        "handler call"
+    );
+}
+
+pub(crate) fn fault_name(fault: &TransportError) -> &'static str {
+    match fault {
+        TransportError::Connect => "unreachable",
+        TransportError::Timeout => "timeout",
+        TransportError::Busy | TransportError::NoRoom => "busy",
+        TransportError::TooLarge { .. } => "too_large",
+        TransportError::Broken | TransportError::Header(_) => "broken",
+    }
+}
+
+pub(crate) fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}
+
+pub(crate) fn prepare(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    deadline: Instant,
+    id: &str,
+    trace: &TraceContext,
+) -> Result<HandlerHttpRequest, HandlerResponseError> {
+    let mut outgoing = request::outgoing(execution, allowed)?;
+    trace.write(&mut outgoing.headers);
+    outgoing.headers.extend(execution.context.handler_headers.clone());
+    let keys = &allowed.action().guards.signing_keys;
+    if !keys.is_empty() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        sign(&mut outgoing.headers, keys, id, now.as_secs(), &outgoing.body);
+    }
+    let sent = execution.services.metrics.handler_request_bytes.with_label_values(&[&allowed.action().name]);
+    sent.inc_by(outgoing.body.len() as u64);
+    Ok(HandlerHttpRequest {
+        method: outgoing.method,
+        url: outgoing.url,
+        headers: outgoing.headers,
+        body: outgoing.body,
+        timeout: deadline.saturating_duration_since(Instant::now()),
+        max_response_bytes: execution.snapshot.catalog.limits.max_handler_response_size,
+    })
+}

@@ -1,0 +1,165 @@
+//! A webhook call behind the guards of its action: counted, given a place, withheld from a handler that fails, and tried
+//! again where that is harmless.
+
+use std::time::{Duration, Instant};
+
+use crate::action::handler_error::{HandlerResponseError, TransportError};
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::handler::exchange;
+use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::model::network::ClientNetworks;
+use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
+use crate::runtime::services::Services;
+use crate::traffic_shaping::ActionPolicies;
+use crate::traffic_shaping::circuit_breaker::{CircuitState, Patience};
+use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
+
+/// Counts a call that a client wants.
+///
+/// # Errors
+/// [`TrafficRejection`], if there were too many.
+pub async fn check_rate_limit(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<(), TrafficRejection> {
+    let action = allowed.action();
+    let Some(guards) = execution.snapshot.guards.of(action) else { return Ok(()) };
+    for limiter in &guards.limiters {
+        let who = rate_limit_key(execution, limiter);
+        let counted = match &execution.services.shared {
+            None => limiter.count(who),
+            // In a box of its own: every call carries the room for what its future may become.
+            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
+                Ok(counted) => counted,
+                Err(_) => store_unavailable(execution, allowed)?,
+            },
+        };
+        if let Err(retry_after) = counted {
+            let limit = limiter.limit().shown();
+            let message = format!("rate limit exceeded: {limit}; 0 calls remain");
+            return Err(reject(
+                execution,
+                allowed,
+                TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Redis did not count it.
+fn store_unavailable(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<Result<(), Duration>, TrafficRejection> {
+    let action = allowed.action();
+    execution.services.metrics.rate_limit_store_errors.with_label_values(&[&action.name]).inc();
+    if !action.guards.denies_when_store_unavailable {
+        return Ok(Ok(()));
+    }
+    let message = "nobody can tell now how often this action was called".to_owned();
+    let rejected = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
+    Err(reject(execution, allowed, rejected))
+}
+
+fn rate_limit_key<'r>(execution: &'r ExecutionContext<'_>, limiter: &CallRateLimiter) -> Caller<'r> {
+    match &limiter.limit().by {
+        RateKey::All => Caller::Named(""),
+        RateKey::Address => {
+            let address = execution.context.caller.address;
+            address.map_or(Caller::Named(""), |address| Caller::At(ClientNetworks::of(address)))
+        }
+        RateKey::Variable(name) => Caller::Named(execution.session.variable(name).unwrap_or_default()),
+    }
+}
+
+pub(crate) async fn attempt(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    guards: &ActionPolicies,
+    id: &str,
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let patience = waiting_time(execution, allowed);
+    let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
+    let leave = leave.map_err(|retry_after| {
+        let message = "the circuit breaker of this action is open, because its handler fails".to_owned();
+        reject(execution, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
+    })?;
+    let Some(_place) = guards.bulkhead.enter().await else {
+        let message = "too many calls of this action at one time".to_owned();
+        let rejected =
+            TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
+        return Err(reject(execution, allowed, rejected).into());
+    };
+    let response = exchange::exchange(execution, allowed, id).await;
+    match (leave, is_healthy(&response, patience)) {
+        (Some(leave), Some(is_well)) => leave.tell(is_well),
+        // Dropped without a word, so that a trial is the next one's.
+        (leave, _) => drop(leave),
+    }
+    response
+}
+
+/// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
+/// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
+fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
+    let (context, action) = (execution.context, allowed.action());
+    let left = context.deadline.saturating_duration_since(Instant::now());
+    let most = action.timeout.min(execution.snapshot.catalog.limits.request_timeout);
+    // A little has passed since the request began.
+    let is_nearly_all = left >= most.mul_f64(0.9) && !context.is_clients_deadline;
+    if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }
+}
+
+/// Forgets callers that have not called for long, from time to time. Never returns.
+pub async fn remove_idle_limiters(services: &Services) {
+    loop {
+        tokio::time::sleep(FORGET_INTERVAL).await;
+        let snapshot = services.snapshot.load_full();
+        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(CallRateLimiter::forget);
+    }
+}
+
+/// How often that is done.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Says how guards stand, for who looks at metrics now.
+pub fn update_gauges(services: &Services) {
+    let (open, waiting) = (&services.metrics.circuit_breaker_state, &services.metrics.handler_calls_queued);
+    services.metrics.cache_bytes.set(i64::try_from(services.results.bytes()).unwrap_or(i64::MAX));
+    open.reset();
+    waiting.reset();
+    for (action, guards) in services.snapshot.load().guards.all() {
+        waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
+        if let Some(breaker) = &guards.breaker {
+            let standing = match breaker.standing() {
+                CircuitState::Closed => 0.0,
+                CircuitState::HalfOpen => 1.0,
+                CircuitState::Open => 2.0,
+            };
+            open.with_label_values(&[action]).set(standing);
+        }
+    }
+}
+
+/// Says that a guard refused, and gives it back.
+fn reject(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
+    let labels = [allowed.action().name.as_str(), rejected.guard.label()];
+    execution.services.metrics.handler_calls_rejected.with_label_values(&labels).inc();
+    rejected
+}
+
+/// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
+/// neither does a timeout that came before the handler's own.
+fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, patience: Patience) -> Option<bool> {
+    match response {
+        Ok(response) => Some(!response.status.is_server_error()),
+        Err(HandlerResponseError::NoResponse(TransportError::Connect | TransportError::Broken)) => Some(false),
+        Err(HandlerResponseError::NoResponse(TransportError::Timeout)) => {
+            (patience == Patience::Whole).then_some(false)
+        }
+        Err(HandlerResponseError::NoResponse(TransportError::TooLarge { .. })) => Some(true),
+        Err(_) => None,
+    }
+}

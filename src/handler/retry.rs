@@ -1,0 +1,72 @@
+//! Retries of a handler call, with backoff, jitter and a budget, where another attempt is harmless.
+
+use std::time::{Duration, Instant};
+
+use tower::retry::budget::Budget;
+use uuid::Uuid;
+
+use crate::action::handler_error::{HandlerResponseError, TransportError};
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::handler::exchange;
+use crate::handler::exchange::Measured;
+use crate::handler::policy::attempt;
+use crate::handler_client::exchange::HandlerHttpResponse;
+
+/// Makes the call as soon as there is a place for it, and again where that is harmless.
+///
+/// # Errors
+/// [`HandlerResponseError`].
+pub async fn call(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    let _measured = Measured::begin(execution, allowed);
+    let action = allowed.action();
+    let Some(guards) = execution.snapshot.guards.of(action) else {
+        return exchange::exchange(execution, allowed, &message_id(allowed)).await;
+    };
+    guards.retries.deposit();
+    // The same for each attempt: it is the same message.
+    let id = message_id(allowed);
+    let mut left = if allowed.replay() { action.guards.max_retries } else { 0 };
+    loop {
+        let response = attempt(execution, allowed, guards, &id).await;
+        if left == 0 || !is_worth_retrying(&response) || !guards.retries.withdraw() {
+            return response;
+        }
+        let pause = RETRY_PAUSE.mul_f64(1.0 + chance());
+        if Instant::now() + pause >= execution.context.deadline {
+            return response;
+        }
+        execution.services.metrics.handler_retries.with_label_values(&[&action.name]).inc();
+        tokio::time::sleep(pause).await;
+        left -= 1;
+    }
+}
+
+/// The shortest pause before another attempt; up to as much again is added by chance.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+pub(crate) fn chance() -> f64 {
+    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+/// What a signed message is known by; others have no need of it.
+pub(crate) fn message_id(allowed: &AuthorizedCall) -> String {
+    match allowed.action().guards.signing_keys.is_empty() {
+        true => String::new(),
+        false => format!("msg_{}", Uuid::new_v4().simple()),
+    }
+}
+
+/// Might another attempt go better? After a timeout there is no time left for one.
+pub(crate) fn is_worth_retrying(response: &Result<HandlerHttpResponse, HandlerResponseError>) -> bool {
+    match response {
+        Ok(response) => matches!(response.status.as_u16(), 502..=504),
+        Err(HandlerResponseError::NoResponse(fault)) => {
+            matches!(fault, TransportError::Connect | TransportError::Broken)
+        }
+        Err(_) => false,
+    }
+}

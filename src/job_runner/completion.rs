@@ -1,0 +1,109 @@
+//! Handlers that answered 202 report later what came of a call.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
+use crate::action::handler_response;
+use crate::handler::complete::read_rules;
+use crate::job_runner::worker::{digest_of, error_list_json, fit};
+use crate::jobs::job::{Job, Outcome, error_json};
+use crate::model::json::parse_strict;
+use crate::runtime::services::Services;
+
+/// What a handler reports.
+pub struct JobCompletion<'r> {
+    /// Of which call.
+    pub id: &'r str,
+    /// The token that it was given.
+    pub token: &'r str,
+    /// Is it certain that this is an error?
+    pub is_failure: bool,
+    /// What it would have answered with 200, or with 4xx.
+    pub body: &'r [u8],
+}
+
+/// Why a report does not count.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum JobCompletionError {
+    /// There is no such call, or it waits for nothing, or for somebody else.
+    #[error("no call of this id waits for a report with this token")]
+    NotAwaited,
+    /// The report is not what was agreed. The call goes on waiting.
+    #[error("{0}")]
+    Unfit(String),
+    /// Nobody knows whether it counts.
+    #[error("the report could not be stored; send it again")]
+    NotStored,
+}
+
+impl JobCompletionError {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotAwaited => 404,
+            Self::Unfit(_) => 400,
+            Self::NotStored => 503,
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAwaited => "not-found",
+            Self::Unfit(_) => "parse-failed",
+            Self::NotStored => UNEXPECTED,
+        }
+    }
+}
+
+/// Ends a call with what its handler reports, once.
+///
+/// # Errors
+/// [`JobCompletionError`].
+pub async fn complete(services: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
+    let jobs = services.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
+    let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
+    let digest = digest_of(report.token);
+    let not_stored = |error: crate::jobs::store::StoreError| {
+        tracing::warn!(action_id = %id, %error, "a report could not be stored");
+        JobCompletionError::NotStored
+    };
+    let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(JobCompletionError::NotAwaited)?;
+    let outcome = outcome(services, &job, report)?;
+    if !jobs.log.complete(id, &digest, &outcome).await.map_err(not_stored)? {
+        return Err(JobCompletionError::NotAwaited);
+    }
+    jobs.waiting.tell_ended(id);
+    let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
+    services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+    tracing::info!(action_id = %id, action = job.action, outcome = label, "a handler has reported");
+    Ok(())
+}
+
+fn outcome(services: &Services, job: &Job, report: &JobCompletion<'_>) -> Result<Outcome, JobCompletionError> {
+    let snapshot = services.snapshot.load();
+    let value =
+        parse_strict(report.body).map_err(|error| JobCompletionError::Unfit(format!("this is not JSON: {error}")))?;
+    let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let Some(action) = action else {
+        let gone = error_json("action-not-found", "the action does not exist any more", None);
+        return Ok(Outcome::Failed(gone));
+    };
+    let misfit = match fit(&snapshot, action, &value) {
+        Ok(json) if !report.is_failure => return Ok(Outcome::Completed(json)),
+        Ok(_) => "an error needs a \"message\"".to_owned(),
+        Err(error) => error.message,
+    };
+    // What is no value of the action's type may be its error, which has a message.
+    match handler_response::classify(read_rules(&snapshot, action), 400, value) {
+        Err(HandlerResponseError::Rejected { message, extensions }) => {
+            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
+            Ok(Outcome::Failed(error_json(code, &message, None)))
+        }
+        Err(HandlerResponseError::RejectedWithList(errors)) => Ok(Outcome::Failed(error_list_json(&errors))),
+        _ => Err(JobCompletionError::Unfit(misfit)),
+    }
+}

@@ -1,0 +1,515 @@
+//! Jobs are run: claimed with a lease that is renewed, called, and ended by what the handler says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::action::complete_value::{CompletionError, complete_value};
+use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError, UNEXPECTED};
+use crate::action::handler_response::HandlerResponse;
+use crate::action::relationship::RowKeys;
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::context::ExecutionContext;
+use crate::graphql::plan::Plan;
+use crate::graphql::selection::SubSelection;
+use crate::handler::{complete, exchange, internal_extension};
+use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::job_runner::enqueue::headers_of;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Claim, Filter, Job, Of, Outcome, Status, TokenDigest, error_json};
+use crate::jobs::retry::{Failure, pause};
+use crate::jobs::store::{PURGE_MAX, StoreError};
+use crate::memory::MemoryOwner;
+use crate::model::action::{Action, OperationKind};
+use crate::model::json::parse_strict;
+use crate::model::request::{Caller, GraphqlRequest};
+use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
+use crate::runtime::panic_isolation;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::session::Session;
+
+/// Claims that may be lost with their worker before a call is given up as one that kills it.
+const CRASHES_MAX: i32 = 5;
+
+/// How long to leave a call whose action this replica does not know; another one may know it already.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+
+/// How often that is done.
+const UNKNOWN_MAX: i32 = 30;
+
+/// How long to leave the store alone when it fails.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often to look for what has run out of time, and to count.
+const CARE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Rounds of care between two looks for ended calls that are too many: to find the oldest costs a walk over all others.
+const COUNT_ROUNDS: u64 = 30;
+
+/// How often to look whether there is a log by now.
+const JOBS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Keeps the log of asynchronous actions going: stores, runs and cares. Never returns.
+pub async fn work(services: &Arc<Services>) {
+    let jobs = loop {
+        match services.jobs() {
+            Ok(jobs) => break jobs,
+            // The metadata may change, and then there is one.
+            Err(_) => tokio::time::sleep(JOBS_PAUSE).await,
+        }
+    };
+    tokio::join!(
+        panic_isolation::supervise(|| jobs.store_accepted()),
+        panic_isolation::supervise(|| jobs.listen()),
+        panic_isolation::supervise(|| jobs.look_for_ended()),
+        panic_isolation::supervise(|| claim_and_run(services, jobs)),
+        panic_isolation::supervise(|| keep_leases(services, jobs)),
+        panic_isolation::supervise(|| care(services, jobs))
+    );
+}
+
+async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
+    let Some(interval) = services.configured().settings.jobs.fetch_interval else { return };
+    let mut looked: Option<Instant> = None;
+    loop {
+        panic_isolation::failpoint("worker");
+        if services.readiness.is_draining() {
+            return;
+        }
+        // It is not worth a walk over all that waits at each turn.
+        let looks_for_unknown = looked.is_none_or(|looked| looked.elapsed() >= interval);
+        if looks_for_unknown {
+            looked = Some(Instant::now());
+        }
+        match claim(services, jobs, looks_for_unknown).await {
+            Ok(0) => {
+                let _ = tokio::time::timeout(interval, async {
+                    tokio::select! {
+                        () = jobs.new.notified() => {}
+                        () = services.running_jobs.ended.notified() => {}
+                    }
+                })
+                .await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no jobs can be taken");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Takes what there is room for, of each action up to its own limit; and of actions that this replica does not know.
+async fn claim(services: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
+    let snapshot = services.snapshot.load_full();
+    let running = &services.running_jobs;
+    let most = services.configured().settings.jobs.concurrency;
+    let mut claimed = 0;
+    let mut known = Vec::new();
+    for action in snapshot.catalog.schema.actions.values().filter(|action| action.is_async) {
+        let room = most.saturating_sub(running.count());
+        let own = action.concurrency_max.saturating_sub(running.of_action(&action.name));
+        known.push(action.name.clone());
+        let limit = room.min(own);
+        if limit > 0 {
+            claimed += take(services, jobs, limit, Of::Action(action.name.clone())).await?;
+        }
+    }
+    let room = most.saturating_sub(running.count());
+    if room > 0 && looks_for_unknown {
+        claimed += take(services, jobs, room, Of::AllBut(known)).await?;
+    }
+    Ok(claimed)
+}
+
+async fn take(services: &Arc<Services>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
+    let lease = services.configured().settings.jobs.lease;
+    let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
+    let count = taken.len();
+    for job in taken {
+        let lost = services.running_jobs.begin(&job);
+        let (services, jobs) = (Arc::clone(services), Arc::clone(jobs));
+        tokio::spawn(async move {
+            // If it panics, its lease ends, and it counts as an attempt that came to no end.
+            panic_isolation::catch_panic(run(&services, &jobs, &job, &lost)).await;
+            services.running_jobs.end(job.id);
+        });
+    }
+    Ok(count)
+}
+
+/// Renews the leases of all running calls, in one transaction. Never returns.
+async fn keep_leases(services: &Arc<Services>, jobs: &Arc<Jobs>) {
+    let mut pause = None;
+    loop {
+        let lease = services.configured().settings.jobs.lease;
+        let interval = lease / RENEWALS_PER_LEASE;
+        tokio::time::sleep(pause.take().unwrap_or(interval)).await;
+        let held = services.running_jobs.all();
+        if held.is_empty() {
+            continue;
+        }
+        match jobs.log.renew(&held, lease).await {
+            Ok(kept) => services.running_jobs.lose_all_but(&kept.into_iter().collect(), &held),
+            Err(error) => {
+                tracing::warn!(%error, calls = held.len(), "the leases of running calls cannot be renewed");
+                // Sooner than usual, because there is less time left.
+                pause = Some(STORE_PAUSE.min(interval));
+            }
+        }
+    }
+}
+
+/// So often a lease is renewed while it lasts: one renewal may fail, and the next one be slow.
+const RENEWALS_PER_LEASE: u32 = 4;
+
+/// What is to become of a job.
+enum Next {
+    End(Outcome),
+    Retry(Duration),
+    /// Its handler reports later, with this token.
+    LeftToHandler(TokenDigest),
+}
+
+/// Runs a job. Whoever loses it stops: another replica has it. What has come of it is stored in any case, because the
+/// store takes it from the last attempt only.
+async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
+    let (id, attempt) = (job.id, job.attempts);
+    if attempt > 1 {
+        services.metrics.job_redeliveries.with_label_values(&[&job.action]).inc();
+    }
+    let next = tokio::select! {
+        biased;
+        next = next(services, job) => next,
+        () = lost.notified() => {
+            tracing::warn!(action_id = %id, attempt, "a job was taken over by another replica");
+            return;
+        }
+    };
+    let label = match &next {
+        Next::End(Outcome::Completed(_)) => "completed",
+        Next::End(Outcome::Failed(_)) => "error",
+        Next::Retry(_) => "retry",
+        Next::LeftToHandler(_) => "deferred",
+    };
+    // The result is worth more than a database that is away for a while; the lease says for how long.
+    loop {
+        let done = match &next {
+            Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
+            Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
+            Next::LeftToHandler(digest) => {
+                jobs.log
+                    .leave_to_handler(id, attempt, digest, services.configured().settings.jobs.completion_timeout)
+                    .await
+            }
+        };
+        match done {
+            Ok(is_ours) => {
+                jobs.waiting.tell_ended(id);
+                let label = if is_ours { label } else { "stale" };
+                services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
+                tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(action_id = %id, %error, "what came of a job cannot be stored yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn next(services: &Arc<Services>, job: &Job) -> Next {
+    panic_isolation::failpoint("job");
+    let snapshot = services.snapshot.load_full();
+    let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
+    let Some(action) = action else {
+        if job.failures < UNKNOWN_MAX {
+            return Next::Retry(UNKNOWN_PAUSE);
+        }
+        return Next::End(failed("action-not-found", "the action does not exist any more", None));
+    };
+    let attempts_max = i32::try_from(action.attempts_max).unwrap_or(i32::MAX);
+    if job.attempts > attempts_max.saturating_add(CRASHES_MAX) {
+        let message = format!("given up after {} attempts of which none came to an end", job.attempts - 1);
+        return Next::End(failed(UNEXPECTED, &message, None));
+    }
+    let Some(stored) = Stored::of(job) else {
+        return Next::End(failed(UNEXPECTED, "what is stored of the call cannot be read", None));
+    };
+    let token = Token::new();
+    let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
+    let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
+    let mut context = RequestContext::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
+    let share = services.memory.empty(MemoryOwner::default());
+    context.share = Some(&share);
+    context.handler_headers = token.headers(job.id);
+    let request = GraphqlRequest::of_document(stored.request_query);
+    let plan = Plan::empty(OperationKind::Mutation);
+    let running = ExecutionContext {
+        services,
+        snapshot: &snapshot,
+        context: &context,
+        session: &stored.session,
+        request: &request,
+        plan: &plan,
+        merged: None,
+    };
+    let allowed = AuthorizedCall::stored(action, stored.input);
+    let response = exchange::call(&running, &allowed, &job.id.to_string()).await;
+    classify(&running, &allowed, job, response, &token)
+}
+
+/// What a handler's response means for a job.
+fn classify(
+    running: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    job: &Job,
+    response: Result<HandlerHttpResponse, HandlerResponseError>,
+    token: &Token,
+) -> Next {
+    let (response, value) = match response {
+        Ok(response) if response.status.as_u16() == 202 && response.body.iter().all(u8::is_ascii_whitespace) => {
+            complete::count(running, allowed, "deferred");
+            return Next::LeftToHandler(token.digest());
+        }
+        Ok(response) => {
+            let value = complete::read(running, allowed, &response);
+            (Some(response), value)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let internal = |error: &Value| internal_extension::internal(running, allowed, response.as_ref(), error, true);
+    // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
+    let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
+        true => Ok(value),
+        false => Err(HandlerResponseError::RejectedWithList(errors)),
+    });
+    match value {
+        Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
+            Ok(json) => {
+                complete::count(running, allowed, "success");
+                Next::End(Outcome::Completed(json))
+            }
+            Err(error) => {
+                complete::count(running, allowed, "wrong_shape");
+                Next::End(failed(UNEXPECTED, &error.message, internal(&Value::from("unexpected response"))))
+            }
+        },
+        Err(error) => {
+            complete::count(running, allowed, complete::label_of(&error));
+            if let Some(pause) = initial_backoff(running, allowed.action(), job, response.as_ref(), &error) {
+                return Next::Retry(pause);
+            }
+            let internal = internal(&internal_extension::error_text(&error));
+            Next::End(of_response(&error, internal))
+        }
+    }
+}
+
+/// The declared fields of a value, if it fits its type.
+///
+/// # Errors
+/// The first thing that does not fit.
+pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
+    let rules = complete::completion_rules(snapshot);
+    let mut nobody = RowKeys::default();
+    let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
+    match shaped.errors.is_empty() {
+        true => Ok(shaped.json),
+        false => Err(shaped.errors.swap_remove(0)),
+    }
+}
+
+fn of_response(error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
+    match error {
+        HandlerResponseError::Rejected { message, extensions } => {
+            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
+            failed(code, message, None)
+        }
+        HandlerResponseError::RejectedWithList(errors) => Outcome::Failed(error_list_json(errors)),
+        other => failed(UNEXPECTED, &other.to_string(), internal),
+    }
+}
+
+/// The first error as Hasura has it, and all of them beside it.
+pub fn error_list_json(errors: &[HandlerError]) -> String {
+    let first = errors.first();
+    let code = first.and_then(|error| error.extensions.get("code")).and_then(Value::as_str).unwrap_or(UNEXPECTED);
+    let mut json = serde_json::Map::from_iter([
+        ("code".to_owned(), Value::from(code)),
+        ("path".to_owned(), "$".into()),
+        ("error".to_owned(), first.map_or(UNEXPECTED, |error| error.message.as_str()).into()),
+    ]);
+    let list = errors.iter().map(
+        |error| serde_json::json!({ "message": error.message, "path": error.path, "extensions": error.extensions }),
+    );
+    json.insert("errors".into(), list.collect());
+    Value::Object(json).to_string()
+}
+
+fn failed(code: &str, message: &str, internal: Option<Value>) -> Outcome {
+    Outcome::Failed(error_json(code, message, internal))
+}
+
+/// When to try again, if at all.
+fn initial_backoff(
+    running: &ExecutionContext<'_>,
+    action: &Action,
+    job: &Job,
+    response: Option<&HandlerHttpResponse>,
+    error: &HandlerResponseError,
+) -> Option<Duration> {
+    let status = response.map(|response| response.status.as_u16());
+    let failure = match (error, status) {
+        (HandlerResponseError::NoResponse(TransportError::Timeout), _) => Failure::Timeout,
+        (
+            HandlerResponseError::NoResponse(
+                TransportError::Connect | TransportError::Broken | TransportError::Busy | TransportError::NoRoom,
+            ),
+            _,
+        ) => Failure::Connection,
+        (_, Some(429)) => Failure::TooManyRequests,
+        (_, Some(500..=599)) => Failure::ServerError,
+        _ => return None,
+    };
+    let settings = &running.snapshot.configured.settings.jobs;
+    let name = Failure::ALL.iter().find(|(_, known)| *known == failure).map(|(name, _)| *name)?;
+    let failures = usize::try_from(job.failures).unwrap_or_default();
+    if !settings.retry_on.iter().any(|known| known == name) || failures + 1 >= action.attempts_max {
+        return None;
+    }
+    let asked_for = response.and_then(|response| response.headers.get(RETRY_AFTER)).and_then(retry_after);
+    let chance = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+    Some(pause(settings.initial_backoff, u32::try_from(failures).unwrap_or(u32::MAX), chance, asked_for))
+}
+
+/// Seconds, or a date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(text).ok()?.duration_since(std::time::SystemTime::now()).ok()
+}
+
+/// What is stored of a call.
+struct Stored {
+    input: Map<String, Value>,
+    request_query: String,
+    request_id: String,
+    url_query: String,
+    session: Session,
+}
+
+impl Stored {
+    fn of(job: &Job) -> Option<Self> {
+        let Ok(Value::Object(mut payload)) = parse_strict(job.payload.as_bytes()) else { return None };
+        let mut text = |key: &str| match payload.remove(key) {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        };
+        let (request_query, request_id, url_query) = (text("request_query"), text("request_id"), text("query"));
+        let Some(Value::Object(input)) = payload.remove("input") else { return None };
+        let session = serde_json::from_str::<Map<String, Value>>(&job.session).ok()?;
+        let session = Session::stored(session)?;
+        Some(Self { input, request_query, request_id, url_query, session })
+    }
+}
+
+/// With which a handler reports later.
+struct Token(String);
+
+/// The header in which a handler gets its token, and gives it back.
+pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-pillion-completion-token");
+
+/// The same for each attempt: handlers can tell by it that they have seen a call before.
+/// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Token {
+    fn new() -> Self {
+        Self(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()))
+    }
+
+    fn digest(&self) -> TokenDigest {
+        digest_of(&self.0)
+    }
+
+    fn headers(&self, id: Uuid) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, text) in [(IDEMPOTENCY_KEY, id.to_string()), (TOKEN_HEADER, self.0.clone())] {
+            if let Ok(mut value) = HeaderValue::try_from(text) {
+                value.set_sensitive(name == TOKEN_HEADER);
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
+
+/// What is stored of a token.
+#[must_use]
+pub fn digest_of(token: &str) -> TokenDigest {
+    let digest = digest(&SHA256, token.as_bytes());
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Ends what is too late, deletes what is old, and counts.
+async fn care(services: &Arc<Services>, jobs: &Jobs) {
+    let too_late = error_json("expired", "the action was not begun before its deadline", None);
+    let never_reported = error_json("expired", "the handler did not report its result in time", None);
+    let old = Filter { older_than: Some(services.configured().settings.jobs.keep), ..Filter::default() };
+    for round in 0_u64.. {
+        let cared = async {
+            jobs.log.expire(&too_late, &never_reported).await?;
+            while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
+            if round.is_multiple_of(COUNT_ROUNDS) {
+                while jobs.log.drop_all_but(services.configured().settings.jobs.retention_max_jobs).await?
+                    == u64::from(PURGE_MAX)
+                {}
+            }
+            jobs.log.counts().await
+        };
+        match cared.await {
+            Err(error) => tracing::warn!(%error, "the log of asynchronous actions cannot be cared for"),
+            Ok(counts) => {
+                let (waiting, age) = (&services.metrics.jobs_waiting, &services.metrics.jobs_oldest_pending_seconds);
+                waiting.reset();
+                age.reset();
+                let bytes = counts.iter().map(|count| u64::try_from(count.bytes).unwrap_or_default());
+                jobs.set_stored_bytes(bytes.sum());
+                for count in counts {
+                    let labels = [count.action.as_str(), count.status.name()];
+                    waiting.with_label_values(&labels).set(count.count);
+                    if count.status == Status::Created {
+                        age.with_label_values(&[&count.action]).set(count.oldest_seconds);
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(CARE_INTERVAL).await;
+    }
+}
+
+/// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
+pub async fn give_back(services: &Services) {
+    let Ok(jobs) = services.jobs() else { return };
+    for (id, attempt) in services.running_jobs.all() {
+        match jobs.log.release(id, attempt).await {
+            Ok(_) => tracing::info!(action_id = %id, "a job was given back"),
+            Err(error) => tracing::warn!(action_id = %id, %error, "a job could not be given back"),
+        }
+    }
+    if let Err(error) = jobs.log.forget().await {
+        tracing::warn!(%error, "what was deleted from the store may still be in its files");
+    }
+}

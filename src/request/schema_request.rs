@@ -1,0 +1,49 @@
+//! For whom the upstream's schema is fetched.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::request::context::RequestContext;
+use crate::session::Session;
+
+/// For whom the upstream is asked.
+pub struct SchemaRequest<'a> {
+    /// Path and query of the upstream.
+    pub path: Cow<'a, str>,
+    /// His headers.
+    pub headers: Cow<'a, HeaderMap>,
+    /// The id of his request.
+    pub request_id: Cow<'a, str>,
+    /// His role.
+    pub role: Cow<'a, str>,
+    /// How long the upstream may take.
+    pub timeout: Duration,
+}
+
+impl<'a> SchemaRequest<'a> {
+    /// The caller of a request.
+    #[must_use]
+    pub fn of(context: &RequestContext<'a>, session: &'a Session, timeout: Duration) -> Self {
+        Self {
+            path: context.path.into(),
+            headers: Cow::Borrowed(&context.caller.headers),
+            request_id: context.caller.request_id.as_str().into(),
+            role: session.role().into(),
+            timeout,
+        }
+    }
+
+    /// The same for a task that outlives the request.
+    #[must_use]
+    pub fn into_owned(self) -> SchemaRequest<'static> {
+        SchemaRequest {
+            path: self.path.into_owned().into(),
+            headers: Cow::Owned(self.headers.into_owned()),
+            request_id: self.request_id.into_owned().into(),
+            role: self.role.into_owned().into(),
+            timeout: self.timeout,
+        }
+    }
+}

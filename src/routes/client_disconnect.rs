@@ -1,0 +1,61 @@
+//! Clients that go away before they are answered: what only they wanted to read is given up.
+
+use std::pin::Pin;
+
+use pingora::{Error, ErrorType};
+
+use crate::downstream::session::DownstreamSession;
+use crate::execution::prepared_request::PreparedRequest;
+use crate::model::action::OperationKind;
+use crate::request::response::Response;
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_request::IncomingRequest;
+
+/// May the work on this be given up at any moment? What has begun to write is finished.
+#[must_use]
+pub fn may_be_cancelled(prepared_request: &PreparedRequest<'_>) -> bool {
+    prepared_request.kind().is_some_and(|kind| kind != OperationKind::Mutation)
+}
+
+/// Works for as long as the client is there. `None`: it has gone. `work` is borrowed, because a future that is handed on
+/// by value takes its room twice.
+pub async fn unless_disconnected<T>(
+    downstream: &mut DownstreamSession<'_>,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        // It ends when the connection does; what comes on it meanwhile is kept for the next request.
+        () = downstream.gone() => None,
+    }
+}
+
+/// The same for what `may_be_given_up`; other work is done to its end.
+pub async fn unless_cancelled<T>(
+    downstream: &mut DownstreamSession<'_>,
+    may_be_given_up: bool,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    if may_be_given_up { unless_disconnected(downstream, work).await } else { Some(work.await) }
+}
+
+/// What pingora is told when there is nobody to be answered.
+#[must_use]
+pub fn disconnected_error() -> Box<Error> {
+    Error::explain(ErrorType::ConnectionClosed, "before its response").into_down()
+}
+
+/// Writes the line about a request whose client has gone.
+///
+/// # Errors
+/// Always: there is nobody to be answered.
+pub fn log_disconnect(gateway: &Gateway, ctx: &mut RequestState, incoming: &IncomingRequest) -> pingora::Result<bool> {
+    let response = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
+    ctx.kind = response.outcome;
+    incoming.log(gateway, &response, ctx.started);
+    Err(disconnected_error())
+}
+
+/// What nginx logs in this case; nobody is sent it.
+const CLIENT_CLOSED: u16 = 499;

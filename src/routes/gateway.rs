@@ -1,0 +1,108 @@
+//! The proxy as all requests share it, and what is known about one request while it is served.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora::Error;
+use pingora::proxy::Session;
+
+use crate::downstream::admission::Admission;
+use crate::downstream::session::TooSlow;
+use crate::downstream::{connection_deadline, http2_stream_timeout, open_connection};
+use crate::memory::Share;
+use crate::metadata_api::Api;
+use crate::model::min_rate::Allowance;
+use crate::routes::get_policy::GetPolicies;
+use crate::runtime::services::Services;
+
+/// The proxy in front of the upstream.
+#[derive(Clone)]
+pub struct Gateway {
+    /// What requests share.
+    pub services: Arc<Services>,
+    /// Where metadata can be changed, if it can.
+    pub metadata: Option<Arc<Api>>,
+    /// How the upstream takes a GET.
+    pub get_policies: Arc<GetPolicies>,
+}
+
+/// What is known about one request.
+pub struct RequestState {
+    /// What it is counted as until it is dropped.
+    pub admission: Admission,
+    /// What it holds of the memory budget; nothing until it is screened.
+    pub share: Option<Arc<Share>>,
+    /// When its head had been read.
+    pub started: Instant,
+    /// Is it on a GraphQL path?
+    pub is_graphql: bool,
+    /// Has its whole body been read already?
+    pub body_was_read: bool,
+    /// What its client was too slow for, as far as we have waited for it ourselves.
+    pub too_slow: Option<TooSlow>,
+    /// A body that pingora passes on as it comes.
+    pub(crate) upload: Option<Upload>,
+    /// Is the upstream's body not for the client, because we have answered in its place?
+    pub drops_body: bool,
+    /// What became of it, for the metric.
+    pub kind: &'static str,
+}
+
+/// How a body comes that pingora reads. It does not tell whom it waits for, the client or the upstream.
+pub(crate) struct Upload {
+    pub(crate) allowance: Allowance,
+    /// When something of it was there last.
+    pub(crate) heard: Instant,
+}
+
+impl Upload {
+    /// The next piece is waited for from now on. pingora waits for one of HTTP/2 without end, so the stream's own task is told
+    /// how long.
+    pub(crate) fn wait(&mut self, session: &mut Session, pause: Duration) {
+        self.heard = Instant::now();
+        let left = self.allowance.left().min(pause);
+        session.set_read_timeout(Some(left));
+        http2_stream_timeout::body_within(left);
+    }
+}
+
+impl Gateway {
+    /// Is every connection to be closed after the request that is on it?
+    #[must_use]
+    pub fn keeps_nobody(&self) -> bool {
+        self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
+    }
+
+    /// A request is over.
+    pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
+        let (metrics, configured) = (&self.services.metrics, self.services.configured());
+        connection_deadline::next_head_within(
+            configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
+        );
+        metrics.requests.with_label_values(&[ctx.kind]).inc();
+        if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
+            metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
+        }
+        if let Some(error) = error {
+            tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
+        }
+    }
+}
+
+impl RequestState {
+    /// A request begins.
+    #[must_use]
+    pub fn new(gateway: &Gateway) -> Self {
+        Self {
+            admission: Admission::new(&gateway.services.metrics),
+            share: None,
+            started: Instant::now(),
+            is_graphql: false,
+            body_was_read: false,
+            too_slow: None,
+            upload: None,
+            drops_body: false,
+            kind: "pass_through",
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A batch: several GraphQL requests in one body, executed in order.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use crate::downstream::session::DownstreamSession;
+use crate::execution::prepared_request;
+use crate::execution::prepared_request::{Execution, Route};
+use crate::memory::Share;
+use crate::pipeline;
+use crate::pipeline::render_response;
+use crate::protocol::http::Element;
+use crate::request::context::RequestContext;
+use crate::request::response::Response;
+use crate::routes::client_disconnect;
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_request::IncomingRequest;
+use crate::runtime::snapshot::Snapshot;
+
+/// Elements of a batch, as they were written and as they are understood.
+pub(crate) type Batch<'b> = Vec<(&'b str, Route<'b>)>;
+
+pub(crate) async fn route_batch<'b>(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    elements: Vec<Element<'b>>,
+) -> Batch<'b> {
+    let mut batch = Batch::with_capacity(elements.len());
+    for element in elements {
+        let json = element.json;
+        batch.push((json, prepared_request::route(&gateway.services, snapshot, element).await));
+    }
+    batch
+}
+
+pub(crate) fn uses_actions(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(prepared_request) if prepared_request.concern().any())
+}
+
+/// What is the upstream's may be a mutation.
+pub(crate) fn may_be_cancelled(verdict: &Route<'_>) -> bool {
+    matches!(verdict, Route::Execute(prepared_request) if client_disconnect::may_be_cancelled(prepared_request))
+}
+
+/// What is to be answered of a batch, and to whom.
+pub(crate) struct BatchContext<'w> {
+    pub(crate) snapshot: &'w Arc<Snapshot>,
+    pub(crate) incoming: &'w IncomingRequest,
+    pub(crate) batch: &'w Batch<'w>,
+    /// All of it, as it was written.
+    pub(crate) text: &'w [u8],
+    pub(crate) share: &'w Share,
+}
+
+/// `None` if the client has gone meanwhile.
+pub(crate) async fn execute_batch_while_connected(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
+    elements: &BatchContext<'_>,
+) -> Option<Response> {
+    let answered = pin!(execute_batch(gateway, ctx, elements));
+    let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_cancelled(verdict));
+    client_disconnect::unless_cancelled(downstream, may_be_given_up, answered).await
+}
+
+/// Every element on its own, in order.
+pub(crate) async fn execute_batch(gateway: &Gateway, ctx: &RequestState, elements: &BatchContext<'_>) -> Response {
+    let BatchContext { snapshot, incoming, batch, text, share } = elements;
+    let context = incoming.context(gateway, ctx, false, Some(share));
+    let context = RequestContext { batch: std::str::from_utf8(text).ok(), ..context };
+    let mut responses = Vec::with_capacity(batch.len());
+    for (json, verdict) in *batch {
+        let executed = match verdict {
+            Route::Execute(prepared_request) => {
+                pipeline::execute(&gateway.services, snapshot, &context, prepared_request).await
+            }
+            Route::Passthrough => Execution::DelegateToUpstream,
+        };
+        responses.push(match executed {
+            Execution::Response(response) => response,
+            Execution::DelegateToUpstream => {
+                pipeline::fetch_upstream(&gateway.services, snapshot, &context, json).await
+            }
+        });
+    }
+    render_response::batch(responses)
+}

@@ -1,0 +1,137 @@
+//! A GET with a document in its query string.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::config::settings::GraphqlGet;
+use crate::downstream::cors;
+use crate::downstream::session::DownstreamSession;
+use crate::execution::prepared_request;
+use crate::execution::prepared_request::{Execution, PreparedRequest, Route};
+use crate::memory::Share;
+use crate::model::action::OperationKind;
+use crate::model::response::RequestError;
+use crate::protocol::http::{ContentType, Element, prefers_html, read_query_string, request_of};
+use crate::request::rejection::Rejection;
+use crate::request::response::Response;
+use crate::routes::body_scan::wrong_content_type;
+use crate::routes::execute_request::{ExecuteRequest, execute_while_connected};
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::get_policy::relayed;
+use crate::routes::graphql_body::scan_query;
+use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::routes::reject::{reject, reject_and_close, send_upstream_error};
+use crate::routes::{client_disconnect, sse};
+use crate::runtime::snapshot::Snapshot;
+
+pub(crate) async fn serve_get(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    share: Arc<Share>,
+) -> pingora::Result<bool> {
+    let Some(query) = downstream.head().uri.query().map(str::to_owned) else { return Ok(false) };
+    // Whoever opens a link wants the upstream's page, which may have a document in its address.
+    if prefers_html(&downstream.head().headers) || !scan_query(&query, |text| snapshot.catalog.may_concern_us(text)) {
+        return Ok(false);
+    }
+    let parameters = match read_query_string(&query) {
+        Ok(parameters) => parameters,
+        Err(error) => return reject(gateway, snapshot, downstream, ctx, error.into(), share).await,
+    };
+    let request = request_of(&parameters, &snapshot.catalog.limits).map(Some);
+    let element = Element { json: "", request };
+    let Route::Execute(prepared_request) = prepared_request::route(&gateway.services, snapshot, element).await else {
+        return Ok(false);
+    };
+    if has_other_content_type(&downstream.head().headers) {
+        // Introspection alone is the upstream's to answer, however it is asked for.
+        if prepared_request.is_introspection_only() {
+            return Ok(false);
+        }
+        return reject(gateway, snapshot, downstream, ctx, Rejection::Request(wrong_content_type()), share).await;
+    }
+    // Nobody waits for the body of a GET.
+    if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, &share) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
+    }
+    let mut incoming = IncomingRequest::of(gateway, downstream);
+    let is_stream =
+        sse::matches(downstream, &prepared_request) && prepared_request.kind() != Some(OperationKind::Mutation);
+    // In a box of its own: GET is rare, and every request carries the room for what its future may become.
+    let asked = (&mut incoming, &prepared_request, is_stream);
+    if let Some(done) = Box::pin(check_get_policy(gateway, snapshot, downstream, ctx, asked, &share)).await? {
+        return Ok(done);
+    }
+    if is_stream {
+        let authenticated = match sse::authenticate(gateway, ctx, snapshot, &incoming, &prepared_request, &share).await
+        {
+            Ok(authenticated) => authenticated,
+            Err(response) => return send(gateway, downstream, ctx, &incoming, response, share).await,
+        };
+        let payload = parameters.to_json();
+        let told = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+        return Box::pin(sse::serve(gateway, downstream, ctx, told)).await;
+    }
+    let work = ExecuteRequest {
+        snapshot,
+        incoming: &incoming,
+        prepared_request: &prepared_request,
+        is_get: true,
+        share: &share,
+    };
+    match execute_while_connected(gateway, downstream, ctx, &work).await {
+        None => client_disconnect::log_disconnect(gateway, ctx, &incoming),
+        Some(Execution::Response(response)) => send(gateway, downstream, ctx, &incoming, response, share).await,
+        Some(Execution::DelegateToUpstream) => Ok(false),
+    }
+}
+
+/// May this GET be served? Otherwise it is answered, or passes. Streams of events are our own, so the upstream only says
+/// which pages may read them.
+pub(crate) async fn check_get_policy(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    (incoming, prepared_request, is_stream): (&mut IncomingRequest, &PreparedRequest<'_>, bool),
+    share: &Arc<Share>,
+) -> pingora::Result<Option<bool>> {
+    let rule = gateway.services.configured().settings.graphql_get;
+    match rule {
+        GraphqlGet::Allow => return Ok(None),
+        GraphqlGet::Deny if prepared_request.is_introspection_only() => return Ok(Some(false)),
+        GraphqlGet::Deny => {
+            let error = RequestError::new(405, "method-not-allowed", "a document with an action must be sent by POST");
+            return reject(gateway, snapshot, downstream, ctx, Rejection::Request(error), Arc::clone(share))
+                .await
+                .map(Some);
+        }
+        GraphqlGet::Upstream => {}
+    }
+    let policy = match gateway.get_policies.of(&gateway.services.upstream, &incoming.get_asked()).await {
+        Ok(policy) => policy,
+        Err(error) => {
+            send_upstream_error(gateway, downstream, ctx, &error, false).await;
+            return Ok(Some(true));
+        }
+    };
+    incoming.set_cors(&policy.cors);
+    let Some(rejection) = policy.rejection.as_ref().filter(|_| !is_stream) else { return Ok(None) };
+    let response = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_refused_get");
+    ctx.kind = "rejected";
+    incoming.log(gateway, &response, ctx.started);
+    let configured = gateway.services.configured();
+    let missing = cors::missing_headers(&configured.settings.cors, &downstream.head().headers, &rejection.headers);
+    let (status, headers, body) = relayed(rejection, &missing);
+    downstream.write_head(status, headers.iter()).await?;
+    downstream.finish(body).await?;
+    Ok(Some(true))
+}
+
+/// A form can send GET and some content types without asking first; no page needs to.
+pub(crate) fn has_other_content_type(headers: &HeaderMap) -> bool {
+    headers.contains_key(http::header::CONTENT_TYPE) && ContentType::of(headers) != ContentType::Json
+}

@@ -1,0 +1,175 @@
+//! A POST on a GraphQL path, from its body to a response or to the upstream.
+
+use std::sync::Arc;
+
+use crate::auth::authenticated::Authenticated;
+use crate::downstream::body::BodyError;
+use crate::downstream::session::DownstreamSession;
+use crate::execution::prepared_request;
+use crate::execution::prepared_request::{Execution, Route};
+use crate::memory::Share;
+use crate::protocol::http::{Body, ContentType, read_body};
+use crate::request::rejection::Rejection;
+use crate::request::response::Response;
+use crate::routes::body_scan::BodyScan;
+use crate::routes::execute_request::{ExecuteRequest, execute_while_connected};
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_batch::{BatchContext, execute_batch_while_connected, route_batch, uses_actions};
+use crate::routes::graphql_body::{GraphqlBody, LargeBody, WholeBody, read_graphql_body};
+use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::routes::passthrough::{pass_through, pass_through_in_pieces};
+use crate::routes::reject::{reject, reject_and_close};
+use crate::routes::{client_disconnect, sse};
+use crate::runtime::snapshot::Snapshot;
+
+/// What is to be done about a POST once its body has been understood. Nothing of the body is in it, so that it is not held
+/// while a client reads its response.
+pub(crate) enum PostOutcome {
+    /// It is the upstream's.
+    Pass,
+    Refuse(Rejection),
+    Send(Box<IncomingRequest>, Response),
+    Stream(Box<IncomingRequest>, String, Authenticated),
+    /// Its client has gone.
+    Gone(Box<IncomingRequest>),
+}
+
+pub(crate) async fn serve_post(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    share: Arc<Share>,
+) -> pingora::Result<bool> {
+    let looked_at = match read_graphql_body(gateway, snapshot, downstream, ctx, &share).await {
+        Ok(looked_at) => looked_at,
+        Err(BodyError::Broken(error)) => return Err(error.into_down()),
+        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
+    };
+    let body = match looked_at {
+        GraphqlBody::MayBeOurs(body) => body,
+        GraphqlBody::NotOurs(wire) => return pass_through(gateway, downstream, ctx, wire, &share).await,
+        // In boxes of their own: they are rare, and every request carries the room for what its future may become.
+        GraphqlBody::OfAnotherType(body) => {
+            return Box::pin(serve_other_content_type(gateway, snapshot, downstream, ctx, body, share)).await;
+        }
+        GraphqlBody::Large(large) => {
+            return Box::pin(serve_large(gateway, snapshot, downstream, ctx, large, &share)).await;
+        }
+    };
+    let next = execute_post(gateway, snapshot, downstream, ctx, &body, &share).await;
+    let wire = body.into_wire();
+    if let PostOutcome::Pass = next {
+        return pass_through(gateway, downstream, ctx, wire, &share).await;
+    }
+    drop(wire);
+    match next {
+        PostOutcome::Pass => Ok(false),
+        PostOutcome::Refuse(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
+        PostOutcome::Send(incoming, response) => send(gateway, downstream, ctx, &incoming, response, share).await,
+        PostOutcome::Stream(incoming, payload, authenticated) => {
+            let told = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+            Box::pin(sse::serve(gateway, downstream, ctx, told)).await
+        }
+        PostOutcome::Gone(incoming) => client_disconnect::log_disconnect(gateway, ctx, &incoming),
+    }
+}
+
+pub(crate) async fn execute_post(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    body: &WholeBody,
+    share: &Share,
+) -> PostOutcome {
+    match read_body(body.text(), &gateway.services.configured().settings.limits) {
+        Err(error) => PostOutcome::Refuse(error.into()),
+        Ok(Body::One(element)) => {
+            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
+            let json = element.json;
+            match prepared_request::route(&gateway.services, snapshot, element).await {
+                Route::Passthrough => PostOutcome::Pass,
+                Route::Execute(prepared_request) if sse::matches(downstream, &prepared_request) => {
+                    match sse::authenticate(gateway, ctx, snapshot, &incoming, &prepared_request, share).await {
+                        Err(response) => PostOutcome::Send(incoming, response),
+                        Ok(authenticated) => PostOutcome::Stream(incoming, json.to_owned(), authenticated),
+                    }
+                }
+                Route::Execute(prepared_request) => {
+                    let work = ExecuteRequest {
+                        snapshot,
+                        incoming: &incoming,
+                        prepared_request: &prepared_request,
+                        is_get: false,
+                        share,
+                    };
+                    match execute_while_connected(gateway, downstream, ctx, &work).await {
+                        None => PostOutcome::Gone(incoming),
+                        Some(Execution::Response(response)) => PostOutcome::Send(incoming, response),
+                        Some(Execution::DelegateToUpstream) => PostOutcome::Pass,
+                    }
+                }
+            }
+        }
+        Ok(Body::Batch(elements)) => {
+            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
+            let batch = route_batch(gateway, snapshot, elements).await;
+            if !batch.iter().any(|(_, verdict)| uses_actions(verdict)) {
+                return PostOutcome::Pass;
+            }
+            let elements = BatchContext { snapshot, incoming: &incoming, batch: &batch, text: body.text(), share };
+            match Box::pin(execute_batch_while_connected(gateway, downstream, ctx, &elements)).await {
+                None => PostOutcome::Gone(incoming),
+                Some(response) => PostOutcome::Send(incoming, response),
+            }
+        }
+    }
+}
+
+/// A body that is no JSON: whoever names an action in it is told how to send it, and everything else is the upstream's.
+pub(crate) async fn serve_other_content_type(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    body: WholeBody,
+    share: Arc<Share>,
+) -> pingora::Result<bool> {
+    let headers = &downstream.head().headers;
+    let scan = BodyScan::new(&gateway.services, snapshot, headers, ContentType::of(headers), share.sibling());
+    match scan.look_through(body.text()).await {
+        Ok(()) => pass_through(gateway, downstream, ctx, body.into_wire(), &share).await,
+        Err(error) => reject(gateway, snapshot, downstream, ctx, Rejection::Request(error), share).await,
+    }
+}
+
+/// A body that is larger than one with an action may be. It passes while it is looked through, so that none of it is held.
+pub(crate) async fn serve_large(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    large: LargeBody,
+    share: &Share,
+) -> pingora::Result<bool> {
+    let headers = &downstream.head().headers;
+    let content_type = ContentType::of(headers);
+    let mut scan = BodyScan::new(&gateway.services, snapshot, headers, content_type, share.sibling());
+    if let Some(decoded) = large.decoded_beginning {
+        // Nobody opens all of it: a small body can become any size. So a document must stand at its beginning.
+        if let Err(error) = scan.feed(&decoded.text).await {
+            return reject_and_close(gateway, downstream, ctx, error).await;
+        }
+        if content_type == ContentType::Json && scan.has_found_nothing() {
+            let error = scan.too_large();
+            return reject_and_close(gateway, downstream, ctx, error).await;
+        }
+        drop(decoded);
+        if large.is_whole {
+            return pass_through(gateway, downstream, ctx, large.wire, share).await;
+        }
+        return pass_through_in_pieces(gateway, downstream, ctx, large.wire, None, share).await;
+    }
+    pass_through_in_pieces(gateway, downstream, ctx, large.wire, Some(scan), share).await
+}

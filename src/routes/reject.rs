@@ -1,0 +1,101 @@
+//! Requests that are rejected, and what their clients are told.
+
+use std::sync::Arc;
+
+use crate::downstream::session::DownstreamSession;
+use crate::downstream::write_response;
+use crate::downstream::write_response::ResponseStyle;
+use crate::memory::Share;
+use crate::model::response::RequestError;
+use crate::pipeline;
+use crate::pipeline::render_response;
+use crate::request::rejection::{Rejection, upstream_error};
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::runtime::snapshot::Snapshot;
+use crate::upstream::UpstreamError;
+
+/// Tells a client that the upstream could not be asked, `may_write` if by what may be a mutation. Gives the status.
+pub async fn send_upstream_error(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    fault: &UpstreamError,
+    may_write: bool,
+) -> u16 {
+    ctx.kind = "upstream_error";
+    let error = upstream_error(fault, may_write);
+    let status = error.status;
+    // Fails only when the client is gone.
+    let _ = send_rejection(gateway, downstream, ctx, error).await;
+    status
+}
+
+/// Tells a client that a defect of ours has ended its request, if nothing has been told yet.
+///
+/// # Errors
+/// When the client is gone, or has been told half of something.
+pub async fn send_internal_error(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+) -> pingora::Result<bool> {
+    ctx.kind = "internal_error";
+    if downstream.has_begun() {
+        return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
+    }
+    let error = RequestError::new(500, "unexpected", "internal error");
+    send_rejection(gateway, downstream, ctx, error).await?;
+    Ok(true)
+}
+
+/// Refuses a request without asking who sent it, with its real status, and ends the connection.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send_rejection(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &RequestState,
+    error: RequestError,
+) -> pingora::Result<()> {
+    let snapshot = gateway.services.snapshot.load();
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let mut context = incoming.context(gateway, ctx, false, None);
+    context.shows_status = true;
+    let response = render_response::reject(snapshot.catalog.dialect, &context, &Rejection::Request(error));
+    write_response::write(downstream, response, ResponseStyle { closes: true, ..incoming.manner() }, None).await
+}
+
+/// Rejects a request that concerns us before it is understood. The credential is checked first all the same.
+pub(crate) async fn reject(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    rejection: Rejection,
+    share: Arc<Share>,
+) -> pingora::Result<bool> {
+    let incoming = IncomingRequest::of(gateway, downstream);
+    let context = incoming.context(gateway, ctx, false, None);
+    let response = pipeline::reject(&gateway.services, snapshot, &context, rejection).await;
+    count_rejected(gateway, response.outcome);
+    send(gateway, downstream, ctx, &incoming, response, share).await
+}
+
+/// Refuses a request for what is wrong with its HTTP, and ends the connection.
+pub(crate) async fn reject_and_close(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    error: RequestError,
+) -> pingora::Result<bool> {
+    ctx.kind = "rejected";
+    count_rejected(gateway, error.code);
+    send_rejection(gateway, downstream, ctx, error).await?;
+    Ok(true)
+}
+
+pub(crate) fn count_rejected(gateway: &Gateway, reason: &str) {
+    gateway.services.metrics.rejected.with_label_values(&[reason]).inc();
+}

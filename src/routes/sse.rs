@@ -1,0 +1,189 @@
+//! Operations whose responses are a stream of events, in the
+//! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md) of graphql-sse.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, header};
+use tokio::sync::mpsc;
+
+use crate::auth::authenticated::Authenticated;
+use crate::downstream::session::DownstreamSession;
+use crate::downstream::write_response::add_cors;
+use crate::execution::prepared_request::PreparedRequest;
+use crate::memory::Share;
+use crate::model::action::OperationKind;
+use crate::pipeline::authenticate_or_reject;
+use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
+use crate::protocol::http::wants_events;
+use crate::request::response::Response;
+use crate::routes::client_disconnect;
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_request::IncomingRequest;
+use crate::routes::reject::reject_and_close;
+use crate::runtime::snapshot::Snapshot;
+
+/// How often a client hears from us, whatever happens.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How long a write may take: whoever reads slower than that is let go.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request that is answered so.
+pub struct EventStream<'s> {
+    /// What is in force.
+    pub snapshot: &'s Arc<Snapshot>,
+    /// How it came.
+    pub incoming: &'s IncomingRequest,
+    /// The GraphQL request as JSON.
+    pub payload: String,
+    /// Who sent it.
+    pub authenticated: Authenticated,
+    /// What it holds of the memory budget.
+    pub share: Arc<Share>,
+}
+
+/// Does the client want its response so?
+#[must_use]
+pub fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRequest<'_>) -> bool {
+    let is_subscription = prepared_request.kind() == Some(OperationKind::Subscription);
+    !prepared_request.is_introspection_only() && wants_events(&downstream.head().headers, is_subscription)
+}
+
+/// Who is asking? Otherwise the response that says why nobody can tell.
+///
+/// # Errors
+/// That answer.
+pub async fn authenticate(
+    gateway: &Gateway,
+    ctx: &RequestState,
+    snapshot: &Snapshot,
+    incoming: &IncomingRequest,
+    prepared_request: &PreparedRequest<'_>,
+    share: &Share,
+) -> Result<Authenticated, Response> {
+    authenticate_or_reject(
+        &gateway.services,
+        snapshot,
+        &incoming.context(gateway, ctx, false, Some(share)),
+        prepared_request,
+    )
+    .await
+}
+
+/// Tells the client whatever comes of its operation.
+///
+/// # Errors
+/// When the connection broke.
+pub async fn serve(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    streamed: EventStream<'_>,
+) -> pingora::Result<bool> {
+    let EventStream { snapshot, incoming, payload, authenticated, share } = streamed;
+    share.shrink_to(payload.len());
+    if let Err(error) = ctx.admission.becomes_stream(&gateway.services, &share) {
+        return reject_and_close(gateway, downstream, ctx, error).await;
+    }
+    ctx.kind = "sse";
+    let headers = headers(downstream, incoming, &authenticated.set_cookies);
+    downstream.set_write_timeout(SEND_TIMEOUT);
+    if downstream.head().version < http::Version::HTTP_11 {
+        // It knows no chunks: the end of the connection is that of the stream.
+        downstream.close();
+    }
+    downstream.write_head(StatusCode::OK, headers.iter()).await?;
+    let request = incoming.request("event-stream", payload, authenticated, share);
+    stream(gateway, downstream, snapshot, &request).await?;
+    downstream.finish(Bytes::new()).await?;
+    Ok(true)
+}
+
+fn headers(downstream: &DownstreamSession<'_>, incoming: &IncomingRequest, cookies: &[HeaderValue]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx keeps answers back otherwise.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    if let Ok(id) = HeaderValue::from_str(incoming.manner().request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    for cookie in cookies {
+        headers.append(header::SET_COOKIE, cookie.clone());
+    }
+    add_cors(incoming.manner().cors, &mut headers);
+    if downstream.head().version == http::Version::HTTP_11 {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    headers
+}
+
+/// Until the operation is over, or for as long as its client may listen.
+async fn stream(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    snapshot: &Arc<Snapshot>,
+    request: &SubscriptionRequest,
+) -> pingora::Result<()> {
+    let (tell, mut told) = mpsc::channel(1);
+    let say = |told: SubscriptionMessage| {
+        let tell = tell.clone();
+        async move { tell.send(told).await.is_ok() }
+    };
+    let mut operation = pin!(run(&gateway.services, snapshot, request, say));
+    let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut is_over = false;
+    while !is_over {
+        tokio::select! {
+            biased;
+            Some(told) = told.recv() => write(downstream, event(&told)).await?,
+            () = &mut operation => is_over = true,
+            _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
+            // Whoever is cut off without a last word comes back.
+            _ = tick.tick() => if gateway.services.readiness.is_draining() || has_expired(request) { return Ok(()) },
+            () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
+        }
+    }
+    while let Ok(told) = told.try_recv() {
+        write(downstream, event(&told)).await?;
+    }
+    Ok(())
+}
+
+fn has_expired(request: &SubscriptionRequest) -> bool {
+    request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
+}
+
+async fn write(downstream: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {
+    downstream.write_body(text.into()).await
+}
+
+fn event(told: &SubscriptionMessage) -> String {
+    const COMPLETE: &str = "event: complete\ndata:\n\n";
+    match told {
+        // The upstream's part may be on several lines, which no string in JSON is.
+        SubscriptionMessage::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
+        SubscriptionMessage::Refused(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
+        SubscriptionMessage::Complete => COMPLETE.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        assert_eq!(
+            event(&SubscriptionMessage::Next("{\n\"a\": 1\r\n}".into())),
+            "event: next\ndata: { \"a\": 1  }\n\n"
+        );
+        let rejected = event(&SubscriptionMessage::Refused("[]".into()));
+        assert_eq!(rejected, "event: next\ndata: {\"errors\":[]}\n\nevent: complete\ndata:\n\n");
+    }
+}

@@ -1,0 +1,121 @@
+//! WebSockets on the GraphQL paths: the handshake is ours, and so is the conversation, if it is one that we speak.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::downstream::client_address::owner;
+use crate::downstream::session::DownstreamSession;
+use crate::downstream::{connection_deadline, cors, request_head_checks};
+use crate::model::response::RequestError;
+use crate::protocol::graphql_ws::Subprotocol;
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::graphql_request::IncomingRequest;
+use crate::routes::reject::reject_and_close;
+use crate::telemetry::metrics::Held;
+use crate::websocket::session::{WebSocketClient, converse};
+
+/// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
+pub fn subprotocol(gateway: &Gateway, downstream: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
+    let headers = &downstream.head().headers;
+    if !ctx.is_graphql
+        || !request_head_checks::wants_websocket(headers)
+        || gateway.services.snapshot.load().catalog.scanner.is_empty()
+    {
+        return None;
+    }
+    let mut offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let (first, None) = (offered.next()?, offered.next()) else { return None };
+    Subprotocol::choose(first.to_str().ok()?)
+}
+
+/// Begins to speak with the client.
+///
+/// # Errors
+/// When the connection broke.
+pub async fn serve(
+    gateway: &Gateway,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    vocabulary: Subprotocol,
+) -> pingora::Result<bool> {
+    let configured = gateway.services.configured();
+    let cors = &configured.settings.cors;
+    if !cors::allows(cors, &downstream.head().headers) {
+        let message = "received origin header does not match configured CORS domains";
+        return reject_and_close(gateway, downstream, ctx, RequestError::new(400, "access-denied", message)).await;
+    }
+    ctx.kind = "websocket";
+    let (incoming, owner) = (
+        IncomingRequest::of(gateway, downstream),
+        owner(&gateway.services.configured().settings.client_addresses, downstream),
+    );
+    let Some(accepted) = accept(&downstream.head().headers, vocabulary)? else { return Ok(false) };
+    // An upgrade is never anything else.
+    let Some(session) = downstream.session() else { return Ok(false) };
+    session.set_keepalive(None);
+    session.write_response_header(Box::new(accepted)).await?;
+    let mut asked = incoming.asked();
+    if !cors::may_use_cookies(cors, &asked.headers) {
+        // Any page can open a socket; without CORS, Hasura's rule, and with a star nobody says which one may use the user's.
+        asked.headers.remove(header::COOKIE);
+    }
+    let visitor = WebSocketClient {
+        headers: asked.headers,
+        path: asked.path,
+        request_id: asked.request_id,
+        address: incoming.address(),
+        owner,
+        vocabulary,
+    };
+    let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
+    let metrics = &gateway.services.metrics;
+    let (services, held) =
+        (Arc::clone(&gateway.services), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
+    // The connection goes on, so it is counted as before.
+    let connection = connection_deadline::current();
+    // The request is over: all that it took to serve it goes, and only the conversation stays.
+    tokio::spawn(async move {
+        converse(services, wire, early, visitor).await;
+        drop((held, connection));
+    });
+    Ok(true)
+}
+
+/// The connection itself, with what the client has said already. pingora would read from it with 64 KiB for each socket;
+/// it gets a request without a connection in its place, to finish.
+async fn take_over(session: &mut ServerSession) -> pingora::Result<Option<(Stream, Vec<u8>)>> {
+    let early = match session.read_request_body().now_or_never() {
+        Some(bytes) => bytes?.unwrap_or_default().to_vec(),
+        None => Vec::new(),
+    };
+    let mut finished = ServerSession::new_http1(Box::new(Cursor::new(FINISHED.to_vec())));
+    finished.read_request().await?;
+    finished.set_keepalive(None);
+    let ServerSession::H1(taken) = std::mem::replace(session, finished) else { return Ok(None) };
+    let mut wire = taken.into_inner();
+    let flushed = wire.flush().await;
+    Ok(flushed.is_ok().then_some((wire, early)))
+}
+
+const FINISHED: &[u8] = b"GET / HTTP/1.1\r\nHost: pillion\r\nConnection: close\r\n\r\n";
+
+/// 101, or nothing if the handshake is not one.
+fn accept(headers: &HeaderMap, vocabulary: Subprotocol) -> pingora::Result<Option<ResponseHeader>> {
+    let is_current = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_current) else { return Ok(None) };
+    let mut head = ResponseHeader::build(StatusCode::SWITCHING_PROTOCOLS, Some(4))?;
+    head.insert_header(header::UPGRADE, HeaderValue::from_static("websocket"))?;
+    head.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
+    head.insert_header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))?;
+    head.insert_header(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(vocabulary.name()))?;
+    Ok(Some(head))
+}

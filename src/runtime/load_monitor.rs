@@ -1,0 +1,98 @@
+//! Looks at memory and file descriptors from time to time, and says when requests must be shed.
+
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::runtime::load_shedding::bounds;
+use crate::runtime::services::Services;
+
+/// How often to look.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// From this part of the memory on, nothing new is taken.
+pub(crate) const MEMORY_FULL: f64 = 0.95;
+
+/// From this part on, cached responses are forgotten.
+pub(crate) const MEMORY_SHORT: f64 = 0.90;
+
+/// How often they are forgotten at most.
+pub(crate) const FORGET_PAUSE: Duration = Duration::from_secs(10);
+
+/// From this part of the descriptors on, nothing new is taken: a request may need three.
+pub(crate) const DESCRIPTORS_FULL: f64 = 0.90;
+
+/// Looks again and again. Never returns.
+pub async fn watch(services: &Services) {
+    let descriptors = services.overload.descriptors_max;
+    warn_of_descriptors(services);
+    let mut forgot: Option<Instant> = None;
+    let mut last = 0;
+    loop {
+        let configured = services.configured();
+        services.memory.set_bounds(bounds(&configured.settings.limits));
+        let memory = configured.settings.limits.max_memory_bytes.map_or(0.0, |limit| part(resident_bytes(), limit));
+        if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
+            forgot = Some(Instant::now());
+            services.results.purge(None);
+        }
+        let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
+        let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        };
+        services.overload.scarce.store(now, Ordering::Relaxed);
+        if now != last {
+            tracing::warn!(
+                memory,
+                descriptors = files,
+                is_shedding = now != 0,
+                "requests are refused while this is so"
+            );
+            last = now;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+pub(crate) fn warn_of_descriptors(services: &Services) {
+    let limits = &services.configured().settings.limits;
+    let max_connections = services.overload.max_connections(limits);
+    if max_connections < limits.max_connections {
+        tracing::warn!(
+            connections = max_connections,
+            descriptors = services.overload.descriptors_max,
+            "limits.max_connections is more than the file descriptors that are left beside those of requests: raise `ulimit -n`"
+        );
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is compared with a part")]
+pub(crate) fn part(used: u64, all: u64) -> f64 {
+    used as f64 / all.max(1) as f64
+}
+
+/// Pages are of this size on every Linux that we run on.
+pub(crate) const PAGE_BYTES: u64 = 4096;
+
+pub(crate) fn resident_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    pages * PAGE_BYTES
+}
+
+pub(crate) fn open_descriptors() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_can_be_read() {
+        assert!(resident_bytes() > 1 << 20);
+        assert!(open_descriptors() > 2);
+    }
+}

@@ -1,0 +1,309 @@
+//! A document that was seen before, with the plans made for it. Nothing in it is about a caller but what his kind of
+//! role may see, and that is kept under the role's name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal, VariableDefinition};
+use serde_json::value::RawValue;
+
+use crate::graphql::collect_fields::{condition_variables, root_fields};
+use crate::graphql::document::{Document, DocumentError, kind_of};
+use crate::graphql::plan::{Plan, PlanOptions, UsesActions};
+use crate::graphql::variables::check_variables;
+use crate::graphql::{document, document_size, plan, validate};
+use crate::model::action::OperationKind;
+use crate::model::json::RawObject;
+use crate::model::limits::Limits;
+use crate::model::response::Dialect;
+use crate::model::types::BUILT_IN_SCALARS;
+use crate::request::rejection::Rejection;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::schema_cache::MergedSchema;
+
+/// A parsed document.
+pub struct PreparedDocument {
+    /// The document.
+    pub document: Document,
+    /// What of it concerns us, in any of its operations.
+    pub concern: UsesActions,
+    operations: Vec<PreparedOperation>,
+}
+
+/// An operation of it.
+pub struct PreparedOperation {
+    operation: Node<OperationDefinition>,
+    /// What of it concerns us.
+    pub concern: UsesActions,
+    /// Variables that decide which root fields there are.
+    conditions: Vec<String>,
+    plans: Mutex<HashMap<PlanKey, Arc<CachedPlan>>>,
+}
+
+/// What an operation's plan depends on: the values of the variables that decide about its root fields, and whether
+/// introspection is answered here.
+type PlanKey = (Vec<bool>, bool);
+
+/// A plan, and for whom it is good.
+pub struct CachedPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// The operation it plans.
+    pub operation: Node<OperationDefinition>,
+    /// Is there anything in what has to be valid that the actions alone do not tell? Root fields of the upstream, even
+    /// if they are skipped, relationships, other operations.
+    pub concerns_upstream: bool,
+    /// The variables that no action uses, or whose types the actions do not tell.
+    upstream_variables: Vec<Node<VariableDefinition>>,
+    /// Our part, for each kind of role.
+    by_role: Mutex<HashMap<String, Result<(), Rejection>>>,
+    /// All of it, by the id of the merged schema.
+    by_schema: Mutex<HashMap<u64, Result<(), Rejection>>>,
+}
+
+/// Merged schemas whose verdict on one plan is kept.
+const VERDICTS_MAX: usize = 64;
+
+/// Plans of one operation that are kept; more would need five variables that decide about root fields.
+const PLANS_MAX: usize = 32;
+
+impl PreparedDocument {
+    /// Parses and measures a document.
+    ///
+    /// # Errors
+    /// [`DocumentError`].
+    pub fn new(catalog: &Catalog, text: &str) -> Result<Self, DocumentError> {
+        let document = document::parse(text, &catalog.limits)?;
+        let operations: Vec<PreparedOperation> =
+            document.operations().iter().map(|operation| prepare(catalog, &document, operation)).collect();
+        let mut concern =
+            operations.iter().map(|operation| operation.concern).fold(UsesActions::default(), UsesActions::or);
+        if concern.any()
+            && let Err(error) = check(&document, &catalog.limits)
+        {
+            if concern.action {
+                return Err(error);
+            }
+            // Whether a document without actions is valid is the upstream's to say; it may be less strict.
+            concern = UsesActions::default();
+        }
+        Ok(Self { document, concern, operations })
+    }
+
+    /// The operation that the client chose.
+    ///
+    /// # Errors
+    /// When the choice is not clear.
+    pub fn operation(&self, name: Option<&str>) -> Result<&PreparedOperation, DocumentError> {
+        let chosen = self.document.operation(name)?;
+        let found = self.operations.iter().find(|prepared| Node::ptr_eq(&prepared.operation, chosen));
+        found.ok_or(DocumentError::NotOneOperation)
+    }
+
+    /// The operation's plan for these variables. Introspection is answered here, or left to the upstream.
+    ///
+    /// # Errors
+    /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
+    pub fn plan(
+        &self,
+        catalog: &Catalog,
+        prepared: &PreparedOperation,
+        variables: &RawObject<'_>,
+        serves_introspection: bool,
+    ) -> Result<Arc<CachedPlan>, Rejection> {
+        let operation = &prepared.operation;
+        let values = prepared
+            .conditions
+            .iter()
+            .map(|name| condition_value(operation, name, variables.get(name)))
+            .collect::<Result<Vec<bool>, Rejection>>()?;
+        let key = (values, serves_introspection);
+        // A panic while the lock was held cannot have left half a plan in the map.
+        let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(plan) = known {
+            return Ok(plan);
+        }
+        let condition = |name: &str| {
+            let position = prepared.conditions.iter().position(|known| known == name);
+            position.and_then(|position| key.0.get(position)).copied().unwrap_or(true)
+        };
+        let surroundings = PlanOptions {
+            schema: &catalog.schema,
+            roots: &catalog.roots,
+            limits: &catalog.limits,
+            serves_introspection,
+        };
+        let plan = plan::plan(&self.document, operation, &surroundings, &condition)
+            .map_err(|error| Rejection::of_plan(error, &self.document.text))?;
+        // Of a type that only the upstream defines, nothing is known but from the merged schema.
+        let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || catalog.schema.types.get(ty).is_some();
+        let is_own = |variable: &VariableDefinition| {
+            plan.own_variables.iter().any(|own| variable.name == own.as_str())
+                && is_ours(variable.ty.inner_named_type())
+        };
+        let upstream_variables: Vec<_> =
+            operation.variables.iter().filter(|variable| !is_own(variable)).cloned().collect();
+        let plan = Arc::new(CachedPlan {
+            concerns_upstream: !plan.parts.is_empty()
+                || !upstream_variables.is_empty()
+                || plan.has_relationships
+                || !plan.upstream_directives.is_empty()
+                || self.has_upstream_fields(catalog, operation)
+                || only_checked(catalog, operation).is_none() && self.operations.len() > 1,
+            upstream_variables,
+            plan,
+            operation: operation.clone(),
+            by_role: Mutex::default(),
+            by_schema: Mutex::default(),
+        });
+        let mut plans = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() < PLANS_MAX {
+            plans.insert(key, Arc::clone(&plan));
+        }
+        Ok(plan)
+    }
+}
+
+impl PreparedDocument {
+    fn has_upstream_fields(&self, catalog: &Catalog, operation: &OperationDefinition) -> bool {
+        let kind = kind_of(operation);
+        let fields = root_fields(&self.document, operation, catalog.roots.of(kind));
+        let is_ours = |name: &str| name.starts_with("__") || catalog.schema.action(kind, name).is_some();
+        fields.iter().any(|field| !is_ours(&field.name))
+    }
+}
+
+/// The operation that has to be valid, if the others of its document need not be: Hasura looks at the chosen one only,
+/// others reject the whole document.
+fn only_checked<'o>(
+    catalog: &Catalog,
+    operation: &'o Node<OperationDefinition>,
+) -> Option<&'o Node<OperationDefinition>> {
+    (catalog.dialect == Dialect::Hasura).then_some(operation)
+}
+
+fn check(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
+    crate::graphql::check_document::check_document(document, limits)?;
+    document.operations().iter().try_for_each(|operation| document_size::check(document, operation, limits))
+}
+
+fn prepare(catalog: &Catalog, document: &Document, operation: &Node<OperationDefinition>) -> PreparedOperation {
+    let mut concern = plan::concern(document, operation, &catalog.schema, &catalog.roots);
+    concern.introspection &= catalog.merges_introspection;
+    PreparedOperation {
+        operation: operation.clone(),
+        concern,
+        conditions: condition_variables(document, operation),
+        plans: Mutex::default(),
+    }
+}
+
+impl PreparedOperation {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        kind_of(&self.operation)
+    }
+}
+
+/// The boolean that a variable of `@skip` or `@include` has.
+fn condition_value(operation: &OperationDefinition, name: &str, given: Option<&RawValue>) -> Result<bool, Rejection> {
+    let definition = operation.variables.iter().find(|definition| definition.name == name);
+    let default = definition.and_then(|definition| definition.default_value.as_deref());
+    let is_boolean = definition.is_some_and(
+        |definition| matches!(definition.ty.as_ref(), Type::Named(ty) | Type::NonNullNamed(ty) if ty == "Boolean"),
+    );
+    let value = match (given.map(RawValue::get), default) {
+        _ if !is_boolean => None,
+        (Some("true"), _) | (None, Some(Literal::Boolean(true))) => Some(true),
+        (Some("false"), _) | (None, Some(Literal::Boolean(false))) => Some(false),
+        _ => None,
+    };
+    value.ok_or_else(|| Rejection::condition(name))
+}
+
+impl CachedPlan {
+    /// Is our part good for this role? Asked once for each kind of role.
+    ///
+    /// # Errors
+    /// The errors in it.
+    pub fn validate(&self, catalog: &Catalog, role: &str) -> Result<(), Rejection> {
+        let kind = catalog.kind_of_role(role);
+        let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_role.get(kind) {
+            return known.clone();
+        }
+        let result = self.validate_now(catalog, kind);
+        by_role.insert(kind.to_owned(), result.clone());
+        result
+    }
+
+    fn validate_now(&self, catalog: &Catalog, kind: &str) -> Result<(), Rejection> {
+        let Some(own_text) = &self.plan.own_text else { return Ok(()) };
+        let own = catalog.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
+        let actions = (catalog.schema.as_ref(), catalog.roots.of(self.plan.kind));
+        if let Err((diagnostics, more)) = validate::validate(&own.schema, own_text, actions, catalog.limits.max_errors)
+        {
+            let unknown = validate::first_unknown(&own.schema, own_text, actions);
+            return Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown });
+        }
+        Ok(())
+    }
+
+    /// Do the variables that no action uses have values of their types? Those that actions use are coerced for them.
+    ///
+    /// # Errors
+    /// The first that has not.
+    pub fn check_variables(
+        &self,
+        catalog: &Catalog,
+        document: &Document,
+        merged: &MergedSchema,
+        given: &RawObject<'_>,
+    ) -> Result<(), Rejection> {
+        check_variables(&merged.role_schema.schema, &self.upstream_variables, given)
+            .map_err(|error| Rejection::of_value(catalog.dialect, error, &document.text))
+    }
+
+    /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
+    ///
+    /// # Errors
+    /// The errors in it.
+    pub fn validate_whole(
+        &self,
+        catalog: &Catalog,
+        document: &Document,
+        merged: &MergedSchema,
+    ) -> Result<(), Rejection> {
+        let mut by_schema = self.by_schema.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_schema.get(&merged.id) {
+            return known.clone();
+        }
+        let result = self.validate_whole_now(catalog, document, merged);
+        if by_schema.len() >= VERDICTS_MAX {
+            by_schema.clear();
+        }
+        by_schema.insert(merged.id, result.clone());
+        result
+    }
+
+    fn validate_whole_now(
+        &self,
+        catalog: &Catalog,
+        document: &Document,
+        merged: &MergedSchema,
+    ) -> Result<(), Rejection> {
+        let schema = &merged.role_schema.schema;
+        let own = (catalog.schema.as_ref(), &catalog.roots);
+        let only = only_checked(catalog, &self.operation);
+        validate::validate_document(schema, document, only, own, catalog.limits.max_errors).map_err(
+            |(diagnostics, more)| Rejection::Invalid {
+                diagnostics,
+                more,
+                syntax: false,
+                unknown: validate::first_unknown_of_operation(schema, document, &self.operation, &catalog.roots),
+            },
+        )
+    }
+}

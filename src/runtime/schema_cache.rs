@@ -1,0 +1,354 @@
+//! What is known of the upstream's schema, as each kind of caller sees it, merged with the actions of his role.
+//!
+//! The upstream is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
+//! by its content; for whom it answered what is kept by role.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use http::header::HeaderName;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::config::upstream_types::decide;
+use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, build_client_schema};
+use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
+use crate::graphql::schema;
+use crate::graphql::schema::RoleSchema;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::types::TypeKind;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::catalog::Catalog;
+use crate::upstream::UpstreamError;
+
+/// The upstream's schema with the actions of one kind of role.
+pub struct MergedSchema {
+    /// No two have the same.
+    pub id: u64,
+    /// The schema.
+    pub role_schema: RoleSchema,
+    /// The types that nobody defines here and that the upstream has, as it has them.
+    pub upstream_types: Vec<(String, TypeKind)>,
+    /// The actions with all types decided, if an admin is shown this and any was not.
+    pub decided: Option<ActionSchema>,
+}
+
+/// A response of the upstream, and what has been made of it.
+struct LearnedTypes {
+    schema: Arc<UpstreamSchema>,
+    bytes: usize,
+    /// By kind of role, of which there are few.
+    by_role: DashMap<String, Merged>,
+}
+
+/// Keyed at random, so that nobody can make two responses that have the same.
+pub(crate) type ContentHash = u64;
+
+type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
+
+/// Everything known of the upstream's schema by one generation.
+pub struct SchemaCache {
+    by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
+    callers: Cache<Vec<u8>, Arc<KnownSchema>>,
+    /// What a caller's schema depends on beside his role.
+    vary_by_headers: Vec<HeaderName>,
+    hasher: RandomState,
+    /// Why the schema is not known to a role, since it was last asked for.
+    failures: Mutex<BTreeMap<String, String>>,
+}
+
+/// What one kind of caller is known to see.
+#[derive(Default)]
+pub(crate) struct KnownSchema {
+    last: Mutex<Option<SchemaFetch>>,
+    /// Held while the upstream is asked, so that all who wait for the response share it.
+    pub(crate) asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct SchemaFetch {
+    pub(crate) at: Instant,
+    pub(crate) has_failed: bool,
+    /// The last response that was a schema.
+    pub(crate) response: Option<ContentHash>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
+    fn weight(&self, _: &ContentHash, learned: &Arc<LearnedTypes>) -> u64 {
+        MEMORY_PER_BYTE * learned.bytes as u64
+    }
+}
+
+/// What a schema takes for each byte of the response it was made from: 1.3 were measured with 2,000 types, and merging
+/// it with the actions of a few roles adds to that.
+const MEMORY_PER_BYTE: u64 = 2;
+
+/// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
+const CALLERS_MAX: usize = 1_000;
+
+/// Roles whose failure is remembered, for people who look.
+const FAILURES_MAX: usize = 10;
+
+/// How soon the upstream may be asked again for the same kind of caller on our own account.
+pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How soon an upstream that gave no schema is asked again on our own account.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why the upstream's schema is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It could not be asked.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// Its answer is no schema.
+    #[error(transparent)]
+    Response(#[from] ClientSchemaError),
+    /// It cannot be merged with the actions.
+    #[error(transparent)]
+    Merge(#[from] Arc<MergeError>),
+    /// A defect of ours.
+    #[error("a thread that built the schema has ended early")]
+    Ended,
+}
+
+impl SchemaError {
+    /// The names that keep the two apart, if that is why.
+    #[must_use]
+    pub fn conflicts(&self) -> &[Conflict] {
+        match self {
+            Self::Merge(error) => match error.as_ref() {
+                MergeError::Conflicts(conflicts) => conflicts,
+                _ => &[],
+            },
+            _ => &[],
+        }
+    }
+
+    /// For the metric.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Upstream(UpstreamError::TooLarge { .. }) => "too_large",
+            Self::Upstream(_) => "failure",
+            Self::Response(ClientSchemaError::Refused(_)) => "refused",
+            Self::Response(ClientSchemaError::Malformed(_)) => "malformed",
+            Self::Response(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => "invalid",
+            Self::Merge(error) if matches!(**error, MergeError::Conflicts(_)) => "conflict",
+            Self::Merge(_) => "not_merged",
+            Self::Ended => "defect",
+        }
+    }
+}
+
+impl SchemaCache {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
+        Self {
+            by_content: Cache::with_weighter(64, response_cache_size as u64, ByBytes),
+            callers: Cache::new(CALLERS_MAX),
+            vary_by_headers,
+            hasher: RandomState::new(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The roles for whom the last response gave no schema, each with the reason; not all of them if there are many.
+    #[must_use]
+    pub fn failures(&self) -> BTreeMap<String, String> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has no schema been seen yet?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_content.is_empty()
+    }
+
+    pub(crate) fn note_failure(&self, role: &str, failure: Option<&SchemaError>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(error) if failures.len() < FAILURES_MAX || failures.contains_key(role) => {
+                failures.insert(role.to_owned(), error.to_string());
+            }
+            Some(_) => {}
+            None => drop(failures.remove(role)),
+        }
+    }
+
+    /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
+    pub(crate) fn caller(&self, schema_request: &SchemaRequest<'_>) -> Arc<KnownSchema> {
+        let path = schema_request.path.split('?').next().unwrap_or_default();
+        // Neither a path nor a header can hold these two, and a role comes last.
+        let mut key = path.as_bytes().to_vec();
+        for name in &self.vary_by_headers {
+            key.push(b'\0');
+            for value in schema_request.headers.get_all(name) {
+                key.push(b'\n');
+                key.extend_from_slice(value.as_bytes());
+            }
+        }
+        key.push(b'\0');
+        key.extend_from_slice(schema_request.role.as_bytes());
+        // Never fails: the closure does not.
+        let known = self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        known.unwrap_or_default()
+    }
+
+    /// The schema of a response, built now or before, merged with the actions of `role`.
+    pub(crate) fn build(
+        &self,
+        catalog: &Catalog,
+        response: &[u8],
+        role: &str,
+    ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+        let hash = self.hasher.hash_one(response);
+        let learned = match self.by_content.get(&hash) {
+            Some(known) => known,
+            None => {
+                let schema = build_client_schema(response)?;
+                let schema = Arc::new(schema);
+                let learned = Arc::new(LearnedTypes { schema, bytes: response.len(), by_role: DashMap::new() });
+                self.by_content.insert(hash, Arc::clone(&learned));
+                learned
+            }
+        };
+        Ok((hash, learned.merged(catalog, role)?))
+    }
+
+    /// What callers like this one are known to see.
+    #[must_use]
+    pub fn known(&self, catalog: &Catalog, schema_request: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
+        let hash = self.caller(schema_request).last()?.response?;
+        let learned = self.by_content.get(&hash)?;
+        learned.merged(catalog, &schema_request.role).ok()
+    }
+
+    /// What the upstream itself showed to callers like this one when it was last asked.
+    #[must_use]
+    pub fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
+        let hash = self.caller(schema_request).last()?.response?;
+        Some(Arc::clone(&self.by_content.get(&hash)?.schema))
+    }
+
+    /// May the upstream be asked for callers like this one, whose schema is not known, on our own account?
+    #[must_use]
+    pub fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
+        match self.caller(schema_request).last() {
+            None => true,
+            Some(SchemaFetch { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
+            // It was known, and did not stay in the cache.
+            Some(SchemaFetch { has_failed: false, at, .. }) => at.elapsed() >= REFRESH_INTERVAL,
+        }
+    }
+}
+
+impl KnownSchema {
+    pub(crate) fn last(&self) -> Option<SchemaFetch> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what came of asking; an upstream that fails for a while still has the schema that it had. Gives what was
+    /// noted before.
+    pub(crate) fn note(&self, response: Option<ContentHash>) -> Option<SchemaFetch> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *last;
+        let kept = response.or(before.and_then(|asked| asked.response));
+        *last = Some(SchemaFetch { at: Instant::now(), has_failed: response.is_none(), response: kept });
+        before
+    }
+}
+
+impl LearnedTypes {
+    fn merged(&self, catalog: &Catalog, role: &str) -> Merged {
+        let kind = catalog.kind_of_role(role);
+        if let Some(known) = self.by_role.get(kind) {
+            return known.clone();
+        }
+        let merged = MergedSchema::new(&self.schema, catalog, kind).map(Arc::new).map_err(Arc::new);
+        self.by_role.insert(kind.to_owned(), merged.clone());
+        merged
+    }
+}
+
+impl MergedSchema {
+    /// Merges what the upstream shows with the actions of a role.
+    ///
+    /// # Errors
+    /// [`MergeError`].
+    pub fn new(upstream: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let look_up = |name: &str| upstream_type(&upstream.schema, name);
+        // An upstream may hide types from other roles.
+        let decides = role == ADMIN_ROLE && !catalog.schema.undecided.is_empty();
+        let decided = decides.then(|| decide(&catalog.schema, &look_up));
+        let role_schema = match &decided {
+            Some(decided) => {
+                let own = schema::of_actions(decided, &catalog.roots, role).map_err(MergeError::Invalid)?;
+                merge(upstream, &own, &decided.types, &catalog.roots)?
+            }
+            None => {
+                let own = catalog.schema_of(role).map_err(MergeError::Invalid)?;
+                merge(upstream, &own, &catalog.schema.types, &catalog.roots)?
+            }
+        };
+        let of_upstream = catalog.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
+        let upstream_types = of_upstream.filter_map(|(name, _)| Some((name.clone(), look_up(name)?))).collect();
+        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), role_schema, upstream_types, decided })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::root_types::RootTypes;
+    use crate::graphql::scan::Scanner;
+    use crate::model::limits::Limits;
+    use crate::model::response::Dialect;
+
+    fn response(description: &str) -> String {
+        let field = r#"{"name":"a","args":[],"type":{"kind":"SCALAR","name":"Int"}}"#;
+        let query = format!(r#"{{"kind":"OBJECT","name":"Query","interfaces":[],"fields":[{field}]}}"#);
+        format!(
+            r#"{{"data":{{"__schema":{{"description":"{description}","queryType":{{"name":"Query"}},"types":[{query}],"directives":[]}}}}}}"#
+        )
+    }
+
+    fn catalog() -> Catalog {
+        let scanner = Arc::new(Scanner::new([]).expect("no names"));
+        let (roots, limits) = (RootTypes::usual(Dialect::Standard), Limits::default());
+        Catalog::new(Arc::default(), scanner, roots, Dialect::Standard, limits, true)
+    }
+
+    #[test]
+    fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
+        let bytes = response("role 00").len();
+        let size = 5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number");
+        let (schemas, catalog) = (SchemaCache::new(size, Vec::new()), catalog());
+        for role in 0..20 {
+            let built = schemas.build(&catalog, response(&format!("role {role:02}")).as_bytes(), "user");
+            assert!(built.is_ok());
+        }
+        assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
+        assert!((1..=5).contains(&schemas.by_content.len()), "{}", schemas.by_content.len());
+    }
+
+    #[test]
+    fn one_response_is_built_once_and_merged_once_for_each_kind_of_role() {
+        let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
+        let build = |role| schemas.build(&catalog, response("the same").as_bytes(), role);
+        let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
+            panic!("not merged")
+        };
+        assert_eq!(one.id, other.id);
+        assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
+        assert_eq!(schemas.by_content.len(), 1);
+    }
+}

@@ -1,0 +1,118 @@
+//! The upstream's schema is fetched by introspection, and merged with the actions of a role.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::graphql::client_schema::ClientSchemaError;
+use crate::memory::MemoryOwner;
+use crate::model::replay::Replay;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::schema_cache::{ContentHash, MergedSchema, REFRESH_INTERVAL, SchemaError};
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_types;
+use crate::upstream::introspect::{EDITIONS, introspection_query};
+use crate::upstream::{UpstreamError, UpstreamRequest};
+
+/// What it takes while it is built, beside the response itself.
+pub(crate) const BUILT_PER_BYTE: usize = 3;
+
+/// Asks the upstream what this caller sees, and merges it with the actions of his role.
+///
+/// # Errors
+/// [`SchemaError`]; it has been logged and counted.
+pub async fn fetch(
+    services: &Services,
+    snapshot: &Arc<Snapshot>,
+    schema_request: &SchemaRequest<'_>,
+) -> Result<Arc<MergedSchema>, SchemaError> {
+    let known = snapshot.schema_cache.caller(schema_request);
+    let found = fetch_newest_edition(services, snapshot, schema_request).await;
+    let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
+    services.metrics.introspections.with_label_values(&[outcome]).inc();
+    let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
+    services.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
+    snapshot.schema_cache.note_failure(&schema_request.role, found.as_ref().err());
+    let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
+    if let Ok((_, merged)) = &found {
+        upstream_types::extend(services, snapshot, merged);
+    }
+    let is_new = before.is_none_or(|asked| !asked.has_failed);
+    if let (Err(error), true) = (&found, is_new) {
+        let role = schema_request.role.as_ref();
+        tracing::warn!(role, %error, "the upstream does not tell its schema; what it told before counts, if it did");
+    }
+    found.map(|(_, merged)| merged)
+}
+
+/// The same on our own account, because a document seems to be wrong or nobody has asked in this role: unless somebody
+/// like this caller has just asked, or too many are asking. Gives what is then known.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn refresh(
+    services: &Services,
+    snapshot: &Arc<Snapshot>,
+    schema_request: &SchemaRequest<'_>,
+) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
+    let known = snapshot.schema_cache.caller(schema_request);
+    let _turn = known.asking.lock().await;
+    let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
+    let slot = services.introspection_slots.try_acquire();
+    if was_just_asked || slot.is_err() {
+        return Ok(snapshot.schema_cache.known(&snapshot.catalog, schema_request));
+    }
+    fetch(services, snapshot, schema_request).await.map(Some)
+}
+
+/// An upstream that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
+/// in that.
+pub(crate) async fn fetch_newest_edition(
+    services: &Services,
+    snapshot: &Arc<Snapshot>,
+    schema_request: &SchemaRequest<'_>,
+) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+    let mut rejected = SchemaError::Ended;
+    for edition in services.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
+        match fetch_edition(services, snapshot, schema_request, edition).await {
+            Err(error @ SchemaError::Response(ClientSchemaError::Refused(_))) => rejected = error,
+            Ok(found) => {
+                services.introspection_edition.store(edition, Ordering::Relaxed);
+                return Ok(found);
+            }
+            error => return error,
+        }
+    }
+    Err(rejected)
+}
+
+pub(crate) async fn fetch_edition(
+    services: &Services,
+    snapshot: &Arc<Snapshot>,
+    schema_request: &SchemaRequest<'_>,
+    edition: usize,
+) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+    // Whoever asks shares what comes of it with others, so it is nobody's.
+    let share = services.memory.empty(MemoryOwner::default());
+    let request = UpstreamRequest {
+        path: &schema_request.path,
+        headers: &schema_request.headers,
+        request_id: &schema_request.request_id,
+        body: introspection_query(edition),
+        replay: Replay::Reads,
+        max_response_bytes: snapshot.catalog.limits.max_introspection_size,
+        share: Some(&share),
+        timeout: schema_request.timeout,
+    };
+    let response = services.upstream.ask(request).await?.body;
+    share.grow(BUILT_PER_BYTE * response.len()).map_err(|_| UpstreamError::NoRoom)?;
+    let (snapshot, role) = (Arc::clone(snapshot), schema_request.role.clone().into_owned());
+    // In a place of its own: a large schema takes milliseconds even when it is known.
+    let build = move || {
+        let built = snapshot.schema_cache.build(&snapshot.catalog, &response, &role);
+        drop(share);
+        built
+    };
+    let built = tokio::task::spawn_blocking(build).await;
+    built.map_err(|_| SchemaError::Ended)?
+}

@@ -1,0 +1,98 @@
+//! All that was loaded, immutable, swapped whole. A request keeps the generation it began with.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::graphql::root_types::RootTypes;
+use crate::graphql::scan::Scanner;
+use crate::model::action::ActionSchema;
+use crate::model::response::Dialect;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::loaded_config::LoadedConfig;
+use crate::runtime::plan_cache::PreparedDocument;
+use crate::runtime::schema_cache::SchemaCache;
+use crate::traffic_shaping::TrafficPolicies;
+
+/// The current snapshot.
+pub type SnapshotCell = ArcSwap<Snapshot>;
+
+/// One generation of what was loaded and learned.
+pub struct Snapshot {
+    /// What is served.
+    pub catalog: Catalog,
+    /// Documents that were seen before, by their text.
+    pub(crate) documents: Cache<Arc<str>, Arc<PreparedDocument>, ByBytes>,
+    /// What guards the actions.
+    pub guards: TrafficPolicies,
+    /// What is configured.
+    pub configured: Arc<LoadedConfig>,
+    /// What is known of the upstream's schema.
+    pub schema_cache: SchemaCache,
+}
+
+#[derive(Clone)]
+pub(crate) struct ByBytes;
+
+impl Weighter<Arc<str>, Arc<PreparedDocument>> for ByBytes {
+    fn weight(&self, text: &Arc<str>, _: &Arc<PreparedDocument>) -> u64 {
+        // Syntax tree, plans and masked texts were seen to take 20 to 30 times the text.
+        1024 + 32 * text.len() as u64
+    }
+}
+
+impl Snapshot {
+    /// A generation with empty caches.
+    #[must_use]
+    pub fn new(
+        schema: Arc<ActionSchema>,
+        scanner: Arc<Scanner>,
+        roots: RootTypes,
+        dialect: Dialect,
+        configured: &Arc<LoadedConfig>,
+        guards: &TrafficPolicies,
+    ) -> Self {
+        let limits = configured.settings.limits.clone().for_actions(&schema);
+        let introspection = &configured.settings.introspection;
+        let bytes_max = limits.plan_cache_size as u64;
+        let entries = limits.plan_cache_size / (4 * 1024);
+        Self {
+            guards: guards.after(&schema),
+            configured: Arc::clone(configured),
+            documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
+            schema_cache: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
+            catalog: Catalog::new(schema, scanner, roots, dialect, limits, introspection.merges),
+        }
+    }
+
+    /// The same actions for an upstream that turned out to be another than was thought.
+    #[must_use]
+    pub fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
+        let (schema, scanner) = (Arc::clone(&self.catalog.schema), Arc::clone(&self.catalog.scanner));
+        Self::new(schema, scanner, roots, dialect, &self.configured, &self.guards)
+    }
+
+    /// Other actions for the same upstream.
+    ///
+    /// # Errors
+    /// When their names are too many to look for.
+    pub fn with_actions(&self, schema: ActionSchema) -> Result<Self, String> {
+        self.with_configuration(&self.configured, Arc::new(schema))
+    }
+
+    /// Another configuration for the same upstream.
+    ///
+    /// # Errors
+    /// When the actions' names are too many to look for.
+    pub fn with_configuration(
+        &self,
+        configured: &Arc<LoadedConfig>,
+        schema: Arc<ActionSchema>,
+    ) -> Result<Self, String> {
+        let names = schema.actions.keys().map(String::as_str);
+        let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
+        Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.guards))
+    }
+}

@@ -1,0 +1,238 @@
+//! Keeps an eye on the upstream: is it there, what are its root types called, how does it tell errors?
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::HeaderValue;
+
+use crate::graphql::check_relationships::missing;
+use crate::graphql::client_schema::UpstreamSchema;
+use crate::graphql::merge::read_upstream_result;
+use crate::graphql::merge_schema::Conflict;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::replay::Replay;
+use crate::request::schema_request::SchemaRequest;
+use crate::runtime::schema_cache::{MergedSchema, SchemaError};
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+use crate::runtime::{schema_fetch, upstream_types};
+use crate::upstream::dialect::{QUESTION, SMALL_QUESTION};
+use crate::upstream::{UpstreamError, UpstreamRequest, dialect};
+
+/// Bytes of a response to one of our questions.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Looks at the upstream again and again. Never returns.
+pub async fn watch(services: &Services) {
+    loop {
+        probe(services).await;
+        tokio::time::sleep(services.configured().settings.upstream.health_check_interval).await;
+    }
+}
+
+/// Looks at the upstream once.
+pub async fn probe(services: &Services) {
+    services.upstream.resolve().await;
+    let found = fetch_all_paths(services).await;
+    services.metrics.upstream_up.set(i64::from(found.is_ok()));
+    if let Ok((path, upstream)) = &found {
+        if let Some(upstream) = upstream {
+            learn(services, upstream);
+        }
+        let before = services.snapshot.load_full();
+        learn_schema(services, path).await;
+        if !Arc::ptr_eq(&before, &services.snapshot.load()) {
+            // Types have been decided, which made another generation.
+            learn_schema(services, path).await;
+        }
+    }
+    services.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
+}
+
+/// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
+async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
+    let configured = services.configured();
+    let chosen = configured.settings.upstream.graphql_path.as_ref();
+    let paths = chosen.map_or(configured.settings.graphql_paths.as_slice(), std::slice::from_ref);
+    let mut failure = UpstreamError::Unreachable;
+    for path in paths {
+        match fetch_schema(services, path, QUESTION).await {
+            Ok(Some(upstream)) => return Ok((path.clone(), Some(upstream))),
+            Ok(None) => {
+                return fetch_schema(services, path, SMALL_QUESTION).await.map(|upstream| (path.clone(), upstream));
+            }
+            // Another path will not find it either.
+            Err(error @ (UpstreamError::Unreachable | UpstreamError::TimedOut)) => return Err(error),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn fetch_schema(
+    services: &Services,
+    path: &str,
+    question: &'static str,
+) -> Result<Option<dialect::Engine>, UpstreamError> {
+    let question = UpstreamRequest {
+        path,
+        headers: &credentials(services),
+        request_id: REQUEST_ID,
+        body: Bytes::from_static(question.as_bytes()),
+        replay: Replay::Reads,
+        max_response_bytes: ANSWER_BYTES_MAX,
+        share: None,
+        timeout: services.configured().settings.upstream.request_timeout,
+    };
+    let response = services.upstream.ask(question).await?;
+    match read_upstream_result(&response.body) {
+        Ok(_) => Ok(dialect::read(&response.body)),
+        Err(_) => Err(UpstreamError::NotGraphql { status: response.status.as_u16() }),
+    }
+}
+
+/// By which our own questions are known in the upstream's logs.
+const REQUEST_ID: &str = "pillion-probe";
+
+/// Learns the upstream's schema as an admin sees it, until it is known. If its names and ours exclude one another the
+/// first time that both are seen, nothing can be served.
+async fn learn_schema(services: &Services, path: &str) {
+    let snapshot = services.snapshot.load_full();
+    let schema_request = schema_request(services, path, ADMIN_ROLE, HeaderMap::new());
+    if !snapshot.catalog.merges_introspection
+        || snapshot.catalog.scanner.is_empty()
+        || snapshot.schema_cache.known(&snapshot.catalog, &schema_request).is_some()
+        || !snapshot.schema_cache.is_worth_asking(&schema_request)
+    {
+        return;
+    }
+    match schema_fetch::fetch(services, &snapshot, &schema_request).await {
+        Ok(merged) => {
+            if let Some(decided) = &merged.decided {
+                use_decided(services, &snapshot, decided.clone());
+                return;
+            }
+            services.schema_was_good.store(true, Ordering::Relaxed);
+            for missing in missing(&merged.role_schema.schema, &snapshot.catalog.schema) {
+                tracing::warn!("{missing}");
+            }
+        }
+        Err(error) => log_result(services, &snapshot, error.conflicts()),
+    }
+}
+
+/// Goes on with the actions whose types exist. If that is not allowed and the first time that they are looked for,
+/// nothing can be served; later the others are.
+fn use_decided(services: &Services, before: &Arc<Snapshot>, decided: ActionSchema) {
+    let intolerable: Vec<String> =
+        upstream_types::unacceptable(&before.catalog.schema, &decided).into_iter().map(ToString::to_string).collect();
+    if !intolerable.is_empty() && !services.schema_was_good.load(Ordering::Relaxed) {
+        services.fatal.set(intolerable.join("\n\n"));
+        return;
+    }
+    let known = before.catalog.schema.inconsistent.len();
+    let news = ActionSchema {
+        inconsistent: decided.inconsistent.iter().skip(known).cloned().collect(),
+        ..ActionSchema::default()
+    };
+    upstream_types::log_inconsistent(&news);
+    services.replace_snapshot(|current| {
+        let is_the_same = Arc::ptr_eq(&current.catalog.schema, &before.catalog.schema);
+        is_the_same.then(|| current.with_actions(decided).ok()).flatten()
+    });
+}
+
+/// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if it is not asked for its
+/// schema, or does not tell.
+pub async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>> {
+    let snapshot = services.snapshot.load_full();
+    if !snapshot.catalog.merges_introspection {
+        return None;
+    }
+    let (path, _) = fetch_all_paths(services).await.ok()?;
+    let schema_request = schema_request(services, &path, ADMIN_ROLE, HeaderMap::new());
+    // Whatever comes of it: what was known before counts otherwise.
+    let _ = schema_fetch::fetch(services, &snapshot, &schema_request).await;
+    snapshot.schema_cache.of_upstream(&schema_request)
+}
+
+/// The upstream's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn schema_of(services: &Services, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
+    schema_for(services, &services.snapshot.load_full(), role, headers).await
+}
+
+/// The same with the actions of a generation that need not be in use.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn schema_for(
+    services: &Services,
+    snapshot: &Arc<Snapshot>,
+    role: &str,
+    headers: HeaderMap,
+) -> Result<Arc<MergedSchema>, SchemaError> {
+    let (path, _) = fetch_all_paths(services).await?;
+    schema_fetch::fetch(services, snapshot, &schema_request(services, &path, role, headers)).await
+}
+
+fn schema_request<'a>(services: &Services, path: &'a str, role: &'a str, headers: HeaderMap) -> SchemaRequest<'a> {
+    let mut all = credentials(services);
+    all.extend(headers);
+    SchemaRequest {
+        path: path.into(),
+        headers: Cow::Owned(all),
+        request_id: REQUEST_ID.into(),
+        role: role.into(),
+        timeout: services.configured().settings.upstream.request_timeout,
+    }
+}
+
+fn log_result(services: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) {
+    if conflicts.is_empty() {
+        return;
+    }
+    let diagnostics: Vec<String> =
+        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.catalog.schema.places).to_string()).collect();
+    if !services.schema_was_good.load(Ordering::Relaxed) {
+        services.fatal.set(diagnostics.join("\n\n"));
+        return;
+    }
+    for diagnostic in diagnostics {
+        tracing::error!("{diagnostic}");
+    }
+}
+
+/// Hasura answers introspection only to somebody.
+fn credentials(services: &Services) -> HeaderMap {
+    let configured = services.configured();
+    let secret = configured.authenticator.admin_secret();
+    let value = secret.and_then(|secret| HeaderValue::from_str(secret.expose()).ok());
+    value
+        .map(|mut value| {
+            value.set_sensitive(true);
+            HeaderMap::from_iter([(http::HeaderName::from_static("x-hasura-admin-secret"), value)])
+        })
+        .unwrap_or_default()
+}
+
+/// Plans are made for root types of certain names, so other names make another generation.
+fn learn(services: &Services, upstream: &dialect::Engine) {
+    let dialect = services.configured().settings.dialect.unwrap_or(upstream.dialect);
+    let mut roots = upstream.roots.clone();
+    let configured = &services.configured().settings.upstream;
+    roots.query = configured.query_type.clone().unwrap_or(roots.query);
+    roots.mutation = configured.mutation_type.clone().unwrap_or(roots.mutation);
+    services.replace_snapshot(|current| {
+        let is_news = current.catalog.roots != roots || current.catalog.dialect != dialect;
+        is_news.then(|| {
+            tracing::info!(query_type = roots.query, dialect = ?dialect, "the upstream has told about itself");
+            current.for_upstream(roots, dialect)
+        })
+    });
+}

@@ -1,0 +1,37 @@
+//! Types that nobody defines here: what the upstream has under their names decides which actions can be served.
+
+use std::sync::Arc;
+
+use crate::config::upstream_types::extended;
+use crate::model::action::ActionSchema;
+use crate::model::source::Diagnostic;
+use crate::runtime::schema_cache::MergedSchema;
+use crate::runtime::services::Services;
+use crate::runtime::snapshot::Snapshot;
+
+/// What `decided` leaves out and may not leave out.
+#[must_use]
+pub fn unacceptable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<&'d Diagnostic> {
+    let is_tolerable = |diagnostic: &Diagnostic| {
+        diagnostic.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject))
+    };
+    decided.inconsistent.iter().skip(schema.inconsistent.len()).filter(|diagnostic| !is_tolerable(diagnostic)).collect()
+}
+
+/// Enums grow while everything runs: what the upstream has just shown is taken over.
+pub fn extend(services: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
+    // Nearly always there is nothing to do, and nothing is locked then.
+    let Some(schema) = extended(&snapshot.catalog.schema, &merged.upstream_types) else { return };
+    services.replace_snapshot(|current| {
+        let is_the_same = Arc::ptr_eq(&current.catalog.schema, &snapshot.catalog.schema);
+        is_the_same.then(|| current.with_actions(schema).ok()).flatten()
+    });
+}
+
+/// Says in the log what of the metadata is not served, and why: a line each.
+pub fn log_inconsistent(schema: &ActionSchema) {
+    for diagnostic in &schema.inconsistent {
+        let object = diagnostic.subject.as_deref().map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(object, reason = diagnostic.on_one_line(), "an inconsistent part of the metadata is not served");
+    }
+}
