@@ -15,12 +15,13 @@ use crate::graphql::selection::{Selector, SubSelection};
 use crate::graphql::value_error::CoerceError;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
+use crate::model::replay::Replay;
 use crate::request::rejection::Rejection;
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
-/// A webhook call that may be made. Only [`allow`] makes one.
+/// A webhook call that may be made. Only [`authorize`] makes one.
 #[derive(Clone, Debug)]
 pub struct AuthorizedCall {
     /// Whom to call.
@@ -83,10 +84,10 @@ impl AuthorizedCall {
         &self.selected
     }
 
-    /// May the call be sent again when nobody knows what became of it?
+    /// Whether the call may be sent again when its result is unknown: a query, or a mutation that is declared idempotent.
     #[must_use]
-    pub fn replay(&self) -> bool {
-        self.action.kind == OperationKind::Query || self.action.idempotent
+    pub fn replay(&self) -> Replay<'static> {
+        Replay::of(self.action.kind == OperationKind::Query || self.action.idempotent)
     }
 }
 

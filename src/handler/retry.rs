@@ -29,7 +29,7 @@ pub async fn call(
     guards.retries.deposit();
     // The same for each attempt: it is the same message.
     let id = message_id(allowed);
-    let mut left = if allowed.replay() { action.guards.max_retries } else { 0 };
+    let mut left = if allowed.replay().is_allowed() { action.guards.max_retries } else { 0 };
     loop {
         let response = attempt(execution, allowed, guards, &id).await;
         if left == 0 || !is_worth_retrying(&response) || !guards.retries.withdraw() {

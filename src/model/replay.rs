@@ -1,5 +1,15 @@
-//! May a request be sent again after the connection it was sent on has ended without a response? The peer may have
-//! carried it out all the same, so the rule is one for all transports: only what is known to read is sent again.
+//! Replay: whether a request may be sent again after its connection has ended without a response. The peer may have
+//! executed it all the same, so one rule holds for all transports:
+//!
+//! | request | replay |
+//! |---|---|
+//! | upstream operation of a query, rows of relationships, introspection, health check | [`Replay::Reads`] |
+//! | upstream operation of a mutation, element of a batch that is passed through, metadata command | [`Replay::Never`] |
+//! | POST on a GraphQL path that is passed through | [`Replay::IfItReads`]: only if its document is a query |
+//! | GET on a GraphQL path | by the document in its URL; elsewhere by HTTP's own rule of idempotent methods |
+//! | handler call | [`Replay::Never`] by the transport; `handlers.max_retries` with backoff and a budget, for queries and idempotent mutations |
+//!
+//! A request of which not a byte was written may always be sent again.
 
 use std::fmt;
 
@@ -39,5 +49,26 @@ impl fmt::Debug for Replay<'_> {
             Self::Reads => "Reads",
             Self::IfItReads(_) => "IfItReads",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_read_is_sent_again() {
+        let (reads, writes) = (|| true, || false);
+        let cases = [
+            (Replay::Never, false),
+            (Replay::Reads, true),
+            (Replay::IfItReads(&reads), true),
+            (Replay::IfItReads(&writes), false),
+            (Replay::of(true), true),
+            (Replay::of(false), false),
+        ];
+        for (replay, wanted) in cases {
+            assert_eq!(replay.is_allowed(), wanted, "{replay:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::downstream::session::{DownstreamSession, Patience};
 use crate::downstream::{connection_deadline, cors, http2_stream_timeout, request_head_checks};
 use crate::model::min_rate::Allowance;
+use crate::model::replay::Replay;
 use crate::model::response::RequestError;
 use crate::protocol::http::is_event_stream;
 use crate::routes::gateway::{Gateway, RequestState, Upload};
@@ -203,7 +204,7 @@ impl ProxyHttp for Gateway {
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
         let is_whole = !session.as_downstream().retry_buffer_truncated();
         let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
-        error.set_retry(is_untouched || is_stale && replay(self, session, ctx));
+        error.set_retry(is_untouched || is_stale && replay_of(self, session, ctx).is_allowed());
         error
     }
 
@@ -229,7 +230,7 @@ impl ProxyHttp for Gateway {
             _ => UpstreamError::Broken,
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
-        let may_write = was_sent && ctx.is_graphql && !replay(self, session, ctx);
+        let may_write = was_sent && ctx.is_graphql && !replay_of(self, session, ctx).is_allowed();
         let patience = Patience::of(&self.services.configured().settings);
         let downstream = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
         failed(reject::send_upstream_error(self, downstream, ctx, &fault, may_write).await)
@@ -264,9 +265,14 @@ async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
     status
 }
 
-/// May the request be sent once more after an old connection has turned out to be dead? Where GraphQL is spoken, only
-/// what is known to read may; elsewhere HTTP's own rule holds.
-fn replay(gateway: &Gateway, session: &Session, ctx: &RequestState) -> bool {
+/// Whether pingora may send the request again on another connection.
+fn replay_of(gateway: &Gateway, session: &Session, ctx: &RequestState) -> Replay<'static> {
+    Replay::of(only_reads(gateway, session, ctx))
+}
+
+/// On a GraphQL path, only what is known to read; elsewhere HTTP's own rule holds
+/// ([RFC 9110, section 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
+fn only_reads(gateway: &Gateway, session: &Session, ctx: &RequestState) -> bool {
     let (request, client) = (session.req_header(), session.as_downstream());
     if client.retry_buffer_truncated() {
         return false;
