@@ -13,6 +13,7 @@ demo: ## PostgreSQL, PostGraphile, a handler and Pillion: requests with their re
 test: setup ## All tests, with real databases, GraphQL servers and clients
 	cargo test --locked --lib --no-default-features
 	cargo test --locked
+	@for example in examples/*.rs; do cargo run --locked --quiet --no-default-features --example "$$(basename "$$example" .rs)" || exit 1; done
 
 # Kills the program 200 times under load, fails every write to the disk once, has two replicas run 10,000 calls, looks for what was
 # lost, and times the stores with a million ended calls in them.
@@ -47,6 +48,7 @@ lint: ## Formatting, clippy, licences of dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo deny --locked check bans licenses sources
 
 setup: ## Installs what the tests need

@@ -1,4 +1,42 @@
-//! Pillion: a sidecar reverse proxy that adds actions to a GraphQL API. ARCHITECTURE.md tells the journey of a request.
+//! Pillion: a sidecar reverse proxy that adds actions to a GraphQL API.
+//!
+//! The binary is the shell: listeners, connections, HTTP clients, stores. Below it stands a pure core, functions from
+//! values to values without sockets, clocks or files, which `--no-default-features` builds alone. In the order of a request:
+//!
+//! 1. [`graphql::scan`]: does the body name an action at all?
+//! 2. [`protocol::http`]: GraphQL requests of bodies, batches and query strings.
+//! 3. [`graphql::document`] and [`graphql::check_document`]: the document, parsed within limits.
+//! 4. [`session`]: role and session variables of headers, of a token's claims, of an auth hook's response.
+//! 5. [`graphql::plan`] and [`graphql::mask`]: which root field is whose, and the upstream's operation.
+//! 6. [`graphql::validate`] and [`graphql::coerce`]: the rules of validation, variables and arguments.
+//! 7. [`action::payload`], [`action::header_precedence`], [`action::transform`], [`kriti`]: a handler's request.
+//! 8. [`action::handler_response`] and [`action::complete_value`]: a handler's response, by the action's type.
+//! 9. [`graphql::merge`]: one response in the order of the document.
+//!
+//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`model`] has the values that all stages share.
+//! ARCHITECTURE.md has the journey through the shell, `examples/` has whole programs.
+//!
+//! ```
+//! use pillion::config::actions::read_actions;
+//! use pillion::graphql::document::parse;
+//! use pillion::graphql::plan::{PlanOptions, plan};
+//! use pillion::graphql::root_types::RootTypes;
+//! use pillion::model::{limits::Limits, response::Dialect};
+//!
+//! let graphql = "type Query { quote(productId: Int!): Float }";
+//! let yaml = "actions: [{ name: quote, definition: { handler: http://handlers/quote } }]";
+//! let schema = read_actions(graphql, yaml, &|_| None).unwrap();
+//!
+//! let (limits, roots) = (Limits::default(), RootTypes::usual(Dialect::Standard));
+//! let document = parse("{ products { name } quote(productId: 1) }", &limits).unwrap();
+//! let operation = document.operation(None).unwrap();
+//! let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false };
+//! let plan = plan(&document, operation, &options, &|_| true).unwrap();
+//!
+//! // The upstream is sent the client's text with our fields blanked, so that lines and columns stay.
+//! assert_eq!(plan.parts[0].query_json, r#""{ products { name }                     }""#);
+//! assert_eq!(plan.calls[0].action.name, "quote");
+//! ```
 
 // The shell, from the wire inwards: everything that does input and output.
 #[cfg(feature = "server")]

@@ -30,6 +30,17 @@ pub struct ReadRules {
 ///
 /// # Errors
 /// [`HandlerResponseError`].
+///
+/// # Examples
+/// ```
+/// use pillion::action::handler_error::HandlerResponseError;
+/// use pillion::action::handler_response::{ReadRules, read};
+///
+/// let rules = ReadRules { is_envelope: false, max_errors: 10 };
+/// assert_eq!(read(rules, 200, b"[1]").unwrap().value, serde_json::json!([1]));
+/// let rejected = read(rules, 400, br#"{"message":"sold out"}"#).unwrap_err();
+/// assert!(matches!(rejected, HandlerResponseError::Rejected { message, .. } if message == "sold out"));
+/// ```
 pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
         // No content is no value, which is what null says.

@@ -22,6 +22,20 @@ struct ActionName<'a> {
 ///
 /// # Errors
 /// None that these types can cause; the signature is `serde_json`'s.
+///
+/// # Examples
+/// ```
+/// use pillion::action::payload::body;
+/// use pillion::session::Session;
+/// use serde_json::{Value, json};
+///
+/// let Value::Object(variables) = json!({ "x-hasura-role": "user", "x-hasura-user-id": "7" }) else { unreachable!() };
+/// let Value::Object(input) = json!({ "productId": 1 }) else { unreachable!() };
+/// let session = Session::stored(variables).unwrap();
+/// let payload: Value = serde_json::from_slice(&body("quote", &input, &session, "{ quote(productId: 1) }").unwrap()).unwrap();
+/// assert_eq!(payload["input"], json!({ "productId": 1 }));
+/// assert_eq!(payload["session_variables"]["x-hasura-user-id"], "7");
+/// ```
 pub fn body(
     action_name: &str,
     input: &Map<String, Value>,

@@ -44,6 +44,15 @@ impl TemplateError {
 ///
 /// # Errors
 /// [`TemplateError`], for the first thing that is wrong.
+///
+/// # Examples
+/// ```
+/// use pillion::action::template::compile;
+///
+/// let environment = |name: &str| (name == "HOST").then(|| "handlers".to_owned());
+/// assert!(compile("http://{{HOST}}/quote", &environment).is_ok());
+/// assert!(compile("http://{{HOST/quote", &environment).is_err());
+/// ```
 pub fn compile(template: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Vec<ValuePiece>, TemplateError> {
     let mut pieces = Vec::new();
     let mut rest = template;

@@ -1,6 +1,7 @@
 //! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
 
 pub mod action_settings;
+pub mod actions;
 pub mod document;
 pub mod downstream_settings;
 pub mod excerpt;

@@ -305,6 +305,14 @@ fn root_kind(name: &str) -> Option<OperationKind> {
 }
 
 /// A type written as text: `[Foo!]!`.
+///
+/// # Examples
+/// ```
+/// use pillion::config::sdl::parse_type;
+///
+/// let ty = parse_type("[Quote!]!").unwrap();
+/// assert_eq!((ty.named(), ty.is_list(), ty.is_nullable()), ("Quote", true, false));
+/// ```
 #[must_use]
 pub fn parse_type(text: &str) -> Option<TypeRef> {
     ast::Type::parse(text, "type").ok().map(|ty| type_ref(&ty))

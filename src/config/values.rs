@@ -294,6 +294,14 @@ fn full_key(prefix: &str, key: &str, value: &Node) -> String {
 }
 
 /// `64KiB`, `10MiB`, `1GiB`, `100`, `100B`; not zero.
+///
+/// # Examples
+/// ```
+/// use pillion::config::values::parse_bytes;
+///
+/// assert_eq!(parse_bytes("8MiB"), Some(8 * 1024 * 1024));
+/// assert_eq!(parse_bytes("8 apples"), None);
+/// ```
 #[must_use]
 pub fn parse_bytes(text: &str) -> Option<usize> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -311,6 +319,16 @@ pub fn parse_bytes(text: &str) -> Option<usize> {
 const DURATION_MAX: Duration = Duration::from_secs(86_400);
 
 /// `500ms`, `30s`, `2m`, `1h`, `30`; not zero, at most a day.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use pillion::config::values::parse_duration;
+///
+/// assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+/// assert_eq!(parse_duration("soon"), None);
+/// ```
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     parse_span(text).filter(|span| *span > Duration::ZERO && *span <= DURATION_MAX)

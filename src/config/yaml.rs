@@ -42,6 +42,19 @@ pub enum Data {
 ///
 /// # Errors
 /// The one place where the file stops being YAML.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use pillion::config::yaml::parse;
+/// use pillion::model::source::Source;
+///
+/// let source = |text: &str| Arc::new(Source::new("pillion.yaml", text));
+/// assert!(parse(&source("log: { level: info }")).is_ok());
+/// let diagnostic = parse(&source("log: { level: info")).unwrap_err();
+/// assert!(diagnostic.to_string().starts_with("pillion.yaml:"), "{diagnostic}");
+/// ```
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
     let remedy = "correct the YAML; quotes are needed around values that start with { or hold ': '";
     let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {

@@ -39,6 +39,18 @@ pub(crate) fn reject_undefined_variables(document: &Document, max: usize) -> Res
 ///
 /// # Errors
 /// [`DocumentError::Invalid`], with at most `limits.max_errors` errors.
+///
+/// # Examples
+/// ```
+/// use pillion::graphql::check_document::check_document;
+/// use pillion::graphql::document::{DocumentError, parse};
+/// use pillion::model::limits::Limits;
+///
+/// let limits = Limits::default();
+/// let document = parse("{ a(id: $id) }", &limits).unwrap();
+/// let Err(DocumentError::Invalid { diagnostics, .. }) = check_document(&document, &limits) else { panic!("valid") };
+/// assert_eq!(diagnostics[0].message, "Variable \"$id\" is not defined.");
+/// ```
 pub fn check_document(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
     if let Err(errors) = document.syntax_tree().validate_standalone_executable() {
         reject_mistakes(&document.text, &errors, limits.max_errors)?;

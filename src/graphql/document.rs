@@ -79,6 +79,16 @@ pub struct SyntaxError {
 ///
 /// # Errors
 /// [`DocumentError`], with at most `limits.errors_max` errors in its grammar.
+///
+/// # Examples
+/// ```
+/// use pillion::graphql::document::{DocumentError, parse};
+/// use pillion::model::limits::Limits;
+///
+/// let limits = Limits { max_tokens: 6, ..Limits::default() };
+/// assert!(parse("{ a }", &limits).is_ok());
+/// assert_eq!(parse("{ a b c d e f }", &limits).err(), Some(DocumentError::TooMany { what: "tokens", max: 6 }));
+/// ```
 pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     if text.len() > limits.max_document_size {
         return Err(DocumentError::TooLong { bytes: text.len(), max: limits.max_document_size });
@@ -148,6 +158,16 @@ impl Document {
     ///
     /// # Errors
     /// When the choice is not clear.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::graphql::document::{DocumentError, parse};
+    /// use pillion::model::limits::Limits;
+    ///
+    /// let document = parse("query A { a } query B { b }", &Limits::default()).unwrap();
+    /// assert!(document.operation(Some("B")).is_ok());
+    /// assert_eq!(document.operation(None).err(), Some(DocumentError::NotOneOperation));
+    /// ```
     pub fn operation(&self, name: Option<&str>) -> Result<&Node<OperationDefinition>, DocumentError> {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return match self.operations.as_slice() {

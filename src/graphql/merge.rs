@@ -38,6 +38,15 @@ pub enum UpstreamResultError {
 ///
 /// # Errors
 /// [`UpstreamResultError`].
+///
+/// # Examples
+/// ```
+/// use pillion::graphql::merge::read_upstream_result;
+///
+/// let result = read_upstream_result(br#"{"data":{"a":1.10}}"#).unwrap();
+/// assert_eq!(result.data["a"].get(), "1.10");
+/// assert!(read_upstream_result(b"<html>").is_err());
+/// ```
 pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamResultError> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
@@ -86,6 +95,15 @@ pub struct Merged<'a> {
 }
 
 /// Writes a response: errors first, so that nobody overlooks them, as the specification suggests.
+///
+/// # Examples
+/// ```
+/// use pillion::graphql::merge::{Merged, write};
+///
+/// let data = vec![("b", Some("[1]".into())), ("a", None)];
+/// let merged = Merged { data: Some(data), ..Merged::default() };
+/// assert_eq!(write(&merged), br#"{"data":{"b":[1],"a":null}}"#);
+/// ```
 #[must_use]
 pub fn write(merged: &Merged<'_>) -> Vec<u8> {
     // Large values are not copied twice.

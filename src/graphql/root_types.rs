@@ -26,6 +26,15 @@ impl RootTypes {
     }
 
     /// What an upstream calls them, as far as it says, and how such an upstream tells errors.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::graphql::root_types::RootTypes;
+    /// use pillion::model::response::Dialect;
+    ///
+    /// let (roots, dialect) = RootTypes::of_upstream("query_root", None, None);
+    /// assert_eq!((roots.mutation.as_str(), dialect), ("mutation_root", Dialect::Hasura));
+    /// ```
     #[must_use]
     pub fn of_upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> (Self, Dialect) {
         let dialect = if query == "query_root" { Dialect::Hasura } else { Dialect::Standard };

@@ -62,6 +62,15 @@ impl Scanner {
     }
 
     /// What may `bytes`, taken as UTF-8 JSON or as plain text, hold?
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::graphql::scan::{ScanResult, Scanner};
+    ///
+    /// let scanner = Scanner::new(["quote"]).unwrap();
+    /// assert_eq!(scanner.look(br#"{"query":"{ quote }"}"#), ScanResult::Action);
+    /// assert_eq!(scanner.look(br#"{"query":"{ products { id } }"}"#), ScanResult::Nothing);
+    /// ```
     #[must_use]
     pub fn look(&self, bytes: &[u8]) -> ScanResult {
         let Some(automaton) = &self.automaton else { return ScanResult::Nothing };

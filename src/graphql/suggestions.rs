@@ -10,6 +10,13 @@ const NAME_LENGTH_MAX: usize = 64;
 const OPTIONS_MAX: usize = 10_000;
 
 /// ` Did you mean "a", "b", or "c"?` with the names among `options` that are near to `input`, or nothing.
+///
+/// # Examples
+/// ```
+/// use pillion::graphql::suggestions::did_you_mean;
+///
+/// assert_eq!(did_you_mean("nmae", ["name", "age"].into_iter()), " Did you mean \"name\"?");
+/// ```
 #[must_use]
 pub fn did_you_mean<'o>(input: &str, options: impl Iterator<Item = &'o str>) -> String {
     question("", &near(input, options))

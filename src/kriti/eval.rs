@@ -23,6 +23,23 @@ const STEPS_MAX: usize = 1_000_000;
 ///
 /// # Errors
 /// [`TemplateError`]: something that is not there or of the wrong type, or a limit.
+///
+/// # Examples
+/// ```
+/// use std::borrow::Cow;
+///
+/// use pillion::kriti::eval::{Environment, evaluate};
+/// use pillion::kriti::parse::parse;
+/// use serde_json::json;
+///
+/// let body = json!({ "name": "Ada" });
+/// let environment = Environment {
+///     variables: [("$body", Cow::Borrowed(&body))].into_iter().collect(),
+///     session_variable: &|_| None,
+/// };
+/// let template = parse(r#"{ "hello": {{ $body.name }} }"#).unwrap();
+/// assert_eq!(evaluate(&template, &environment, 1024).unwrap(), json!({ "hello": "Ada" }));
+/// ```
 pub fn evaluate(template: &Template, environment: &Environment<'_>, bytes_max: usize) -> Result<Value, TemplateError> {
     let mut evaluator =
         Evaluator { source: &template.source, environment, scope: Vec::new(), bytes_max, steps: 0, bytes: 0 };

@@ -17,6 +17,14 @@ const DEPTH_MAX: usize = 64;
 ///
 /// # Errors
 /// [`TemplateError`], for the first thing that is wrong.
+///
+/// # Examples
+/// ```
+/// use pillion::kriti::parse::parse;
+///
+/// assert_eq!(parse(r#"{{ $body.name }}"#).unwrap().source(), "{{ $body.name }}");
+/// assert_eq!(parse("{{ if }}").unwrap_err().line, 1);
+/// ```
 pub fn parse(source: &str) -> Result<Template, TemplateError> {
     if source.len() > BYTES_MAX {
         return Err(TemplateError::at(source, 0, format!("the template is longer than {BYTES_MAX} bytes")));

@@ -14,6 +14,14 @@ const METADATA_V6: [Ipv6Addr; 2] =
 
 /// Is this link-local, or a cloud's metadata service? However it is written: version 4 within version 6 counts as what
 /// it is.
+///
+/// # Examples
+/// ```
+/// use pillion::model::address::is_link_local_or_metadata;
+///
+/// assert!(is_link_local_or_metadata("169.254.169.254".parse().unwrap()));
+/// assert!(!is_link_local_or_metadata("10.1.2.3".parse().unwrap()));
+/// ```
 #[must_use]
 pub fn is_link_local_or_metadata(address: IpAddr) -> bool {
     match address {
@@ -47,6 +55,14 @@ pub fn names_link_local(url: &Url) -> bool {
 }
 
 /// Is this an address of a private network, of this machine, or of nobody?
+///
+/// # Examples
+/// ```
+/// use pillion::model::address::is_private;
+///
+/// assert!(is_private("10.1.2.3".parse().unwrap()));
+/// assert!(!is_private("192.0.2.1".parse().unwrap()));
+/// ```
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {

@@ -14,6 +14,14 @@ pub const SIZE_MAX: u64 = i64::MAX as u64;
 const SIZE_DIGITS_MAX: usize = 16;
 
 /// The size that a chunk's line announces: `1*HEXDIG [ chunk-ext ]`.
+///
+/// # Examples
+/// ```
+/// use pillion::model::chunked::read_size;
+///
+/// assert_eq!(read_size(b"1a"), Some(26));
+/// assert_eq!(read_size(b"0x1a"), None);
+/// ```
 #[must_use]
 pub fn read_size(line: &[u8]) -> Option<u64> {
     let (digits, extensions) = split_while(line, |byte| byte.is_ascii_hexdigit());

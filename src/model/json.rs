@@ -55,6 +55,15 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 ///
 /// # Errors
 /// Says what is wrong and where, by line and column.
+///
+/// # Examples
+/// ```
+/// use pillion::model::json::parse_strict;
+///
+/// assert_eq!(parse_strict(br#"{"a":1}"#).unwrap()["a"], 1);
+/// // Two readers would choose differently.
+/// assert!(parse_strict(br#"{"a":1,"a":2}"#).is_err());
+/// ```
 pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = StrictValue.deserialize(&mut deserializer)?;

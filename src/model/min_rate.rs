@@ -55,6 +55,18 @@ impl Allowance {
     }
 
     /// The client has taken or sent `bytes`, after it was waited for.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use pillion::model::min_rate::{Allowance, MinRate};
+    ///
+    /// let rate = MinRate { bytes_per_second: 100, grace: Duration::from_secs(5) };
+    /// let mut allowance = Allowance::new(rate);
+    /// allowance.moved(0, Duration::from_secs(2));
+    /// assert_eq!(allowance.left(), Duration::from_secs(3));
+    /// ```
     pub fn moved(&mut self, bytes: usize, waited: Duration) {
         self.left = self.for_next(bytes).saturating_sub(waited).min(self.left_max);
     }

@@ -12,6 +12,15 @@ pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes `text` into keeping.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::model::secret::Secret;
+    ///
+    /// let secret = Secret::new("s3cr3t".to_owned());
+    /// assert_eq!(secret.expose(), "s3cr3t");
+    /// assert!(!format!("{secret:?}").contains("s3cr3t"));
+    /// ```
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))

@@ -30,6 +30,19 @@ pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 /// The headers of a message that may travel on, with all their values.
+///
+/// # Examples
+/// ```
+/// use http::HeaderMap;
+/// use pillion::protocol::hop_by_hop::end_to_end;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("connection", "x-own".parse().unwrap());
+/// headers.insert("x-own", "1".parse().unwrap());
+/// headers.insert("accept", "*/*".parse().unwrap());
+/// let names: Vec<&str> = end_to_end(&headers).map(|(name, _)| name.as_str()).collect();
+/// assert_eq!(names, ["accept"]);
+/// ```
 pub fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &http::HeaderValue)> {
     let nominated = nominated(headers);
     headers.iter().filter(move |(name, _)| !is_hop_by_hop(name) && !nominated.contains(name))

@@ -55,6 +55,16 @@ pub struct Element<'a> {
 ///
 /// # Errors
 /// [`HttpError`], when not even the elements can be told apart.
+///
+/// # Examples
+/// ```
+/// use pillion::model::limits::Limits;
+/// use pillion::protocol::http::{Body, read_body};
+///
+/// let body = read_body(br#"[{"query":"{ a }"},{"query":"{ b }"}]"#, &Limits::default()).unwrap();
+/// assert!(matches!(body, Body::Batch(elements) if elements.len() == 2));
+/// assert!(read_body(b"{", &Limits::default()).is_err());
+/// ```
 pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
@@ -224,6 +234,14 @@ impl QueryParameters {
 ///
 /// # Errors
 /// [`HttpError::Malformed`] for a parameter that is given twice or is not UTF-8 once decoded.
+///
+/// # Examples
+/// ```
+/// use pillion::protocol::http::read_query_string;
+///
+/// let parameters = read_query_string("query=%7B+a+%7D&operationName=").unwrap();
+/// assert_eq!(parameters.query.as_deref(), Some("{ a }"));
+/// ```
 pub fn read_query_string(query: &str) -> Result<QueryParameters, HttpError> {
     let mut parameters = QueryParameters::default();
     for pair in query.split('&') {

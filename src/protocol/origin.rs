@@ -40,6 +40,15 @@ impl Origins {
     }
 
     /// May a page of this origin talk to us?
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::protocol::origin::Origins;
+    ///
+    /// let origins = Origins::parse(&["https://*.example.com".to_owned()]).unwrap();
+    /// assert!(origins.allow("https://shop.example.com"));
+    /// assert!(!origins.allow("https://example.org"));
+    /// ```
     #[must_use]
     pub fn allow(&self, origin: &str) -> bool {
         match self {

@@ -22,6 +22,18 @@ const STATE_BYTES_MAX: usize = 512;
 
 impl TraceContext {
     /// Reads the client's context, or starts a trace. `random` is fresh for every request.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::HeaderMap;
+    /// use pillion::protocol::trace::TraceContext;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let value = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    /// headers.insert("traceparent", value.parse().unwrap());
+    /// let trace = TraceContext::read(&headers, 1);
+    /// assert_eq!((trace.trace_id.as_str(), trace.sampled), ("0af7651916cd43dd8448eb211c80319c", true));
+    /// ```
     #[must_use]
     pub fn read(headers: &HeaderMap, random: u128) -> Self {
         let span_id = format!("{:016x}", u64::try_from(random >> 64).unwrap_or(1).max(1));
@@ -120,6 +132,18 @@ fn is_id(text: &str, digits: usize) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The client's request id, if it is one that can stand in a log line.
+///
+/// # Examples
+/// ```
+/// use http::HeaderMap;
+/// use pillion::protocol::trace::request_id;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-request-id", "abc-1".parse().unwrap());
+/// assert_eq!(request_id(&headers), Some("abc-1"));
+/// headers.insert("x-request-id", "a b".parse().unwrap());
+/// assert_eq!(request_id(&headers), None);
+/// ```
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get("x-request-id")?.to_str().ok()?;

@@ -145,6 +145,15 @@ impl JwtRules {
     ///
     /// # Errors
     /// What is wrong with it; never the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillion::session::claims::JwtRules;
+    ///
+    /// let key = "0123456789abcdef0123456789abcdef";
+    /// assert!(JwtRules::parse(&format!(r#"{{"type":"HS256","key":"{key}"}}"#)).is_ok());
+    /// assert!(JwtRules::parse("{}").is_err());
+    /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
         let value = parse_strict(text.as_bytes()).map_err(|_| "it is not a JSON object".to_owned())?;
         Self::from_value(&value)

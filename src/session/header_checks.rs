@@ -51,6 +51,14 @@ pub fn is_protected(name: &str) -> bool {
 }
 
 /// Does this header say who the client is?
+///
+/// # Examples
+/// ```
+/// use pillion::session::header_checks::is_credential;
+///
+/// assert!(is_credential("authorization") && is_credential("x-hasura-role"));
+/// assert!(!is_credential("accept"));
+/// ```
 #[must_use]
 pub fn is_credential(name: &str) -> bool {
     name.starts_with(SESSION_PREFIX) || matches!(name, "authorization" | "cookie")

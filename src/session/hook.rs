@@ -113,6 +113,15 @@ pub fn hook_batch(batch: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`SessionError`] in Hasura's words; nothing of the response is in it.
+///
+/// # Examples
+/// ```
+/// use pillion::session::hook::read;
+///
+/// let response = read(200, br#"{"X-Hasura-Role":"user","X-Hasura-User-Id":"7"}"#).unwrap();
+/// assert_eq!(response.session.role(), "user");
+/// assert_eq!(read(401, b"").unwrap_err().code, "access-denied");
+/// ```
 pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
     match status {
         200 => {}
