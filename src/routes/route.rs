@@ -115,7 +115,7 @@ fn sanitize_headers(gateway: &Gateway, downstream: &mut DownstreamSession<'_>, o
     if look_alikes.is_empty() && !strip_upgrade {
         return;
     }
-    let dropped = gateway.services.metrics.ambiguous_headers_dropped.with_label_values::<&str>(&[]);
+    let dropped = &gateway.services.metrics.ambiguous_headers_dropped;
     for name in look_alikes {
         dropped.inc();
         downstream.remove_header(&name);

@@ -1,123 +1,154 @@
 //! The catalogue of metrics. No label value ever comes from a request: actions are named by the configuration, all
 //! other values are listed here.
 
+use std::ops::Deref;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use crate::telemetry::declare::metrics;
 use crate::telemetry::logs;
 
-/// Every metric.
+metrics! {
+    /// What is counted while Pillion runs.
+    pub struct Counted {
+        /// Requests that have ended.
+        requests: IntCounterVec = "pillion_requests_total" { kind };
+        /// Requests with an action, from the end of their head until the response is ready.
+        request_seconds: Histogram = "pillion_request_duration_seconds";
+        /// Requests that are being served.
+        requests_in_flight: IntGauge = "pillion_requests_in_flight";
+        /// Requests in flight whose body has not arrived yet.
+        incomplete_requests: IntGauge = "pillion_incomplete_requests";
+        /// Streams of server-sent events, among the requests in flight.
+        event_streams: IntGauge = "pillion_event_streams";
+        /// Open connections of clients.
+        connections: IntGauge = "pillion_connections";
+        /// What connections count against limits.max_connections: one each, with TLS two, of HTTP/2 four, of both five.
+        connection_places: IntGauge = "pillion_connection_places";
+        /// Connections closed because the head of a request took too long.
+        request_header_timeouts: IntCounter = "pillion_request_header_timeouts_total";
+        /// Requests and connections ended because the client sent a body, or read a response, below the minimum rate.
+        slow_clients: IntCounterVec = "pillion_slow_clients_total" { transfer: ["upload", "download"] };
+        /// Requests rejected before anything ran.
+        rejected: IntCounterVec = "pillion_rejected_requests_total" { reason };
+        /// Requests and connections rejected by load shedding, by the resource that was exhausted.
+        shed: IntCounterVec = "pillion_shed_requests_total" {
+            resource: [
+                "requests", "incomplete_requests", "client_requests", "event_streams", "client_event_streams", "memory",
+                "descriptors", "connections", "client_connections", "admin_connections"
+            ]
+        };
+        /// Phases of requests with an action.
+        phase_seconds: HistogramVec = "pillion_phase_duration_seconds" {
+            phase: ["authenticate", "introspect", "plan", "validate", "run", "respond"]
+        };
+        /// Handler calls that have ended.
+        handler_calls: IntCounterVec = "pillion_handler_calls_total" { action, outcome };
+        /// Handler calls, from connecting to the end of the response.
+        handler_call_seconds: HistogramVec = "pillion_handler_call_duration_seconds" { action };
+        /// Responses of handlers, by class of their status.
+        handler_responses: IntCounterVec = "pillion_handler_responses_total" { action, status };
+        /// Bytes of the bodies that were sent to handlers.
+        handler_request_bytes: IntCounterVec = "pillion_handler_request_bytes_total" { action };
+        /// Bytes of the bodies that handlers sent, decoded.
+        handler_response_bytes: IntCounterVec = "pillion_handler_response_bytes_total" { action };
+        /// Handler calls rejected by the traffic policy of their action.
+        handler_calls_rejected: IntCounterVec = "pillion_handler_calls_rejected_total" { action, reason };
+        /// Lookups in the response cache: hit, stale (revalidated in the background) or miss.
+        response_cache_lookups: IntCounterVec = "pillion_response_cache_lookups_total" { action, outcome };
+        /// Bytes of cached responses.
+        cache_bytes: IntGauge = "pillion_response_cache_bytes";
+        /// Retries of handler calls.
+        handler_retries: IntCounterVec = "pillion_handler_retries_total" { action };
+        /// Handler calls that could not be counted because Redis did not respond in time.
+        rate_limit_store_errors: IntCounterVec = "pillion_rate_limit_store_errors_total" { action };
+        /// The state of the circuit breaker: 0 closed, 1 half-open, 2 open.
+        circuit_breaker_state: GaugeVec = "pillion_circuit_breaker_state" { action };
+        /// Handler calls that wait in the queue of their action.
+        handler_calls_queued: IntGaugeVec = "pillion_handler_calls_queued" { action };
+        /// Handler calls in flight.
+        handler_calls_in_flight: IntGauge = "pillion_handler_calls_in_flight";
+        /// Upstream requests for the upstream's part of requests with an action.
+        upstream_requests: IntCounterVec = "pillion_upstream_requests_total" { outcome };
+        /// Upstream requests for the upstream's part of requests with an action.
+        upstream_request_seconds: Histogram = "pillion_upstream_request_duration_seconds";
+        /// Open WebSockets of clients.
+        sockets: IntGauge = "pillion_websocket_connections";
+        /// Operations in flight on WebSockets.
+        websocket_operations: IntGauge = "pillion_websocket_operations";
+        /// Panics; each is a defect of Pillion.
+        panics: IntCounter = "pillion_panics_total";
+        /// Lines of the log that were dropped because nothing read them.
+        log_lines_dropped: IntCounter = "pillion_log_lines_dropped_total";
+        /// Introspection requests to the upstream.
+        introspections: IntCounterVec = "pillion_upstream_introspections_total" { outcome };
+        /// Upstream operations validated before execution: valid, invalid, or schema_unknown, which the upstream validates
+        /// itself.
+        upstream_validations: IntCounterVec = "pillion_upstream_validations_total" { outcome };
+        /// Names that the actions and the upstream both define.
+        schema_conflicts: IntGauge = "pillion_schema_conflicts";
+        /// Whether the upstream responded to the last health check: 1 or 0.
+        upstream_up: IntGauge = "pillion_upstream_up";
+        /// Lookups in the plan cache.
+        plan_cache_lookups: IntCounterVec = "pillion_plan_cache_lookups_total" { outcome: ["hit", "miss"] };
+        /// Fetches of JWK sets.
+        jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome };
+        /// Sessions that the auth hook was asked for; those from its cache needed no request.
+        auth_hook_requests: IntCounterVec = "pillion_auth_hook_requests_total" { outcome };
+        /// Calls of asynchronous actions: accepted ones are stored, refused ones are not.
+        jobs_enqueued: IntCounterVec = "pillion_jobs_enqueued_total" { action, outcome };
+        /// Attempts to run jobs.
+        job_attempts: IntCounterVec = "pillion_job_attempts_total" { action, outcome };
+        /// Jobs that were started again, after a failure or after their worker was lost.
+        job_redeliveries: IntCounterVec = "pillion_job_redeliveries_total" { action };
+        /// Jobs that have not ended.
+        jobs_waiting: IntGaugeVec = "pillion_jobs" { action, status };
+        /// Age of the oldest pending job.
+        jobs_oldest_pending_seconds: GaugeVec = "pillion_jobs_oldest_pending_seconds" { action };
+        /// Requests to the metadata API that were served here.
+        metadata_requests: IntCounterVec = "pillion_metadata_requests_total" { outcome };
+        /// Reloads of the configuration: success, or failure, after which the old one stays.
+        config_reloads: IntCounterVec = "pillion_config_reloads_total" { outcome };
+        /// Whether the configuration could be used when it was last loaded.
+        config_last_reload_successful: IntGauge = "pillion_config_last_reload_successful";
+        /// When the configuration that is in use was loaded, in seconds since 1970.
+        config_last_reload_success: Gauge = "pillion_config_last_reload_success_timestamp_seconds";
+        /// Spans that were sent, failed, or were dropped.
+        spans: IntCounterVec = "pillion_spans_total" { outcome };
+        /// Bytes of the memory budget that requests, operations and connections hold.
+        buffered_bytes: IntGauge = "pillion_buffered_bytes";
+        /// Requests and values that found no room in the memory budget: of all, of their client, of their connection, or at
+        /// any time.
+        memory_rejections: IntCounterVec = "pillion_memory_rejections_total" {
+            reason: ["budget", "client", "connection", "too_large"]
+        };
+        /// Headers dropped because an underscore made them look like another.
+        ambiguous_headers_dropped: IntCounter = "pillion_ambiguous_headers_dropped_total";
+    }
+}
+
+/// Every metric, and handles that every request needs.
 pub struct Metrics {
     registry: Registry,
-    /// Requests that have ended, by kind.
-    pub requests: IntCounterVec,
-    /// Seconds from the end of a request's head until its response is ready, for requests with an action; each response of a
-    /// subscription counts.
-    pub request_seconds: Histogram,
-    /// Requests that are being served.
-    pub requests_in_flight: IntGauge,
-    /// Of these, requests whose body is still on its way.
-    pub incomplete_requests: IntGauge,
-    /// Of these, streams of server-sent events.
-    pub event_streams: IntGauge,
-    /// Connections of clients.
-    pub connections: IntGauge,
-    /// Places that they take.
-    pub connection_places: IntGauge,
-    /// Connections closed because a request's head took too long.
-    pub request_header_timeouts: IntCounter,
-    /// Requests and connections ended because a client sent a body, or took a response, too slowly.
-    pub slow_clients: IntCounterVec,
-    /// Requests that were refused before anything ran, by reason.
-    pub rejected: IntCounterVec,
-    /// Requests refused because there was too much to do, by what was scarce.
-    pub shed: IntCounterVec,
-    /// Seconds by phase, for requests with an action.
+    counted: Counted,
+    /// The phases of requests.
     pub phases: Phases,
-    /// Handler calls that have ended, by action and outcome.
-    pub handler_calls: IntCounterVec,
-    /// Seconds of handler calls, by action.
-    pub handler_call_seconds: HistogramVec,
-    /// Responses of handlers, by action and class of their status.
-    pub handler_responses: IntCounterVec,
-    /// Bytes of bodies that handlers were sent, by action.
-    pub handler_request_bytes: IntCounterVec,
-    /// Bytes of bodies that they answered, decoded, by action.
-    pub handler_response_bytes: IntCounterVec,
-    /// Calls that a guard did not let be made, by action and guard.
-    pub handler_calls_rejected: IntCounterVec,
-    /// Look-ups of responses that may be kept, by action and outcome.
-    pub response_cache_lookups: IntCounterVec,
-    /// Bytes of cached responses.
-    pub cache_bytes: IntGauge,
-    /// Calls that were tried again, by action.
-    pub handler_retries: IntCounterVec,
-    /// Calls that Redis did not count, by action.
-    pub rate_limit_store_errors: IntCounterVec,
-    /// The state of the circuit breaker, by action: 0 closed, 1 half-open, 2 open.
-    pub circuit_breaker_state: GaugeVec,
-    /// Calls that wait for others of their action to end.
-    pub handler_calls_queued: IntGaugeVec,
-    /// Handler calls under way.
-    pub handler_calls_in_flight: IntGauge,
-    /// The upstream's parts of requests with actions, by outcome.
-    pub upstream_requests: IntCounterVec,
-    /// Seconds of the upstream's parts of requests with actions.
-    pub upstream_request_seconds: Histogram,
-    /// Open sockets of clients.
-    pub sockets: IntGauge,
-    /// Operations under way on them.
-    pub websocket_operations: IntGauge,
-    /// Panics. Each is a defect of ours; it ends one request.
-    pub panics: IntCounter,
-    /// Lines of the log that found no room, because nobody read them.
-    pub log_lines_dropped: IntCounter,
-    /// Questions to the upstream for its schema, by outcome.
-    pub introspections: IntCounterVec,
-    /// The upstream's parts of documents that were checked before anything ran, or could not be, by outcome.
-    pub upstream_validations: IntCounterVec,
-    /// Names that the actions and the upstream both define.
-    pub schema_conflicts: IntGauge,
-    /// Is the upstream there? 1 or 0.
-    pub upstream_up: IntGauge,
-    /// Look-ups in the plan cache that found a document.
+    /// Lookups in the plan cache that found a document.
     pub plan_cache_hits: IntCounter,
-    /// Look-ups in the plan cache that found none.
+    /// Lookups in the plan cache that found none.
     pub plan_cache_misses: IntCounter,
-    /// Fetches of JWK sets, by outcome.
-    pub jwks_fetches: IntCounterVec,
-    /// Sessions that the auth hook was asked for, by outcome; `kept` needed no request.
-    pub auth_hook_requests: IntCounterVec,
-    /// Calls of asynchronous actions, by action and outcome.
-    pub jobs_enqueued: IntCounterVec,
-    /// Attempts to run jobs, by action and outcome.
-    pub job_attempts: IntCounterVec,
-    /// Jobs that were begun again, by action.
-    pub job_redeliveries: IntCounterVec,
-    /// Jobs that have not ended, by action and status.
-    pub jobs_waiting: IntGaugeVec,
-    /// Age in seconds of the oldest call that waits, by action.
-    pub jobs_oldest_pending_seconds: GaugeVec,
-    /// Requests to the metadata API that were answered here, by outcome.
-    pub metadata_requests: IntCounterVec,
-    /// Loads of the configuration after the first, by outcome.
-    pub config_reloads: IntCounterVec,
-    /// Was the last of them good? 1 or 0.
-    pub config_last_reload_successful: IntGauge,
-    /// Seconds since 1970 of the last good one.
-    pub config_last_reload_success: Gauge,
-    /// Spans, by what became of them.
-    pub spans: IntCounterVec,
-    /// Bytes of the memory budget that are held.
-    pub buffered_bytes: IntGauge,
-    /// What found no room in the memory budget, by reason.
-    pub memory_rejections: IntCounterVec,
-    /// Request headers that were dropped because an underscore made them look like another, by nothing.
-    pub ambiguous_headers_dropped: IntCounterVec,
+}
+
+impl Deref for Metrics {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.counted
+    }
 }
 
 /// The phases of a request with an action, as ARCHITECTURE.md names them.
@@ -196,9 +227,14 @@ impl PhaseClock {
     }
 }
 
-/// Seconds; a webhook call in the same pod takes one of the first, a slow one may take its whole timeout.
-const SECONDS: &[f64] =
-    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+fn register_build_info(registry: &Registry) -> Result<(), prometheus::Error> {
+    let build = Gauge::with_opts(
+        Opts::new("pillion_build_info", "Always 1; the version is in the label.")
+            .const_label("version", env!("CARGO_PKG_VERSION")),
+    )?;
+    build.set(1.0);
+    registry.register(Box::new(build))
+}
 
 impl Metrics {
     /// Registers them all.
@@ -209,283 +245,18 @@ impl Metrics {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let gauge = |name: &str, help: &str| {
-            let metric = IntGauge::new(name, help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let histograms = |name: &str, help: &str, labels: &[&str]| {
-            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-            let metric = HistogramVec::new(options, labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let request_seconds = Histogram::with_opts(
-            HistogramOpts::new("pillion_request_duration_seconds", "Requests with an action, from header to answer.")
-                .buckets(SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(request_seconds.clone()))?;
-        let build = Gauge::with_opts(
-            Opts::new("pillion_build_info", "Always 1; the version is in the label.")
-                .const_label("version", env!("CARGO_PKG_VERSION")),
-        )?;
-        build.set(1.0);
-        registry.register(Box::new(build))?;
-        let plan_cache = counter("pillion_plan_cache_lookups_total", "Look-ups in the plan cache.", &["outcome"])?;
+        register_build_info(&registry)?;
+        let counted = Counted::declare(&registry)?;
+        counted.config_last_reload_successful.set(1);
+        counted
+            .config_last_reload_success
+            .set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         Ok(Self {
-            requests: counter("pillion_requests_total", "Requests that have ended.", &["kind"])?,
-            request_seconds,
-            requests_in_flight: gauge("pillion_requests_in_flight", "Requests that are being served.")?,
-            incomplete_requests: gauge(
-                "pillion_incomplete_requests",
-                "Requests in flight whose body is still on its way.",
-            )?,
-            event_streams: gauge(
-                "pillion_event_streams",
-                "Streams of server-sent events, among the requests in flight.",
-            )?,
-            connections: gauge("pillion_connections", "Connections of clients.")?,
-            connection_places: gauge(
-                "pillion_connection_places",
-                "Places of limits.max_connections that connections take: one, with TLS two, of HTTP/2 four, of both five.",
-            )?,
-            request_header_timeouts: counter(
-                "pillion_request_header_timeouts_total",
-                "Connections closed because the head of a request took too long.",
-                &[],
-            )?
-            .with_label_values::<&str>(&[]),
-            slow_clients: {
-                let metric = counter(
-                    "pillion_slow_clients_total",
-                    "Requests and connections ended because a client sent a body, or took a response, too slowly.",
-                    &["transfer"],
-                )?;
-                for transfer in ["upload", "download"] {
-                    metric.with_label_values(&[transfer]);
-                }
-                metric
-            },
-            rejected: counter("pillion_rejected_requests_total", "Requests refused before anything ran.", &["reason"])?,
-            shed: {
-                let metric = counter(
-                    "pillion_shed_requests_total",
-                    "Requests and connections refused because there was too much to do, by what was scarce.",
-                    &["resource"],
-                )?;
-                // There from the start, so that the first one is an increase.
-                for resource in [
-                    "requests",
-                    "incomplete_requests",
-                    "client_requests",
-                    "event_streams",
-                    "client_event_streams",
-                    "memory",
-                    "descriptors",
-                    "connections",
-                    "client_connections",
-                    "admin_connections",
-                ] {
-                    metric.with_label_values(&[resource]);
-                }
-                metric
-            },
-            phases: Phases::new(&histograms(
-                "pillion_phase_duration_seconds",
-                "Phases of requests with an action.",
-                &["phase"],
-            )?),
-            handler_calls: counter(
-                "pillion_handler_calls_total",
-                "Handler calls that have ended.",
-                &["action", "outcome"],
-            )?,
-            handler_call_seconds: histograms(
-                "pillion_handler_call_duration_seconds",
-                "Handler calls, from connecting to the end of the response.",
-                &["action"],
-            )?,
-            handler_responses: counter(
-                "pillion_handler_responses_total",
-                "Responses of handlers, by class of their status.",
-                &["action", "status"],
-            )?,
-            handler_request_bytes: counter(
-                "pillion_handler_request_bytes_total",
-                "Bytes of bodies that handlers were sent.",
-                &["action"],
-            )?,
-            handler_response_bytes: counter(
-                "pillion_handler_response_bytes_total",
-                "Bytes of bodies that handlers answered, decoded.",
-                &["action"],
-            )?,
-            handler_calls_rejected: counter(
-                "pillion_handler_calls_rejected_total",
-                "Calls that a guard did not let be made: concurrency, breaker or rate_limit.",
-                &["action", "reason"],
-            )?,
-            response_cache_lookups: counter(
-                "pillion_response_cache_lookups_total",
-                "Look-ups of responses that may be kept: hit, stale (another is fetched meanwhile) or miss.",
-                &["action", "outcome"],
-            )?,
-            cache_bytes: gauge("pillion_response_cache_bytes", "Bytes of cached responses.")?,
-            handler_retries: counter("pillion_handler_retries_total", "Calls that were tried again.", &["action"])?,
-            rate_limit_store_errors: counter(
-                "pillion_rate_limit_store_errors_total",
-                "Calls that could not be counted because Redis did not answer in time.",
-                &["action"],
-            )?,
-            circuit_breaker_state: {
-                let opts = Opts::new(
-                    "pillion_circuit_breaker_state",
-                    "The state of the circuit breaker: 0 closed, 1 half-open, 2 open.",
-                );
-                let gauge = GaugeVec::new(opts, &["action"])?;
-                registry.register(Box::new(gauge.clone()))?;
-                gauge
-            },
-            handler_calls_queued: {
-                let opts = Opts::new("pillion_handler_calls_queued", "Calls that wait for others of their action.");
-                let gauge = IntGaugeVec::new(opts, &["action"])?;
-                registry.register(Box::new(gauge.clone()))?;
-                gauge
-            },
-            handler_calls_in_flight: gauge("pillion_handler_calls_in_flight", "Handler calls under way.")?,
-            upstream_requests: counter(
-                "pillion_upstream_requests_total",
-                "The upstream's parts of requests with actions.",
-                &["outcome"],
-            )?,
-            upstream_request_seconds: {
-                let options = HistogramOpts::new(
-                    "pillion_upstream_request_duration_seconds",
-                    "The upstream's parts of requests with actions.",
-                );
-                let metric = Histogram::with_opts(options.buckets(SECONDS.to_vec()))?;
-                registry.register(Box::new(metric.clone()))?;
-                metric
-            },
-            sockets: gauge("pillion_websocket_connections", "Open WebSockets of clients.")?,
-            websocket_operations: gauge("pillion_websocket_operations", "Operations under way on WebSockets.")?,
-            panics: counter("pillion_panics_total", "Panics; each is a defect of Pillion.", &[])?
-                .with_label_values::<&str>(&[]),
-            log_lines_dropped: counter(
-                "pillion_log_lines_dropped_total",
-                "Lines of the log that found no room, because nobody read them.",
-                &[],
-            )?
-            .with_label_values::<&str>(&[]),
-            introspections: counter(
-                "pillion_upstream_introspections_total",
-                "Questions to the upstream for its schema.",
-                &["outcome"],
-            )?,
-            upstream_validations: counter(
-                "pillion_upstream_validations_total",
-                "The upstream's parts of documents with actions: valid, invalid, or left to it because its schema is not known.",
-                &["outcome"],
-            )?,
-            schema_conflicts: gauge(
-                "pillion_schema_conflicts",
-                "Names that the actions and the upstream both define.",
-            )?,
-            upstream_up: gauge("pillion_upstream_up", "Whether the upstream answered when it was last asked.")?,
-            plan_cache_hits: plan_cache.with_label_values(&["hit"]),
-            plan_cache_misses: plan_cache.with_label_values(&["miss"]),
-            jwks_fetches: counter("pillion_jwks_fetches_total", "Fetches of JWK sets.", &["outcome"])?,
-            auth_hook_requests: counter(
-                "pillion_auth_hook_requests_total",
-                "Sessions that the auth hook was asked for; kept ones needed no request.",
-                &["outcome"],
-            )?,
-            jobs_enqueued: counter(
-                "pillion_jobs_enqueued_total",
-                "Calls of asynchronous actions: accepted are stored, refused are not.",
-                &["action", "outcome"],
-            )?,
-            job_attempts: counter(
-                "pillion_job_attempts_total",
-                "Attempts to run jobs, by what came of them.",
-                &["action", "outcome"],
-            )?,
-            job_redeliveries: counter(
-                "pillion_job_redeliveries_total",
-                "Jobs that were begun again, after a failure or after their worker was lost.",
-                &["action"],
-            )?,
-            jobs_waiting: {
-                let opts = Opts::new("pillion_jobs", "Jobs that have not ended.");
-                let gauge = IntGaugeVec::new(opts, &["action", "status"])?;
-                registry.register(Box::new(gauge.clone()))?;
-                gauge
-            },
-            jobs_oldest_pending_seconds: {
-                let opts = Opts::new("pillion_jobs_oldest_pending_seconds", "Age of the oldest call that waits.");
-                let gauge = GaugeVec::new(opts, &["action"])?;
-                registry.register(Box::new(gauge.clone()))?;
-                gauge
-            },
-            metadata_requests: counter(
-                "pillion_metadata_requests_total",
-                "Requests to the metadata API that were answered here.",
-                &["outcome"],
-            )?,
-            spans: counter(
-                "pillion_spans_total",
-                "Spans that were sent, failed to be, or were dropped.",
-                &["outcome"],
-            )?,
-            config_reloads: counter(
-                "pillion_config_reloads_total",
-                "Loads of the configuration while requests are served: success, or refused and the old one stays.",
-                &["outcome"],
-            )?,
-            config_last_reload_successful: {
-                let metric = gauge(
-                    "pillion_config_last_reload_successful",
-                    "Whether the configuration could be used when it was last loaded.",
-                )?;
-                metric.set(1);
-                metric
-            },
-            config_last_reload_success: {
-                let metric = Gauge::new(
-                    "pillion_config_last_reload_success_timestamp_seconds",
-                    "When the configuration that is in use was loaded.",
-                )?;
-                metric.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-                registry.register(Box::new(metric.clone()))?;
-                metric
-            },
-            buffered_bytes: gauge(
-                "pillion_buffered_bytes",
-                "Bytes of the memory budget that requests, operations and connections hold.",
-            )?,
-            memory_rejections: {
-                let metric = counter(
-                    "pillion_memory_rejections_total",
-                    "What found no room in the memory budget: of all, of its client, of its connection, or ever.",
-                    &["reason"],
-                )?;
-                // There from the start, so that the first one is an increase.
-                for reason in ["budget", "client", "connection", "too_large"] {
-                    metric.with_label_values(&[reason]);
-                }
-                metric
-            },
-            ambiguous_headers_dropped: counter(
-                "pillion_ambiguous_headers_dropped_total",
-                "Headers dropped because an underscore made them look like another.",
-                &[],
-            )?,
             registry,
+            phases: Phases::new(&counted.phase_seconds),
+            plan_cache_hits: counted.plan_cache_lookups.with_label_values(&["hit"]),
+            plan_cache_misses: counted.plan_cache_lookups.with_label_values(&["miss"]),
+            counted,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the program tells about itself.
 
+mod declare;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

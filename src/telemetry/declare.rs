@@ -1,0 +1,110 @@
+//! One declaration for each metric: its field, type, name, labels with their values, and help, which is its doc comment.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts,
+};
+
+/// Upper bounds of histogram buckets in seconds: a handler call in the same pod takes one of the first, a slow one may take
+/// its whole timeout.
+const SECONDS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// A type of metric.
+pub(super) trait Declare: Collector + Clone + Sized + 'static {
+    /// The metric of this name.
+    fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error>;
+
+    /// Creates the series of a value of the only label, so that its first increment is an increase.
+    fn start_series(&self, _value: &str) {}
+}
+
+impl Declare for IntCounter {
+    fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
+        Self::new(name, help)
+    }
+}
+
+impl Declare for IntCounterVec {
+    fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(Opts::new(name, help), labels)
+    }
+
+    fn start_series(&self, value: &str) {
+        self.with_label_values(&[value]);
+    }
+}
+
+impl Declare for IntGauge {
+    fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
+        Self::new(name, help)
+    }
+}
+
+impl Declare for IntGaugeVec {
+    fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Declare for Gauge {
+    fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
+        Self::new(name, help)
+    }
+}
+
+impl Declare for GaugeVec {
+    fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Declare for Histogram {
+    fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
+        Self::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
+    }
+}
+
+impl Declare for HistogramVec {
+    fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)
+    }
+}
+
+/// Declares a struct of metrics, and `declare`, which registers them. A label is followed by its values if there are few
+/// and all are known; of a metric with that label alone, their series are there from the start.
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        pub struct $metrics:ident {
+            $( $(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal
+               $({ $($label:ident $(: [$($value:literal),+])?),+ })?; )+
+        }
+    ) => {
+        $(#[$about])*
+        pub struct $metrics {
+            $( $(#[doc = $help])+ pub $field: $kind, )+
+        }
+
+        impl $metrics {
+            /// Registers them all.
+            ///
+            /// # Errors
+            /// When two have one name, which a test rules out.
+            fn declare(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+                use crate::telemetry::declare::Declare;
+                Ok(Self { $(
+                    $field: {
+                        let help = concat!($($help),+).trim();
+                        let metric = <$kind>::declare($name, help, &[$($(stringify!($label)),+)?])?;
+                        $($($( $( metric.start_series($value); )+ )?)+)?
+                        registry.register(Box::new(metric.clone()))?;
+                        metric
+                    },
+                )+ })
+            }
+        }
+    };
+}
+pub(super) use metrics;
