@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::config::load::load;
 use crate::config::settings_table::Setting;
+use crate::http_client::outbound::{self, EnvironmentProxy};
 use crate::server::listener::small_service;
 
 /// `demo` for the command line.
@@ -26,6 +27,9 @@ const ACTIONS_GRAPHQL: &str = include_str!("../../demo/metadata/actions.graphql"
 const PILLION_YAML: &str = include_str!("../../demo/pillion.yaml");
 const QUERY: &str = include_str!("../../demo/query.graphql");
 const MUTATION: &str = include_str!("../../demo/mutation.graphql");
+
+/// How long the demonstration waits for its own listeners.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Ports {
     upstream: SocketAddr,
@@ -115,7 +119,7 @@ fn show_in_background(clients: SocketAddr, metadata: PathBuf) {
 
 async fn show(clients: SocketAddr, metadata: &Path) -> Result<(), reqwest::Error> {
     let url = format!("http://{clients}/graphql");
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = outbound::builder(CONNECT_TIMEOUT, EnvironmentProxy::Ignored).build()?;
     wait_for(clients).await;
     let order = json!({ "order": { "productId": 2, "amount": 2, "note": "as a present" } });
     let samples = [

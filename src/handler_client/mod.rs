@@ -12,6 +12,7 @@ use crate::config::settings::Handlers;
 use crate::http_client::PerThread;
 use crate::http_client::connection_pool::Pool;
 use crate::http_client::dns_filter::FilteringResolver;
+use crate::http_client::outbound::{self, EnvironmentProxy};
 
 /// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
 ///
@@ -37,22 +38,14 @@ pub struct HandlerClient {
 }
 
 fn client(settings: &Handlers) -> Result<Client, String> {
-    let mut builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(settings.connect_timeout)
-        .pool_idle_timeout(settings.pool_idle_timeout)
-        .tcp_nodelay(true)
-        // Nothing is sent again behind our back; see `call`.
-        .retry(reqwest::retry::never());
+    let proxy = if settings.use_environment_proxy { EnvironmentProxy::Used } else { EnvironmentProxy::Ignored };
+    let mut builder = outbound::builder(settings.connect_timeout, proxy).pool_idle_timeout(settings.pool_idle_timeout);
     if !settings.allow_link_local || !settings.allow_private {
         let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
         builder = builder.dns_resolver(Arc::new(resolver));
     }
     if let Some((certificate, key)) = &settings.identity {
         builder = builder.identity(identity(certificate, key)?);
-    }
-    if !settings.use_environment_proxy {
-        builder = builder.no_proxy();
     }
     if let Some(path) = &settings.tls_ca_file {
         builder = builder.tls_certs_merge(certificates(path)?);

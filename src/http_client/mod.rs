@@ -5,6 +5,7 @@ pub mod connection_pool;
 pub mod decode;
 pub mod dns_filter;
 pub mod message;
+pub mod outbound;
 pub mod tls;
 
 use std::error::Error;

@@ -19,6 +19,7 @@ use prometheus::IntCounterVec;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::settings::Traces;
+use crate::http_client::outbound::{self, EnvironmentProxy};
 
 /// Who something belongs to.
 #[derive(Clone, Debug)]
@@ -205,7 +206,9 @@ fn exporter(settings: &Traces) -> Result<SpanExporter, String> {
         let has_path = endpoint.split("://").nth(1).is_some_and(|rest| rest.contains('/'));
         let endpoint = if has_path { endpoint.to_owned() } else { format!("{endpoint}/v1/traces") };
         let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-        let builder = SpanExporter::builder().with_http().with_http_client(Client(reqwest::Client::new()));
+        let client = outbound::builder(PATIENCE, EnvironmentProxy::Used).build();
+        let client = client.map_err(|error| failed(format!("TLS cannot be set up: {error}")))?;
+        let builder = SpanExporter::builder().with_http().with_http_client(Client(client));
         builder.with_endpoint(endpoint).with_headers(headers).with_timeout(PATIENCE).build()
     }
     .map_err(|error| failed(error.to_string()))?;
