@@ -15,17 +15,21 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files_in(&path, ending));
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             found.push(path);
         }
     }
     found
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    files_in(folder, "rs")
 }
 
 /// The table of ARCHITECTURE.md: folder to what it may use.
@@ -108,10 +112,36 @@ fn the_core_does_no_input_or_output() {
 
 #[test]
 fn every_file_named_in_the_architecture_exists() {
-    for document in ["ARCHITECTURE.md", "README.md"] {
-        let text = read(document);
+    let mut documents = files_in(&root().join("docs"), "md");
+    documents.extend(["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    for document in documents {
+        let text = read(&document);
+        let document = document.display();
         for name in text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")) {
             assert!(root().join("src").join(name).exists() || root().join(name).exists(), "{document} names {name}");
+        }
+    }
+}
+
+/// One page: the details stand in `docs/architecture`, the reasons in `docs/decisions`.
+#[test]
+fn the_architecture_is_one_page() {
+    let lines = read("ARCHITECTURE.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
+#[test]
+fn every_decision_is_in_the_index_and_has_its_parts() {
+    let index = read("docs/decisions/README.md");
+    for path in files_in(&root().join("docs/decisions"), "md") {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if name == "README.md" {
+            continue;
+        }
+        assert!(index.contains(&format!("]({name})")), "docs/decisions/README.md does not name {name}");
+        let text = read(&path);
+        for part in ["## Context", "## Decision", "## Consequences"] {
+            assert!(text.contains(part), "{name} has no {part}");
         }
     }
 }
