@@ -1,5 +1,5 @@
-//! README.md does what it says: each of its fenced blocks is run, in the order of the page, in an empty folder and before a
-//! real upstream. The line that opens a block says how:
+//! README.md and the pages in `docs/` do what they say: each of their fenced blocks is run, in the order of [`PAGES`], in an
+//! empty folder and before a real upstream. The line that opens a block says how:
 //!
 //! | block | what is done with it |
 //! |---|---|
@@ -37,6 +37,25 @@ pub const TESTS: &[super::Test] = &[
     ("all_endpoints_of_the_admin_listener_are_listed", all_endpoints_of_the_admin_listener_are_listed),
 ];
 
+/// The pages whose blocks are run, in the order in which they are read. The payload of the handler is that of README.md's
+/// `curl`; the page about the metadata API changes the metadata.
+const PAGES: &[&str] = &[
+    "README.md",
+    "docs/actions.md",
+    "docs/README.md",
+    "docs/authentication.md",
+    "docs/cli.md",
+    "docs/configuration.md",
+    "docs/deployment.md",
+    "docs/http.md",
+    "docs/jobs.md",
+    "docs/limits.md",
+    "docs/observability.md",
+    "docs/subscriptions.md",
+    "docs/traffic-shaping.md",
+    "docs/metadata-api.md",
+];
+
 /// Commands that are not run: they install what is tested here.
 const NOT_RUN: &[&str] = &["cargo install --locked --path ."];
 
@@ -46,6 +65,15 @@ fn root() -> &'static Path {
 
 fn text_of(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The Markdown files of a folder and of those below it, as paths from the root.
+fn pages_in(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let paths = entries.map(|entry| format!("{folder}/{}", entry.expect("an entry").file_name().to_string_lossy()));
+    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| root().join(path).is_dir());
+    let below = folders.iter().flat_map(|folder| pages_in(folder));
+    files.into_iter().filter(|path| path.ends_with(".md")).chain(below).collect()
 }
 
 /// A fenced block: the number of its first line, the two words behind its fence, and its text.
@@ -259,17 +287,22 @@ fn assert_lines(text: &str, wanted: &str) {
     };
     let (lines, all): (Vec<_>, Vec<_>) = (text.lines().map(str::trim_end).collect(), wanted.lines().collect());
     let same = lines.len() == all.len() && lines.iter().zip(&all).all(|(line, wanted)| is_like(line, wanted));
-    assert!(same, "printed:\n{text}\nREADME:\n{wanted}");
+    assert!(same, "printed:\n{text}\non the page:\n{wanted}");
 }
 
 fn each_block_works(engines: &Engines) {
     let mut reader = Reader::new("readme", engines.postgraphile);
-    let page = text_of("README.md");
-    let blocks = blocks(&page);
-    assert!(blocks.len() > 15, "{}", blocks.len());
-    for block in &blocks {
-        println!("README.md:{}", block.line);
-        reader.read(block);
+    let mut count = 0;
+    for page in PAGES {
+        for block in &blocks(&text_of(page)) {
+            println!("{page}:{}", block.line);
+            reader.read(block);
+            count += 1;
+        }
+    }
+    assert!(count > 18, "{count}");
+    for page in pages_in("docs").iter().filter(|page| !PAGES.contains(&page.as_str())) {
+        assert!(blocks(&text_of(page)).is_empty(), "{page} has a block and is not in PAGES");
     }
 }
 
@@ -334,23 +367,36 @@ fn figures_are_those_that_were_measured(_: &Engines) {
     assert!(foreign.is_empty(), "benches/RESULTS.md does not have {foreign:?}");
 }
 
+/// The anchors of a page: its titles as GitHub spells them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let titles = page.lines().filter(|line| line.starts_with('#'));
+    let titles = titles.filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    titles.map(|title| title.to_lowercase().replace(' ', "-").replace([',', ':', '\'', '.', '`'], "")).collect()
+}
+
 fn links_lead_somewhere(_: &Engines) {
-    for page in ["README.md", "ARCHITECTURE.md", "dashboards/README.md", "config/kubernetes/README.md"] {
-        let text = text_of(page);
-        let anchors: BTreeSet<String> = text
-            .lines()
-            .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')))
-            .map(|title| title.to_lowercase().replace(' ', "-").replace([',', ':', '\''], ""))
-            .collect();
+    let mut pages = pages_in("docs");
+    pages.extend(
+        [
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "dashboards/README.md",
+            "config/kubernetes/README.md",
+        ]
+        .map(str::to_owned),
+    );
+    for page in pages {
+        let text = text_of(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let folder = root().join(page);
-            let exists = match target.strip_prefix('#') {
-                Some(anchor) => anchors.contains(anchor),
-                None => {
-                    let file = target.split('#').next().unwrap_or_default();
-                    target.starts_with("http") || folder.parent().is_some_and(|folder| folder.join(file).exists())
-                }
-            };
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let named = if file.is_empty() { PathBuf::from(&page) } else { folder.join(file) };
+            let exists = target.starts_with("http")
+                || root().join(&named).exists()
+                    && (anchor.is_empty() || anchors(&text_of(&named.to_string_lossy())).contains(anchor));
             assert!(exists, "{page}: {target}");
         }
     }
@@ -358,7 +404,7 @@ fn links_lead_somewhere(_: &Engines) {
 
 fn all_endpoints_of_the_admin_listener_are_listed(engines: &Engines) {
     let pillion = Setup::before(engines.postgraphile).with_actions("readme", 1).start();
-    let page = text_of("README.md");
+    let page = text_of("docs/http.md");
     let id = "4b27291d-b523-43f6-b70a-0b2334c418c2";
     for asked in ["/nowhere".to_owned(), format!("/jobs/{id}/nowhere")] {
         let (status, usage) = pillion.admin(&asked);
