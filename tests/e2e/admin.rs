@@ -16,7 +16,7 @@ pub const TESTS: &[super::Test] = &[
     ("lines_for_some_of_what_goes_well", lines_for_some_of_what_goes_well),
     ("a_defect_ends_what_it_is_in", a_defect_ends_what_it_is_in),
     ("who_may_use_it", who_may_use_it),
-    ("whoever_only_holds_connections", whoever_only_holds_connections),
+    ("idle_connections_keep_no_health_check_out", idle_connections_keep_no_health_check_out),
 ];
 
 fn health_readiness_and_metrics(engines: &Engines) {
@@ -241,7 +241,7 @@ fn who_may_use_it(engines: &Engines) {
 }
 
 /// Half requests and silence: they take no descriptors of clients, and keep no health check from being answered.
-fn whoever_only_holds_connections(engines: &Engines) {
+fn idle_connections_keep_no_health_check_out(engines: &Engines) {
     let mut setup = Setup::before(engines.postgraphile).with_shop(1);
     setup.descriptors = Some(1024);
     let pillion = setup.config("downstream: { request_header_timeout: 2s }\n").start().wait_until_ready();

@@ -28,7 +28,7 @@ use super::mutate::Mutator;
 use super::yaml;
 
 pub const TESTS: &[super::Test] = &[
-    ("every_trick_has_its_answer", every_trick_has_its_answer),
+    ("every_trick_has_its_response", every_trick_has_its_response),
     ("requests_are_the_same_to_other_readers", requests_are_the_same_to_other_readers),
     ("responses_are_the_same_to_other_readers", responses_are_the_same_to_other_readers),
 ];
@@ -190,7 +190,7 @@ fn answers(client: &mut Client, wanted: Option<&[String]>) -> Vec<String> {
 }
 
 /// Each case as it is written, in pieces, and, where it is a POST, to the path that another reader reads.
-fn every_trick_has_its_answer(_: &Engines) {
+fn every_trick_has_its_response(_: &Engines) {
     let proxy = Proxy::start();
     let is_update = std::env::var_os("UPDATE_EXPECT").is_some();
     let (mut failures, mut count) = (Vec::new(), 0);

@@ -129,7 +129,7 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
     if let Some(wanted) = case.get("handlers_saw") {
         compare_seen("handler call", list(wanted), &seen_by(&stage.handlers, false), &mut failures);
     }
-    if let Some(wanted) = case.get("engine_saw") {
+    if let Some(wanted) = case.get("upstream_saw") {
         match &stage.tables {
             Some(tables) => compare_seen_by_tables(list(wanted), &tables.take_seen(), &mut failures),
             None => {
