@@ -1,4 +1,4 @@
-//! The program: arguments to command to exit status.
+//! The program: parses the command line, runs a command and maps its result to an exit status.
 
 use std::process::ExitCode;
 

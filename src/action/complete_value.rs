@@ -1,5 +1,5 @@
-//! A handler's value, checked against the action's type and cut to what the client selected:
-//! [CompleteValue](https://spec.graphql.org/September2025/#CompleteValue()), in Hasura's words.
+//! Completes a handler's value: checks it against the action's output type and cuts it to the client's selection:
+//! [CompleteValue](https://spec.graphql.org/September2025/#CompleteValue()), with Hasura's messages.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct CompletionError {
     pub related: Option<Box<RelatedError>>,
 }
 
-/// The shaped answer as JSON text.
+/// The completed value as JSON text.
 #[derive(Debug, PartialEq)]
 pub struct CompletedValue {
     /// The text; `null` where the response failed as a whole.
@@ -46,11 +46,11 @@ impl CompletedValue {
     }
 }
 
-/// What answers are shaped by.
+/// The rules by which values are completed.
 pub struct CompletionRules<'r> {
     /// The types.
     pub types: &'r Types,
-    /// How errors are told.
+    /// How errors are reported.
     pub dialect: Dialect,
     /// Elements of one list.
     pub max_list_length: usize,
@@ -80,7 +80,7 @@ pub fn complete_value(
     CompletedValue { json, errors: shaper.errors, null_escapes }
 }
 
-/// Errors of the upstream's rows that are kept; nobody is told so many.
+/// Errors of the upstream's rows that are kept; clients do not need more.
 const ERRORS_KEPT: usize = 100;
 
 /// Marks that an error has been noted and that null must travel up.
@@ -100,12 +100,12 @@ struct Completer<'a> {
     rows: &'a mut dyn RowSource,
     /// JSON.
     json: Vec<u8>,
-    /// Borrowed, because hardly any place is ever told.
+    /// Borrowed, because a path is hardly ever rendered.
     path: Vec<PathStep<'a>>,
     errors: Vec<CompletionError>,
 }
 
-/// From one level of the answer to the next.
+/// From one level of the value to the next.
 #[derive(Clone, Copy)]
 enum PathStep<'a> {
     /// By its response name.

@@ -1,4 +1,4 @@
-//! A handler's list of errors: GraphQL errors in the body of its response, bounded in number and size.
+//! Parses a handler's list of GraphQL errors in its response body, bounded in number and size.
 
 use serde_json::{Map, Value};
 

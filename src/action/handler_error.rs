@@ -1,4 +1,4 @@
-//! Why a handler call has no usable result: nothing came, nothing of the agreed shape, or the handler's own errors.
+//! Why a handler call has no usable result: no response, a response of the wrong shape, or the handler's own errors.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub enum HandlerResponseError {
     /// No id of a job.
     #[error("invalid input syntax for type uuid: \"{0}\"")]
     NotAnId(String),
-    /// No answer came: refused, reset, timed out, too large, or the call could not be made.
+    /// No response: connection refused or reset, timeout, too large, or the call could not be sent.
     #[error("http exception when calling webhook")]
     NoResponse(#[from] TransportError),
     /// A status that promises JSON, and none came. Not sent again: the handler has already acted.
@@ -33,7 +33,7 @@ pub enum HandlerResponseError {
     /// The action's response transform failed on the handler's response.
     #[error("Response Transformation Failed")]
     ResponseTransform(TransformError),
-    /// A status that handlers do not answer with: 3xx, 5xx, or 4xx without an error object.
+    /// An unexpected status: 3xx, 5xx, or 4xx without an error object.
     #[error("internal error")]
     Status {
         /// The status.
@@ -82,7 +82,7 @@ impl From<TrafficRejection> for HandlerResponseError {
 }
 
 impl HandlerResponseError {
-    /// What happened, for those who run the program: more than a client is told, but no value.
+    /// What happened, for operators: more than a client reads, but no values.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -98,8 +98,7 @@ impl HandlerResponseError {
         matches!(self, Self::Rejected { .. } | Self::RejectedWithList(_))
     }
 
-    /// May the handler have done what it was asked for all the same? Somebody who repeats a mutation may then do it
-    /// twice.
+    /// May the handler have carried out the call all the same? A client that repeats a mutation may then run it twice.
     #[must_use]
     pub fn may_have_been_executed(&self) -> bool {
         match self {
@@ -141,10 +140,10 @@ pub enum TransportError {
     /// A header of the call cannot be sent.
     #[error("{0}")]
     Header(String),
-    /// Too much is going on.
+    /// Overloaded.
     #[error("too many webhook calls at one time")]
     Busy,
-    /// The memory budget has no room for what the handler answers.
+    /// The memory budget has no room for the handler's response.
     #[error("there is no memory for the handler's response now")]
     NoRoom,
 }

@@ -1,4 +1,4 @@
-//! What a handler answered: a value, its own error, or none of what was agreed.
+//! Reads a handler's response: a value, the handler's own error, or a violation of the webhook protocol.
 
 use serde_json::Value;
 

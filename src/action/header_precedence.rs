@@ -1,4 +1,4 @@
-//! Which headers a handler gets. They are built from nothing: what the rules allow is added.
+//! Header precedence: which headers a handler receives. The list starts empty, and only what the rules allow is added.
 
 use http::header;
 use http::header::{HeaderMap, HeaderName, HeaderValue};

@@ -1,4 +1,4 @@
-//! What a handler is given and what it must give back. All pure.
+//! The contract with handlers: payload, headers, transforms, and the completion of responses. Pure.
 
 pub mod complete_value;
 pub mod error_list;

@@ -1,4 +1,4 @@
-//! The body of a webhook call, as Hasura documents it.
+//! The JSON payload of a handler call, as Hasura documents it.
 
 use serde::Serialize;
 use serde_json::{Map, Value};

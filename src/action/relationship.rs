@@ -1,8 +1,8 @@
-//! The upstream's rows that belong to a handler's response: which are needed, how the upstream is asked for them, and what
-//! its response gives to each place.
+//! Relationships from a handler's response to the upstream: collects the keys, builds the queries for their rows, and
+//! puts each row into its place.
 //!
-//! All rows of a response are asked for together. What a single row is looked up by has an alias of its own; the rows of
-//! an object relationship over several keys come as one list with their keys beside them.
+//! All rows of a response are fetched together. The lookup of a single row has an alias of its own; the rows of an
+//! object relationship over several keys come as one list with their keys beside them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::model::json::RawObject;
 use crate::model::response::PathSegment;
 use crate::model::types::{Lookup, LookupPiece};
 
-/// Keys that one request to the upstream asks for.
+/// Keys in one request to the upstream.
 pub const KEYS_PER_REQUEST: usize = 1_000;
 
 /// What the key columns of a row are called beside what the client selects of it.
@@ -176,7 +176,7 @@ impl RowKeys {
         self.count
     }
 
-    /// The requests that ask for all of it.
+    /// The requests that fetch all of it.
     #[must_use]
     pub fn requests(&self) -> Vec<RowQuery> {
         let mut requests = Requests::default();
@@ -251,7 +251,7 @@ impl RowKeys {
     }
 }
 
-/// What the upstream would be asked for one row or list of rows, with the names of fields in place of their values.
+/// The query for one row or list of rows, with the names of fields in place of their values.
 #[must_use]
 pub fn sample(field: &RelationshipSelection) -> String {
     let names: Vec<Value> =
@@ -275,7 +275,7 @@ struct Requests {
     bytes: usize,
 }
 
-/// Bytes of one document that asks for rows, as near as makes no difference.
+/// Approximate bytes of one document that fetches rows.
 const DOCUMENT_BYTES: usize = 1024 * 1024;
 
 /// Bytes that a key takes beside what the client has written: values, aliases, names.
@@ -391,14 +391,14 @@ fn given_arguments(pieces: &[LookupPiece], keys: &[&[Value]]) -> Option<String> 
     (!text.is_empty()).then_some(text)
 }
 
-/// What the upstream has answered so far.
+/// What the upstream has returned so far.
 #[derive(Debug, Default)]
 pub struct RowSet {
     rows: HashMap<(usize, usize), (Option<String>, Vec<RelatedError>)>,
 }
 
 impl RowSet {
-    /// Nobody answered this request.
+    /// This request has no response.
     pub fn fail(&mut self, request: &RowQuery, error: &RelatedError) {
         for entry in &request.entries {
             for key in &entry.keys {
@@ -407,7 +407,7 @@ impl RowSet {
         }
     }
 
-    /// Takes over what the upstream answered to a request.
+    /// Adds the upstream's response to a request.
     ///
     /// # Errors
     /// When it is not the response of a GraphQL server.
@@ -464,14 +464,14 @@ impl RowSet {
         }
     }
 
-    /// Rows with their keys beside them. A key without a row is left open, to be asked for on its own.
+    /// Rows with their keys beside them. A key without a row stays open and is fetched on its own.
     fn read_list(&mut self, wanted: &RowField, entry: &Entry, value: Option<&RawValue>) {
         let rows = value.and_then(|value| serde_json::from_str::<Vec<RawObject<'_>>>(value.get()).ok());
         let Some(rows) = rows else { return self.note_all(entry, None, &[not_rows()]) };
         let mut seen: IndexSet<usize> = IndexSet::new();
         for row in &rows {
             let Some((key, json)) = split_key(row) else { return self.note_all(entry, None, &[not_rows()]) };
-            // A key that nobody asked for is one of ours in another spelling.
+            // A key that was not requested is one of ours in another spelling.
             let Some(index) = wanted.keys.get_index_of(&key).filter(|index| entry.keys.contains(index)) else {
                 continue;
             };
@@ -568,7 +568,7 @@ fn split_hasura_path(path: &str) -> Option<(String, String)> {
 
 /// Gives each place of a response the rows that were found for it.
 pub struct FoundRows<'f> {
-    /// What was asked for.
+    /// What was requested.
     pub wanted: &'f RowKeys,
     /// What came.
     pub found: &'f RowSet,

@@ -1,4 +1,4 @@
-//! `{{VAR}}` in handler addresses and header values, compiled once, when the configuration is loaded.
+//! `{{VAR}}` templates in handler addresses and header values, compiled once, when the configuration is loaded.
 
 use crate::model::action::ValuePiece;
 use crate::model::secret::Secret;

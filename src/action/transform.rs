@@ -1,4 +1,5 @@
-//! The request to a handler rewritten by templates, and its response: Hasura's REST connectors. All pure.
+//! Request and response transforms: rewrites the request to a handler and its response by templates, as Hasura's REST
+//! connectors do. Pure.
 
 use std::borrow::Cow;
 
@@ -139,8 +140,7 @@ pub fn request(
     Ok(TransformedRequest { method: transform.method.clone().unwrap_or(method), url, headers, body })
 }
 
-/// What a transform makes of a sample, for somebody who is writing it. Nothing is called, so that its address may lead
-/// anywhere.
+/// Runs a transform on a sample, for its author. Nothing is sent, so its address may be any.
 ///
 /// # Errors
 /// [`TransformError`].
@@ -225,7 +225,7 @@ pub fn response(
     }
 }
 
-/// What a response's templates know of the request. It is large, and few ask for it.
+/// The request, as a response's templates see it. It is large, and few templates use it.
 fn request_value(transform: &ResponseTransform, lookup: &Lookup<'_>) -> Value {
     let asks = |template: &Template| template.source().contains("$request");
     let is_asked_for = match &transform.body {
@@ -293,7 +293,7 @@ fn is_dots(segment: &str) -> bool {
         }
         text = Cow::Owned(decoded);
     }
-    // Nobody escapes so often in good faith.
+    // No legitimate path is escaped that often.
     true
 }
 

@@ -1,4 +1,4 @@
-//! What `pillion.yaml` says about single actions: that for which Hasura's files have no place.
+//! Settings of single actions in `pillion.yaml`: what Hasura's files have no place for.
 
 use http::header;
 use http::header::HeaderName;
@@ -21,9 +21,9 @@ pub struct ActionSettings {
     pub idempotent: bool,
     /// Of the client's headers, only these are sent on.
     pub forwarded_client_headers: Option<Vec<HeaderName>>,
-    /// Is the handler told the session in headers, too?
+    /// Is the session sent to the handler in headers as well?
     pub session_headers: bool,
-    /// Is it told the admin secret, so that it can ask as an admin?
+    /// Is the admin secret sent to it, so that it can query the upstream as an admin?
     pub admin_secret: bool,
     /// Overrides `jobs.max_attempts`.
     pub attempts: Option<usize>,
@@ -47,7 +47,7 @@ const OURS: [HeaderName; 5] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     HeaderName::from_static("x-request-id"),
-    // Cookies go to the client without being asked for.
+    // Cookies are forwarded to the client by default.
     header::SET_COOKIE,
 ];
 

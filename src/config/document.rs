@@ -1,5 +1,5 @@
-//! The metadata of actions as one JSON document, in the form in which Hasura exports it. Commands change it, files are
-//! read into it and written from it.
+//! The metadata of actions as one JSON document, in the form in which Hasura exports it. Commands of the metadata API
+//! edit it; files are read into it and written from it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Settings of how clients are told apart, directly or behind proxies.
+//! Downstream settings: how clients are told apart, directly or behind proxies.
 
 use std::net::IpAddr;
 
@@ -12,27 +12,28 @@ use crate::model::source::Diagnostic;
 /// How the address of a client is found.
 #[derive(Clone, Debug, Default)]
 pub struct ClientAddresses {
-    /// The header in which a proxy before us tells it.
+    /// The header in which a proxy before us names the client.
     pub header: Option<HeaderName>,
-    /// Where these proxies are, if somebody has said so.
+    /// Networks of these proxies, if they are configured.
     pub proxies: NamedNetworks,
 }
 
 impl ClientAddresses {
-    /// Does `peer`, who is connected, tell the address of its client? Unless proxies are named, everybody is believed.
+    /// Does `peer`, which is connected, name the address of its client? Unless proxies are configured, every peer is
+    /// trusted.
     #[must_use]
     pub fn believes(&self, peer: Option<IpAddr>) -> bool {
         self.header.is_some() && (self.proxies.is_empty() || peer.is_some_and(|peer| self.proxies.contains(peer)))
     }
 
-    /// Is `peer` a proxy that somebody has named?
+    /// Is `peer` a configured proxy?
     #[must_use]
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.contains(peer)
     }
 
-    /// Are connections of `peer` those of one client? A proxy has some for many clients. While nobody has named the proxies,
-    /// whoever connects is taken for one if the proxy tells its clients.
+    /// Do all connections of `peer` belong to one client? A proxy has connections for many clients. While no proxies
+    /// are configured, every peer is taken for one if clients are named in a header.
     #[must_use]
     pub fn counts_connections_of(&self, peer: IpAddr) -> bool {
         match self.proxies.is_empty() {
@@ -41,8 +42,9 @@ impl ClientAddresses {
         }
     }
 
-    /// Do limits by client address hold for `peer`, who is connected and of whom no proxy has told another address? Addresses
-    /// of private networks are mostly those of proxies, so they are limited only if it `is_set`, or if proxies are named.
+    /// Do limits by client address hold for `peer`, which is connected and for which no proxy has named another
+    /// address? Addresses of private networks are mostly those of proxies, so they are limited only if it `is_set`, or
+    /// if proxies are configured.
     #[must_use]
     pub fn limits(&self, peer: IpAddr, is_set: bool) -> bool {
         !self.is_proxy(peer) && (is_set || !self.proxies.is_empty() || !is_private(peer))

@@ -1,4 +1,4 @@
-//! Which characters of a YAML file hold secrets, so that excerpts in diagnostics leave them out.
+//! Redaction of YAML: finds the characters that hold secrets, so that excerpts in diagnostics leave them out.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -103,7 +103,7 @@ fn names_a_secret(key: &str) -> bool {
         || AT_END.iter().any(|end| key.ends_with(end))
 }
 
-/// For a file that is not YAML, in which nobody knows what belongs to what: everything but the first key of each line, if it is
+/// For a file that is not valid YAML, whose structure is unknown: everything but the first key of each line, if it is
 /// one that such files have.
 #[must_use]
 pub fn all_but_known_keys(text: &str) -> Vec<Range<usize>> {

@@ -1,4 +1,4 @@
-//! The only place that opens configuration files and reads the environment.
+//! Loads the configuration. Configuration files are opened and the environment is read here only.
 
 use std::collections::{HashMap, HashSet};
 use std::env::VarError;
@@ -28,11 +28,11 @@ pub struct Loaded {
     pub schema: ActionSchema,
     /// What is not wrong, but worth knowing.
     pub warnings: Vec<Diagnostic>,
-    /// What tells whether a setting has changed, by its key.
+    /// A fingerprint of each setting by its key, to see whether it has changed.
     pub fingerprints: HashMap<&'static str, u64>,
 }
 
-/// Reads it all. `assumed` are the values of settings that nobody has to give for the purpose at hand.
+/// Reads everything. `assumed` are values of required settings that the purpose at hand does not need.
 ///
 /// # Errors
 /// Every error that was found, warnings among them.
@@ -89,7 +89,7 @@ pub fn jobs_of(
 fn read_config_file(path: Option<&Path>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
     let source = path.and_then(|path| open(path, diagnostics))?;
     if source.text.trim().is_empty() {
-        // Whoever truncates a file before they write it must not open what it closes.
+        // A file that is truncated before it is written must not open what it closes.
         let message = format!("{}: the file is empty", source.name);
         diagnostics.push(Diagnostic::error(None, message, "write {} into it if no setting is meant"));
     }
@@ -119,7 +119,7 @@ fn container_memory_bytes() -> Option<u64> {
     limit.filter(|limit| (1..1 << 50).contains(limit))
 }
 
-/// Whoever reads a part of a file finds anew what is wrong with the whole.
+/// Readers of a part of a file find the errors of the whole file again.
 fn each_once(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     diagnostics.retain(|diagnostic| seen.insert(diagnostic.to_string()));
@@ -180,7 +180,7 @@ fn load_actions(
 /// A folder that exists, but without what makes actions, is probably another one than was meant.
 fn warn_of_nothing(settings: &Settings, files: &Files) -> Option<Diagnostic> {
     let folder = settings.metadata.as_ref()?;
-    // The metadata API may have begun with an empty folder.
+    // The metadata API may have started with an empty folder.
     let is_written = matches!(settings.metadata_api, MetadataApi::Folder(_));
     let is_empty = files.is_empty && folder.is_dir() && !is_written;
     is_empty.then(|| {

@@ -1,4 +1,4 @@
-//! `actions.yaml` as Hasura writes it. Nothing is looked up yet; `config/resolve.rs` does that.
+//! `actions.yaml` as Hasura writes it, parsed. References are resolved in `config/resolve.rs`.
 
 use indexmap::IndexMap;
 use serde_json::Value;

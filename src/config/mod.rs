@@ -1,4 +1,4 @@
-//! Files, flags and variables become the model. Everything here is pure but `load`, which the shell owns.
+//! Configuration: files, flags and variables become the model. Pure but for `load`, which belongs to the shell.
 
 pub mod action_settings;
 pub mod actions;

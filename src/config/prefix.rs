@@ -1,4 +1,4 @@
-//! Prefixes that keep the actions' names apart from the upstream's.
+//! Prefixes for actions and types, against collisions with the upstream's names.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub struct Prefixes {
     /// Before the name of every object, input object and enum of the actions. Scalars keep theirs: those that the
     /// upstream has as well are shared.
     pub types: String,
-    /// Before the name of every action's root field. Handlers, logs and metrics are told the action's own name.
+    /// Before the name of every action's root field. Handlers, logs and metrics use the action's own name.
     pub fields: String,
 }
 
@@ -31,7 +31,7 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
         .collect();
     let new_name = |name: &str| new_names.get(name).map_or(name, String::as_str).to_owned();
     let actions = schema.actions.into_values().map(|action| {
-        // Nobody else holds it yet, so nothing is copied.
+        // This is the only handle yet, so nothing is copied.
         let action = Arc::unwrap_or_clone(action);
         let action = Action {
             field: format!("{}{}", prefixes.fields, action.name),

@@ -1,4 +1,4 @@
-//! A document as Hasura's tools write it: `actions.yaml` and `actions.graphql`.
+//! Prints a metadata document as Hasura's tools write it: `actions.yaml` and `actions.graphql`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What `pillion.yaml` says about relationships: by which root field of the upstream their rows are looked up.
+//! Settings of relationships in `pillion.yaml`: by which root field of the upstream their rows are looked up.
 
 use apollo_compiler::ast::{Definition, Field, Selection, Value};
 use apollo_compiler::{Node as Syntax, ast};

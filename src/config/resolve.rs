@@ -1,4 +1,4 @@
-//! Signatures and metadata become actions: types, then actions, their permissions and templates. Every error is
+//! Resolves SDL and metadata into actions: types first, then actions, their permissions and templates. Every error is
 //! collected.
 
 use std::collections::{BTreeSet, HashSet};
@@ -38,7 +38,7 @@ use crate::session::SESSION_PREFIX;
 /// Seconds that a handler has, where the action does not say.
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// Makes the actions. If an error among `mistakes` is an error, the result must not be used.
+/// Resolves the actions. If `diagnostics` gains an error, the result must not be used.
 pub fn resolve(
     metadata: Metadata,
     signatures: Signatures,
@@ -100,7 +100,7 @@ fn resolve_each(
     }
     let undecided = resolver.undecided;
     for name in undecided.keys() {
-        // Until the upstream has told its schema, any value is one of it.
+        // Any value is valid until the upstream's schema is known.
         let definition = TypeDefinition { is_upstreams: true, ..TypeDefinition::new(TypeKind::Scalar, None) };
         types.0.insert(name.clone(), definition);
     }
@@ -117,7 +117,7 @@ pub struct Usable {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Resolves what can be used. `read` reads the metadata, each time that it is asked; `look_up` finds types of the
+/// Resolves what can be used. `read` reads the metadata, each time that it is called; `look_up` finds types of the
 /// upstream, if its schema is known; only what is `tolerated` is left out.
 ///
 /// # Errors
@@ -234,7 +234,7 @@ impl Resolver<'_, '_> {
         assign(self.diagnostics, start, subject);
     }
 
-    /// Hasura's tools drop interfaces without a word; something that has the type of one is then refused by its server.
+    /// Hasura's tools drop interfaces without a message; its server then rejects every use of one as a type.
     fn interfaces(&mut self, signatures: &Signatures) {
         let mut used: HashSet<&str> = HashSet::new();
         for signature in signatures.actions.values() {
@@ -383,7 +383,7 @@ impl Resolver<'_, '_> {
         Some(Signature { place, kind, arguments, output, description: None, deprecated })
     }
 
-    /// Only what reads is kept, and only what is told apart by all that its handler gets.
+    /// Only queries are cached, and the cache key must contain everything that the handler receives.
     fn check_cache(&mut self, action: &str, kind: OperationKind, headers: &HeaderRules, place: &SourceLocation) {
         if kind != OperationKind::Query {
             let message = format!("the responses of action '{action}' cannot be kept: it is a mutation");

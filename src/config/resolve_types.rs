@@ -1,4 +1,4 @@
-//! The types of `actions.graphql` and `custom_types`, every name in them checked.
+//! Resolves the types of `actions.graphql` and `custom_types`, and checks every name in them.
 
 use apollo_compiler::Name;
 
@@ -293,7 +293,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// Nobody defines `name` here, which is an error unless the upstream has a scalar or an enum of that name.
+    /// `name` is not defined here, which is an error unless the upstream has a scalar or an enum of that name.
     pub(crate) fn leave_to_upstream(&mut self, name: &str, diagnostic: Diagnostic) {
         self.undecided.entry(name.to_owned()).or_default().push(diagnostic);
     }

@@ -1,4 +1,4 @@
-//! `actions.graphql`: the actions' signatures and the types they use.
+//! Parses `actions.graphql`: the actions' signatures and their types, in SDL.
 //!
 //! Hasura's tools write one block for each action, so most real files define `Mutation` many times, and some define
 //! `scalar String`. The blocks are merged; no validating schema builder would take such a file.

@@ -1,5 +1,4 @@
-//! Directives in `actions.graphql`: those of the specification are kept, every other one has no effect and is said to
-//! have none.
+//! Directives in `actions.graphql`: those of the specification are kept; every other one has no effect and is reported.
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Directive, Value};

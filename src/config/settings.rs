@@ -1,4 +1,5 @@
-//! The settings, read from flags, variables and `pillion.yaml`, and checked. [`crate::config::settings_table`] lists them.
+//! The settings: read from flags, environment variables and `pillion.yaml`, and validated.
+//! [`crate::config::settings_table`] lists them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub struct Settings {
     pub tls: Option<TlsListener>,
     pub metadata: Option<PathBuf>,
     pub on_inconsistency: OnInconsistency,
-    /// `None` asks the upstream.
+    /// `None` probes the upstream.
     pub dialect: Option<Dialect>,
     pub precedence: Precedence,
     pub prefixes: Prefixes,
@@ -97,7 +98,7 @@ pub enum GraphqlGet {
     Upstream,
     /// They are served.
     Allow,
-    /// They are refused.
+    /// They are rejected.
     Deny,
 }
 
@@ -108,15 +109,15 @@ pub struct Cors {
     pub enabled: bool,
     /// Whose pages may read our responses and open WebSockets.
     pub origins: Origins,
-    /// Are the headers that the upstream leaves out added to its responses, preflights included? Only if somebody has said
-    /// for which origins: the default would open an upstream that has no CORS on purpose.
+    /// Are missing CORS headers added to the upstream's responses, preflights included? Only if origins are configured:
+    /// the default would open an upstream that has no CORS on purpose.
     pub completes_upstream: bool,
 }
 
 /// What becomes of the others when an action or a type cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnInconsistency {
-    /// The configuration is refused.
+    /// The configuration is rejected.
     Refuse,
     /// They are served.
     Serve,
@@ -181,7 +182,7 @@ pub struct DatabaseSettings {
     pub tls_ca_file: Option<String>,
 }
 
-/// How introspection is answered.
+/// How introspection is served.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct Introspection {
@@ -858,7 +859,7 @@ fn read_limits(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Limits {
         client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, diagnostics),
         max_values: values.count("limits.max_values", diagnostics),
         max_decompression_ratio: values.count("limits.max_decompression_ratio", diagnostics),
-        // Where nobody has chosen it, it may be known what the container may use.
+        // The default may follow from the container's memory limit.
         max_memory_bytes: values
             .text("limits.max_memory_bytes")
             .map(|_| values.bytes("limits.max_memory_bytes", diagnostics) as u64),

@@ -1,4 +1,4 @@
-//! What comes out of the table of settings for people and their editors.
+//! Generates the example file and the JSON Schema from the table of settings.
 
 use std::fmt::Write as _;
 

@@ -5,7 +5,7 @@
 pub enum Kind {
     /// Any text.
     Text,
-    /// A text that nobody may see.
+    /// A text that is never shown.
     Secret,
     /// Several texts; in a variable, with commas between.
     Texts,
@@ -53,7 +53,7 @@ pub struct Setting {
     pub env: &'static [&'static str],
     /// What it takes.
     pub kind: Kind,
-    /// What it is when nobody says.
+    /// The default value.
     pub default: Option<&'static str>,
     /// What it does and why it is as it is.
     pub doc: &'static str,

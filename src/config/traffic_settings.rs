@@ -1,4 +1,5 @@
-//! What guards actions: the settings for all of them, and what `pillion.yaml` says otherwise about one.
+//! Traffic policies of actions (rate limit, concurrency limit, circuit breaker, retry, response cache): the settings
+//! for all of them, and what `pillion.yaml` overrides for one.
 
 use std::time::Duration;
 

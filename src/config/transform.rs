@@ -1,5 +1,5 @@
-//! `request_transform` and `response_transform` as Hasura writes them. Their templates are compiled here, so that a
-//! error in one is found when the program starts.
+//! Compiles `request_transform` and `response_transform` of Hasura's metadata, so that an error in a template is found
+//! when the program starts.
 
 use http::header::HeaderName;
 use http::{Method, header};
@@ -57,7 +57,7 @@ pub fn read_response(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<R
 }
 
 fn check_edition(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    // What tells the versions apart, the body, tells it by itself.
+    // The body, in which the versions differ, shows its version itself.
     if let Some(node) = fields.get("version")
         && !matches!(node.data, Data::Integer(1 | 2))
     {
@@ -107,7 +107,7 @@ fn template(
     }
 }
 
-/// A variable that nobody binds fails each call, or those that come to where it stands.
+/// An unbound variable fails every call, or those that evaluate it.
 fn check_variables(node: &Node, template: &Template, scope: Scope, diagnostics: &mut Vec<Diagnostic>) {
     for UnboundVariable { error, is_certain } in unbound_variables(template, scope) {
         let remedy = format!("use {}, or a variable of a range around it", scope.join(", "));

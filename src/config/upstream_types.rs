@@ -1,5 +1,5 @@
-//! Types that nobody defines here, as `vector` or an enum of PostgreSQL: scalars and enums of the upstream, if its schema
-//! has them. Until it is known, any value is one of them.
+//! External types: names such as `vector` or an enum of PostgreSQL that are not defined here and resolve to scalars and
+//! enums of the upstream, if its schema has them. Until the schema is known, any value is valid.
 
 use indexmap::IndexMap;
 
@@ -29,7 +29,7 @@ pub fn fill(schema: &mut ActionSchema, look_up: LookUp<'_>) {
     });
 }
 
-/// The same actions with all types decided: those that need a type which nobody has are left out.
+/// The same actions with all types resolved: an action that needs an undefined type is left out.
 #[must_use]
 pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
     let mut decided = schema.clone();
@@ -52,7 +52,7 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
     decided
 }
 
-/// Warnings about what cannot be decided, for whoever checks without the upstream.
+/// Warnings about what cannot be decided, for a check without the upstream.
 #[must_use]
 pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
     let first = |(name, diagnostics): (&String, &Vec<Diagnostic>)| {

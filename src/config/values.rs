@@ -37,9 +37,9 @@ pub struct Values {
 }
 
 impl Values {
-    /// Collects the values: flag over environment over file over default. An empty variable counts as unset, but that of a
-    /// secret is an error: what was meant to be a lock must not be taken for none. `assumed` are the values of settings that
-    /// nobody has to give for the purpose at hand.
+    /// Collects the values: flag over environment over file over default. An empty variable counts as unset, but an
+    /// empty secret is an error: a lock must not silently disappear. `assumed` are values of required settings that the
+    /// purpose at hand does not need.
     pub fn collect(
         flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
         environment: &dyn Fn(&str) -> Option<String>,
@@ -84,7 +84,7 @@ impl Values {
         self.given.get(key).is_some_and(|given| !matches!(given.origin, Origin::Default))
     }
 
-    /// What tells whether a setting has changed, by its key.
+    /// A fingerprint of each setting by its key, to see whether it has changed.
     #[must_use]
     pub fn fingerprints(&self) -> HashMap<&'static str, u64> {
         let fingerprint = |given: &Given| {
@@ -107,7 +107,7 @@ impl Values {
         self.given.get(key)?.texts.first().cloned()
     }
 
-    /// The names of headers in a list; what cannot be one is refused.
+    /// The names of headers in a list; invalid names are rejected.
     pub fn header_names(&self, key: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
         let mut names = Vec::new();
         for name in self.texts(key) {
@@ -199,7 +199,7 @@ impl Values {
     }
 }
 
-/// Groups of settings that keep somebody out.
+/// Groups of settings that restrict access.
 const LOCKS: [&str; 2] = ["auth", "admin"];
 
 /// A variable of a secret that is set, and blank. compose makes such ones of variables that are not set.
@@ -280,7 +280,7 @@ fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// What is neither stays, to be refused.
+/// Anything else stays, and is rejected later.
 fn inverted(text: String) -> String {
     parse_bool(&text).map_or(text, |value| (!value).to_string())
 }

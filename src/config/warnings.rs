@@ -1,4 +1,4 @@
-//! What is worth a warning when somebody asks, though it may well be meant.
+//! Warnings of `pillion check`: configuration that is valid but suspicious.
 
 use std::collections::HashSet;
 

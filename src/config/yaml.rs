@@ -1,4 +1,4 @@
-//! YAML with the place of every node, and readers that collect errors instead of stopping at the first.
+//! YAML with the source location of every node, and readers that collect errors instead of stopping at the first.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
     }
 }
 
-/// Nesting of a configuration file. Nobody writes deeper, and the walk is recursive.
+/// Nesting of a configuration file. Real files stay far below, and the walk is recursive.
 const DEPTH_MAX: usize = 64;
 
 fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Result<Node, Diagnostic> {
@@ -173,7 +173,7 @@ impl Node {
     }
 }
 
-/// Reads the keys of a mapping and remembers which were asked for.
+/// Reads the keys of a mapping and remembers which ones are known.
 pub struct Fields<'n> {
     what: &'static str,
     place: SourceLocation,
@@ -210,12 +210,12 @@ impl<'n> Fields<'n> {
         (!matches!(node.data, Data::Null)).then_some(*node)
     }
 
-    /// Counts `key` as asked for: it may stand there, and has no meaning.
+    /// Counts `key` as known: it is allowed, and has no meaning.
     pub fn ignore(&self, key: &str) {
         let _ = self.get(key);
     }
 
-    /// All keys and values, every one of them counted as asked for.
+    /// All keys and values, every one of them counted as known.
     pub fn all(&self) -> impl Iterator<Item = (&'n str, &'n SourceLocation, &'n Node)> {
         self.entries.iter().map(|(key, place, node, asked)| {
             asked.set(true);
@@ -274,7 +274,7 @@ impl<'n> Fields<'n> {
         &[]
     }
 
-    /// Warns about keys that nobody asked for.
+    /// Warns about unknown keys.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
         for (key, place, ..) in self.entries.iter().filter(|(.., asked)| !asked.get()) {
             diagnostics.push(Diagnostic::warning(

@@ -1,4 +1,4 @@
-//! How an action is executed: at once, as a job, or by looking a job up.
+//! How an action is executed: synchronously, as a job, or as the lookup of a job.
 
 use crate::model::action::{Action, OperationKind};
 

@@ -1,4 +1,4 @@
-//! The rules of GraphQL that can be checked without a schema.
+//! Validation rules of GraphQL that need no schema.
 
 use apollo_compiler::validation::DiagnosticList;
 

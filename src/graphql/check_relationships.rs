@@ -1,4 +1,4 @@
-//! Relationships against the upstream's schema: are there the root fields, columns and arguments that they need?
+//! Checks relationships against the upstream's schema: do the root fields, columns and arguments exist?
 
 use apollo_compiler::Schema;
 use apollo_compiler::ast::FieldDefinition;

@@ -1,4 +1,4 @@
-//! The upstream's schema, built from its answer to the introspection query, as graphql-js's `buildClientSchema` does.
+//! Builds the upstream's schema from its introspection result, as graphql-js's `buildClientSchema` does.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ pub struct UpstreamSchema {
 }
 
 impl UpstreamSchema {
-    /// What its root types are called, and how such an upstream tells errors.
+    /// The names of its root types, and the error format of such an upstream.
     #[must_use]
     pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
         let definition = &self.schema.schema_definition;
@@ -44,7 +44,7 @@ impl UpstreamSchema {
 pub struct ListedDirective {
     /// Its name.
     pub name: Name,
-    /// Where it may stand, in the upstream's words: there may be places that the library does not know.
+    /// Its locations, in the upstream's words: some may be unknown to the library.
     pub locations: Vec<String>,
     /// Is it deprecated?
     pub is_deprecated: bool,
@@ -58,7 +58,7 @@ pub enum ClientSchemaError {
     /// It is not JSON, or not in the shape of an introspection result.
     #[error("the response is not an introspection result: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The upstream answered errors instead.
+    /// The upstream returned errors instead.
     #[error("the upstream answered: {0}")]
     Refused(String),
     /// A part that has to be there is not.
@@ -103,7 +103,7 @@ fn replace(schema: &mut Schema, newer: &ast::Definition) {
     }
 }
 
-/// Builds the schema out of the bytes that the upstream answered.
+/// Builds the schema from the bytes of the upstream's response.
 ///
 /// # Errors
 /// [`ClientSchemaError`].
@@ -309,15 +309,15 @@ impl<'a> Builder<'a> {
         from.unwrap_or_default().iter().map(|named| self.component_name(&named.name)).collect()
     }
 
-    /// A default that is no GraphQL value counts as null: that there is one is all that validation asks.
+    /// A default that is no GraphQL value counts as null: validation only needs to know that there is one.
     fn value(&mut self, text: &'a str) -> Node<Value> {
         let value = self.values.entry(text).or_insert_with(|| parse_value(text).unwrap_or_else(|| Value::Null.into()));
         value.clone()
     }
 }
 
-/// A type that every schema has. Introspection is answered here, so its types are ours; a scalar is told in the
-/// upstream's words.
+/// A type that every schema has. Introspection is served here, so its types are ours; a scalar keeps the upstream's
+/// description.
 fn described(prepared_request: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
     let ExtendedType::Scalar(scalar) = prepared_request else { return prepared_request.clone() };
     let mut scalar = scalar.clone();

@@ -1,4 +1,4 @@
-//! What a handler gets of what the client wrote: variables and arguments as values of their types.
+//! Coercion of variables and arguments into the values that a handler receives.
 
 use std::collections::HashMap;
 

@@ -97,7 +97,7 @@ pub fn is_included(directives: &DirectiveList, condition: Condition<'_>) -> bool
         match argument.as_ref() {
             Value::Boolean(value) => Some(*value),
             Value::Variable(name) => Some(condition(name)),
-            // Anything else has been refused as a value of the wrong type.
+            // Anything else has been rejected as a value of the wrong type.
             _ => None,
         }
     };
@@ -188,8 +188,8 @@ fn add_condition_variables<'d>(
     }
 }
 
-/// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110): they ask for a response in
-/// pieces. A server may always answer at once, and an upstream whose response becomes part of ours has to.
+/// Directives of [incremental delivery](https://github.com/graphql/graphql-spec/pull/1110), which request a response in
+/// pieces. A server may always respond at once, and an upstream whose response becomes part of ours has to.
 pub(crate) fn is_incremental(directive: &str) -> bool {
     matches!(directive, "defer" | "stream")
 }

@@ -1,4 +1,4 @@
-//! The library's diagnostics in the words of graphql-js: with suggestions, and without its names for tokens.
+//! Renders the library's diagnostics in the words of graphql-js: with suggestions, and without its names for tokens.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use apollo_compiler::{Name, Schema, name};
 
 use crate::graphql::suggestions::{did_you_mean, did_you_mean_enum_value, did_you_mean_fragment_on};
 
-/// What a person is told about a diagnostic that concerns `text`. Suggestions are names of `schema`, which has nothing
-/// in it that the caller's role may not see.
+/// The message of a diagnostic that concerns `text`. Suggestions are names of `schema`, which holds only what the
+/// caller's role may see.
 #[must_use]
 pub fn message(text: &str, diagnostic: &DiagnosticData, schema: Option<&Schema>) -> String {
     let Some(message) = diagnostic.unstable_compat_message() else {
@@ -97,7 +97,7 @@ fn suggest_argument(schema: &Schema, argument: &str, coordinate: &str) -> String
     did_you_mean(argument, definitions.unwrap_or_default().iter().map(|definition| definition.name.as_str()))
 }
 
-/// The library names tokens as its lexer does: `expected R_PAREN, got {`. People are told the characters.
+/// The library names tokens as its lexer does: `expected R_PAREN, got {`. The message shows the characters.
 #[must_use]
 pub fn syntax_message(text: &str, message: &str, offset: Option<usize>) -> String {
     let Some(reason) = message.strip_prefix("syntax error: ") else { return message.to_owned() };
@@ -165,8 +165,8 @@ fn token_at(text: &str, offset: usize) -> String {
     }
 }
 
-/// A field that lets a root without actions be a legal type. Nobody can select it: a selection of a field that is not
-/// an action never gets here.
+/// A field that makes a root without actions a legal type. It cannot be selected: a selection of a field that is not an
+/// action never gets here.
 pub(crate) const PLACEHOLDER: Name = name!("pillion_has_no_action_here");
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client's document: parsed within limits, its operation selected.
+//! A client's document: parsed within limits, with its operation selected.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
 use crate::model::response::{Location, location_at};
 
-/// A parsed document. Whether it obeys the rules that can be checked without a schema is told by `check_document`.
+/// A parsed document. `check_document` checks the rules that need no schema.
 #[derive(Debug)]
 pub struct Document {
     /// The client's text. Every range in the syntax tree is a range of its bytes.

@@ -1,4 +1,4 @@
-//! How much a document asks for once every fragment is put in place, counted without putting them there.
+//! The size of a document once every fragment is expanded, counted without expanding them.
 
 use std::collections::HashMap;
 

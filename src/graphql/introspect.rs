@@ -45,7 +45,7 @@ struct IntrospectionSelection {
     selected: Vec<IntrospectionSelection>,
 }
 
-/// Why introspection is not answered.
+/// Why introspection is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// Lists within lists: each multiplies the response by the size of the schema.
@@ -199,7 +199,7 @@ impl Compiler<'_> {
         for (response_name, fields) in groups {
             let Some(first) = fields.first() else { continue };
             let found = meta_type.fields().iter().find(|(name, _)| *name == first.name.as_str());
-            // What is in no list is `__typename`; validation has refused everything else.
+            // Anything that is in no list is `__typename`; validation has rejected everything else.
             let (name, of) = found.copied().unwrap_or(("__typename", None));
             let inner = match of {
                 None => Vec::new(),
@@ -231,7 +231,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Answers one compiled root field, as JSON text.
+/// Renders one compiled root field, as JSON text.
 ///
 /// # Errors
 /// [`IntrospectionError::TooLarge`].
@@ -256,7 +256,7 @@ struct Writer<'w> {
 }
 
 impl Writer<'_> {
-    /// Once too much is written, nothing more is looked at, so that time is bounded with the bytes.
+    /// Nothing more is read once the limit is exceeded, so time is bounded with the bytes.
     fn is_full(&self) -> bool {
         self.json.len() > self.bytes_max
     }

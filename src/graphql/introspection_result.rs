@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Some upstreams answer null for what they do not know.
+/// Some upstreams return null for unsupported members.
 fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -1,4 +1,5 @@
-//! Parts become one response: keys in the order of the document, the upstream's bytes copied as they are.
+//! Merges the results of a plan's steps into one response: keys in the order of the document, the upstream's bytes
+//! copied as they are.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -63,7 +64,7 @@ pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamR
     if !has_data && context.errors.as_ref().is_none_or(Vec::is_empty) {
         return Err(UpstreamResultError::Empty);
     }
-    // Duplicate keys are the upstream's to answer for: the last one counts, as in most JSON readers.
+    // Duplicate keys are the upstream's responsibility: the last one counts, as in most JSON parsers.
     let data_is_null = matches!(context.data, Some(None));
     let data = context.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
     let extensions = context.extensions.filter(|extensions| extensions.get().starts_with('{'));
@@ -94,7 +95,7 @@ pub struct Merged<'a> {
     pub extensions: Vec<&'a RawValue>,
 }
 
-/// Writes a response: errors first, so that nobody overlooks them, as the specification suggests.
+/// Writes a response: errors first, so that they are not overlooked, as the specification suggests.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! The upstream's schema and a role's actions become one schema.
+//! Merges the upstream's schema and a role's actions into one schema.
 
 use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type};
 use apollo_compiler::schema::{
@@ -38,7 +38,7 @@ impl Conflict {
         }
     }
 
-    /// What a person is told about it.
+    /// The message for people.
     #[must_use]
     pub fn diagnostic(&self, places: &SourceMap) -> Diagnostic {
         let (place, setting) = match &self.root {
@@ -118,7 +118,7 @@ pub fn merge(
     for (name, definition) in own_types(&own.schema) {
         merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&upstream.schema, definition, types));
     }
-    // What our definitions say in directives is told by those of the specification.
+    // Directives of the specification represent what our definitions say in their own.
     for (name, definition) in &own.schema.directive_definitions {
         merged.directive_definitions.entry(name.clone()).or_insert_with(|| definition.clone());
     }
@@ -151,7 +151,7 @@ fn root_of(definition: &SchemaDefinition, kind: OperationKind) -> Option<&Name> 
     root.as_ref().map(|component| &component.name)
 }
 
-/// What the upstream has under a name that nobody defines here: a scalar or an enum. Other types of its cannot be used.
+/// The upstream's type of a name that is not defined here: a scalar or an enum. Its other types cannot be used.
 #[must_use]
 pub fn upstream_type(upstream: &Schema, name: &str) -> Option<TypeKind> {
     match upstream.types.get(name)? {

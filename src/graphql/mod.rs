@@ -1,4 +1,4 @@
-//! Documents: which of them concern us, what they ask of whom, and how the responses become one. All pure.
+//! GraphQL documents: parse, validate, plan, mask, coerce and merge. Pure.
 
 pub mod action_mode;
 pub mod check_document;

@@ -1,5 +1,5 @@
-//! Our own part of a document without what is the upstream's to judge: the relationships in it, and directives that the
-//! specification does not have.
+//! Our own part of a document for validation, without relationships, which the upstream validates, and without
+//! directives that the specification does not have.
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ pub struct UpstreamDirective {
 }
 
 impl UpstreamDirective {
-    /// What is said of it when nobody knows it.
+    /// The message for an unknown name.
     #[must_use]
     pub fn unknown(&self, own_text: &str) -> SyntaxError {
         SyntaxError {

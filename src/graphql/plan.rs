@@ -1,4 +1,4 @@
-//! Who answers which root field of an operation, and in which order.
+//! The plan of an operation: which source resolves each root field, and in which order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,9 +31,9 @@ pub struct Plan {
     pub calls: Vec<PlannedCall>,
     /// The requests to the upstream.
     pub parts: Vec<UpstreamOperation>,
-    /// The fields of introspection that are answered here.
+    /// The fields of introspection that are served here.
     pub introspections: Vec<PlannedIntrospection>,
-    /// The document with nothing in it but fields that are answered here: what our own validation looks at.
+    /// The document with nothing in it but fields that are served here: the input of our own validation.
     pub own_text: Option<String>,
     /// The variables that those fields use, relationships left out.
     pub own_variables: Vec<String>,
@@ -67,14 +67,14 @@ impl Plan {
 pub struct PlannedField {
     /// Its key in the response.
     pub response_name: String,
-    /// Who answers it.
+    /// The source that resolves it.
     pub owner: FieldSource,
     /// Does it stand only in fragments on other types than the root's, so that the upstream alone knows whether it is
     /// part of the response?
     pub may_be_absent: bool,
 }
 
-/// Who answers a root field.
+/// The source that resolves a root field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldSource {
     /// The upstream, in this of [`Plan::parts`].
@@ -98,7 +98,7 @@ pub enum PlanStep {
     Introspection(usize),
 }
 
-/// `__schema` or `__type`, answered from the merged schema.
+/// `__schema` or `__type`, served from the merged schema.
 #[derive(Debug)]
 pub struct PlannedIntrospection {
     /// The key of its response in the response.
@@ -109,7 +109,7 @@ pub struct PlannedIntrospection {
     pub location: Location,
 }
 
-/// An action that a document asks for.
+/// An action that a document selects.
 #[derive(Debug)]
 pub struct PlannedCall {
     /// Which.
@@ -126,7 +126,7 @@ pub struct PlannedCall {
     pub selection: Option<Arc<SubSelection>>,
 }
 
-/// What the upstream is asked at one time.
+/// One request to the upstream.
 #[derive(Debug, PartialEq)]
 pub struct UpstreamOperation {
     /// The masked document, as a JSON string with its quotes.
@@ -171,7 +171,7 @@ pub enum PlanError {
     Fragment(#[from] FragmentBelowRoot),
 }
 
-/// Fields of introspection in one operation. Tools ask for one.
+/// Fields of introspection in one operation. Tools select one.
 pub const INTROSPECTIONS_MAX: usize = 5;
 
 /// What plans are made for.
@@ -182,7 +182,7 @@ pub struct PlanOptions<'s> {
     pub roots: &'s RootTypes,
     /// What a document may cost.
     pub limits: &'s Limits,
-    /// Is introspection answered here? Otherwise it is part of what the upstream is asked.
+    /// Is introspection served here? Otherwise it is part of the upstream's operation.
     pub serves_introspection: bool,
 }
 

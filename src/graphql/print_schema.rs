@@ -1,4 +1,4 @@
-//! A merged schema as SDL: <https://spec.graphql.org/September2025/#sec-Type-System>.
+//! Prints a merged schema as SDL: <https://spec.graphql.org/September2025/#sec-Type-System>.
 
 use apollo_compiler::Schema;
 

@@ -1,4 +1,4 @@
-//! A relationship as a client selects it: all of his text that is needed to ask the upstream for its rows.
+//! A relationship as a client selects it: the part of the document that is needed to fetch its rows from the upstream.
 
 use std::ops::Range;
 
@@ -136,7 +136,7 @@ fn argument_text(document: &Document, argument: &Node<Argument>) -> String {
     format!("{}: {}", argument.name, text_of(document, &argument.value))
 }
 
-/// Those that say whether the field is there have been obeyed already, and its rows are asked for at once.
+/// `@skip` and `@include` have been applied already, and the rows are fetched at once.
 fn upstreams_directives(directives: &DirectiveList) -> impl Iterator<Item = &Node<Directive>> {
     let is_ours = |name: &str| name == "skip" || name == "include" || is_incremental(name);
     directives.iter().filter(move |directive| !is_ours(&directive.name))

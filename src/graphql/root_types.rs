@@ -25,7 +25,7 @@ impl RootTypes {
         Self { query: query.into(), mutation: mutation.into(), subscription: subscription.into() }
     }
 
-    /// What an upstream calls them, as far as it says, and how such an upstream tells errors.
+    /// The names in use, as far as the upstream reports them, and its error format.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,5 @@
-//! Could these bytes name anything of ours? The response "no" is a proof; "yes" only means that it is worth parsing.
+//! Scans a body for names of ours before it is parsed. The result "no" is a proof; "yes" only means that it is worth
+//! parsing.
 
 use aho_corasick::{AhoCorasick, MatchKind, PatternID};
 

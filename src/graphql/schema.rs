@@ -1,4 +1,4 @@
-//! What a role sees: the actions that it may call, alone or as part of the upstream's schema.
+//! The schema of a role: the actions that it may call, alone or merged into the upstream's schema.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -81,7 +81,7 @@ fn query_field(action: &Action) -> Option<RootField<'_>> {
 
 fn mutation_field(action: &Action) -> Option<RootField<'_>> {
     let field = own_field(action, OperationKind::Mutation)?;
-    // An asynchronous action answers an id at once.
+    // An asynchronous action returns an id at once.
     Some(if action.is_async { RootField { ty: non_null("uuid"), ..field } } else { field })
 }
 
@@ -94,7 +94,7 @@ fn own_field(action: &Action, kind: OperationKind) -> Option<RootField<'_>> {
     })
 }
 
-/// The field under which the result of an asynchronous action is asked for.
+/// The field that returns the result of an asynchronous action.
 fn result_field(action: &Action) -> Option<RootField<'_>> {
     action.is_async.then(|| RootField {
         action,
@@ -104,7 +104,7 @@ fn result_field(action: &Action) -> Option<RootField<'_>> {
     })
 }
 
-/// What a job is asked for by.
+/// The argument that names a job.
 #[must_use]
 pub fn result_arguments() -> &'static [InputValue] {
     static ARGUMENTS: LazyLock<[InputValue; 1]> = LazyLock::new(|| {
@@ -171,7 +171,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What can be asked of a call of an asynchronous action.
+    /// The fields of a job.
     fn result_type(&mut self, action: &Action) -> Built<()> {
         let name = action.result_type();
         let mut fields = IndexMap::default();

@@ -1,4 +1,4 @@
-//! What a client selects of an action's answer, fragments put in place.
+//! The selection set of an action's field, fragments expanded.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct SubSelection {
     pub is_all: bool,
 }
 
-/// The field of a job under which its action's answer stands.
+/// The field of a job that holds its action's output.
 pub const OUTPUT: &str = "output";
 
 /// One selected field.

@@ -1,5 +1,5 @@
-//! A document against schemas, before anything runs: our part against the actions that the caller's role may call, and
-//! the whole operation against the merged schema where the upstream's is known.
+//! Validates a document against schemas, before anything runs: our part against the actions that the caller's role may
+//! call, and the whole operation against the merged schema where the upstream's is known.
 
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ fn cut(mut diagnostics: Vec<SyntaxError>, max: usize) -> Result<(), (Vec<SyntaxE
 
 fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<SyntaxError>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
-    // A selection of nothing but unknown fields is told as no selection as well, which would lead astray.
+    // A selection of nothing but unknown fields is reported as an empty selection as well, which would be misleading.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
     diagnostics(text, errors, max_errors, kind_left_out, Some(schema))
 }
@@ -151,7 +151,7 @@ impl<'v> BelowRoot<'v> {
                 Selection::Field(field) => self.below(&field.selection_set),
                 Selection::InlineFragment(inline) => self.root(&inline.selection_set),
                 Selection::FragmentSpread(spread) => {
-                    // A fragment of the root below the root is refused when the parts are made.
+                    // A fragment of the root below the root is rejected when the plan is made.
                     if let Some(fragment) = self.document.fragments.get(&spread.fragment_name)
                         && self.visited.insert(&spread.fragment_name)
                     {

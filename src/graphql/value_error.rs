@@ -23,7 +23,7 @@ pub struct CoerceError {
 }
 
 impl CoerceError {
-    /// What a client is told in this dialect.
+    /// The message in this dialect.
     #[must_use]
     pub fn message_in(&self, dialect: Dialect) -> &str {
         match dialect {
@@ -131,7 +131,7 @@ impl ValueMismatch<'_> {
         }
     }
 
-    /// The value, if it can be told.
+    /// The value, if it may be shown.
     fn shown(&self) -> Option<String> {
         match self {
             Self::Null { .. } | Self::OneKeyIsNull { .. } => Some("null".into()),
@@ -171,7 +171,7 @@ pub(crate) fn is_integer(number: &str) -> bool {
 /// Characters of a value in a message.
 const SHOWN_MAX: usize = 64;
 
-/// A name that a client has sent. What is no name, or very long, is told as text only.
+/// A name that a client has sent. Anything that is no name, or very long, is shown as text only.
 fn quoted_name(text: &str) -> String {
     if is_name(text) { format!("\"{text}\"") } else { "of this text".into() }
 }

@@ -15,7 +15,7 @@ use crate::graphql::coerce::scalar_takes;
 use crate::graphql::value_error::{CoerceError, Holder, ValueMismatch, ValuePath};
 use crate::model::json::{RawObject, parse_strict};
 
-/// Checks the values that are given for `definitions`. Variables that nobody has defined are ignored.
+/// Checks the values for `definitions`. Undefined variables are ignored.
 ///
 /// # Errors
 /// The first variable that its type does not take.
@@ -39,7 +39,7 @@ pub fn check_variables<'d>(
     Ok(())
 }
 
-/// Most variables are scalars, which their first byte tells; only lists, enums and input objects are parsed.
+/// Most variables are scalars, which their first byte shows; only lists, enums and input objects are parsed.
 fn check_raw(schema: &Schema, ty: &Type, raw: &RawValue, place: &ValuePath<'_>) -> Result<(), CoerceError> {
     let text = raw.get();
     if let Type::Named(name) | Type::NonNullNamed(name) = ty

@@ -1,4 +1,4 @@
-//! From a template and the values of its variables to a value, within limits on steps and on what is made.
+//! Evaluates a Kriti template with the values of its variables, within limits on steps and on output.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! The functions of templates, each from one value to one value.
+//! The functions of Kriti templates, each from one value to one value.
 
 use serde_json::{Map, Number, Value};
 
@@ -31,7 +31,7 @@ pub enum Function {
     RemoveNulls,
     /// A list of lists, strings or objects as one.
     Concat,
-    /// Percent signs for everything that a URL cannot hold as it is.
+    /// Percent-encodes everything that a URL cannot hold as it is.
     EscapeUri,
     /// True for false.
     Not,
@@ -70,7 +70,7 @@ impl Function {
 /// Applies a function.
 ///
 /// # Errors
-/// Why it has no value for this one; the value itself is not told.
+/// Why it has no value for this one; the message leaves the value out.
 pub fn apply(
     function: Function,
     value: &Value,

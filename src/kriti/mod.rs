@@ -17,7 +17,7 @@ pub struct Template {
     root: Arc<Node>,
 }
 
-/// The template's text tells all there is to know; it may well hold no secret, but its values do.
+/// Shows the template's text; it may be public, but its values are not.
 impl std::fmt::Debug for Template {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Template").field(&self.source).finish()

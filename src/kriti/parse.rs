@@ -1,4 +1,4 @@
-//! From a template's text to its tree, by recursive descent. Every error has its place.
+//! Parses a Kriti template, by recursive descent. Every error has its source location.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 use crate::kriti::functions::Function;
 use crate::kriti::{Comparison, Expression, Key, Node, Step, Template, TemplateError, TextPiece};
 
-/// Bytes of a template. Nobody writes longer ones by hand.
+/// Bytes of a template. Hand-written ones are shorter.
 const BYTES_MAX: usize = 256 * 1024;
 
 /// Nesting of a template; the parser and the evaluator are recursive.

@@ -1,8 +1,8 @@
-//! Which variables of a template nobody binds: found when the template is loaded instead of at its first call.
+//! Finds unbound variables of a Kriti template when it is loaded instead of at its first call.
 //!
 //! kriti-lang looks variables up when a template runs, and two of its rules make an unknown one legal there: an error
-//! before `?` is null, and what is not evaluated cannot fail. So the first kind is passed over here, and the second is
-//! told apart from a variable that fails every call.
+//! before `?` is null, and an expression that is not evaluated cannot fail. So the first kind is skipped here, and the
+//! second is distinguished from a variable that fails every call.
 
 use crate::kriti::{Expression, Key, Node, Step, Template, TemplateError, TextPiece};
 

@@ -1,4 +1,4 @@
-//! An action: a root field whose response comes from a webhook.
+//! An action: a root field whose value comes from a handler.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub enum OperationKind {
     Query,
     /// Writes; its root fields run one after another.
     Mutation,
-    /// Answers more than once.
+    /// Yields more than one result.
     Subscription,
 }
 
@@ -38,16 +38,16 @@ impl OperationKind {
     }
 }
 
-/// One root field that a handler answers.
+/// One root field that a handler resolves.
 #[derive(Clone, Debug)]
 pub struct Action {
-    /// Its name in the metadata; what handlers, logs and metrics are told.
+    /// Its name in the metadata; handlers, logs and metrics use it.
     pub name: String,
     /// The root field's name: the action's, with the prefix for fields if one is configured.
     pub field: String,
     /// On which root it stands: query or mutation.
     pub kind: OperationKind,
-    /// Does its root field answer an id at once, under which the result can be asked for later?
+    /// Does its root field return an id at once, under which the result can be queried later?
     pub is_async: bool,
     /// Its arguments, in the order of their definition.
     pub arguments: Vec<InputValue>,
@@ -195,8 +195,8 @@ pub struct ActionSchema {
     pub types: Types,
     /// Where each action and each type was written, for diagnostics.
     pub places: SourceMap,
-    /// Names of types that nobody defines here and that have not been looked for in the upstream's schema yet, each with
-    /// the errors that there are if it does not have them either.
+    /// Names of types that are not defined here and have not been looked up in the upstream's schema yet, each with the
+    /// errors to report if it does not have them either.
     pub undecided: IndexMap<String, Vec<Diagnostic>>,
     /// Why what was left out cannot be used. Each has a subject.
     pub inconsistent: Vec<Diagnostic>,
@@ -238,8 +238,8 @@ pub struct SourceMap {
 }
 
 impl ActionSchema {
-    /// The action that answers the root field `name` of an operation of this kind. The result of an asynchronous one
-    /// is asked for, or subscribed to, under its own name.
+    /// The action that resolves the root field `name` of an operation of this kind. The result of an asynchronous one
+    /// is queried, or subscribed to, under its own name.
     #[must_use]
     pub fn action(&self, kind: OperationKind, name: &str) -> Option<&Arc<Action>> {
         let is_on_root =

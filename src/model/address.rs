@@ -1,10 +1,10 @@
-//! Addresses that no handler has: those at which a cloud tells a machine its own credentials.
+//! Blocked addresses (SSRF protection): those at which a cloud serves a machine its own credentials.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Where clouds answer beside the link-local addresses: Alibaba, Azure, Oracle.
+/// Metadata services of clouds beside the link-local addresses: Alibaba, Azure, Oracle.
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
@@ -54,7 +54,7 @@ pub fn names_link_local(url: &Url) -> bool {
     }
 }
 
-/// Is this an address of a private network, of this machine, or of nobody?
+/// Is this an address of a private network, of this machine, or unspecified?
 ///
 /// # Examples
 /// ```
@@ -132,7 +132,7 @@ impl AllowedHost {
             None => ("", text),
         };
         let url = Url::parse(&format!("http://{text}/")).ok()?;
-        // The usual port of http is not told apart from none.
+        // The default port of http equals none.
         let port = text.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let host =
             url.host_str().filter(|_| url.path() == "/" && url.username().is_empty() && url.query().is_none())?;

@@ -1,4 +1,4 @@
-//! The lines between the bytes of a chunked body, read to the letter: RFC 9112, section 7.1. Lenient readers skip what
+//! The lines between the bytes of a chunked body, parsed strictly: RFC 9112, section 7.1. Lenient parsers skip what
 //! they do not understand, and two of them then see different ends of a body. A line is given without its CRLF.
 
 /// Bytes of a chunk's line, its extensions included.

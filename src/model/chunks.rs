@@ -1,4 +1,4 @@
-//! A body that arrives in pieces, up to a limit.
+//! Collects a body that arrives in chunks, up to a limit.
 
 use bytes::{Bytes, BytesMut};
 

@@ -34,7 +34,7 @@ pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, (row, column): (usiz
         hide(&mut is_hidden, local);
     }
     if from > 0 {
-        // Nobody knows what this word belongs to.
+        // The owner of this word is unknown.
         let word = characters.iter().position(ends_word).unwrap_or(characters.len());
         hide(&mut is_hidden, 0..word);
     }

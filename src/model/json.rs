@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
 #[serde(transparent)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads exactly one JSON value. Refused: duplicate keys, lone surrogates, invalid UTF-8, anything after the value,
+/// Reads exactly one JSON value. Rejected: duplicate keys, lone surrogates, invalid UTF-8, anything after the value,
 /// nesting beyond what `serde_json` follows (128).
 ///
 /// # Errors

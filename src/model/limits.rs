@@ -1,4 +1,4 @@
-//! Every bound on what a request may cost, with its reason. `reliability.md` section 4.5 is their source.
+//! Limits: every bound on what a request may cost, with its reason. `reliability.md` section 4.5 is their source.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ pub struct Limits {
     pub event_streams_max: usize,
     /// Of these, of one client address.
     pub client_event_streams_max: usize,
-    /// Are addresses of private networks limited like all others? Mostly they are those of proxies, which have the requests of
-    /// many clients, so they are only if somebody has set such a limit.
+    /// Are addresses of private networks limited like all others? Mostly they are those of proxies, which have the
+    /// requests of many clients, so they are only if such a limit is configured.
     pub private_clients_are_limited: bool,
     /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
     pub max_connections: usize,
@@ -94,7 +94,7 @@ pub struct Limits {
     pub schema_cache_size: usize,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
-    /// Has somebody chosen that? Otherwise it follows the actions; see [`Limits::for_actions`].
+    /// Is it configured? Otherwise it follows the actions; see [`Limits::for_actions`].
     pub request_timeout_is_given: bool,
 }
 
@@ -102,8 +102,8 @@ pub struct Limits {
 const REQUEST_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
 
 impl Limits {
-    /// The same for actions that clients wait for: a request may take at least as long as any of them, unless somebody has
-    /// chosen otherwise.
+    /// The same for actions that clients wait for: a request may take at least as long as any of them, unless
+    /// configured otherwise.
     #[must_use]
     pub fn for_actions(mut self, schema: &ActionSchema) -> Self {
         let timeouts = schema.actions.values().filter(|action| !action.is_async).map(|action| action.timeout);
@@ -155,7 +155,8 @@ mod part {
 }
 
 impl Limits {
-    /// Fits what was not chosen to the memory limit. `is_given` tells what was, by the name of its setting.
+    /// Fits the defaults to the memory limit. `is_given` says which limits are configured, by the name of their
+    /// setting.
     #[must_use]
     pub fn fitted(mut self, is_given: impl Fn(&str) -> bool) -> Self {
         let memory = self.max_memory_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));

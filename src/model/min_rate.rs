@@ -1,5 +1,5 @@
-//! The lowest rate at which a client may send a body or read a response. What counts is the time for which *the client* is
-//! waited for, so that nobody is slow because an upstream is. Pure: time is an argument.
+//! Slow clients: the lowest rate at which a client may send a body or read a response. Only the time spent waiting for
+//! *the client* counts, so that a slow upstream makes no client slow. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Allowance {
         Self { rate, left: rate.grace, left_max: rate.grace }
     }
 
-    /// The same where it cannot be told whom is waited for: bytes may add up to `left_max`.
+    /// The same where it is unknown who is waited for: bytes may add up to `left_max`.
     #[must_use]
     pub fn up_to(self, left_max: Duration) -> Self {
         Self { left_max: left_max.max(self.rate.grace), ..self }

@@ -1,4 +1,4 @@
-//! The nouns everything else speaks of. No behaviour but construction and look-up.
+//! The domain model: actions, types, requests, responses, limits. No behaviour but construction and lookup.
 
 pub mod action;
 pub mod address;

@@ -1,5 +1,5 @@
-//! The networks that a client address belongs to. Whoever has one address of version 6 usually has a /64, often a /56 or a
-//! /48, so a limit that counts addresses alone is evaded by changing them.
+//! The networks of a client address. The owner of one address of version 6 usually has a /64, often a /56 or a /48, so
+//! a limit that counts addresses alone is evaded by changing them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -93,7 +93,7 @@ fn mask(prefix_length: u8) -> u128 {
     u128::MAX.checked_shl(u32::from(WHOLE.saturating_sub(prefix_length))).unwrap_or_default()
 }
 
-/// Networks that somebody has named.
+/// Configured networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedNetworks(Vec<Network>);
 
@@ -107,7 +107,7 @@ impl NamedNetworks {
         networks.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Has nobody named any?
+    /// Are none configured?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

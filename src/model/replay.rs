@@ -16,7 +16,7 @@ use std::fmt;
 /// Whether a request may be sent again on another connection. Not a byte of it having gone out, any request may.
 #[derive(Clone, Copy)]
 pub enum Replay<'r> {
-    /// It may write, or nobody knows what it does.
+    /// It may write, or its effect is unknown.
     Never,
     /// It only reads: we wrote it ourselves, or its document was read before.
     Reads,

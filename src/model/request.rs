@@ -1,4 +1,4 @@
-//! What a client asks, and who is asking.
+//! The client's GraphQL request, and the caller's session.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -55,7 +55,7 @@ impl GraphqlRequest<'_> {
     }
 }
 
-/// Whoever sent the request, as far as HTTP tells.
+/// The peer and client addresses, as far as HTTP shows them.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The request's headers.

@@ -1,4 +1,4 @@
-//! What goes back to the client, before it is put into words.
+//! A GraphQL response before it is rendered.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub enum PathSegment {
     Index(usize),
 }
 
-/// How errors are told, and what they take down with them.
+/// How errors are reported, and what they null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// One failed part fails the whole response; Hasura's words and `extensions`.
@@ -44,7 +44,7 @@ pub struct ExecutionError {
     pub extensions: Map<String, Value>,
 }
 
-/// The whole request is refused: <https://spec.graphql.org/September2025/#sec-Errors.Request-Errors>.
+/// A request error, the whole request is rejected: <https://spec.graphql.org/September2025/#sec-Errors.Request-Errors>.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestError {
     /// Hasura's code, or ours where Hasura has none.
@@ -57,12 +57,12 @@ pub struct RequestError {
     pub locations: Vec<Location>,
     /// The HTTP status where the dialect shows it.
     pub status: u16,
-    /// May what was asked for have been done all the same?
+    /// May the operation have been carried out all the same?
     pub may_have_been_executed: bool,
 }
 
 /// The member of an error's extensions that is true where a mutation may have been carried out although its response is
-/// lost. Whoever repeats it may do it twice.
+/// lost. A client that repeats it may run it twice.
 pub const MAY_HAVE_BEEN_EXECUTED: &str = "mayHaveBeenExecuted";
 
 /// The message of an error about a mutation that may have been carried out.
@@ -86,7 +86,7 @@ impl RequestError {
         self
     }
 
-    /// The same with places in the document.
+    /// The same with locations in the document.
     #[must_use]
     pub fn located(mut self, locations: Vec<Location>) -> Self {
         self.locations = locations;

@@ -1,4 +1,4 @@
-//! Values that must never be seen.
+//! Secrets: values that are never shown.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where in which file something was written, and what is wrong there.
+//! Diagnostics of the configuration: source locations, messages and remedies.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,8 +24,8 @@ impl Source {
         Self { name: name.into(), text: text.into(), hidden: OnceLock::new() }
     }
 
-    /// Hides these characters (ranges of their numbers) from all excerpts, also of places that are known already. Whoever reads
-    /// a format in which secrets are written does this once; later calls have no effect.
+    /// Hides these characters (ranges of their numbers) from all excerpts, also of locations that are known already.
+    /// The reader of a format that holds secrets calls this once; later calls have no effect.
     pub fn hide(&self, characters: Vec<Range<usize>>) {
         let _ = self.hidden.set(characters);
     }
@@ -120,7 +120,7 @@ impl Diagnostic {
         Self::new(Severity::Error, place, message.into(), remedy.into())
     }
 
-    /// Something to be told, which stops nothing.
+    /// A warning, which stops nothing.
     pub fn warning(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::new(Severity::Warning, place, message.into(), remedy.into())
     }
@@ -162,7 +162,8 @@ impl Diagnostic {
     }
 }
 
-/// Says of all `mistakes` from the one at `start` on that they make `subject` unusable, unless that is known already.
+/// Notes on all `diagnostics` from the one at `start` on that they make `subject` unusable, unless that is known
+/// already.
 pub fn assign(diagnostics: &mut [Diagnostic], start: usize, subject: &SourceFile) {
     for diagnostic in diagnostics.iter_mut().skip(start).filter(|diagnostic| diagnostic.subject.is_none()) {
         diagnostic.subject = Some(Box::new(subject.clone()));

@@ -1,4 +1,4 @@
-//! What guards an action: how much of it may go on, and what happens when its handler fails.
+//! Traffic policies of an action: rate limit, concurrency limit, circuit breaker, retries and response cache.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct TrafficRules {
     pub max_retries: usize,
     /// How often it may be called.
     pub rate_limits: Vec<RateLimit>,
-    /// Is it refused when nobody can say how often it has been called?
+    /// Is it rejected when the rate limit store is unavailable?
     pub denies_when_store_unavailable: bool,
     /// If given, its responses are kept.
     pub cache: Option<CacheRules>,
@@ -27,7 +27,7 @@ pub struct TrafficRules {
     pub signing_keys: Vec<SigningKey>,
 }
 
-/// How answers are kept for those who ask the same.
+/// How responses are cached, and by what they vary.
 #[derive(Clone, Debug)]
 pub struct CacheRules {
     /// How long one is good.
@@ -38,7 +38,7 @@ pub struct CacheRules {
     pub by: Option<Vec<String>>,
 }
 
-/// So many calls in so much time, for everybody or for each.
+/// So many calls in so much time, for everybody or for each caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// How many; all of them may come at once.
@@ -96,7 +96,7 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// Why a call is not made although its handler might well answer it.
+/// Why a policy rejected a call that the handler might well have served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficRejection {
     /// Which guard.

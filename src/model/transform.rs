@@ -1,4 +1,4 @@
-//! How the request to a handler and its response are rewritten: Hasura's REST connectors, compiled.
+//! Compiled transforms: how the request to a handler and its response are rewritten (Hasura's REST connectors).
 
 use http::Method;
 use http::header::HeaderName;

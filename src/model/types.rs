@@ -1,4 +1,4 @@
-//! The types that actions take and give: <https://spec.graphql.org/September2025/#sec-Types>.
+//! The input and output types of actions: <https://spec.graphql.org/September2025/#sec-Types>.
 
 use std::fmt;
 
@@ -112,7 +112,7 @@ pub enum TypeKind {
     Enum(IndexMap<String, EnumValue>),
     /// An object that a client sends.
     InputObject(Vec<InputValue>),
-    /// An object that a handler answers.
+    /// An object that a handler returns.
     Object(IndexMap<String, OutputField>),
 }
 
@@ -129,7 +129,7 @@ pub struct TypeDefinition {
     pub is_one_of: bool,
     /// For a scalar: where its format is described.
     pub specified_by: Option<String>,
-    /// Nobody defines it here: it is a scalar or an enum of the upstream, and this is our copy.
+    /// Not defined here: it is a scalar or an enum of the upstream, and this is our copy.
     pub is_upstreams: bool,
 }
 
@@ -138,11 +138,11 @@ pub struct TypeDefinition {
 pub struct Relationship {
     /// The name of its field.
     pub name: String,
-    /// How the upstream is asked for them.
+    /// How they are fetched from the upstream.
     pub lookup: Lookup,
 }
 
-/// How the upstream is asked for the rows of a relationship.
+/// How the rows of a relationship are fetched from the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// By the root fields that Hasura has for a table.
@@ -175,7 +175,7 @@ pub enum LookupPiece {
 }
 
 impl Lookup {
-    /// The root field that is asked.
+    /// The root field that is queried.
     #[must_use]
     pub fn root_field(&self) -> String {
         match self {

@@ -1,9 +1,9 @@
-//! Which of a client's headers may be told to somebody else.
+//! Which of a client's headers may be forwarded to handlers.
 
 use http::header;
 use http::header::HeaderName;
 
-/// Client headers that nobody else is told by default: Hasura's `commonClientHeadersIgnored`.
+/// Client headers that are not forwarded by default: Hasura's `commonClientHeadersIgnored`.
 pub const IGNORED_BY_DEFAULT: [&str; 14] = [
     "content-length",
     "content-md5",
@@ -51,5 +51,5 @@ pub const NEVER_FORWARDED: [HeaderName; 7] = [
     header::ACCEPT_ENCODING,
 ];
 
-/// What we tell others about ourselves. Platforms reject requests without it.
+/// Our own user agent. Platforms reject requests without one.
 pub const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));

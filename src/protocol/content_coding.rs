@@ -32,7 +32,7 @@ impl ContentCoding {
         }
     }
 
-    /// The one with the highest weight. `None` if the client has not asked for any, or likes none as much as no coding.
+    /// The coding with the highest weight. `None` if the client has not requested any, or prefers none.
     #[must_use]
     pub fn negotiate(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());

@@ -118,7 +118,7 @@ impl DocumentFinder {
 
     fn keep(&mut self, kept: bool, text: &[u8]) {
         let max = if self.place == FinderPosition::Key { KEY_BYTES_MAX } else { self.max_document_size };
-        // One byte more tells that it is too long.
+        // One byte more shows that it is too long.
         let room = (max + 1).saturating_sub(self.kept.len()).min(text.len());
         if kept {
             self.kept.extend_from_slice(text.get(..room).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! GraphQL over WebSocket, in its two vocabularies, both ways:
+//! GraphQL over WebSocket, in its two sub-protocols, both ways:
 //! <https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md> and the older one of
 //! `subscriptions-transport-ws`, whose sub-protocol is called `graphql-ws`.
 

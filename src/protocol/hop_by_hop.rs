@@ -1,4 +1,4 @@
-//! Headers that are about one connection, and end where it ends.
+//! Hop-by-hop headers: those about one connection, which are not forwarded.
 
 use http::header;
 use http::header::{HeaderMap, HeaderName};

@@ -38,7 +38,7 @@ pub enum HttpError {
 pub enum Body<'a> {
     /// One request.
     One(Element<'a>),
-    /// Several, each to be answered on its own.
+    /// Several, each to be executed on its own.
     Batch(Vec<Element<'a>>),
 }
 
@@ -54,7 +54,7 @@ pub struct Element<'a> {
 /// Reads a POST body of JSON. A byte-order mark is skipped.
 ///
 /// # Errors
-/// [`HttpError`], when not even the elements can be told apart.
+/// [`HttpError`], when not even the elements can be separated.
 ///
 /// # Examples
 /// ```
@@ -295,9 +295,9 @@ pub fn request_of<'a>(parameters: &'a QueryParameters, limits: &Limits) -> Resul
 /// The media types of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseType {
-    /// `application/json`: every well-formed request is answered with status 200.
+    /// `application/json`: every well-formed request gets status 200.
     Json,
-    /// `application/graphql-response+json`: the status tells whether the request was good.
+    /// `application/graphql-response+json`: the status shows whether the request was valid.
     GraphqlResponse,
 }
 
@@ -321,7 +321,7 @@ impl ResponseType {
         }
     }
 
-    /// What the client's `Accept` asks for; `application/json` unless it prefers the other.
+    /// The media type that the client's `Accept` prefers; `application/json` by default.
     #[must_use]
     pub fn negotiate(headers: &HeaderMap) -> Self {
         let mut best = (0.0, Self::Json);

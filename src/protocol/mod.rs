@@ -1,4 +1,4 @@
-//! How GraphQL travels. All pure.
+//! GraphQL protocols: HTTP, WebSocket, multipart, trace context, header rules. Pure.
 
 pub mod client_headers;
 pub mod content_coding;

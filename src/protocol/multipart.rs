@@ -72,7 +72,7 @@ impl OperationsReader {
             State::Content { is_operations } => {
                 let length = self.delimiter.needle().len();
                 let end = self.delimiter.find(&self.buffer);
-                // A delimiter may have begun.
+                // A delimiter may have started.
                 let content = end.unwrap_or_else(|| self.buffer.len().saturating_sub(length - 1));
                 if is_operations && content > 0 {
                     pieces.push(Piece::Content(self.buffer.get(..content).unwrap_or_default().to_vec()));

@@ -1,6 +1,6 @@
-//! The origins whose pages may talk to us, as Hasura's `HASURA_GRAPHQL_CORS_DOMAIN` names them.
+//! Allowed origins, as Hasura's `HASURA_GRAPHQL_CORS_DOMAIN` names them.
 
-/// Which origins are allowed. What is not a browser has none, and is not asked.
+/// Which origins are allowed. Clients other than browsers have none, and are not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
     /// All of them.

@@ -1,4 +1,5 @@
-//! Trace context: taken from the client where it is well-formed, passed on in both the W3C's and B3's headers.
+//! Trace context propagation: taken from the client where it is well-formed, passed on in both the W3C's and B3's
+//! headers.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -17,7 +18,7 @@ pub struct TraceContext {
     pub state: Option<HeaderValue>,
 }
 
-/// Bytes of `tracestate` that are passed on; the W3C asks for at least 512.
+/// Bytes of `tracestate` that are passed on; the W3C requires at least 512.
 const STATE_BYTES_MAX: usize = 512;
 
 impl TraceContext {

@@ -1,4 +1,4 @@
-//! From the claims of a verified token to a session: Hasura's `HASURA_GRAPHQL_JWT_SECRET`.
+//! Maps the claims of a verified JWT to a session: Hasura's `HASURA_GRAPHQL_JWT_SECRET`.
 
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
@@ -273,8 +273,8 @@ fn audience_of(object: &Map<String, Value>) -> Result<Option<Vec<String>>, Strin
     }
 }
 
-/// Checks what a token says about time, audience and issuer. `now` is in seconds since 1970. A claim that is there but
-/// malformed is refused, never taken as absent.
+/// Checks a token's time, audience and issuer. `now` is in seconds since 1970. A claim that is present but malformed is
+/// rejected, never taken as absent.
 ///
 /// # Errors
 /// [`SessionError`] with Hasura's words.
@@ -353,7 +353,7 @@ pub fn session(
 }
 
 /// A session variable. Tokens that were not made for Hasura have numbers and booleans among their claims; those keep
-/// their spelling. A list, an object or null is no value, and nobody is let in with it.
+/// their spelling. A list, an object or null is no value, and is rejected.
 fn variable(name: &str, value: &Value) -> Result<String, SessionError> {
     match value {
         Value::String(text) => Ok(text.clone()),

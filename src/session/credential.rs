@@ -1,4 +1,4 @@
-//! What a request's headers offer as proof of who sent it.
+//! The credential that a request's headers offer.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct AuthRules {
 }
 
 impl AuthRules {
-    /// Is everybody admin, because nobody has set a lock? For development.
+    /// Is everybody admin, because no authentication is configured? For development.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.admin_secrets.is_empty() && self.jwt.is_empty() && self.hook.is_none()
@@ -48,7 +48,7 @@ pub enum Credential {
         token: String,
         /// Indexes of the rules whose place it was found in.
         rules: Vec<usize>,
-        /// The role the caller asks for.
+        /// The role that the caller requests.
         requested_role: Option<String>,
     },
     /// Whatever it is, the hook has to say.

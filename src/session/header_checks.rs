@@ -1,5 +1,5 @@
-//! What is wrong with a client's headers, however they come: over HTTP/1.1, over HTTP/2, or in the first message on a
-//! socket. What two servers could understand differently is refused, what others would take for something else goes. Pure.
+//! Checks a client's headers, however they come: over HTTP/1.1, over HTTP/2, or in the first message on a WebSocket.
+//! Ambiguous ones are rejected, look-alikes of protected ones are dropped. Pure.
 
 use http::header;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -43,8 +43,8 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), RequestError> 
     Err(RequestError::new(431, BAD_REQUEST, message))
 }
 
-/// Headers whose meaning nobody on the way may change: credentials, what frames a message, and what a proxy before us
-/// says about the client.
+/// Headers whose meaning must not change on the way: credentials, framing, and what a proxy before us says about the
+/// client.
 #[must_use]
 pub fn is_protected(name: &str) -> bool {
     is_credential(name) || PROTECTED.contains(&name) || PROTECTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -104,7 +104,7 @@ pub fn look_alikes(headers: &HeaderMap, own: &[HeaderName]) -> Vec<HeaderName> {
 }
 
 /// All cookies in one line, if they came in several: RFC 9113, section 8.2.3. A server that read only one of them would
-/// see somebody else.
+/// see another session.
 #[must_use]
 pub fn joined_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut lines = headers.get_all(header::COOKIE).iter();

@@ -1,5 +1,5 @@
-//! The auth hook: a service that says who is asking. All pure; `auth` makes the call. Hasura's
-//! `HASURA_GRAPHQL_AUTH_HOOK`.
+//! The auth hook (webhook authentication): what is sent to it, and how its response becomes a session. Pure; `auth`
+//! makes the call. Hasura's `HASURA_GRAPHQL_AUTH_HOOK`.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED};
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::session::{ROLE, SESSION_PREFIX, Session, SessionError};
 
-/// How the hook is asked.
+/// How the hook is called.
 #[derive(Debug)]
 pub struct HookRules {
     /// Its address; it may hold a password.
     pub url: Secret,
     /// With which method.
     pub mode: HookMode,
-    /// Is it told the GraphQL request? In POST mode only.
+    /// Is the GraphQL request sent to it? In POST mode only.
     pub sends_request: bool,
     /// How long all attempts together may take.
     pub timeout: Duration,
-    /// How often it is asked if no response comes.
+    /// How often it is called if no response comes.
     pub attempts: usize,
     /// If given, its responses are kept.
     pub cache: Option<HookCache>,
 }
 
-/// Which of the hook's answers are kept, and for how long. The hook is then told these headers and nothing else, so
-/// that its response depends on nothing else.
+/// Which of the hook's responses are cached, and for how long. The hook then receives these headers and nothing else,
+/// so that its response depends on nothing else.
 #[derive(Debug)]
 pub struct HookCache {
     /// The headers.
@@ -41,7 +41,7 @@ pub struct HookCache {
     pub time_max: Duration,
 }
 
-/// How the hook is told about the request.
+/// How the request is sent to the hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookMode {
     /// It gets the client's headers as its own.
@@ -72,7 +72,7 @@ pub fn told_headers(rules: &HookRules, client: &HeaderMap) -> HeaderMap {
     end_to_end(client).filter(|(name, _)| is_told(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The body in POST mode. `request` is JSON; null if nothing is told about it.
+/// The body in POST mode. `request` is JSON; null if the request is not sent.
 #[must_use]
 pub fn post_body(headers: &HeaderMap, request: Option<&str>) -> String {
     let mut told = Map::new();
@@ -83,7 +83,7 @@ pub fn post_body(headers: &HeaderMap, request: Option<&str>) -> String {
     format!("{{\"headers\":{},\"request\":{}}}", Value::Object(told), request.unwrap_or("null"))
 }
 
-/// What the hook is told about one request.
+/// What is sent to the hook about one request.
 #[must_use]
 pub fn hook_request(request: &GraphqlRequest<'_>) -> String {
     let variables: Vec<String> = request
@@ -109,7 +109,7 @@ pub fn hook_batch(batch: &str) -> Option<String> {
     Some(format!("[{}]", told.collect::<Vec<_>>().join(",")))
 }
 
-/// Reads the hook's answer. Whatever is not clearly a yes is a no.
+/// Reads the hook's response. Everything but a clear yes is a no.
 ///
 /// # Errors
 /// [`SessionError`] in Hasura's words; nothing of the response is in it.
@@ -159,7 +159,7 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
     Ok(HookResponse { session: Session::new(role, variables), cache_control, expires })
 }
 
-/// No answer came.
+/// No response.
 #[must_use]
 pub fn failed() -> SessionError {
     SessionError { code: "unexpected", message: "webhook authentication request failed".into(), status: 500 }

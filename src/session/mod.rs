@@ -1,4 +1,5 @@
-//! Who is asking, and in which role. All pure: signatures are checked in `auth`, their outcome is judged here.
+//! Sessions: the role and the session variables of a caller. Pure: signatures are checked in `auth`, their claims are
+//! judged here.
 
 pub mod claims;
 pub mod credential;
@@ -31,7 +32,7 @@ impl Session {
         Self { role, variables }
     }
 
-    /// A session that was stored with what it asked for. `None` if it has no role.
+    /// The session of a stored job. `None` if it has no role.
     #[must_use]
     pub fn stored(variables: serde_json::Map<String, serde_json::Value>) -> Option<Self> {
         let variables: BTreeMap<String, String> =
@@ -64,7 +65,7 @@ impl Serialize for Session {
     }
 }
 
-/// Why nobody is let in. `Display` is for the client, in Hasura's words.
+/// Why a caller is rejected. `Display` is for the client, in Hasura's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SessionError {
