@@ -1,4 +1,4 @@
-//! The line about a request that has been answered, and what is counted about it.
+//! The access log: writes the line about a request that has been served, and records its metrics.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::request::response::Response;
 use crate::runtime::services::Services;
 use crate::telemetry::logs;
 
-/// Observes the request that `response` answers, and writes the line about it. `path` is where that came in.
+/// Records `response` and writes the log line. `path` is where the request came in.
 pub fn record(
     services: &Services,
     response: &Response,

@@ -1,4 +1,5 @@
-//! From planned calls to allowed ones: the proof that the session's role may make them, and their arguments.
+//! Authorization: from planned calls to authorized ones, the proof that the session's role may make them, and their
+//! arguments.
 
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +27,7 @@ use crate::session::Session;
 pub struct AuthorizedCall {
     /// Whom to call.
     action: Arc<Action>,
-    /// What its handler is told.
+    /// What its handler receives.
     input: Arc<Input>,
     /// What is selected of its response.
     selected: Arc<SubSelection>,
@@ -103,7 +104,7 @@ pub struct AuthorizedCalls {
 /// Allows all calls of a plan, or none, and makes its introspection ready.
 ///
 /// # Errors
-/// A role without permission, a value that its type does not take, introspection that asks for too much.
+/// A role without permission, a value that its type does not take, introspection beyond its limits.
 pub fn authorize(
     snapshot: &Snapshot,
     session: &Session,
@@ -117,7 +118,7 @@ pub fn authorize(
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
     let allow_one = |(index, call): (usize, &PlannedCall)| {
-        // Validation has refused this already; the permission is checked again where the call is made possible.
+        // Validation has rejected this already; the permission is checked again where the call becomes possible.
         if !call.action.allows(session.role()) {
             return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
         }

@@ -1,5 +1,5 @@
-//! What the calls of a document will take of the memory budget, before anything is made: the values of their variables,
-//! their inputs, and the payloads that handlers are sent.
+//! The memory cost of a document's calls, estimated before anything is allocated: the values of their variables, their
+//! inputs, and the payloads for handlers.
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, Value as Literal};

@@ -1,4 +1,4 @@
-//! What the steps of one plan have at hand while they run.
+//! The execution context: what the steps of one plan share while they run.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ pub struct ExecutionContext<'r> {
     pub context: &'r RequestContext<'r>,
     /// Who is asking.
     pub session: &'r Session,
-    /// What is asked.
+    /// What the client requests.
     pub request: &'r GraphqlRequest<'r>,
     /// What is to be done.
     pub plan: &'r Plan,
-    /// The merged schema, if introspection is answered from it.
+    /// The merged schema, if introspection is served from it.
     pub merged: Option<&'r Arc<MergedSchema>>,
 }

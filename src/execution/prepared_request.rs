@@ -1,4 +1,4 @@
-//! Which part of a request is for Pillion: whether it is executed here or passed through.
+//! A prepared request: whether it is executed here or passed through.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub enum Route<'a> {
     Execute(PreparedRequest<'a>),
 }
 
-/// A request that is answered here, as far as can be seen so far.
+/// A request that is executed here, as far as is known so far.
 pub struct PreparedRequest<'a> {
     pub(crate) request: Option<GraphqlRequest<'a>>,
     pub(crate) prepared: Result<Arc<PreparedDocument>, Rejection>,
@@ -34,7 +34,7 @@ impl PreparedRequest<'_> {
         self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
     }
 
-    /// The kind of the operation that the client chose, if it can be told.
+    /// The kind of the selected operation, if it is known.
     #[must_use]
     pub fn kind(&self) -> Option<OperationKind> {
         let name = self.request.as_ref().and_then(|request| request.operation_name.as_deref());
@@ -50,9 +50,9 @@ impl PreparedRequest<'_> {
 
 /// What became of a request that seemed to be ours.
 pub enum Execution {
-    /// It is answered.
+    /// It is executed.
     Response(Response),
-    /// The upstream alone can answer it: introspection that cannot be merged.
+    /// Only the upstream can execute it: introspection that cannot be merged.
     DelegateToUpstream,
 }
 

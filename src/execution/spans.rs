@@ -1,4 +1,4 @@
-//! Spans of requests, of their phases, and of what is asked of others.
+//! Trace spans of requests, of their phases, and of calls to handlers and the upstream.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ fn tracer<'w>(services: &'w Services, trace: &TraceContext) -> Option<&'w Tracer
     services.tracer.as_ref().filter(|_| trace.sampled)
 }
 
-/// Decides about a trace that nobody has decided about.
+/// Samples a trace that has no sampling decision yet.
 pub fn sample(services: &Services, trace: &mut TraceContext) {
     if let (Some(tracer), None, false) = (&services.tracer, &trace.parent_span_id, trace.sampled) {
         trace.sampled = tracer.decides(Uuid::new_v4().as_u64_pair().0);
@@ -42,7 +42,7 @@ fn child(trace: &TraceContext) -> TraceContext {
     trace.child(Uuid::new_v4().as_u64_pair().1)
 }
 
-/// What is known of a request once it is answered.
+/// What is known of a request once its response is complete.
 pub struct RequestSpan<'r> {
     /// How it came: a path, or the name of a protocol.
     pub way: &'r str,
@@ -58,7 +58,7 @@ pub struct RequestSpan<'r> {
     pub outcome: &'static str,
 }
 
-/// A request has been answered.
+/// The response to a request is complete.
 pub fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
     let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = vec![
@@ -89,7 +89,7 @@ pub fn record_phase(services: &Services, trace: &TraceContext, name: &'static st
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
 }
 
-/// Somebody was asked: a handler or the upstream. `trace` is that of the question.
+/// A call to a handler or to the upstream has ended. `trace` is that of the call.
 pub fn record_client_span(
     services: &Services,
     trace: &TraceContext,

@@ -1,4 +1,4 @@
-//! The upstream's rows that belong to a handler's response are fetched, as the caller.
+//! Fetches the upstream's rows for relationships of a handler's response, with the caller's credentials.
 
 use bytes::Bytes;
 use futures_util::future::join_all;

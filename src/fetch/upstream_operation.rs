@@ -1,4 +1,4 @@
-//! The upstream's part of a document: what is sent, and what its response means.
+//! The upstream's part of an operation: builds the request, and interprets the response.
 
 use std::borrow::Cow;
 use std::time::Instant;

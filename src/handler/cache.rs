@@ -1,4 +1,4 @@
-//! A query's call whose response is kept for those who ask the same in the same role.
+//! The cached handler call: serves a query from the response cache, with request coalescing and stale-while-revalidate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rul
         query: execution.context.query,
     };
     let key = dependencies.key(rules.by.as_deref());
-    // Whoever cannot wait for the one who fetches it runs out of time by himself.
+    // A caller that cannot wait for the leader's fetch reaches its own timeout.
     let looked =
         tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.look(&key)).await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
@@ -106,7 +106,7 @@ fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &C
     });
 }
 
-/// Keeps a response that may be kept: a value, for everybody who would get the same.
+/// Stores a cacheable response: a value, for all callers with the same key.
 async fn store(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
@@ -147,7 +147,7 @@ async fn from_redis(
 ) -> Option<Arc<CachedResponse>> {
     let (text, left) = execution.services.shared.as_ref()?.get(&lead.key().shared()).await?;
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
-    // What is stale there is fetched anew, by one of the replicas or by several.
+    // A stale entry is revalidated by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;
     let headers = read_headers(read.get("headers")?);
     let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));

@@ -1,5 +1,5 @@
-//! The key of a cached response: all that the response may depend on, so that two calls share one only if their handler is
-//! asked the same for the same session. Pure.
+//! The key of a cached response: everything that the response may depend on, so that two calls share one only if their
+//! handler receives the same for the same session. Pure.
 
 use http::HeaderMap;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! One webhook call of a document: what is sent, what its response means, and what is counted about it.
+//! One handler call of a document: sends it, interprets the response, and records its metrics.
 
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
@@ -12,7 +12,7 @@ pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> 
         return complete(execution, allowed, Err(rejected.into())).await;
     }
     if let Some(rules) = &allowed.action().guards.cache {
-        // In a box of its own: it is rare, and every call carries the room for what its future may become.
+        // Boxed: rare, and otherwise every call carries the size of this future.
         return Box::pin(cache::run(execution, allowed, rules)).await;
     }
     let response = retry::call(execution, allowed).await;

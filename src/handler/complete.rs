@@ -1,4 +1,4 @@
-//! A handler's response becomes the value of its field: read, transformed, completed, joined with rows, counted.
+//! Completes a handler's response into the value of its field: read, transformed, completed, joined with rows, counted.
 
 use http::header::{HeaderName, SET_COOKIE};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub async fn complete(
     outcome
 }
 
-/// What a value comes to that was answered before.
+/// The completed value of a cached response.
 pub async fn complete_cached(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
@@ -126,7 +126,7 @@ pub fn read(
     };
     let payload = request::payload(execution, allowed)?;
     let lookup = request::lookup(execution, allowed, &payload);
-    // Handlers that are not made for us need not answer with JSON; to a template that is null.
+    // Handlers that were not made for Hasura need not return JSON; to a template that is null.
     let body = parse_strict(&response.body).unwrap_or_default();
     let value =
         transform::response(transform, &lookup, status, body).map_err(HandlerResponseError::ResponseTransform)?;
@@ -188,12 +188,12 @@ pub async fn complete_with_rows(
     if !wanted.is_needed() || shaped.is_lost(rules.dialect) {
         return shaped;
     }
-    // In a box of its own: it is rare, and every call carries the room for what its future may become.
+    // Boxed: rare, and otherwise every call carries the size of this future.
     let found = Box::pin(relationship_rows::fetch(execution, &wanted)).await;
     shape_with(&mut FoundRows { wanted: &wanted, found: &found })
 }
 
-/// What answers are shaped by in this generation.
+/// The rules of completion in this generation.
 #[must_use]
 pub fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
     CompletionRules {
@@ -213,7 +213,7 @@ pub fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpRes
     wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Answers up to this length are not measured: what is made of them is held for a moment only.
+/// Responses up to this length are not measured: their values are held for a moment only.
 pub(crate) const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
 
 /// Headers of one response that go on to the client.

@@ -1,4 +1,4 @@
-//! One exchange with a handler: the request is made and sent, measured, traced and logged.
+//! One exchange with a handler: builds and sends the request, with metrics, trace span and log line.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -56,7 +56,7 @@ pub async fn exchange(
     allowed: &AuthorizedCall,
     id: &str,
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {
-    // Whoever finds all slots taken is told so at once: to wait would only make the queue longer.
+    // When all permits are taken, the call is rejected at once: to wait would only make the queue longer.
     let _slot = execution.services.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
     let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
     let client = execution.snapshot.configured.handlers.here();

@@ -23,7 +23,7 @@ pub fn error_text(error: &HandlerResponseError) -> Value {
 /// Bytes of a handler's body that `internal` shows.
 pub(crate) const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What stands for every header value: the configured ones are secrets, and the forwarded ones may be.
+/// Replaces every header value: the configured ones are secrets, and the forwarded ones may be.
 pub(crate) const HIDDEN: &str = "***";
 
 pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
@@ -31,8 +31,8 @@ pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
     settings.dev_mode || settings.admin_internal_errors && execution.session.role() == ADMIN_ROLE
 }
 
-/// The exchange with the handler in Hasura's form, if the caller may see it. What was sent is made anew for it: calls
-/// that fail are rare.
+/// The exchange with the handler in Hasura's form, if the caller may see it. The request is rebuilt for it: calls that
+/// fail are rare.
 #[must_use]
 pub fn internal(
     execution: &ExecutionContext<'_>,
@@ -77,7 +77,7 @@ pub fn internal(
     Some(Value::Object(internal))
 }
 
-/// A configured header as its author wrote it; what he wrote out may be a secret.
+/// A configured header as its author wrote it; a literal value may be a secret.
 pub(crate) fn configured_value(header: &ConfiguredHeader) -> Value {
     let name = header.name.as_str();
     match &header.written {

@@ -1,4 +1,4 @@
-//! One handler call, from the request that is made to the value of the field.
+//! One handler call, from the request to the value of its field: policies, cache, retry, exchange, completion.
 
 pub mod cache;
 #[doc(hidden)]

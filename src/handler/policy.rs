@@ -1,5 +1,5 @@
-//! A webhook call behind the guards of its action: counted, given a place, withheld from a handler that fails, and tried
-//! again where that is harmless.
+//! The traffic policies around a handler call: rate limit, concurrency limit, circuit breaker, and retry where another
+//! attempt is harmless.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub async fn check_rate_limit(
         let who = rate_limit_key(execution, limiter);
         let counted = match &execution.services.shared {
             None => limiter.count(who),
-            // In a box of its own: every call carries the room for what its future may become.
+            // Boxed: otherwise every call carries the size of this future.
             Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
                 Ok(counted) => counted,
                 Err(_) => store_unavailable(execution, allowed)?,
@@ -101,8 +101,9 @@ pub(crate) async fn attempt(
     response
 }
 
-/// Is the handler waited for as long as it may take? A client may have asked for less time, or calls before this one in its
-/// document may have used it up. If the operator gives all requests less time than the action has, that is all of it.
+/// Does the call wait for its handler's full timeout? A client may have requested less time, or calls before this one
+/// in its document may have used it up. If the operator gives all requests less time than the action has, that is the
+/// full timeout.
 fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
     let (context, action) = (execution.context, allowed.action());
     let left = context.deadline.saturating_duration_since(Instant::now());
@@ -143,15 +144,15 @@ pub fn update_gauges(services: &Services) {
     }
 }
 
-/// Says that a guard refused, and gives it back.
+/// Records that a policy rejected the call, and passes the rejection on.
 fn reject(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
     let labels = [allowed.action().name.as_str(), rejected.guard.label()];
     execution.services.metrics.handler_calls_rejected.with_label_values(&labels).inc();
     rejected
 }
 
-/// Is the handler well, as far as a call tells? What it rejects itself is no failure. What was not sent tells nothing, and
-/// neither does a timeout that came before the handler's own.
+/// Does the call show that the handler is healthy? An error of its own is no failure. A call that was not sent shows
+/// nothing, and neither does a timeout that came before the handler's own.
 fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, patience: Patience) -> Option<bool> {
     match response {
         Ok(response) => Some(!response.status.is_server_error()),

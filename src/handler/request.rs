@@ -1,4 +1,4 @@
-//! The request of one webhook call: made of the action's rules, then rewritten by its transform.
+//! Builds the request of one handler call: from the action's rules, then rewritten by its transform.
 
 use bytes::Bytes;
 use http::Method;

@@ -1,4 +1,4 @@
-//! What a handler call comes to: a value, errors, headers for the client.
+//! The result of a handler call: a value, errors, headers for the client.
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub struct HandlerCallError {
 /// What can go wrong with a call.
 #[derive(Debug)]
 pub enum HandlerCallErrorCause {
-    /// No usable answer.
+    /// No usable response.
     Response(HandlerResponseError),
     /// A response that does not fit.
     Shape(CompletionError),
@@ -40,7 +40,7 @@ pub enum HandlerCallErrorCause {
 }
 
 impl HandlerResult {
-    /// A call that a plan named and nobody allowed. `authorize` allows all or none, so this is not seen.
+    /// A planned call without authorization. `authorize` allows all or none, so this does not occur.
     #[must_use]
     pub fn not_made() -> Self {
         Self::failed(HandlerResponseError::NoResponse(TransportError::Broken), None, false)
@@ -52,7 +52,7 @@ impl HandlerResult {
         Self { json, errors: Vec::new(), null_escapes: false, client_headers: ClientHeaders::new() }
     }
 
-    /// Adds what did not fit, as far as anybody is told.
+    /// Adds the completion errors, within their limit.
     pub fn add_shape_errors(&mut self, errors: Vec<CompletionError>, max: usize) {
         let errors = errors.into_iter().take(max);
         self.errors.extend(

@@ -1,8 +1,9 @@
-//! The bound for everybody, the accounts of clients and connections, and the shares that are taken of them.
+//! The memory budget: one bound for everything, the accounts of clients and connections, and the shares that are taken
+//! of them.
 //!
 //! A small request costs two relaxed additions: its base is taken of the whole and given back, and what fits into it
-//! needs nothing more. Only what is larger is entered in the accounts of its client and its connection, so that there
-//! are few accounts, and small requests go on while somebody has used up theirs.
+//! needs nothing more. Only larger ones are entered in the accounts of their client and their connection, so that there
+//! are few accounts, and small requests go on while one client has used up its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -57,7 +58,7 @@ struct Account {
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
-    /// Everybody together holds too much.
+    /// All requests together hold too much.
     #[error("too much memory is held by requests; try again later")]
     Budget,
     /// This client does.
@@ -97,7 +98,7 @@ impl From<NoRoom> for RequestError {
 }
 
 impl MemoryOwner {
-    /// Whoever is at the other end of a connection.
+    /// The peer of a connection.
     #[must_use]
     pub fn peer(address: SocketAddr) -> Self {
         Self { client: Some(address.ip()), connection: Some(address) }
@@ -222,10 +223,10 @@ impl Budget {
         }
     }
 
-    /// An account that nobody uses any more is forgotten.
+    /// Removes an account that is no longer used.
     fn close(&self, holder: Holder, account: Arc<Account>) {
         drop(account);
-        // The map's own is the last one, and nobody gets another while the entry is locked.
+        // The map's own reference is the last one, and no other can be made while the entry is locked.
         self.accounts.remove_if(&holder, |_, account| Arc::strong_count(account) == 1);
     }
 }
@@ -233,7 +234,7 @@ impl Budget {
 /// The accounts that a share is entered in, once it is larger than its base.
 type Entered = Box<[(Holder, Arc<Account>)]>;
 
-/// What somebody holds of the budget; given back when it is dropped.
+/// A share of the budget; given back when it is dropped.
 pub struct Share {
     budget: Arc<Budget>,
     owner: MemoryOwner,

@@ -1,4 +1,4 @@
-//! What JSON takes once it is a tree of values.
+//! The memory cost of JSON once it is a tree of values.
 
 use crate::model::json::{Measure, measure};
 

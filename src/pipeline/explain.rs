@@ -1,4 +1,4 @@
-//! What would happen to a request, without any of it happening.
+//! Explains a request: its plan and what would be sent, without sending it.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Explained {
 
 /// One piece of work.
 pub enum ExplainedStep {
-    /// The upstream is asked.
+    /// The upstream is queried.
     Engine {
         /// Its root fields by response name.
         fields: Vec<String>,
@@ -56,10 +56,10 @@ pub enum ExplainedStep {
         input: Map<String, Value>,
         /// What it would get, trace headers left out; sensitive values are marked as such.
         request: Result<Box<TransformedRequest>, HandlerResponseError>,
-        /// What the upstream would be asked for each object of the response, with names of fields for their values.
+        /// The query for each object of the response, with names of fields for their values.
         rows: Vec<String>,
     },
-    /// Introspection is answered from the merged schema.
+    /// Introspection is served from the merged schema.
     Introspection {
         /// The key of its response.
         response_name: String,
@@ -69,7 +69,7 @@ pub enum ExplainedStep {
 /// Works out what would happen. `merged` is the merged schema, if the upstream's is known.
 ///
 /// # Errors
-/// Why the request would be refused.
+/// Why the request would be rejected.
 pub fn explain(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,

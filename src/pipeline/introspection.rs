@@ -1,4 +1,4 @@
-//! A field of introspection, answered from the merged schema.
+//! Serves a field of introspection from the merged schema.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use crate::model::limits::Limits;
 use crate::runtime::schema_cache::MergedSchema;
 use crate::upstream::introspect::document_text;
 
-/// Answers it as JSON text, in a place of its own: a large schema takes milliseconds. How long the text is cannot be told
-/// from the request, so room is taken in steps, and the text begun anew in each: together they are a seventh of the last.
+/// Renders it as JSON text, on a blocking thread: a large schema takes milliseconds. The length of the text cannot be
+/// derived from the request, so memory is reserved in steps, and the text is rendered again in each: together they are
+/// a seventh of the last.
 ///
 /// # Errors
 /// [`IntrospectionError::TooLarge`], also when there is no room for more.

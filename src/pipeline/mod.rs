@@ -1,4 +1,4 @@
-//! The journey of a request, from words to answer. The phases are those of ARCHITECTURE.md.
+//! The journey of a request, from text to response. The phases are those of ARCHITECTURE.md.
 
 pub mod explain;
 pub mod introspection;
@@ -52,7 +52,7 @@ async fn authenticate<'c>(
     context.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
 }
 
-/// Answers one request.
+/// Executes one request.
 pub async fn execute(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
@@ -68,10 +68,10 @@ pub async fn execute(
     }
 }
 
-/// Who is asking? Otherwise the response that says why nobody can tell.
+/// Authenticates the caller. Otherwise the response that says why not.
 ///
 /// # Errors
-/// That answer.
+/// That response.
 pub async fn authenticate_or_reject(
     services: &Services,
     snapshot: &Snapshot,
@@ -84,7 +84,7 @@ pub async fn authenticate_or_reject(
         .map_err(|error| crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &error.into()))
 }
 
-/// Refuses a request, whatever its document says, unless its credential has to be refused first.
+/// Rejects a request, whatever its document says, unless its credential is to be rejected first.
 pub async fn reject(
     services: &Services,
     snapshot: &Snapshot,
@@ -241,7 +241,7 @@ pub(crate) fn operation<'p>(
     Ok(operation)
 }
 
-/// Asks the upstream for an element of a batch that does not concern us, exactly as it was written.
+/// Forwards an element of a batch that has nothing of ours to the upstream, exactly as it was written.
 pub async fn fetch_upstream(
     services: &Services,
     snapshot: &Snapshot,

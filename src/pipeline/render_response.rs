@@ -1,4 +1,4 @@
-//! The one place where results and errors become what a client reads, in both dialects.
+//! Renders responses: the one place where results and errors become what a client reads, in both dialects.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
     Response { headers, actions, upstream_rejected, ..Response::new(200, body, outcome) }
 }
 
-/// The response to a request that is refused.
+/// The response to a rejected request.
 #[must_use]
 pub fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Rejection) -> Response {
     let errors: Vec<RequestError> = request_errors(dialect, rejection).into_iter().map(bounded).collect();
@@ -63,7 +63,7 @@ pub fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Reject
     let status = first.map_or(500, |error| shown_status(dialect, context, error));
     let errors: Vec<String> = errors.iter().map(|error| render_request_error(dialect, error)).collect();
     let body = error_body(errors.iter().map(AsRef::as_ref));
-    // What is too much now may well be done in a moment.
+    // An overloaded server may have room again in a moment.
     let headers = match status {
         429 | 503 => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
         _ => ClientHeaders::new(),
@@ -86,7 +86,7 @@ pub fn element(
     Response::new(200, response.body.to_vec(), "success")
 }
 
-/// The response to a batch. Nobody could tell which element a cookie belongs to, so there are none, as in Hasura.
+/// The response to a batch. A cookie could not be attributed to an element, so there are none, as in Hasura.
 #[must_use]
 pub fn batch(responses: Vec<Response>) -> Response {
     let mut body = vec![b'['];
@@ -207,7 +207,7 @@ fn client_headers(outcome: &Outcome) -> ClientHeaders {
     outcome.iter().flat_map(|(_, step)| of_step(step)).chain(retry_after).collect()
 }
 
-/// Seconds until all that guards have refused is worth trying again.
+/// `Retry-After`: seconds until all that policies have rejected is worth a retry.
 fn retry_after(outcome: &Outcome) -> Option<u64> {
     let calls = outcome.iter().filter_map(|(_, step)| match step {
         StepOutcome::Call(call) => Some(call.errors.as_slice()),
@@ -236,9 +236,9 @@ struct RenderedResponse<'f> {
     data: Option<HashMap<&'f str, Cow<'f, str>>>,
     errors: Vec<Cow<'f, str>>,
     extensions: Vec<&'f RawValue>,
-    /// Has the upstream refused a part as not valid?
+    /// Has the upstream rejected its operation as invalid?
     upstream_rejected: bool,
-    /// Response names of what succeeded, for the error of a part after which nobody knows what happened.
+    /// Response names of what succeeded, for the error of a step whose outcome is unknown.
     completed: Vec<&'f str>,
 }
 
@@ -272,7 +272,7 @@ impl<'f> RenderedResponse<'f> {
                 }
                 _ => {}
             }
-            // The first failed part is all that Hasura tells.
+            // Hasura reports the first failed step only.
             if dialect == Dialect::Hasura && !response.errors.is_empty() {
                 break;
             }
@@ -290,7 +290,7 @@ impl<'f> RenderedResponse<'f> {
         for error in &outcome.errors {
             let told = execution_error(self.dialect, self.plan.kind, call, error);
             match &error.cause {
-                // The first failed part is all that Hasura tells, but that part may say it in several errors.
+                // Hasura reports the first failed step only, but that step may have several errors.
                 HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
                 HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
             }
@@ -352,8 +352,8 @@ impl<'f> RenderedResponse<'f> {
         self.errors.extend(response.errors.iter().map(|error| Cow::Borrowed(error.get())));
         self.extensions.extend(response.extensions);
         if response.data_is_null {
-            // async-graphql answers null for all when its only field fails, also where that field may be null. Then
-            // its own fields are null, and the actions' results stay.
+            // async-graphql returns null for all when its only field fails, also where that field may be null. Then its
+            // own fields are null, and the actions' results stay.
             if !may_be_null(part) {
                 self.data = None;
             }
@@ -374,7 +374,7 @@ impl<'f> RenderedResponse<'f> {
         }
     }
 
-    /// An error on each field of a part that the upstream did not answer.
+    /// An error on each field of an operation that the upstream did not respond to.
     fn fail_part(&mut self, part: &'f UpstreamOperation, error: &UpstreamError) {
         let mut extensions = match self.dialect {
             Dialect::Hasura => default_extensions(code_of(error)),

@@ -1,4 +1,4 @@
-//! The plan is carried out: a query's steps side by side, a mutation's one after the other.
+//! Runs the steps of a plan: those of a query in parallel, those of a mutation in order.
 
 use futures_util::future::{join, join_all};
 
@@ -66,7 +66,7 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, s
             })
         }
         PlanStep::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
-            // In a box of its own: it is rare, and every step carries the room for what its future may become.
+            // Boxed: rare, and otherwise every step carries the size of this future.
             Some(introspection) => Box::pin(introspection::run(execution, introspection)).await,
             None => Ok("null".into()),
         }),

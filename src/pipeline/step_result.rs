@@ -1,4 +1,4 @@
-//! What the steps of a plan come to.
+//! The results of a plan's steps.
 
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanStep;

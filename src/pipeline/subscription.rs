@@ -1,5 +1,5 @@
-//! An operation on a socket or on a stream of events: a query or a mutation is told once, a subscription whenever what
-//! it shows has changed.
+//! An operation on a WebSocket or an event stream: a query or a mutation yields one result, a subscription one for each
+//! change (live query).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub struct SubscriptionRequest {
     pub authenticated: Option<Result<Authenticated, SessionError>>,
 }
 
-/// What a client is told about its operation.
+/// A message to the client about its operation.
 #[derive(Debug)]
 pub enum SubscriptionMessage {
     /// A response, as JSON.
@@ -55,7 +55,7 @@ pub enum SubscriptionMessage {
 /// How soon a subscription looks again by itself; the pause grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// Runs it. `say` gives `false` when nobody listens any more.
+/// Runs it. `say` returns `false` when the client no longer listens.
 pub async fn run<F: Future<Output = bool>>(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
@@ -65,7 +65,7 @@ pub async fn run<F: Future<Output = bool>>(
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
     loop {
-        // In a box of its own: a subscription that waits would carry the room for it.
+        // Boxed: otherwise a waiting subscription carries the size of this future.
         let watched = Arc::new(LiveDependencies::default());
         let Some((response, kind)) = Box::pin(execute_once(services, snapshot, request, &watched)).await else {
             say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;

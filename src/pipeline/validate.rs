@@ -1,4 +1,4 @@
-//! Nothing runs before all of a document has been checked: our part always, the upstream's as far as its schema is known.
+//! Validation of a document before anything runs: our part always, the upstream's as far as its schema is known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,13 +38,13 @@ pub struct ValidationContext<'s> {
 /// How long a mutation with side effects of ours waits until the upstream's schema is known. The question goes on.
 const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 
-/// Checks it. `asked` is the merged schema if the upstream has just been asked for this very caller.
+/// Checks it. `asked` is the merged schema if the upstream has just been introspected for this very caller.
 ///
 /// # Errors
 /// The errors in it.
 pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
     if let Err(rejection) = subject.plan.validate(&subject.snapshot.catalog, subject.session.role()) {
-        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        // Boxed: rare, and otherwise every request carries the size of this future.
         let has_none = Box::pin(subject.has_no_mutations()).await;
         return Err(if has_none { Rejection::no_mutations() } else { rejection });
     }
@@ -58,7 +58,7 @@ pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSche
     let outcome = match (asked, &known) {
         (Some(merged), _) => subject.by(merged).map(|()| "valid"),
         (None, Some(known)) if subject.by(known).is_ok() => Ok("valid"),
-        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        // Boxed: rare, and otherwise every request carries the size of this future.
         _ => Box::pin(subject.by_fresh_schema(known)).await,
     };
     let label = outcome.as_ref().map_or("invalid", |label| label);
@@ -84,7 +84,7 @@ fn refresh_in_background(
 ) -> tokio::task::JoinHandle<()> {
     let (services, snapshot) = (Arc::clone(services), Arc::clone(snapshot));
     tokio::spawn(async move {
-        // What comes of it is logged there, and kept for all who ask later.
+        // The result is logged there, and cached for later requests.
         let _ = schema_fetch::refresh(&services, &snapshot, &schema_request).await;
     })
 }
@@ -106,7 +106,7 @@ impl ValidationContext<'_> {
         };
         let Some(known) = known else { return self.without_schema() };
         let Err(rejection) = self.by(&known) else { return Ok("valid") };
-        // The upstream may have changed, or show more to this caller than to others of his role.
+        // The upstream may have changed, or show more to this caller than to others in the same role.
         let fresh = schema_fetch::refresh(self.services, self.snapshot, &self.schema_request()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
@@ -132,8 +132,8 @@ impl ValidationContext<'_> {
         self.snapshot.schema_cache.known(&self.snapshot.catalog, &self.schema_request())
     }
 
-    /// The upstream is asked for the first caller of a kind. Only what would have side effects waits for the response, and
-    /// what is refused without it.
+    /// Introspects the upstream for the first caller of a kind. Only operations with side effects wait for the
+    /// response, and those that would be rejected without it.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
         if !self.snapshot.schema_cache.is_worth_asking(&self.schema_request()) {
             return None;

@@ -1,5 +1,5 @@
-//! Have the files of the configuration changed? They are looked at again and again: Kubernetes exchanges a link above
-//! them, editors put a new file in an old one's place, and some volumes tell nobody about either.
+//! Watches the configuration files by polling: Kubernetes exchanges a link above them, editors put a new file in an old
+//! one's place, and some volumes send no notifications about either.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::config::load::{metadata_files, named_files};
 use crate::config::settings::Settings;
 
-/// What tells that a file is another: its number, its length, when it was changed.
+/// A file's identity: its number, its length, when it was changed.
 type Mark = (u64, u64, u64, i64, i64);
 
 /// The files as they were.
 pub struct Files {
     config: Option<PathBuf>,
     known: BTreeMap<PathBuf, Option<Mark>>,
-    /// What was seen the last time, if it is not what is known: somebody may still be writing.
+    /// The previous observation, if it differs from the known state: the file may still be written to.
     changing: Option<BTreeMap<PathBuf, Option<Mark>>>,
 }
 

@@ -1,5 +1,5 @@
-//! The configuration is reloaded while requests are served: when its files change, on SIGHUP, or when somebody asks on
-//! the admin listener. What is wrong is refused and the old one stays; what is right takes effect for new requests at once.
+//! Reloads the configuration while requests are served: when its files change, on SIGHUP, or on request of the admin
+//! listener. An invalid one is rejected and the old one stays; a valid one takes effect for new requests at once.
 
 pub mod files;
 
@@ -23,7 +23,7 @@ use crate::runtime::upstream_types;
 /// Loads the configuration as it was loaded at the start.
 pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
 
-/// Loads it anew whenever there is a reason to.
+/// Reloads it whenever there is a reason to.
 pub struct Reloader {
     /// What requests share.
     pub services: Arc<Services>,
@@ -71,7 +71,7 @@ impl Reloader {
 
     async fn reload(&self, reason: &str, response: Option<oneshot::Sender<Result<(), String>>>) {
         let outcome = self.load_and_use().await;
-        // Whoever sees that it was counted finds the reason.
+        // A reader that sees the count finds the reason.
         self.services.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
         let metrics = &self.services.metrics;
         metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
@@ -91,7 +91,7 @@ impl Reloader {
             }
         }
         let outcome = outcome.map(drop);
-        // Whoever asked may have gone.
+        // The requester may have disconnected.
         let _ = response.map(|response| response.send(outcome));
     }
 
@@ -125,7 +125,7 @@ impl Reloader {
             Err(_) => {}
         }
         services.open_jobs_for(&schema).await?;
-        // The upstream may have told about itself meanwhile.
+        // The health check may have reported a change in the meantime.
         services.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
         summed_up(&warnings).iter().for_each(|warning| tracing::warn!("{warning}"));
         upstream_types::log_inconsistent(&schema);

@@ -1,4 +1,4 @@
-//! What the pipeline knows of one request: who sent it, how it came, and when it must be over.
+//! The request context: who sent a request, how it came, and its deadline.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,11 +30,11 @@ pub struct RequestContext<'e> {
     pub response_type: ResponseType,
     /// Does this path show real statuses in Hasura's dialect?
     pub shows_status: bool,
-    /// If it can be answered more than once: by what its response may change.
+    /// The dependencies of its response, if it can yield more than one.
     pub subscription: Option<Arc<LiveDependencies>>,
     /// When the whole request must be over.
     pub deadline: Instant,
-    /// Has its client asked for less time than requests have?
+    /// Has its client requested less time than requests have?
     pub is_clients_deadline: bool,
     /// The text of a batch.
     pub batch: Option<&'e str>,

@@ -1,4 +1,4 @@
-//! What a live operation waits for before it is executed again.
+//! What a live query waits for before it is executed again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -27,7 +27,7 @@ impl LiveDependencies {
         self.rows.store(true, Ordering::Relaxed);
     }
 
-    /// Until there may be something new. Whoever waits for calls only is told; nobody else is.
+    /// Until there may be something new. An operation that depends on jobs only is notified; others poll.
     pub(crate) async fn change(&self, pause: Duration) {
         let mut calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         let waits_for_calls = !calls.is_empty();
@@ -46,8 +46,8 @@ impl LiveDependencies {
     }
 }
 
-/// The longest pause while rows of the upstream are shown, of whose changes nobody tells us.
+/// The longest interval while rows of the upstream are shown, whose changes are not notified.
 pub(crate) const ROWS_MAX: Duration = Duration::from_secs(5);
 
-/// The longest pause otherwise: nothing is left to change, unless somebody has an ended call run again.
+/// The longest interval otherwise: nothing is left to change, unless an ended job is retried.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);

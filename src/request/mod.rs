@@ -1,4 +1,4 @@
-//! What is known of a request, and what it is answered with: types without behaviour that the whole pipeline shares.
+//! The request context, responses and rejections: types without behaviour that the whole pipeline shares.
 
 pub mod context;
 pub mod live_dependencies;

@@ -1,4 +1,4 @@
-//! Every reason why a request is refused as a whole, with its code.
+//! Rejections: every reason why a request is rejected as a whole, with its code.
 
 use crate::action::handler_error::UNEXPECTED;
 use crate::graphql::document::{DocumentError, SyntaxError};
@@ -14,7 +14,7 @@ use crate::protocol::http::HttpError;
 use crate::session::SessionError;
 use crate::upstream::UpstreamError;
 
-/// Why a request is refused as a whole.
+/// Why a request is rejected as a whole.
 #[derive(Clone, Debug)]
 pub enum Rejection {
     /// The document breaks rules.
@@ -25,7 +25,7 @@ pub enum Rejection {
         more: usize,
         /// Is it the grammar?
         syntax: bool,
-        /// The first name that does not exist: all that Hasura tells.
+        /// The first name that does not exist: all that Hasura reports.
         unknown: Option<Unknown>,
     },
     /// Anything else.
@@ -94,7 +94,7 @@ impl Rejection {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
     }
 
-    /// The upstream could not be asked. `may_write`: by what may be a mutation.
+    /// The upstream could not be queried. `may_write`: by what may be a mutation.
     #[must_use]
     pub fn upstream(error: &UpstreamError, may_write: bool) -> Self {
         Self::Request(upstream_error(error, may_write))
@@ -161,7 +161,7 @@ impl From<SessionError> for Rejection {
     }
 }
 
-/// A request that the upstream could not be asked about.
+/// A request without a response of the upstream.
 #[must_use]
 pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
     let status = match error {
@@ -173,7 +173,7 @@ pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
     if may_write && error.may_have_been_executed() { rejection.possibly_executed() } else { rejection }
 }
 
-/// The code of a part that the upstream did not answer.
+/// The code of an operation that the upstream did not respond to.
 #[must_use]
 pub fn code_of(error: &UpstreamError) -> &'static str {
     match error {

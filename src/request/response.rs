@@ -1,4 +1,4 @@
-//! A response, ready to be sent, whoever made it.
+//! A rendered response, ready to be sent.
 
 use http::header::{HeaderName, HeaderValue};
 
@@ -12,7 +12,8 @@ pub struct Response {
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
-    /// Cookies of handlers, of the upstream and of the auth hook, and what else handlers may tell the client.
+    /// Cookies of handlers, of the upstream and of the auth hook, and other headers that handlers may send to the
+    /// client.
     pub headers: ClientHeaders,
     /// For 405.
     pub allow: Option<&'static str>,
@@ -24,7 +25,7 @@ pub struct Response {
     pub role: Option<String>,
     /// For the metric: with an action, or with introspection alone.
     pub kind: &'static str,
-    /// Has the upstream refused a part as a whole, as if it were not valid?
+    /// Has the upstream rejected its operation as a whole, as if it were invalid?
     pub upstream_rejected: bool,
 }
 

@@ -1,4 +1,4 @@
-//! For whom the upstream's schema is fetched.
+//! For which caller the upstream's schema is fetched.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use http::HeaderMap;
 use crate::request::context::RequestContext;
 use crate::session::Session;
 
-/// For whom the upstream is asked.
+/// The caller for whom the upstream is introspected.
 pub struct SchemaRequest<'a> {
     /// Path and query of the upstream.
     pub path: Cow<'a, str>,
-    /// His headers.
+    /// The caller's headers.
     pub headers: Cow<'a, HeaderMap>,
-    /// The id of his request.
+    /// The id of the caller's request.
     pub request_id: Cow<'a, str>,
-    /// His role.
+    /// The caller's role.
     pub role: Cow<'a, str>,
     /// How long the upstream may take.
     pub timeout: Duration,

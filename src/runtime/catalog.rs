@@ -1,5 +1,5 @@
-//! What is served: the actions with their types, whom they are for and what a document may cost. The part of a snapshot
-//! that documents are planned and validated by; nothing in it depends on a request.
+//! The catalog: the actions with their types, the roles that they are for, and the limits of documents. The part of a
+//! snapshot that documents are planned and validated by; nothing in it depends on a request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Catalog {
     pub dialect: Dialect,
     /// What a document may cost.
     pub limits: Limits,
-    /// Is introspection answered here?
+    /// Is introspection served here?
     pub merges_introspection: bool,
     /// Every role that an action names.
     named_roles: HashSet<String>,
@@ -53,7 +53,7 @@ impl Catalog {
         Self { schema, scanner, roots, dialect, limits, merges_introspection, named_roles, role_schemas }
     }
 
-    /// May these bytes name an action, or introspection that is answered here?
+    /// May these bytes name an action, or introspection that is served here?
     #[must_use]
     pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
         match self.scanner.look(bytes) {

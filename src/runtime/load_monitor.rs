@@ -1,4 +1,4 @@
-//! Looks at memory and file descriptors from time to time, and says when requests must be shed.
+//! The load monitor: samples memory and file descriptors, and decides when requests are shed.
 
 use std::fs;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! What cannot be served is refused at once, so that everything else is: too many requests at one time, or too little memory
-//! or too few descriptors left.
+//! Load shedding: rejects what cannot be served at once, so that everything else is served: too many concurrent
+//! requests, or too little memory or too few file descriptors left.
 
 use std::fs;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -28,7 +28,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// What a request is rejected with. A client that has too much itself is told so; everybody else may try again.
+    /// The rejection. A client that exceeds its own limit is told so; others may retry.
     #[must_use]
     pub fn error(self) -> RequestError {
         match self {
@@ -51,7 +51,7 @@ impl Resource {
         }
     }
 
-    /// What is counted, and what clients are told.
+    /// Counts it, and returns the response for clients.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Default for LoadState {
 const DESCRIPTORS_PER_REQUEST: u64 = 2;
 
 impl LoadState {
-    /// What is scarce of what nobody counts here.
+    /// The resource of a rejection that is not counted here.
     #[must_use]
     pub fn scarce(&self) -> Option<Resource> {
         match self.scarce.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What the configuration says and what is made of it: the same for all generations until it is reloaded.
+//! The loaded configuration and what is derived from it: the same for all generations until a reload.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct LoadedConfig {
     pub protected_headers: Vec<HeaderName>,
     /// The clients that call handlers.
     pub handlers: Arc<PerThread<HandlerClient>>,
-    /// What tells whether a setting has changed, by its key.
+    /// A fingerprint of each setting by its key, to see whether it has changed.
     fingerprints: HashMap<&'static str, u64>,
 }
 

@@ -1,4 +1,4 @@
-//! A defect of ours ends what it is in, and nothing else.
+//! Panic isolation and supervision: a panic ends only the request or the task that it occurs in.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub fn catch_panic<F: Future>(work: F) -> impl Future<Output = Option<F::Output>
     AssertUnwindSafe(work).catch_unwind().map(Result::ok)
 }
 
-/// Does `work` for ever: what panics is begun anew, after a pause that grows if it happens again.
+/// Runs `work` under supervision: a task that panics is restarted, with a backoff that grows if it happens again.
 pub async fn supervise<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
     let mut pause = PAUSE;
     while catch_panic(work()).await.is_none() {
@@ -22,7 +22,8 @@ pub async fn supervise<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Where the tests have a defect appear once: at the places that `PILLION_FAILPOINTS` names, separated by commas.
+/// Fail points: where the tests have a panic occur once, at the locations that `PILLION_FAILPOINTS` names, separated by
+/// commas.
 #[cfg(debug_assertions)]
 #[expect(clippy::panic, reason = "that is what it is for")]
 pub fn failpoint(place: &str) {

@@ -1,5 +1,5 @@
-//! A document that was seen before, with the plans made for it. Nothing in it is about a caller but what his kind of
-//! role may see, and that is kept under the role's name.
+//! The plan cache: documents with the plans made for them, by document text. Nothing in it depends on a caller but what
+//! a role may see, and that is cached under the role's name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ pub struct PreparedOperation {
 }
 
 /// What an operation's plan depends on: the values of the variables that decide about its root fields, and whether
-/// introspection is answered here.
+/// introspection is served here.
 type PlanKey = (Vec<bool>, bool);
 
 /// A plan, and for whom it is good.
@@ -51,10 +51,10 @@ pub struct CachedPlan {
     pub plan: Plan,
     /// The operation it plans.
     pub operation: Node<OperationDefinition>,
-    /// Is there anything in what has to be valid that the actions alone do not tell? Root fields of the upstream, even
-    /// if they are skipped, relationships, other operations.
+    /// Does its validation need more than the actions? Root fields of the upstream, even if they are skipped,
+    /// relationships, other operations.
     pub concerns_upstream: bool,
-    /// The variables that no action uses, or whose types the actions do not tell.
+    /// The variables that no action uses, or whose types the actions do not determine.
     upstream_variables: Vec<Node<VariableDefinition>>,
     /// Our part, for each kind of role.
     by_role: Mutex<HashMap<String, Result<(), Rejection>>>,
@@ -101,7 +101,7 @@ impl PreparedDocument {
         found.ok_or(DocumentError::NotOneOperation)
     }
 
-    /// The operation's plan for these variables. Introspection is answered here, or left to the upstream.
+    /// The operation's plan for these variables. Introspection is served here, or left to the upstream.
     ///
     /// # Errors
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
@@ -224,7 +224,7 @@ fn condition_value(operation: &OperationDefinition, name: &str, given: Option<&R
 }
 
 impl CachedPlan {
-    /// Is our part good for this role? Asked once for each kind of role.
+    /// Is our part valid for this role? Checked once for each kind of role.
     ///
     /// # Errors
     /// The errors in it.
@@ -266,7 +266,7 @@ impl CachedPlan {
             .map_err(|error| Rejection::of_value(catalog.dialect, error, &document.text))
     }
 
-    /// Is the document good by this merged schema, or the operation where only that has to be? Asked once for each.
+    /// Is the document valid by this merged schema, or the operation where only that has to be? Checked once for each.
     ///
     /// # Errors
     /// The errors in it.

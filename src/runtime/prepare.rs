@@ -1,4 +1,4 @@
-//! A document is parsed and planned once, and found again by its text.
+//! Prepares a document: parses and plans it once, and finds it again by its text.
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ async fn parse(services: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Res
     parsed.unwrap_or(Err(DocumentError::NotOneOperation))
 }
 
-/// Does this document select an action? One that is too large to be parsed does if it names one; one that is no document
-/// does not, because nobody can carry it out.
+/// Does this document select an action? One that is too large to be parsed does if it names one; an invalid one does
+/// not, because it cannot be executed.
 pub async fn selects_action(services: &Services, snapshot: &Arc<Snapshot>, document: &str) -> bool {
     if !snapshot.catalog.may_name_action(document.as_bytes()) {
         return false;

@@ -1,4 +1,4 @@
-//! Whether requests can be served: readiness, graceful shutdown, and errors that end the process.
+//! Readiness: whether requests can be served, with graceful shutdown, and errors that end the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -32,7 +32,7 @@ impl FatalError {
     }
 }
 
-/// Can requests be served? Until somebody has seen the upstream answer, they cannot.
+/// Readiness. It is false until the first successful health check of the upstream.
 pub struct Readiness {
     draining: AtomicBool,
     has_looked: AtomicBool,
@@ -61,7 +61,7 @@ impl Readiness {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the upstream answers.
+    /// Records whether the upstream responds.
     pub fn set_upstream(&self, state: Result<(), String>) {
         *self.upstream.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.has_looked.store(true, Ordering::Release);
@@ -84,7 +84,7 @@ impl Readiness {
         self.upstream()
     }
 
-    /// Whether the upstream answered when it was last asked.
+    /// The result of the last health check of the upstream.
     ///
     /// # Errors
     /// Why it did not.

@@ -1,4 +1,4 @@
-//! Where somebody asks for the configuration to be reloaded, and how that went.
+//! Requests for a reload of the configuration, and their results.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ type PendingReload = oneshot::Sender<Result<(), String>>;
 /// Requests that wait.
 const ASKED_MAX: usize = 16;
 
-/// The desk where one asks.
+/// The sending half.
 pub struct ReloadRequests {
     ask: mpsc::Sender<PendingReload>,
     asked: Mutex<Option<mpsc::Receiver<PendingReload>>>,

@@ -1,4 +1,4 @@
-//! The jobs that this replica runs.
+//! The running jobs of this replica.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use crate::jobs::job::Job;
 pub struct RunningJobs {
     /// By id, with the attempt.
     pub(crate) jobs: Mutex<HashMap<Uuid, RunningJob>>,
-    /// Told whenever one has ended.
+    /// Notified whenever one has ended.
     pub(crate) ended: Notify,
 }
 
 pub(crate) struct RunningJob {
     pub(crate) action: String,
     pub(crate) attempt: i32,
-    /// Told when another replica has taken the call over.
+    /// Notified when another replica has taken the job over.
     pub(crate) lost: Arc<Notify>,
 }
 
@@ -36,7 +36,7 @@ impl RunningJobs {
         jobs.values().filter(|job| job.action == name).count()
     }
 
-    /// Gives what is told when the call is lost.
+    /// Returns the notification of a lost job.
     pub(crate) fn begin(&self, job: &Job) -> Arc<Notify> {
         let lost = Arc::new(Notify::new());
         let running = RunningJob { action: job.action.clone(), attempt: job.attempts, lost: Arc::clone(&lost) };

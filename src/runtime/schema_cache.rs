@@ -1,7 +1,7 @@
-//! What is known of the upstream's schema, as each kind of caller sees it, merged with the actions of his role.
+//! The schema cache: the upstream's schema as each kind of caller sees it, merged with the actions of its role.
 //!
-//! The upstream is asked with the caller's own headers, so that it shows what it shows to him. What it answered is kept
-//! by its content; for whom it answered what is kept by role.
+//! The upstream is introspected with the caller's own headers, so that it shows what this caller may see. Schemas are
+//! stored by their content, and found by role.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -31,7 +31,7 @@ pub struct MergedSchema {
     pub id: u64,
     /// The schema.
     pub role_schema: RoleSchema,
-    /// The types that nobody defines here and that the upstream has, as it has them.
+    /// The upstream's definitions of the types that are not defined here.
     pub upstream_types: Vec<(String, TypeKind)>,
     /// The actions with all types decided, if an admin is shown this and any was not.
     pub decided: Option<ActionSchema>,
@@ -45,7 +45,7 @@ struct LearnedTypes {
     by_role: DashMap<String, Merged>,
 }
 
-/// Keyed at random, so that nobody can make two responses that have the same.
+/// Keyed at random, so that collisions cannot be constructed.
 pub(crate) type ContentHash = u64;
 
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
@@ -54,10 +54,10 @@ type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 pub struct SchemaCache {
     by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<KnownSchema>>,
-    /// What a caller's schema depends on beside his role.
+    /// What a caller's schema depends on beside its role.
     vary_by_headers: Vec<HeaderName>,
     hasher: RandomState,
-    /// Why the schema is not known to a role, since it was last asked for.
+    /// Why the schema is not known to a role, since the last introspection.
     failures: Mutex<BTreeMap<String, String>>,
 }
 
@@ -65,7 +65,7 @@ pub struct SchemaCache {
 #[derive(Default)]
 pub(crate) struct KnownSchema {
     last: Mutex<Option<SchemaFetch>>,
-    /// Held while the upstream is asked, so that all who wait for the response share it.
+    /// Held during an introspection, so that all who wait for the response share it (request coalescing).
     pub(crate) asking: tokio::sync::Mutex<()>,
 }
 
@@ -96,19 +96,19 @@ const CALLERS_MAX: usize = 1_000;
 /// Roles whose failure is remembered, for people who look.
 const FAILURES_MAX: usize = 10;
 
-/// How soon the upstream may be asked again for the same kind of caller on our own account.
+/// How soon the upstream may be introspected again for the same kind of caller on our own account.
 pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon an upstream that gave no schema is asked again on our own account.
+/// How soon an upstream that returned no schema is introspected again on our own account.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Why the upstream's schema is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// It could not be asked.
+    /// It could not be reached.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// Its answer is no schema.
+    /// Its response is no schema.
     #[error(transparent)]
     Response(#[from] ClientSchemaError),
     /// It cannot be merged with the actions.
@@ -231,14 +231,14 @@ impl SchemaCache {
         learned.merged(catalog, &schema_request.role).ok()
     }
 
-    /// What the upstream itself showed to callers like this one when it was last asked.
+    /// What the upstream itself showed to callers like this one at the last introspection.
     #[must_use]
     pub fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
         let hash = self.caller(schema_request).last()?.response?;
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
-    /// May the upstream be asked for callers like this one, whose schema is not known, on our own account?
+    /// May the upstream be introspected for callers like this one, whose schema is not known, on our own account?
     #[must_use]
     pub fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
         match self.caller(schema_request).last() {

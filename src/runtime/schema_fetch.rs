@@ -1,4 +1,4 @@
-//! The upstream's schema is fetched by introspection, and merged with the actions of a role.
+//! Fetches the upstream's schema by introspection, and merges it with the actions of a role.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::upstream::{UpstreamError, UpstreamRequest};
 /// What it takes while it is built, beside the response itself.
 pub(crate) const BUILT_PER_BYTE: usize = 3;
 
-/// Asks the upstream what this caller sees, and merges it with the actions of his role.
+/// Introspects the upstream as this caller, and merges the schema with the actions of its role.
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
@@ -45,8 +45,8 @@ pub async fn fetch(
     found.map(|(_, merged)| merged)
 }
 
-/// The same on our own account, because a document seems to be wrong or nobody has asked in this role: unless somebody
-/// like this caller has just asked, or too many are asking. Gives what is then known.
+/// The same on our own account, because a document seems to be invalid or the role's schema is unknown: unless such an
+/// introspection has just run, or too many are running. Returns what is then known.
 ///
 /// # Errors
 /// [`SchemaError`].
@@ -65,8 +65,8 @@ pub async fn refresh(
     fetch(services, snapshot, schema_request).await.map(Some)
 }
 
-/// An upstream that rejects what is new in an edition is asked in the one before. Once it has answered one, it is asked
-/// in that.
+/// An upstream that rejects the newest edition of the introspection types is asked in the one before. The edition that
+/// it accepts is remembered.
 pub(crate) async fn fetch_newest_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
@@ -92,7 +92,7 @@ pub(crate) async fn fetch_edition(
     schema_request: &SchemaRequest<'_>,
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-    // Whoever asks shares what comes of it with others, so it is nobody's.
+    // The result is shared by many callers, so it is charged to none of them.
     let share = services.memory.empty(MemoryOwner::default());
     let request = UpstreamRequest {
         path: &schema_request.path,

@@ -1,4 +1,4 @@
-//! Everything that requests share, made once at start.
+//! The services that requests share, made once at start.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -45,7 +45,7 @@ pub struct Services {
     pub client_requests: Arc<PerClient>,
     /// Streams of events at one time, by client.
     pub client_event_streams: Arc<PerClient>,
-    /// Answers that are kept.
+    /// The response cache.
     pub results: Arc<ResponseCache>,
     /// Where replicas count together, if they do.
     pub shared: Option<RedisStore>,
@@ -55,11 +55,11 @@ pub struct Services {
     jobs: OnceLock<Arc<Jobs>>,
     /// The jobs that this replica runs.
     pub running_jobs: RunningJobs,
-    /// Where the configuration is asked to be reloaded.
+    /// Where a reload of the configuration is requested.
     pub reloads: ReloadRequests,
     /// Takes spans, if anybody wants them.
     pub tracer: Option<Tracer>,
-    /// Is there too much to do?
+    /// Is it overloaded?
     pub overload: LoadState,
     /// Can requests be served?
     pub readiness: Readiness,
@@ -71,7 +71,7 @@ pub struct Services {
     pub fatal: FatalError,
 }
 
-/// More wait: people and tools ask for introspection, not crowds.
+/// More wait: introspection comes from people and tools, in small numbers.
 const INTROSPECTIONS_AT_ONCE: usize = 8;
 
 impl Services {
@@ -142,13 +142,13 @@ impl Services {
     pub async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
         if self.jobs.get().is_none() && schema.actions.values().any(|action| action.is_async) {
             let jobs = Jobs::open(&self.configured().settings.jobs, true).await?;
-            // Only the one who changes the metadata gets here, so nobody else has opened it meanwhile.
+            // The lock on metadata changes is held here, so the store cannot be opened twice.
             let _ = self.jobs.set(Arc::new(jobs));
         }
         Ok(())
     }
 
-    /// Makes the next generation out of this one; nobody else does meanwhile. `None` leaves it.
+    /// Makes the next generation out of this one; the caller holds the lock. `None` leaves it.
     pub fn replace_snapshot(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
         let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(next) = next(&self.snapshot.load()) {

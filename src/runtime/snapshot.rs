@@ -1,4 +1,5 @@
-//! All that was loaded, immutable, swapped whole. A request keeps the generation it began with.
+//! The snapshot: everything that was loaded, immutable, swapped as a whole. A request keeps the generation that it
+//! started with.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Keeps an eye on the upstream: is it there, what are its root types called, how does it tell errors?
+//! The health check of the upstream: is it reachable, what are the names of its root types, what is its error format?
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub async fn probe(services: &Services) {
     services.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
 }
 
-/// The first path that answers as GraphQL decides. `None` beside it if it tells nothing about itself.
+/// The first path with a GraphQL response decides. `None` beside it if the response says nothing about the upstream.
 async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
     let configured = services.configured();
     let chosen = configured.settings.upstream.graphql_path.as_ref();
@@ -145,8 +145,8 @@ fn use_decided(services: &Services, before: &Arc<Snapshot>, decided: ActionSchem
     });
 }
 
-/// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if it is not asked for its
-/// schema, or does not tell.
+/// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if introspection is not
+/// merged, or fails.
 pub async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>> {
     let snapshot = services.snapshot.load_full();
     if !snapshot.catalog.merges_introspection {
@@ -208,7 +208,7 @@ fn log_result(services: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) 
     }
 }
 
-/// Hasura answers introspection only to somebody.
+/// Hasura serves introspection only to authenticated callers.
 fn credentials(services: &Services) -> HeaderMap {
     let configured = services.configured();
     let secret = configured.authenticator.admin_secret();

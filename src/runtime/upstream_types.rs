@@ -1,4 +1,5 @@
-//! Types that nobody defines here: what the upstream has under their names decides which actions can be served.
+//! External types: names that are not defined here. The upstream's definitions of them decide which actions can be
+//! served.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Logs on standard error: JSON lines or text. Terminal escapes in what clients send are escaped by both. A thread of its
-//! own writes them, so that nobody waits for a reader who has stopped: what finds no room is dropped and counted.
+//! Logs on standard error: JSON lines or text. Both escape terminal sequences in what clients send. A thread of its own
+//! writes them, so that a stuck reader blocks no request: lines that do not fit the queue are dropped and counted.
 
 use std::io::{Stderr, Write};
 use std::net::IpAddr;
@@ -59,7 +59,7 @@ impl Write for Discardable {
     }
 }
 
-/// Lines that were dropped since this was last asked.
+/// Lines that were dropped since the last call.
 pub fn newly_dropped() -> u64 {
     static TOLD: AtomicU64 = AtomicU64::new(0);
     let dropped = WRITING.get().map_or(0, |(_, dropped)| dropped.dropped_lines() as u64);
@@ -99,7 +99,7 @@ pub struct RequestLine<'l> {
     pub actions: String,
     /// The HTTP status of the response.
     pub status: u16,
-    /// `success`, `errors`, or the code of the error it was refused with.
+    /// `success`, `errors`, or the code of the error that it was rejected with.
     pub outcome: &'static str,
     /// From the request's head to its response.
     pub duration: Duration,

@@ -1,4 +1,4 @@
-//! What the program tells about itself.
+//! Observability: logs, metrics and traces.
 
 mod declare;
 pub mod logs;

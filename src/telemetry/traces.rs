@@ -1,5 +1,5 @@
-//! Spans for OpenTelemetry, sent over OTLP. They are made when something has ended, of what is known then, so that whoever
-//! is not traced pays nothing. Names of attributes are those of the semantic conventions:
+//! Tracing: spans for OpenTelemetry, sent over OTLP. They are made when something has ended, of what is known then, so
+//! that an unsampled request costs nothing. Names of attributes are those of the semantic conventions:
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
 
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +30,7 @@ pub struct SpanIds {
     pub span_id: String,
     /// Of the span that this one is part of, if there is one.
     pub parent: Option<String>,
-    /// Is the parent somebody else's?
+    /// Is the parent a remote span?
     pub parent_is_remote: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Tracer {
     counted: IntCounterVec,
 }
 
-/// Spans that wait to be sent; more are dropped, for nobody waits for them.
+/// Spans that wait to be exported; more are dropped, because nothing waits for them.
 const WAITING_MAX: usize = 8_192;
 
 /// Spans that are sent at one time.
@@ -85,7 +85,7 @@ impl Tracer {
         Self { tell, told: Mutex::new(Some(told)), settings, counted }
     }
 
-    /// Is a trace recorded that nobody has decided about? `random` is different for each.
+    /// Is a trace without a sampling decision recorded? `random` is different for each.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a chance need not be exact")]
     pub fn decides(&self, random: u64) -> bool {
@@ -135,14 +135,14 @@ impl Tracer {
                 self.counted.with_label_values(&[if is_good { "sent" } else { "failed" }]).inc_by(count);
             }
             for flush in flushes {
-                // Whoever wanted it may have gone.
+                // The caller may have stopped waiting.
                 let _ = flush.send(());
             }
         }
     }
 }
 
-/// Spans until there are many, somebody wants them to be sent, or some time is over.
+/// Collects spans until a batch is full, a flush is requested, or the interval is over.
 async fn gather(told: &mut mpsc::Receiver<SpanStatus>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
     let (mut batch, mut flushes) = (Vec::new(), Vec::new());
     let end = tokio::time::Instant::now() + BATCH_TIME;
@@ -235,5 +235,5 @@ impl HttpClient for Client {
     }
 }
 
-/// Bytes of a collector's answer.
+/// Bytes of a collector's response.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

@@ -1,4 +1,5 @@
-//! The circuit breaker of an action: it opens when the handler fails, and is half-open when a single call tries it again.
+//! The circuit breaker of an action: it opens when the handler fails, is half-open while a single trial call is under
+//! way, and closes when that succeeds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ pub struct CircuitBreaker {
     state: Mutex<State>,
 }
 
-/// So many calls are needed to tell.
+/// The fewest calls that can open it.
 pub const VOLUME: usize = 20;
 
 /// The window is counted in so many pieces.
@@ -26,7 +27,7 @@ struct State {
     begun: Instant,
     /// Good and bad calls, the newest first.
     pieces: [(usize, usize); PIECES],
-    /// How often it has opened; what was begun before tells nothing about after.
+    /// How often it has opened; a call from before says nothing about the state after.
     era: u64,
 }
 
@@ -38,12 +39,12 @@ enum Phase {
     Trying(Patience),
 }
 
-/// How long whoever wants a call is ready to wait for it.
+/// How long the caller is ready to wait for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// As long as the action allows, so that no response is the handler's failure.
     Whole,
-    /// Less, by the client's choice: no response tells nothing.
+    /// Less, by the client's choice: a timeout says nothing about the handler.
     Short,
 }
 
@@ -58,11 +59,12 @@ pub enum CircuitState {
     HalfOpen,
 }
 
-/// Leave for one call. Dropped without a word, it tells nothing: the client has gone, or did not want to wait.
+/// Permit for one call. Dropped without a result, it records nothing: the client has disconnected, or did not want to
+/// wait.
 pub struct CallPermit<'b> {
     breaker: &'b CircuitBreaker,
     era: u64,
-    /// If it is one that decides: with how much patience.
+    /// The wait budget of a trial call.
     trial: Option<Patience>,
     is_told: bool,
 }
@@ -75,8 +77,8 @@ impl CircuitBreaker {
         Self { pause, state: Mutex::new(state) }
     }
 
-    /// Leave for one call. A trial with little patience keeps nobody who has all of it from being the next, so that nobody can
-    /// hold the breaker open by trials that end before the handler can respond.
+    /// Permit for one call. A trial with a short wait budget does not keep a caller with a full one from being the next
+    /// trial, so that the breaker cannot be held open by trials that end before the handler can respond.
     ///
     /// # Errors
     /// How long to wait before it is worth asking again.
@@ -137,7 +139,7 @@ impl State {
 }
 
 impl CallPermit<'_> {
-    /// The call is over: did the handler answer as handlers do?
+    /// Records the result of the call: did the handler respond as healthy handlers do?
     pub fn tell(mut self, is_good: bool) {
         self.is_told = true;
         let mut state = self.breaker.state();
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "the other one still tries");
         whole.tell(true);
         assert_eq!(breaker.standing(), CircuitState::Closed);
-        // Whoever tries last and tells nothing changes nothing that is decided.
+        // A late trial without a result changes no decision.
         calls(&breaker, 0, 20);
         later(5.0).await;
         let short = breaker.ask(Patience::Short).expect("leave");

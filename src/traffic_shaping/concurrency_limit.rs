@@ -1,11 +1,11 @@
-//! So many calls at one time, a few that wait for a moment, and no more.
+//! The concurrency limit of an action: a number of permits, a bounded queue with a timeout, and no more.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Keeps a handler that does not answer from taking what others need.
+/// A bulkhead: a handler that does not respond cannot take what others need.
 pub struct ConcurrencyLimit {
     slots: Semaphore,
     waiting: AtomicUsize,

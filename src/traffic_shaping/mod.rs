@@ -1,6 +1,5 @@
-//! Guards of actions: how much of each goes on at one time and in a time, and what happens when its handler fails. What
-//! they count outlives a change of the configuration that does not concern them. And how much one client may have at one
-//! time (`per_client_limit.rs`).
+//! Traffic shaping: rate limit, concurrency limit, circuit breaker and response cache of actions. Their state outlives
+//! a reload that does not concern them. Also the limits of one client (`per_client_limit.rs`).
 
 pub mod circuit_breaker;
 pub mod concurrency_limit;
@@ -38,7 +37,7 @@ pub struct ActionPolicies {
     made_for: MadeFor,
 }
 
-/// By which guards are told apart.
+/// The key of a policy's state.
 #[derive(PartialEq)]
 struct MadeFor(usize, usize, Duration, Option<Duration>, Vec<RateLimit>);
 

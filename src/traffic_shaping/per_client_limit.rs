@@ -1,5 +1,6 @@
-//! Per-client limits: how many connections, requests or streams one client address has at one time. Addresses of version 6
-//! are counted by their /64, /56 and /48 together, because their owner can change all that comes after.
+//! Per-client limits: how many connections, requests or streams one client address has at one time. Addresses of
+//! version 6 are counted by their /64, /56 and /48 together, because their owner can change everything after the
+//! prefix.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ pub struct PerClient {
     counts: DashMap<Network, usize>,
 }
 
-/// How many times as much as a client a /64, a /56 and a /48 may have. With an eighth of a whole for each client, somebody
-/// with two /48 has three quarters of it, and never all.
+/// How many times as much as a client a /64, a /56 and a /48 may have. With an eighth of a whole for each client, the
+/// owner of two /48 has three quarters of it, and never all.
 const MULTIPLES: [usize; 3] = [1, 2, 3];
 
 /// One more of a client, until it is dropped.
@@ -27,7 +28,7 @@ pub struct Permit {
 }
 
 impl PerClient {
-    /// Nobody has any.
+    /// Nothing is held.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()

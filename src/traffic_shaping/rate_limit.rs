@@ -1,7 +1,7 @@
-//! How often an action may be called, counted here or in a Redis that replicas share.
+//! The rate limit of an action, counted here or in a Redis that replicas share.
 //!
-//! Each caller that is counted is a key in a table of bounded size. When it is full, the keys that have not been counted for
-//! the longest time are forgotten; nobody is counted together with others for want of room.
+//! Each caller that is counted is a key in a table of bounded size. When it is full, the keys that have not been
+//! counted for the longest time are forgotten; callers are never counted together for want of room.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -34,7 +34,7 @@ pub enum Caller<'c> {
 const KEYS_MIN: usize = 50_000;
 
 /// How many times the limit holds for a /64, a /56 and a /48 of version 6. A /56 is a household or some phones of one
-/// carrier, a /48 a company or thousands of phones; whoever has one for themselves gains this much by it, and no more.
+/// carrier, a /48 a company or thousands of phones; the sole owner of one gains this much by it, and no more.
 const MULTIPLES: [u32; 3] = [1, 4, 16];
 
 impl CallRateLimiter {
@@ -75,7 +75,7 @@ impl CallRateLimiter {
     /// Counts a call of `caller` for all replicas. `action` keeps the limits of different actions apart.
     ///
     /// # Errors
-    /// Nobody can tell; or, inside, when the next one will be allowed.
+    /// The store is unavailable; or, inside, when the next call will be allowed.
     pub async fn count_shared(
         &self,
         shared: &RedisStore,
@@ -105,8 +105,8 @@ impl CallRateLimiter {
         self.limit.window / self.limit.count.saturating_mul(multiple).max(1)
     }
 
-    /// Callers are known by two hashes with secret keys, so that nobody can choose to be taken for another, and each takes as
-    /// little room as any other.
+    /// Callers are identified by two hashes with secret keys, so that a collision cannot be constructed, and each takes
+    /// as little room as any other.
     fn key(&self, who: &(impl Hash + ?Sized)) -> Key {
         let [first, second] = &self.hashers;
         [first.hash_one(who), second.hash_one(who)]
@@ -124,8 +124,8 @@ impl CallRateLimiter {
 
 type Key = [u64; 2];
 
-/// When each caller may make all of its calls again, in two generations: whoever is counted moves to the younger one, and when
-/// that is full, it becomes the older one, which is forgotten.
+/// When each caller may make all of its calls again, in two generations: a caller that is counted moves to the younger
+/// one, and when that is full, it becomes the older one, which is forgotten.
 #[derive(Default)]
 struct Table {
     young: HashMap<Key, u64>,
@@ -168,7 +168,7 @@ impl Table {
         }
     }
 
-    /// Of whoever may make all calls again, nothing needs to be known.
+    /// A caller that may make all calls again needs no entry.
     fn forget(&mut self, now: u64) {
         for generation in [&mut self.young, &mut self.old] {
             generation.retain(|_, until| *until > now);
@@ -243,7 +243,7 @@ mod tests {
         assert!(table.young.is_empty() && table.old.is_empty());
     }
 
-    /// Whoever has a /47 makes sixteen times as many calls with each half, and nobody else has fewer.
+    /// The owner of a /47 makes sixteen times as many calls with each half, and all others have no fewer.
     #[test]
     fn networks_count_together() {
         let limiter = limiter(5);

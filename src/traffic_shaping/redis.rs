@@ -1,4 +1,4 @@
-//! Redis, where replicas count together.
+//! The Redis client, for rate limits and the response cache that replicas share.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct RedisStore {
     script: Script,
 }
 
-/// Redis did not answer, or not in time.
+/// Redis did not respond, or not in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreUnavailable;
 
@@ -45,7 +45,7 @@ impl RedisStore {
     /// Nothing is connected yet.
     ///
     /// # Errors
-    /// When the address is none. It is not told, for it may hold a password.
+    /// When the address is invalid. The message leaves it out, because it may hold a password.
     pub fn new(url: &str) -> Result<Self, String> {
         let wrong = || "redis.url: this is not an address of Redis".to_owned();
         let client = Client::open(url).map_err(|_| wrong())?;
@@ -73,7 +73,7 @@ impl RedisStore {
         Some((text?, Duration::from_millis(u64::try_from(left).ok()?)))
     }
 
-    /// Keeps something. Whether that worked is not told: it can be had again.
+    /// Stores an entry. A failure is not reported: the entry can be fetched again.
     pub async fn put(&self, key: &str, text: String, time: Duration) {
         let Ok(mut connection) = self.connection().await else { return };
         let mut command = redis::cmd("SET");

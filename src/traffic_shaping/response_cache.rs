@@ -1,4 +1,5 @@
-//! What handlers have answered to queries, kept for a while for those who ask the same.
+//! The response cache of actions: handlers' responses to queries, with stale-while-revalidate and request coalescing
+//! (single flight).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +65,9 @@ impl CachedResponse {
 pub enum CacheLookup {
     /// A response that is good.
     Fresh(Arc<CachedResponse>),
-    /// One that may still be given; whoever has the lead fetches another.
+    /// A stale one that may still be served; the leader revalidates it.
     Stale(Arc<CachedResponse>, Option<FillGuard>),
-    /// Nothing; this caller fetches it, and others wait for him.
+    /// Nothing; this caller is the leader that fetches it, and others wait.
     Miss(FillGuard),
     /// Nothing, and the one who was to fetch it has failed.
     Nothing,
@@ -75,12 +76,12 @@ pub enum CacheLookup {
 /// The responses.
 pub struct ResponseCache {
     kept: Cache<Key, Arc<CachedResponse>, ByBytes>,
-    /// Who is fetching, and whether he has been answered; the channel closes when he is done.
+    /// Whether the leader has its response; the channel closes when the fill is over.
     flights: DashMap<Key, watch::Receiver<bool>>,
 }
 
-/// The duty to fetch a response. Those who wait go on when it is dropped; if nothing has been answered until then, one of
-/// them takes it over.
+/// The leader's duty to fetch a response. Waiters go on when it is dropped; if there is no response until then, one of
+/// them becomes the leader.
 pub struct FillGuard {
     cache: Arc<ResponseCache>,
     key: Key,
@@ -105,7 +106,7 @@ impl FillGuard {
         self.cache.kept.insert(self.key.clone(), kept);
     }
 
-    /// What it was asked by.
+    /// Its key.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
@@ -122,7 +123,7 @@ impl Weighter<Key, Arc<CachedResponse>> for ByBytes {
     }
 }
 
-/// Bytes that the smallest answers take, for a guess how many there will be.
+/// Bytes of the smallest responses, to estimate their number.
 const ENTRY_BYTES: usize = 2 * 1024;
 
 impl ResponseCache {
@@ -133,7 +134,7 @@ impl ResponseCache {
         Self { kept, flights: DashMap::new() }
     }
 
-    /// Looks a response up. Whoever finds nothing while somebody fetches it waits for him.
+    /// Looks a response up. A miss waits while another caller fetches the same.
     pub async fn look(self: &Arc<Self>, key: &Key) -> CacheLookup {
         loop {
             if let Some(found) = self.known(key) {
@@ -234,7 +235,7 @@ mod tests {
         lead.keep(kept(7));
         drop(lead);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("fresh 7".into(), "fresh 7".into()));
-        // Who failed leaves nothing, and nobody waits for another.
+        // A failed leader stores nothing, and no waiter fetches again.
         cache.purge(Some("other"));
         assert_eq!(told(&cache.look(&key).await), "fresh 7");
         cache.purge(Some("a"));
@@ -244,7 +245,7 @@ mod tests {
         lead.answered();
         drop(lead);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("nothing".into(), "nothing".into()));
-        // Who goes away before he is answered leaves it to one of them.
+        // A leader that is cancelled before its response hands over to a waiter.
         let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
         let next = follower(&cache);
         tokio::time::advance(SECOND).await;
