@@ -1,4 +1,4 @@
-//! Who may use the admin listener: by which name it is called, from which page, and with which token.
+//! Access control of the admin listener: by host name, by origin and by token.
 
 use std::net::IpAddr;
 

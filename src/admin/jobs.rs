@@ -1,4 +1,4 @@
-//! `/jobs`: the job store of asynchronous actions over HTTP, as `pillion jobs` has it on the command line.
+//! `/jobs`: the job store of asynchronous actions over HTTP, as `pillion jobs` shows it on the command line.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const LIMIT: usize = 100;
 /// A response: JSON.
 pub type ApiResponse = (StatusCode, Value);
 
-/// Answers a request for `path`, which starts with `/jobs`.
+/// Handles a request for `path`, which starts with `/jobs`.
 pub async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let rejected = |status, reason: &str| (status, json!({ "error": reason }));
     let Ok(jobs) = services.jobs() else {

@@ -20,22 +20,22 @@ use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
-/// Answers on the admin listener.
+/// Handles requests on the admin listener.
 pub struct Admin {
     services: Arc<Services>,
-    /// Does nobody reach it but from this machine? A reload does not change where it listens.
+    /// Is it reachable from this machine only? A reload does not change where it listens.
     is_loopback: bool,
 }
 
 impl Admin {
-    /// For the world it tells about.
+    /// For the services that it reports on.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         let is_loopback = services.configured().settings.admin_listen.ip().is_loopback();
         Self { services, is_loopback }
     }
 
-    /// Answers a request, if its sender may have the response.
+    /// Handles a request, if its sender is authorized.
     async fn handle(&self, head: &Parts) -> Result<ApiResponse, Denied> {
         let configured = self.services.configured();
         access::check_sender(head, &configured.settings.admin)?;
@@ -91,7 +91,7 @@ async fn jobs_response(services: &Services, method: &Method, path: &str, query: 
     (status, "application/json", format!("{response}\n").into_bytes())
 }
 
-/// Loads the configuration anew.
+/// Reloads the configuration.
 async fn reload(services: &Services) -> ApiResponse {
     match services.reloads.ask().await {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was reloaded\n".to_vec()),

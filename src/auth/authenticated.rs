@@ -1,4 +1,4 @@
-//! The result of authentication.
+//! The result of authentication: a session, and what the auth hook adds to the response.
 
 use std::time::SystemTime;
 

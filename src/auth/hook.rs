@@ -1,4 +1,4 @@
-//! Asks the auth hook who is asking, and keeps its responses where that is wanted.
+//! Calls the auth hook (webhook authentication), and caches its responses if that is configured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub struct Hook {
     metrics: Arc<Metrics>,
 }
 
-/// The digest of all that the hook is told, so that no credential is kept.
+/// The digest of everything that is sent to the hook, so that no credential is stored.
 type CallerKey = [u8; 32];
 
 #[derive(Clone)]
@@ -37,7 +37,7 @@ struct CachedSession {
     until: Instant,
 }
 
-/// Answers that are kept.
+/// Cached responses.
 const KEPT_MAX: usize = 10_000;
 
 /// Bytes of a cached response, so that all of them together have a bound.
@@ -50,10 +50,10 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const AT_ONCE: usize = 256;
 
 impl Hook {
-    /// Nothing is asked yet.
+    /// Sends nothing yet.
     ///
     /// # Errors
-    /// When its address is none; the address is not told, for it may hold a password.
+    /// When its address is invalid; the message leaves the address out, because it may hold a password.
     pub fn new(rules: Arc<HookRules>, metrics: Arc<Metrics>) -> Result<Self, String> {
         let url = rules.url.expose().parse::<Url>().ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -61,7 +61,8 @@ impl Hook {
         Ok(Self { url, rules, slots: Semaphore::new(AT_ONCE), kept: Cache::new(KEPT_MAX), metrics })
     }
 
-    /// Who sends these headers? `request` is what the hook may be told of the GraphQL request, as JSON.
+    /// Authenticates the sender of these headers. `request` is the part of the GraphQL request that the hook may see,
+    /// as JSON.
     ///
     /// # Errors
     /// [`SessionError`], also when no response comes.
@@ -113,7 +114,7 @@ impl Hook {
         self.metrics.auth_hook_requests.with_label_values(&[outcome]).inc();
     }
 
-    /// Status, cookies and body of the response. The question changes nothing, so it may be asked again.
+    /// Status, cookies and body of the response. The request only reads, so it may be retried.
     async fn exchange(
         &self,
         client: &Client,

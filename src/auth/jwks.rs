@@ -1,4 +1,4 @@
-//! A JWK set that lives at an address: fetched, kept fresh, and fetched by one at a time.
+//! A JWK set (JWKS): fetched from its address, refreshed before it expires, one fetch at a time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,14 +84,14 @@ impl KeySet {
 
     async fn fetch_for_unknown_key(&self) {
         let mut last_fetch = self.last_fetch.lock().await;
-        // Whoever waited for the lock finds the other's keys.
+        // A task that waited for the lock finds the keys that the previous holder has fetched.
         if last_fetch.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_INTERVAL) {
             return;
         }
         self.fetch(&mut last_fetch).await.ok();
     }
 
-    /// Fetches the set and says when to do so again: a little before it expires, so that nobody waits for it.
+    /// Fetches the set and returns when to refresh it: a little before it expires, so that no request waits for it.
     ///
     /// # Errors
     /// Why it could not be had.

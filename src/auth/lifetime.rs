@@ -1,4 +1,4 @@
-//! How long something that was fetched is good for.
+//! The lifetime of a fetched resource, from its `Cache-Control` and `Expires` headers.
 
 use std::time::{Duration, SystemTime};
 

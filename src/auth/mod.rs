@@ -1,4 +1,5 @@
-//! Credentials become sessions. The only place that checks signatures and fetches keys.
+//! Authentication: turns credentials (JWT, auth hook, admin secret) into sessions. Signatures are checked and keys
+//! fetched here only.
 
 pub mod authenticated;
 pub mod hook;
@@ -102,8 +103,8 @@ impl Authenticator {
         std::future::pending::<()>().await;
     }
 
-    /// Who is asking, and in which role? `request` is what an auth hook may be told of the GraphQL request, as JSON;
-    /// it is asked through `http_client`.
+    /// Authenticates a request and determines its role. `request` is the part of the GraphQL request that an auth hook
+    /// may see, as JSON; the hook is called through `http_client`.
     ///
     /// # Errors
     /// [`SessionError`]; a wrong credential is never a lesser role.

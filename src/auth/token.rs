@@ -1,4 +1,4 @@
-//! A token's form and its signature. What its claims mean is judged in `session::claims`.
+//! Parses a JWT and verifies its signature. Its claims are checked in `session::claims`.
 
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! `pillion check`: is the configuration good, and does it go with the upstream and the handlers?
+//! `pillion check`: validates the configuration, and checks it against the upstream and the handlers.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ struct Findings {
     is_complete: bool,
 }
 
-/// Checks it all and tells.
+/// Checks everything and prints the findings.
 pub fn run(arguments: &ArgMatches) -> ExitCode {
     let asks_upstream = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
     let findings = match load_from(arguments, NO_ENGINE) {

@@ -1,4 +1,4 @@
-//! `pillion demo`: a sample upstream, a sample handler and Pillion between them, all in this process.
+//! `pillion demo`: runs a sample upstream, a sample handler and Pillion between them, all in this process.
 
 mod handler;
 mod http;
@@ -105,7 +105,7 @@ impl Drop for Metadata {
     }
 }
 
-/// Sends the sample requests once Pillion answers, while it serves on this thread's parent.
+/// Sends the sample requests once Pillion is ready, while it serves on this thread's parent.
 fn show_in_background(clients: SocketAddr, metadata: PathBuf) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,4 +1,4 @@
-//! `pillion explain`: what would happen to a document. Nothing is sent to anybody.
+//! `pillion explain`: prints the plan of a document: what would be sent where. Nothing is sent.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -55,7 +55,7 @@ fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 /// Explains and prints.
 ///
 /// # Errors
-/// What is wrong with the configuration, or why the document would be refused.
+/// What is wrong with the configuration, or why the document would be rejected.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let loaded = load_from(arguments, NO_ENGINE).map_err(|diagnostics| report(&diagnostics))?;
     let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
@@ -104,7 +104,7 @@ fn read_schema(path: &str) -> Result<UpstreamSchema, String> {
     build_client_schema(source.text.as_bytes()).map_err(|error| format!("error: {path}: {error}"))
 }
 
-/// The role and the `x-hasura-*` headers are taken at their word: nobody is let in by it.
+/// The role and the `x-hasura-*` headers are trusted as they are: they authorize nothing here.
 fn session_of(headers: &HeaderMap) -> Result<Session, String> {
     match read(&AuthRules::default(), headers) {
         Ok(Credential::Session(session)) => Ok(session),
@@ -142,7 +142,7 @@ fn context<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e
     }
 }
 
-/// Why the document would be refused, each error with its place in it.
+/// Why the document would be rejected, each error with its source location.
 fn diagnostics(rejection: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
     match rejection {
         Rejection::Request(error) => {

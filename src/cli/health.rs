@@ -1,4 +1,4 @@
-//! `pillion health`: is the one that runs here alive? For containers that have no other program to ask with.
+//! `pillion health`: the health check of the instance on this machine, for containers that have no HTTP client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use crate::cli::{config_file, flag_of};
 use crate::config::load::text_of;
 use crate::server::listener::reachable;
 
-/// How long it may take to answer.
+/// Timeout of the health check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The command.
@@ -22,12 +22,12 @@ pub fn command() -> Command {
         .arg(ready.help("Ask whether it is ready for requests instead"))
 }
 
-/// Asks it.
+/// Runs the health check.
 ///
 /// # Errors
-/// What it says, or why it cannot be asked.
+/// What the instance reports, or why it cannot be reached.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    // Nothing else of the configuration counts: whoever runs may go on with an older one.
+    // Nothing else of the configuration counts: the running instance may use an older one.
     let text = text_of("admin_listen", config_file(arguments), &|setting| flag_of(arguments, setting));
     let address = text.and_then(|text| text.parse().ok()).ok_or("error: admin_listen: this is not an address")?;
     let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };

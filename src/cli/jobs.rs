@@ -1,4 +1,4 @@
-//! `pillion jobs`: looks into the job store of asynchronous actions, and changes what is in it.
+//! `pillion jobs`: lists, shows, retries and cancels the jobs of asynchronous actions in the job store.
 
 use std::path::Path;
 use std::time::Duration;

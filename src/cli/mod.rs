@@ -1,4 +1,4 @@
-//! The command line: what it takes comes out of the table of settings.
+//! The command line: its flags are generated from the table of settings.
 
 pub mod check;
 #[cfg(feature = "demo")]
@@ -87,7 +87,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
     }
 }
 
-/// An address that nobody has, for commands that do without the upstream.
+/// An address that does not exist, for commands that do without the upstream.
 const NO_ENGINE: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
 
 /// Reads the configuration that the arguments, the environment and the files make.
@@ -104,7 +104,7 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     Some(arguments.get_many::<String>(setting.key)?.cloned().collect())
 }
 
-/// Asks the upstream about itself, once.
+/// Probes the upstream once.
 async fn probe_upstream(services: &Services) -> Result<(), String> {
     upstream_health_check::probe(services).await;
     services.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
@@ -142,7 +142,7 @@ fn headers_of(arguments: &ArgMatches) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Runs something that asks others.
+/// Runs a future that sends requests.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
     crate::install_tls_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,4 +1,4 @@
-//! `pillion schema`: the merged schema, for code generators and reviews.
+//! `pillion schema`: prints the merged schema, for code generators and reviews.
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -24,7 +24,7 @@ pub fn command() -> Command {
         )
 }
 
-/// Asks the upstream and prints.
+/// Fetches the upstream's schema and prints the merged one.
 ///
 /// # Errors
 /// What is wrong with the configuration, or why the upstream's schema cannot be had.

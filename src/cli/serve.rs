@@ -1,4 +1,4 @@
-//! `pillion serve`.
+//! `pillion serve`: starts the proxy.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ fn count_panics(services: &Services) {
     }));
 }
 
-/// Loads the configuration anew, beside everything else.
+/// Reloads the configuration, in the background.
 struct Background(Reloader);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Handlers that answered 202 report later what came of a call.
+//! The completion callback: a handler that responded with 202 reports the result of its job later.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,20 +19,20 @@ pub struct JobCompletion<'r> {
     pub token: &'r str,
     /// Is it certain that this is an error?
     pub is_failure: bool,
-    /// What it would have answered with 200, or with 4xx.
+    /// What it would have returned with 200, or with 4xx.
     pub body: &'r [u8],
 }
 
 /// Why a report does not count.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JobCompletionError {
-    /// There is no such call, or it waits for nothing, or for somebody else.
+    /// There is no such job, or it does not wait for a completion, or not with this token.
     #[error("no call of this id waits for a report with this token")]
     NotAwaited,
     /// The report is not what was agreed. The call goes on waiting.
     #[error("{0}")]
     Unfit(String),
-    /// Nobody knows whether it counts.
+    /// It is unknown whether it was stored.
     #[error("the report could not be stored; send it again")]
     NotStored,
 }

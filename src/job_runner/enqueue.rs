@@ -1,4 +1,4 @@
-//! Calls of asynchronous actions: stored before they are answered, and looked up by those who may.
+//! Enqueues jobs of asynchronous actions before their id is returned, and looks them up for authorized callers.
 
 use std::str::FromStr;
 
@@ -43,7 +43,7 @@ async fn store(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Re
     let jobs = execution.services.jobs()?;
     let action = allowed.action();
     let caller = execution.context.caller;
-    // Made before anything is stored, so that it can be looked for if nobody knows what became of it.
+    // Made before anything is stored, so that the job can be found if the outcome is unknown.
     let id = Uuid::new_v4();
     let payload = json!({
         "input": allowed.input(),
@@ -97,7 +97,7 @@ pub fn headers_of(job: &Job) -> HeaderMap {
     headers
 }
 
-/// What is known about a job, for its own caller and for admins; null for everybody else.
+/// A job, for its own caller and for admins; null for everybody else.
 pub async fn result(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let text = allowed.input().get("id").and_then(Value::as_str).unwrap_or_default();
     let Ok(id) = Uuid::parse_str(text) else {

@@ -1,4 +1,4 @@
-//! Jobs are run: claimed with a lease that is renewed, called, and ended by what the handler says.
+//! The job worker: claims jobs with a lease, renews it, calls the handler, and stores the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -179,8 +179,8 @@ enum Next {
     LeftToHandler(TokenDigest),
 }
 
-/// Runs a job. Whoever loses it stops: another replica has it. What has come of it is stored in any case, because the
-/// store takes it from the last attempt only.
+/// Runs a job. A worker that loses the lease stops: another replica has it. The result is stored in any case, because
+/// the store takes it from the last attempt only.
 async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     let (id, attempt) = (job.id, job.attempts);
     if attempt > 1 {
@@ -431,7 +431,7 @@ struct Token(String);
 /// The header in which a handler gets its token, and gives it back.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-pillion-completion-token");
 
-/// The same for each attempt: handlers can tell by it that they have seen a call before.
+/// The same for each attempt, so that handlers can recognize a call that they have seen before.
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -1,9 +1,9 @@
-//! The clock of a store in a file.
+//! The clock of a job store in a file.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Goes on steadily from when it was started, so that nobody who sets the system's clock holds up a call or takes it
-/// from the one who runs it. Times are microseconds since 1970.
+/// Runs steadily from its start, so that a change of the system's clock neither delays a job nor takes it from its
+/// worker. Times are microseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: i64,

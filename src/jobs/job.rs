@@ -1,4 +1,4 @@
-//! Calls of asynchronous actions as they are stored. Durations and times are the store's: its clock decides.
+//! Jobs of asynchronous actions as they are stored. Durations and times are the store's: its clock decides.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct NewJob {
     pub headers: String,
     /// The session variables as a JSON object.
     pub session: String,
-    /// After this time it is not begun any more.
+    /// After this time it is not started any more.
     pub lifetime: Duration,
 }
 
@@ -86,7 +86,7 @@ pub struct Job {
     pub created_at: String,
     /// Where it stands.
     pub status: Status,
-    /// How often it was begun. A result counts only if it is that of the last attempt.
+    /// The number of attempts. A result counts only if it is that of the last attempt.
     pub attempts: i32,
     /// How often it failed in a way that allows for another attempt.
     pub failures: i32,
@@ -111,13 +111,13 @@ pub fn error_json(code: &str, message: &str, internal: Option<Value>) -> String 
     errors.to_string()
 }
 
-/// The error of a call that somebody has cancelled.
+/// The error of a cancelled job.
 #[must_use]
 pub fn cancelled() -> String {
     error_json("cancelled", "the action was cancelled", None)
 }
 
-/// What a worker asks for.
+/// What a worker requests.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// How many at most.
@@ -128,7 +128,7 @@ pub struct Claim {
     pub of: Of,
 }
 
-/// Whose calls a worker asks for.
+/// The actions whose jobs a worker requests.
 #[derive(Clone, Debug)]
 pub enum Of {
     /// This action's.
@@ -137,7 +137,7 @@ pub enum Of {
     AllBut(Vec<String>),
 }
 
-/// Which jobs somebody wants to see, or to change.
+/// A filter of jobs to list or to change.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Of this action.

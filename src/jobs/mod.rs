@@ -1,4 +1,4 @@
-//! The log of asynchronous actions: what has been accepted is stored before anybody is told, and nothing of it is lost.
+//! The job store of asynchronous actions: an accepted job is stored before its id is returned, and none is lost.
 
 mod clock;
 pub mod job;
@@ -28,7 +28,7 @@ use crate::postgres::Database;
 pub struct Jobs {
     /// The store.
     pub log: Arc<dyn JobStore>,
-    /// Told whenever there may be something to do.
+    /// Notified whenever there may be something to do.
     pub new: Notify,
     /// Those who wait for the end of a call.
     pub waiting: Arc<JobWaiters>,
@@ -42,16 +42,16 @@ pub struct Jobs {
 
 type Accepted = (NewJob, oneshot::Sender<Result<(), StoreError>>);
 
-/// Calls that wait to be stored; more are refused.
+/// Jobs that wait to be stored; more are rejected.
 const INBOX_MAX: usize = 10_000;
 
-/// How often to look for the end of calls that somebody waits for; most often it is told.
+/// How often to look for the end of jobs that requests wait for; most often a notification comes first.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls that are stored at one time.
 const BATCH_MAX: usize = 500;
 
-/// How long a caller waits for his call to be stored.
+/// How long a caller waits for a job to be stored.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before the database is listened to again.
@@ -89,7 +89,7 @@ impl Jobs {
     /// Stores a call. Once this returns without an error it is on disk.
     ///
     /// # Errors
-    /// [`StoreError`]: it is not stored, or nobody knows.
+    /// [`StoreError`]: it is not stored, or the outcome is unknown.
     pub async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
         let (bytes, max) = (job.bytes(), self.max_pending_bytes);
         if self.stored_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max {
@@ -109,7 +109,7 @@ impl Jobs {
         let Some(mut accepted) = accepted else { return std::future::pending().await };
         let mut batch: Vec<Accepted> = Vec::with_capacity(BATCH_MAX);
         while accepted.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            // Whoever has gone away has been told that nobody knows; his call is not stored any more.
+            // A caller that has stopped waiting was told that the outcome is unknown; its job is not stored any more.
             batch.retain(|(_, tell)| !tell.is_closed());
             let jobs: Vec<NewJob> = batch.iter().map(|(job, _)| job.clone()).collect();
             let stored = if jobs.is_empty() { Ok(()) } else { self.log.insert(&jobs).await };
@@ -125,12 +125,12 @@ impl Jobs {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Looks for the end of calls that somebody waits for, all of them at once. Never returns.
+    /// Looks for the end of jobs that requests wait for, all of them at once. Never returns.
     pub async fn look_for_ended(&self) {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
             for ids in self.waiting.ids().chunks(LOOK_MAX) {
-                // Whoever waits is not helped by an error, and others report it.
+                // An error does not help the waiting request, and is reported elsewhere.
                 let ended = self.log.ended_of(ids).await.unwrap_or_default();
                 ended.into_iter().for_each(|id| self.waiting.tell_ended(id));
             }

@@ -1,4 +1,4 @@
-//! The log in PostgreSQL, for replicas that share it.
+//! The job store in PostgreSQL, for replicas that share it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -51,10 +51,10 @@ const EDITION: i32 = 1;
 const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
                        to_json(created_at) #>> '{}', status, attempts, failures";
 
-/// Tells all replicas that there is something to do.
+/// Notifies all replicas that there is something to do.
 const CHANNEL: &str = "pillion_jobs";
 
-/// Tells all replicas which call has ended.
+/// Notifies all replicas of the end of a job.
 const ENDED_CHANNEL: &str = "pillion_jobs_ended";
 
 /// Connections at one time, those for listening left out.
@@ -122,7 +122,7 @@ impl PostgresStore {
         rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
-    /// Wakes `new` whenever any replica has something to do, and tells `ended` which call has ended. Ends with the
+    /// Wakes `new` whenever any replica has something to do, and notifies `ended` of ended jobs. Ends with the
     /// connection.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl PostgresStore {
     pub async fn listen(&self, new: &Notify, ended: &(dyn Fn(Uuid) + Sync)) -> Result<(), StoreError> {
         let (client, mut messages) = self.database.listen().await?;
         in_time(client.batch_execute(&format!("listen {CHANNEL}; listen {ENDED_CHANNEL}"))).await?;
-        // What happened before somebody listened.
+        // Events before LISTEN.
         new.notify_one();
         while let Some(message) = messages.recv().await {
             match message {
@@ -178,7 +178,7 @@ fn parts(outcome: &Outcome) -> (&'static str, Option<&str>, Option<&str>) {
     }
 }
 
-/// What a filter asks for.
+/// The conditions of a filter.
 const FITS: &str = "($1::text is null or action_name = $1) and ($2::text is null or status = $2) \
                     and created_at <= clock_timestamp() - $3::float8 * interval '1 second'";
 

@@ -1,4 +1,4 @@
-//! Jobs as people see them.
+//! Redacted jobs for people: without the parts in which credentials may be.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! When a failed call is tried again. Pure: chance comes from outside.
+//! Retry of a failed job: backoff with jitter. Pure: the random number comes from outside.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub enum Failure {
     /// No connection, or it broke.
     Connection,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
     /// 5xx.
     ServerError,
@@ -25,11 +25,11 @@ impl Failure {
     ];
 }
 
-/// The longest pause, also of those that a handler asks for.
+/// The longest backoff, also of one that a handler requests.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
-/// The pause after so many failures: twice as long each time, and a random part of it, so that not all come at once.
-/// `chance` is between 0 and 1. A handler may ask for more time.
+/// The backoff after so many failures: twice as long each time, with jitter, so that not all retries come at once.
+/// `chance` is between 0 and 1. A handler may request more time.
 #[must_use]
 pub fn pause(first: Duration, failures: u32, chance: f64, asked_for: Option<Duration>) -> Duration {
     let doubled = first.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(PAUSE_MAX);

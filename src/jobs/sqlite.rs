@@ -1,4 +1,4 @@
-//! The log in one file of SQLite, for a single replica.
+//! The job store in one SQLite file, for a single replica.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -47,7 +47,7 @@ const TABLE: &str = "
         where status in ('completed', 'error');
 ";
 
-/// The latest time at which anything was stored; both halves are answered by an index.
+/// The latest time at which anything was stored; both halves use an index.
 const LATEST: &str = "select max(coalesce((select max(response_received_at) from action_log \
                       where status in ('completed', 'error')), 0), coalesce((select max(created_at) from action_log \
                       where status in ('created', 'processing')), 0))";
@@ -110,13 +110,13 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let ended = || StoreError("its thread has ended".into());
-        // Nobody waits any more if it cannot be told.
+        // Sending fails only if the caller has stopped waiting.
         let work: Work = Box::new(move |connection| drop(tell.send(work(connection))));
         self.work.send(work).map_err(|_| ended())?;
         Ok(told.await.map_err(|_| ended())??)
     }
 
-    /// What a filter asks for, as values for [`FITS`].
+    /// The conditions of a filter, as values for [`FITS`].
     fn bounds(&self, filter: &Filter) -> (Option<String>, Option<&'static str>, i64) {
         let before = filter.older_than.map_or(i64::MAX, |age| self.clock.before(age));
         (filter.action.clone(), filter.status.map(Status::name), before)
@@ -146,7 +146,7 @@ fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
                 }
             }
             Err(ended) => {
-                // If somebody reads at this moment, it is done at the next one.
+                // If a reader holds it at this moment, the next one does it.
                 let _ = forget(connection);
                 changed_since = None;
                 if ended == RecvTimeoutError::Disconnected {
@@ -165,14 +165,14 @@ const FORGET_AFTER: Duration = Duration::from_secs(5);
 
 /// Writes all pages where they belong, with nothing in the place of what was deleted, and cuts the write-ahead log off.
 fn forget(connection: &Connection) -> rusqlite::Result<()> {
-    // Work is waiting: whoever reads the file is not waited for.
+    // Work is waiting, so this does not wait for readers of the file.
     connection.busy_timeout(Duration::from_millis(50))?;
     let done = connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
     connection.busy_timeout(BUSY_TIMEOUT)?;
     done
 }
 
-/// Makes the file so that nobody else can read it. SQLite gives those beside it the same mode.
+/// Makes the file readable for its owner only. SQLite gives the files beside it the same mode.
 fn make_private(path: &Path) -> std::io::Result<()> {
     for ending in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();
@@ -503,5 +503,5 @@ impl JobStore for SqliteStore {
     }
 }
 
-/// What a filter asks for, by its bounds.
+/// The conditions of a filter, by its bounds.
 const FITS: &str = "(?1 is null or action_name = ?1) and (?2 is null or status = ?2) and created_at <= ?3";

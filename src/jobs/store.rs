@@ -1,4 +1,4 @@
-//! What a store of jobs can do. There are two: SQLite and PostgreSQL.
+//! The interface of a job store. There are two implementations: SQLite and PostgreSQL.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub trait JobStore: Send + Sync {
     /// Lets a failed job wait for another attempt. `false` as above.
     async fn retry(&self, id: Uuid, attempt: i32, after: Duration) -> Result<bool, StoreError>;
 
-    /// Gives a job back as if it had not been begun. `false` as above.
+    /// Returns a job as if it had not been started. `false` as above.
     async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError>;
 
     /// Leaves a job to its handler, which reports later with the token of this digest. `false` as above.

@@ -1,4 +1,4 @@
-//! Who waits for the end of which call, so that the store is asked once for all of them.
+//! Waiters for the end of jobs, so that one query of the store serves all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// The calls that somebody waits for.
+/// The jobs that requests wait for.
 #[derive(Default)]
 pub struct JobWaiters(Mutex<HashMap<Uuid, watch::Sender<()>>>);
 
-/// Somebody waits for the end of a call, until this is dropped. An end that was told since it was made is not missed.
+/// Waits for the end of a job, until this is dropped. A notification since it was made is not missed.
 pub struct JobWaiter {
     id: Uuid,
     told: watch::Receiver<()>,
@@ -18,21 +18,21 @@ pub struct JobWaiter {
 }
 
 impl JobWaiters {
-    /// From now on the end of this call is told.
+    /// Registers a waiter for the end of this job.
     #[must_use]
     pub fn wait_for(self: &Arc<Self>, id: Uuid) -> JobWaiter {
         let told = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
         JobWaiter { id, told, waiting: Arc::clone(self) }
     }
 
-    /// Tells those who wait for it.
+    /// Notifies the waiters of this job.
     pub fn tell_ended(&self, id: Uuid) {
         if let Some(tell) = self.calls().get(&id) {
             tell.send_replace(());
         }
     }
 
-    /// All that somebody waits for.
+    /// All jobs with waiters.
     #[must_use]
     pub fn ids(&self) -> Vec<Uuid> {
         self.calls().keys().copied().collect()

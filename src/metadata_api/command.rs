@@ -1,4 +1,4 @@
-//! The commands of the metadata API: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
+//! Parses the commands of the metadata API: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -121,8 +121,8 @@ fn bulk_of(request: &Value) -> &[Value] {
     request["args"].as_array().filter(|_| is_bulk).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Is there anything about actions in the text of a request? It is not read into a tree for that: whoever sends it may be
-/// nobody. What cannot be read is not.
+/// Does the text of a request mention actions? It is not parsed into a tree for that: the sender may be
+/// unauthenticated. An unreadable text does not.
 #[must_use]
 pub fn concerns_actions(request: &str) -> bool {
     concerns(request, BULKS_MAX)

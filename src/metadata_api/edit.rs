@@ -1,4 +1,4 @@
-//! Commands change a document. Nothing here is input or output.
+//! Applies commands to a metadata document. No input or output.
 
 use serde_json::{Map, Value, json};
 

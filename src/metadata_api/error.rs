@@ -1,4 +1,4 @@
-//! What the metadata API says when it does not do something, in Hasura's form.
+//! Errors of the metadata API, in Hasura's form.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error in what a command asks for.
+    /// An error in a command's arguments.
     #[must_use]
     pub fn new(code: &str, error: impl Into<String>) -> Self {
         Self { status: 400, code: code.into(), error: error.into(), path: "$.args".into(), internal: None }

@@ -1,4 +1,4 @@
-//! How metadata is shown: exported, and as the definitions of what is inconsistent.
+//! Renders metadata: exported, and as the definitions of inconsistent objects.
 
 use serde_json::{Map, Value, json};
 

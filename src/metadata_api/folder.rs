@@ -1,7 +1,7 @@
-//! The metadata folder as the place where commands write to.
+//! The metadata folder as the store that commands write to.
 //!
-//! The files are written beside the old ones, made known by one renaming, and then moved over them. Whoever dies between
-//! the renaming and the last move leaves what the next start finishes; whoever dies before it leaves the old files.
+//! The files are written beside the old ones, committed by one rename, and then moved over them. After a crash between
+//! the rename and the last move, the next start finishes the work; a crash before it leaves the old files.
 
 use std::fs::File;
 use std::io::Write;
@@ -29,7 +29,7 @@ const WRITING: &str = ".pillion-writing";
 const WRITTEN: &str = ".pillion-written";
 
 impl Folder {
-    /// Makes sure that it can be written, and finishes what was begun.
+    /// Makes sure that it can be written, and finishes an interrupted write.
     ///
     /// # Errors
     /// Why it cannot be written.

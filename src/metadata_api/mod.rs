@@ -1,4 +1,4 @@
-//! The metadata API of Hasura for what is about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
+//! Hasura's metadata API for everything about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
 //! Everything else on its paths is the upstream's.
 
 pub mod command;
@@ -87,15 +87,15 @@ impl From<ApiError> for ApiResponse {
     }
 }
 
-/// The proof that an admin asks. Only [`authenticate`] makes one.
+/// The proof that the caller is an admin. Only [`authenticate`] makes one.
 #[derive(Debug)]
 pub struct Admin(());
 
-/// Who asks? `None` is somebody who is known, and no admin. A cookie is no credential here: browsers send it along with what
-/// pages of others make them send.
+/// Authenticates the caller. `None` is an authenticated caller that is no admin. A cookie is no credential here:
+/// browsers attach it to requests that pages of other origins make.
 ///
 /// # Errors
-/// Why nobody is let in.
+/// Why the caller is rejected.
 pub async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
     let configured = services.configured();
     let mut headers = headers.clone();
@@ -170,7 +170,7 @@ impl Api {
         serde_json::from_str(body).ok()
     }
 
-    /// Answers an admin's request. What it has begun it ends, whether or not somebody still waits for the response.
+    /// Handles an admin's request. It runs to completion, whether or not the caller still waits for the response.
     pub async fn response(
         self: &Arc<Self>,
         services: &Arc<Services>,

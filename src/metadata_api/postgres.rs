@@ -1,4 +1,4 @@
-//! PostgreSQL as the place where commands write to, for replicas that share their metadata.
+//! PostgreSQL as the store that metadata commands write to, for replicas that share their metadata.
 
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -67,7 +67,7 @@ pub async fn version(client: &Client) -> Result<i64, DatabaseError> {
     Ok(row.try_get(0)?)
 }
 
-/// Replaces the document of this version. `None` if somebody else was faster.
+/// Replaces the document of this version. `None` if another writer was faster.
 ///
 /// # Errors
 /// [`DatabaseError`].

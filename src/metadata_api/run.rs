@@ -1,5 +1,5 @@
-//! A request to the metadata API, from its commands to its response: first all that is ours is done to a copy of the
-//! document, then the upstream is asked for its part, and only then is anything kept. Pure but for what `Replies` holds.
+//! Runs a request to the metadata API, from its commands to its response: first our commands edit a copy of the
+//! document, then the upstream runs its part, and only then is anything stored. Pure but for `Replies`.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -26,9 +26,9 @@ pub struct Run<'r> {
     is_hasura: bool,
     /// The metadata as it will be.
     pub document: Document,
-    /// What the upstream has to be asked, in order.
+    /// The upstream's commands, in order.
     pub upstreams: Vec<UpstreamCommand>,
-    /// Is the metadata to be used anew, though nothing in it has changed?
+    /// Is the metadata reloaded, although nothing in it has changed?
     pub reloads: bool,
     /// The actions whose jobs are to be deleted.
     pub cleared: Vec<String>,
@@ -46,7 +46,7 @@ pub struct UpstreamCommand {
 /// What came of a command.
 #[derive(Debug)]
 pub enum CommandStep {
-    /// Its answer.
+    /// Its response.
     Done(Value),
     /// Its error, in a bulk that goes on.
     Failed(ApiError),
@@ -58,7 +58,7 @@ pub enum CommandStep {
         upstream: Option<usize>,
         /// Our inconsistent objects.
         own: Vec<Value>,
-        /// Our answer, should there be no reply.
+        /// Our response, if the upstream has none.
         response: Value,
     },
     /// An export, with this of the upstream's replies around it.
@@ -227,7 +227,8 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// What somebody has written by hand may be inconsistent; then what is in use stays, unless it is to be served without.
+    /// Hand-written metadata may be inconsistent; then the current one stays, unless it is to be served without the
+    /// inconsistent objects.
     fn reload(&mut self, request: &Value, prefix: &str) -> CommandStep {
         let found = (self.check)(&self.document);
         let is_usable = |diagnostic: &Diagnostic| {
@@ -409,8 +410,8 @@ fn entry(key: &str, json: &str) -> String {
     format!("{}:{json}", Value::from(key))
 }
 
-/// The upstream's metadata, byte for byte, with our actions and types among its own. Of two with one name ours counts: the
-/// upstream is never asked for it.
+/// The upstream's metadata, byte for byte, with our actions and types among its own. Of two with one name ours wins:
+/// the upstream never receives it.
 fn merged(document: &Document, upstreams: &RawObject<'_>) -> String {
     let own = [
         ("actions", Value::from(export::actions(document))),

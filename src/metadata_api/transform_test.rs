@@ -1,5 +1,5 @@
-//! `test_webhook_transform`: what a request transform makes of a sample, for Hasura's console and whoever writes one.
-//! Nobody is called, and of the environment only what the request itself gives is known.
+//! `test_webhook_transform`: the result of a request transform for a sample, for Hasura's console and authors of
+//! transforms. Nothing is sent, and of the environment only the request's own variables are known.
 
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};

@@ -1,4 +1,4 @@
-//! PostgreSQL, for what replicas share.
+//! The PostgreSQL client, for what replicas share.
 
 use std::time::Duration;
 
@@ -38,14 +38,15 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
-/// How long one thing that we ask of the database may take.
+/// Timeout of one query.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Database {
     /// Nothing is connected yet.
     ///
     /// # Errors
-    /// When the address is none, or TLS cannot be set up; the address is not told, for it may hold a password.
+    /// When the address is invalid, or TLS cannot be set up; the message leaves the address out, because it may hold a
+    /// password.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, String> {
         let config = settings.url.expose().parse::<Config>();
         let mut config = config.map_err(|_| "database.url: this is not an address of PostgreSQL".to_owned())?;
@@ -92,7 +93,7 @@ impl Database {
 /// Messages that wait to be read; then the connection waits.
 const MESSAGES_MAX: usize = 1_024;
 
-/// Waits for something that the database does, but not for ever.
+/// Waits for the database within a timeout.
 ///
 /// # Errors
 /// [`DatabaseError`].

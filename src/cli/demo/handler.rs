@@ -1,4 +1,4 @@
-//! The sample handler: what a webhook gets and answers, in a few lines.
+//! The sample handler: receives a payload and responds, in a few lines.
 
 use async_trait::async_trait;
 use http::Response;

@@ -1,4 +1,4 @@
-//! Bodies of the samples: read within a limit, written as JSON.
+//! HTTP bodies of the samples: read within a limit, written as JSON.
 
 use http::{Response, header};
 use pingora::protocols::http::ServerSession;
