@@ -1,8 +1,10 @@
-//! Admission of requests: the limits on requests at one time, and when each request is counted against them.
+//! Admission of requests: the concurrency limits on requests, in all and by client, and when each request counts
+//! against them.
 //!
-//! A request is counted among those at one time once its body has arrived. Until then it is incomplete, which costs little and
-//! has a larger limit, so that whoever sends bodies slowly takes no place from others. A stream of events leaves the requests
-//! for a limit of its own: most of the time nothing happens on it. All of these are limited by client address as well.
+//! A request counts against `limits.max_concurrent_requests` once its body has arrived. Until then it is incomplete,
+//! which costs little and has a larger limit, so that slow clients take no permit from others. A stream of events moves
+//! from the requests to a limit of its own: it is idle most of the time. All of these are limited by client address as
+//! well.
 
 use std::net::IpAddr;
 
@@ -22,7 +24,7 @@ pub struct Admission {
     _in_flight: Held,
     /// While its body is on its way.
     incomplete: Option<Held>,
-    /// Once it is answered by a stream of events.
+    /// Once it is served as a stream of events.
     stream: Option<Held>,
     /// The client for which limits by address hold, if they do.
     client: Option<IpAddr>,
@@ -92,13 +94,14 @@ impl Admission {
         Ok(share.complete()?)
     }
 
-    /// Its body has arrived at the upstream, which has begun with it: it counts, whether there is room or not.
+    /// Its body has arrived at the upstream, which has started to work on it: it counts, whether there is a permit or
+    /// not.
     pub fn body_has_passed(&mut self) {
         self.incomplete = None;
     }
 
-    /// It is going to be answered by a stream of events, and counts as one from now on. What it holds of the memory budget is
-    /// entered in the accounts, as that of an operation on a socket is.
+    /// It is served as a stream of events, and counts as one from now on. What it holds of the memory budget is entered
+    /// in the accounts, as for an operation on a WebSocket.
     ///
     /// # Errors
     /// 503 if there are too many, 429 if they are its client's.

@@ -1,4 +1,4 @@
-//! A request's body, held while we look into it. What is held is a share of the memory budget.
+//! A request's body, buffered while it is inspected. The buffer is a share of the memory budget.
 
 use bytes::Bytes;
 use http::header;
@@ -14,7 +14,7 @@ use crate::model::response::RequestError;
 /// Why a body could not be read.
 #[derive(Debug)]
 pub enum BodyError {
-    /// It is refused; whatever is still coming must not be taken for the next request.
+    /// It is rejected; bytes that are still coming must not be taken for the next request.
     Refused(RequestError),
     /// The client broke the connection or the framing.
     Broken(Box<pingora::Error>),
@@ -138,7 +138,7 @@ pub struct Decoded {
     _share: Share,
 }
 
-/// How large a compressed body may become. Nothing is known of whoever sent it.
+/// How large a compressed body may become. The sender is unauthenticated.
 fn decoded_bytes_max(wire: &Bytes, limits: &Limits) -> usize {
     let ratio = wire.len().saturating_mul(limits.max_decompression_ratio);
     ratio.max(RATIO_FLOOR_BYTES).min(limits.max_request_body_size)

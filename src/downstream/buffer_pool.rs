@@ -1,11 +1,11 @@
-//! What a request needs and an idle connection does not: it goes from one connection of a thread to the next, so that
-//! connections that wait cost little, and requests need not ask the allocator for it.
+//! A pool of buffers: what a request needs and an idle connection does not moves from one connection of a thread to the
+//! next, so that idle connections cost little, and requests do not allocate.
 
 use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// Things of one kind that nobody uses at the moment.
+/// Unused objects of one kind.
 pub struct BufferPool<T>(RefCell<Vec<T>>);
 
 /// So many are kept for requests to come; with more requests than that at one time, the rest are allocated.
@@ -23,7 +23,7 @@ impl<T> BufferPool<T> {
         self.0.borrow_mut().pop()
     }
 
-    /// For whoever needs one next.
+    /// Returns one to the pool.
     pub fn keep(&self, thing: T) {
         let mut things = self.0.borrow_mut();
         if things.len() < KEPT {

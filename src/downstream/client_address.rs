@@ -1,4 +1,4 @@
-//! Whose request it is: the address of the client, whether it is connected itself or named by a proxy.
+//! The client address: of the peer, or as a trusted proxy names it.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use crate::config::settings::Settings;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::MemoryOwner;
 
-/// The address that the proxy before us tells: the last element, which is its own word. What stands before came with the
-/// request, from anybody.
+/// The address that the proxy before us names: the last element, which it added itself. What stands before came with
+/// the request and may be forged.
 pub(crate) fn forwarded_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
     let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
@@ -22,8 +22,7 @@ pub(crate) fn named_client(addresses: &ClientAddresses, downstream: &DownstreamS
     forwarded_address(&downstream.head().headers, name)
 }
 
-/// Whose memory a request takes: that of the client whom a proxy names, or else of whoever is connected, unless that is a
-/// proxy.
+/// Whose memory a request takes: that of the client whom a proxy names, or else of the peer, unless that is a proxy.
 #[must_use]
 pub fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) -> MemoryOwner {
     match named_client(addresses, downstream) {
@@ -35,8 +34,8 @@ pub fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) ->
     }
 }
 
-/// The client for whom limits by address hold: the one whom a proxy names, or else whoever is connected, unless that is, or
-/// seems to be, a proxy.
+/// The client for whom limits by address hold: the one whom a proxy names, or else the peer, unless that is, or seems
+/// to be, a proxy.
 pub fn limited_client(settings: &Settings, downstream: &DownstreamSession<'_>) -> Option<IpAddr> {
     let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
     let peer = || downstream.peer().filter(|peer| addresses.limits(*peer, is_set));

@@ -1,10 +1,10 @@
-//! Compression of our own responses, for clients that ask for it. What passes is as the upstream sends it, and events of a
-//! stream are not compressed: they are small, and each must reach its client at once.
+//! Response compression, for clients that accept it. The upstream's responses pass as they are, and events of a stream
+//! are not compressed: they are small, and each must reach its client at once.
 //!
-//! A page that can make a victim's browser send requests with text of its own choice, and can see how long the encrypted
-//! responses are, learns secrets that stand in the same response from how well they compress (BREACH). Requests with an
-//! action are JSON by POST, which a page of another origin cannot send without a preflight that the upstream answers, so
-//! that is the protection; `compression.enabled: false` is for who needs another one.
+//! A page that can make a victim's browser send requests with text of its own choice, and can observe the length of the
+//! encrypted responses, learns secrets in the same response from how well they compress (BREACH). Requests with an
+//! action are JSON by POST, which a page of another origin cannot send without a preflight that the upstream allows;
+//! that is the protection. `compression.enabled: false` is for deployments that need another one.
 
 use std::io;
 use std::io::Write;
@@ -22,8 +22,8 @@ use crate::protocol::content_coding::ContentCoding;
 /// millisecond.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Long bodies that are compressed at one time, so that memory and processors are left for others. Whoever finds all of
-/// them taken sends its body as it is.
+/// Long bodies that are compressed at one time, so that memory and processors are left for others. When all permits are
+/// taken, a body is sent uncompressed.
 static LONG_BODIES: Semaphore = Semaphore::const_new(4);
 
 /// About as fast as the network, and still a tenth of usual JSON.
@@ -35,7 +35,7 @@ const BROTLI_QUALITY: u32 = 3;
 /// A window of 256 KiB.
 const BROTLI_WINDOW_LOG: u32 = 18;
 
-/// Compresses `body` as the client's `request` headers ask, and says so in `headers`.
+/// Compresses `body` if the client's `request` headers accept it, and declares that in `headers`.
 pub async fn compress(request: &HeaderMap, headers: &mut HeaderMap, body: Bytes) -> Bytes {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return body;
@@ -58,7 +58,7 @@ async fn encode_here_or_there(coding: ContentCoding, body: &Bytes) -> Option<Vec
     }
     let permit = LONG_BODIES.try_acquire().ok()?;
     let body = body.clone();
-    // If the client goes meanwhile, it is finished for nobody; the permit counts it until then.
+    // If the client disconnects, the result is dropped; the permit counts the work until then.
     let encoded = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         encode(coding, &body)

@@ -1,6 +1,7 @@
-//! How long a client's connection may take to say what it wants, and to take what is written to it by pingora. pingora has a
-//! timer for each read and each write only, so that whoever moves a byte from time to time would be waited for without end;
-//! and none for the first bytes of a connection, by which it tells HTTP/2.
+//! Deadlines of a client's connection, against slow clients (Slowloris): the header read timeout, the idle timeout, and
+//! the lowest rate at which responses are read. pingora has a timer for each read and each write only, so a client that
+//! moves a byte from time to time would be waited for indefinitely; and it has none for the first bytes of a
+//! connection, by which it recognizes HTTP/2.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ tokio::task_local! {
     static PACE: Arc<ConnectionDeadline>;
 }
 
-/// Does `work` on a connection that has this pace.
+/// Runs `work` on the connection that this deadline belongs to.
 pub fn with_pace<W: Future>(pace: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
     PACE.scope(pace, work)
 }
@@ -39,7 +40,7 @@ pub fn next_head_within(time: Duration) {
     let _ = PACE.try_with(|pace| pace.wait(time, false));
 }
 
-/// A request is over, and nobody has to send another one; after `time` the connection ends.
+/// A request is complete, and another one is optional; after `time` the connection is closed.
 pub fn idle_for(time: Duration) {
     let _ = PACE.try_with(|pace| pace.wait(time, true));
 }
@@ -73,7 +74,7 @@ pub struct ConnectionDeadline {
     /// Bytes that could be written at once since a write has waited.
     written_at_once: AtomicUsize,
     writes: Mutex<Writes>,
-    /// What the connection is counted by; nobody looks at it.
+    /// Counts the connection; never read.
     _open: Option<OpenConnection>,
 }
 
@@ -100,8 +101,8 @@ pub enum DeadlineKind {
 const NOT_WAITING: u64 = 0;
 
 impl ConnectionDeadline {
-    /// The first head is to be there within `patience`, and responses are to be taken at `download`. The connection is counted
-    /// for as long as somebody has its pace.
+    /// The first head has to arrive within `patience`, and responses have to be read at `download`. The connection is
+    /// counted for as long as its deadline exists.
     #[must_use]
     pub fn new(patience: Duration, download: MinRate, open: Option<OpenConnection>) -> Self {
         Self {
@@ -167,8 +168,8 @@ impl ConnectionDeadline {
         self.until.store(now() + millis(time), Ordering::Relaxed);
     }
 
-    /// Returns when what is waited for is not there in time, or what is written is not taken, or up to `patience` later: it
-    /// looks from time to time only, so that requests cost no timer.
+    /// Returns when what is waited for has not arrived in time, or what is written is not read, or up to `patience`
+    /// later: it checks from time to time only, so that requests cost no timer.
     pub async fn end(&self, patience: Duration) -> DeadlineKind {
         loop {
             let (until, now) = (self.until.load(Ordering::Relaxed), now());

@@ -1,6 +1,6 @@
-//! Connections by what they take. `limits.max_connections` is a promise about memory, and not all connections cost the same: one of
-//! HTTP/1.1 that waits takes up to 8 KiB, keys and records of TLS as much again, and a connection of HTTP/2 has buffers and
-//! tables that are its own for as long as it lives.
+//! Connections weighted by their memory. `limits.max_connections` is a promise about memory, and connections differ: an
+//! idle one of HTTP/1.1 takes up to 8 KiB, keys and records of TLS as much again, and a connection of HTTP/2 has
+//! buffers and tables of its own for as long as it lives.
 
 use pingora::protocols::Stream;
 use prometheus::IntGauge;
@@ -31,7 +31,7 @@ impl ConnectionWeights {
         Self::take(services, FIRST)
     }
 
-    /// What it takes beyond the first. `None` if that is too much.
+    /// What it takes beyond the first. `None` if the limit is reached.
     #[must_use]
     pub fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
         let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };

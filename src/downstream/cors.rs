@@ -1,5 +1,5 @@
-//! Cross-origin resource sharing (CORS): which pages of other origins may read a response. The upstream's own headers win;
-//! Pillion adds what is missing if it has been told for which origins. The headers are those of Hasura.
+//! Cross-origin resource sharing (CORS): which pages of other origins may read a response. The upstream's own headers
+//! win; Pillion adds what is missing for the configured origins. The headers are those of Hasura.
 //! <https://fetch.spec.whatwg.org/#http-cors-protocol>
 
 use http::header::{
@@ -50,7 +50,7 @@ pub fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
     let Some(origin) = request.get(ORIGIN) else { return HeaderMap::new() };
     let mut headers = HeaderMap::new();
     if cors.enabled && cors.origins == Origins::Any {
-        // Without credentials: nobody has said that every page may act as its visitor.
+        // Without credentials: a star does not let every page act as its visitor.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     } else if cors.enabled && allows(cors, request) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -69,14 +69,14 @@ pub fn missing_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -
     response_headers(cors, request)
 }
 
-/// Does a browser ask whether a page may send a request?
+/// Is this a CORS preflight?
 #[must_use]
 pub fn is_preflight(head: &request::Parts) -> bool {
     let has = |name: HeaderName| head.headers.contains_key(name);
     head.method == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The headers of the response to a preflight that the upstream does not answer; none if the page may not.
+/// The headers of the response to a preflight that the upstream does not serve; none if the origin is not allowed.
 #[must_use]
 pub fn preflight_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -> HeaderMap {
     let mut headers = missing_headers(cors, request, response);

@@ -1,6 +1,6 @@
-//! A client's connection as pingora gets it: as it is, until its client writes what could be understood in two ways. From
-//! there on it holds two bytes that no reader takes, so that pingora rejects the request, and what else the client writes
-//! is thrown away.
+//! Request smuggling protection: the client's connection as pingora reads it, passed through unchanged until the client
+//! writes something ambiguous. From there on it yields two bytes that no parser takes, so that pingora rejects the
+//! request; what else the client writes is discarded.
 
 use std::io;
 use std::pin::Pin;
@@ -31,9 +31,9 @@ pub struct StrictStream {
     strict: Strict,
     bound: HeadBound,
     pieces: PartialHead,
-    /// Of the connection, which is told how its client reads.
+    /// Of the connection; reading by the client is recorded on it.
     pace: Option<Arc<ConnectionDeadline>>,
-    /// What is left of [`UNREADABLE`], once something was refused.
+    /// What is left of [`UNREADABLE`], once something was rejected.
     instead: Option<&'static [u8]>,
 }
 
@@ -113,7 +113,7 @@ impl AsyncRead for StrictStream {
         }
         let instead = this.instead.unwrap_or_default();
         if instead.is_empty() && !this.strict.is_refused_at_end() {
-            // Whoever waits here wants to know whether the client is there, for a request before the one that is refused.
+            // A reader here waits for the client's disconnect, on behalf of a request before the rejected one.
             return this.poll_end(cx);
         }
         let (now, later) = instead.split_at(instead.len().min(buffer.remaining()));
@@ -124,7 +124,7 @@ impl AsyncRead for StrictStream {
 }
 
 impl StrictStream {
-    /// Tells the connection's pace how its client reads.
+    /// Records on the connection's deadline that the client reads.
     fn wrote<T>(&self, written: Poll<io::Result<T>>, bytes: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
         match (&self.pace, &written) {
             (Some(pace), Poll::Pending) => pace.write_waits(),

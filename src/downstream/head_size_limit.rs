@@ -1,4 +1,4 @@
-//! How much is read of a client's connection while the head of a request is awaited. pingora would keep half a head of 1 MiB.
+//! Limits how much of a request's head is buffered. pingora would hold half a head of 1 MiB.
 
 use std::io;
 use std::io::ErrorKind;

@@ -1,6 +1,7 @@
-//! What a client may write on a connection of HTTP/1.1, byte by byte. pingora reads more leniently than others do: it
-//! escapes what must not be in a target, and lets a chunk's line hold a line feed or no size at all. Each of these could
-//! make a server before us see another request than we do, so they are found out here, before pingora sees them. Pure.
+//! HTTP/1.1 framing, checked byte by byte, against request smuggling. pingora reads more leniently than others do: it
+//! escapes what must not be in a target, and lets a chunk's line hold a line feed or no size at all. Each of these
+//! could make a server before us see another request than we do, so they are detected here, before pingora sees them.
+//! Pure.
 
 use std::borrow::Cow;
 
@@ -56,7 +57,8 @@ enum Looked {
 /// Bytes of a head. pingora would hold a megabyte.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes of empty lines before a head: some clients end a body with one. Each comes to its reader at once, which begins anew.
+/// Bytes of empty lines before a head: some clients end a body with one. Each reaches its parser at once, which starts
+/// over.
 const BLANK_BYTES_MAX: usize = 64;
 
 /// As many as pingora reads; whether there are too many is decided later.
@@ -116,7 +118,7 @@ impl Strict {
         if self.place == Place::Head { self.begun.len() } else { 0 }
     }
 
-    /// Was something refused that pingora would only wait for the end of?
+    /// Was something rejected at which pingora would only wait for the end?
     #[must_use]
     pub fn is_refused_at_end(&self) -> bool {
         self.place == Place::RefusedAtEnd
@@ -178,7 +180,7 @@ impl Strict {
                 self.heads += 1;
                 Looked::Passed(end.saturating_sub(before), place)
             }
-            // The last byte is kept back, so that nobody has a whole head.
+            // The last byte is held back, so that the head stays incomplete.
             None => Looked::Refused(end.saturating_sub(before + 1)),
         }
     }
@@ -253,8 +255,8 @@ pub(crate) fn has_bare_line_feed(head: &[u8]) -> bool {
     memchr_iter(b'\n', head).any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }
 
-/// A path, or `*` for OPTIONS. pingora takes a whole address apart, puts a slash before what has none, and leaves out what
-/// follows a number sign. Methods that are not served are refused for what they are.
+/// A path, or `*` for OPTIONS. pingora takes an absolute address apart, puts a slash before a target without one, and
+/// drops a fragment. Unsupported methods are rejected elsewhere, as such.
 fn is_target(method: &str, target: &str) -> bool {
     let is_served = !matches!(method, "CONNECT" | "TRACE");
     let is_path = target.starts_with('/') && !target.contains('#');
@@ -351,7 +353,7 @@ mod tests {
                 "{body:?} passed a line's end"
             );
         }
-        // The head passes, so that its sender is told; nothing after it does.
+        // The head passes, so that its sender gets a response; nothing after it does.
         for lines in [
             "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
             "Content-Length: 3\r\nContent-Length: 3\r\n",

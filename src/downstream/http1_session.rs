@@ -1,6 +1,6 @@
-//! HTTP/1.1 as nearly every client speaks it: a POST to a GraphQL path, with a `Content-Length`, on a connection that is kept.
-//! pingora's session can do much more, and takes twice the time for this. Whatever is not exactly this is left to pingora,
-//! with all that has been read of it.
+//! The HTTP/1.1 fast path: a POST to a GraphQL path, with a `Content-Length`, on a keep-alive connection, as nearly
+//! every client sends it. pingora's session can do much more, and takes twice the time for this. Everything else is
+//! left to pingora, with all bytes that have been read.
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
@@ -36,7 +36,7 @@ pub struct Http1Session {
     head: request::Parts,
     /// The head as it came.
     raw_head: Bytes,
-    /// Bytes of the body that nobody has taken yet.
+    /// Bytes of the body that have not been taken yet.
     body_left: usize,
     response: Answering,
     /// What is to go out with the next piece.
@@ -60,7 +60,7 @@ enum Answering {
 /// What a client has said.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HeadRead {
-    /// A request that can be answered here.
+    /// A request that can be served here.
     Request,
     /// Anything else, perhaps half of it.
     Other,
@@ -70,10 +70,10 @@ pub enum HeadRead {
     NoRoom,
 }
 
-/// Bytes of a body that are asked for at a time.
+/// Bytes of a body that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Whom a connection is from; not told of one that is no TCP.
+/// The peer's address; none for a connection that is not TCP.
 #[must_use]
 pub fn peer_of(stream: &Stream) -> Option<SocketAddr> {
     stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied())
@@ -82,7 +82,7 @@ pub fn peer_of(stream: &Stream) -> Option<SocketAddr> {
 /// Longer heads are left to pingora.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of the next requests that are held while one is answered.
+/// Bytes of pipelined requests that are held while one is served.
 const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
 impl Http1Session {
@@ -257,7 +257,7 @@ impl Http1Session {
         Ok(Some(piece.freeze()))
     }
 
-    /// Ends when the client has gone. What it says meanwhile is kept for the next request.
+    /// Ends when the client has disconnected. Bytes that arrive before are kept for the next request.
     pub async fn gone(&mut self) {
         while self.buffer.len() < PIPELINED_BYTES_MAX {
             if self.buffer.capacity() == self.buffer.len() {
@@ -267,11 +267,11 @@ impl Http1Session {
                 return;
             }
         }
-        // Nobody sends so much ahead in good faith; he is heard again once he is answered.
+        // No legitimate client pipelines that much; reading resumes after the response.
         std::future::pending::<()>().await;
     }
 
-    /// Begins the response. Where its body ends is told by `headers`.
+    /// Begins the response. `headers` declare where its body ends.
     ///
     /// # Errors
     /// When it has begun already.
@@ -345,7 +345,7 @@ impl Http1Session {
     /// Ends the connection, whatever has been written.
     pub async fn shutdown(&mut self) {
         self.is_last = true;
-        // It fails only when there is nobody any more.
+        // It fails only if the client has disconnected.
         let _ = self.stream.shutdown().await;
     }
 
@@ -377,7 +377,7 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
     stream.flush().await
 }
 
-/// A head that is meant for us, as places in what has been read.
+/// A head that is served here, as ranges of the bytes that have been read.
 #[derive(Debug, PartialEq, Eq)]
 struct HeadEnd {
     /// Bytes of it.

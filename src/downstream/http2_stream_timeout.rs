@@ -1,4 +1,4 @@
-//! How long a stream of HTTP/2 waits for a body that pingora passes on: pingora itself waits without end. Requests whose
+//! The body timeout of an HTTP/2 stream whose body pingora passes on: pingora itself waits without end. Requests whose
 //! body is read here, or that have none, cost no timer.
 
 use std::future::poll_fn;

@@ -1,4 +1,4 @@
-//! Open connections: how many there may be in all, and how many of one client.
+//! The connection limit: how many connections may be open in all, and how many of one client.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Heads that come in pieces. Their readers (pingora's, and httparse under ours) begin anew with each piece, which is
-//! quadratic for a head that comes byte by byte. So a head is given to them when it is whole, or twice as long as last time:
-//! then each byte is read twice in the mean. Pure.
+//! Incomplete request heads: buffers them so that slow, byte-by-byte heads cost linear time. Their parsers (pingora's,
+//! and httparse under ours) start over with each piece, which is quadratic. So a parser gets a head when it is
+//! complete, or twice as long as last time: then each byte is read twice on average. Pure.
 
 use bytes::BytesMut;
 
@@ -40,8 +40,8 @@ pub struct PartialHead {
 }
 
 impl PartialHead {
-    /// `read` has come; half a head begins or goes on at its end, of which `begun` bytes have come in all. Gives how many of
-    /// `read` may be given on as they are; what else may be is [`Self::ready`].
+    /// `read` has arrived; an incomplete head starts or continues at its end, of which `begun` bytes have arrived in
+    /// all. Returns how many bytes of `read` may be passed on as they are; the rest that may be is [`Self::ready`].
     pub fn take(&mut self, read: &[u8], begun: usize) -> usize {
         let (front, half) = read.split_at(read.len() - begun.min(read.len()));
         let goes_on = begun > read.len();
@@ -98,7 +98,7 @@ mod tests {
         // What belongs to the request before is not held up, and neither is the body.
         assert_eq!(given(&[("bodyGET", 3), (" /", 5), ("\n\nbody", 0)]), ["body", "", "GET /\n\nbody"]);
         assert_eq!(given(&[("GET", 3), ("\n\nPOST", 4), ("\n\n", 0)]), ["", "GET\n\n", "POST\n\n"]);
-        // What is refused is given on as far as it may pass.
+        // What is rejected is passed on as far as it is valid.
         assert_eq!(given(&[("GET", 3), ("\n", 0)]), ["", "GET\n"]);
     }
 
@@ -110,7 +110,7 @@ mod tests {
             heads.take(b"x", begun);
             if let Some(ready) = heads.ready(usize::MAX) {
                 there += ready.len();
-                // The reader begins anew.
+                // The parser starts over.
                 read += there;
             }
         }

@@ -1,5 +1,5 @@
-//! What is wrong with a request's head before anybody looks at its body. Section 2.4 of the reliability table: pingora
-//! rejects most of what is malformed; these are the rest. Pure.
+//! Checks of a request's head before its body is read. Section 2.4 of the reliability table: pingora rejects most of
+//! what is malformed; these are the rest. Pure.
 
 use std::net::Ipv6Addr;
 
@@ -16,7 +16,7 @@ pub use crate::session::header_checks::BAD_REQUEST;
 /// configuration names.
 ///
 /// # Errors
-/// What is wrong; the connection must be closed after it has been told.
+/// What is wrong; the connection must be closed after the response.
 pub fn check(head: &request::Parts, limits: &Limits, own: &[HeaderName], is_graphql: bool) -> Result<(), RequestError> {
     let bad = |message: &str| Err(RequestError::new(400, BAD_REQUEST, message));
     if matches!(head.method, Method::TRACE | Method::CONNECT) {

@@ -1,4 +1,5 @@
-//! One request and its response, whoever holds the connection, and how long its client is waited for.
+//! One request and its response on a client's connection, whichever protocol stack holds it, with the time spent
+//! waiting for the client.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -49,8 +50,8 @@ impl Patience {
         }
     }
 
-    /// How long pingora may wait until a piece of a response has been taken that it passes on itself. It cannot tell how
-    /// long it has waited for the pieces before.
+    /// How long pingora may wait until the client has read a piece of a passed-through response. pingora does not
+    /// accumulate the time over pieces.
     #[must_use]
     pub fn for_piece_of_pingora(&self) -> Duration {
         Allowance::new(self.download).for_next(PINGORA_PIECE_BYTES).min(self.pause)
@@ -90,7 +91,7 @@ impl TooSlow {
     }
 }
 
-/// A request that is being answered.
+/// A request that is being served.
 pub struct DownstreamSession<'e> {
     held: Downstream<'e>,
     upload: Allowance,
@@ -133,7 +134,7 @@ impl<'e> DownstreamSession<'e> {
         }
     }
 
-    /// Has the client been given up because of its pace?
+    /// Has the connection reached its deadline?
     #[must_use]
     pub fn too_slow(&self) -> Option<TooSlow> {
         self.too_slow
@@ -161,7 +162,7 @@ impl<'e> DownstreamSession<'e> {
         }
     }
 
-    /// Has all of the body arrived, as far as can be told without reading it? What is not known to be there may still come.
+    /// Has all of the body arrived, as far as is known without reading it? Otherwise more may come.
     #[must_use]
     pub fn has_whole_body(&self) -> bool {
         match &self.held {
@@ -270,7 +271,8 @@ impl<'e> DownstreamSession<'e> {
         Ok(piece)
     }
 
-    /// Ends when the client has gone; its body must have been read. What it says meanwhile is kept for the next request.
+    /// Ends when the client has disconnected; its body must have been read. Bytes that arrive before are kept for the
+    /// next request.
     pub async fn gone(&mut self) {
         match &mut self.held {
             Downstream::Pingora(session) => {
@@ -365,9 +367,9 @@ impl<'e> DownstreamSession<'e> {
 /// How long the end of a connection may take to write.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What comes of `work`, and how long it was waited for; `None` if that takes more than `patience`.
+/// The result of `work`, and the time waited for it; `None` if that takes more than `patience`.
 async fn within<T>(patience: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<(T, Duration)> {
-    // Nearly always there is nothing to wait for, and then nobody asks what time it is.
+    // Nearly always there is nothing to wait for, and then the clock is not read.
     let at_once = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
     if let Poll::Ready(done) = at_once {
         return Some((done, Duration::ZERO));

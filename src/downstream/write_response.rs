@@ -1,4 +1,4 @@
-//! Our own responses, written to the client.
+//! Writes Pillion's own responses to the client.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct ResponseStyle<'m> {
     pub closes: bool,
 }
 
-/// Writes `answer`. Its bytes hold `share` until nobody needs them any more: HTTP/2 queues them beyond this function.
+/// Writes `response`. Its bytes hold `share` until they are no longer needed: HTTP/2 queues them beyond this function.
 ///
 /// # Errors
 /// When the client is gone.
@@ -44,7 +44,7 @@ pub async fn write(
     let mut headers = headers(&response, manner);
     let mut body = Bytes::from(if downstream.head().method == Method::HEAD { Vec::new() } else { response.body });
     if body.len() >= manner.compressed_from {
-        // In a box of its own: every response carries the room for what its future may become.
+        // Boxed: otherwise every response carries the size of this future.
         body = Box::pin(compress(&downstream.head().headers, &mut headers, body)).await;
     }
     let (mut body, _share) = shared(body, share);

@@ -1,4 +1,4 @@
-//! One webhook call, from the request to the last byte of the response, within one deadline.
+//! One HTTP exchange with a handler, from the request to the last byte of the response, within one deadline.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ pub struct HandlerHttpRequest {
     pub body: Bytes,
     /// How long the whole exchange may take.
     pub timeout: Duration,
-    /// Bytes of the decoded answer that are held.
+    /// Bytes of the decoded response that are held.
     pub max_response_bytes: usize,
 }
 
-/// What a handler answered.
+/// A handler's response.
 #[derive(Debug)]
 pub struct HandlerHttpResponse {
     /// The status.
@@ -55,7 +55,8 @@ pub async fn call(
     share: Option<&Share>,
 ) -> Result<HandlerHttpResponse, TransportError> {
     let (timeout, max) = (call.timeout, call.max_response_bytes);
-    // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
+    // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the next
+    // one.
     let response =
         tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
     response.map_err(|fault| match fault {
@@ -104,7 +105,7 @@ async fn exchange_plainly(
             let decoded = encoding.decode_within(&body, call.max_response_bytes, room);
             decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
-        // Nobody has asked for another one, so what comes is taken as it is.
+        // No other coding was requested, so the body is taken as it is.
         _ => body,
     };
     Ok(HandlerHttpResponse { status, headers, body })

@@ -1,4 +1,4 @@
-//! Calling handlers.
+//! The HTTP client for handlers.
 
 pub mod exchange;
 pub mod signature;

@@ -1,4 +1,4 @@
-//! Signs calls as Standard Webhooks has it, so that a handler knows who calls, and that nobody repeats an old call:
+//! Signs handler calls (Standard Webhooks), so that a handler can verify the sender and reject replays:
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
 use aws_lc_rs::hmac;

@@ -1,4 +1,4 @@
-//! One connection in clear text: a message out, and of the response what is asked for.
+//! One HTTP/1.1 connection in clear text: writes a request, and reads as much of the response as is needed.
 
 use std::future::poll_fn;
 use std::io;
@@ -49,7 +49,7 @@ pub struct Connection<S = TcpStream> {
     is_even: bool,
 }
 
-/// Bytes that are asked for at a time.
+/// Bytes that are read at a time.
 const READ_BYTES: usize = 4096;
 
 /// Bytes of a response's head, and of the trailers after its body.
@@ -70,7 +70,7 @@ impl Connection {
         self.is_even && self.buffer.is_empty()
     }
 
-    /// Is it open, with nothing on it that nobody has asked for?
+    /// Is it open, without unsolicited bytes on it?
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
@@ -101,8 +101,8 @@ impl Connection {
         Ok(None)
     }
 
-    /// Sends a part of a message, and gives the head of a response that comes before all of it is written. Once
-    /// [`Self::takes_more`] is false, nobody wants the rest.
+    /// Sends a part of a message, and returns the head of a response that comes before all of it is written. Once
+    /// [`Self::takes_more`] is false, the peer does not want the rest.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -116,7 +116,7 @@ impl Connection {
         self.is_even
     }
 
-    /// Until all is written, or the other side answers or has gone: it may not want the rest.
+    /// Until all is written, or the peer responds or disconnects: it may not want the rest.
     async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, ExchangeError> {
         while self.is_even && !rest.is_empty() {
             let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
@@ -126,7 +126,7 @@ impl Connection {
                 let read = self.stream.try_read_buf(&mut self.buffer);
                 let is_open = !matches!(read, Ok(0)) && read.err().is_none_or(|error| is_blocked(&error));
                 let early = self.take_head()?;
-                // Whoever has only said that there will be a response still wants to know everything.
+                // After an interim response (1xx) the peer still expects the whole request.
                 self.is_even = is_open && early.is_none() && self.buffer.is_empty();
                 if early.is_some() {
                     return Ok(early);
@@ -169,7 +169,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         while !self.buffer.is_empty() {
             let Some(head) = parse_head(&mut self.buffer)? else { break };
             match head.status.as_u16() {
-                // Nobody has asked for another protocol.
+                // No upgrade was requested.
                 101 => return Err(TransportFault::Broken),
                 100..=199 => {}
                 _ => return Ok(Some(head)),
@@ -265,7 +265,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         read_size(&line).ok_or(TransportFault::Broken)
     }
 
-    /// They end with an empty line, and nobody wants them.
+    /// They end with an empty line, and are discarded.
     ///
     /// # Errors
     /// When they break off or do not end.

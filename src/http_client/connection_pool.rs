@@ -1,6 +1,6 @@
-//! HTTP/1.1 in clear text, as nearly every call of a handler and every question to the upstream is: one message out, one
-//! answer back, on connections that are kept. General clients have a task for each connection, through which every
-//! request and every piece of a response travels; that was half of what a call cost.
+//! The connection pool for HTTP/1.1 in clear text, which carries nearly every handler call and upstream request: one
+//! request, one response, on keep-alive connections. General clients have a task for each connection, through which
+//! every request and every piece of a response travels; that was half of the cost of a call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -171,7 +171,7 @@ pub struct Upload<'r> {
 }
 
 impl<'r> Upload<'r> {
-    /// Sends a piece of the body; `false` once nobody wants more.
+    /// Sends a piece of the body; `false` once the peer does not want more.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -299,7 +299,8 @@ mod tests {
     /// Status and text.
     type Said = Result<(u16, String), TransportFault>;
 
-    /// Answers every request on every connection with these bytes; a connection ends after `per_connection` of them.
+    /// Responds to every request on every connection with these bytes; a connection ends after `per_connection` of
+    /// them.
     fn server(response: &'static [u8], per_connection: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let authority = listener.local_addr().expect("an address").to_string();
@@ -419,7 +420,7 @@ mod tests {
             let got = ask(&pool(), &authority, Method::POST, true).await;
             assert_eq!(got, *wanted, "{}", String::from_utf8_lossy(bytes));
             let got = ask_for_pieces(&server(bytes, 1)).await;
-            // There it is for others to say how much is too much; what is announced must come.
+            // The limit is the caller's; the announced length must arrive.
             let wanted = match wanted {
                 Err(TransportFault::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
                 Err(TransportFault::TooLarge) => &Err(TransportFault::Broken),
@@ -434,7 +435,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_does_not_want_all_of_a_body_may_say_so() {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
-        // The other side reads a little, answers, and goes on to the next read that never comes.
+        // The peer reads a little, responds, and goes on to the next read that never comes.
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
         let response = pool.exchange(posted(&authority, &headers, &body)).await.expect("a response");
         assert_eq!((response.status.as_u16(), &response.body[..], waiting(&pool)), (413, &b"no"[..], 0));
@@ -475,7 +476,7 @@ mod tests {
             assert!(ask(&pool, &good, Method::POST, false).await.is_ok());
             assert_eq!(waiting(&pool), 1);
         }
-        // The other side has closed it by now or will soon; whoever may repeat does not care.
+        // The peer has closed it by now or will soon; a request that may be replayed is not affected.
         assert!(ask(&pool, &good, Method::POST, true).await.is_ok());
         for bytes in [
             &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabcd"[..],

@@ -1,4 +1,4 @@
-//! Compressed bodies, opened only to look into them, and never further than a limit.
+//! Decompresses bodies to inspect them, never beyond a limit (decompression bombs).
 
 use std::io::Read;
 
@@ -52,7 +52,7 @@ impl Encoding {
         self.decode_within(body, bytes_max, &|_| Ok(()))
     }
 
-    /// The same as far as there is `room`, which is asked for before it is needed.
+    /// The same as far as there is `room`, which is reserved before it is needed.
     ///
     /// # Errors
     /// Those of `room` as well.
@@ -105,7 +105,7 @@ impl Encoding {
 
 const BUFFER_BYTES: usize = 4096;
 
-/// RFC 8878 asks for 8 MiB; a frame could ask for more memory than a body may have bytes.
+/// RFC 8878 requires 8 MiB; a frame could demand more memory than a body may have bytes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The error for a body beyond its limit.
@@ -128,7 +128,7 @@ fn read(mut decoder: impl Read, bytes_max: usize, room: RoomFor<'_>) -> Result<V
         if read < step {
             return Ok(decoded);
         }
-        // One byte more than allowed tells that there is more.
+        // One byte more than allowed shows that there is more.
         step = decoded.len().min(bytes_max + 1 - decoded.len()).max(1);
     }
 }
@@ -179,7 +179,7 @@ mod tests {
             assert_eq!(encoding.decode(b"not compressed", 100).map_err(|error| error.status), Err(400), "{encoding:?}");
         }
         assert_eq!(Encoding::Gzip.decode_beginning(&bomb, 1000), vec![b' '; 1000]);
-        // Without the end, which tells how long it was.
+        // Without the trailer, which holds the length.
         let whole = gzip(b"{}");
         assert_eq!(Encoding::Gzip.decode_beginning(&whole[..whole.len() - 8], 100), b"{}");
         assert_eq!(Encoding::Zstd.decode_beginning(b"not compressed", 100), b"");

@@ -1,5 +1,6 @@
-//! Looks the names of handlers up, and leaves out what no handler may be. What is left is what is connected to, so a name
-//! that says something else at the next look-up gains nothing.
+//! The DNS filter (SSRF protection): resolves the names of handlers, and drops addresses that no handler may have. The
+//! connection goes to a remaining address, so a name that resolves differently at the next lookup (DNS rebinding) gains
+//! nothing.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! HTTP/1.1 in bytes: a request as it goes out, the head of a response as it comes in, and where its body ends.
+//! HTTP/1.1 messages as bytes: writes a request, parses the head of a response, and finds where its body ends.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub struct Request<'r> {
     pub headers: &'r HeaderMap,
     /// The body.
     pub body: &'r Bytes,
-    /// May it be sent again when an old connection ends before it is answered?
+    /// May it be sent again when a pooled connection ends before the response?
     pub replay: Replay<'r>,
     /// Bytes of the response that are held.
     pub max_response_bytes: usize,
@@ -138,7 +138,7 @@ pub enum Framing {
     UntilEnd,
 }
 
-/// RFC 9112, section 6.3. What two readers could understand differently is refused.
+/// RFC 9112, section 6.3. Ambiguous framing is rejected.
 ///
 /// # Errors
 /// [`TransportFault::Broken`] for such.

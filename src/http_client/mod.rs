@@ -1,4 +1,4 @@
-//! What our HTTP clients, for the upstream, for handlers and for those who know callers, have in common.
+//! What our HTTP clients have in common: for the upstream, for handlers and for authentication.
 
 pub mod connection;
 pub mod connection_pool;
@@ -38,7 +38,7 @@ impl From<NoRoom> for TransportFault {
     }
 }
 
-/// Charges bytes of a response to whoever waits for it, before they are held.
+/// Charges bytes of a response to the waiting request, before they are held.
 ///
 /// # Errors
 /// [`TransportFault::NoRoom`].
@@ -46,8 +46,8 @@ pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), TransportFault>
     share.map_or(Ok(()), |share| share.grow(bytes)).map_err(TransportFault::from)
 }
 
-/// One client for each thread that asks for one. A connection lives on the thread that made it, and a request that had
-/// to go through another thread's connection would wait for that thread twice.
+/// One client for each thread that needs one. A connection lives on the thread that made it, and a request that had to
+/// go through another thread's connection would wait for that thread twice.
 pub struct PerThread<C: Send> {
     build: Box<dyn Fn() -> Result<C, String> + Send + Sync>,
     first: C,

@@ -1,4 +1,4 @@
-//! TLS to servers that we choose to trust: the system's authorities, or those of one file.
+//! TLS of our outbound connections: trusts the system's certificate authorities, or those of one file.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Is an action in a body that is no usual GraphQL request: an upload, another content type, or JSON that is larger than a
-//! request with an action may be? Only its documents count, never files, variables or other text, and nothing of it is held
-//! but the document that is being read. Whatever cannot be understood here passes: the upstream knows no actions, so
-//! nothing of ours is carried out by it.
+//! Scans a body that is no usual GraphQL request for an action: an upload, another content type, or JSON that is larger
+//! than a request with an action may be. Only its documents count, never files, variables or other text, and nothing of
+//! it is held but the document that is being read. A body that cannot be understood here passes: the upstream knows no
+//! actions, so nothing of ours is carried out by it.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl<'s> BodyScan<'s> {
     /// Looks through the next piece.
     ///
     /// # Errors
-    /// What to tell the client if there is an action in it.
+    /// The rejection, if there is an action in it.
     pub async fn feed(&mut self, piece: &[u8]) -> Result<(), RequestError> {
         let is_json = self.content_type == ContentType::Json;
         // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
@@ -102,7 +102,7 @@ impl<'s> BodyScan<'s> {
     /// The same for a body that has come whole, in which documents may also stand in other ways: a form's field, or bare.
     ///
     /// # Errors
-    /// What to tell the client if there is an action in it.
+    /// The rejection, if there is an action in it.
     pub async fn look_through(mut self, body: &[u8]) -> Result<(), RequestError> {
         self.feed(body).await?;
         let text = match self.content_type {

@@ -1,4 +1,4 @@
-//! Clients that go away before they are answered: what only they wanted to read is given up.
+//! Client disconnect: cancels work whose only reader has disconnected.
 
 use std::pin::Pin;
 
@@ -11,7 +11,7 @@ use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 
-/// May the work on this be given up at any moment? What has begun to write is finished.
+/// May this work be cancelled at any moment? Work that has started to write is finished.
 #[must_use]
 pub fn may_be_cancelled(prepared_request: &PreparedRequest<'_>) -> bool {
     prepared_request.kind().is_some_and(|kind| kind != OperationKind::Mutation)
@@ -26,7 +26,7 @@ pub async fn unless_disconnected<T>(
     tokio::select! {
         biased;
         done = work => Some(done),
-        // It ends when the connection does; what comes on it meanwhile is kept for the next request.
+        // It ends with the connection; bytes that arrive before are kept for the next request.
         () = downstream.gone() => None,
     }
 }
@@ -40,7 +40,7 @@ pub async fn unless_cancelled<T>(
     if may_be_given_up { unless_disconnected(downstream, work).await } else { Some(work.await) }
 }
 
-/// What pingora is told when there is nobody to be answered.
+/// The error for pingora when the client has disconnected.
 #[must_use]
 pub fn disconnected_error() -> Box<Error> {
     Error::explain(ErrorType::ConnectionClosed, "before its response").into_down()
@@ -49,7 +49,7 @@ pub fn disconnected_error() -> Box<Error> {
 /// Writes the line about a request whose client has gone.
 ///
 /// # Errors
-/// Always: there is nobody to be answered.
+/// Always: the client has disconnected.
 pub fn log_disconnect(gateway: &Gateway, ctx: &mut RequestState, incoming: &IncomingRequest) -> pingora::Result<bool> {
     let response = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
     ctx.kind = response.outcome;
@@ -57,5 +57,5 @@ pub fn log_disconnect(gateway: &Gateway, ctx: &mut RequestState, incoming: &Inco
     Err(disconnected_error())
 }
 
-/// What nginx logs in this case; nobody is sent it.
+/// The status that nginx logs in this case; it is never sent.
 const CLIENT_CLOSED: u16 = 499;

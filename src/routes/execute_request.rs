@@ -1,4 +1,4 @@
-//! A request is executed for as long as its client is there.
+//! Executes a request for as long as its client is connected.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::runtime::snapshot::Snapshot;
 
-/// What is to be answered, and to whom.
+/// The prepared request, and the client that it comes from.
 pub(crate) struct ExecuteRequest<'w> {
     pub(crate) snapshot: &'w Arc<Snapshot>,
     pub(crate) incoming: &'w IncomingRequest,
@@ -21,7 +21,7 @@ pub(crate) struct ExecuteRequest<'w> {
     pub(crate) share: &'w Share,
 }
 
-/// `None` if the client has gone meanwhile.
+/// `None` if the client has disconnected.
 pub(crate) async fn execute_while_connected(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,

@@ -1,4 +1,4 @@
-//! The proxy as all requests share it, and what is known about one request while it is served.
+//! The gateway that all requests share, and the state of one request while it is served.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,13 +42,13 @@ pub struct RequestState {
     pub too_slow: Option<TooSlow>,
     /// A body that pingora passes on as it comes.
     pub(crate) upload: Option<Upload>,
-    /// Is the upstream's body not for the client, because we have answered in its place?
+    /// Is the upstream's body discarded, because we have responded in its place?
     pub drops_body: bool,
     /// What became of it, for the metric.
     pub kind: &'static str,
 }
 
-/// How a body comes that pingora reads. It does not tell whom it waits for, the client or the upstream.
+/// The state of a body that pingora reads. It does not show who is waited for, the client or the upstream.
 pub(crate) struct Upload {
     pub(crate) allowance: Allowance,
     /// When something of it was there last.
@@ -56,8 +56,8 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// The next piece is waited for from now on. pingora waits for one of HTTP/2 without end, so the stream's own task is told
-    /// how long.
+    /// The next piece is waited for from now on. pingora waits for one of HTTP/2 without end, so the stream's own task
+    /// gets the deadline.
     pub(crate) fn wait(&mut self, session: &mut Session, pause: Duration) {
         self.heard = Instant::now();
         let left = self.allowance.left().min(pause);

@@ -1,6 +1,7 @@
-//! How the upstream takes a GET: some reject it (405), some only where a page could have sent it without a preflight (400,
-//! against CSRF), and their CORS headers say which pages may read the response. Requests with an action are answered here,
-//! so the upstream is asked the smallest question by GET, with the client's headers, and what it says holds for ours.
+//! The upstream's policy for GET: some reject it (405), some only where a page could have sent it without a preflight
+//! (400, against CSRF), and their CORS headers say which pages may read the response. Requests with an action are
+//! served here, so the upstream is probed with the smallest query by GET, with the client's headers, and its response
+//! decides for ours.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,10 +77,10 @@ impl Default for GetPolicies {
 }
 
 impl GetPolicies {
-    /// The upstream's policy for such a request, known or asked for now.
+    /// The upstream's policy for such a request, cached or probed now.
     ///
     /// # Errors
-    /// When the upstream cannot be asked. Nobody knows then whether it would take the request.
+    /// When the upstream cannot be probed. It is then unknown whether it would take the request.
     pub async fn of(
         &self,
         upstream: &UpstreamClient,
@@ -103,13 +104,13 @@ impl GetPolicies {
     }
 }
 
-/// Who is not known to the upstream may be known to us, and is refused by it for that and not for the GET.
+/// A caller that only we can authenticate is rejected by the upstream for that and not for the GET.
 fn rejection(fetched: Fetched) -> Option<Fetched> {
     let is_taken = fetched.status.is_success() || fetched.status == StatusCode::UNAUTHORIZED;
     (!is_taken).then_some(fetched)
 }
 
-/// Does it say the same to everybody who asks in this way? Other statuses may be about one caller, or one moment.
+/// Does this status hold for every request of this kind? Others may be about one caller, or one moment.
 fn is_about_the_kind(status: StatusCode) -> bool {
     status.is_success() || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 501)
 }

@@ -42,7 +42,7 @@ pub(crate) fn may_be_cancelled(verdict: &Route<'_>) -> bool {
     matches!(verdict, Route::Execute(prepared_request) if client_disconnect::may_be_cancelled(prepared_request))
 }
 
-/// What is to be answered of a batch, and to whom.
+/// The elements of a batch, and the client that they come from.
 pub(crate) struct BatchContext<'w> {
     pub(crate) snapshot: &'w Arc<Snapshot>,
     pub(crate) incoming: &'w IncomingRequest,
@@ -52,7 +52,7 @@ pub(crate) struct BatchContext<'w> {
     pub(crate) share: &'w Share,
 }
 
-/// `None` if the client has gone meanwhile.
+/// `None` if the client has disconnected.
 pub(crate) async fn execute_batch_while_connected(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,

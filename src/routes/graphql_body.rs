@@ -1,4 +1,4 @@
-//! The body of a POST: read, decoded, and looked through for what of it is for Pillion.
+//! The body of a POST: read, decoded, and scanned for documents with actions.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) fn scan_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
     )
 }
 
-/// What a body is, as far as its bytes tell.
+/// The kind of a body, as far as its bytes show it.
 pub(crate) enum GraphqlBody {
     /// Nothing of ours is in it.
     NotOurs(Bytes),
@@ -50,7 +50,7 @@ impl WholeBody {
         self.decoded.as_ref().map_or(&self.wire, |decoded| &decoded.text)
     }
 
-    /// Whoever only sends it on needs it as it came.
+    /// The original bytes, for passthrough.
     pub(crate) fn into_wire(self) -> Bytes {
         self.wire
     }
@@ -144,7 +144,7 @@ pub(crate) fn classify(
         ContentType::Form => {
             (false, snapshot.catalog.may_name_action(&percent_encoding::percent_decode(text).collect::<Vec<u8>>()))
         }
-        // Introspection in another form than JSON is the upstream's to answer.
+        // Introspection in another form than JSON is left to the upstream.
         _ => (false, snapshot.catalog.may_name_action(text)),
     };
     Ok(match (may_be_ours, is_json) {

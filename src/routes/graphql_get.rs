@@ -33,7 +33,7 @@ pub(crate) async fn serve_get(
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     let Some(query) = downstream.head().uri.query().map(str::to_owned) else { return Ok(false) };
-    // Whoever opens a link wants the upstream's page, which may have a document in its address.
+    // A browser that opens a link wants the upstream's page, which may have a document in its address.
     if prefers_html(&downstream.head().headers) || !scan_query(&query, |text| snapshot.catalog.may_concern_us(text)) {
         return Ok(false);
     }
@@ -47,20 +47,20 @@ pub(crate) async fn serve_get(
         return Ok(false);
     };
     if has_other_content_type(&downstream.head().headers) {
-        // Introspection alone is the upstream's to answer, however it is asked for.
+        // Introspection alone is left to the upstream, by whatever method.
         if prepared_request.is_introspection_only() {
             return Ok(false);
         }
         return reject(gateway, snapshot, downstream, ctx, Rejection::Request(wrong_content_type()), share).await;
     }
-    // Nobody waits for the body of a GET.
+    // The body of a GET is not read.
     if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, &share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
     let mut incoming = IncomingRequest::of(gateway, downstream);
     let is_stream =
         sse::matches(downstream, &prepared_request) && prepared_request.kind() != Some(OperationKind::Mutation);
-    // In a box of its own: GET is rare, and every request carries the room for what its future may become.
+    // Boxed: GET is rare, and otherwise every request carries the size of this future.
     let asked = (&mut incoming, &prepared_request, is_stream);
     if let Some(done) = Box::pin(check_get_policy(gateway, snapshot, downstream, ctx, asked, &share)).await? {
         return Ok(done);
@@ -89,8 +89,8 @@ pub(crate) async fn serve_get(
     }
 }
 
-/// May this GET be served? Otherwise it is answered, or passes. Streams of events are our own, so the upstream only says
-/// which pages may read them.
+/// May this GET be served? Otherwise it is rejected, or passes. Streams of events are our own, so the upstream only
+/// says which pages may read them.
 pub(crate) async fn check_get_policy(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,

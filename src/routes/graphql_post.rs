@@ -127,7 +127,7 @@ pub(crate) async fn execute_post(
     }
 }
 
-/// A body that is no JSON: whoever names an action in it is told how to send it, and everything else is the upstream's.
+/// A body that is no JSON: if it names an action, the response says how to send it; everything else is the upstream's.
 pub(crate) async fn serve_other_content_type(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
@@ -157,7 +157,7 @@ pub(crate) async fn serve_large(
     let content_type = ContentType::of(headers);
     let mut scan = BodyScan::new(&gateway.services, snapshot, headers, content_type, share.sibling());
     if let Some(decoded) = large.decoded_beginning {
-        // Nobody opens all of it: a small body can become any size. So a document must stand at its beginning.
+        // It is not decoded in full: a small body can become any size. So a document must stand at its beginning.
         if let Err(error) = scan.feed(&decoded.text).await {
             return reject_and_close(gateway, downstream, ctx, error).await;
         }

@@ -1,4 +1,4 @@
-//! A request that is answered here: what is remembered of it, and how its response goes out.
+//! A GraphQL request that is executed here: its metadata, and how its response is written.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
 /// In which clients say how long they wait: `2s`, `500ms`.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// How long a request may take, and whether that is what its client has asked for. It can ask for less than `max`, down to
-/// `min`: whoever does not wait at all only has handlers called for nothing.
+/// The deadline of a request, and whether the client requested it. It can request less than `max`, down to `min`: with
+/// no time at all, handlers would only be called for nothing.
 fn timeout(headers: &HeaderMap, min: Duration, max: Duration) -> (Duration, bool) {
     let wanted = headers.get(TIMEOUT).and_then(|value| parse_duration(value.to_str().ok()?));
     match wanted.map(|wanted| wanted.max(min)).filter(|wanted| *wanted < max) {
@@ -61,7 +61,7 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
     uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-/// What is remembered of a request while it is answered.
+/// What is kept of a request while it is served.
 pub struct IncomingRequest {
     caller: Caller,
     trace: TraceContext,
@@ -93,7 +93,7 @@ impl IncomingRequest {
             upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(&path, &settings.graphql_paths);
         let mut upstream_path = upstream_path(upstream, &head.uri, is_mapped);
         if head.method == Method::GET {
-            // The upstream is asked by POST, so a document must not stand in the URL as well.
+            // The upstream is queried by POST, so a document must not stand in the URL as well.
             upstream_path.truncate(upstream_path.find('?').unwrap_or(upstream_path.len()));
         }
         Self {
@@ -129,7 +129,7 @@ impl IncomingRequest {
         self.caller.address
     }
 
-    /// How answers to it go out.
+    /// How its responses are written.
     pub fn manner(&self) -> ResponseStyle<'_> {
         let Self { response_type, cors, caller, compressed_from, .. } = self;
         ResponseStyle {
@@ -158,7 +158,7 @@ impl IncomingRequest {
         &self.cors
     }
 
-    /// The same for an operation that may be answered more than once.
+    /// The same for an operation that may yield more than one result.
     pub fn request(
         &self,
         way: &'static str,
@@ -228,7 +228,7 @@ pub async fn send(
     Ok(true)
 }
 
-/// Sends what is no GraphQL response. Whoever made it has written a line about it.
+/// Sends a response that is not GraphQL. The caller has written its log line.
 ///
 /// # Errors
 /// When the client is gone.

@@ -1,4 +1,4 @@
-//! `POST /v1/actions/ID/complete` and `…/fail`: handlers report what came of a call.
+//! `POST /v1/actions/ID/complete` and `…/fail`: the completion callback by which handlers report the result of a job.
 
 use http::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Requests to the metadata API: those about actions are answered here, all others are the upstream's.
+//! Requests to the metadata API: those about actions are served here, all others are the upstream's.
 
 use http::header::{HeaderMap, HeaderName};
 use http::{Method, header};
@@ -31,7 +31,8 @@ pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
     gateway.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
 }
 
-/// Answers it, or lets it pass. Where it comes from is looked at first, then who sends it, and only then is it read.
+/// Serves it, or lets it pass. The client address is checked first, then the credential, and only then is the body
+/// read.
 ///
 /// # Errors
 /// When the connection to the client broke.
@@ -98,7 +99,7 @@ pub async fn serve(
     send_json(downstream, ctx, &incoming, "metadata", response.status, response.body).await
 }
 
-/// Refuses what is not read any further, and ends the connection.
+/// Rejects a request that is not read any further, and closes the connection.
 async fn reject(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

@@ -1,5 +1,5 @@
-//! A request whose whole body has been read and found to be none of ours, sent on by hand: pingora's own way costs more, and
-//! replays only what fits its retry buffer of 64 KiB.
+//! Passthrough of a request whose whole body has been read and has nothing of ours, sent on by our own client:
+//! pingora's own way costs more, and replays only what fits its retry buffer of 64 KiB.
 
 use std::pin::pin;
 
@@ -31,7 +31,7 @@ use crate::upstream::{UpstreamClient, UpstreamError};
 pub enum Forwarded {
     /// The response is with the client.
     Done,
-    /// No byte of a response has been passed on; the client can be told.
+    /// No byte of a response has been passed on; the client can get an error response.
     Failed(UpstreamError),
     /// The client has gone.
     Gone,
@@ -39,7 +39,7 @@ pub enum Forwarded {
     Refused(RequestError),
     /// The body broke off.
     Broken(Box<pingora::Error>),
-    /// The response broke off half-way; the connection must go, so that nobody takes half for the whole.
+    /// The response broke off half-way; the connection must be closed, so that half is not taken for the whole.
     Cut,
 }
 
@@ -259,7 +259,7 @@ pub(crate) async fn pass_through_in_pieces(
 ) -> pingora::Result<bool> {
     ctx.body_was_read = true;
     let forwarded = forward_in_pieces(gateway, downstream, &mut ctx.admission, (beginning, scan), share).await;
-    // Nobody has read all of it.
+    // The rest of it was not read.
     finish_forwarded(gateway, downstream, ctx, forwarded, || true).await
 }
 
@@ -281,7 +281,7 @@ pub(crate) async fn pass_through(
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads =
         || is_plain && is_graphql && body_only_reads(&text, &gateway.services.configured().settings.limits);
-    // In a box of its own: it is rare, and every request carries the room for what its future may become.
+    // Boxed: rare, and otherwise every request carries the size of this future.
     let forwarded = Box::pin(forward(gateway, downstream, ctx, body, Replay::IfItReads(&only_reads), share)).await;
     finish_forwarded(gateway, downstream, ctx, forwarded, || is_graphql && !only_reads()).await
 }

@@ -1,4 +1,4 @@
-//! Requests that are rejected, and what their clients are told.
+//! Writes the responses of rejected requests.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::routes::graphql_request::{IncomingRequest, send};
 use crate::runtime::snapshot::Snapshot;
 use crate::upstream::UpstreamError;
 
-/// Tells a client that the upstream could not be asked, `may_write` if by what may be a mutation. Gives the status.
+/// Responds that the upstream could not be queried, `may_write` if by what may be a mutation. Returns the status.
 pub async fn send_upstream_error(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
@@ -31,10 +31,10 @@ pub async fn send_upstream_error(
     status
 }
 
-/// Tells a client that a defect of ours has ended its request, if nothing has been told yet.
+/// Responds that an internal error has ended the request, if no response has begun yet.
 ///
 /// # Errors
-/// When the client is gone, or has been told half of something.
+/// When the client has disconnected, or has read a part of a response.
 pub async fn send_internal_error(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
@@ -49,7 +49,7 @@ pub async fn send_internal_error(
     Ok(true)
 }
 
-/// Refuses a request without asking who sent it, with its real status, and ends the connection.
+/// Rejects a request without authentication, with its real status, and closes the connection.
 ///
 /// # Errors
 /// When the client is gone.
@@ -83,7 +83,7 @@ pub(crate) async fn reject(
     send(gateway, downstream, ctx, &incoming, response, share).await
 }
 
-/// Refuses a request for what is wrong with its HTTP, and ends the connection.
+/// Rejects a request for its HTTP, and closes the connection.
 pub(crate) async fn reject_and_close(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,

@@ -1,4 +1,4 @@
-//! Which requests concern us: the way from a request's head to "pass it on" or to a response of ours.
+//! Routes a request from its head: to passthrough or to one of our own handlers.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::routes::{job_completion, metadata_api, websocket};
 use crate::runtime::panic_isolation::catch_panic;
 use crate::session::header_checks;
 
-/// Answers a request, or leaves it to pingora to pass on (`false`). A panic in it is the end of this request only.
+/// Serves a request, or leaves it to pingora to pass on (`false`). A panic in it ends this request only.
 ///
 /// # Errors
 /// When the connection to the client broke.
@@ -61,7 +61,7 @@ async fn decide(
     };
     ctx.share = Some(Arc::clone(&share));
     if metadata_api::matches(gateway, downstream) {
-        // In a box of its own: it is rare, and every request carries the room for what its future may become.
+        // Boxed: rare, and otherwise every request carries the size of this future.
         return Box::pin(metadata_api::serve(gateway, downstream, ctx, &share)).await;
     }
     if job_completion::matches(gateway, downstream) {

@@ -1,5 +1,5 @@
-//! Operations whose responses are a stream of events, in the
-//! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md) of graphql-sse.
+//! Server-sent events (SSE): operations whose responses are an event stream, in the [distinct connections
+//! mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md) of graphql-sse.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::runtime::snapshot::Snapshot;
 /// How often a client hears from us, whatever happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How long a write may take: whoever reads slower than that is let go.
+/// Write timeout: a slow client that reads slower than that is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A request that is answered so.
+/// A request that is served as a stream.
 pub struct EventStream<'s> {
     /// What is in force.
     pub snapshot: &'s Arc<Snapshot>,
@@ -53,10 +53,10 @@ pub fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRe
     !prepared_request.is_introspection_only() && wants_events(&downstream.head().headers, is_subscription)
 }
 
-/// Who is asking? Otherwise the response that says why nobody can tell.
+/// Authenticates the caller. Otherwise the response that says why not.
 ///
 /// # Errors
-/// That answer.
+/// That response.
 pub async fn authenticate(
     gateway: &Gateway,
     ctx: &RequestState,
@@ -74,7 +74,7 @@ pub async fn authenticate(
     .await
 }
 
-/// Tells the client whatever comes of its operation.
+/// Writes the results of the operation to the client.
 ///
 /// # Errors
 /// When the connection broke.
@@ -107,7 +107,7 @@ fn headers(downstream: &DownstreamSession<'_>, incoming: &IncomingRequest, cooki
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx keeps answers back otherwise.
+    // Otherwise nginx buffers the events.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     if let Ok(id) = HeaderValue::from_str(incoming.manner().request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -144,7 +144,7 @@ async fn stream(
             Some(told) = told.recv() => write(downstream, event(&told)).await?,
             () = &mut operation => is_over = true,
             _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
-            // Whoever is cut off without a last word comes back.
+            // A client that is cut off without a final message reconnects.
             _ = tick.tick() => if gateway.services.readiness.is_draining() || has_expired(request) { return Ok(()) },
             () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }

@@ -1,4 +1,5 @@
-//! WebSockets on the GraphQL paths: the handshake is ours, and so is the conversation, if it is one that we speak.
+//! WebSockets on the GraphQL paths: the handshake is ours, and so is the session, if its sub-protocol is one that we
+//! speak.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -65,7 +66,8 @@ pub async fn serve(
     session.write_response_header(Box::new(accepted)).await?;
     let mut asked = incoming.asked();
     if !cors::may_use_cookies(cors, &asked.headers) {
-        // Any page can open a socket; without CORS, Hasura's rule, and with a star nobody says which one may use the user's.
+        // Any page can open a WebSocket. Without CORS, Hasura's rule holds; a star names no page that may use the
+        // user's cookies.
         asked.headers.remove(header::COOKIE);
     }
     let visitor = WebSocketClient {

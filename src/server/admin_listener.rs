@@ -1,4 +1,4 @@
-//! The connections of the admin listener: few, with deadlines, and none that keeps a health check from being answered.
+//! Connections of the admin listener: few, with deadlines, so that a health check always gets a response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,8 +49,8 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
         self.requests.process_new(Box::new(stream), shutdown).await
     }
 
-    /// Takes a place, if need be that of the oldest connection which is waited for: whoever comes and asks at once is answered,
-    /// however many others only hold connections. `None` if all are being answered.
+    /// Takes a slot, if need be that of the oldest idle connection: a peer that connects and sends a request at once is
+    /// served, however many others only hold connections. `None` if all are serving a request.
     fn enter(&self, pace: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= max {
@@ -100,7 +100,8 @@ impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     }
 }
 
-/// The application, which tells the pace of its connection when a head has been read and when it has been answered.
+/// The application, which records on the connection's deadline when a head has been read and when the response is
+/// complete.
 struct Requests<S> {
     app: S,
     services: Arc<Services>,

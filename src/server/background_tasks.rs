@@ -50,7 +50,7 @@ impl BackgroundService for Background {
     }
 }
 
-/// Whoever checks credentials now has fresh keys; the configuration may bring another one.
+/// Credentials can be checked with fresh keys from now on; the configuration may name another key set.
 pub(crate) async fn keep_keys_fresh(services: &Services) {
     loop {
         let current = Arc::clone(&services.configured().authenticator);

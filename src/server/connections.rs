@@ -1,4 +1,5 @@
-//! A client's connection from its first byte to its last: how many there may be, and who serves it.
+//! The life cycle of a client's connection, from its first byte to its last: connection limit, TLS, protocol detection,
+//! keep-alive.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl Connections {
         }
     }
 
-    /// Answers a request whose head has been read.
+    /// Serves a request whose head has been read.
     async fn response(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
         let next = self.response_on(&mut direct).await;
         (direct, next)
@@ -162,7 +163,7 @@ impl Connections {
         }
         gateway.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
         if ctx.too_slow == Some(TooSlow::Download) {
-            // Whoever does not read is not told that this is the end.
+            // A client that does not read gets no closing message.
             return Next::End;
         }
         if direct.is_kept() {
@@ -190,8 +191,8 @@ impl Connections {
             && !services.snapshot.load().catalog.scanner.is_empty()
     }
 
-    /// pingora serves the next request, and those that its client has begun to send by then. Its session costs much, so it does
-    /// not wait for more. `None` at the connection's end.
+    /// pingora serves the next request, and those that the client has begun to send by then. Its session is expensive,
+    /// so it does not wait for more. `None` at the connection's end.
     async fn hand_over(&self, direct: Box<Http1Session>, shutdown: &ShutdownWatch) -> Option<Box<Http1Session>> {
         let (stream, read) = direct.into_parts();
         let bytes_max = HEADS_READ * self.gateway.services.configured().settings.limits.max_request_header_size;
@@ -239,7 +240,8 @@ fn reuse_buffers(
     }
 }
 
-/// A head may be so many times as long as headers may be, so that whoever sends a little too much is told.
+/// The buffer for a head, as a multiple of the limit on headers, so that a client that exceeds it a little gets a
+/// response.
 const HEADS_READ: usize = 2;
 
 /// Until the request's own is set.
@@ -258,7 +260,7 @@ async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
 /// With which HTTP/2 begins: RFC 9113, section 3.4.
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Tells a client that there is no room for its request.
+/// Responds that there is no room for the request.
 async fn reject(direct: &mut Http1Session) {
     // Fails only when the client is gone.
     let _ = tokio::time::timeout(LAST_WORD, send_busy(direct)).await;
@@ -299,7 +301,7 @@ struct Streams {
     gateway: Gateway,
     /// Of the connection: the first request is not awaited by the task that knows of it.
     pace: Option<Arc<ConnectionDeadline>>,
-    /// Has the client's preface been asked for?
+    /// Has pingora read the options of h2, and started to read the client's preface?
     is_preface_awaited: AtomicBool,
 }
 
@@ -340,8 +342,8 @@ impl HttpServerApp for Streams {
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        // pingora asks once more when the preface is there. From then on there is a limit for heads in h2, and for the time
-        // without any request in pingora. If it did not ask, the first request would still be awaited in time.
+        // pingora calls this once more when the preface has arrived. From then on h2 limits heads, and pingora limits
+        // the time without any request. Without this call, the first request would still be awaited in time.
         if let Some(pace) = self.pace.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
             pace.head_was_read();
         }

@@ -1,4 +1,4 @@
-//! Graceful shutdown: nothing new is taken, what is in flight is finished, then the process ends or hands over its listeners.
+//! Graceful shutdown: stops accepting, drains requests in flight, then the process ends or hands over its listeners.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ pub(crate) struct Drain(pub(crate) Exit);
 /// How often to look whether requests are still in flight.
 pub(crate) const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// pingora is told to end gracefully in every case, and never to end at once: only so do its loops that accept
-/// connections end before the runtimes under them do. One that does not writes an error in a busy loop.
+/// pingora is shut down gracefully in every case, and never at once: only so do its accept loops end before the
+/// runtimes under them do. One that does not writes an error in a busy loop.
 #[async_trait]
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
@@ -43,7 +43,7 @@ impl ShutdownSignalWatch for Drain {
         let in_flight = exit.services.metrics.requests_in_flight.get();
         tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
         let wait = async {
-            // Whoever sends us requests has yet to learn that we are not ready.
+            // The load balancer has yet to see that we are not ready.
             tokio::time::sleep(drain_delay).await;
             exit.wait_for_requests().await;
         };
@@ -106,7 +106,8 @@ impl Exit {
 /// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
 pub(crate) const HANDOVER: Duration = Duration::from_secs(6);
 
-/// Waits until somebody asks for it where it is safe: whoever listens on the socket gets the listeners.
+/// Waits until another process requests the listeners where it is safe: any process that listens on the socket gets
+/// them.
 pub(crate) async fn wait_for_handover(services: &Services) {
     loop {
         wait_for(SignalKind::quit()).await;
@@ -117,8 +118,8 @@ pub(crate) async fn wait_for_handover(services: &Services) {
     }
 }
 
-/// Another Pillion takes the listeners. What is in flight here is finished, on a thread of its own: pingora is only
-/// waiting meanwhile.
+/// Another Pillion takes the listeners. Requests in flight here are finished, on a thread of their own: pingora only
+/// waits.
 pub(crate) fn hand_over(exit: &Exit) {
     tracing::info!("the listeners are handed over");
     let exit = exit.clone();
@@ -139,14 +140,14 @@ pub(crate) fn hand_over(exit: &Exit) {
 /// How long the loops that accept connections may take to end.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(100);
 
-/// Somebody may have stopped reading them. For a reason to end, more patience is in order than for other lines.
+/// The reader of the logs may have stopped. The reason for an exit is waited for longer than other lines.
 pub(crate) fn log_shutdown(reason: Option<String>) {
     let patience = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         logs::finish();
         if let Some(reason) = reason {
-            // Lines that found nobody to read them so far are worth less than this one.
+            // Lines that are stuck in the queue are worth less than this one.
             logs::discard();
             eprintln!("{reason}");
         }

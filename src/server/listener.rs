@@ -1,4 +1,4 @@
-//! Listeners, what runs beside them, and an end in good order.
+//! Listeners: binds addresses, starts the background tasks, and ends in a graceful shutdown.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
@@ -126,7 +126,7 @@ fn server_conf(settings: &Settings) -> ServerConf {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     ServerConf {
         threads: settings.threads.unwrap_or(processors),
-        // `Engine::new` has made sure that it can be used; pingora would panic.
+        // `Listener::new` has made sure that it can be used; pingora would panic.
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
         work_stealing: false,
@@ -155,7 +155,7 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
             return Err(format!("{address}: port 0 cannot be listened on; choose a port"));
         }
         if settings.upgrade {
-            // It is in use as long as nobody has handed it over.
+            // It is in use until it has been handed over.
             continue;
         }
         TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -186,8 +186,8 @@ fn announce(services: Arc<Services>) {
     });
 }
 
-/// Whoever has mistyped its address learns it now, and not from the first request that fails. One that only starts a
-/// moment later is not worth a word.
+/// Probes the upstream at start, so that a mistyped address is reported now, and not by the first request that fails.
+/// An upstream that only starts a moment later is not worth a message.
 fn warn_of_upstream(services: &Services) {
     let started = Instant::now();
     let upstream = services.configured().settings.upstream.clone();
@@ -195,9 +195,9 @@ fn warn_of_upstream(services: &Services) {
         let Err(reason) = services.readiness.upstream() else { return };
         match dial(&upstream) {
             Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
-            // It has been asked again by now.
+            // The second probe has run by now.
             Ok(()) if started.elapsed() >= upstream.health_check_interval + FIRST_LOOK => break reason,
-            // It may not have been there yet when it was asked.
+            // It may not have been up yet at the first probe.
             Ok(()) | Err(_) => std::thread::sleep(DIAL_INTERVAL),
         }
     };

@@ -1,5 +1,5 @@
-//! The socket over which listeners are handed to another Pillion. Whoever listens there gets them, so it must be in a folder
-//! that nobody else can write to.
+//! Listener handover: the socket over which listeners are passed to another Pillion. Any process that listens there
+//! gets them, so it must be in a folder that only our user can write to.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Where clients connect. Only this folder and `upstream/` know pingora.
+//! The server: where clients connect. Only this folder and `upstream/` know pingora.
 
 pub mod admin_listener;
 pub mod background_tasks;

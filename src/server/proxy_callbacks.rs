@@ -1,4 +1,4 @@
-//! pingora's callbacks, in the order in which it makes them.
+//! pingora's callbacks (`ProxyHttp`), in the order in which it calls them.
 
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -39,10 +39,10 @@ impl ProxyHttp for Gateway {
         let is_last = session.as_downstream().get_keepalive().is_none()
             || self.keeps_nobody()
             || request_head_checks::closes(&session.req_header().headers)
-            // What follows is none of HTTP, if the upstream agrees; if not, nobody should have to guess.
+            // The bytes after an upgrade are not HTTP, if the upstream agrees; if it does not, they would be ambiguous.
             || request_head_checks::wants_websocket(&session.req_header().headers);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
-        // What a client sends before it is answered is its next request, and only its going away is an end.
+        // Bytes before the response are the client's next request, and only its disconnect is an end.
         session.set_pipelining_enabled(true);
         let patience = Patience::of(settings);
         session.set_read_timeout(Some(patience.pause));
@@ -108,7 +108,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         if ctx.body_was_read {
-            // We have told the client to go on.
+            // 100 Continue has been sent to the client.
             upstream_request.remove_header(&header::EXPECT);
         }
         if let Some(host) = self.services.upstream.host_header() {
@@ -138,7 +138,7 @@ impl ProxyHttp for Gateway {
         let added = if cors::is_preflight(request) {
             let added = cors::preflight_headers(cors, &request.headers, &response.headers);
             if !added.is_empty() {
-                // Whatever the upstream makes of the method, it is no answer to the browser.
+                // Whatever the upstream returns for the method, it is no preflight response for the browser.
                 *response = ResponseHeader::build(StatusCode::NO_CONTENT, Some(added.len()))?;
                 ctx.drops_body = true;
             }
@@ -200,7 +200,7 @@ impl ProxyHttp for Gateway {
         let mut error = error.more_context(format!("peer {peer}"));
         let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
         let is_upstreams = *error.esource() == ErrorSource::Upstream;
-        // An old connection that turns out to be dead shows in many ways; that nothing was answered on it counts.
+        // A stale pooled connection fails in many ways; it counts that no response began on it.
         let is_stale = client_reused && is_upstreams && !is_timeout && session.response_written().is_none();
         let is_whole = !session.as_downstream().retry_buffer_truncated();
         let is_untouched = is_upstreams && is_whole && is_untouched(error.root_cause());
@@ -215,7 +215,7 @@ impl ProxyHttp for Gateway {
         }
         let fault = match (error.etype(), error.esource()) {
             (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed, ErrorSource::Downstream) => {
-                // Nobody is there to be told.
+                // The client has disconnected.
                 return failed(0);
             }
             (ErrorType::ReadTimedout, ErrorSource::Downstream) => {

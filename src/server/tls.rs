@@ -1,5 +1,5 @@
-//! TLS of clients. The handshake is a part of the connection like any other: it is counted, and has its deadline. pingora
-//! would do it before anybody knows of the connection, and wait for a minute.
+//! TLS of downstream connections. The handshake is a part of the connection like any other: it is counted, and has its
+//! deadline. pingora would do it before the connection is counted, and wait for a minute.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Tls {
         })
     }
 
-    /// Shakes hands. `None` if that came to nothing; the client has been told.
+    /// Performs the handshake. `None` if it failed; the client has been sent an alert.
     pub async fn accept(&self, stream: Stream) -> Option<Stream> {
         let plain = stream.into_any().downcast::<Plain>().ok()?;
         match self.acceptor.tls_handshake(*plain).await {

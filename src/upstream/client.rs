@@ -1,5 +1,5 @@
-//! The HTTP client for the upstream's part of a request, on hyper: every request with an action waits for it, and a
-//! general client's redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
+//! The HTTP client for the upstream, on hyper: every request with an action waits for it, and a general client's
+//! redirects, proxies and decoders, none of which are wanted here, made up a fifth of its cost.
 
 use std::io;
 use std::pin::Pin;
@@ -42,7 +42,7 @@ impl Body for RequestBody {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(Frame::data).map(Ok)),
             Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
-                // Whoever sends it has given up, and half of a body must not be taken for the whole.
+                // The sender has given up, and half of a body must not be taken for the whole.
                 None => Some(Err(io::ErrorKind::BrokenPipe.into())),
                 Some(end) if end.is_empty() => None,
                 Some(piece) => Some(Ok(Frame::data(piece))),
@@ -81,8 +81,8 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     builder.build(connector)
 }
 
-/// Sends a request and reads the head of its response. It is made and sent again if the upstream says that it has not begun to
-/// work on it; with `may_repeat`, once more if an old connection ends before any response.
+/// Sends a request and reads the head of its response. It is sent again if the upstream declares that it has not
+/// processed it; with `may_repeat`, once more if a pooled connection ends before any response.
 ///
 /// # Errors
 /// [`TransportFault`].
@@ -120,7 +120,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Begins one. `headers` tell its length, if it is known.
+    /// Begins one. `headers` declare its length, if it is known.
     #[must_use]
     pub fn begin(client: &Client, uri: Uri, headers: HeaderMap) -> Self {
         let (pieces, body) = mpsc::channel(1);
@@ -130,7 +130,7 @@ impl Upload {
         Self { pieces, response: tokio::spawn(client.request(request)) }
     }
 
-    /// Sends a piece of the body; `false` once nobody wants more.
+    /// Sends a piece of the body; `false` once the peer does not want more.
     pub async fn write(&mut self, piece: Bytes) -> bool {
         piece.is_empty() || self.pieces.send(piece).await.is_ok()
     }
@@ -140,7 +140,7 @@ impl Upload {
     /// # Errors
     /// [`TransportFault`].
     pub async fn finish(self) -> Result<Response<Incoming>, TransportFault> {
-        // Fails only if nobody wants the rest.
+        // Fails only if the peer does not want the rest.
         let _ = self.pieces.send(Bytes::new()).await;
         match self.response.await {
             Ok(Ok(response)) => Ok(response),
@@ -153,8 +153,8 @@ impl Upload {
 /// How often a request that an upstream rejects is offered again.
 const REFUSALS_MAX: usize = 3;
 
-/// Has the upstream said that it has not begun to work on it? RFC 9113, sections 6.8 and 8.7: streams that were refused, or
-/// are beyond the last one that a GOAWAY names.
+/// Has the upstream declared that it has not processed the request? RFC 9113, sections 6.8 and 8.7: a `REFUSED_STREAM`,
+/// or a stream beyond the last one that a GOAWAY names.
 #[must_use]
 pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| error.source());

@@ -1,34 +1,34 @@
-//! What kind of upstream this is, from its response to one small question.
+//! Detects the upstream's dialect from its response to one small query.
 
 use serde_json::Value;
 
 use crate::graphql::root_types::RootTypes;
 use crate::model::response::Dialect;
 
-/// The question: the names of the root types. Every GraphQL server answers it unless it forbids introspection.
+/// The query: the names of the root types. Every GraphQL server supports it unless it forbids introspection.
 pub const QUESTION: &str =
     r#"{"query":"{__typename __schema{queryType{name} mutationType{name} subscriptionType{name}}}"}"#;
 
-/// What servers that forbid introspection still answer.
+/// The query that servers that forbid introspection still support.
 pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
 
-/// What a response tells.
+/// What a response shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
-    /// How it tells errors.
+    /// Its error format.
     pub dialect: Dialect,
     /// What its root types are called, as far as it says.
     pub roots: RootTypes,
 }
 
-/// Reads the response to either question. `None` if it tells nothing.
+/// Reads the response to either query. `None` if it shows nothing.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Engine> {
     let response: Value = serde_json::from_slice(body).ok()?;
     let name = |pointer: &str| response.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let query = name("/data/__schema/queryType/name").or_else(|| name("/data/__typename"));
     let Some(query) = query else {
-        // Without a credential Hasura says only this, but nobody else says it so.
+        // Without a credential Hasura says only this, and no other server words it so.
         let path = response.pointer("/errors/0/extensions/path").and_then(Value::as_str);
         let code = response.pointer("/errors/0/extensions/code").and_then(Value::as_str);
         return (path.is_some_and(|path| path.starts_with('$')) && code.is_some())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// The name of our operation, by which it is known in the upstream's logs.
 pub const OPERATION_NAME: &str = "PillionIntrospection";
 
-/// Editions of the introspection types, the newest first. An upstream that rejects one is asked in the next.
+/// Editions of the introspection types, the newest first. An upstream that rejects one is queried in the next.
 pub const EDITIONS: usize = 5;
 
 /// What came when; an upstream may know any prefix of these.

@@ -1,4 +1,4 @@
-//! The upstream: its part of a document goes out, its response comes back.
+//! The upstream: sends operations to it and reads its responses.
 
 pub mod client;
 pub mod dialect;
@@ -60,7 +60,7 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// May the upstream have done what it was asked for all the same? Without a connection nothing was sent.
+    /// May the upstream have carried out the operation all the same? Without a connection nothing was sent.
     #[must_use]
     pub fn may_have_been_executed(&self) -> bool {
         !matches!(self, Self::Unreachable)
@@ -80,9 +80,9 @@ pub struct UpstreamResponse {
 
 /// The upstream and how it is reached.
 pub struct UpstreamClient {
-    /// Ask for the upstream's parts. What streams through goes over `peer`.
+    /// Send operations to the upstream. Streamed bodies go over `peer`.
     clients: PerThread<Client>,
-    /// Ask for them in clear text over HTTP/1.1.
+    /// Send them in clear text over HTTP/1.1.
     plain: Option<PerThread<Arc<Pool>>>,
     /// Scheme, host and port.
     origin: Uri,
@@ -262,7 +262,8 @@ impl UpstreamClient {
     /// [`UpstreamError`].
     pub async fn ask(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.max_response_bytes;
-        // Dropped when the time is up: the connection goes with it, so nobody reads a late response as his own.
+        // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the
+        // next one.
         let response = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
         response.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
@@ -307,7 +308,7 @@ impl UpstreamClient {
         self.plain.iter().flat_map(PerThread::all).for_each(|pool| pool.sweep());
     }
 
-    /// Is it asked in clear text over HTTP/1.1?
+    /// Is it reached in clear text over HTTP/1.1?
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.plain.is_some()

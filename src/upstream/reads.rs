@@ -1,5 +1,5 @@
-//! Which requests only read, however they are named: those whose documents are at hand and hold queries and nothing
-//! else. A document that is known to the upstream by a hash, an id or a name may be a mutation. Pure.
+//! Which requests only read, however they are named: those whose documents are present and hold queries and nothing
+//! else. A document that the upstream knows by a hash, an id or a name may be a mutation. Pure.
 
 use serde_json::value::RawValue;
 
@@ -9,8 +9,8 @@ use crate::model::json::RawObject;
 use crate::model::limits::Limits;
 use crate::protocol::http::{Body, Element, decode, read_body, read_query_string};
 
-/// Is it certain that this body of a POST asks for nothing to be written? It must be JSON: one request, or a batch of
-/// them, each with a document of its own.
+/// Is it certain that this body of a POST only reads? It must be JSON: one request, or a batch of them, each with a
+/// document of its own.
 #[must_use]
 pub fn body_only_reads(body: &[u8], limits: &Limits) -> bool {
     match read_body(body, limits) {
@@ -20,7 +20,7 @@ pub fn body_only_reads(body: &[u8], limits: &Limits) -> bool {
     }
 }
 
-/// Is it certain that this query string of a GET asks for nothing to be written? Without one, nothing is asked for.
+/// Is it certain that this query string of a GET only reads? Without one, nothing is requested.
 #[must_use]
 pub fn query_string_only_reads(query: Option<&str>, limits: &Limits) -> bool {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return true };

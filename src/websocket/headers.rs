@@ -1,5 +1,5 @@
-//! The headers of a socket's operations: those with which it was opened, and those that the client sends afterwards. They
-//! are checked as those of any request are.
+//! The headers of operations on a WebSocket: those of its handshake, and those that the client sends in
+//! `connection_init`. They are checked like those of any request.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -76,7 +76,7 @@ fn headers_of(named: &RawObject<'_>, are_headers: bool, protected: &[HeaderName]
     Ok(headers)
 }
 
-/// Is this a credential, or would somebody take it for one?
+/// Is this a credential, or could it be taken for one?
 fn is_meant_as(name: &HeaderName, protected: &[HeaderName]) -> bool {
     let dashed = name.as_str().replace('_', "-");
     is_credential(&dashed)

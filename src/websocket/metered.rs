@@ -1,4 +1,5 @@
-//! A client's socket whose half-read message is held against the memory budget: what has been read since the last whole one.
+//! A metered WebSocket: charges a half-read message to the memory budget: what has been read since the last complete
+//! one.
 
 use std::io;
 use std::io::ErrorKind;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::memory::Share;
 
-/// The wire, and what is held of what has come over it. Whoever takes a whole message shrinks the share.
+/// The transport, with the share for what has been read from it. The reader of a complete message shrinks the share.
 pub struct Metered<S> {
     wire: S,
     share: Arc<Share>,

@@ -1,5 +1,5 @@
-//! A client's socket: GraphQL operations side by side on one connection. Those with actions run here, all others on one
-//! socket to the upstream.
+//! WebSocket sessions: GraphQL operations side by side on one connection. Those with actions run here, all others on
+//! one socket to the upstream.
 
 #[doc(hidden)]
 pub mod headers;
@@ -33,7 +33,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes of each socket's read buffer; longer messages are read in pieces.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 
-/// How long a message may take to be sent: whoever reads slower than that is let go.
+/// Write timeout of a message: a slow client that reads slower than that is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Operations at one time on one connection.

@@ -1,4 +1,5 @@
-//! Messages that wait until a client takes them, held against the memory budget of its connection.
+//! The outgoing queue of a WebSocket: messages that wait until the client reads them, charged to the memory budget of
+//! its connection.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub fn queue<E>(events_max: usize, memory: &Arc<Budget>, owner: MemoryOwner) -> 
 }
 
 impl<E> Sender<E> {
-    /// Waits for a place for a message of `bytes` bytes. `false` if nobody takes any more.
+    /// Waits for room for a message of `bytes` bytes. `false` if the queue is closed.
     pub async fn send(&self, event: E, bytes: usize) -> bool {
         let share = self.memory.empty(self.owner);
         let queued = if share.grow(bytes).is_ok() { Queued::Event(event) } else { Queued::NoRoom };

@@ -1,4 +1,4 @@
-//! What is said on one socket, from the first word to the last.
+//! The session of one WebSocket, from `connection_init` to its close.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -60,7 +60,7 @@ pub struct WebSocketClient {
     pub vocabulary: Subprotocol,
 }
 
-/// Something that has to be told to the client.
+/// A message for the client.
 enum Event {
     /// A message of the upstream's, and the operation that it ends.
     Say(String, Option<String>),
@@ -72,7 +72,7 @@ enum Event {
     UpstreamGone(u64, Option<Close>),
 }
 
-/// What an operation that runs here tells the client.
+/// A message of an operation that runs here.
 struct OwnMessage {
     text: String,
     id: String,
@@ -125,7 +125,7 @@ struct Introduced {
 }
 
 struct UpstreamEnd {
-    /// Tells it from the one before it.
+    /// Distinguishes it from an earlier operation with the same id.
     number: u64,
     vocabulary: Subprotocol,
     sink: SplitSink<WebSocketStream<Box<dyn upstream_socket::Wire>>, Message>,
@@ -164,7 +164,7 @@ struct WebSocketSession<S> {
 enum End {
     /// We say so.
     Close(Close),
-    /// There is nobody to tell.
+    /// The client has disconnected.
     Gone,
 }
 
@@ -205,10 +205,10 @@ where
     let end = conversation.go_on(&mut stream, told).await;
     let frame = match end {
         Err(End::Close(close)) => Some(close.into_frame()),
-        // Whoever has said good-bye is answered.
+        // A close frame gets a close frame.
         Err(End::Gone) | Ok(()) => None,
     };
-    // Whoever is gone, or does not read, is not waited for.
+    // A client that has disconnected, or does not read, is not waited for.
     let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
     let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
     conversation.operations.clear();
@@ -398,7 +398,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 }
                 Err(End::Close(close))
             }
-            // Actions need no socket of the upstream. The first operation that does connects again, and is told why not.
+            // Actions need no socket of the upstream. The first operation that does connects again, and reports the
+            // error.
             Err(ConnectError::Unavailable(reason) | ConnectError::NotSupported(reason)) => {
                 tracing::debug!(reason, "a client is acknowledged without the upstream");
                 Ok(None)
@@ -563,7 +564,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         self.upstream_is_lost(None).map(|()| false)
     }
 
-    /// The client is told by a close, which it answers by coming back; an error would end its operations for good.
+    /// The client gets a close, after which it reconnects; an error would end its operations for good.
     fn upstream_is_lost(&mut self, close: Option<Close>) -> Going {
         self.upstream = None;
         let concerns_the_client = close.as_ref().is_some_and(|Close(code, _)| (4000..5000).contains(code));

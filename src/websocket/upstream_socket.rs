@@ -1,4 +1,4 @@
-//! The upstream's end of a client's socket: one connection for all that concerns the upstream.
+//! The upstream's end of a client's WebSocket: one connection for all of the session's operations on the upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,15 +43,15 @@ pub struct UpstreamSocket {
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The upstream cannot be reached, or was lost meanwhile. A later attempt may succeed.
+    /// The upstream cannot be reached, or the connection was lost. A later attempt may succeed.
     Unavailable(String),
     /// It does not speak GraphQL over WebSocket.
     NotSupported(String),
-    /// It does, and has refused this client.
+    /// It does, and has rejected this client.
     Refused(SocketRejection),
 }
 
-/// How the upstream has refused a client.
+/// How the upstream rejected a client.
 #[derive(Debug)]
 pub struct SocketRejection {
     /// How it has closed the connection, or would have.
@@ -72,7 +72,7 @@ pub struct Introduction<'i> {
     pub headers: &'i HeaderMap,
     /// What the client says about itself, as JSON.
     pub payload: Option<&'i str>,
-    /// What the client speaks; the upstream is asked in it first.
+    /// The client's sub-protocol; it is tried first with the upstream.
     pub vocabulary: Subprotocol,
     /// Bytes of one message.
     pub message_bytes_max: usize,
@@ -106,7 +106,7 @@ async fn connect_now(introduction: &Introduction<'_>) -> Result<UpstreamSocket, 
 
 async fn connect_in(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Result<UpstreamSocket, ConnectError> {
     let (mut sink, mut stream) = shake_hands(introduction, vocabulary).await?.split();
-    // Whoever cannot be told any more may have said why.
+    // A peer that no longer reads may have sent the reason.
     let _ = sink.send(Message::text(vocabulary.init(introduction.payload))).await;
     while let Some(Ok(message)) = stream.next().await {
         if let Message::Close(Some(frame)) = &message {
