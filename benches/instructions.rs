@@ -191,7 +191,7 @@ fn answered(known: &Known) -> Vec<u8> {
 }
 
 fn looked(known: &Known) -> ScanResult {
-    known.scanner.look(&known.body)
+    known.scanner.scan(&known.body)
 }
 
 fn coerced(known: &Known, given: &RawObject<'_>) -> Map<String, Value> {

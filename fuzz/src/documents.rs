@@ -82,7 +82,7 @@ fn spelled_by_number(text: &str) -> String {
 }
 
 fn assert_found(bytes: &[u8], document: &str) {
-    let found = sample().scanner.look(bytes);
+    let found = sample().scanner.scan(bytes);
     if let Ok(parsed) = document::parse(document, &Limits::default()) {
         let concern = concern_of(&parsed);
         assert!(!concern.action || found == ScanResult::Action, "an action is hidden in {document}");

@@ -122,7 +122,7 @@ impl From<PathStep<'_>> for PathSegment {
     }
 }
 
-fn told(path: &[PathStep<'_>]) -> impl Iterator<Item = PathSegment> {
+fn to_path(path: &[PathStep<'_>]) -> impl Iterator<Item = PathSegment> {
     path.iter().copied().map(PathSegment::from)
 }
 
@@ -294,7 +294,7 @@ impl<'a> Completer<'a> {
     ) -> Result<(), Failed> {
         let RelatedRows { json, errors } = self.rows.rows(field, object);
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
-            let path = told(&self.path).chain(error.path.iter().cloned()).collect();
+            let path = to_path(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
             let (message, location) = (error.message.clone(), field.location);
             self.errors.push(CompletionError { message, path, location, related });
@@ -306,7 +306,8 @@ impl<'a> Completer<'a> {
             Some(json) => self.json.extend_from_slice(json.as_bytes()),
             None if field.relationship.lookup.is_array() && !errors.is_empty() => return Err(Failed),
             None if field.relationship.lookup.is_array() => {
-                let (message, path) = ("the upstream gave null for a list of rows".into(), told(&self.path).collect());
+                let (message, path) =
+                    ("the upstream gave null for a list of rows".into(), to_path(&self.path).collect());
                 self.errors.push(CompletionError { message, path, location: field.location, related: None });
                 return Err(Failed);
             }
@@ -358,7 +359,12 @@ impl<'a> Completer<'a> {
     }
 
     fn reject(&mut self, message: String) -> Result<(), Failed> {
-        self.errors.push(CompletionError { message, path: told(&self.path).collect(), location: None, related: None });
+        self.errors.push(CompletionError {
+            message,
+            path: to_path(&self.path).collect(),
+            location: None,
+            related: None,
+        });
         Err(Failed)
     }
 

@@ -208,11 +208,11 @@ pub fn response(
     status: u16,
     body: Value,
 ) -> Result<Value, TransformError> {
-    let (answered, request) = (json!({ "status": status }), request_value(transform, lookup));
+    let (response, request) = (json!({ "status": status }), request_value(transform, lookup));
     let evaluate = |template: &Template, body: &Value| {
         let variables = vec![
             ("$body", Cow::Borrowed(body)),
-            ("$response", Cow::Borrowed(&answered)),
+            ("$response", Cow::Borrowed(&response)),
             ("$request", Cow::Borrowed(&request)),
         ];
         lookup.evaluate(template, variables)
@@ -227,11 +227,11 @@ pub fn response(
 
 /// The request, as a response's templates see it. It is large, and few templates use it.
 fn request_value(transform: &ResponseTransform, lookup: &Lookup<'_>) -> Value {
-    let asks = |template: &Template| template.source().contains("$request");
+    let uses_request = |template: &Template| template.source().contains("$request");
     let is_asked_for = match &transform.body {
         BodyTransform::Keep | BodyTransform::Remove => false,
-        BodyTransform::Json(template) => asks(template),
-        BodyTransform::Form(fields) => fields.iter().any(|(_, template)| asks(template)),
+        BodyTransform::Json(template) => uses_request(template),
+        BodyTransform::Form(fields) => fields.iter().any(|(_, template)| uses_request(template)),
     };
     if !is_asked_for {
         return Value::Null;

@@ -93,7 +93,7 @@ async fn jobs_response(services: &Services, method: &Method, path: &str, query: 
 
 /// Reloads the configuration.
 async fn reload(services: &Services) -> ApiResponse {
-    match services.reloads.ask().await {
+    match services.reloads.request().await {
         Ok(()) => (StatusCode::OK, TEXT, b"the configuration was reloaded\n".to_vec()),
         Err(reason) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("the old one stays: {reason}\n").into_bytes()),
     }
@@ -181,9 +181,9 @@ const REASON_MAX: usize = 1_000;
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let answered = self.handle(session.req_header()).await;
+        let response = self.handle(session.req_header()).await;
         let (status, content_type, body) =
-            answered.unwrap_or_else(|(status, reason)| (status, TEXT, format!("{reason}\n").into_bytes()));
+            response.unwrap_or_else(|(status, reason)| (status, TEXT, format!("{reason}\n").into_bytes()));
         let head = session.req_header();
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body };

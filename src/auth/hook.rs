@@ -15,7 +15,7 @@ use crate::auth::authenticated::Authenticated;
 use crate::auth::lifetime::lifetime;
 use crate::http_client::read_body;
 use crate::protocol::client_headers;
-use crate::session::hook::{HookCache, HookMode, HookRules, failed, post_body, read, told_headers};
+use crate::session::hook::{HookCache, HookMode, HookRules, failed, forwarded_headers, post_body, read};
 use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::Metrics;
 
@@ -44,7 +44,7 @@ const KEPT_MAX: usize = 10_000;
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
 /// Bytes of a response.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Questions at one time.
 const AT_ONCE: usize = 256;
@@ -66,21 +66,21 @@ impl Hook {
     ///
     /// # Errors
     /// [`SessionError`], also when no response comes.
-    pub async fn ask(
+    pub async fn authenticate(
         &self,
         client: &Client,
         headers: &HeaderMap,
         request: impl FnOnce() -> Option<String>,
     ) -> Result<Authenticated, SessionError> {
-        let told = told_headers(&self.rules, headers);
-        let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &told));
+        let forwarded = forwarded_headers(&self.rules, headers);
+        let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &forwarded));
         if let Some(session) = key.and_then(|key| self.kept_session(&key)) {
             self.count("cached");
             return Ok(Authenticated { session, set_cookies: Vec::new(), expires: None });
         }
         let sends_request = self.rules.sends_request && self.rules.mode == HookMode::Post && key.is_none();
         let request = if sends_request { request() } else { None };
-        let exchange = self.exchange(client, &told, request.as_deref());
+        let exchange = self.exchange(client, &forwarded, request.as_deref());
         let exchanged = tokio::time::timeout(self.rules.timeout, exchange).await.unwrap_or(None);
         let Some((status, set_cookies, body)) = exchanged else {
             self.count("failure");
@@ -118,15 +118,15 @@ impl Hook {
     async fn exchange(
         &self,
         client: &Client,
-        told: &HeaderMap,
+        forwarded: &HeaderMap,
         request: Option<&str>,
     ) -> Option<(u16, Vec<HeaderValue>, Bytes)> {
         let _slot = self.slots.acquire().await.ok()?;
         for _ in 0..self.rules.attempts {
-            if let Ok(response) = client.execute(self.question(told, request)).await {
+            if let Ok(response) = client.execute(self.question(forwarded, request)).await {
                 let status = response.status().as_u16();
                 let cookies = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
-                if let Ok(body) = read_body(response, ANSWER_BYTES_MAX).await {
+                if let Ok(body) = read_body(response, RESPONSE_BYTES_MAX).await {
                     return Some((status, cookies, body));
                 }
             }
@@ -134,17 +134,17 @@ impl Hook {
         None
     }
 
-    fn question(&self, told: &HeaderMap, request: Option<&str>) -> Request {
+    fn question(&self, forwarded: &HeaderMap, request: Option<&str>) -> Request {
         let mut question = match self.rules.mode {
             HookMode::Get => {
                 let mut question = Request::new(Method::GET, self.url.clone());
-                *question.headers_mut() = told.clone();
+                *question.headers_mut() = forwarded.clone();
                 question
             }
             HookMode::Post => {
                 let mut question = Request::new(Method::POST, self.url.clone());
                 question.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                *question.body_mut() = Some(post_body(told, request).into());
+                *question.body_mut() = Some(post_body(forwarded, request).into());
                 question
             }
         };
@@ -154,10 +154,10 @@ impl Hook {
 }
 
 /// Names and values with their lengths before them, so that no two callers look the same.
-fn caller_key(cache: &HookCache, told: &HeaderMap) -> CallerKey {
+fn caller_key(cache: &HookCache, forwarded: &HeaderMap) -> CallerKey {
     let mut digest = Context::new(&SHA256);
     for name in &cache.headers {
-        let values = told.get_all(name);
+        let values = forwarded.get_all(name);
         digest.update(&values.iter().count().to_le_bytes());
         for value in values {
             digest.update(&value.len().to_le_bytes());

@@ -119,7 +119,7 @@ impl Authenticator {
             (Credential::Token { token, rules, requested_role }, _) => {
                 self.check_token(&token, &rules, requested_role.as_deref()).await?
             }
-            (Credential::AskHook, Some(hook)) => return hook.ask(client, headers, request).await,
+            (Credential::AskHook, Some(hook)) => return hook.authenticate(client, headers, request).await,
             (Credential::AskHook, None) => return Err(failed()),
         };
         Ok(Authenticated { session, set_cookies: Vec::new(), expires })

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cli::{NO_ENGINE, block_on, load_from, probe_upstream, report};
+use crate::cli::{NO_UPSTREAM, block_on, load_from, probe_upstream, report};
 use crate::config::load::Loaded;
 use crate::config::upstream_types;
 use crate::config::warnings::lint;
@@ -48,15 +48,15 @@ struct Findings {
 /// Checks everything and prints the findings.
 pub fn run(arguments: &ArgMatches) -> ExitCode {
     let asks_upstream = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
-    let findings = match load_from(arguments, NO_ENGINE) {
+    let findings = match load_from(arguments, NO_UPSTREAM) {
         Err(diagnostics) => Findings { diagnostics, is_complete: true },
-        Ok(loaded) => look(loaded, asks_upstream, arguments.get_flag("handlers")),
+        Ok(loaded) => check(loaded, asks_upstream, arguments.get_flag("handlers")),
     };
     let count = |severity| findings.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
-        let told: Vec<Value> = findings.diagnostics.iter().map(as_json).collect();
-        println!("{}", json!({ "errors": errors, "warnings": warnings, "diagnostics": told }));
+        let diagnostics: Vec<Value> = findings.diagnostics.iter().map(as_json).collect();
+        println!("{}", json!({ "errors": errors, "warnings": warnings, "diagnostics": diagnostics }));
     } else {
         if !findings.diagnostics.is_empty() {
             println!("{}\n", report(&findings.diagnostics));
@@ -88,7 +88,7 @@ fn as_json(found: &Diagnostic) -> Value {
     })
 }
 
-fn look(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Findings {
+fn check(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Findings {
     let mut diagnostics = std::mem::take(&mut loaded.warnings);
     diagnostics.extend(lint(&loaded.schema, &loaded.settings));
     diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
@@ -138,7 +138,7 @@ async fn look_at_handlers(schema: &ActionSchema, timeout: Duration) -> Vec<Diagn
         if let Some(Err(reason)) = reached.get(&address) {
             let template = &action.handler.template;
             let message = format!("the handler of action '{}', {template}, cannot be reached: {reason}", action.name);
-            let place = schema.places.actions.get(&action.field).cloned();
+            let place = schema.locations.actions.get(&action.field).cloned();
             found.push(Diagnostic::error(place, message, "start it, or correct its address"));
         }
     }
@@ -169,7 +169,7 @@ async fn compare_with_upstream(services: &Services) -> Result<Vec<Diagnostic>, S
         Err(error) => error,
     };
     if !error.conflicts().is_empty() {
-        let places = &services.snapshot.load().catalog.schema.places;
+        let places = &services.snapshot.load().catalog.schema.locations;
         return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::action::transform::TransformedRequest;
-use crate::cli::{NO_ENGINE, header_argument, headers_of, load_from, report, role_argument};
+use crate::cli::{NO_UPSTREAM, header_argument, headers_of, load_from, report, role_argument};
 use crate::config::load::read_file;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::client_schema::{UpstreamSchema, build_client_schema};
@@ -57,7 +57,7 @@ fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 /// # Errors
 /// What is wrong with the configuration, or why the document would be rejected.
 pub fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let loaded = load_from(arguments, NO_ENGINE).map_err(|diagnostics| report(&diagnostics))?;
+    let loaded = load_from(arguments, NO_UPSTREAM).map_err(|diagnostics| report(&diagnostics))?;
     let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
     let upstream = arguments.get_one::<String>("upstream-schema").map(|path| read_schema(path)).transpose()?;
     let headers = headers_of(arguments)?;
@@ -184,7 +184,7 @@ fn render(explained: &Explained, session: &Session, is_checked: bool) -> String 
             let _ = writeln!(text, "{trunk}{gap}{line}");
         }
     }
-    let asks_upstream = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Engine { .. }));
+    let asks_upstream = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Upstream { .. }));
     if asks_upstream && !is_checked {
         text.push_str("The upstream's part has not been checked: give --upstream-schema.\n");
     }
@@ -196,7 +196,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
         ExplainedStep::Introspection { response_name } => {
             (format!("introspection: {response_name}"), "answered from the merged schema".into())
         }
-        ExplainedStep::Engine { fields, document, body } => {
+        ExplainedStep::Upstream { fields, document, body } => {
             let rest: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
             let rest: Map<String, Value> = rest.into_iter().filter(|(key, _)| key != "query").collect();
             let end = if document.ends_with('\n') { "" } else { "\n" };

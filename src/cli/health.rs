@@ -33,7 +33,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };
     let address = reachable(address);
     let unreachable = |error| format!("error: no Pillion answers at http://{address}{path} (admin_listen): {error}");
-    let response = ask(address, path).map_err(unreachable)?;
+    let response = get(address, path).map_err(unreachable)?;
     let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
     let is_good = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");
     if is_good {
@@ -43,15 +43,15 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     Err(format!("error: {}", body.trim_end()))
 }
 
-fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut response = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut response)?;
+    stream.take(RESPONSE_BYTES_MAX).read_to_string(&mut response)?;
     Ok(response)
 }
 
 /// Bytes of the response that are read.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+const RESPONSE_BYTES_MAX: u64 = 64 * 1024;

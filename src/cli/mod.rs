@@ -88,7 +88,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
 }
 
 /// An address that does not exist, for commands that do without the upstream.
-const NO_ENGINE: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
+const NO_UPSTREAM: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
 
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {

@@ -37,8 +37,8 @@ pub struct ActionSettings {
     pub response_headers: Vec<HeaderName>,
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
-    /// What guards it otherwise than all others.
-    pub guards: TrafficOverrides,
+    /// What policies it otherwise than all others.
+    pub policies: TrafficOverrides,
 }
 
 /// Headers of our own response that no handler may write.
@@ -94,7 +94,7 @@ fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSet
         forwarded_query_params: read_params(fields, diagnostics),
         response_headers: read_response_headers(fields, diagnostics),
         has_envelope: read_envelope(fields, diagnostics),
-        guards: traffic_settings::read_overrides(fields, diagnostics),
+        policies: traffic_settings::read_overrides(fields, diagnostics),
     }
 }
 

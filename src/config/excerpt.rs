@@ -199,8 +199,9 @@ mod tests {
         let _ = parse(&source);
         let lines = (1..=text.lines().count()).map(|line| {
             let place = SourceLocation { source: Arc::clone(&source), line, column: 1 };
-            let told = Diagnostic::error(Some(place), "x", "").to_string();
-            told.lines()
+            let shown = Diagnostic::error(Some(place), "x", "").to_string();
+            shown
+                .lines()
                 .nth(1)
                 .and_then(|line| line.split_once(" | "))
                 .map(|(_, line)| line.to_owned())

@@ -201,12 +201,12 @@ pub const INCONSISTENT: &str = ".pillion-inconsistent";
 pub fn tolerated(settings: &Settings) -> Tolerated {
     match (settings.on_inconsistency, &settings.metadata_api) {
         (OnInconsistency::Serve, _) => Tolerated::Everything,
-        (OnInconsistency::Refuse, MetadataApi::Folder(folder)) => {
+        (OnInconsistency::Reject, MetadataApi::Folder(folder)) => {
             let folders = [folder.clone(), folder.join("metadata")];
             let texts = folders.map(|folder| fs::read_to_string(folder.join(INCONSISTENT)).unwrap_or_default());
             Tolerated::These(texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect())
         }
-        (OnInconsistency::Refuse, _) => Tolerated::Nothing,
+        (OnInconsistency::Reject, _) => Tolerated::Nothing,
     }
 }
 
@@ -254,7 +254,7 @@ pub fn surroundings<'s>(
         max_calls_per_action: settings.limits.max_calls_per_action,
         jobs: (settings.jobs.attempts, settings.jobs.concurrency_per_action),
         prefixes: &settings.prefixes,
-        guards: &settings.guards,
+        policies: &settings.policies,
         allows_private: settings.handlers.allow_private,
         allowed_hosts: &settings.handlers.allowed_hosts,
         allows_link_local: settings.handlers.allow_link_local,

@@ -41,17 +41,17 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
         };
         (action.field.clone(), Arc::new(action))
     });
-    let places = SourceMap {
+    let locations = SourceMap {
         actions: schema
-            .places
+            .locations
             .actions
             .into_iter()
             .map(|(name, place)| (format!("{}{name}", prefixes.fields), place))
             .collect(),
-        types: schema.places.types.into_iter().map(|(name, place)| (new_name(&name), place)).collect(),
+        types: schema.locations.types.into_iter().map(|(name, place)| (new_name(&name), place)).collect(),
     };
     let types = schema.types.0.into_iter().map(|(name, definition)| (new_name(&name), rename(definition, &new_name)));
-    ActionSchema { actions: actions.collect(), types: Types(types.collect()), places, ..schema }
+    ActionSchema { actions: actions.collect(), types: Types(types.collect()), locations, ..schema }
 }
 
 fn rename(definition: TypeDefinition, new_name: &impl Fn(&str) -> String) -> TypeDefinition {

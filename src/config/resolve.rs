@@ -64,8 +64,8 @@ fn resolve_each(
     resolver.interfaces(&signatures);
     let mut types = resolver.types(&metadata, &signatures);
     let mut actions = IndexMap::new();
-    let mut places = SourceMap::default();
-    places.types.extend(signatures.types.iter().map(|(name, (_, place))| (name.clone(), place.clone())));
+    let mut locations = SourceMap::default();
+    locations.types.extend(signatures.types.iter().map(|(name, (_, place))| (name.clone(), place.clone())));
     for mut entry in metadata.actions {
         add_inherited_roles(&mut entry.permissions, &metadata.inherited_roles);
         let name = entry.name.clone();
@@ -78,7 +78,7 @@ fn resolve_each(
         }
         let signature = signatures.actions.shift_remove(&name);
         let place = signature.as_ref().map_or(place, |signature| signature.place.clone());
-        places.actions.insert(name.clone(), place);
+        locations.actions.insert(name.clone(), place);
         let start = resolver.diagnostics.len();
         let action = resolver.action(entry, signature, &mut types);
         resolver.assign(start, &SourceFile::Action(name.clone()));
@@ -104,7 +104,7 @@ fn resolve_each(
         let definition = TypeDefinition { is_upstreams: true, ..TypeDefinition::new(TypeKind::Scalar, None) };
         types.0.insert(name.clone(), definition);
     }
-    let schema = ActionSchema { actions, types, places, undecided, ..ActionSchema::default() };
+    let schema = ActionSchema { actions, types, locations, undecided, ..ActionSchema::default() };
     prefix::apply(schema, surroundings.prefixes)
 }
 
@@ -190,7 +190,7 @@ fn reject_invalid(schema: &ActionSchema, prefixes: &Prefixes, diagnostics: &mut 
 /// What it is about, and where that is: the type that the validator names, or the first action that is not valid alone
 /// either.
 fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(SourceLocation, SourceFile)> {
-    let named = schema.places.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
+    let named = schema.locations.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
     if let Some((name, place)) = named {
         let own_name = name.strip_prefix(prefixes.types.as_str()).unwrap_or(name);
         return Some((place.clone(), SourceFile::Type(own_name.to_owned())));
@@ -201,7 +201,7 @@ fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(
         schema::of_actions(&alone, &RootTypes::usual(Dialect::Standard), ADMIN_ROLE).is_err()
     };
     let (field, action) = schema.actions.iter().find(is_invalid)?;
-    Some((schema.places.actions.get(field)?.clone(), SourceFile::Action(action.name.clone())))
+    Some((schema.locations.actions.get(field)?.clone(), SourceFile::Action(action.name.clone())))
 }
 
 /// A role that is made of others may call what any of them may, and it may itself be part of another.
@@ -320,11 +320,11 @@ impl Resolver<'_, '_> {
         let headers = self.headers(&entry, settings);
         self.check_kind(&entry, signature.kind);
         let jobs = self.surroundings.jobs;
-        let own = settings.map(|settings| &settings.guards);
+        let own = settings.map(|settings| &settings.policies);
         if let Some((_, place)) = own.and_then(|own| own.cache.as_ref()) {
             self.check_cache(&entry.name, signature.kind, &headers, place);
         }
-        let guards = rules_of(self.surroundings.guards, own, self.surroundings.environment, self.diagnostics);
+        let policies = rules_of(self.surroundings.policies, own, self.surroundings.environment, self.diagnostics);
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
@@ -350,7 +350,7 @@ impl Resolver<'_, '_> {
             response_transform: entry.response_transform,
             attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),
             concurrency_max: settings.and_then(|settings| settings.concurrency).unwrap_or(jobs.1),
-            guards,
+            policies,
             name: entry.name,
         })
     }
@@ -544,11 +544,11 @@ impl Resolver<'_, '_> {
         match source {
             HeaderSource::Value(text, place) => {
                 let environment =
-                    |name: &str| (!name.starts_with(ENGINE_PREFIX)).then(|| (self.surroundings.environment)(name))?;
+                    |name: &str| (!name.starts_with(HASURA_PREFIX)).then(|| (self.surroundings.environment)(name))?;
                 let compiled = template::compile(text, &environment);
                 compiled.map_err(|error| self.template_error(&entry.name, "a header", place, &error)).ok()
             }
-            HeaderSource::FromEnvironment(name, place) if name.starts_with(ENGINE_PREFIX) => {
+            HeaderSource::FromEnvironment(name, place) if name.starts_with(HASURA_PREFIX) => {
                 let message =
                     "env variables start with \"HASURA_GRAPHQL_\" are not allowed for value_from_env".to_owned();
                 self.error(place, message, "they hold the upstream's own secrets: use another variable");
@@ -594,4 +594,4 @@ impl Resolver<'_, '_> {
 }
 
 /// Variables with this prefix hold the upstream's own secrets.
-const ENGINE_PREFIX: &str = "HASURA_GRAPHQL_";
+const HASURA_PREFIX: &str = "HASURA_GRAPHQL_";

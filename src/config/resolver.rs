@@ -25,8 +25,8 @@ pub struct ResolveOptions<'s> {
     pub precedence: Precedence,
     /// How often a job is tried, and how many of one action run at one time, where the action does not say.
     pub jobs: (usize, usize),
-    /// What guards an action where it does not say.
-    pub guards: &'s TrafficDefaults,
+    /// What policies an action where it does not say.
+    pub policies: &'s TrafficDefaults,
     /// May they go to private networks?
     pub allows_private: bool,
     /// To which hosts calls may go.

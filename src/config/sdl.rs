@@ -57,7 +57,7 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut
     let document = match ast::Document::parse(source.text.as_str(), &source.name) {
         Ok(document) => document,
         Err(failed) => {
-            diagnostics.extend(failed.errors.iter().take(MISTAKES_MAX).map(|diagnostic| {
+            diagnostics.extend(failed.errors.iter().take(ERRORS_MAX).map(|diagnostic| {
                 let place = diagnostic.error.location().map(|span| SourceLocation::at_offset(source, span.offset()));
                 let message = diagnostics::message(&source.text, diagnostic.error, None);
                 Diagnostic::error(place, message, "correct the GraphQL")
@@ -76,7 +76,7 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut
 }
 
 /// Syntax errors of one file that are reported; the rest follow from the first ones.
-const MISTAKES_MAX: usize = 20;
+const ERRORS_MAX: usize = 20;
 
 struct Reader<'r> {
     source: &'r Arc<Source>,

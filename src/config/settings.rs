@@ -68,7 +68,7 @@ pub struct Settings {
     pub says_open: bool,
     pub admin: AdminListener,
     pub handlers: Handlers,
-    pub guards: TrafficDefaults,
+    pub policies: TrafficDefaults,
     pub redis_url: Option<Secret>,
     pub client_addresses: ClientAddresses,
     pub keepalive_timeout: Duration,
@@ -118,7 +118,7 @@ pub struct Cors {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnInconsistency {
     /// The configuration is rejected.
-    Refuse,
+    Reject,
     /// They are served.
     Serve,
 }
@@ -308,7 +308,7 @@ impl Settings {
             metadata: values.text("metadata.folder").map(PathBuf::from),
             on_inconsistency: match values.text("metadata.on_inconsistency").as_deref() {
                 Some("serve") => OnInconsistency::Serve,
-                _ => OnInconsistency::Refuse,
+                _ => OnInconsistency::Reject,
             },
             dialect,
             precedence,
@@ -347,7 +347,7 @@ impl Settings {
                 allowed_hosts: read_allowed_hosts(values, diagnostics),
                 identity: read_identity(values, diagnostics),
             },
-            guards: traffic_settings::read_defaults(values, diagnostics),
+            policies: traffic_settings::read_defaults(values, diagnostics),
             redis_url: values.text("redis.url").map(Secret::new),
             client_addresses: downstream_settings::read(values, diagnostics),
             keepalive_timeout: values.duration("downstream.keepalive_timeout", diagnostics),

@@ -1,4 +1,4 @@
-//! Traffic policies of actions (rate limit, concurrency limit, circuit breaker, retry, response cache): the settings
+//! Traffic policies of actions (rate limit, concurrency limit, circuit circuit_breaker, retry, response cache): the settings
 //! for all of them, and what `pillion.yaml` overrides for one.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::model::traffic::{CacheRules, RateLimit, SigningKey, TrafficRules};
 pub struct TrafficOverrides {
     max_concurrent_calls: Option<usize>,
     max_queued_calls: Option<usize>,
-    breaker: Option<bool>,
+    circuit_breaker: Option<bool>,
     max_retries: Option<usize>,
     rate_limits: Option<Vec<RateLimit>>,
     denies_when_store_unavailable: Option<bool>,
@@ -26,12 +26,12 @@ pub struct TrafficOverrides {
     pub cache: Option<(CacheRules, SourceLocation)>,
 }
 
-/// The guards of actions about which nothing else is said.
+/// The policies of actions about which nothing else is said.
 #[derive(Clone, Debug)]
 pub struct TrafficDefaults {
     /// Its rules.
     pub rules: TrafficRules,
-    /// How long a circuit breaker stays open before the handler is tried again (`reset_timeout`).
+    /// How long a circuit circuit_breaker stays open before the handler is tried again (`reset_timeout`).
     pub circuit_breaker_reset_timeout: Duration,
 }
 
@@ -86,7 +86,7 @@ fn signing_key(text: &str) -> Option<SigningKey> {
     (bytes.len() >= KEY_BYTES_MIN).then_some(SigningKey(bytes))
 }
 
-/// Reads the keys of one action that are about guards.
+/// Reads the keys of one action that are about policies.
 pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> TrafficOverrides {
     let mut number =
         |key: &str| fields.count(key, diagnostics).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
@@ -119,7 +119,7 @@ pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) ->
     TrafficOverrides {
         max_concurrent_calls,
         max_queued_calls,
-        breaker: fields.bool("circuit_breaker", diagnostics),
+        circuit_breaker: fields.bool("circuit_breaker", diagnostics),
         cache: read_cache(fields, diagnostics),
         max_retries,
         rate_limits,
@@ -156,7 +156,7 @@ fn read_cache(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<
     Some((CacheRules { fresh, stale: stale.unwrap_or_default(), by }, node.place.clone()))
 }
 
-/// The guards of one action. `environment` gives the values of variables.
+/// The policies of one action. `environment` gives the values of variables.
 pub fn rules_of(
     defaults: &TrafficDefaults,
     own: Option<&TrafficOverrides>,
@@ -170,7 +170,7 @@ pub fn rules_of(
     rules.max_retries = own.max_retries.unwrap_or(rules.max_retries);
     rules.denies_when_store_unavailable =
         own.denies_when_store_unavailable.unwrap_or(rules.denies_when_store_unavailable);
-    if let Some(is_on) = own.breaker {
+    if let Some(is_on) = own.circuit_breaker {
         rules.circuit_breaker_reset_timeout = is_on.then_some(defaults.circuit_breaker_reset_timeout);
     }
     if let Some(limits) = &own.rate_limits {

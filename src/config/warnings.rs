@@ -13,7 +13,7 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let actions: Vec<&Action> = schema.actions.values().map(AsRef::as_ref).collect();
     for action in &actions {
-        let place = schema.places.actions.get(&action.field);
+        let place = schema.locations.actions.get(&action.field);
         if action.roles.is_empty() {
             let message = format!("nobody but admin may call action '{}'", action.name);
             warnings.push(Diagnostic::warning(place.cloned(), message, "add its permissions, unless that is meant"));
@@ -33,7 +33,7 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
     let used: HashSet<&str> = reachable_types(&schema.types, &actions).into_iter().collect();
     for name in schema.types.0.keys().filter(|name| !used.contains(name.as_str())) {
         // Without a place it is one of those that every schema has.
-        if let Some(place) = schema.places.types.get(name) {
+        if let Some(place) = schema.locations.types.get(name) {
             let message = format!("no action uses the type '{name}'");
             warnings.push(Diagnostic::warning(Some(place.clone()), message, "remove it, or use it"));
         }

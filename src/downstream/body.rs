@@ -15,7 +15,7 @@ use crate::model::response::RequestError;
 #[derive(Debug)]
 pub enum BodyError {
     /// It is rejected; bytes that are still coming must not be taken for the next request.
-    Refused(RequestError),
+    Rejected(RequestError),
     /// The client broke the connection or the framing.
     Broken(Box<pingora::Error>),
 }
@@ -23,7 +23,7 @@ pub enum BodyError {
 impl From<Box<pingora::Error>> for BodyError {
     fn from(error: Box<pingora::Error>) -> Self {
         match error.etype() {
-            ErrorType::ReadTimedout => Self::Refused(too_slow()),
+            ErrorType::ReadTimedout => Self::Rejected(too_slow()),
             _ => Self::Broken(error),
         }
     }
@@ -31,13 +31,13 @@ impl From<Box<pingora::Error>> for BodyError {
 
 impl From<RequestError> for BodyError {
     fn from(error: RequestError) -> Self {
-        Self::Refused(error)
+        Self::Rejected(error)
     }
 }
 
 impl From<NoRoom> for BodyError {
     fn from(no_room: NoRoom) -> Self {
-        Self::Refused(no_room.into())
+        Self::Rejected(no_room.into())
     }
 }
 

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn only_buffers_that_nobody_uses_are_used_again() {
+    fn only_unused_buffers_are_reused() {
         let mut first = Buffers::take();
         let place = address(&first);
         first.read.extend_from_slice(b"POST / HTTP/1.1");

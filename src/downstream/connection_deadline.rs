@@ -16,40 +16,40 @@ tokio::task_local! {
 }
 
 /// Runs `work` on the connection that this deadline belongs to.
-pub fn with_pace<W: Future>(pace: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
-    PACE.scope(pace, work)
+pub fn with_deadline<W: Future>(deadline: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
+    PACE.scope(deadline, work)
 }
 
 /// The head of a request has been read.
 pub fn head_was_read() {
-    let _ = PACE.try_with(|pace| pace.head_was_read());
+    let _ = PACE.try_with(|deadline| deadline.head_was_read());
 }
 
 /// Which head is awaited on this task's connection, if one is: how many have been read before it.
 #[must_use]
 pub fn await_head() -> Option<u32> {
-    let awaited = |pace: &Arc<ConnectionDeadline>| {
-        let awaits = pace.until.load(Ordering::Relaxed) != NOT_WAITING;
-        awaits.then(|| pace.heads.load(Ordering::Relaxed))
+    let awaited = |deadline: &Arc<ConnectionDeadline>| {
+        let awaits = deadline.until.load(Ordering::Relaxed) != NOT_WAITING;
+        awaits.then(|| deadline.heads.load(Ordering::Relaxed))
     };
     PACE.try_with(awaited).ok().flatten()
 }
 
 /// A request is over, and the next one's head is to be there within `time`.
 pub fn next_head_within(time: Duration) {
-    let _ = PACE.try_with(|pace| pace.wait(time, false));
+    let _ = PACE.try_with(|deadline| deadline.wait(time, false));
 }
 
 /// A request is complete, and another one is optional; after `time` the connection is closed.
 pub fn idle_for(time: Duration) {
-    let _ = PACE.try_with(|pace| pace.wait(time, true));
+    let _ = PACE.try_with(|deadline| deadline.wait(time, true));
 }
 
 /// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
 pub fn head_begins(time: Duration) {
-    let _ = PACE.try_with(|pace| {
-        if pace.is_idle.load(Ordering::Relaxed) {
-            pace.wait(time, false);
+    let _ = PACE.try_with(|deadline| {
+        if deadline.is_idle.load(Ordering::Relaxed) {
+            deadline.wait(time, false);
         }
     });
 }
@@ -210,44 +210,44 @@ mod tests {
     const DOWNLOAD: MinRate = MinRate { bytes_per_second: 1000, grace: Duration::from_millis(100) };
 
     #[tokio::test]
-    async fn whoever_does_not_read_has_an_end() {
+    async fn a_client_that_does_not_read_times_out() {
         let patience = Duration::from_millis(30);
-        let pace = ConnectionDeadline::new(patience, DOWNLOAD, None);
-        pace.until.store(NOT_WAITING, Ordering::Relaxed);
+        let deadline = ConnectionDeadline::new(patience, DOWNLOAD, None);
+        deadline.until.store(NOT_WAITING, Ordering::Relaxed);
         // Who takes enough each time, and who has nothing to take, is not late.
         let reads = async {
             for _ in 0..10 {
-                pace.write_waits();
+                deadline.write_waits();
                 tokio::time::sleep(patience).await;
                 // A flush moves what was written at once before.
-                pace.has_written(0);
-                pace.has_written(1000);
+                deadline.has_written(0);
+                deadline.has_written(1000);
             }
             tokio::time::sleep(10 * patience).await;
         };
         tokio::select! {
             biased;
             () = reads => {}
-            _ = pace.end(patience) => panic!("it was not late"),
+            _ = deadline.end(patience) => panic!("it was not late"),
         }
         let drips = async {
             loop {
-                pace.write_waits();
+                deadline.write_waits();
                 tokio::time::sleep(patience).await;
-                pace.has_written(1);
+                deadline.has_written(1);
             }
         };
         tokio::select! {
             () = drips => {}
-            waited = pace.end(patience) => assert_eq!(waited, DeadlineKind::DoesNotRead),
+            waited = deadline.end(patience) => assert_eq!(waited, DeadlineKind::DoesNotRead),
         }
     }
 
     #[tokio::test]
-    async fn whoever_is_waited_for_has_an_end() {
+    async fn an_idle_client_times_out() {
         let patience = Duration::from_millis(30);
-        let pace = Arc::new(ConnectionDeadline::new(patience, DOWNLOAD, None));
-        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
+        let deadline = Arc::new(ConnectionDeadline::new(patience, DOWNLOAD, None));
+        assert_eq!(deadline.end(patience).await, DeadlineKind::TooSlow);
         // Not while a request is under way, and not before it is time for the next.
         let busy = async {
             head_was_read();
@@ -255,12 +255,12 @@ mod tests {
             next_head_within(2 * patience);
             tokio::time::sleep(patience).await;
         };
-        let waiting = PACE.scope(Arc::clone(&pace), busy);
+        let waiting = PACE.scope(Arc::clone(&deadline), busy);
         tokio::select! {
             biased;
             () = waiting => {}
-            _ = pace.end(patience) => panic!("it was not late"),
+            _ = deadline.end(patience) => panic!("it was not late"),
         }
-        assert_eq!(pace.end(patience).await, DeadlineKind::TooSlow);
+        assert_eq!(deadline.end(patience).await, DeadlineKind::TooSlow);
     }
 }

@@ -8,7 +8,7 @@ use prometheus::IntGauge;
 use crate::runtime::services::Services;
 use crate::telemetry::metrics::{is_above, is_nearly_full};
 
-/// Places of connections, given back when they are dropped.
+/// Weight of a connection, given back when they are dropped.
 #[derive(Debug)]
 pub struct ConnectionWeights {
     gauge: IntGauge,
@@ -42,13 +42,13 @@ impl ConnectionWeights {
     fn take(services: &Services, count: i64) -> Option<Self> {
         let metrics = &services.metrics;
         metrics.connection_places.add(count);
-        let places = Self { gauge: metrics.connection_places.clone(), count };
+        let weight = Self { gauge: metrics.connection_places.clone(), count };
         if count > 0 && is_above(metrics.connection_places.get(), services.configured().settings.limits.max_connections)
         {
             metrics.shed.with_label_values(&["connections"]).inc();
             return None;
         }
-        Some(places)
+        Some(weight)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct StrictStream {
     bound: HeadBound,
     pieces: PartialHead,
     /// Of the connection; reading by the client is recorded on it.
-    pace: Option<Arc<ConnectionDeadline>>,
+    deadline: Option<Arc<ConnectionDeadline>>,
     /// What is left of [`UNREADABLE`], once something was rejected.
     instead: Option<&'static [u8]>,
 }
@@ -51,8 +51,8 @@ impl StrictStream {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
-        let (pieces, pace) = (PartialHead::default(), connection_deadline::current());
-        (Self { inner, strict, bound, pieces, pace, instead: is_rejected.then_some(&[]) }, read)
+        let (pieces, deadline) = (PartialHead::default(), connection_deadline::current());
+        (Self { inner, strict, bound, pieces, deadline, instead: is_rejected.then_some(&[]) }, read)
     }
 }
 
@@ -112,7 +112,7 @@ impl AsyncRead for StrictStream {
             }
         }
         let instead = this.instead.unwrap_or_default();
-        if instead.is_empty() && !this.strict.is_refused_at_end() {
+        if instead.is_empty() && !this.strict.is_rejected_at_end() {
             // A reader here waits for the client's disconnect, on behalf of a request before the rejected one.
             return this.poll_end(cx);
         }
@@ -126,9 +126,9 @@ impl AsyncRead for StrictStream {
 impl StrictStream {
     /// Records on the connection's deadline that the client reads.
     fn wrote<T>(&self, written: Poll<io::Result<T>>, bytes: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
-        match (&self.pace, &written) {
-            (Some(pace), Poll::Pending) => pace.write_waits(),
-            (Some(pace), Poll::Ready(Ok(done))) => pace.has_written(bytes(done)),
+        match (&self.deadline, &written) {
+            (Some(deadline), Poll::Pending) => deadline.write_waits(),
+            (Some(deadline), Poll::Ready(Ok(done))) => deadline.has_written(bytes(done)),
             _ => {}
         }
         written

@@ -41,9 +41,9 @@ enum Place {
     /// It is no HTTP any more, or the server closes it after this request.
     Anything,
     /// Nothing more may pass.
-    Refused,
+    Rejected,
     /// The same, because of a trailer.
-    RefusedAtEnd,
+    RejectedAtEnd,
 }
 
 /// How far a look at some bytes got.
@@ -51,7 +51,7 @@ enum Looked {
     /// So many are of this place, and it goes on at the next.
     Passed(usize, Place),
     /// So many may still pass.
-    Refused(usize),
+    Rejected(usize),
 }
 
 /// Bytes of a head. pingora would hold a megabyte.
@@ -77,7 +77,7 @@ impl Strict {
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
             let looked = match self.place {
                 Place::Anything => Looked::Passed(rest.len(), Place::Anything),
-                Place::Refused | Place::RefusedAtEnd => Looked::Refused(0),
+                Place::Rejected | Place::RejectedAtEnd => Looked::Rejected(0),
                 Place::Body(left) => take(rest, left, Place::Head, Place::Body),
                 Place::Chunk(left) => take(rest, left, Place::ChunkEnd, Place::Chunk),
                 Place::Head => self.head(rest),
@@ -95,9 +95,9 @@ impl Strict {
             };
             match looked {
                 Looked::Passed(count, place) => (passed, self.place) = (passed + count, place),
-                Looked::Refused(count) => {
-                    let is_at_end = matches!(self.place, Place::Trailers(_) | Place::RefusedAtEnd);
-                    self.place = if is_at_end { Place::RefusedAtEnd } else { Place::Refused };
+                Looked::Rejected(count) => {
+                    let is_at_end = matches!(self.place, Place::Trailers(_) | Place::RejectedAtEnd);
+                    self.place = if is_at_end { Place::RejectedAtEnd } else { Place::Rejected };
                     self.begun = BytesMut::new();
                     return passed + count;
                 }
@@ -120,8 +120,8 @@ impl Strict {
 
     /// Was something rejected at which pingora would only wait for the end?
     #[must_use]
-    pub fn is_refused_at_end(&self) -> bool {
-        self.place == Place::RefusedAtEnd
+    pub fn is_rejected_at_end(&self) -> bool {
+        self.place == Place::RejectedAtEnd
     }
 
     /// A line with its CRLF; without that it has at most `bytes_max` bytes.
@@ -132,7 +132,7 @@ impl Strict {
         let length = self.begun.len() + piece.len();
         // One byte more can only be the carriage return.
         if length > bytes_max + 1 || length > bytes_max && piece.last().is_some_and(|last| *last != b'\r') {
-            return Looked::Refused(0);
+            return Looked::Rejected(0);
         }
         let Some(end) = end else {
             self.begun.extend_from_slice(piece);
@@ -142,7 +142,7 @@ impl Strict {
         let whole = if begun.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned([begun.as_ref(), piece].concat()) };
         match whole.strip_suffix(b"\r").and_then(next) {
             Some(place) => Looked::Passed(end + 1, place),
-            None => Looked::Refused(end),
+            None => Looked::Rejected(end),
         }
     }
 
@@ -151,7 +151,7 @@ impl Strict {
             // Empty lines before a request, which a reader should skip: a few.
             self.blank_bytes += 1;
             return match self.blank_bytes > BLANK_BYTES_MAX {
-                true => Looked::Refused(0),
+                true => Looked::Rejected(0),
                 false => Looked::Passed(1, Place::Head),
             };
         }
@@ -168,7 +168,7 @@ impl Strict {
                 let begun = std::mem::take(&mut self.begun);
                 self.judged(&begun, end, before)
             }
-            None if self.begun.len() > HEAD_BYTES_MAX => Looked::Refused(0),
+            None if self.begun.len() > HEAD_BYTES_MAX => Looked::Rejected(0),
             None => Looked::Passed(rest.len(), Place::Head),
         }
     }
@@ -181,7 +181,7 @@ impl Strict {
                 Looked::Passed(end.saturating_sub(before), place)
             }
             // The last byte is held back, so that the head stays incomplete.
-            None => Looked::Refused(end.saturating_sub(before + 1)),
+            None => Looked::Rejected(end.saturating_sub(before + 1)),
         }
     }
 }
@@ -232,9 +232,9 @@ fn read_head(head: &[u8]) -> Option<Place> {
             Some(length) => Place::Body(length),
             // pingora would wait for so much.
             None if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => return None,
-            None => Place::Refused,
+            None => Place::Rejected,
         },
-        _ => Place::Refused,
+        _ => Place::Rejected,
     };
     let upgrades = is_current && values(header::UPGRADE).next().is_some() && {
         let of_interest = [header::UPGRADE, header::CONNECTION].into_iter();
@@ -247,7 +247,7 @@ fn read_head(head: &[u8]) -> Option<Place> {
         });
         request_head_checks::wants_websocket(&map)
     };
-    Some(if upgrades && framed != Place::Refused { Place::Anything } else { framed })
+    Some(if upgrades && framed != Place::Rejected { Place::Anything } else { framed })
 }
 
 /// Does a line of this head end with nothing but a line feed? To many readers that is an end, to others a part of the value.

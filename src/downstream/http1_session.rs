@@ -38,7 +38,7 @@ pub struct Http1Session {
     raw_head: Bytes,
     /// Bytes of the body that have not been taken yet.
     body_left: usize,
-    response: Answering,
+    response: ResponseProgress,
     /// What is to go out with the next piece.
     out: Vec<u8>,
     /// Is the connection to end with this request?
@@ -47,7 +47,7 @@ pub struct Http1Session {
 
 /// How far the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answering {
+enum ResponseProgress {
     NotBegun,
     /// So many bytes are left.
     Length(usize),
@@ -97,7 +97,7 @@ impl Http1Session {
             head: Request::new(()).into_parts().0,
             raw_head: Bytes::new(),
             body_left: 0,
-            response: Answering::NotBegun,
+            response: ResponseProgress::NotBegun,
             out: Vec::new(),
             is_last: false,
         }
@@ -139,8 +139,8 @@ impl Http1Session {
     }
 
     /// Reads the next request's head.
-    pub async fn hear(&mut self, is_meant: impl Fn(&str) -> bool) -> HeadRead {
-        self.response = Answering::NotBegun;
+    pub async fn read_head(&mut self, matches: impl Fn(&str) -> bool) -> HeadRead {
+        self.response = ResponseProgress::NotBegun;
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
             if self.buffer.len() > looked_at {
@@ -148,7 +148,7 @@ impl Http1Session {
                 let is_due = looked_at == 0
                     || end_of_head(&self.buffer, looked_at.saturating_sub(3)).is_some()
                     || looks.are_due(self.buffer.len());
-                let parsed = if is_due { parse(&self.buffer, &is_meant) } else { Parsed::Half };
+                let parsed = if is_due { parse(&self.buffer, &matches) } else { Parsed::Half };
                 let heard = match parsed {
                     Parsed::Whole(found) => Some(if self.take(found) { HeadRead::Request } else { HeadRead::Other }),
                     Parsed::Other => Some(HeadRead::Other),
@@ -223,13 +223,13 @@ impl Http1Session {
     /// Can there be another request?
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        !self.is_last && self.response == Answering::Over && self.body_left == 0
+        !self.is_last && self.response == ResponseProgress::Over && self.body_left == 0
     }
 
     /// Has something of a response been written?
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.response != Answering::NotBegun
+        self.response != ResponseProgress::NotBegun
     }
 
     /// Has all of the request's body come with its head?
@@ -284,7 +284,7 @@ impl Http1Session {
             return Err(Error::new_in(ErrorType::InternalError));
         }
         let has_body = !matches!(status.as_u16(), 204 | 304);
-        self.response = if has_body { Answering::UntilEnd } else { Answering::Length(0) };
+        self.response = if has_body { ResponseProgress::UntilEnd } else { ResponseProgress::Length(0) };
         let out = &mut self.out;
         let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let reason = status.canonical_reason().unwrap_or_default();
@@ -294,13 +294,14 @@ impl Http1Session {
             add(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
             has_date |= *name == header::DATE;
             if *name == header::TRANSFER_ENCODING {
-                self.response = Answering::Chunked;
+                self.response = ResponseProgress::Chunked;
             } else if *name == header::CONTENT_LENGTH && has_body {
                 let length = value.to_str().ok().and_then(|length| length.parse().ok());
-                self.response = Answering::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
+                self.response =
+                    ResponseProgress::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
             }
         }
-        self.is_last |= self.response == Answering::UntilEnd;
+        self.is_last |= self.response == ResponseProgress::UntilEnd;
         let connection: &[u8] = if self.is_last { b"close" } else { b"keep-alive" };
         if !has_date {
             add(&[b"date: ", get_cached_date().as_bytes(), b"\r\n"]);
@@ -316,13 +317,13 @@ impl Http1Session {
     pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
         let mut after: &[u8] = b"";
         match &mut self.response {
-            Answering::Length(left) => {
+            ResponseProgress::Length(left) => {
                 *left = left.checked_sub(piece.len()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
                 if end && *left > 0 {
                     return Err(Error::new_in(ErrorType::InternalError));
                 }
             }
-            Answering::Chunked => {
+            ResponseProgress::Chunked => {
                 if !piece.is_empty() {
                     self.out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
                     after = b"\r\n";
@@ -331,11 +332,11 @@ impl Http1Session {
                     after = if piece.is_empty() { b"0\r\n\r\n" } else { b"\r\n0\r\n\r\n" };
                 }
             }
-            Answering::UntilEnd => {}
-            Answering::NotBegun | Answering::Over => return Err(Error::new_in(ErrorType::InternalError)),
+            ResponseProgress::UntilEnd => {}
+            ResponseProgress::NotBegun | ResponseProgress::Over => return Err(Error::new_in(ErrorType::InternalError)),
         }
         if end {
-            self.response = Answering::Over;
+            self.response = ResponseProgress::Over;
         }
         let written = write_all(&mut self.stream, [&self.out, piece, after]).await;
         self.out.clear();
@@ -400,8 +401,8 @@ enum Parsed {
 /// As many fields as can be read; whether there are too many is decided later.
 const FIELDS_MAX: usize = 100;
 
-/// Reads the head of a request whose path `is_meant`. Pure.
-fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
+/// Reads the head of a request whose path `matches`. Pure.
+fn parse(read: &[u8], matches: impl Fn(&str) -> bool) -> Parsed {
     if matches!(read.first(), Some(b'\r' | b'\n')) {
         // Empty lines before a request.
         return Parsed::Other;
@@ -420,7 +421,7 @@ fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
     if read.get(..length).is_none_or(has_bare_line_feed)
         || !target.starts_with('/')
         || target.contains('#')
-        || !is_meant(target.split('?').next().unwrap_or_default())
+        || !matches(target.split('?').next().unwrap_or_default())
     {
         return Parsed::Other;
     }
@@ -460,8 +461,8 @@ fn parse(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Parsed {
 /// targets compare with other readers.
 #[doc(hidden)]
 #[must_use]
-pub fn read_whole_head(read: &[u8], is_meant: impl Fn(&str) -> bool) -> Option<(usize, String, usize)> {
-    let Parsed::Whole(found) = parse(read, is_meant) else { return None };
+pub fn read_whole_head(read: &[u8], matches: impl Fn(&str) -> bool) -> Option<(usize, String, usize)> {
+    let Parsed::Whole(found) = parse(read, matches) else { return None };
     let (length, body_length, head) = (found.length, found.body_length, read.get(..found.length)?);
     let target = read.get(found.target.clone())?;
     read_fields(&Bytes::copy_from_slice(head), found)?;

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_can_be_misunderstood_are_refused() {
+    fn ambiguous_heads_are_rejected() {
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[], 200),
             (&[("content-length", "2, 2")], 400),

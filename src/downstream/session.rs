@@ -27,7 +27,7 @@ enum Downstream<'e> {
 
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct DownstreamTimeouts {
     /// For the head of a request.
     pub head: Duration,
     /// For each piece of a body or of a response.
@@ -38,7 +38,7 @@ pub struct Patience {
     pub download: MinRate,
 }
 
-impl Patience {
+impl DownstreamTimeouts {
     /// What the configuration says.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
@@ -104,18 +104,18 @@ pub struct DownstreamSession<'e> {
 impl<'e> DownstreamSession<'e> {
     /// A request that pingora has read.
     #[must_use]
-    pub fn of_pingora(session: &'e mut ServerSession, patience: Patience) -> Self {
+    pub fn of_pingora(session: &'e mut ServerSession, patience: DownstreamTimeouts) -> Self {
         Self::new(Downstream::Pingora(session), patience)
     }
 
     /// A request of the usual kind.
     #[must_use]
-    pub fn direct(direct: &'e mut Http1Session, patience: Patience) -> Self {
+    pub fn direct(direct: &'e mut Http1Session, patience: DownstreamTimeouts) -> Self {
         Self::new(Downstream::Http1(direct), patience)
     }
 
-    fn new(held: Downstream<'e>, patience: Patience) -> Self {
-        let Patience { pause, upload, download, .. } = patience;
+    fn new(held: Downstream<'e>, patience: DownstreamTimeouts) -> Self {
+        let DownstreamTimeouts { pause, upload, download, .. } = patience;
         Self {
             held,
             upload: Allowance::new(upload),

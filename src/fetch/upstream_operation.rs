@@ -74,7 +74,7 @@ pub async fn send(
         timeout: services.upstream.settings().request_timeout.min(left),
     };
     let timer = services.metrics.upstream_request_seconds.start_timer();
-    let response = services.upstream.ask(question).await;
+    let response = services.upstream.fetch(question).await;
     timer.observe_duration();
     if let Some(trace) = &child {
         let settings = services.upstream.settings();

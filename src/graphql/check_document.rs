@@ -9,7 +9,7 @@ use crate::model::limits::Limits;
 /// A directive that only the upstream knows is the upstream's business.
 pub(crate) const LEFT_TO_UPSTREAM: &str = "UndefinedDirective";
 
-pub(crate) fn reject_mistakes(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
+pub(crate) fn reject_errors(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
     let (diagnostics, more) = diagnostics(text, errors, max, LEFT_TO_UPSTREAM, None);
     if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
 }
@@ -53,7 +53,7 @@ pub(crate) fn reject_undefined_variables(document: &Document, max: usize) -> Res
 /// ```
 pub fn check_document(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
     if let Err(errors) = document.syntax_tree().validate_standalone_executable() {
-        reject_mistakes(&document.text, &errors, limits.max_errors)?;
+        reject_errors(&document.text, &errors, limits.max_errors)?;
     }
     reject_undefined_variables(document, limits.max_errors)
 }

@@ -14,7 +14,7 @@ pub fn missing(schema: &Schema, actions: &ActionSchema) -> Vec<Diagnostic> {
     for (type_name, definition) in &actions.types.0 {
         for relationship in &definition.relationships {
             let owner = format!("for relationship \"{}\" of object type \"{type_name}\"", relationship.name);
-            let place = actions.places.types.get(type_name).cloned();
+            let place = actions.locations.types.get(type_name).cloned();
             for (what, remedy) in missing_for(schema, relationship) {
                 found.push(Diagnostic::error(place.clone(), format!("the {what} {owner} does not exist"), remedy));
             }

@@ -60,7 +60,7 @@ pub enum ClientSchemaError {
     Malformed(#[from] serde_json::Error),
     /// The upstream returned errors instead.
     #[error("the upstream answered: {0}")]
-    Refused(String),
+    Rejected(String),
     /// A part that has to be there is not.
     #[error("the schema is incomplete: {0}")]
     Incomplete(String),
@@ -113,7 +113,7 @@ pub fn build_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSche
         let first = response.errors.and_then(|errors| errors.into_iter().next());
         let message =
             first.and_then(|error| error.message).map_or_else(|| "no data".into(), |text| text.0.into_owned());
-        return Err(ClientSchemaError::Refused(message));
+        return Err(ClientSchemaError::Rejected(message));
     };
     let schema = Builder::default().schema(&introspected)?;
     schema.schema.clone().validate().map_err(|failed| {

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_capped() {
+    fn errors_are_capped() {
         let text = format!("{{ a {} }}", "@x ".repeat(2_000));
         assert!(parse(&text, &Limits::default()).is_ok_and(|document| {
             crate::graphql::check_document::check_document(&document, &Limits::default()).is_ok()

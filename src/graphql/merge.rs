@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_graphql_response_is_refused() {
+    fn anything_but_a_graphql_response_is_rejected() {
         for body in
             ["", "<html>", "[]", "null", "{}", r#"{"data":[]}"#, r#"{"data":1}"#, r#"{"errors":{}}"#, "{\"data\":{"]
         {

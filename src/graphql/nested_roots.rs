@@ -32,7 +32,7 @@ pub fn suffixes(document: &Document, roots: &RootTypes) -> Vec<Range<usize>> {
         return found;
     }
     let conditions = Conditions { roots, found: &mut found };
-    conditions.look(document);
+    conditions.collect(document);
     found
 }
 
@@ -42,7 +42,7 @@ struct Conditions<'c> {
 }
 
 impl Conditions<'_> {
-    fn look(mut self, document: &Document) {
+    fn collect(mut self, document: &Document) {
         for definition in document.definitions() {
             match definition {
                 Definition::OperationDefinition(operation) => self.selection_set(&operation.selection_set),

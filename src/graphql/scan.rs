@@ -73,7 +73,7 @@ impl Scanner {
     /// assert_eq!(scanner.look(br#"{"query":"{ products { id } }"}"#), ScanResult::Nothing);
     /// ```
     #[must_use]
-    pub fn look(&self, bytes: &[u8]) -> ScanResult {
+    pub fn scan(&self, bytes: &[u8]) -> ScanResult {
         let Some(automaton) = &self.automaton else { return ScanResult::Nothing };
         let (sighting, escaped) = self.look_literally(automaton, bytes);
         if !escaped || sighting == ScanResult::Action {
@@ -146,9 +146,9 @@ mod tests {
             (r#"{"query":"{__schema{description} __typename pay}"}"#, ScanResult::Action),
             (r#"{"query":"{__schema{description} p\u0061y}"}"#, ScanResult::Action),
         ] {
-            assert_eq!(scanner.look(text.as_bytes()), wanted, "{text}");
+            assert_eq!(scanner.scan(text.as_bytes()), wanted, "{text}");
         }
-        assert_eq!(Scanner::new([])?.look(b"login __schema"), ScanResult::Nothing);
+        assert_eq!(Scanner::new([])?.scan(b"login __schema"), ScanResult::Nothing);
         Ok(())
     }
 }

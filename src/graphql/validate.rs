@@ -35,7 +35,7 @@ pub fn validate(
             Err(failed) => failed.errors,
         },
     };
-    Err(told(own_text, &failed, max_errors, schema))
+    Err(diagnose(own_text, &failed, max_errors, schema))
 }
 
 /// Fails if there are errors.
@@ -45,7 +45,7 @@ fn cut(mut diagnostics: Vec<SyntaxError>, max: usize) -> Result<(), (Vec<SyntaxE
     if diagnostics.is_empty() { Ok(()) } else { Err((diagnostics, more)) }
 }
 
-fn told(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<SyntaxError>, usize) {
+fn diagnose(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Schema) -> (Vec<SyntaxError>, usize) {
     let has_unknown_field = errors.iter().any(|found| found.error.unstable_error_name() == Some("UndefinedField"));
     // A selection of nothing but unknown fields is reported as an empty selection as well, which would be misleading.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
@@ -78,7 +78,7 @@ pub fn validate_document(
     let validated = match validated {
         Ok(validated) => validated,
         Err(failed) => {
-            let (mut diagnostics, more) = told(&document.text, &failed.errors, max_errors, schema);
+            let (mut diagnostics, more) = diagnose(&document.text, &failed.errors, max_errors, schema);
             diagnostics.iter_mut().for_each(|diagnostic| tell_of_root(diagnostic, schema, roots));
             return Err((diagnostics, more));
         }

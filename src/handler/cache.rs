@@ -40,25 +40,25 @@ pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rul
     let key = dependencies.key(rules.by.as_deref());
     // A caller that cannot wait for the leader's fetch reaches its own timeout.
     let looked =
-        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.look(&key)).await;
+        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.get_or_lead(&key)).await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
         CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
-        CacheLookup::Stale(kept, lead) => {
-            if let Some(lead) = lead {
-                refresh(execution, allowed, rules, lead);
+        CacheLookup::Stale(kept, fill) => {
+            if let Some(fill) = fill {
+                refresh(execution, allowed, rules, fill);
             }
             ("stale", Ok(kept))
         }
-        CacheLookup::Miss(lead) => match from_redis(execution, &lead, rules).await {
+        CacheLookup::Miss(fill) => match from_redis(execution, &fill, rules).await {
             Some(kept) => ("hit", Ok(kept)),
-            None => ("miss", Err(Some(lead))),
+            None => ("miss", Err(Some(fill))),
         },
         CacheLookup::Nothing => ("miss", Err(None)),
     };
     execution.services.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
     match found {
         Ok(kept) => complete::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await,
-        Err(lead) => fetch(execution, allowed, rules, lead).await,
+        Err(fill) => fetch(execution, allowed, rules, fill).await,
     }
 }
 
@@ -66,18 +66,18 @@ async fn fetch(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     rules: &CacheRules,
-    lead: Option<FillGuard>,
+    fill: Option<FillGuard>,
 ) -> HandlerResult {
     let response = retry::call(execution, allowed).await;
-    if let Some(lead) = lead {
-        lead.answered();
-        store(execution, allowed, rules, &lead, &response).await;
+    if let Some(fill) = fill {
+        fill.release_waiters();
+        store(execution, allowed, rules, &fill, &response).await;
     }
     complete::complete(execution, allowed, response).await
 }
 
 /// Fetches another response while the old one is given.
-fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, lead: FillGuard) {
+fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, fill: FillGuard) {
     let (services, snapshot, session) =
         (Arc::clone(execution.services), Arc::clone(execution.snapshot), execution.session.clone());
     let caller: Caller = execution.context.caller.clone();
@@ -101,8 +101,8 @@ fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &C
             merged: None,
         };
         let response = retry::call(&execution, &allowed).await;
-        lead.answered();
-        store(&execution, &allowed, &rules, &lead, &response).await;
+        fill.release_waiters();
+        store(&execution, &allowed, &rules, &fill, &response).await;
     });
 }
 
@@ -111,7 +111,7 @@ async fn store(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     rules: &CacheRules,
-    lead: &FillGuard,
+    fill: &FillGuard,
     response: &Result<HandlerHttpResponse, HandlerResponseError>,
 ) {
     let Ok(response) = response else { return };
@@ -128,12 +128,12 @@ async fn store(
     }
     let headers = complete::client_headers(allowed, Some(response));
     let Some(shared) = &execution.services.shared else {
-        lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
+        fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
         return;
     };
     let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
-    shared.put(&lead.key().shared(), text, rules.fresh + rules.stale).await;
-    lead.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
+    shared.put(&fill.key().shared(), text, rules.fresh + rules.stale).await;
+    fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
 }
 
 /// How long a replica believes what it has had from Redis, where others may have purged it.
@@ -142,16 +142,16 @@ const NEAR: Duration = Duration::from_secs(1);
 /// What another replica has kept.
 async fn from_redis(
     execution: &ExecutionContext<'_>,
-    lead: &FillGuard,
+    fill: &FillGuard,
     rules: &CacheRules,
 ) -> Option<Arc<CachedResponse>> {
-    let (text, left) = execution.services.shared.as_ref()?.get(&lead.key().shared()).await?;
+    let (text, left) = execution.services.shared.as_ref()?.get(&fill.key().shared()).await?;
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
     // A stale entry is revalidated by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;
     let headers = read_headers(read.get("headers")?);
     let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
-    lead.keep(Arc::clone(&kept));
+    fill.keep(Arc::clone(&kept));
     Some(kept)
 }
 

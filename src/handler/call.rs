@@ -11,7 +11,7 @@ pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> 
     if let Err(rejected) = policy::check_rate_limit(execution, allowed).await {
         return complete(execution, allowed, Err(rejected.into())).await;
     }
-    if let Some(rules) = &allowed.action().guards.cache {
+    if let Some(rules) = &allowed.action().policies.cache {
         // Boxed: rare, and otherwise every call carries the size of this future.
         return Box::pin(cache::run(execution, allowed, rules)).await;
     }

@@ -146,7 +146,7 @@ pub(crate) fn prepare(
     let mut outgoing = request::outgoing(execution, allowed)?;
     trace.write(&mut outgoing.headers);
     outgoing.headers.extend(execution.context.handler_headers.clone());
-    let keys = &allowed.action().guards.signing_keys;
+    let keys = &allowed.action().policies.signing_keys;
     if !keys.is_empty() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         sign(&mut outgoing.headers, keys, id, now.as_secs(), &outgoing.body);

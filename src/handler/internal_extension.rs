@@ -37,7 +37,7 @@ pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
 pub fn internal(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    answer: Option<&HandlerHttpResponse>,
+    response: Option<&HandlerHttpResponse>,
     error: &Value,
     is_shown: bool,
 ) -> Option<Value> {
@@ -66,11 +66,11 @@ pub fn internal(
         "transformed_request": transformed,
     });
     internal.insert("request".into(), request);
-    if let Some(answer) = answer {
+    if let Some(response) = response {
         let response = json!({
-            "status": answer.status.as_u16(),
-            "headers": header_list(&answer.headers, |name| name == SET_COOKIE.as_str()),
-            "body": body_value(&answer.body),
+            "status": response.status.as_u16(),
+            "headers": header_list(&response.headers, |name| name == SET_COOKIE.as_str()),
+            "body": body_value(&response.body),
         });
         internal.insert("response".into(), response);
     }

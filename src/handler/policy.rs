@@ -12,7 +12,7 @@ use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
 use crate::runtime::services::Services;
 use crate::traffic_shaping::ActionPolicies;
-use crate::traffic_shaping::circuit_breaker::{CircuitState, Patience};
+use crate::traffic_shaping::circuit_breaker::{CircuitState, WaitBudget};
 use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
 
 /// Counts a call that a client wants.
@@ -24,8 +24,8 @@ pub async fn check_rate_limit(
     allowed: &AuthorizedCall,
 ) -> Result<(), TrafficRejection> {
     let action = allowed.action();
-    let Some(guards) = execution.snapshot.guards.of(action) else { return Ok(()) };
-    for limiter in &guards.limiters {
+    let Some(policies) = execution.snapshot.policies.of(action) else { return Ok(()) };
+    for limiter in &policies.limiters {
         let who = rate_limit_key(execution, limiter);
         let counted = match &execution.services.shared {
             None => limiter.count(who),
@@ -41,7 +41,7 @@ pub async fn check_rate_limit(
             return Err(reject(
                 execution,
                 allowed,
-                TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after },
+                TrafficRejection { policy: TrafficPolicy::RateLimit, message, retry_after },
             ));
         }
     }
@@ -55,11 +55,11 @@ fn store_unavailable(
 ) -> Result<Result<(), Duration>, TrafficRejection> {
     let action = allowed.action();
     execution.services.metrics.rate_limit_store_errors.with_label_values(&[&action.name]).inc();
-    if !action.guards.denies_when_store_unavailable {
+    if !action.policies.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
     let message = "nobody can tell now how often this action was called".to_owned();
-    let rejected = TrafficRejection { guard: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
+    let rejected = TrafficRejection { policy: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
     Err(reject(execution, allowed, rejected))
 }
 
@@ -77,26 +77,26 @@ fn rate_limit_key<'r>(execution: &'r ExecutionContext<'_>, limiter: &CallRateLim
 pub(crate) async fn attempt(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    guards: &ActionPolicies,
+    policies: &ActionPolicies,
     id: &str,
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {
-    let patience = waiting_time(execution, allowed);
-    let leave = guards.breaker.as_ref().map(|breaker| breaker.ask(patience)).transpose();
-    let leave = leave.map_err(|retry_after| {
+    let budget = waiting_time(execution, allowed);
+    let permit = policies.circuit_breaker.as_ref().map(|breaker| breaker.try_acquire(budget)).transpose();
+    let permit = permit.map_err(|retry_after| {
         let message = "the circuit breaker of this action is open, because its handler fails".to_owned();
-        reject(execution, allowed, TrafficRejection { guard: TrafficPolicy::Breaker, message, retry_after })
+        reject(execution, allowed, TrafficRejection { policy: TrafficPolicy::Breaker, message, retry_after })
     })?;
-    let Some(_place) = guards.bulkhead.enter().await else {
+    let Some(_slot) = policies.concurrency_limit.acquire().await else {
         let message = "too many calls of this action at one time".to_owned();
         let rejected =
-            TrafficRejection { guard: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
+            TrafficRejection { policy: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
         return Err(reject(execution, allowed, rejected).into());
     };
     let response = exchange::exchange(execution, allowed, id).await;
-    match (leave, is_healthy(&response, patience)) {
-        (Some(leave), Some(is_well)) => leave.tell(is_well),
+    match (permit, is_healthy(&response, budget)) {
+        (Some(permit), Some(is_well)) => permit.record(is_well),
         // Dropped without a word, so that a trial is the next one's.
-        (leave, _) => drop(leave),
+        (permit, _) => drop(permit),
     }
     response
 }
@@ -104,13 +104,13 @@ pub(crate) async fn attempt(
 /// Does the call wait for its handler's full timeout? A client may have requested less time, or calls before this one
 /// in its document may have used it up. If the operator gives all requests less time than the action has, that is the
 /// full timeout.
-fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Patience {
+fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> WaitBudget {
     let (context, action) = (execution.context, allowed.action());
     let left = context.deadline.saturating_duration_since(Instant::now());
     let most = action.timeout.min(execution.snapshot.catalog.limits.request_timeout);
     // A little has passed since the request began.
     let is_nearly_all = left >= most.mul_f64(0.9) && !context.is_clients_deadline;
-    if left >= action.timeout || is_nearly_all { Patience::Whole } else { Patience::Short }
+    if left >= action.timeout || is_nearly_all { WaitBudget::Full } else { WaitBudget::Short }
 }
 
 /// Forgets callers that have not called for long, from time to time. Never returns.
@@ -118,48 +118,48 @@ pub async fn remove_idle_limiters(services: &Services) {
     loop {
         tokio::time::sleep(FORGET_INTERVAL).await;
         let snapshot = services.snapshot.load_full();
-        snapshot.guards.all().flat_map(|(_, guards)| &guards.limiters).for_each(CallRateLimiter::forget);
+        snapshot.policies.all().flat_map(|(_, policies)| &policies.limiters).for_each(CallRateLimiter::forget);
     }
 }
 
 /// How often that is done.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Says how guards stand, for who looks at metrics now.
+/// Says how policies stand, for who looks at metrics now.
 pub fn update_gauges(services: &Services) {
     let (open, waiting) = (&services.metrics.circuit_breaker_state, &services.metrics.handler_calls_queued);
     services.metrics.cache_bytes.set(i64::try_from(services.results.bytes()).unwrap_or(i64::MAX));
     open.reset();
     waiting.reset();
-    for (action, guards) in services.snapshot.load().guards.all() {
-        waiting.with_label_values(&[action]).set(i64::try_from(guards.bulkhead.waiting()).unwrap_or(i64::MAX));
-        if let Some(breaker) = &guards.breaker {
-            let standing = match breaker.standing() {
+    for (action, policies) in services.snapshot.load().policies.all() {
+        waiting
+            .with_label_values(&[action])
+            .set(i64::try_from(policies.concurrency_limit.waiting()).unwrap_or(i64::MAX));
+        if let Some(circuit_breaker) = &policies.circuit_breaker {
+            let state = match circuit_breaker.state() {
                 CircuitState::Closed => 0.0,
                 CircuitState::HalfOpen => 1.0,
                 CircuitState::Open => 2.0,
             };
-            open.with_label_values(&[action]).set(standing);
+            open.with_label_values(&[action]).set(state);
         }
     }
 }
 
 /// Records that a policy rejected the call, and passes the rejection on.
 fn reject(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: TrafficRejection) -> TrafficRejection {
-    let labels = [allowed.action().name.as_str(), rejected.guard.label()];
+    let labels = [allowed.action().name.as_str(), rejected.policy.label()];
     execution.services.metrics.handler_calls_rejected.with_label_values(&labels).inc();
     rejected
 }
 
 /// Does the call show that the handler is healthy? An error of its own is no failure. A call that was not sent shows
 /// nothing, and neither does a timeout that came before the handler's own.
-fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, patience: Patience) -> Option<bool> {
+fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, budget: WaitBudget) -> Option<bool> {
     match response {
         Ok(response) => Some(!response.status.is_server_error()),
         Err(HandlerResponseError::NoResponse(TransportError::Connect | TransportError::Broken)) => Some(false),
-        Err(HandlerResponseError::NoResponse(TransportError::Timeout)) => {
-            (patience == Patience::Whole).then_some(false)
-        }
+        Err(HandlerResponseError::NoResponse(TransportError::Timeout)) => (budget == WaitBudget::Full).then_some(false),
         Err(HandlerResponseError::NoResponse(TransportError::TooLarge { .. })) => Some(true),
         Err(_) => None,
     }

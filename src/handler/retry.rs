@@ -23,16 +23,16 @@ pub async fn call(
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {
     let _measured = Measured::begin(execution, allowed);
     let action = allowed.action();
-    let Some(guards) = execution.snapshot.guards.of(action) else {
+    let Some(policies) = execution.snapshot.policies.of(action) else {
         return exchange::exchange(execution, allowed, &message_id(allowed)).await;
     };
-    guards.retries.deposit();
+    policies.retries.deposit();
     // The same for each attempt: it is the same message.
     let id = message_id(allowed);
-    let mut left = if allowed.replay().is_allowed() { action.guards.max_retries } else { 0 };
+    let mut left = if allowed.replay().is_allowed() { action.policies.max_retries } else { 0 };
     loop {
-        let response = attempt(execution, allowed, guards, &id).await;
-        if left == 0 || !is_worth_retrying(&response) || !guards.retries.withdraw() {
+        let response = attempt(execution, allowed, policies, &id).await;
+        if left == 0 || !is_worth_retrying(&response) || !policies.retries.withdraw() {
             return response;
         }
         let pause = RETRY_PAUSE.mul_f64(1.0 + chance());
@@ -54,7 +54,7 @@ pub(crate) fn chance() -> f64 {
 
 /// What a signed message is known by; others have no need of it.
 pub(crate) fn message_id(allowed: &AuthorizedCall) -> String {
-    match allowed.action().guards.signing_keys.is_empty() {
+    match allowed.action().policies.signing_keys.is_empty() {
         true => String::new(),
         false => format!("msg_{}", Uuid::new_v4().simple()),
     }

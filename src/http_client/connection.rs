@@ -20,7 +20,7 @@ pub enum ExchangeError {
     /// Not a byte of the request has gone out.
     Unsent,
     /// Not a byte of a response has come.
-    Unanswered,
+    NoResponse,
     /// Nothing that another attempt would change.
     Final(TransportFault),
 }
@@ -34,7 +34,7 @@ impl From<TransportFault> for ExchangeError {
 impl From<ExchangeError> for TransportFault {
     fn from(failure: ExchangeError) -> Self {
         match failure {
-            ExchangeError::Unsent | ExchangeError::Unanswered => Self::Broken,
+            ExchangeError::Unsent | ExchangeError::NoResponse => Self::Broken,
             ExchangeError::Final(fault) => fault,
         }
     }
@@ -80,7 +80,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ExchangeError`].
-    pub async fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Head, ExchangeError> {
+    pub async fn exchange(&mut self, head: &[u8], body: &[u8]) -> Result<Head, ExchangeError> {
         match self.write(head, body).await? {
             Some(early) => Ok(early),
             None => self.read_head().await,
@@ -159,7 +159,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             }
             let is_untouched = self.buffer.is_empty();
             if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
-                return Err(if is_untouched { ExchangeError::Unanswered } else { TransportFault::Broken.into() });
+                return Err(if is_untouched { ExchangeError::NoResponse } else { TransportFault::Broken.into() });
             }
         }
     }

@@ -101,12 +101,12 @@ impl Pool {
                 Some(connection) => connection,
                 None => self.connect(request.authority).await?,
             };
-            match connection.ask(&head, request.body).await {
+            match connection.exchange(&head, request.body).await {
                 Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
                 Err(ExchangeError::Unsent) if is_old => {}
-                Err(ExchangeError::Unanswered) if is_old && request.replay.is_allowed() => {}
-                Err(ExchangeError::Unsent | ExchangeError::Unanswered) => return Err(TransportFault::Broken),
+                Err(ExchangeError::NoResponse) if is_old && request.replay.is_allowed() => {}
+                Err(ExchangeError::Unsent | ExchangeError::NoResponse) => return Err(TransportFault::Broken),
                 Err(ExchangeError::Final(fault)) => return Err(fault),
             }
         }
@@ -322,7 +322,7 @@ mod tests {
         Pool::new(FilteringResolver::NOTHING, Duration::from_secs(5), Duration::from_secs(5))
     }
 
-    async fn ask(pool: &Pool, authority: &str, method: Method, replay: bool) -> Said {
+    async fn send(pool: &Pool, authority: &str, method: Method, replay: bool) -> Said {
         let (headers, body) = (HeaderMap::new(), Bytes::from("{}"));
         let request = Request {
             method: &method,
@@ -417,7 +417,7 @@ mod tests {
         ];
         for (bytes, wanted) in cases {
             let authority = server(bytes, 1);
-            let got = ask(&pool(), &authority, Method::POST, true).await;
+            let got = send(&pool(), &authority, Method::POST, true).await;
             assert_eq!(got, *wanted, "{}", String::from_utf8_lossy(bytes));
             let got = ask_for_pieces(&server(bytes, 1)).await;
             // The limit is the caller's; the announced length must arrive.
@@ -429,11 +429,11 @@ mod tests {
             assert_eq!(got, *wanted, "in pieces: {}", String::from_utf8_lossy(bytes));
         }
         let authority = server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 1);
-        assert_eq!(ask(&pool(), &authority, Method::HEAD, false).await, good(""));
+        assert_eq!(send(&pool(), &authority, Method::HEAD, false).await, good(""));
     }
 
     #[tokio::test]
-    async fn whoever_does_not_want_all_of_a_body_may_say_so() {
+    async fn an_early_response_ends_the_upload() {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
         // The peer reads a little, responds, and goes on to the next read that never comes.
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_says_something_before_his_response_wants_the_rest() {
+    async fn an_interim_response_does_not_end_the_upload() {
         const LENGTH: usize = 20 << 20;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let authority = listener.local_addr().expect("its address").to_string();
@@ -473,22 +473,22 @@ mod tests {
         let pool = pool();
         let good = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 3);
         for _ in 0..3 {
-            assert!(ask(&pool, &good, Method::POST, false).await.is_ok());
+            assert!(send(&pool, &good, Method::POST, false).await.is_ok());
             assert_eq!(waiting(&pool), 1);
         }
         // The peer has closed it by now or will soon; a request that may be replayed is not affected.
-        assert!(ask(&pool, &good, Method::POST, true).await.is_ok());
+        assert!(send(&pool, &good, Method::POST, true).await.is_ok());
         for bytes in [
             &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabcd"[..],
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x, Close\r\n\r\n",
             b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         ] {
             let before = waiting(&pool);
-            assert!(ask(&pool, &server(bytes, 2), Method::POST, false).await.is_ok());
+            assert!(send(&pool, &server(bytes, 2), Method::POST, false).await.is_ok());
             assert_eq!(waiting(&pool), before, "{}", String::from_utf8_lossy(bytes));
         }
         let hasty = Pool::new(FilteringResolver::NOTHING, Duration::from_secs(5), Duration::ZERO);
-        assert!(ask(&hasty, &good, Method::POST, true).await.is_ok());
+        assert!(send(&hasty, &good, Method::POST, true).await.is_ok());
         hasty.sweep();
         assert_eq!(waiting(&hasty), 0);
     }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_and_rubbish_are_refused() {
+    fn decompression_bombs_and_invalid_data_are_rejected() {
         let bomb = gzip(&vec![b' '; 10_000_000]);
         assert!(bomb.len() < 20_000);
         assert_eq!(Encoding::Gzip.decode(&bomb, 100_000).map_err(|error| error.status), Err(413));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_several_encodings_are_refused() {
+    fn unknown_and_multiple_encodings_are_rejected() {
         let of = |values: &[&str]| {
             let mut headers = HeaderMap::new();
             for value in values {

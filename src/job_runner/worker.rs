@@ -321,8 +321,8 @@ fn classify(
 /// The first thing that does not fit.
 pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
     let rules = complete::completion_rules(snapshot);
-    let mut nobody = RowKeys::default();
-    let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut nobody);
+    let mut no_keys = RowKeys::default();
+    let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut no_keys);
     match shaped.errors.is_empty() {
         true => Ok(shaped.json),
         false => Err(shaped.errors.swap_remove(0)),

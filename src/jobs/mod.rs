@@ -52,7 +52,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const BATCH_MAX: usize = 500;
 
 /// How long a caller waits for a job to be stored.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before the database is listened to again.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
@@ -96,11 +96,11 @@ impl Jobs {
             self.stored_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(StoreError(format!("the calls that wait take {max} bytes already (jobs.max_pending_bytes)")));
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let full = |_| StoreError("too many calls wait to be stored".into());
-        self.inbox.try_send((job, tell)).map_err(full)?;
+        self.inbox.try_send((job, sender)).map_err(full)?;
         let ended = || StoreError("a call was not stored in time".into());
-        tokio::time::timeout(PATIENCE, told).await.map_err(|_| ended())?.map_err(|_| ended())?
+        tokio::time::timeout(ENQUEUE_TIMEOUT, receiver).await.map_err(|_| ended())?.map_err(|_| ended())?
     }
 
     /// Stores what is accepted, all that waits at one time together: they share one write to the disk. Never returns.
@@ -110,11 +110,11 @@ impl Jobs {
         let mut batch: Vec<Accepted> = Vec::with_capacity(BATCH_MAX);
         while accepted.recv_many(&mut batch, BATCH_MAX).await > 0 {
             // A caller that has stopped waiting was told that the outcome is unknown; its job is not stored any more.
-            batch.retain(|(_, tell)| !tell.is_closed());
+            batch.retain(|(_, sender)| !sender.is_closed());
             let jobs: Vec<NewJob> = batch.iter().map(|(job, _)| job.clone()).collect();
             let stored = if jobs.is_empty() { Ok(()) } else { self.log.insert(&jobs).await };
-            for (_, tell) in batch.drain(..) {
-                drop(tell.send(stored.clone()));
+            for (_, sender) in batch.drain(..) {
+                drop(sender.send(stored.clone()));
             }
             self.new.notify_one();
         }

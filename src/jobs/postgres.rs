@@ -61,7 +61,7 @@ const ENDED_CHANNEL: &str = "pillion_jobs_ended";
 const CONNECTIONS: usize = 8;
 
 /// How long to wait for one of them.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The log.
 pub struct PostgresStore {
@@ -100,7 +100,7 @@ impl PostgresStore {
     /// Does something with a connection. One that failed is not used again.
     async fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>) -> Result<T, StoreError> {
         let busy = || StoreError("all its connections are in use".into());
-        let slot = tokio::time::timeout(PATIENCE, self.slots.acquire()).await;
+        let slot = tokio::time::timeout(ENQUEUE_TIMEOUT, self.slots.acquire()).await;
         let _slot = slot.map_err(|_| busy())?.map_err(|_| busy())?;
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let known = idle().pop().filter(|client| !client.is_closed());
@@ -134,8 +134,8 @@ impl PostgresStore {
         new.notify_one();
         while let Some(message) = messages.recv().await {
             match message {
-                AsyncMessage::Notification(told) if told.channel() == ENDED_CHANNEL => {
-                    Uuid::parse_str(told.payload()).into_iter().for_each(ended);
+                AsyncMessage::Notification(notification) if notification.channel() == ENDED_CHANNEL => {
+                    Uuid::parse_str(notification.payload()).into_iter().for_each(ended);
                 }
                 AsyncMessage::Notification(_) => new.notify_one(),
                 _ => {}
@@ -297,12 +297,12 @@ impl JobStore for PostgresStore {
         id: Uuid,
         attempt: i32,
         digest: &TokenDigest,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, StoreError> {
         let sql = "update pillion.action_log set completion_digest = $3, \
                    lease_until = clock_timestamp() + $4::float8 * interval '1 second' \
                    where id = $1 and attempts = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &attempt, &digest.as_slice(), &seconds(patience)]).await
+        self.change(sql, &[&id, &attempt, &digest.as_slice(), &seconds(timeout)]).await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {

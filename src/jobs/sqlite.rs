@@ -108,12 +108,12 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let ended = || StoreError("its thread has ended".into());
         // Sending fails only if the caller has stopped waiting.
-        let work: Work = Box::new(move |connection| drop(tell.send(work(connection))));
+        let work: Work = Box::new(move |connection| drop(sender.send(work(connection))));
         self.work.send(work).map_err(|_| ended())?;
-        Ok(told.await.map_err(|_| ended())??)
+        Ok(receiver.await.map_err(|_| ended())??)
     }
 
     /// The conditions of a filter, as values for [`FITS`].
@@ -388,11 +388,11 @@ impl JobStore for SqliteStore {
         id: Uuid,
         attempt: i32,
         digest: &TokenDigest,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, StoreError> {
         let sql = "update action_log set completion_digest = ?3, lease_until = ?4 \
                    where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, digest.to_vec(), self.clock.after(patience))).await
+        self.change(sql, (id.to_string(), attempt, digest.to_vec(), self.clock.after(timeout))).await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {

@@ -58,7 +58,7 @@ pub trait JobStore: Send + Sync {
         id: Uuid,
         attempt: i32,
         digest: &TokenDigest,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, StoreError>;
 
     /// The job that waits for a report with this token.

@@ -13,7 +13,7 @@ pub struct JobWaiters(Mutex<HashMap<Uuid, watch::Sender<()>>>);
 /// Waits for the end of a job, until this is dropped. A notification since it was made is not missed.
 pub struct JobWaiter {
     id: Uuid,
-    told: watch::Receiver<()>,
+    changes: watch::Receiver<()>,
     waiting: Arc<JobWaiters>,
 }
 
@@ -21,14 +21,14 @@ impl JobWaiters {
     /// Registers a waiter for the end of this job.
     #[must_use]
     pub fn wait_for(self: &Arc<Self>, id: Uuid) -> JobWaiter {
-        let told = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
-        JobWaiter { id, told, waiting: Arc::clone(self) }
+        let changes = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
+        JobWaiter { id, changes, waiting: Arc::clone(self) }
     }
 
     /// Notifies the waiters of this job.
     pub fn tell_ended(&self, id: Uuid) {
-        if let Some(tell) = self.calls().get(&id) {
-            tell.send_replace(());
+        if let Some(sender) = self.calls().get(&id) {
+            sender.send_replace(());
         }
     }
 
@@ -47,14 +47,14 @@ impl JobWaiter {
     /// Returns when the call has ended.
     pub async fn ended(&mut self) {
         // The sender is there as long as we are.
-        let _ = self.told.changed().await;
+        let _ = self.changes.changed().await;
     }
 }
 
 impl Drop for JobWaiter {
     fn drop(&mut self) {
         let mut calls = self.waiting.calls();
-        if calls.get(&self.id).is_some_and(|tell| tell.receiver_count() <= 1) {
+        if calls.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
             calls.remove(&self.id);
         }
     }

@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_it_all() {
+    fn no_client_takes_the_whole_budget() {
         let budget = budget();
         let hold = |owner: MemoryOwner, bytes: usize| {
             let share = budget.empty(owner);

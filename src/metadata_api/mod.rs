@@ -142,7 +142,7 @@ impl Api {
                     .map_err(|error| error.to_string())?;
                 let surroundings = surroundings(settings, admin_secret, &environment);
                 let resolved = document.resolve(&surroundings, None, &Tolerated::Everything);
-                let Usable { schema, warnings } = resolved.map_err(|found| told(&found))?;
+                let Usable { schema, warnings } = resolved.map_err(|found| summary(&found))?;
                 warn(&warnings);
                 Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
             }
@@ -158,7 +158,7 @@ impl Api {
         let _turn = self.turn.lock().await;
         let kept = async { crate::metadata_api::postgres::load(&database.connect().await?).await };
         let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
-        let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| told(&found))?;
+        let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| summary(&found))?;
         warn(&warnings);
         self.seen.store(version, Ordering::Relaxed);
         Ok(Some(schema))
@@ -179,7 +179,7 @@ impl Api {
         asked: ApiRequest,
     ) -> ApiResponse {
         let (api, services) = (Arc::clone(self), Arc::clone(services));
-        let answered = tokio::spawn(async move {
+        let response = tokio::spawn(async move {
             let response = match api.run(&services, &request, &asked).await {
                 Ok(response) | Err(response) => response,
             };
@@ -192,7 +192,7 @@ impl Api {
             );
             response
         });
-        answered.await.unwrap_or_else(|_| unexpected("the request ended early").into())
+        response.await.unwrap_or_else(|_| unexpected("the request ended early").into())
     }
 
     async fn run(&self, services: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
@@ -243,7 +243,7 @@ impl Api {
         document: &Document,
         look_up: Option<LookUp<'_>>,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
-        let rejected = |found: Vec<Diagnostic>| ApiError::new("unexpected", told(&found));
+        let rejected = |found: Vec<Diagnostic>| ApiError::new("unexpected", summary(&found));
         let resolved = resolve(&before.configured, document, look_up).map_err(rejected)?;
         upstream_types::log_inconsistent(&resolved.schema);
         let next = before.with_actions(resolved.schema);
@@ -304,7 +304,7 @@ impl Api {
         let mut client = None;
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
-            if let Err(error) = self.look(services, database, &mut client).await {
+            if let Err(error) = self.check(services, database, &mut client).await {
                 client = None;
                 tracing::warn!(%error, "changes of the metadata by other replicas cannot be seen");
                 tokio::time::sleep(WATCH_PAUSE).await;
@@ -312,7 +312,7 @@ impl Api {
         }
     }
 
-    async fn look(
+    async fn check(
         &self,
         services: &Services,
         database: &Database,
@@ -332,7 +332,9 @@ impl Api {
             return Ok(());
         }
         match resolve(&services.configured(), &document, None) {
-            Err(found) => tracing::error!(version, reason = told(&found), "another replica's metadata cannot be used"),
+            Err(found) => {
+                tracing::error!(version, reason = summary(&found), "another replica's metadata cannot be used")
+            }
             Ok(Usable { schema, .. }) => {
                 upstream_types::log_inconsistent(&schema);
                 if let Err(reason) = services.open_jobs_for(&schema).await {
@@ -396,13 +398,13 @@ fn resolve_unprefixed(
     document.resolve(&surroundings, look_up, &Tolerated::Everything)
 }
 
-fn told(found: &[Diagnostic]) -> String {
+fn summary(found: &[Diagnostic]) -> String {
     let errors = found.iter().filter(|one| one.severity == Severity::Error);
-    let told = errors.map(|one| match &one.subject {
+    let messages = errors.map(|one| match &one.subject {
         Some(subject) => format!("{subject}: {}", one.message),
         None => one.message.clone(),
     });
-    told.collect::<Vec<_>>().join("; ")
+    messages.collect::<Vec<_>>().join("; ")
 }
 
 fn warn(warnings: &[Diagnostic]) {
@@ -459,14 +461,14 @@ async fn fetch_upstream(
         share: None,
         timeout: services.configured().settings.upstream.request_timeout,
     };
-    let response = services.upstream.ask(question).await;
+    let response = services.upstream.fetch(question).await;
     let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
     let response = response.map_err(|error| failed(error.to_string()))?;
     if response.status.is_success() {
         return Ok(Some(response));
     }
     let error = serde_json::from_slice::<Value>(&response.body);
-    let error = error.map_err(|_| failed(format!("the upstream answered {}", response.status)))?;
+    let error = error.map_err(|_| failed(format!("the upstream response {}", response.status)))?;
     Err(ApiResponse { status: response.status.as_u16(), body: run.upstream_error(&error).to_string() })
 }
 

@@ -51,7 +51,7 @@ pub enum CommandStep {
     /// Its error, in a bulk that goes on.
     Failed(ApiError),
     /// This of the upstream's replies.
-    Engine(usize),
+    Upstream(usize),
     /// A response that says whether all is consistent: ours, with what this of the upstream's replies says.
     Consistency {
         /// Which reply.
@@ -153,7 +153,7 @@ impl<'r> Run<'r> {
             Command::TestTransform(test) => test.run().map(CommandStep::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
             Command::Upstreams if self.is_hasura => {
-                Ok(CommandStep::Engine(self.fetch_upstream(request.clone(), prefix)))
+                Ok(CommandStep::Upstream(self.fetch_upstream(request.clone(), prefix)))
             }
             Command::Upstreams => {
                 let error = format!(
@@ -214,7 +214,7 @@ impl<'r> Run<'r> {
             }
             return Ok(match found {
                 Some(own) => self.consistency(&request, prefix, own, json!({})),
-                None => CommandStep::Engine(self.fetch_upstream(request, prefix)),
+                None => CommandStep::Upstream(self.fetch_upstream(request, prefix)),
             });
         }
         if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
@@ -281,7 +281,7 @@ impl<'r> Run<'r> {
 
     fn upstream_or(&mut self, request: &Value, prefix: &str, response: Value) -> CommandStep {
         if self.is_hasura {
-            CommandStep::Engine(self.fetch_upstream(request.clone(), prefix))
+            CommandStep::Upstream(self.fetch_upstream(request.clone(), prefix))
         } else {
             CommandStep::Done(response)
         }
@@ -331,7 +331,7 @@ impl CommandStep {
         match self {
             Self::Done(response) => response.to_string(),
             Self::Failed(error) => error.to_json().to_string(),
-            Self::Engine(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
+            Self::Upstream(index) => replies.get(*index).map_or("null", |reply| reply.get()).to_owned(),
             Self::Consistency { upstream, own, response } => {
                 let reply = upstream.and_then(|index| replies.get(index)).copied();
                 consistency(reply, own, response)

@@ -84,7 +84,7 @@ pub struct Action {
     /// Jobs of it at one time.
     pub concurrency_max: usize,
     /// How much of it may go on, and what happens when its handler fails.
-    pub guards: TrafficRules,
+    pub policies: TrafficRules,
 }
 
 /// The role that may call everything.
@@ -194,7 +194,7 @@ pub struct ActionSchema {
     /// By name.
     pub types: Types,
     /// Where each action and each type was written, for diagnostics.
-    pub places: SourceMap,
+    pub locations: SourceMap,
     /// Names of types that are not defined here and have not been looked up in the upstream's schema yet, each with the
     /// errors to report if it does not have them either.
     pub undecided: IndexMap<String, Vec<Diagnostic>>,

@@ -65,28 +65,28 @@ fn hide(is_hidden: &mut [bool], range: Range<usize>) {
 
 /// The characters with a mask for each run of hidden ones, and the place in it of each of the old ones.
 fn masked(characters: &[char], is_hidden: &[bool]) -> (Vec<char>, Vec<usize>) {
-    let (mut shown, mut places) = (Vec::with_capacity(characters.len()), Vec::with_capacity(characters.len() + 1));
+    let (mut shown, mut positions) = (Vec::with_capacity(characters.len()), Vec::with_capacity(characters.len() + 1));
     let mut start_of_mask = None;
     for (character, is_hidden) in characters.iter().zip(is_hidden) {
         if !is_hidden {
             start_of_mask = None;
-            places.push(shown.len());
+            positions.push(shown.len());
             shown.push(*character);
             continue;
         }
-        places.push(*start_of_mask.get_or_insert_with(|| {
+        positions.push(*start_of_mask.get_or_insert_with(|| {
             let start = shown.len();
             shown.extend(MASK.chars());
             start
         }));
     }
-    places.push(shown.len());
-    (shown, places)
+    positions.push(shown.len());
+    (shown, positions)
 }
 
 fn write(characters: &[char], is_hidden: &[bool], caret: usize) -> (String, String) {
-    let (shown, places) = masked(characters, is_hidden);
-    let caret = places.get(caret).copied().unwrap_or(shown.len());
+    let (shown, positions) = masked(characters, is_hidden);
+    let caret = positions.get(caret).copied().unwrap_or(shown.len());
     let from = caret.saturating_sub(SHOWN_MAX);
     let before = if from > 0 { "…" } else { "" };
     let after = if shown.len() > caret + SHOWN_MAX { "…" } else { "" };

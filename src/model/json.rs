@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_strict_value_is_refused() {
+    fn anything_but_one_strict_value_is_rejected() {
         let cases: &[&[u8]] = &[
             b"",
             b"{",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_object_borrows_and_refuses_twins() {
+    fn a_raw_object_borrows_and_rejects_duplicate_keys() {
         let object: RawObject<'_> = serde_json::from_str(r#"{"a": 1.0 ,"b":"x"}"#).unwrap_or_default();
         assert_eq!(object.get("a").map(RawValue::get), Some("1.0"));
         assert!(matches!(object.0.first(), Some((Cow::Borrowed("a"), _))));

@@ -145,8 +145,8 @@ mod part {
     pub(crate) const BUFFERED: (usize, usize) = (3, 8);
     /// What is made of a body takes a multiple.
     pub(crate) const BODY: usize = 64;
-    pub(crate) const HANDLER_ANSWER: usize = 32;
-    pub(crate) const ENGINE_ANSWER: usize = 16;
+    pub(crate) const HANDLER_RESPONSE: usize = 32;
+    pub(crate) const UPSTREAM_RESPONSE: usize = 16;
     pub(crate) const INTROSPECTION: usize = 16;
     pub(crate) const SCHEMA_CACHE: usize = 8;
     pub(crate) const PLAN_CACHE: usize = 32;
@@ -176,8 +176,8 @@ impl Limits {
             }
         };
         at_most("limits.max_request_body_size", &mut self.max_request_body_size, part::BODY);
-        at_most("limits.max_handler_response_size", &mut self.max_handler_response_size, part::HANDLER_ANSWER);
-        at_most("limits.max_upstream_response_size", &mut self.max_upstream_response_size, part::ENGINE_ANSWER);
+        at_most("limits.max_handler_response_size", &mut self.max_handler_response_size, part::HANDLER_RESPONSE);
+        at_most("limits.max_upstream_response_size", &mut self.max_upstream_response_size, part::UPSTREAM_RESPONSE);
         at_most("limits.max_introspection_size", &mut self.max_introspection_size, part::INTROSPECTION);
         at_most("limits.schema_cache_size", &mut self.schema_cache_size, part::SCHEMA_CACHE);
         at_most("limits.plan_cache_size", &mut self.plan_cache_size, part::PLAN_CACHE);

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_slower_than_the_rate_is_given_up() {
+    fn a_client_below_the_minimum_rate_times_out() {
         for (bytes, seconds, wanted) in [
             (0, 1, Some(10)),
             (1, 1, Some(10)),

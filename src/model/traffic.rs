@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// The guards of one action.
+/// The policies of one action.
 #[derive(Clone, Debug)]
 pub struct TrafficRules {
     /// Calls at one time.
@@ -100,7 +100,7 @@ impl std::fmt::Debug for SigningKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficRejection {
     /// Which guard.
-    pub guard: TrafficPolicy,
+    pub policy: TrafficPolicy,
     /// For people.
     pub message: String,
     /// When it is worth trying again.

@@ -36,7 +36,7 @@ pub struct Explained {
 /// One piece of work.
 pub enum ExplainedStep {
     /// The upstream is queried.
-    Engine {
+    Upstream {
         /// Its root fields by response name.
         fields: Vec<String>,
         /// The sub-document, exactly as it would be sent.
@@ -109,7 +109,7 @@ pub fn explain(
 }
 
 fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
-    ExplainedStep::Engine {
+    ExplainedStep::Upstream {
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),

@@ -480,7 +480,7 @@ fn execution_error(
             (error.to_string(), default_extensions("data-exception"))
         }
         HandlerCallErrorCause::Response(error @ HandlerResponseError::NotSent(rejected)) => {
-            let mut extensions = default_extensions(rejected.guard.code());
+            let mut extensions = default_extensions(rejected.policy.code());
             extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
             (error.to_string(), extensions)
         }

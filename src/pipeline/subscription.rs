@@ -47,7 +47,7 @@ pub enum SubscriptionMessage {
     /// A response, as JSON.
     Next(String),
     /// It was not run, for these errors: a list as JSON. Nothing follows.
-    Refused(String),
+    Rejected(String),
     /// Nothing follows.
     Complete,
 }
@@ -55,12 +55,12 @@ pub enum SubscriptionMessage {
 /// How soon a subscription looks again by itself; the pause grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// Runs it. `say` returns `false` when the client no longer listens.
+/// Runs it. `send` returns `false` when the client no longer listens.
 pub async fn run<F: Future<Output = bool>>(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,
-    say: impl Fn(SubscriptionMessage) -> F,
+    send: impl Fn(SubscriptionMessage) -> F,
 ) {
     let mut last: Option<Vec<u8>> = None;
     let mut pause = LOOK_MIN;
@@ -68,23 +68,23 @@ pub async fn run<F: Future<Output = bool>>(
         // Boxed: otherwise a waiting subscription carries the size of this future.
         let watched = Arc::new(LiveDependencies::default());
         let Some((response, kind)) = Box::pin(execute_once(services, snapshot, request, &watched)).await else {
-            say(SubscriptionMessage::Refused("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
+            send(SubscriptionMessage::Rejected("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
         let was_run = matches!(response.outcome, crate::request::response::SUCCESS | "errors");
         if !was_run {
-            say(SubscriptionMessage::Refused(errors_of(&response))).await;
+            send(SubscriptionMessage::Rejected(errors_of(&response))).await;
             return;
         }
         if last.as_ref() != Some(&response.body) {
             pause = LOOK_MIN;
             let body = String::from_utf8_lossy(&response.body).into_owned();
-            if !say(SubscriptionMessage::Next(body)).await {
+            if !send(SubscriptionMessage::Next(body)).await {
                 return;
             }
         }
         if kind != OperationKind::Subscription {
-            say(SubscriptionMessage::Complete).await;
+            send(SubscriptionMessage::Complete).await;
             return;
         }
         // What was made for this response is gone, but for the response itself.

@@ -109,7 +109,7 @@ pub enum FromServer<'m> {
     /// Are you there?
     Ping,
     /// You may not. Its payload says why.
-    Refused(Option<&'m RawValue>),
+    Rejected(Option<&'m RawValue>),
     /// Nothing that anybody has to know.
     Other,
 }
@@ -127,7 +127,7 @@ pub fn read_server(text: &str) -> Result<FromServer<'_>, serde_json::Error> {
         ("error", Some(payload)) => FromServer::Error(id, payload),
         ("complete", _) => FromServer::Complete(id),
         ("ping", _) => FromServer::Ping,
-        ("connection_error", payload) => FromServer::Refused(payload),
+        ("connection_error", payload) => FromServer::Rejected(payload),
         _ => FromServer::Other,
     })
 }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_a_reason_whoever_wrote_it() -> Result<(), serde_json::Error> {
+    fn a_rejection_has_a_reason_in_every_dialect() -> Result<(), serde_json::Error> {
         for (payload, wanted) in
             [(r#"{"message":"no"}"#, "no"), (r#""no""#, "no"), ("7", "7"), (r#"{"message":null}"#, "Forbidden")]
         {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_a_list_whoever_wrote_them() -> Result<(), serde_json::Error> {
+    fn errors_are_a_list_in_every_dialect() -> Result<(), serde_json::Error> {
         for (payload, wanted) in [
             (r#"[{"message":"a"}]"#, r#"[{"message":"a"}]"#),
             (r#"{"errors":[{"message":"a"}]}"#, r#"[{"message":"a"}]"#),

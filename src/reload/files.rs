@@ -24,13 +24,13 @@ impl Files {
     #[must_use]
     pub fn new(config: Option<&Path>, settings: &Settings) -> Self {
         let mut files = Self { config: config.map(Path::to_path_buf), known: BTreeMap::new(), changing: None };
-        files.known = files.look(settings);
+        files.known = files.stat(settings);
         files
     }
 
     /// Looks. A change counts once it is the same at two looks in a row.
     pub fn have_changed(&mut self, settings: &Settings) -> bool {
-        let seen = self.look(settings);
+        let seen = self.stat(settings);
         if self.known == seen {
             self.changing = None;
             return false;
@@ -45,7 +45,7 @@ impl Files {
         is_settled
     }
 
-    fn look(&self, settings: &Settings) -> BTreeMap<PathBuf, Option<Mark>> {
+    fn stat(&self, settings: &Settings) -> BTreeMap<PathBuf, Option<Mark>> {
         let mut paths: Vec<PathBuf> = self.config.iter().cloned().chain(named_files()).collect();
         if let Some(folder) = &settings.metadata {
             paths.push(folder.clone());

@@ -41,7 +41,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 impl Reloader {
     /// Watches, listens and reloads. Never returns.
     pub async fn run(&self) {
-        let Some(mut asked) = self.services.reloads.asked() else { return std::future::pending().await };
+        let Some(mut requests) = self.services.reloads.take_receiver() else { return std::future::pending().await };
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             let told = async {
@@ -51,7 +51,7 @@ impl Reloader {
                 }
             };
             let (reason, response) = tokio::select! {
-                Some(response) = asked.recv() => ("it was asked for", Some(response)),
+                Some(response) = requests.recv() => ("it was asked for", Some(response)),
                 Some(()) = told => ("SIGHUP", None),
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
                     let configured = self.services.configured();
@@ -97,7 +97,7 @@ impl Reloader {
 
     /// Gives the settings that have changed, but take effect at the next start only.
     async fn load_and_use(&self) -> Result<Vec<&'static str>, String> {
-        let loaded = (self.load)().map_err(|diagnostics| told(&diagnostics))?;
+        let loaded = (self.load)().map_err(|diagnostics| one_line(&diagnostics))?;
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
         let (services, before) = (&self.services, self.services.snapshot.load_full());
         let configured = LoadedConfig::new(settings, fingerprints, &services.metrics, Some(&before.configured))?;
@@ -113,14 +113,14 @@ impl Reloader {
                 if let Some(decided) = &merged.decided {
                     let intolerable = upstream_types::unacceptable(&schema, decided);
                     if !intolerable.is_empty() {
-                        return Err(told(&intolerable.into_iter().cloned().collect::<Vec<_>>()));
+                        return Err(one_line(&intolerable.into_iter().cloned().collect::<Vec<_>>()));
                     }
                     schema = Arc::new(decided.clone());
                 }
             }
             Err(error) if !error.conflicts().is_empty() => {
-                let conflicts = error.conflicts().iter().map(|one| one.diagnostic(&schema.places));
-                return Err(told(&conflicts.collect::<Vec<_>>()));
+                let conflicts = error.conflicts().iter().map(|one| one.diagnostic(&schema.locations));
+                return Err(one_line(&conflicts.collect::<Vec<_>>()));
             }
             Err(_) => {}
         }
@@ -133,6 +133,6 @@ impl Reloader {
     }
 }
 
-fn told(diagnostics: &[Diagnostic]) -> String {
+fn one_line(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }

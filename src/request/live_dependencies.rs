@@ -31,17 +31,17 @@ impl LiveDependencies {
     pub(crate) async fn change(&self, pause: Duration) {
         let mut calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         let waits_for_calls = !calls.is_empty();
-        let look = async {
+        let poll = async {
             match (waits_for_calls, self.rows.load(Ordering::Relaxed)) {
                 (true, false) => std::future::pending().await,
                 (_, true) => tokio::time::sleep(pause.min(ROWS_MAX)).await,
                 (false, false) => tokio::time::sleep(pause.min(IDLE_MAX)).await,
             }
         };
-        let mut told: FuturesUnordered<_> = calls.iter_mut().map(JobWaiter::ended).collect();
+        let mut ended: FuturesUnordered<_> = calls.iter_mut().map(JobWaiter::ended).collect();
         tokio::select! {
-            () = look => {}
-            Some(()) = told.next() => {}
+            () = poll => {}
+            Some(()) = ended.next() => {}
         }
     }
 }

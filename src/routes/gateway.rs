@@ -69,7 +69,7 @@ impl Upload {
 impl Gateway {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
-    pub fn keeps_nobody(&self) -> bool {
+    pub fn closes_connections(&self) -> bool {
         self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 

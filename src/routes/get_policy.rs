@@ -43,7 +43,7 @@ const KINDS_MAX: usize = 512;
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// Bytes of a rejection.
-const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+const REJECTION_BYTES_MAX: usize = 64 * 1024;
 
 /// By which our own questions are known in the upstream's logs.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("pillion-probe");
@@ -93,7 +93,7 @@ impl GetPolicies {
             return Ok(policy);
         }
         let question = format!("{}?query=%7B__typename%7D", asked.path);
-        let fetched = upstream.get(&question, &probe_headers(upstream, asked.headers), REFUSAL_BYTES_MAX).await?;
+        let fetched = upstream.get(&question, &probe_headers(upstream, asked.headers), REJECTION_BYTES_MAX).await?;
         let is_about_the_kind = is_about_the_kind(fetched.status);
         let cors = cors::headers_of(&fetched.headers);
         let policy = Arc::new(GetPolicy { rejection: rejection(fetched), cors });
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_refusals_of_the_kind_are_remembered() {
+    fn only_rejections_of_the_kind_are_cached() {
         let fetched = |status: u16| Fetched {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),

@@ -59,9 +59,9 @@ pub(crate) async fn execute_batch_while_connected(
     ctx: &RequestState,
     elements: &BatchContext<'_>,
 ) -> Option<Response> {
-    let answered = pin!(execute_batch(gateway, ctx, elements));
+    let executed = pin!(execute_batch(gateway, ctx, elements));
     let may_be_given_up = elements.batch.iter().all(|(_, verdict)| may_be_cancelled(verdict));
-    client_disconnect::unless_cancelled(downstream, may_be_given_up, answered).await
+    client_disconnect::unless_cancelled(downstream, may_be_given_up, executed).await
 }
 
 /// Every element on its own, in order.

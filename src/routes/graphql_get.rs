@@ -72,8 +72,8 @@ pub(crate) async fn serve_get(
             Err(response) => return send(gateway, downstream, ctx, &incoming, response, share).await,
         };
         let payload = parameters.to_json();
-        let told = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
-        return Box::pin(sse::serve(gateway, downstream, ctx, told)).await;
+        let stream = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+        return Box::pin(sse::serve(gateway, downstream, ctx, stream)).await;
     }
     let work = ExecuteRequest {
         snapshot,

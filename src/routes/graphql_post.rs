@@ -27,7 +27,7 @@ use crate::runtime::snapshot::Snapshot;
 pub(crate) enum PostOutcome {
     /// It is the upstream's.
     Pass,
-    Refuse(Rejection),
+    Reject(Rejection),
     Send(Box<IncomingRequest>, Response),
     Stream(Box<IncomingRequest>, String, Authenticated),
     /// Its client has gone.
@@ -44,7 +44,7 @@ pub(crate) async fn serve_post(
     let looked_at = match read_graphql_body(gateway, snapshot, downstream, ctx, &share).await {
         Ok(looked_at) => looked_at,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
+        Err(BodyError::Rejected(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
     let body = match looked_at {
         GraphqlBody::MayBeOurs(body) => body,
@@ -65,11 +65,11 @@ pub(crate) async fn serve_post(
     drop(wire);
     match next {
         PostOutcome::Pass => Ok(false),
-        PostOutcome::Refuse(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
+        PostOutcome::Reject(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
         PostOutcome::Send(incoming, response) => send(gateway, downstream, ctx, &incoming, response, share).await,
         PostOutcome::Stream(incoming, payload, authenticated) => {
-            let told = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
-            Box::pin(sse::serve(gateway, downstream, ctx, told)).await
+            let stream = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+            Box::pin(sse::serve(gateway, downstream, ctx, stream)).await
         }
         PostOutcome::Gone(incoming) => client_disconnect::log_disconnect(gateway, ctx, &incoming),
     }
@@ -84,7 +84,7 @@ pub(crate) async fn execute_post(
     share: &Share,
 ) -> PostOutcome {
     match read_body(body.text(), &gateway.services.configured().settings.limits) {
-        Err(error) => PostOutcome::Refuse(error.into()),
+        Err(error) => PostOutcome::Reject(error.into()),
         Ok(Body::One(element)) => {
             let incoming = Box::new(IncomingRequest::of(gateway, downstream));
             let json = element.json;

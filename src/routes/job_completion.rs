@@ -44,7 +44,7 @@ pub async fn serve(
     let body = match body::read(downstream, limits.max_handler_response_size, share, false).await {
         Ok(body) => body,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
+        Err(BodyError::Rejected(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
     if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, share) {
         return reject_and_close(gateway, downstream, ctx, error).await;

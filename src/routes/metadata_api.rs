@@ -70,11 +70,11 @@ pub async fn serve(
     let (wire, decoded) = match read.await {
         Ok(read) => read,
         Err(BodyError::Broken(error)) => return Err(error.into_down()),
-        Err(BodyError::Refused(error)) if error.status == 413 => {
+        Err(BodyError::Rejected(error)) if error.status == 413 => {
             let message = format!("{} (metadata_api.max_body_size)", error.message);
             return reject_and_close(gateway, downstream, ctx, RequestError { message, ..error }).await;
         }
-        Err(BodyError::Refused(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
+        Err(BodyError::Rejected(error)) => return reject_and_close(gateway, downstream, ctx, error).await,
     };
     ctx.body_was_read = true;
     if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, share) {

@@ -36,7 +36,7 @@ pub enum Forwarded {
     /// The client has gone.
     Gone,
     /// There is something in the body that may not pass.
-    Refused(RequestError),
+    Rejected(RequestError),
     /// The body broke off.
     Broken(Box<pingora::Error>),
     /// The response broke off half-way; the connection must be closed, so that half is not taken for the whole.
@@ -46,7 +46,7 @@ pub enum Forwarded {
 impl From<BodyError> for Forwarded {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Refused(error) => Self::Refused(error),
+            BodyError::Rejected(error) => Self::Rejected(error),
             BodyError::Broken(error) => Self::Broken(error),
         }
     }
@@ -67,8 +67,8 @@ pub async fn forward(
         Err(error) => return Forwarded::Failed(error),
     };
     let headers = request_headers(upstream, downstream);
-    let asked = pin!(upstream.forward(&address, &headers, &body, replay));
-    match unless_disconnected(downstream, asked).await {
+    let forwarded = pin!(upstream.forward(&address, &headers, &body, replay));
+    match unless_disconnected(downstream, forwarded).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
         Some(Ok(response)) => send_response(gateway, downstream, &mut ctx.admission, (response, true), share).await,
@@ -115,7 +115,7 @@ pub async fn forward_in_pieces(
         if let Some(scan) = &mut scan
             && let Err(error) = scan.feed(&piece).await
         {
-            return Forwarded::Refused(error);
+            return Forwarded::Rejected(error);
         }
         let begun = match upload.take() {
             Some(begun) => Ok(begun),
@@ -158,7 +158,7 @@ async fn send_response(
     if is_event_stream(response.head().1)
         && let Err(error) = admission.becomes_stream(&gateway.services, share)
     {
-        return Forwarded::Refused(error);
+        return Forwarded::Rejected(error);
     }
     // A client that does not read keeps pieces of it here.
     if share.grow(bytes_between(&response)).is_err() {
@@ -295,7 +295,7 @@ pub(crate) async fn finish_forwarded(
 ) -> pingora::Result<bool> {
     match forwarded {
         Forwarded::Done => {}
-        Forwarded::Refused(error) => return reject_and_close(gateway, downstream, ctx, error).await,
+        Forwarded::Rejected(error) => return reject_and_close(gateway, downstream, ctx, error).await,
         Forwarded::Broken(error) => return Err(error.into_down()),
         Forwarded::Gone => return Err(client_disconnect::disconnected_error()),
         Forwarded::Cut => downstream.shutdown().await,

@@ -129,19 +129,19 @@ async fn stream(
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,
 ) -> pingora::Result<()> {
-    let (tell, mut told) = mpsc::channel(1);
-    let say = |told: SubscriptionMessage| {
-        let tell = tell.clone();
-        async move { tell.send(told).await.is_ok() }
+    let (sender, mut messages) = mpsc::channel(1);
+    let send = |message: SubscriptionMessage| {
+        let sender = sender.clone();
+        async move { sender.send(message).await.is_ok() }
     };
-    let mut operation = pin!(run(&gateway.services, snapshot, request, say));
+    let mut operation = pin!(run(&gateway.services, snapshot, request, send));
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut is_over = false;
     while !is_over {
         tokio::select! {
             biased;
-            Some(told) = told.recv() => write(downstream, event(&told)).await?,
+            Some(message) = messages.recv() => write(downstream, event(&message)).await?,
             () = &mut operation => is_over = true,
             _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
             // A client that is cut off without a final message reconnects.
@@ -149,8 +149,8 @@ async fn stream(
             () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }
     }
-    while let Ok(told) = told.try_recv() {
-        write(downstream, event(&told)).await?;
+    while let Ok(message) = messages.try_recv() {
+        write(downstream, event(&message)).await?;
     }
     Ok(())
 }
@@ -163,12 +163,12 @@ async fn write(downstream: &mut DownstreamSession<'_>, text: String) -> pingora:
     downstream.write_body(text.into()).await
 }
 
-fn event(told: &SubscriptionMessage) -> String {
+fn event(message: &SubscriptionMessage) -> String {
     const COMPLETE: &str = "event: complete\ndata:\n\n";
-    match told {
+    match message {
         // The upstream's part may be on several lines, which no string in JSON is.
         SubscriptionMessage::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
-        SubscriptionMessage::Refused(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
+        SubscriptionMessage::Rejected(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
         SubscriptionMessage::Complete => COMPLETE.into(),
     }
 }
@@ -183,7 +183,7 @@ mod tests {
             event(&SubscriptionMessage::Next("{\n\"a\": 1\r\n}".into())),
             "event: next\ndata: { \"a\": 1  }\n\n"
         );
-        let rejected = event(&SubscriptionMessage::Refused("[]".into()));
+        let rejected = event(&SubscriptionMessage::Rejected("[]".into()));
         assert_eq!(rejected, "event: next\ndata: {\"errors\":[]}\n\nevent: complete\ndata:\n\n");
     }
 }

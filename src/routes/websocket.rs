@@ -22,7 +22,7 @@ use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
 use crate::telemetry::metrics::Held;
-use crate::websocket::session::{WebSocketClient, converse};
+use crate::websocket::session::{WebSocketClient, run_session};
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
 pub fn subprotocol(gateway: &Gateway, downstream: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
@@ -84,9 +84,9 @@ pub async fn serve(
         (Arc::clone(&gateway.services), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
     // The connection goes on, so it is counted as before.
     let connection = connection_deadline::current();
-    // The request is over: all that it took to serve it goes, and only the conversation stays.
+    // The request is over: all that it took to serve it goes, and only the session stays.
     tokio::spawn(async move {
-        converse(services, wire, early, visitor).await;
+        run_session(services, wire, early, visitor).await;
         drop((held, connection));
     });
     Ok(true)

@@ -56,7 +56,7 @@ impl Catalog {
     /// May these bytes name an action, or introspection that is served here?
     #[must_use]
     pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
-        match self.scanner.look(bytes) {
+        match self.scanner.scan(bytes) {
             ScanResult::Nothing => false,
             ScanResult::Introspection => self.merges_introspection,
             ScanResult::Action => true,
@@ -66,7 +66,7 @@ impl Catalog {
     /// May these bytes name an action?
     #[must_use]
     pub fn may_name_action(&self, bytes: &[u8]) -> bool {
-        self.scanner.look(bytes) == ScanResult::Action
+        self.scanner.scan(bytes) == ScanResult::Action
     }
 
     /// What this role sees of the actions.

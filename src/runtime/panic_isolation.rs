@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_panics_is_begun_anew() {
+    async fn a_task_that_panics_is_restarted() {
         let begun = Cell::new(0);
         supervise(|| {
             begun.set(begun.get() + 1);

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub struct FatalError {
     reason: OnceLock<String>,
-    told: Notify,
+    notify: Notify,
 }
 
 impl FatalError {
@@ -17,12 +17,12 @@ impl FatalError {
     pub fn set(&self, reason: String) {
         // A second reason adds nothing.
         let _ = self.reason.set(reason);
-        self.told.notify_one();
+        self.notify.notify_one();
     }
 
     /// Waits until there is a reason.
     pub async fn wait(&self) {
-        self.told.notified().await;
+        self.notify.notified().await;
     }
 
     /// The reason, if there is one.

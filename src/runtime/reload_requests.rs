@@ -8,19 +8,19 @@ use tokio::sync::{mpsc, oneshot};
 type PendingReload = oneshot::Sender<Result<(), String>>;
 
 /// Requests that wait.
-const ASKED_MAX: usize = 16;
+const REQUESTS_MAX: usize = 16;
 
 /// The sending half.
 pub struct ReloadRequests {
-    ask: mpsc::Sender<PendingReload>,
-    asked: Mutex<Option<mpsc::Receiver<PendingReload>>>,
+    sender: mpsc::Sender<PendingReload>,
+    receiver: Mutex<Option<mpsc::Receiver<PendingReload>>>,
     last: Mutex<Option<Result<(), String>>>,
 }
 
 impl Default for ReloadRequests {
     fn default() -> Self {
-        let (ask, asked) = mpsc::channel(ASKED_MAX);
-        Self { ask, asked: Mutex::new(Some(asked)), last: Mutex::new(None) }
+        let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
+        Self { sender, receiver: Mutex::new(Some(receiver)), last: Mutex::new(None) }
     }
 }
 
@@ -29,16 +29,16 @@ impl ReloadRequests {
     ///
     /// # Errors
     /// Why the old one stays.
-    pub async fn ask(&self) -> Result<(), String> {
-        let nobody = || "nobody loads the configuration here".to_owned();
-        let (response, answered) = oneshot::channel();
-        self.ask.send(response).await.map_err(|_| nobody())?;
-        answered.await.map_err(|_| nobody())?
+    pub async fn request(&self) -> Result<(), String> {
+        let not_running = || "nobody loads the configuration here".to_owned();
+        let (response, result) = oneshot::channel();
+        self.sender.send(response).await.map_err(|_| not_running())?;
+        result.await.map_err(|_| not_running())?
     }
 
     /// The requests, for the one who loads it; the second time there is nothing.
-    pub fn asked(&self) -> Option<mpsc::Receiver<PendingReload>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn take_receiver(&self) -> Option<mpsc::Receiver<PendingReload>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Notes how it went.

@@ -75,7 +75,7 @@ pub(crate) async fn fetch_newest_edition(
     let mut rejected = SchemaError::Ended;
     for edition in services.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
         match fetch_edition(services, snapshot, schema_request, edition).await {
-            Err(error @ SchemaError::Response(ClientSchemaError::Refused(_))) => rejected = error,
+            Err(error @ SchemaError::Response(ClientSchemaError::Rejected(_))) => rejected = error,
             Ok(found) => {
                 services.introspection_edition.store(edition, Ordering::Relaxed);
                 return Ok(found);
@@ -104,7 +104,7 @@ pub(crate) async fn fetch_edition(
         share: Some(&share),
         timeout: schema_request.timeout,
     };
-    let response = services.upstream.ask(request).await?.body;
+    let response = services.upstream.fetch(request).await?.body;
     share.grow(BUILT_PER_BYTE * response.len()).map_err(|_| UpstreamError::NoRoom)?;
     let (snapshot, role) = (Arc::clone(snapshot), schema_request.role.clone().into_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.

@@ -26,8 +26,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Documents that were seen before, by their text.
     pub(crate) documents: Cache<Arc<str>, Arc<PreparedDocument>, ByBytes>,
-    /// What guards the actions.
-    pub guards: TrafficPolicies,
+    /// What policies the actions.
+    pub policies: TrafficPolicies,
     /// What is configured.
     pub configured: Arc<LoadedConfig>,
     /// What is known of the upstream's schema.
@@ -53,14 +53,14 @@ impl Snapshot {
         roots: RootTypes,
         dialect: Dialect,
         configured: &Arc<LoadedConfig>,
-        guards: &TrafficPolicies,
+        policies: &TrafficPolicies,
     ) -> Self {
         let limits = configured.settings.limits.clone().for_actions(&schema);
         let introspection = &configured.settings.introspection;
         let bytes_max = limits.plan_cache_size as u64;
         let entries = limits.plan_cache_size / (4 * 1024);
         Self {
-            guards: guards.after(&schema),
+            policies: policies.after(&schema),
             configured: Arc::clone(configured),
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
             schema_cache: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
@@ -72,7 +72,7 @@ impl Snapshot {
     #[must_use]
     pub fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
         let (schema, scanner) = (Arc::clone(&self.catalog.schema), Arc::clone(&self.catalog.scanner));
-        Self::new(schema, scanner, roots, dialect, &self.configured, &self.guards)
+        Self::new(schema, scanner, roots, dialect, &self.configured, &self.policies)
     }
 
     /// Other actions for the same upstream.
@@ -94,6 +94,6 @@ impl Snapshot {
     ) -> Result<Self, String> {
         let names = schema.actions.keys().map(String::as_str);
         let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
-        Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.guards))
+        Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.policies))
     }
 }

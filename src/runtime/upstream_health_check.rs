@@ -23,7 +23,7 @@ use crate::upstream::dialect::{QUESTION, SMALL_QUESTION};
 use crate::upstream::{UpstreamError, UpstreamRequest, dialect};
 
 /// Bytes of a response to one of our questions.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// Looks at the upstream again and again. Never returns.
 pub async fn watch(services: &Services) {
@@ -53,7 +53,7 @@ pub async fn probe(services: &Services) {
 }
 
 /// The first path with a GraphQL response decides. `None` beside it if the response says nothing about the upstream.
-async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect::Engine>), UpstreamError> {
+async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect::DetectedUpstream>), UpstreamError> {
     let configured = services.configured();
     let chosen = configured.settings.upstream.graphql_path.as_ref();
     let paths = chosen.map_or(configured.settings.graphql_paths.as_slice(), std::slice::from_ref);
@@ -76,18 +76,18 @@ async fn fetch_schema(
     services: &Services,
     path: &str,
     question: &'static str,
-) -> Result<Option<dialect::Engine>, UpstreamError> {
+) -> Result<Option<dialect::DetectedUpstream>, UpstreamError> {
     let question = UpstreamRequest {
         path,
         headers: &credentials(services),
         request_id: REQUEST_ID,
         body: Bytes::from_static(question.as_bytes()),
         replay: Replay::Reads,
-        max_response_bytes: ANSWER_BYTES_MAX,
+        max_response_bytes: RESPONSE_BYTES_MAX,
         share: None,
         timeout: services.configured().settings.upstream.request_timeout,
     };
-    let response = services.upstream.ask(question).await?;
+    let response = services.upstream.fetch(question).await?;
     match read_upstream_result(&response.body) {
         Ok(_) => Ok(dialect::read(&response.body)),
         Err(_) => Err(UpstreamError::NotGraphql { status: response.status.as_u16() }),
@@ -198,7 +198,7 @@ fn log_result(services: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) 
         return;
     }
     let diagnostics: Vec<String> =
-        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.catalog.schema.places).to_string()).collect();
+        conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.catalog.schema.locations).to_string()).collect();
     if !services.schema_was_good.load(Ordering::Relaxed) {
         services.fatal.set(diagnostics.join("\n\n"));
         return;
@@ -222,7 +222,7 @@ fn credentials(services: &Services) -> HeaderMap {
 }
 
 /// Plans are made for root types of certain names, so other names make another generation.
-fn learn(services: &Services, upstream: &dialect::Engine) {
+fn learn(services: &Services, upstream: &dialect::DetectedUpstream) {
     let dialect = services.configured().settings.dialect.unwrap_or(upstream.dialect);
     let mut roots = upstream.roots.clone();
     let configured = &services.configured().settings.upstream;

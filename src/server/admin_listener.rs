@@ -13,7 +13,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
 use crate::downstream::connection_deadline::{
-    ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_pace,
+    ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_deadline,
 };
 use crate::downstream::framing_stream::StrictStream;
 use crate::downstream::head_size_limit::HeadBound;
@@ -29,7 +29,7 @@ pub struct Operators<S> {
 }
 
 struct Open {
-    pace: Arc<ConnectionDeadline>,
+    deadline: Arc<ConnectionDeadline>,
     /// Ends the connection when it is dropped.
     _keeps: oneshot::Sender<()>,
 }
@@ -51,30 +51,30 @@ impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
 
     /// Takes a slot, if need be that of the oldest idle connection: a peer that connects and sends a request at once is
     /// served, however many others only hold connections. `None` if all are serving a request.
-    fn enter(&self, pace: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
+    fn enter(&self, deadline: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= max {
             self.services.metrics.shed.with_label_values(&["admin_connections"]).inc();
-            let oldest = open.iter().position(|one| one.pace.is_waiting())?;
+            let oldest = open.iter().position(|one| one.deadline.is_waiting())?;
             open.remove(oldest);
         }
         let (keeps, ended) = oneshot::channel();
-        open.push(Open { pace: Arc::clone(pace), _keeps: keeps });
-        Some(Place { all: self, pace: Arc::clone(pace), ended })
+        open.push(Open { deadline: Arc::clone(deadline), _keeps: keeps });
+        Some(Place { all: self, deadline: Arc::clone(deadline), ended })
     }
 }
 
 /// A place among the connections, given back when it is dropped.
 struct Place<'o, S> {
     all: &'o Operators<S>,
-    pace: Arc<ConnectionDeadline>,
+    deadline: Arc<ConnectionDeadline>,
     ended: oneshot::Receiver<()>,
 }
 
 impl<S> Drop for Place<'_, S> {
     fn drop(&mut self) {
         let mut open = self.all.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|one| !Arc::ptr_eq(&one.pace, &self.pace));
+        open.retain(|one| !Arc::ptr_eq(&one.deadline, &self.deadline));
     }
 }
 
@@ -82,14 +82,14 @@ impl<S> Drop for Place<'_, S> {
 impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let configured = self.services.configured();
-        let patience = configured.settings.request_header_timeout;
-        let pace = Arc::new(ConnectionDeadline::new(patience, configured.settings.download_rate_min, None));
-        let mut place = self.enter(&pace, configured.settings.admin.max_connections)?;
-        let requests = with_pace(Arc::clone(&pace), self.serve(stream, shutdown));
+        let timeout = configured.settings.request_header_timeout;
+        let deadline = Arc::new(ConnectionDeadline::new(timeout, configured.settings.download_rate_min, None));
+        let mut place = self.enter(&deadline, configured.settings.admin.max_connections)?;
+        let requests = with_deadline(Arc::clone(&deadline), self.serve(stream, shutdown));
         // Dropped in the middle of a head or of an idle time: nothing is lost but the connection.
         tokio::select! {
             stream = requests => stream,
-            waited = pace.end(patience) => {
+            waited = deadline.end(timeout) => {
                 if waited != DeadlineKind::Idle {
                     self.services.metrics.request_header_timeouts.inc();
                 }

@@ -19,14 +19,14 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::downstream::buffer_pool::BufferPool;
 use crate::downstream::connection_deadline::{
-    ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_pace,
+    ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_deadline,
 };
 use crate::downstream::connection_weight::ConnectionWeights;
 use crate::downstream::framing_stream::StrictStream;
 use crate::downstream::head_size_limit::HeadBound;
 use crate::downstream::http1_session::{HeadRead, Http1Session, peer_of};
 use crate::downstream::open_connection::OpenConnection;
-use crate::downstream::session::{DownstreamSession, Patience, TooSlow};
+use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
 use crate::downstream::{connection_deadline, http2_stream_timeout, request_head_checks};
 use crate::memory::{MemoryOwner, Share};
 use crate::routes::gateway::{Gateway, RequestState};
@@ -64,12 +64,12 @@ impl Connections {
         stream: Stream,
         shutdown: ShutdownWatch,
         open: OpenConnection,
-        patience: Patience,
+        timeouts: DownstreamTimeouts,
     ) {
-        let pace = Arc::new(ConnectionDeadline::new(patience.head, patience.download, Some(open)));
+        let deadline = Arc::new(ConnectionDeadline::new(timeouts.head, timeouts.download, Some(open)));
         tokio::select! {
-            () = with_pace(Arc::clone(&pace), Arc::clone(&self).serve(stream, shutdown)) => {}
-            waited = pace.end(patience.head) => self.count(waited),
+            () = with_deadline(Arc::clone(&deadline), Arc::clone(&self).serve(stream, shutdown)) => {}
+            waited = deadline.end(timeouts.head) => self.count(waited),
         }
     }
 
@@ -102,14 +102,14 @@ impl Connections {
         let share = self.share(&stream);
         let mut next = Some(Box::new(Http1Session::new(stream, share)));
         while let Some(direct) = next {
-            next = match self.hear(direct).await {
+            next = match self.next_request(direct).await {
                 None => None,
                 Some((direct, Next::Pingora)) => Box::pin(self.hand_over(direct, &shutdown)).await,
                 Some((direct, _)) => {
                     let mut response = reuse_buffers(Arc::clone(&self).response(direct));
                     let (direct, next) = poll_fn(|cx| response.poll(cx)).await;
                     // Fails only at the thread's end.
-                    let _ = ANSWERS.try_with(|responses| responses.keep(response));
+                    let _ = RESPONSES.try_with(|responses| responses.keep(response));
                     match next {
                         Next::Request => Some(direct),
                         Next::Pingora => Box::pin(self.hand_over(direct, &shutdown)).await,
@@ -121,12 +121,12 @@ impl Connections {
     }
 
     /// Waits for the next request, and reads its head: [`Next::Request`], or [`Next::Pingora`] if it is none of the usual kind.
-    async fn hear(&self, mut direct: Box<Http1Session>) -> Option<(Box<Http1Session>, Next)> {
+    async fn next_request(&self, mut direct: Box<Http1Session>) -> Option<(Box<Http1Session>, Next)> {
         if direct.is_idle() && !direct.listen().await {
             return None;
         }
         head_begins(self.gateway.services.configured().settings.request_header_timeout);
-        match direct.hear(|path| self.is_meant(path)).await {
+        match direct.read_head(|path| self.matches(path)).await {
             HeadRead::Request => {
                 head_was_read();
                 Some((direct, Next::Request))
@@ -149,19 +149,19 @@ impl Connections {
     async fn response_on(&self, direct: &mut Http1Session) -> Next {
         let Self { gateway, .. } = self;
         let mut ctx = RequestState::new(gateway);
-        if gateway.keeps_nobody() {
+        if gateway.closes_connections() {
             direct.close();
         }
-        let patience = Patience::of(&gateway.services.configured().settings);
-        let screened = route(gateway, &mut DownstreamSession::direct(direct, patience), &mut ctx).await;
-        if let Ok(false) = screened {
+        let timeouts = DownstreamTimeouts::of(&gateway.services.configured().settings);
+        let routed = route(gateway, &mut DownstreamSession::direct(direct, timeouts), &mut ctx).await;
+        if let Ok(false) = routed {
             direct.unread_head();
             return Next::Pingora;
         }
-        if screened.is_err() {
+        if routed.is_err() {
             direct.close();
         }
-        gateway.finish(direct.head().uri.path(), screened.as_ref().err().map(|error| &**error), &ctx);
+        gateway.finish(direct.head().uri.path(), routed.as_ref().err().map(|error| &**error), &ctx);
         if ctx.too_slow == Some(TooSlow::Download) {
             // A client that does not read gets no closing message.
             return Next::End;
@@ -185,7 +185,7 @@ impl Connections {
         services.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
     }
 
-    fn is_meant(&self, path: &str) -> bool {
+    fn matches(&self, path: &str) -> bool {
         let services = &self.gateway.services;
         request_head_checks::is_graphql_path(path, &services.configured().settings.graphql_paths)
             && !services.snapshot.load().catalog.scanner.is_empty()
@@ -224,14 +224,14 @@ type RequestEnd = (Box<Http1Session>, Next);
 
 thread_local! {
     /// Room for the futures that response requests.
-    static ANSWERS: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
+    static RESPONSES: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
 }
 
 /// The same, where another one has been before if possible.
 fn reuse_buffers(
     response: impl Future<Output = RequestEnd> + Send + 'static,
 ) -> ReusableBoxFuture<'static, RequestEnd> {
-    match ANSWERS.try_with(BufferPool::take).ok().flatten() {
+    match RESPONSES.try_with(BufferPool::take).ok().flatten() {
         Some(mut room) => {
             room.set(response);
             room
@@ -285,8 +285,8 @@ impl ServerApp for Connections {
         let services = &self.gateway.services;
         let peer = peer_of(&stream).map(|peer| peer.ip());
         let open = OpenConnection::admit(services, &self.clients, peer)?;
-        let patience = Patience::of(&services.configured().settings);
-        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, patience));
+        let timeouts = DownstreamTimeouts::of(&services.configured().settings);
+        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, timeouts));
         None
     }
 
@@ -300,7 +300,7 @@ struct Streams {
     proxy: Arc<HttpProxy<Gateway>>,
     gateway: Gateway,
     /// Of the connection: the first request is not awaited by the task that knows of it.
-    pace: Option<Arc<ConnectionDeadline>>,
+    deadline: Option<Arc<ConnectionDeadline>>,
     /// Has pingora read the options of h2, and started to read the client's preface?
     is_preface_awaited: AtomicBool,
 }
@@ -310,7 +310,7 @@ impl Streams {
         Self {
             proxy: Arc::clone(proxy),
             gateway: gateway.clone(),
-            pace: connection_deadline::current(),
+            deadline: connection_deadline::current(),
             is_preface_awaited: AtomicBool::new(false),
         }
     }
@@ -323,8 +323,8 @@ impl HttpServerApp for Streams {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if let Some(pace) = &self.pace {
-            pace.head_was_read();
+        if let Some(deadline) = &self.deadline {
+            deadline.head_was_read();
         }
         if session.is_body_done() {
             return self.proxy.process_new_http(session, shutdown).await;
@@ -344,8 +344,8 @@ impl HttpServerApp for Streams {
     fn server_options(&self) -> Option<&HttpServerOptions> {
         // pingora calls this once more when the preface has arrived. From then on h2 limits heads, and pingora limits
         // the time without any request. Without this call, the first request would still be awaited in time.
-        if let Some(pace) = self.pace.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
-            pace.head_was_read();
+        if let Some(deadline) = self.deadline.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
+            deadline.head_was_read();
         }
         self.proxy.server_options()
     }

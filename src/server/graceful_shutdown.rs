@@ -142,7 +142,7 @@ pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// The reader of the logs may have stopped. The reason for an exit is waited for longer than other lines.
 pub(crate) fn log_shutdown(reason: Option<String>) {
-    let patience = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
+    let timeout = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         logs::finish();
@@ -153,7 +153,7 @@ pub(crate) fn log_shutdown(reason: Option<String>) {
         }
         drop(done);
     });
-    let _ = wait.recv_timeout(patience);
+    let _ = wait.recv_timeout(timeout);
 }
 
 /// How long they may take.

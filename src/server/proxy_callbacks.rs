@@ -12,7 +12,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::downstream::session::{DownstreamSession, Patience};
+use crate::downstream::session::{DownstreamSession, DownstreamTimeouts};
 use crate::downstream::{connection_deadline, cors, http2_stream_timeout, request_head_checks};
 use crate::model::min_rate::Allowance;
 use crate::model::replay::Replay;
@@ -37,23 +37,23 @@ impl ProxyHttp for Gateway {
         connection_deadline::head_was_read();
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none()
-            || self.keeps_nobody()
+            || self.closes_connections()
             || request_head_checks::closes(&session.req_header().headers)
             // The bytes after an upgrade are not HTTP, if the upstream agrees; if it does not, they would be ambiguous.
             || request_head_checks::wants_websocket(&session.req_header().headers);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // Bytes before the response are the client's next request, and only its disconnect is an end.
         session.set_pipelining_enabled(true);
-        let patience = Patience::of(settings);
-        session.set_read_timeout(Some(patience.pause));
-        session.set_write_timeout(Some(patience.for_piece_of_pingora()));
-        session.set_total_drain_timeout(Some(patience.upload.grace));
+        let timeouts = DownstreamTimeouts::of(settings);
+        session.set_read_timeout(Some(timeouts.pause));
+        session.set_write_timeout(Some(timeouts.for_piece_of_pingora()));
+        session.set_total_drain_timeout(Some(timeouts.upload.grace));
         let screened =
-            route::route(self, &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience), ctx).await?;
+            route::route(self, &mut DownstreamSession::of_pingora(session.as_downstream_mut(), timeouts), ctx).await?;
         // What comes on a connection that is upgraded is no body.
         let may_have_body = !screened && !ctx.body_was_read && !session.is_upgrade_req();
         if may_have_body && !session.as_downstream_mut().is_body_done() {
-            let allowance = Allowance::new(patience.upload).up_to(patience.pause);
+            let allowance = Allowance::new(timeouts.upload).up_to(timeouts.pause);
             ctx.upload = Some(Upload { allowance, heard: Instant::now() });
         }
         Ok(screened)
@@ -231,8 +231,8 @@ impl ProxyHttp for Gateway {
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
         let may_write = was_sent && ctx.is_graphql && !replay_of(self, session, ctx).is_allowed();
-        let patience = Patience::of(&self.services.configured().settings);
-        let downstream = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), patience);
+        let timeouts = DownstreamTimeouts::of(&self.services.configured().settings);
+        let downstream = &mut DownstreamSession::of_pingora(session.as_downstream_mut(), timeouts);
         failed(reject::send_upstream_error(self, downstream, ctx, &fault, may_write).await)
     }
 

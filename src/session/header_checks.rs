@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_can_be_misunderstood_are_refused() {
+    fn ambiguous_headers_are_rejected() {
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[], 200),
             (&[("connection", "keep-alive, x-hasura-role")], 400),

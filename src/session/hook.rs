@@ -63,7 +63,7 @@ pub struct HookResponse {
 
 /// The client's headers as the hook may know them.
 #[must_use]
-pub fn told_headers(rules: &HookRules, client: &HeaderMap) -> HeaderMap {
+pub fn forwarded_headers(rules: &HookRules, client: &HeaderMap) -> HeaderMap {
     let is_told = |name: &HeaderName| match (&rules.cache, rules.mode) {
         (Some(cache), _) => cache.headers.contains(name),
         (None, HookMode::Get) => !IGNORED_BY_DEFAULT.contains(&name.as_str()) && !NEVER_FORWARDED.contains(name),
@@ -75,12 +75,12 @@ pub fn told_headers(rules: &HookRules, client: &HeaderMap) -> HeaderMap {
 /// The body in POST mode. `request` is JSON; null if the request is not sent.
 #[must_use]
 pub fn post_body(headers: &HeaderMap, request: Option<&str>) -> String {
-    let mut told = Map::new();
+    let mut headers_json = Map::new();
     for name in headers.keys() {
         let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        told.insert(name.as_str().to_owned(), values.collect::<Vec<_>>().join(", ").into());
+        headers_json.insert(name.as_str().to_owned(), values.collect::<Vec<_>>().join(", ").into());
     }
-    format!("{{\"headers\":{},\"request\":{}}}", Value::Object(told), request.unwrap_or("null"))
+    format!("{{\"headers\":{},\"request\":{}}}", Value::Object(headers_json), request.unwrap_or("null"))
 }
 
 /// What is sent to the hook about one request.
@@ -101,12 +101,12 @@ pub fn hook_request(request: &GraphqlRequest<'_>) -> String {
 #[must_use]
 pub fn hook_batch(batch: &str) -> Option<String> {
     let elements: Vec<RawObject<'_>> = serde_json::from_str(batch).ok()?;
-    let told = elements.iter().map(|element| {
+    let headers_json = elements.iter().map(|element| {
         let raw = |key: &str| element.get(key).map_or("null", RawValue::get);
         let (variables, name, query) = (raw("variables"), raw("operationName"), raw("query"));
         format!("{{\"variables\":{variables},\"operationName\":{name},\"query\":{query}}}")
     });
-    Some(format!("[{}]", told.collect::<Vec<_>>().join(",")))
+    Some(format!("[{}]", headers_json.collect::<Vec<_>>().join(",")))
 }
 
 /// Reads the hook's response. Everything but a clear yes is a no.

@@ -59,8 +59,8 @@ enum SpanStatus {
 
 /// Takes spans.
 pub struct Tracer {
-    tell: mpsc::Sender<SpanStatus>,
-    told: Mutex<Option<mpsc::Receiver<SpanStatus>>>,
+    sender: mpsc::Sender<SpanStatus>,
+    receiver: Mutex<Option<mpsc::Receiver<SpanStatus>>>,
     settings: Traces,
     counted: IntCounterVec,
 }
@@ -81,8 +81,8 @@ impl Tracer {
     /// Spans are counted by what became of them.
     #[must_use]
     pub fn new(settings: Traces, counted: IntCounterVec) -> Self {
-        let (tell, told) = mpsc::channel(WAITING_MAX);
-        Self { tell, told: Mutex::new(Some(told)), settings, counted }
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        Self { sender, receiver: Mutex::new(Some(receiver)), settings, counted }
     }
 
     /// Is a trace without a sampling decision recorded? `random` is different for each.
@@ -94,7 +94,7 @@ impl Tracer {
 
     /// Takes a span.
     pub fn take(&self, ended: Ended) {
-        if self.tell.try_send(SpanStatus::Span(Box::new(span_data(ended)))).is_err() {
+        if self.sender.try_send(SpanStatus::Span(Box::new(span_data(ended)))).is_err() {
             self.counted.with_label_values(&["dropped"]).inc();
         }
     }
@@ -103,7 +103,7 @@ impl Tracer {
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         let flush = async {
-            if self.tell.send(SpanStatus::Flush(done)).await.is_ok() {
+            if self.sender.send(SpanStatus::Flush(done)).await.is_ok() {
                 let _ = is_done.await;
             }
         };
@@ -112,8 +112,8 @@ impl Tracer {
 
     /// Sends what is taken. Never returns.
     pub async fn export(&self) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut told) = told else { return std::future::pending().await };
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut receiver) = receiver else { return std::future::pending().await };
         let exporter = match exporter(&self.settings) {
             Ok(exporter) => exporter,
             Err(reason) => {
@@ -123,7 +123,7 @@ impl Tracer {
         };
         let mut was_good = true;
         loop {
-            let (batch, flushes) = gather(&mut told).await;
+            let (batch, flushes) = gather(&mut receiver).await;
             let count = batch.len() as u64;
             if count > 0 {
                 let sent = tokio::time::timeout(PATIENCE, exporter.export(batch)).await;
@@ -143,11 +143,11 @@ impl Tracer {
 }
 
 /// Collects spans until a batch is full, a flush is requested, or the interval is over.
-async fn gather(told: &mut mpsc::Receiver<SpanStatus>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
+async fn gather(receiver: &mut mpsc::Receiver<SpanStatus>) -> (Vec<SpanData>, Vec<oneshot::Sender<()>>) {
     let (mut batch, mut flushes) = (Vec::new(), Vec::new());
     let end = tokio::time::Instant::now() + BATCH_TIME;
     while batch.len() < BATCH_MAX && flushes.is_empty() {
-        match tokio::time::timeout_at(end, told.recv()).await {
+        match tokio::time::timeout_at(end, receiver.recv()).await {
             Ok(Some(SpanStatus::Span(span))) => batch.push(*span),
             Ok(Some(SpanStatus::Flush(flush))) => flushes.push(flush),
             Ok(None) => return std::future::pending().await,
@@ -226,14 +226,14 @@ impl HttpClient for Client {
         let (head, body) = request.into_parts();
         let url = reqwest::Url::parse(&head.uri.to_string())?;
         let request = self.0.request(head.method, url).headers(head.headers).body(body);
-        let answer = request.send().await?;
+        let received = request.send().await?;
         let mut response = Response::new(Bytes::new());
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = answer.headers().clone();
-        *response.body_mut() = crate::http_client::read_body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        *response.status_mut() = received.status();
+        *response.headers_mut() = received.headers().clone();
+        *response.body_mut() = crate::http_client::read_body(received, RESPONSE_BYTES_MAX).await.unwrap_or_default();
         Ok(response)
     }
 }
 
 /// Bytes of a collector's response.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;

@@ -36,19 +36,19 @@ enum Phase {
     Closed,
     OpenUntil(Instant),
     /// One call is under way that decides.
-    Trying(Patience),
+    Trying(WaitBudget),
 }
 
 /// How long the caller is ready to wait for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum WaitBudget {
     /// As long as the action allows, so that no response is the handler's failure.
-    Whole,
+    Full,
     /// Less, by the client's choice: a timeout says nothing about the handler.
     Short,
 }
 
-/// How it stands, for metrics.
+/// The state, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitState {
     /// Calls are made.
@@ -65,8 +65,8 @@ pub struct CallPermit<'b> {
     breaker: &'b CircuitBreaker,
     era: u64,
     /// The wait budget of a trial call.
-    trial: Option<Patience>,
-    is_told: bool,
+    trial: Option<WaitBudget>,
+    is_recorded: bool,
 }
 
 impl CircuitBreaker {
@@ -81,34 +81,34 @@ impl CircuitBreaker {
     /// trial, so that the breaker cannot be held open by trials that end before the handler can respond.
     ///
     /// # Errors
-    /// How long to wait before it is worth asking again.
-    pub fn ask(&self, patience: Patience) -> Result<CallPermit<'_>, Duration> {
-        let mut state = self.state();
+    /// How long to wait before it is worth a retry.
+    pub fn try_acquire(&self, budget: WaitBudget) -> Result<CallPermit<'_>, Duration> {
+        let mut state = self.lock();
         let now = Instant::now();
         let trial = match state.phase {
             Phase::Closed => None,
             Phase::OpenUntil(end) if end > now => return Err(end - now),
-            Phase::Trying(Patience::Short) if patience == Patience::Whole => Some(patience),
+            Phase::Trying(WaitBudget::Short) if budget == WaitBudget::Full => Some(budget),
             Phase::Trying(_) => return Err(self.pause),
-            Phase::OpenUntil(_) => Some(patience),
+            Phase::OpenUntil(_) => Some(budget),
         };
-        if let Some(patience) = trial {
-            state.phase = Phase::Trying(patience);
+        if let Some(budget) = trial {
+            state.phase = Phase::Trying(budget);
         }
-        Ok(CallPermit { breaker: self, era: state.era, trial, is_told: false })
+        Ok(CallPermit { breaker: self, era: state.era, trial, is_recorded: false })
     }
 
-    /// How it stands.
+    /// The state, for metrics.
     #[must_use]
-    pub fn standing(&self) -> CircuitState {
-        match self.state().phase {
+    pub fn state(&self) -> CircuitState {
+        match self.lock().phase {
             Phase::Closed => CircuitState::Closed,
             Phase::OpenUntil(_) => CircuitState::Open,
             Phase::Trying(_) => CircuitState::HalfOpen,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,9 +140,9 @@ impl State {
 
 impl CallPermit<'_> {
     /// Records the result of the call: did the handler respond as healthy handlers do?
-    pub fn tell(mut self, is_good: bool) {
-        self.is_told = true;
-        let mut state = self.breaker.state();
+    pub fn record(mut self, is_good: bool) {
+        self.is_recorded = true;
+        let mut state = self.breaker.lock();
         if state.era != self.era {
             return;
         }
@@ -164,10 +164,10 @@ impl CallPermit<'_> {
 
 impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
-        let Some(patience) = self.trial.filter(|_| !self.is_told) else { return };
-        let mut state = self.breaker.state();
+        let Some(budget) = self.trial.filter(|_| !self.is_recorded) else { return };
+        let mut state = self.breaker.lock();
         // Nothing is known, so the next one may try, unless another one tries already or has decided.
-        if state.phase == Phase::Trying(patience) && state.era == self.era {
+        if state.phase == Phase::Trying(budget) && state.era == self.era {
             state.phase = Phase::OpenUntil(Instant::now());
         }
     }
@@ -181,8 +181,8 @@ mod tests {
 
     fn calls(breaker: &CircuitBreaker, good: usize, bad: usize) {
         for number in 0..good + bad {
-            if let Ok(leave) = breaker.ask(Patience::Whole) {
-                leave.tell(number < good);
+            if let Ok(permit) = breaker.try_acquire(WaitBudget::Full) {
+                permit.record(number < good);
             }
         }
     }
@@ -193,7 +193,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_it_opens() {
-        for (good, bad, standing) in [
+        for (good, bad, state) in [
             (0, 19, CircuitState::Closed),
             (0, 20, CircuitState::Open),
             (11, 9, CircuitState::Closed),
@@ -202,7 +202,7 @@ mod tests {
         ] {
             let breaker = CircuitBreaker::new(PAUSE);
             calls(&breaker, good, bad);
-            assert_eq!(breaker.standing(), standing, "{good} good and {bad} bad");
+            assert_eq!(breaker.state(), state, "{good} good and {bad} bad");
         }
     }
 
@@ -212,10 +212,10 @@ mod tests {
         calls(&breaker, 0, 19);
         later(10.5).await;
         calls(&breaker, 0, 19);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        assert_eq!(breaker.state(), CircuitState::Closed);
         later(5.0).await;
         calls(&breaker, 0, 1);
-        assert_eq!(breaker.standing(), CircuitState::Open);
+        assert_eq!(breaker.state(), CircuitState::Open);
     }
 
     #[tokio::test(start_paused = true)]
@@ -223,69 +223,72 @@ mod tests {
         let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 20);
         later(2.0).await;
-        assert_eq!(breaker.ask(Patience::Whole).err(), Some(Duration::from_secs(3)));
+        assert_eq!(breaker.try_acquire(WaitBudget::Full).err(), Some(Duration::from_secs(3)));
         later(3.0).await;
-        let trial = breaker.ask(Patience::Whole).expect("leave");
-        assert_eq!(breaker.standing(), CircuitState::HalfOpen);
-        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "one at a time");
-        trial.tell(false);
-        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE), "it still fails");
+        let trial = breaker.try_acquire(WaitBudget::Full).expect("a permit");
+        assert_eq!(breaker.state(), CircuitState::HalfOpen);
+        assert_eq!(breaker.try_acquire(WaitBudget::Full).err(), Some(PAUSE), "one at a time");
+        trial.record(false);
+        assert_eq!(breaker.try_acquire(WaitBudget::Full).err(), Some(PAUSE), "it still fails");
         later(5.0).await;
-        breaker.ask(Patience::Whole).expect("leave").tell(true);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        breaker.try_acquire(WaitBudget::Full).expect("a permit").record(true);
+        assert_eq!(breaker.state(), CircuitState::Closed);
         calls(&breaker, 0, 19);
-        assert_eq!(breaker.standing(), CircuitState::Closed, "the past is forgotten");
+        assert_eq!(breaker.state(), CircuitState::Closed, "the past is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_goes_away_tells_nothing() {
+    async fn a_disconnected_client_records_nothing() {
         let breaker = CircuitBreaker::new(PAUSE);
         for _ in 0..50 {
-            drop(breaker.ask(Patience::Whole));
+            drop(breaker.try_acquire(WaitBudget::Full));
         }
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        assert_eq!(breaker.state(), CircuitState::Closed);
         calls(&breaker, 0, 20);
         later(5.0).await;
-        drop(breaker.ask(Patience::Whole).expect("leave"));
-        breaker.ask(Patience::Whole).expect("the next one may try").tell(true);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        drop(breaker.try_acquire(WaitBudget::Full).expect("a permit"));
+        breaker.try_acquire(WaitBudget::Full).expect("the next one may try").record(true);
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trials_that_are_cut_short_keep_nobody_out() {
+    async fn short_trials_do_not_block_full_ones() {
         let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 20);
         later(5.0).await;
-        let short = breaker.ask(Patience::Short).expect("leave");
-        assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "one at a time");
-        let whole = breaker.ask(Patience::Whole).expect("leave beside a trial that may tell nothing");
-        assert_eq!(breaker.ask(Patience::Whole).err(), Some(PAUSE));
+        let short = breaker.try_acquire(WaitBudget::Short).expect("a permit");
+        assert_eq!(breaker.try_acquire(WaitBudget::Short).err(), Some(PAUSE), "one at a time");
+        let full = breaker.try_acquire(WaitBudget::Full).expect("a permit beside a trial that may tell nothing");
+        assert_eq!(breaker.try_acquire(WaitBudget::Full).err(), Some(PAUSE));
         drop(short);
-        assert_eq!(breaker.ask(Patience::Short).err(), Some(PAUSE), "the other one still tries");
-        whole.tell(true);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        assert_eq!(breaker.try_acquire(WaitBudget::Short).err(), Some(PAUSE), "the other one still tries");
+        full.record(true);
+        assert_eq!(breaker.state(), CircuitState::Closed);
         // A late trial without a result changes no decision.
         calls(&breaker, 0, 20);
         later(5.0).await;
-        let short = breaker.ask(Patience::Short).expect("leave");
-        let whole = breaker.ask(Patience::Whole).expect("leave");
-        short.tell(true);
-        assert_eq!(breaker.standing(), CircuitState::Closed, "a response is a response");
-        drop(whole);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        let short = breaker.try_acquire(WaitBudget::Short).expect("a permit");
+        let full = breaker.try_acquire(WaitBudget::Full).expect("a permit");
+        short.record(true);
+        assert_eq!(breaker.state(), CircuitState::Closed, "a response is a response");
+        drop(full);
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_began_before_it_opened_tells_nothing_about_after() {
+    async fn a_call_from_before_it_opened_does_not_count_after() {
         let breaker = CircuitBreaker::new(PAUSE);
-        let (old, other) = (breaker.ask(Patience::Whole).expect("leave"), breaker.ask(Patience::Whole).expect("leave"));
+        let (old, other) = (
+            breaker.try_acquire(WaitBudget::Full).expect("a permit"),
+            breaker.try_acquire(WaitBudget::Full).expect("a permit"),
+        );
         calls(&breaker, 0, 20);
         later(5.0).await;
-        let trial = breaker.ask(Patience::Whole).expect("leave");
-        old.tell(true);
-        other.tell(false);
-        assert_eq!(breaker.standing(), CircuitState::HalfOpen);
-        trial.tell(true);
-        assert_eq!(breaker.standing(), CircuitState::Closed);
+        let trial = breaker.try_acquire(WaitBudget::Full).expect("a permit");
+        old.record(true);
+        other.record(false);
+        assert_eq!(breaker.state(), CircuitState::HalfOpen);
+        trial.record(true);
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A bulkhead: a handler that does not respond cannot take what others need.
+/// A limit: a handler that does not respond cannot take what others need.
 pub struct ConcurrencyLimit {
     slots: Semaphore,
     waiting: AtomicUsize,
@@ -30,8 +30,8 @@ impl ConcurrencyLimit {
         Self { slots, waiting: AtomicUsize::new(0), max_queued_calls, queue_timeout }
     }
 
-    /// A place for one call, or nothing if there is none in time.
-    pub async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+    /// A permit for one call, or nothing if there is none in time.
+    pub async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(slot) = self.slots.try_acquire() {
             return Some(slot);
         }
@@ -56,18 +56,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn some_run_some_wait_and_no_more() {
-        let bulkhead = ConcurrencyLimit::new(2, 1, Duration::from_millis(100));
-        let first = bulkhead.enter().await.expect("a place");
-        let _second = bulkhead.enter().await.expect("a place");
+        let limit = ConcurrencyLimit::new(2, 1, Duration::from_millis(100));
+        let first = limit.acquire().await.expect("a permit");
+        let _second = limit.acquire().await.expect("a permit");
         let begun = tokio::time::Instant::now();
-        let (third, fourth) = tokio::join!(bulkhead.enter(), async {
+        let (third, fourth) = tokio::join!(limit.acquire(), async {
             tokio::task::yield_now().await;
-            (bulkhead.enter().await.is_some(), begun.elapsed())
+            (limit.acquire().await.is_some(), begun.elapsed())
         });
-        assert!(third.is_none(), "nobody left in time");
+        assert!(third.is_none(), "no permit was released in time");
         assert_eq!(fourth, (false, Duration::ZERO), "one waits already");
-        assert_eq!(bulkhead.waiting(), 0);
-        let (waited, ()) = tokio::join!(bulkhead.enter(), async { drop(first) });
+        assert_eq!(limit.waiting(), 0);
+        let (waited, ()) = tokio::join!(limit.acquire(), async { drop(first) });
         assert!(waited.is_some());
     }
 }

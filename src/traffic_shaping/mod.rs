@@ -20,19 +20,19 @@ use crate::traffic_shaping::circuit_breaker::CircuitBreaker;
 use crate::traffic_shaping::concurrency_limit::ConcurrencyLimit;
 use crate::traffic_shaping::rate_limit::CallRateLimiter;
 
-/// The guards of all actions.
+/// The traffic policies of all actions.
 #[derive(Default)]
 pub struct TrafficPolicies(HashMap<String, Arc<ActionPolicies>>);
 
-/// The guards of one action.
+/// The traffic policies of one action.
 pub struct ActionPolicies {
-    /// How many calls at one time.
-    pub bulkhead: ConcurrencyLimit,
-    /// Leaves a handler alone that fails, if it is to.
-    pub breaker: Option<CircuitBreaker>,
-    /// Calls that are tried again make up a tenth of all.
+    /// How many calls may run at one time.
+    pub concurrency_limit: ConcurrencyLimit,
+    /// Rejects calls while the handler fails; `None` if disabled.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Retries make up at most a tenth of all calls.
     pub retries: TpsBudget,
-    /// How many calls in a time.
+    /// Rate limits.
     pub limiters: Vec<CallRateLimiter>,
     made_for: MadeFor,
 }
@@ -51,16 +51,16 @@ const RETRIES_MIN: u32 = 1;
 const RETRY_WINDOW: Duration = Duration::from_secs(10);
 
 impl TrafficPolicies {
-    /// For these actions. Guards that stay as they were go on with what they know.
+    /// The policies of these actions. Policies that have not changed keep their state.
     #[must_use]
     pub fn after(&self, schema: &ActionSchema) -> Self {
-        let guards = schema.actions.values().map(|action| {
+        let policies = schema.actions.values().map(|action| {
             let wanted = made_for(action);
             let known = self.0.get(&action.name).filter(|known| known.made_for == wanted);
-            let guards = known.cloned().unwrap_or_else(|| Arc::new(ActionPolicies::new(wanted)));
-            (action.name.clone(), guards)
+            let policies = known.cloned().unwrap_or_else(|| Arc::new(ActionPolicies::new(wanted)));
+            (action.name.clone(), policies)
         });
-        Self(guards.collect())
+        Self(policies.collect())
     }
 
     /// Those of an action.
@@ -71,12 +71,12 @@ impl TrafficPolicies {
 
     /// All of them, by the action's name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &ActionPolicies)> {
-        self.0.iter().map(|(name, guards)| (name.as_str(), guards.as_ref()))
+        self.0.iter().map(|(name, policies)| (name.as_str(), policies.as_ref()))
     }
 }
 
 fn made_for(action: &Action) -> MadeFor {
-    let rules = &action.guards;
+    let rules = &action.policies;
     MadeFor(
         rules.max_concurrent_calls,
         rules.max_queued_calls,
@@ -90,8 +90,8 @@ impl ActionPolicies {
     fn new(made_for: MadeFor) -> Self {
         let MadeFor(calls, waiting, wait, pause, limits) = &made_for;
         Self {
-            bulkhead: ConcurrencyLimit::new(*calls, *waiting, *wait),
-            breaker: pause.map(CircuitBreaker::new),
+            concurrency_limit: ConcurrencyLimit::new(*calls, *waiting, *wait),
+            circuit_breaker: pause.map(CircuitBreaker::new),
             retries: TpsBudget::new(RETRY_WINDOW, RETRIES_MIN, RETRY_PART),
             limiters: limits.iter().cloned().map(CallRateLimiter::new).collect(),
             made_for,

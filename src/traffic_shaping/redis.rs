@@ -18,7 +18,7 @@ pub struct RedisStore {
 pub struct StoreUnavailable;
 
 /// How long a request waits for Redis.
-const PATIENCE: Duration = Duration::from_millis(50);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Names that are looked at in one step.
 const SCANNED: usize = 1_000;
@@ -56,8 +56,8 @@ impl RedisStore {
     async fn connection(&self) -> Result<ConnectionManager, StoreUnavailable> {
         let connect = async || {
             let config = ConnectionManagerConfig::new()
-                .set_response_timeout(Some(PATIENCE))
-                .set_connection_timeout(Some(PATIENCE * 10));
+                .set_response_timeout(Some(COMMAND_TIMEOUT))
+                .set_connection_timeout(Some(COMMAND_TIMEOUT * 10));
             ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| StoreUnavailable)
         };
         self.connection.get_or_try_init(connect).await.cloned()
@@ -68,8 +68,8 @@ impl RedisStore {
         let mut connection = self.connection().await.ok()?;
         let mut both = redis::pipe();
         both.get(key).pttl(key);
-        let told = both.query_async::<(Option<String>, i64)>(&mut connection);
-        let (text, left) = tokio::time::timeout(PATIENCE, told).await.ok()?.ok()?;
+        let reply = both.query_async::<(Option<String>, i64)>(&mut connection);
+        let (text, left) = tokio::time::timeout(COMMAND_TIMEOUT, reply).await.ok()?.ok()?;
         Some((text?, Duration::from_millis(u64::try_from(left).ok()?)))
     }
 
@@ -78,7 +78,7 @@ impl RedisStore {
         let Ok(mut connection) = self.connection().await else { return };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let _ = tokio::time::timeout(PATIENCE, command.query_async::<()>(&mut connection)).await;
+        let _ = tokio::time::timeout(COMMAND_TIMEOUT, command.query_async::<()>(&mut connection)).await;
     }
 
     /// Forgets what is kept under names of this form.
@@ -119,9 +119,9 @@ impl RedisStore {
         for (key, interval) in keys {
             step.key(key).arg(micros(*interval));
         }
-        let told = step.invoke_async::<String>(&mut connection);
-        let told = tokio::time::timeout(PATIENCE, told).await.map_err(|_| StoreUnavailable)?;
-        match told.ok().and_then(|text| text.parse().ok()).ok_or(StoreUnavailable)? {
+        let reply = step.invoke_async::<String>(&mut connection);
+        let reply = tokio::time::timeout(COMMAND_TIMEOUT, reply).await.map_err(|_| StoreUnavailable)?;
+        match reply.ok().and_then(|text| text.parse().ok()).ok_or(StoreUnavailable)? {
             0 => Ok(Ok(())),
             wait => Ok(Err(Duration::from_micros(wait))),
         }

@@ -85,7 +85,7 @@ pub struct ResponseCache {
 pub struct FillGuard {
     cache: Arc<ResponseCache>,
     key: Key,
-    is_answered: watch::Sender<bool>,
+    has_response: watch::Sender<bool>,
 }
 
 impl Drop for FillGuard {
@@ -95,14 +95,14 @@ impl Drop for FillGuard {
 }
 
 impl FillGuard {
-    /// There is a response, which may not be one to be kept.
-    pub fn answered(&self) {
-        self.is_answered.send_replace(true);
+    /// There is a response, cacheable or not: waiters go on.
+    pub fn release_waiters(&self) {
+        self.has_response.send_replace(true);
     }
 
     /// The response has been fetched.
     pub fn keep(&self, kept: Arc<CachedResponse>) {
-        self.answered();
+        self.release_waiters();
         self.cache.kept.insert(self.key.clone(), kept);
     }
 
@@ -135,13 +135,13 @@ impl ResponseCache {
     }
 
     /// Looks a response up. A miss waits while another caller fetches the same.
-    pub async fn look(self: &Arc<Self>, key: &Key) -> CacheLookup {
+    pub async fn get_or_lead(self: &Arc<Self>, key: &Key) -> CacheLookup {
         loop {
             if let Some(found) = self.known(key) {
                 return found;
             }
-            let mut flight = match self.lead(key) {
-                Ok(lead) => return CacheLookup::Miss(lead),
+            let mut flight = match self.fill(key) {
+                Ok(fill) => return CacheLookup::Miss(fill),
                 Err(flight) => flight,
             };
             // It fails when the one who fetches is done.
@@ -157,16 +157,16 @@ impl ResponseCache {
         if kept.fresh_until > now {
             return Some(CacheLookup::Fresh(kept));
         }
-        (kept.stale_until > now).then(|| CacheLookup::Stale(kept, self.lead(key).ok()))
+        (kept.stale_until > now).then(|| CacheLookup::Stale(kept, self.fill(key).ok()))
     }
 
-    fn lead(self: &Arc<Self>, key: &Key) -> Result<FillGuard, watch::Receiver<bool>> {
+    fn fill(self: &Arc<Self>, key: &Key) -> Result<FillGuard, watch::Receiver<bool>> {
         match self.flights.entry(key.clone()) {
             Entry::Occupied(flight) => Err(flight.get().clone()),
             Entry::Vacant(place) => {
-                let (is_answered, flight) = watch::channel(false);
+                let (has_response, flight) = watch::channel(false);
                 place.insert(flight);
-                Ok(FillGuard { cache: Arc::clone(self), key: key.clone(), is_answered })
+                Ok(FillGuard { cache: Arc::clone(self), key: key.clone(), has_response })
             }
         }
     }
@@ -195,11 +195,11 @@ mod tests {
         Arc::new(CachedResponse::new(json!(number), Vec::new(), 10 * SECOND, 5 * SECOND))
     }
 
-    fn told(found: &CacheLookup) -> String {
+    fn describe(found: &CacheLookup) -> String {
         match found {
             CacheLookup::Fresh(kept) => format!("fresh {}", kept.value),
-            CacheLookup::Stale(kept, lead) => format!("stale {} {}", kept.value, lead.is_some()),
-            CacheLookup::Miss(_) => "lead".into(),
+            CacheLookup::Stale(kept, fill) => format!("stale {} {}", kept.value, fill.is_some()),
+            CacheLookup::Miss(_) => "fill".into(),
             CacheLookup::Nothing => "nothing".into(),
         }
     }
@@ -208,49 +208,52 @@ mod tests {
     async fn a_response_is_fresh_then_stale_then_gone() {
         let cache = Arc::new(ResponseCache::new(1 << 20));
         let key = Key::new("a", &json!(["x"]));
-        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
-        lead.keep(kept(1));
-        drop(lead);
-        assert_eq!(told(&cache.look(&key).await), "fresh 1");
+        let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("this caller leads") };
+        fill.keep(kept(1));
+        drop(fill);
+        assert_eq!(describe(&cache.get_or_lead(&key).await), "fresh 1");
         tokio::time::advance(11 * SECOND).await;
-        let first = cache.look(&key).await;
-        assert_eq!((told(&first), told(&cache.look(&key).await)), ("stale 1 true".into(), "stale 1 false".into()));
+        let first = cache.get_or_lead(&key).await;
+        assert_eq!(
+            (describe(&first), describe(&cache.get_or_lead(&key).await)),
+            ("stale 1 true".into(), "stale 1 false".into())
+        );
         drop(first);
         tokio::time::advance(5 * SECOND).await;
-        assert_eq!(told(&cache.look(&key).await), "lead");
-        assert_eq!(told(&cache.look(&Key::new("b", &json!(["x"]))).await), "lead");
+        assert_eq!(describe(&cache.get_or_lead(&key).await), "fill");
+        assert_eq!(describe(&cache.get_or_lead(&Key::new("b", &json!(["x"]))).await), "fill");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_fetches_and_others_wait() {
         let cache = Arc::new(ResponseCache::new(1 << 20));
         let key = Key::new("a", &json!(1));
-        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("this caller leads") };
         let follower = |cache: &Arc<ResponseCache>| {
             let (cache, key) = (Arc::clone(cache), key.clone());
-            tokio::spawn(async move { told(&cache.look(&key).await) })
+            tokio::spawn(async move { describe(&cache.get_or_lead(&key).await) })
         };
         let (one, two) = (follower(&cache), follower(&cache));
         tokio::time::advance(SECOND).await;
-        lead.keep(kept(7));
-        drop(lead);
+        fill.keep(kept(7));
+        drop(fill);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("fresh 7".into(), "fresh 7".into()));
         // A failed leader stores nothing, and no waiter fetches again.
         cache.purge(Some("other"));
-        assert_eq!(told(&cache.look(&key).await), "fresh 7");
+        assert_eq!(describe(&cache.get_or_lead(&key).await), "fresh 7");
         cache.purge(Some("a"));
-        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("it was purged") };
+        let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("it was purged") };
         let (one, two) = (follower(&cache), follower(&cache));
         tokio::time::advance(SECOND).await;
-        lead.answered();
-        drop(lead);
+        fill.release_waiters();
+        drop(fill);
         assert_eq!((one.await.expect("one"), two.await.expect("two")), ("nothing".into(), "nothing".into()));
         // A leader that is cancelled before its response hands over to a waiter.
-        let CacheLookup::Miss(lead) = cache.look(&key).await else { panic!("nobody else leads") };
+        let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("this caller leads") };
         let next = follower(&cache);
         tokio::time::advance(SECOND).await;
-        drop(lead);
-        assert_eq!(next.await.expect("next"), "lead");
+        drop(fill);
+        assert_eq!(next.await.expect("next"), "fill");
     }
 
     #[test]

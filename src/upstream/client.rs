@@ -106,7 +106,7 @@ pub async fn send(
         match client.request(request()).await {
             Ok(response) => return Ok(response),
             Err(error) if error.is_connect() => return Err(TransportFault::Connect),
-            Err(error) if rejections < REFUSALS_MAX && is_untouched(&error) => rejections += 1,
+            Err(error) if rejections < REJECTIONS_MAX && is_untouched(&error) => rejections += 1,
             Err(_) if replay.is_allowed() => replay = Replay::Never,
             Err(_) => return Err(TransportFault::Broken),
         }
@@ -151,7 +151,7 @@ impl Upload {
 }
 
 /// How often a request that an upstream rejects is offered again.
-const REFUSALS_MAX: usize = 3;
+const REJECTIONS_MAX: usize = 3;
 
 /// Has the upstream declared that it has not processed the request? RFC 9113, sections 6.8 and 8.7: a `REFUSED_STREAM`,
 /// or a stream beyond the last one that a GOAWAY names.

@@ -14,7 +14,7 @@ pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
 
 /// What a response shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Engine {
+pub struct DetectedUpstream {
     /// Its error format.
     pub dialect: Dialect,
     /// What its root types are called, as far as it says.
@@ -23,7 +23,7 @@ pub struct Engine {
 
 /// Reads the response to either query. `None` if it shows nothing.
 #[must_use]
-pub fn read(body: &[u8]) -> Option<Engine> {
+pub fn read(body: &[u8]) -> Option<DetectedUpstream> {
     let response: Value = serde_json::from_slice(body).ok()?;
     let name = |pointer: &str| response.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let query = name("/data/__schema/queryType/name").or_else(|| name("/data/__typename"));
@@ -40,9 +40,9 @@ pub fn read(body: &[u8]) -> Option<Engine> {
     (upstream.roots.query != upstream.roots.mutation).then_some(upstream)
 }
 
-fn upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> Engine {
+fn upstream(query: &str, mutation: Option<String>, subscription: Option<String>) -> DetectedUpstream {
     let (roots, dialect) = RootTypes::of_upstream(query, mutation, subscription);
-    Engine { dialect, roots }
+    DetectedUpstream { dialect, roots }
 }
 
 #[cfg(test)]

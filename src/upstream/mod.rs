@@ -260,7 +260,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn ask(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
+    pub async fn fetch(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.max_response_bytes;
         // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the
         // next one.

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_http_refuses_or_leaves_out_is_refused_or_left_out_here() {
+    fn headers_are_rejected_or_dropped_as_over_http() {
         let many: String = (0..101).map(|index| format!(r#","a{index}":"b""#)).collect();
         let cases: &[(&str, bool)] = &[
             (r#"{"headers":{"a":"b","X-Hasura-Role":"r"}}"#, true),

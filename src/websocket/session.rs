@@ -160,7 +160,7 @@ struct WebSocketSession<S> {
     leaves: Option<Instant>,
 }
 
-/// Why the conversation is over.
+/// Why the session is over.
 enum End {
     /// We say so.
     Close(Close),
@@ -171,7 +171,7 @@ enum End {
 type Going = Result<(), End>;
 
 /// Converses until one side ends it. `early` is what the client has said already.
-pub async fn converse<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
+pub async fn run_session<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -186,7 +186,7 @@ where
     let (sink, mut stream) = socket.split();
     let (tell, told) = queue(EVENTS_MAX, &services.memory, visitor.owner);
     let held = services.memory.empty(visitor.owner);
-    let mut conversation = WebSocketSession {
+    let mut session = WebSocketSession {
         services,
         visitor,
         sink,
@@ -202,17 +202,17 @@ where
         closed: None,
         leaves: None,
     };
-    let end = conversation.go_on(&mut stream, told).await;
+    let end = session.go_on(&mut stream, told).await;
     let frame = match end {
         Err(End::Close(close)) => Some(close.into_frame()),
         // A close frame gets a close frame.
         Err(End::Gone) | Ok(()) => None,
     };
     // A client that has disconnected, or does not read, is not waited for.
-    let patience = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
-    let _ = tokio::time::timeout(patience, conversation.say_good_bye(frame)).await;
-    conversation.operations.clear();
-    let _ = tokio::time::timeout(LAST_WORDS, conversation.leave_upstream()).await;
+    let timeout = if frame.is_some() { SEND_TIMEOUT } else { Duration::from_secs(1) };
+    let _ = tokio::time::timeout(timeout, session.close(frame)).await;
+    session.operations.clear();
+    let _ = tokio::time::timeout(LAST_WORDS, session.leave_upstream()).await;
     // A connection that is closed while something comes in may lose what was said last.
     let listen = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
@@ -227,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         loop {
             tokio::select! {
                 message = stream.next() => {
-                    self.hear(message).await?;
+                    self.on_message(message).await?;
                     self.received.shrink_to(0);
                 }
                 Some((queued, _share)) = told.recv() => match queued {
@@ -238,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                     self.check(opened)?;
                     if self.introduced.is_some() && kept_alive.elapsed() >= keep_alive {
                         kept_alive = Instant::now();
-                        self.say(self.visitor.vocabulary.keep_alive()).await?;
+                        self.send_text(self.visitor.vocabulary.keep_alive()).await?;
                         self.send(Message::Ping(Vec::new().into())).await?;
                     }
                 }
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         }
     }
 
-    /// What ends a conversation without anybody saying anything.
+    /// What ends a session without anybody saying anything.
     fn check(&mut self, opened: Instant) -> Going {
         if self.services.readiness.is_draining() && self.is_time_to_go() {
             let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
@@ -276,14 +276,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         *leaves <= Instant::now()
     }
 
-    async fn say_good_bye(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
+    async fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
         if frame.is_some() {
             self.sink.send(Message::Close(frame)).await?;
         }
         self.sink.close().await
     }
 
-    async fn say(&mut self, text: String) -> Going {
+    async fn send_text(&mut self, text: String) -> Going {
         self.send(Message::text(text)).await
     }
 
@@ -294,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         }
     }
 
-    async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Going {
+    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Going {
         self.last_heard = Instant::now();
         match message {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match text_of(message) {
@@ -332,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             Ok(FromClient::Stop(id)) => self.stop(&id).await,
             Ok(FromClient::Ping(payload)) => {
                 self.count_ping()?;
-                self.say(self.visitor.vocabulary.pong(payload)).await
+                self.send_text(self.visitor.vocabulary.pong(payload)).await
             }
             Ok(FromClient::Pong) => Ok(()),
             Ok(FromClient::Terminate) => Err(End::Gone),
@@ -383,18 +383,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             WebSocketInit::Eager => self.ack_of_upstream().await?,
             WebSocketInit::Lazy => None,
         };
-        self.say(vocabulary.ack(ack.as_deref())).await?;
-        if vocabulary == Subprotocol::Legacy { self.say(vocabulary.keep_alive()).await } else { Ok(()) }
+        self.send_text(vocabulary.ack(ack.as_deref())).await?;
+        if vocabulary == Subprotocol::Legacy { self.send_text(vocabulary.keep_alive()).await } else { Ok(()) }
     }
 
     /// Connects to the upstream, and gives the payload of its acknowledgement.
     async fn ack_of_upstream(&mut self) -> Result<Option<String>, End> {
         match self.connect_upstream(UPSTREAM_INIT_TIMEOUT).await {
             Ok(ack) => Ok(ack),
-            Err(ConnectError::Refused(SocketRejection { close, payload })) => {
+            Err(ConnectError::Rejected(SocketRejection { close, payload })) => {
                 let payload = payload.unwrap_or_else(|| json!({ "message": close.1 }).to_string());
                 if let Some(rejection) = self.visitor.vocabulary.rejected(&payload) {
-                    self.say(rejection).await?;
+                    self.send_text(rejection).await?;
                 }
                 Err(End::Close(close))
             }
@@ -407,17 +407,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         }
     }
 
-    /// Ends the conversation with a client that has introduced itself badly.
+    /// Ends the session with a client that has introduced itself badly.
     async fn reject(&mut self, reason: &str) -> Going {
         let payload = Value::from(reason).to_string();
         let Some(rejection) = self.visitor.vocabulary.rejected(&payload) else { return Err(End::Close(FORBIDDEN)) };
-        self.say(rejection).await?;
+        self.send_text(rejection).await?;
         Err(End::Close(BAD_REQUEST))
     }
 
     async fn fail(&mut self, id: &str, code: &str, reason: &str) -> Going {
         let errors = json!([{ "message": reason, "extensions": { "path": "$", "code": code } }]);
-        self.say(self.visitor.vocabulary.error(id, &errors.to_string())).await
+        self.send_text(self.visitor.vocabulary.error(id, &errors.to_string())).await
     }
 
     async fn start(&mut self, id: String, payload: &RawValue) -> Going {
@@ -473,10 +473,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let counted = is_mutation.then(|| Held::new(&services.metrics.requests_in_flight));
         let run = async move {
             let _counted = counted;
-            let say = |told: SubscriptionMessage| {
+            let send = |told: SubscriptionMessage| {
                 let (text, is_last) = match told {
                     SubscriptionMessage::Next(body) => (vocabulary.next(&told_id, &body), false),
-                    SubscriptionMessage::Refused(errors) => (vocabulary.error(&told_id, &errors), true),
+                    SubscriptionMessage::Rejected(errors) => (vocabulary.error(&told_id, &errors), true),
                     SubscriptionMessage::Complete => (vocabulary.complete(&told_id), true),
                 };
                 let bytes = text.len();
@@ -484,7 +484,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 let tell = tell.clone();
                 async move { tell.send(event, bytes).await }
             };
-            run(&services, &snapshot, &request, say).await;
+            run(&services, &snapshot, &request, send).await;
         };
         let task = tokio::spawn(run);
         let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
@@ -506,7 +506,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                     Err(ConnectError::NotSupported(reason)) => {
                         return self.fail(&id, "upstream-error", &reason).await;
                     }
-                    Err(ConnectError::Refused(rejection)) => return Err(End::Close(rejection.close)),
+                    Err(ConnectError::Rejected(rejection)) => return Err(End::Close(rejection.close)),
                     // Clients take an error for the operation's end, and come back after a close.
                     Err(ConnectError::Unavailable(reason)) => {
                         return Err(End::Close(Close::because(UPSTREAM_UNAVAILABLE, reason)));
@@ -596,7 +596,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 if let Some(id) = ended {
                     self.operations.remove(&id);
                 }
-                self.say(text).await
+                self.send_text(text).await
             }
             Event::Own(OwnMessage { text, id, number, is_last }) => {
                 // Nothing comes of what the client has stopped.
@@ -606,7 +606,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 if is_last {
                     self.operations.remove(&id);
                 }
-                self.say(text).await
+                self.send_text(text).await
             }
             Event::UpstreamPing => self.tell_upstream(|vocabulary| vocabulary.pong(None)).await.map(drop),
             Event::UpstreamGone(number, close) => {
@@ -627,6 +627,6 @@ fn translate(text: &str, upstreams: Subprotocol, prepared_request: Subprotocol) 
         FromServer::Error(id, payload) => Event::Say(prepared_request.error(&id, &errors_of(payload)), Some(id)),
         FromServer::Complete(id) => Event::Say(prepared_request.complete(&id), Some(id)),
         FromServer::Ping => Event::UpstreamPing,
-        FromServer::Ack(_) | FromServer::Refused(_) | FromServer::Other => return None,
+        FromServer::Ack(_) | FromServer::Rejected(_) | FromServer::Other => return None,
     })
 }

@@ -48,7 +48,7 @@ pub enum ConnectError {
     /// It does not speak GraphQL over WebSocket.
     NotSupported(String),
     /// It does, and has rejected this client.
-    Refused(SocketRejection),
+    Rejected(SocketRejection),
 }
 
 /// How the upstream rejected a client.
@@ -118,10 +118,10 @@ async fn connect_in(introduction: &Introduction<'_>, vocabulary: Subprotocol) ->
                 let ack = payload.map(|payload| payload.get().to_owned());
                 return Ok(UpstreamSocket { vocabulary, ack, sink, stream });
             }
-            Ok(FromServer::Refused(payload)) => {
+            Ok(FromServer::Rejected(payload)) => {
                 let close = Close::because(FORBIDDEN.0, reason_of(payload));
                 let payload = payload.map(|payload| payload.get().to_owned());
-                return Err(ConnectError::Refused(SocketRejection { close, payload }));
+                return Err(ConnectError::Rejected(SocketRejection { close, payload }));
             }
             _ => {}
         }
@@ -143,7 +143,7 @@ fn closed(frame: &CloseFrame) -> ConnectError {
     let code = u16::from(frame.code);
     match Close::of_frame(frame) {
         Some(close) if !NOT_UNDERSTOOD.contains(&code) => {
-            ConnectError::Refused(SocketRejection { close, payload: None })
+            ConnectError::Rejected(SocketRejection { close, payload: None })
         }
         _ => ConnectError::NotSupported(format!("the upstream closed its WebSocket with {code}: {}", frame.reason)),
     }

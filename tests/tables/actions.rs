@@ -110,7 +110,7 @@ pub fn load(
         signing_keys: Vec::new(),
         cache: None,
     };
-    let guards = TrafficDefaults { rules, circuit_breaker_reset_timeout: second };
+    let policies = TrafficDefaults { rules, circuit_breaker_reset_timeout: second };
     let surroundings = ResolveOptions {
         environment: &environment,
         actions: &IndexMap::new(),
@@ -119,7 +119,7 @@ pub fn load(
         max_calls_per_action: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),
-        guards: &guards,
+        policies: &policies,
         allows_private: true,
         allowed_hosts: &AllowedHosts::default(),
         allows_link_local: false,

@@ -42,7 +42,7 @@ pub fn without_actions_nothing_is_ours() -> Result<(), String> {
         let text = sample.text("Query");
         let document = document::parse(&text, &Limits::default()).map_err(|error| format!("{error:?}\n{text}"))?;
         let json = serde_json::json!({ "query": text }).to_string();
-        if names_action(&document, &schema) && scanner.look(json.as_bytes()) != ScanResult::Action {
+        if names_action(&document, &schema) && scanner.scan(json.as_bytes()) != ScanResult::Action {
             return Err(format!("the bytes hide an action of\n{text}"));
         }
         Ok(())

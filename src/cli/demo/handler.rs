@@ -16,12 +16,12 @@ impl ServeHttp for Handler {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let path = session.req_header().uri.path().to_owned();
         let payload: Value = serde_json::from_slice(&read_body(session).await).unwrap_or_default();
-        let (status, answer) = match path.as_str() {
+        let (status, body) = match path.as_str() {
             "/quote" => quote(&payload),
             "/place-order" => place_order(&payload),
             _ => (404, json!({ "message": "there is no such action here" })),
         };
-        json_response(status, answer.to_string().into_bytes())
+        json_response(status, body.to_string().into_bytes())
     }
 }
 
