@@ -421,7 +421,7 @@ impl RowSet {
             let own = errors.by_alias.get(&alias).map(Vec::as_slice).unwrap_or_default();
             let Some((_, wanted)) = wanted.fields.get_index(entry.field) else { continue };
             if value.is_none() && own.is_empty() {
-                let message = || "the upstream's response lacks rows that it was asked for".to_owned();
+                let message = || "the upstream's response lacks rows that were requested".to_owned();
                 let general = errors.general.clone().unwrap_or_else(|| RelatedError::new("upstream-error", message()));
                 self.note_all(entry, None, &[general]);
             } else if entry.is_list && own.is_empty() {
@@ -508,7 +508,7 @@ fn too_many(field: &RelationshipSelection) -> RelatedError {
 }
 
 fn not_rows() -> RelatedError {
-    RelatedError::new("upstream-error", "the upstream answered with something that is no list of rows".into())
+    RelatedError::new("upstream-error", "the upstream responded with something that is no list of rows".into())
 }
 
 /// The errors of a response by the alias they belong to.

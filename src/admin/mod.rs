@@ -111,7 +111,7 @@ async fn purge(services: &Services, query: &str) -> ApiResponse {
     if let Some(shared) = &services.shared
         && shared.forget(&format!("pillion:cache:{}:*", action.as_deref().unwrap_or("*"))).await.is_err()
     {
-        return (StatusCode::SERVICE_UNAVAILABLE, TEXT, b"Redis cannot be asked; nothing was forgotten\n".to_vec());
+        return (StatusCode::SERVICE_UNAVAILABLE, TEXT, b"Redis is unavailable; nothing was purged\n".to_vec());
     }
     services.results.purge(action.as_deref());
     (StatusCode::OK, TEXT, b"forgotten\n".to_vec())
@@ -136,7 +136,7 @@ fn details(services: &Services) -> String {
     let configuration = match services.reloads.last() {
         None => "as it was at the start".into(),
         Some(Ok(())) => "reloaded".into(),
-        Some(Err(reason)) => format!("the newest one is refused, an older one is in use: {reason}"),
+        Some(Err(reason)) => format!("the newest one was rejected, an older one is in use: {reason}"),
     };
     format!(
         "upstream: {upstream}\nactions: {actions}\nmetadata: {metadata}\njobs.store: {jobs}\nconfiguration: {configuration}\n{schema}"
@@ -158,7 +158,7 @@ fn metadata(schema: &ActionSchema) -> String {
 /// Why the schema of the upstream is not known, a line for each role.
 fn schema_state(snapshot: &Snapshot) -> String {
     if !snapshot.catalog.merges_introspection {
-        return "upstream.schema: not asked for, because of the setting `introspection`\n".into();
+        return "upstream.schema: not fetched, because of the setting `introspection`\n".into();
     }
     let line = |(role, reason): (String, String)| {
         let reason: String = reason.chars().take(REASON_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -169,7 +169,7 @@ fn schema_state(snapshot: &Snapshot) -> String {
     };
     let failures: String = snapshot.schema_cache.failures().into_iter().map(line).collect();
     match failures.as_str() {
-        "" if snapshot.schema_cache.is_empty() => "upstream.schema: not asked for yet\n".into(),
+        "" if snapshot.schema_cache.is_empty() => "upstream.schema: not fetched yet\n".into(),
         "" => "upstream.schema: ok\n".into(),
         _ => failures,
     }

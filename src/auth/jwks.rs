@@ -109,7 +109,7 @@ impl KeySet {
     async fn fetch(&self, last_fetch: &mut Option<Instant>) -> Result<Duration, String> {
         *last_fetch = Some(Instant::now());
         let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch_untimed()).await;
-        let fetched = fetched.unwrap_or_else(|_| Err("it did not answer in time".into()));
+        let fetched = fetched.unwrap_or_else(|_| Err("it did not respond in time".into()));
         let outcome = if fetched.is_ok() { "success" } else { "failure" };
         self.metrics.jwks_fetches.with_label_values(&[outcome]).inc();
         let (keys, interval) = fetched.map_err(|reason| format!("Error fetching JWK from {}: {reason}", self.url))?;

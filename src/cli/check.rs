@@ -32,7 +32,13 @@ pub fn command() -> Command {
         )
         .arg(flag("handlers", "Connect to the host of every handler"))
         .arg(flag("strict", "Take warnings for errors"))
-        .arg(Arg::new("format").long("format").value_parser(["text", "json"]).default_value("text").help("How to tell"))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_parser(["text", "json"])
+                .default_value("text")
+                .help("Output format"),
+        )
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -169,8 +175,8 @@ async fn compare_with_upstream(services: &Services) -> Result<Vec<Diagnostic>, S
         Err(error) => error,
     };
     if !error.conflicts().is_empty() {
-        let places = &services.snapshot.load().catalog.schema.locations;
-        return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(places)).collect());
+        let locations = &services.snapshot.load().catalog.schema.locations;
+        return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect());
     }
     let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
     let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);

@@ -35,7 +35,7 @@ use crate::session::credential::{AuthRules, Credential, read};
 #[must_use]
 pub fn command() -> Command {
     Command::new("explain")
-        .about("Shows what would happen to a document: who is asked what, in which order, with which headers.")
+        .about("Shows the plan of a document: what would be sent where, in which order, with which headers.")
         .arg(Arg::new("file").value_name("FILE").required(true).help("The document; - is standard input"))
         .arg(role_argument())
         .arg(header_argument())
@@ -44,7 +44,7 @@ pub fn command() -> Command {
         .arg(value(
             "upstream-schema",
             "FILE",
-            "The upstream's answer to the introspection query; its part is then checked as well",
+            "The upstream's introspection result; its operation is then validated as well",
         ))
 }
 
@@ -194,7 +194,7 @@ fn render(explained: &Explained, session: &Session, is_checked: bool) -> String 
 fn describe(step: &ExplainedStep) -> (String, String) {
     match step {
         ExplainedStep::Introspection { response_name } => {
-            (format!("introspection: {response_name}"), "answered from the merged schema".into())
+            (format!("introspection: {response_name}"), "served from the merged schema".into())
         }
         ExplainedStep::Upstream { fields, document, body } => {
             let rest: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
@@ -217,7 +217,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
             let mut details = format!("input {}\n", Value::Object(input.clone()));
             if *kind == ActionMode::Later {
-                details.push_str("stored, and answered with its id; then, as often as it is tried:\n");
+                details.push_str("enqueued, and its id is returned; then, on each attempt:\n");
             }
             match request {
                 Err(error) => {

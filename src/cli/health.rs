@@ -32,7 +32,8 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     let address = text.and_then(|text| text.parse().ok()).ok_or("error: admin_listen: this is not an address")?;
     let path = if arguments.get_flag("ready") { "/readyz" } else { "/healthz" };
     let address = reachable(address);
-    let unreachable = |error| format!("error: no Pillion answers at http://{address}{path} (admin_listen): {error}");
+    let unreachable =
+        |error| format!("error: no response from Pillion at http://{address}{path} (admin_listen): {error}");
     let response = get(address, path).map_err(unreachable)?;
     let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
     let is_good = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");

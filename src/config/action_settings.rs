@@ -135,7 +135,7 @@ fn read_envelope(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> bool
         Some("graphql") => true,
         Some("none") => false,
         _ => {
-            let remedy = "write graphql if the handler answers {\"data\": …, \"errors\": […]}, or none";
+            let remedy = "write graphql if the handler returns {\"data\": …, \"errors\": […]}, or none";
             node.reject("there is no such envelope of a handler's response", remedy, diagnostics);
             false
         }

@@ -755,7 +755,7 @@ fn reject_beside_hook(
     if has_unauthorized_role {
         let message = "Fatal Error: --unauthorized-role (HASURA_GRAPHQL_UNAUTHORIZED_ROLE) is not allowed when \
                        --auth-hook (HASURA_GRAPHQL_AUTH_HOOK) is set";
-        values.reject("auth.unauthorized_role", message, "let the hook answer with that role", diagnostics);
+        values.reject("auth.unauthorized_role", message, "let the hook return that role", diagnostics);
     }
 }
 
@@ -802,7 +802,12 @@ fn read_jwt(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Vec<JwtRules>
     if let Some(json) = values.text("auth.jwt_secrets") {
         match serde_json::from_str::<Vec<serde_json::Value>>(&json) {
             Ok(list) if list.is_empty() => {
-                values.reject("auth.jwt_secrets", "a list without a JWT secret checks nobody", remedy, diagnostics);
+                values.reject(
+                    "auth.jwt_secrets",
+                    "a list without a JWT secret authenticates no request",
+                    remedy,
+                    diagnostics,
+                );
             }
             Ok(list) => list.iter().for_each(|one| take("auth.jwt_secrets", JwtRules::from_value(one), diagnostics)),
             Err(_) => values.reject("auth.jwt_secrets", "this is not a JSON list of objects", remedy, diagnostics),

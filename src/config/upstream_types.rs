@@ -42,7 +42,7 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
         let Some(name) = reachable.into_iter().find(|name| undecided.contains_key(*name)) else { return true };
         let subject = SourceFile::Action(action.name.clone());
         if !inconsistent.iter().any(|diagnostic| diagnostic.subject.as_deref() == Some(&subject)) {
-            let message = format!("action '{}' needs the type \"{name}\", which nobody defines", action.name);
+            let message = format!("action '{}' needs the type \"{name}\", which is not defined", action.name);
             let place = schema.locations.actions.get(field).cloned();
             inconsistent.push(Diagnostic::error(place, message, "define it, or correct its name").about(subject));
         }

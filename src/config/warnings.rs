@@ -15,7 +15,7 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
     for action in &actions {
         let place = schema.locations.actions.get(&action.field);
         if action.roles.is_empty() {
-            let message = format!("nobody but admin may call action '{}'", action.name);
+            let message = format!("only admin may call action '{}'", action.name);
             warnings.push(Diagnostic::warning(place.cloned(), message, "add its permissions, unless that is meant"));
         }
         let is_cut = settings.limits.request_timeout_is_given && !action.is_async;

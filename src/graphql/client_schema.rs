@@ -59,7 +59,7 @@ pub enum ClientSchemaError {
     #[error("the response is not an introspection result: {0}")]
     Malformed(#[from] serde_json::Error),
     /// The upstream returned errors instead.
-    #[error("the upstream answered: {0}")]
+    #[error("the upstream returned errors: {0}")]
     Rejected(String),
     /// A part that has to be there is not.
     #[error("the schema is incomplete: {0}")]

@@ -233,7 +233,7 @@ mod tests {
         let limits = Limits::default();
         parse(text, &limits)
             .and_then(|document| crate::graphql::check_document::check_document(&document, &limits))
-            .expect_err("the document should be refused")
+            .expect_err("the document should be rejected")
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub enum IntrospectionError {
     /// Lists within lists: each multiplies the response by the size of the schema.
     #[error(
         "Maximum introspection depth exceeded: at most {max} of fields, interfaces, possibleTypes and inputFields are \
-         answered within one another"
+         allowed within one another"
     )]
     TooDeep {
         /// The limit.

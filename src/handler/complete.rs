@@ -70,7 +70,7 @@ pub fn label_of(error: &HandlerResponseError) -> &'static str {
         HandlerResponseError::NotJson { .. } => "not_json",
         HandlerResponseError::MalformedErrors { .. } | HandlerResponseError::NoEnvelope => "wrong_shape",
         HandlerResponseError::Status { .. } => "error_status",
-        HandlerResponseError::NotSent(_) => "refused",
+        HandlerResponseError::NotSent(_) => "policy",
         HandlerResponseError::RequestTransform(_) | HandlerResponseError::ResponseTransform(_) => "transform_failed",
         HandlerResponseError::NoResponse(TransportError::TooLarge { .. }) => "broken",
         HandlerResponseError::NoResponse(fault) => fault_name(fault),

@@ -58,7 +58,7 @@ fn store_unavailable(
     if !action.policies.denies_when_store_unavailable {
         return Ok(Ok(()));
     }
-    let message = "nobody can tell now how often this action was called".to_owned();
+    let message = "the rate limit store is unavailable".to_owned();
     let rejected = TrafficRejection { policy: TrafficPolicy::RateLimit, message, retry_after: Duration::from_secs(1) };
     Err(reject(execution, allowed, rejected))
 }

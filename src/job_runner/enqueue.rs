@@ -34,7 +34,7 @@ pub async fn enqueue(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall)
             HandlerResult::failed(HandlerResponseError::NotStored, None, true)
         }
     };
-    let label = if outcome.errors.is_empty() { "accepted" } else { "refused" };
+    let label = if outcome.errors.is_empty() { "accepted" } else { "rejected" };
     execution.services.metrics.jobs_enqueued.with_label_values(&[action.name.as_str(), label]).inc();
     outcome
 }

@@ -46,7 +46,7 @@ pub struct Limits {
     /// Are addresses of private networks limited like all others? Mostly they are those of proxies, which have the
     /// requests of many clients, so they are only if such a limit is configured.
     pub private_clients_are_limited: bool,
-    /// Places for connections of clients, of up to [`CONNECTION_BYTES`] each; connections beyond them are closed at once.
+    /// The weight of all client connections, in units of [`CONNECTION_BYTES`]; connections beyond it are closed at once.
     pub max_connections: usize,
     /// Connections of one client address at one time.
     pub client_connections_max: usize,

@@ -242,12 +242,12 @@ mod tests {
         let source = Arc::new(Source::new("a.yaml", "x\ny\n"));
         let at = |line: usize| Some(SourceLocation { source: Arc::clone(&source), line, column: 1 });
         let unknown = |line, key: &str| Diagnostic::warning(at(line), format!("unknown key \"{key}\""), "remove it");
-        let nobody = Diagnostic::warning(None, "nobody but admin may call action 'a'", "");
+        let admin_only = Diagnostic::warning(None, "only admin may call action 'a'", "");
         assert_eq!(
-            summed_up(&[unknown(1, "x"), nobody, unknown(2, "it's")]),
+            summed_up(&[unknown(1, "x"), admin_only, unknown(2, "it's")]),
             [
                 "2 times, `pillion check` shows all of them; the first: a.yaml:1:1: unknown key \"x\"; help: remove it",
-                "nobody but admin may call action 'a'",
+                "only admin may call action 'a'",
             ]
         );
     }

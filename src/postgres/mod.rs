@@ -25,7 +25,7 @@ pub enum DatabaseError {
     #[error("the database cannot be used: {0}")]
     Failed(String),
     /// It took too long.
-    #[error("the database did not answer in time")]
+    #[error("the database did not respond in time")]
     TimedOut,
 }
 

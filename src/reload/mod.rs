@@ -51,7 +51,7 @@ impl Reloader {
                 }
             };
             let (reason, response) = tokio::select! {
-                Some(response) = requests.recv() => ("it was asked for", Some(response)),
+                Some(response) = requests.recv() => ("requested", Some(response)),
                 Some(()) = told => ("SIGHUP", None),
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
                     let configured = self.services.configured();
@@ -75,7 +75,7 @@ impl Reloader {
         self.services.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
         let metrics = &self.services.metrics;
         metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
-        let label = if outcome.is_ok() { "success" } else { "refused" };
+        let label = if outcome.is_ok() { "success" } else { "rejected" };
         metrics.config_reloads.with_label_values(&[label]).inc();
         match &outcome {
             Ok(waiting) => {
@@ -87,7 +87,7 @@ impl Reloader {
                 }
             }
             Err(diagnostics) => {
-                tracing::error!(reason, "a new configuration was refused; the old one stays: {diagnostics}");
+                tracing::error!(reason, "the new configuration was rejected; the old one stays: {diagnostics}");
             }
         }
         let outcome = outcome.map(drop);

@@ -120,7 +120,7 @@ pub(crate) async fn check_get_policy(
     };
     incoming.set_cors(&policy.cors);
     let Some(rejection) = policy.rejection.as_ref().filter(|_| !is_stream) else { return Ok(None) };
-    let response = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_refused_get");
+    let response = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_rejected_get");
     ctx.kind = "rejected";
     incoming.log(gateway, &response, ctx.started);
     let configured = gateway.services.configured();

@@ -48,7 +48,7 @@ pub async fn watch(services: &Services) {
                 memory,
                 descriptors = files,
                 is_shedding = now != 0,
-                "requests are refused while this is so"
+                "load shedding: requests are rejected while this lasts"
             );
             last = now;
         }

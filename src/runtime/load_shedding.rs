@@ -8,18 +8,18 @@ use crate::memory::Bounds;
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 
-/// What is scarce.
+/// The exhausted resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Places for requests.
+    /// The limit on concurrent requests.
     Requests,
-    /// Places for requests whose body is still on its way.
+    /// The limit on requests with an incomplete body.
     IncompleteRequests,
-    /// Places for requests of one client.
+    /// The limit on requests of one client.
     ClientRequests,
-    /// Places for streams of events.
+    /// The limit on event streams.
     EventStreams,
-    /// Places for streams of events of one client.
+    /// The limit on event streams of one client.
     ClientEventStreams,
     /// Memory.
     Memory,
@@ -51,7 +51,7 @@ impl Resource {
         }
     }
 
-    /// Counts it, and returns the response for clients.
+    /// The label of its metric, which clients read as well.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

@@ -125,7 +125,7 @@ impl LoadedConfig {
         crate::install_tls_provider();
         let mut diagnostics = Vec::new();
         let values =
-            Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://engine")], &mut diagnostics);
+            Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://upstream")], &mut diagnostics);
         let settings = Settings::read(&values, None, &mut diagnostics).expect("settings");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         Self::new(settings, HashMap::new(), &metrics, None).expect("what is configured")

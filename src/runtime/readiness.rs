@@ -44,7 +44,7 @@ impl Default for Readiness {
         Self {
             draining: AtomicBool::new(false),
             has_looked: AtomicBool::new(false),
-            upstream: RwLock::new(Err("the upstream has not answered yet".into())),
+            upstream: RwLock::new(Err("the upstream has not responded yet".into())),
         }
     }
 }

@@ -30,7 +30,7 @@ impl ReloadRequests {
     /// # Errors
     /// Why the old one stays.
     pub async fn request(&self) -> Result<(), String> {
-        let not_running = || "nobody loads the configuration here".to_owned();
+        let not_running = || "no task reloads the configuration".to_owned();
         let (response, result) = oneshot::channel();
         self.sender.send(response).await.map_err(|_| not_running())?;
         result.await.map_err(|_| not_running())?

@@ -137,7 +137,7 @@ impl SchemaError {
         match self {
             Self::Upstream(UpstreamError::TooLarge { .. }) => "too_large",
             Self::Upstream(_) => "failure",
-            Self::Response(ClientSchemaError::Rejected(_)) => "refused",
+            Self::Response(ClientSchemaError::Rejected(_)) => "rejected",
             Self::Response(ClientSchemaError::Malformed(_)) => "malformed",
             Self::Response(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => "invalid",
             Self::Merge(error) if matches!(**error, MergeError::Conflicts(_)) => "conflict",

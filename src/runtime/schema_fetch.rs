@@ -40,7 +40,7 @@ pub async fn fetch(
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
         let role = schema_request.role.as_ref();
-        tracing::warn!(role, %error, "the upstream does not tell its schema; what it told before counts, if it did");
+        tracing::warn!(role, %error, "the upstream's schema could not be fetched; the previous one stays in use, if there is one");
     }
     found.map(|(_, merged)| merged)
 }

@@ -231,7 +231,7 @@ fn learn(services: &Services, upstream: &dialect::DetectedUpstream) {
     services.replace_snapshot(|current| {
         let is_news = current.catalog.roots != roots || current.catalog.dialect != dialect;
         is_news.then(|| {
-            tracing::info!(query_type = roots.query, dialect = ?dialect, "the upstream has told about itself");
+            tracing::info!(query_type = roots.query, dialect = ?dialect, "detected the upstream's dialect and root types");
             current.for_upstream(roots, dialect)
         })
     });

@@ -204,7 +204,7 @@ fn warn_of_upstream(services: &Services) {
     tracing::warn!(
         upstream = upstream.url(),
         cause,
-        "the upstream does not answer: /readyz says 503, and requests that need it fail until it does"
+        "the upstream does not respond: /readyz returns 503, and requests that need it fail until it does"
     );
 }
 

@@ -35,7 +35,7 @@ pub fn check(socket: &str) -> Result<(), String> {
     let is_ours = |found: &Metadata| found.uid() == own_user;
     let of_folder = found(folder)?;
     if !of_folder.is_dir() || !is_ours(&of_folder) || of_folder.mode() & GROUP_AND_OTHERS_WRITE != 0 {
-        return wrong(folder, "this must be a folder of Pillion's own user that nobody else can write to (mode 0700)");
+        return wrong(folder, "this must be a folder of Pillion's own user, writable by no other user (mode 0700)");
     }
     match Path::new(socket).symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -86,7 +86,7 @@ mod tests {
         assert!(acquire("192.0.2.2").is_some());
         drop(held);
         assert!(acquire("192.0.2.1").is_some());
-        assert!(counts.counts.is_empty(), "nobody is remembered");
+        assert!(counts.counts.is_empty(), "no client is remembered");
     }
 
     #[test]

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(allowed(&|number| format!("2001:db8:0:{:x}::1", number % 256)), 20, "of a /56");
         assert_eq!(allowed(&|number| format!("2001:db8:0:{:x}::1", 256 + 32 * number)), 60, "of a /48");
         assert_eq!(allowed(&|number| format!("2001:db8:1:{:x}::1", 60 * number)), 80, "of another");
-        assert!(limiter.table().young.len() < 500, "whoever is rejected takes no room");
+        assert!(limiter.table().young.len() < 500, "a rejected caller takes no room");
         assert!((0..4).all(|_| call("2001:db8:ffff::2")) && !call("2001:db8:ffff::3"));
         assert!((0..4).all(|_| call("::ffff:192.0.2.1")) && !call("192.0.2.1"));
     }

@@ -37,7 +37,7 @@ pub enum UpstreamError {
     #[error("the upstream cannot be reached")]
     Unreachable,
     /// Not in time.
-    #[error("the upstream did not answer in time")]
+    #[error("the upstream did not respond in time")]
     TimedOut,
     /// The connection ended, or what came was not HTTP.
     #[error("the connection to the upstream broke")]
@@ -52,7 +52,7 @@ pub enum UpstreamError {
     #[error("there is no memory for the upstream's response now; try again later")]
     NoRoom,
     /// A response that is no GraphQL response.
-    #[error("the upstream answered {status} with something that is not a GraphQL response")]
+    #[error("the upstream responded with {status} and something that is not a GraphQL response")]
     NotGraphql {
         /// Its status.
         status: u16,
@@ -539,7 +539,7 @@ mod tests {
         crate::install_tls_provider();
         let upstream = |host| UpstreamClient::new(&Upstream { is_tls: true, ..settings(host) }).expect("an upstream");
         assert_eq!(upstream("::1").host_header().as_deref(), Some("[::1]:8080"));
-        assert_eq!(upstream("engine").host_header().as_deref(), Some("engine:8080"));
+        assert_eq!(upstream("upstream").host_header().as_deref(), Some("upstream:8080"));
     }
 
     #[test]

@@ -156,7 +156,7 @@ const NOT_UNDERSTOOD: [u16; 4] = [1002, 1003, 4400, 4406];
 async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Result<Socket, ConnectError> {
     let wire = dial(introduction).await.map_err(ConnectError::Unavailable)?;
     let config = WebSocketConfig::default().max_message_size(Some(introduction.message_bytes_max));
-    let no_path = || ConnectError::NotSupported("the upstream cannot be asked on this path".into());
+    let no_path = || ConnectError::NotSupported("the upstream cannot be reached on this path".into());
     let request = request(introduction, vocabulary).ok_or_else(no_path)?;
     let connected = client_async_with_config(request, wire, Some(config)).await;
     connected.map(|(socket, _)| socket).map_err(|error| of_handshake(&error, vocabulary))
@@ -166,7 +166,8 @@ fn of_handshake(error: &Error, vocabulary: Subprotocol) -> ConnectError {
     match error {
         Error::Http(response) => {
             let status = response.status().as_u16();
-            let reason = format!("the upstream answered the handshake of {} with status {status}", vocabulary.name());
+            let reason =
+                format!("the upstream responded to the handshake of {} with status {status}", vocabulary.name());
             match status {
                 429 | 502..=504 => ConnectError::Unavailable(reason),
                 _ => ConnectError::NotSupported(reason),

@@ -100,7 +100,7 @@ fn check_warns_of_oversights(_: &Engines) {
         &warned,
         0,
         &[
-            "nobody but admin may call action 'slow'",
+            "only admin may call action 'slow'",
             "action 'slow' may take 90 s, but a client's request 70 s as a whole",
             "actions.graphql:5:6: warning: no action uses the type 'Idle'",
             "a client can replace the header 'x-api-key' of action 'slow'",

@@ -58,7 +58,7 @@ fn an_upstream_that_refuses_get(engines: &Engines) {
         assert_eq!(rejected.header(ORIGIN), None);
     }
     assert!(handlers.take_seen().is_empty());
-    pillion.wait_for_log("upstream_refused_get");
+    pillion.wait_for_log("upstream_rejected_get");
     assert_eq!(pillion.client().ask("{ count }").text(), FOUR);
     // Streams of events are ours, whatever the upstream does with GET.
     let stream = get(&pillion, COUNT, &[("Accept", "text/event-stream"), ("Origin", "https://shop.example")]);

@@ -387,7 +387,7 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
         assert!(beside.contains(words), "{beside}");
         pillion.wait_for_log("the upstream does not tell its schema");
         assert_eq!(pillion.log().matches("the upstream does not tell its schema").count(), 1, "{}", pillion.log());
-        assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"refused\"}") >= 1.0);
+        assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"rejected\"}") >= 1.0);
         assert!(pillion.metric("pillion_upstream_validations_total{outcome=\"schema_unknown\"}") >= 1.0);
     }
 }
@@ -411,8 +411,8 @@ fn engines_that_answer_rubbish(_: &Engines) {
         ("malformed", Reply::json("<html>")),
         ("malformed", Reply::json(half)),
         ("malformed", Reply::json(r#"{"data":{"__schema":{"types":7}}}"#)),
-        ("refused", Reply::status(500, r#"{"errors":[{"message":"out of order"}]}"#)),
-        ("refused", Reply::json(r#"{"data":null}"#)),
+        ("rejected", Reply::status(500, r#"{"errors":[{"message":"out of order"}]}"#)),
+        ("rejected", Reply::json(r#"{"data":null}"#)),
         ("malformed", Reply::json("[]")),
         ("invalid", Reply::json(&dangling)),
         ("invalid", Reply::json(&cut)),
@@ -425,7 +425,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
             Setup::before(engine.port).with_shop(handlers.port).config("upstream: {health_check_interval: 1h}\n");
         let pillion = setup.start().wait_until_ready();
         // The probe's own response had no schema in it.
-        let rejected = "pillion_upstream_introspections_total{outcome=\"refused\"}";
+        let rejected = "pillion_upstream_introspections_total{outcome=\"rejected\"}";
         let before = pillion.metric(rejected);
         engine.on_path("/graphql", reply.clone());
         // The upstream's response may well end the connection.
@@ -438,7 +438,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
         client.send(format!("{head}{body}").as_bytes());
         client.answer();
         let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
-        let wanted = if outcome == "refused" { before + 1.0 } else { 1.0 };
+        let wanted = if outcome == "rejected" { before + 1.0 } else { 1.0 };
         wait_until("the response to be counted", || pillion.metric(&metric) == wanted);
         pillion.wait_for_log("the upstream does not tell its schema");
         engine.on_path("/graphql", Reply::json(probe));

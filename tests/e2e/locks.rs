@@ -248,7 +248,7 @@ fn check_refusal(
     is_rejected: bool,
     what: &str,
 ) {
-    let outcome = if is_rejected { "refused" } else { "success" };
+    let outcome = if is_rejected { "rejected" } else { "success" };
     let before = reloads(pillion, outcome);
     exchange(pillion, lock, notice, path, text);
     wait_until(&format!("{what}: {outcome}"), || reloads(pillion, outcome) > before);
@@ -261,9 +261,9 @@ fn check_refusal(
         // It is said a moment after it is counted.
         wait_until(&format!("{what}: what /readyz says"), || {
             let told = Client::admin(pillion.admin).request("GET", "/readyz?verbose", headers, b"").text();
-            told.contains("the newest one is refused")
+            told.contains("the newest one was rejected")
         });
-        pillion.wait_for_log("a new configuration was refused");
+        pillion.wait_for_log("the new configuration was rejected");
     }
 }
 

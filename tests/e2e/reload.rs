@@ -106,7 +106,7 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
     let pillion = setup(engines.postgraphile, &folder, handlers.port).start().wait_until_ready();
     assert_eq!(act(&pillion), 1);
     let good = actions(handlers.port, "/two");
-    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
+    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"rejected\"}");
     let clash = "type Query { act: Product }\ntype Product { x: Int }\n";
     for (name, text, reason) in [
         ("actions.yaml", "actions: [", "actions.yaml:2:1: error: this is not YAML"),
@@ -243,7 +243,7 @@ fn secrets_rotate(engines: &Engines) {
     assert!(is_admin("second"));
     assert!(!pillion.log().contains("second"));
     // Without its file it is not open to everybody: it goes on as it was, and does not start.
-    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"refused\"}");
+    let rejections = || pillion.metric("pillion_config_reloads_total{outcome=\"rejected\"}");
     std::fs::remove_file(&file).expect("the file");
     wait_until("the rejection", || rejections() > 0.0);
     assert!(is_admin("second") && !is_admin("third"));
