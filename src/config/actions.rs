@@ -56,7 +56,7 @@ pub fn read_actions(
         max_calls_per_action: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),
-        guards: &traffic,
+        policies: &traffic,
         allows_private: true,
         allowed_hosts: &AllowedHosts::default(),
         allows_link_local: false,

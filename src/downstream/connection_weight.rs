@@ -41,9 +41,9 @@ impl ConnectionWeights {
 
     fn take(services: &Services, count: i64) -> Option<Self> {
         let metrics = &services.metrics;
-        metrics.connection_places.add(count);
-        let weight = Self { gauge: metrics.connection_places.clone(), count };
-        if count > 0 && is_above(metrics.connection_places.get(), services.configured().settings.limits.max_connections)
+        metrics.connection_weight.add(count);
+        let weight = Self { gauge: metrics.connection_weight.clone(), count };
+        if count > 0 && is_above(metrics.connection_weight.get(), services.configured().settings.limits.max_connections)
         {
             metrics.shed.with_label_values(&["connections"]).inc();
             return None;
@@ -61,5 +61,5 @@ impl Drop for ConnectionWeights {
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
 pub fn are_scarce(services: &Services) -> bool {
-    is_nearly_full(services.metrics.connection_places.get(), services.configured().settings.limits.max_connections)
+    is_nearly_full(services.metrics.connection_weight.get(), services.configured().settings.limits.max_connections)
 }

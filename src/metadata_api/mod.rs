@@ -333,7 +333,7 @@ impl Api {
         }
         match resolve(&services.configured(), &document, None) {
             Err(found) => {
-                tracing::error!(version, reason = summary(&found), "another replica's metadata cannot be used")
+                tracing::error!(version, reason = summary(&found), "another replica's metadata cannot be used");
             }
             Ok(Usable { schema, .. }) => {
                 upstream_types::log_inconsistent(&schema);

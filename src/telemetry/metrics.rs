@@ -28,7 +28,7 @@ metrics! {
         /// Open connections of clients.
         connections: IntGauge = "pillion_connections";
         /// What connections count against limits.max_connections: one each, with TLS two, of HTTP/2 four, of both five.
-        connection_places: IntGauge = "pillion_connection_places";
+        connection_weight: IntGauge = "pillion_connection_weight";
         /// Connections closed because the head of a request took too long.
         request_header_timeouts: IntCounter = "pillion_request_header_timeouts_total";
         /// Requests and connections ended because the client sent a body, or read a response, below the minimum rate.
@@ -99,7 +99,7 @@ metrics! {
         jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome };
         /// Sessions that the auth hook was asked for; those from its cache needed no request.
         auth_hook_requests: IntCounterVec = "pillion_auth_hook_requests_total" { outcome };
-        /// Calls of asynchronous actions: accepted ones are stored, refused ones are not.
+        /// Calls of asynchronous actions: accepted ones are stored, rejected ones are not.
         jobs_enqueued: IntCounterVec = "pillion_jobs_enqueued_total" { action, outcome };
         /// Attempts to run jobs.
         job_attempts: IntCounterVec = "pillion_job_attempts_total" { action, outcome };

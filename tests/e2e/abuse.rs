@@ -685,8 +685,8 @@ async fn hold_idle(stage: &Stage, kind: &Idle, listener: &Listener) {
     );
     let counted = |name: &str| stage.pillion.metric(name).to_string();
     assert_eq!(counted("pillion_connections"), held.len().to_string(), "{}", kind.name);
-    let places = if kind.requests.is_empty() { held.len() } else { held.len() * kind.places };
-    assert_eq!(counted("pillion_connection_places"), places.to_string(), "{}", kind.name);
+    let weight = if kind.requests.is_empty() { held.len() } else { held.len() * kind.places };
+    assert_eq!(counted("pillion_connection_weight"), weight.to_string(), "{}", kind.name);
     assert!(each <= kind.places * IDLE_BYTES, "{}: {each} bytes", kind.name);
     assert!(cfg!(debug_assertions) || after < ALL_IDLE_BYTES, "{}: {} MiB", kind.name, after / MIB);
     // They have been kept for something.
