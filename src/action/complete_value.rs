@@ -16,7 +16,7 @@ use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct CompletionError {
-    /// Hasura's words where it has some.
+    /// Hasura's messages where it has some.
     pub message: String,
     /// Where in the response, starting below the action's own field.
     pub path: Vec<PathSegment>,
@@ -56,7 +56,7 @@ pub struct CompletionRules<'r> {
     pub max_list_length: usize,
 }
 
-/// Shapes `value` as `ty`; what is related to its objects comes from `rows`.
+/// Completes `value` as `ty`; rows of its relationships come from `rows`.
 #[must_use]
 pub fn complete_value(
     rules: &CompletionRules<'_>,
@@ -86,7 +86,7 @@ const ERRORS_KEPT: usize = 100;
 /// Marks that an error has been noted and that null must travel up.
 struct Failed;
 
-/// What a value is part of, for Hasura's words.
+/// The parent of a value, for Hasura's messages.
 #[derive(Clone, Copy)]
 enum ResponsePath<'a> {
     Response,
@@ -286,7 +286,8 @@ impl<'a> Completer<'a> {
         self.json.extend_from_slice(b"\":");
     }
 
-    /// The upstream has shaped what it gave. Where it gave nothing, the lists and sums of Hasura's tables take no null.
+    /// The upstream has completed its rows. Where there are none, the lists and aggregates of Hasura's tables are not
+    /// null.
     fn complete_related(
         &mut self,
         field: &Arc<RelationshipSelection>,
@@ -316,7 +317,7 @@ impl<'a> Completer<'a> {
         Ok(())
     }
 
-    /// Built-in scalars take what their name says; all others take any JSON.
+    /// Built-in scalars take their own kind of value; all others take any JSON.
     fn complete_scalar(&mut self, name: &str, value: &Value) -> Result<(), Failed> {
         let standard = self.dialect == Dialect::Standard;
         match (name, value) {

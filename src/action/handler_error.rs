@@ -39,10 +39,10 @@ pub enum HandlerResponseError {
         /// The status.
         status: u16,
     },
-    /// A guard of the action did not let the call be made.
+    /// A traffic policy of the action rejected the call.
     #[error("{}; try again in {} s", .0.message, .0.retry_seconds())]
     NotSent(TrafficRejection),
-    /// The handler says no, in its own words.
+    /// The handler rejected the call, with an error object.
     #[error("{message}")]
     Rejected {
         /// The handler's message.
@@ -50,7 +50,7 @@ pub enum HandlerResponseError {
         /// The handler's extensions, or the code it gave, or `unexpected`.
         extensions: Map<String, Value>,
     },
-    /// The handler says no, with a list of errors that is never empty.
+    /// The handler rejected the call, with a list of errors that is never empty.
     #[error("{}", .0.first().map_or(UNEXPECTED, |error| error.message.as_str()))]
     RejectedWithList(Vec<HandlerError>),
     /// The handler's list of errors cannot be read. The reason holds no value.
@@ -92,7 +92,7 @@ impl HandlerResponseError {
         }
     }
 
-    /// Is it the handler's own word? There is nothing to explain about it.
+    /// Is it the handler's own error? Then there is nothing to explain about it.
     #[must_use]
     pub fn is_handlers_own(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::RejectedWithList(_))

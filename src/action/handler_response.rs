@@ -43,7 +43,7 @@ pub struct ReadRules {
 /// ```
 pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
-        // No content is no value, which is what null says.
+        // No content is no value, which is null.
         204 => Ok(HandlerResponse::default()),
         200..=299 | 400..=499 => {
             let value = parse_strict(body).map_err(|_| HandlerResponseError::NotJson { status })?;

@@ -8,7 +8,7 @@ use crate::protocol::client_headers::{IGNORED_BY_DEFAULT, NEVER_FORWARDED, USER_
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::session::{SESSION_PREFIX, Session};
 
-/// Who wins when several sources name one header.
+/// The precedence when several sources set one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precedence {
     /// Client, then session variables, then configuration: Hasura's default.
@@ -87,7 +87,7 @@ fn forwarded(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// What has to be kept of the client's headers so that they can be sent on later: no more than the handler gets.
+/// The client's headers to store so that they can be forwarded later: no more than the handler gets.
 #[must_use]
 pub fn storable_headers(rules: &HeaderRules, client: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -29,7 +29,7 @@ const KEY_ALIAS: &str = "pillion_key_";
 /// Something that went wrong with the rows of one key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelatedError {
-    /// The upstream's words, or ours.
+    /// The upstream's error, or ours.
     pub message: String,
     /// Where below the relationship's field.
     pub path: Vec<PathSegment>,
@@ -40,7 +40,7 @@ pub struct RelatedError {
 }
 
 impl RelatedError {
-    /// An error of ours.
+    /// Our own error.
     #[must_use]
     pub fn new(code: &str, message: String) -> Self {
         let extensions = Map::from_iter([("code".to_owned(), Value::from(code))]);
@@ -63,7 +63,7 @@ pub trait RowSource {
     fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_>;
 }
 
-/// A key, as it is compared: by what it says, not by whether it is a number or a string.
+/// A key, normalized for comparison: a number and a string of the same digits are equal.
 type KeyText = String;
 
 /// The keys that a response has for one field.
@@ -100,7 +100,7 @@ fn identity(field: &Arc<RelationshipSelection>) -> usize {
     Arc::as_ptr(field).addr()
 }
 
-/// What an object says about the rows that belong to it.
+/// The keys of an object for the rows that belong to it.
 enum Key {
     /// These rows.
     Values(KeyText, Vec<Value>),
@@ -118,7 +118,7 @@ fn key_of(field: &RelationshipSelection, object: &Map<String, Value>) -> Key {
         let is_list_of_scalars = || value.as_array().is_some_and(|items| items.iter().all(is_scalar));
         let may_be_list = matches!(field.relationship.lookup, Lookup::RootField { .. });
         match value {
-            // The sums over no rows are the upstream's to say.
+            // Aggregates over no rows are computed by the upstream.
             Value::Null if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
             Value::Null => return Key::Null,
             // The keys of an object would become part of the document, and a handler does not write documents.
@@ -200,8 +200,8 @@ impl RowKeys {
         requests.done
     }
 
-    /// The document of a request, and the variables of the client that it uses. `is_null` says of a variable that it
-    /// has no value.
+    /// The document of a request, and the client's variables that it uses. `is_null` is true of a variable without a
+    /// value.
     #[must_use]
     pub fn document(&self, request: &RowQuery, is_null: &dyn Fn(&VariableText) -> bool) -> (String, Vec<String>) {
         let mut body = String::new();
@@ -482,7 +482,7 @@ impl RowSet {
     }
 }
 
-/// A row without its key columns, and what these say.
+/// A row without its key columns, and the values of these.
 fn split_key(row: &RawObject<'_>) -> Option<(KeyText, String)> {
     let mut key = String::new();
     let mut json = String::from("{");
@@ -570,7 +570,7 @@ fn split_hasura_path(path: &str) -> Option<(String, String)> {
 pub struct FoundRows<'f> {
     /// What was requested.
     pub wanted: &'f RowKeys,
-    /// What came.
+    /// The rows that came back.
     pub found: &'f RowSet,
 }
 

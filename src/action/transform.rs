@@ -55,7 +55,7 @@ pub struct TransformedRequest {
 /// The variables of a request's templates.
 pub const REQUEST_VARIABLES: [&str; 4] = ["$body", "$base_url", "$query_params", "$session_variables"];
 
-/// The variables of a response's templates: what is known of the response, and the request's below it.
+/// The variables of a response's templates: the response, and the request's below it.
 pub const RESPONSE_VARIABLES: [&str; 6] =
     ["$body", "$response", "$request", "$base_url", "$query_params", "$session_variables"];
 
@@ -308,7 +308,7 @@ fn plain_text(value: Value) -> String {
     }
 }
 
-/// Hasura leaves out what is `null`, name or value.
+/// Hasura drops headers and parameters whose name or value is `null`.
 fn query_pairs(query: &QueryTransform, lookup: &Lookup<'_>) -> Result<Pairs, TransformError> {
     const PART: &str = "query_params";
     let mut pairs = Pairs::new();

@@ -13,7 +13,7 @@ use crate::model::secret::Secret;
 /// Why a request is denied: status and reason.
 pub type Denied = (StatusCode, String);
 
-/// What a browser says about where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
+/// Fetch metadata, by which a browser declares where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Denies what a web page sends, by whatever way. `/healthz` and `/readyz` show nothing and change nothing, and health checks
@@ -50,14 +50,14 @@ fn is_allowed(host: &str, names: &[String]) -> bool {
     name.parse::<IpAddr>().is_ok() || name == "localhost" || names.contains(&name)
 }
 
-/// May everybody who reaches the listener have this?
+/// Is this open to every client of the listener?
 #[must_use]
 pub fn is_public(method: &Method, path: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
-/// Denies whatever shows or changes something to those who do not have the token. Where none is configured, it is loopback
-/// that keeps others out.
+/// Denies everything that shows or changes something to clients without the token. Without a configured token, only
+/// loopback is allowed.
 ///
 /// # Errors
 /// [`Denied`].

@@ -11,7 +11,7 @@ use crate::jobs::redact::{short, whole};
 use crate::jobs::store::StoreError;
 use crate::runtime::services::Services;
 
-/// Calls that are shown, or deleted, unless the request says how many.
+/// Jobs that are listed, or deleted, unless the request sets a limit.
 const LIMIT: usize = 100;
 
 /// A response: JSON.

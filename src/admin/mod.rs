@@ -56,7 +56,7 @@ impl Admin {
         })
     }
 
-    /// What everybody may see, and some details for those who have the token.
+    /// The public part, and some details for clients with the token.
     fn show(&self, path: &str, query: &str, has_token: Result<(), Denied>) -> ApiResponse {
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
@@ -119,7 +119,7 @@ async fn purge(services: &Services, query: &str) -> ApiResponse {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What readiness hangs on, and what is worth knowing about it: a line each.
+/// The conditions of readiness, and details about each: a line each.
 fn details(services: &Services) -> String {
     let upstream = services.readiness.upstream().map_or_else(|reason| reason, |()| "ok".into());
     let snapshot = services.snapshot.load();
@@ -143,7 +143,7 @@ fn details(services: &Services) -> String {
     )
 }
 
-/// Is all of it served, and if not, what is not?
+/// Is all of it served, and if not, which parts are not?
 fn metadata(schema: &ActionSchema) -> String {
     if schema.inconsistent.is_empty() {
         return "consistent".into();
@@ -175,7 +175,7 @@ fn schema_state(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Characters of a reason, which may be the upstream's own words.
+/// Characters of a reason, which may quote the upstream.
 const REASON_MAX: usize = 1_000;
 
 #[async_trait]

@@ -9,7 +9,7 @@ use crate::session::Session;
 /// A caller whose credential is valid.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
-    /// Who it is.
+    /// The session.
     pub session: Session,
     /// Cookies of the auth hook for the client.
     pub set_cookies: Vec<HeaderValue>,

@@ -35,7 +35,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often, at most, an unknown key id causes a fetch, for all clients together.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// When to look again after a fetch that failed, or that did not say how long it is good for.
+/// When to fetch again after a fetch that failed, or that had no lifetime.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 

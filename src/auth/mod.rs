@@ -67,7 +67,7 @@ impl Authenticator {
             .collect()
     }
 
-    /// Is everybody admin?
+    /// Is every caller admin?
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.rules.is_open()
@@ -132,7 +132,7 @@ impl Authenticator {
         requested_role: Option<&str>,
     ) -> Result<(Session, Option<SystemTime>), SessionError> {
         let token = token::Token::decode(token)?;
-        // Of several secrets, an issuer that differs from the token's says that this one is not meant.
+        // Of several secrets, one with another issuer than the token's is skipped.
         let is_meant = |index: &&usize| {
             let issuer = self.rules.jwt.get(**index).and_then(|rule| rule.issuer.as_deref());
             issuer.is_none_or(|issuer| rules.len() == 1 || token.issuer() == Some(issuer))

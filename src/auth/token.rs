@@ -127,7 +127,7 @@ impl VerifyingKey {
         let text = |key: &str| jwk.get(key).and_then(Value::as_str);
         let algorithm = match text("alg") {
             Some(name) => name,
-            // A key without a word on it is used with what fits its type, and with nothing else.
+            // A key that does not name its algorithm is used with those that fit its type, and no others.
             None => fitting_algorithm(text("kty")?, text("crv"), token_algorithm)?,
         };
         if algorithm == "ES512" {

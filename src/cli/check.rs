@@ -45,7 +45,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// What was found, and whether everything could be looked at.
+/// The findings, and whether everything could be checked.
 struct Findings {
     diagnostics: Vec<Diagnostic>,
     is_complete: bool,

@@ -79,7 +79,7 @@ fn free_ports() -> std::io::Result<Ports> {
     Ok(Ports { upstream: next()?, handler: next()?, clients: next()?, admin: next()? })
 }
 
-/// The demo's metadata folder; gone when the demo ends.
+/// The demo's metadata folder; removed when the demo ends.
 struct Metadata(PathBuf);
 
 impl Metadata {
@@ -100,7 +100,7 @@ impl Metadata {
 
 impl Drop for Metadata {
     fn drop(&mut self) {
-        // What is left in a temporary folder does no harm.
+        // Leftovers in a temporary folder do no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

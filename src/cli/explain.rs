@@ -247,7 +247,7 @@ fn describe_request(action: &Action, request: &TransformedRequest, details: &mut
     }
 }
 
-/// A value as anybody may see it.
+/// A value as it may be shown.
 fn shown(name: &HeaderName, value: &HeaderValue) -> String {
     if value.is_sensitive() || [AUTHORIZATION, COOKIE].contains(name) {
         return "***".into();

@@ -38,8 +38,8 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
     served
 }
 
-/// Serves what was loaded, with other services beside it. `again` loads it while it is served, from these files;
-/// `at_exit` is done before the process ends.
+/// Serves the loaded configuration, with other services beside it. `again` loads it again while it is served, from
+/// these files; `at_exit` runs before the process ends.
 ///
 /// # Errors
 /// Why it cannot be served.

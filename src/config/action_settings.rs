@@ -10,7 +10,7 @@ use crate::config::yaml::{Fields, Node};
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::protocol::hop_by_hop::is_hop_by_hop;
 
-/// What `pillion.yaml` says about one action.
+/// The settings of one action in `pillion.yaml`.
 #[derive(Clone, Debug, Default)]
 pub struct ActionSettings {
     /// Where they are written.

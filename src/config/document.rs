@@ -32,7 +32,7 @@ pub struct Document {
 pub const LISTS: [TypeList; 4] = [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars];
 
 impl Document {
-    /// What files say together.
+    /// The contents of all files together.
     #[must_use]
     pub fn of_files(files: &[Node], inherited_roles: Option<&Node>, signatures: &Signatures) -> Self {
         let mut document = Self::default();
@@ -138,7 +138,7 @@ impl Document {
             }
         };
         self.set_entry(kind, name, |entry| {
-            // What a file says of the members beside the definition counts for nothing, whatever it is.
+            // Members of the file beside the definition are ignored.
             entry.retain(|key, _| key != "fields" && key != "values");
             if !key.is_empty() {
                 entry.insert(key.into(), members);
@@ -200,7 +200,7 @@ impl Document {
     }
 }
 
-/// Where errors in the custom types are said to be.
+/// Where errors in the custom types are reported.
 const TYPES: &str = "custom_types";
 
 fn place_of(name: &str) -> SourceLocation {

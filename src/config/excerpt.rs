@@ -7,7 +7,7 @@ use saphyr::{MarkedYaml, Scalar, YamlData};
 
 use crate::config::settings_table::{ACTION_KEYS, SETTINGS};
 
-/// Mappings are followed so deep; what is below is hidden as a whole.
+/// Mappings are followed to this depth; everything below is hidden as a whole.
 const DEPTH_MAX: usize = 64;
 
 /// Shorter scalars are not looked for elsewhere.
@@ -96,7 +96,7 @@ fn names_a_secret(key: &str) -> bool {
     if NEVER.iter().any(|end| key.ends_with(end)) {
         return false;
     }
-    // In pillion.yaml the whole key may be written in one word.
+    // In pillion.yaml a dotted key may be written as one word.
     let last = key.rsplit('.').next().unwrap_or_default();
     EXACTLY.contains(&last)
         || WITHIN.iter().any(|word| key.contains(word))
@@ -230,7 +230,7 @@ mod tests {
             ("add_headers: { X-Any: sk_1 }", "add_headers: { X-Any: *** }"),
             ("url: redis://u:sk_1@host", "url: redis://***@host"),
             ("value_from_env: NAME\nadmin_secret: true", "value_from_env: NAME\nadmin_secret: true"),
-            // What is no YAML.
+            // Anything that is not YAML.
             ("auth:\n  admin_secret: \"sk_1\n  typo: sk_2", "auth:\n  admin_secret: ***\n  ***"),
             ("- name: x\n  value: sk_1\n  value: sk_2", "- name: ***\n  value: ***\n  value: ***"),
             ("handler: a: sk_1", "handler: ***"),

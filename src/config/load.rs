@@ -19,14 +19,14 @@ use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
 
-/// Everything that configuration files, flags and variables say.
+/// The contents of configuration files, flags and variables.
 #[derive(Debug)]
 pub struct Loaded {
     /// Our own settings.
     pub settings: Settings,
     /// The actions.
     pub schema: ActionSchema,
-    /// What is not wrong, but worth knowing.
+    /// Warnings.
     pub warnings: Vec<Diagnostic>,
     /// A fingerprint of each setting by its key, to see whether it has changed.
     pub fingerprints: HashMap<&'static str, u64>,
@@ -65,7 +65,8 @@ pub fn text_of(
     read_values(config_file, flag, &[], &mut Vec::new()).1.text(key)
 }
 
-/// What names the job store, whatever else is wrong: neither the metadata nor anybody's secret is needed to look into it.
+/// The settings of the job store, whatever else is wrong: neither the metadata nor any secret of others is needed to
+/// read it.
 ///
 /// # Errors
 /// What is wrong with that.
@@ -126,8 +127,8 @@ fn each_once(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// The variables of the settings that are needed. Each is read once, so that what was checked is what is used; one that is there and cannot
-/// be read is an error, because without its lock everybody might be let in.
+/// The variables of the required settings. Each is read once, so that the checked value is the used one; one that is
+/// present and unreadable is an error, because without its lock every caller might be let in.
 fn setting_variables(
     is_needed: impl Fn(&Setting) -> bool,
     diagnostics: &mut Vec<Diagnostic>,
@@ -195,8 +196,8 @@ fn warn_of_nothing(settings: &Settings, files: &Files) -> Option<Diagnostic> {
 /// Where the metadata API notes beside its files what an administrator has accepted as inconsistent: a line each.
 pub const INCONSISTENT: &str = ".pillion-inconsistent";
 
-/// What of the files may be left out: anything if the settings say so, otherwise what has been accepted as inconsistent
-/// through the metadata API, if it writes into the folder.
+/// Which parts of the files may be left out: any if the settings allow it, otherwise those that the metadata API has
+/// accepted as inconsistent, if it writes into the folder.
 #[must_use]
 pub fn tolerated(settings: &Settings) -> Tolerated {
     match (settings.on_inconsistency, &settings.metadata_api) {
@@ -216,7 +217,7 @@ pub fn environment(name: &str) -> Option<String> {
     variable(name).ok().flatten()
 }
 
-/// The same; `Err` says why a variable that is set has no value.
+/// The same; `Err` is the reason why a variable that is set has no value.
 fn variable(name: &str) -> Result<Option<String>, String> {
     match std::env::var(name) {
         Ok(text) => return Ok(Some(text)),
@@ -234,7 +235,7 @@ fn variable(name: &str) -> Result<Option<String>, String> {
 #[must_use]
 pub fn named_files() -> Vec<PathBuf> {
     let is_name = |name: &str| name.len() > "_FILE".len() && name.ends_with("_FILE");
-    // Not every variable of this kind is one of ours, but a file that is looked at in vain does no harm.
+    // Not every variable of this kind is ours, but looking at an unneeded file does no harm.
     let named = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_name));
     named.map(|(_, path)| PathBuf::from(path)).collect()
 }
@@ -294,7 +295,7 @@ pub fn read_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Files {
     files
 }
 
-/// Where an exported folder says which roles are made of others.
+/// The file of an exported folder that defines inherited roles.
 pub const INHERITED_ROLES: &str = "inherited_roles.yaml";
 
 /// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in

@@ -11,14 +11,14 @@ use crate::model::source::{Diagnostic, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
 use crate::model::types::{Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, Table};
 
-/// What all `actions.yaml` files together say.
+/// The contents of all `actions.yaml` files together.
 #[derive(Debug, Default)]
 pub struct Metadata {
     /// The `actions` lists.
     pub actions: Vec<ActionEntry>,
     /// The `custom_types` lists.
     pub types: Vec<TypeEntry>,
-    /// What `inherited_roles.yaml` says: each role with those it is made of.
+    /// The contents of `inherited_roles.yaml`: each role with those it inherits from.
     pub inherited_roles: Vec<(String, Vec<String>)>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::action::{Action, ActionSchema, SourceMap};
 use crate::model::types::{InputValue, TypeDefinition, TypeKind, TypeRef, Types};
 
-/// What is put before names. Empty prefixes change nothing.
+/// The prefixes of names. Empty prefixes change nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Prefixes {
     /// Before the name of every object, input object and enum of the actions. Scalars keep theirs: those that the

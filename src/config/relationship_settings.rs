@@ -8,7 +8,7 @@ use crate::graphql::diagnostics;
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Lookup, LookupPiece};
 
-/// What `pillion.yaml` says about one relationship.
+/// The settings of one relationship in `pillion.yaml`.
 #[derive(Clone, Debug)]
 pub struct RelationshipSettings {
     /// The object that has it.
@@ -17,7 +17,7 @@ pub struct RelationshipSettings {
     pub name: String,
     /// How its rows are looked up.
     pub lookup: Lookup,
-    /// Where this is said.
+    /// Its source location.
     pub place: SourceLocation,
 }
 

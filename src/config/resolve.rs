@@ -35,7 +35,7 @@ use crate::model::transform::{BodyTransform, QueryTransform, RequestTransform};
 use crate::model::types::{TypeDefinition, TypeKind, Types};
 use crate::session::SESSION_PREFIX;
 
-/// Seconds that a handler has, where the action does not say.
+/// The default timeout of a handler in seconds.
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// Resolves the actions. If `diagnostics` gains an error, the result must not be used.
@@ -108,12 +108,12 @@ fn resolve_each(
     prefix::apply(schema, surroundings.prefixes)
 }
 
-/// What can be used of some metadata: what is wrong with single actions or types is left out, and with it whatever needs
-/// it. What was left out stands in [`ActionSchema::inconsistent`].
+/// The usable part of some metadata: invalid actions and types are left out, and with them everything that needs them.
+/// They are listed in [`ActionSchema::inconsistent`].
 pub struct Usable {
     /// The actions.
     pub schema: ActionSchema,
-    /// What is not wrong, but worth knowing.
+    /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -187,8 +187,8 @@ fn reject_invalid(schema: &ActionSchema, prefixes: &Prefixes, diagnostics: &mut 
     }
 }
 
-/// What it is about, and where that is: the type that the validator names, or the first action that is not valid alone
-/// either.
+/// The subject of an error and its location: the type that the validator names, or the first action that is not valid
+/// alone either.
 fn culprit(schema: &ActionSchema, prefixes: &Prefixes, reason: &str) -> Option<(SourceLocation, SourceFile)> {
     let named = schema.locations.types.iter().find(|(name, _)| reason.contains(&format!("`{name}`")));
     if let Some((name, place)) = named {

@@ -156,7 +156,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// The relationships of Hasura's files, looked up as those say or as `pillion.yaml` does, and those that it adds.
+    /// The relationships of Hasura's files, looked up by those or by `pillion.yaml`, and those that it adds.
     fn relationships(&mut self, metadata: &Metadata, types: &mut Types) {
         for entry in &metadata.types {
             let start = self.diagnostics.len();
@@ -183,7 +183,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// The checks that Hasura's server makes, in its words where it has any.
+    /// The checks that Hasura's server makes, with its messages where it has any.
     fn add_relationship(
         &mut self,
         types: &mut Types,

@@ -17,15 +17,15 @@ use crate::model::source::Diagnostic;
 pub struct ResolveOptions<'s> {
     /// The value of an environment variable.
     pub environment: &'s dyn Fn(&str) -> Option<String>,
-    /// What `pillion.yaml` says about single actions.
+    /// The settings of single actions in `pillion.yaml`.
     pub actions: &'s IndexMap<String, ActionSettings>,
-    /// What it says about relationships.
+    /// The settings of relationships.
     pub relationships: &'s [RelationshipSettings],
     /// For the warning about secrets that a client can replace.
     pub precedence: Precedence,
-    /// How often a job is tried, and how many of one action run at one time, where the action does not say.
+    /// The defaults of job attempts and concurrency.
     pub jobs: (usize, usize),
-    /// What policies an action where it does not say.
+    /// The default traffic policies.
     pub policies: &'s TrafficDefaults,
     /// May they go to private networks?
     pub allows_private: bool,

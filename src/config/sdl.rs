@@ -20,7 +20,7 @@ use crate::model::types::{
     BUILT_IN_SCALARS, Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef,
 };
 
-/// What all `actions.graphql` files together say.
+/// The contents of all `actions.graphql` files together.
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     /// The fields of all `Query` and `Mutation` blocks, by name.
@@ -40,7 +40,7 @@ pub struct Signature {
     pub kind: OperationKind,
     /// Its arguments.
     pub arguments: Vec<InputValue>,
-    /// What it returns.
+    /// Its type.
     pub output: TypeRef,
     /// Its description; the YAML's comment wins.
     pub description: Option<String>,

@@ -6,7 +6,7 @@ use apollo_compiler::ast::{Directive, Value};
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Deprecation, NO_LONGER_SUPPORTED};
 
-/// What directives say about the definition that they stand on.
+/// The effects of directives on the definition that they stand on.
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
     /// The reason of `@deprecated`.
@@ -61,7 +61,7 @@ pub(crate) fn read(
     annotations
 }
 
-/// An argument that is misspelt, or of another type, would vanish without a word.
+/// An argument that is misspelt, or of another type, would be dropped silently.
 fn reject_other_arguments(directive: &Directive, place: &SourceLocation, diagnostics: &mut Vec<Diagnostic>) {
     let known = match directive.name.as_str() {
         "deprecated" => Some("reason"),

@@ -64,7 +64,7 @@ pub struct Settings {
     /// Responses of so many bytes are compressed; `usize::MAX` for none.
     pub compressed_from: usize,
     pub auth: AuthRules,
-    /// Is it said in so many words that everybody is admin?
+    /// Is every caller admin by explicit configuration?
     pub says_open: bool,
     pub admin: AdminListener,
     pub handlers: Handlers,
@@ -105,7 +105,7 @@ pub enum GraphqlGet {
 /// Which pages of other origins may read responses.
 #[derive(Clone, Debug)]
 pub struct Cors {
-    /// Are headers of ours sent at all?
+    /// Are our own CORS headers sent?
     pub enabled: bool,
     /// Whose pages may read our responses and open WebSockets.
     pub origins: Origins,
@@ -190,7 +190,7 @@ pub struct Introspection {
     pub vary_by_headers: Vec<HeaderName>,
 }
 
-/// Who may use the admin listener.
+/// Access control of the admin listener.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct AdminListener {
@@ -251,8 +251,8 @@ impl Upstream {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    /// Where a client's request on a GraphQL `path` goes. Hasura's three paths mean three things in Hasura, so there each
-    /// stays what it is.
+    /// The upstream path for a client's request on a GraphQL `path`. Hasura's three paths mean three things in Hasura,
+    /// so there each stays as it is.
     #[must_use]
     pub fn path_for<'p>(&'p self, path: &'p str) -> &'p str {
         let is_hasuras = |path: &str| HASURA_PATHS.contains(&path);
@@ -713,7 +713,7 @@ fn read_auth(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AuthRules {
     rules
 }
 
-/// `auth.open` and the credentials must say the same.
+/// `auth.open` and the credentials must not contradict each other.
 fn check_open(values: &Values, rules: &AuthRules, diagnostics: &mut Vec<Diagnostic>) {
     if !values.is_given("auth.open") {
         return;
@@ -735,7 +735,7 @@ fn is_empty_list(json: &str) -> bool {
     serde_json::from_str::<Vec<serde_json::Value>>(json).is_ok_and(|list| list.is_empty())
 }
 
-/// Hasura's own words where it has some.
+/// Hasura's own messages where it has some.
 fn reject_beside_hook(
     values: &Values,
     admin_secrets: &[String],

@@ -51,11 +51,11 @@ pub struct Setting {
     pub flag: Option<&'static str>,
     /// Its environment variables; the first one that is set counts.
     pub env: &'static [&'static str],
-    /// What it takes.
+    /// The kind of its value.
     pub kind: Kind,
     /// The default value.
     pub default: Option<&'static str>,
-    /// What it does and why it is as it is.
+    /// What it does and why.
     pub doc: &'static str,
 }
 
@@ -70,7 +70,7 @@ const fn setting(
     Setting { key, flag, env, kind, default, doc }
 }
 
-/// Variables that say the opposite of their setting, because Hasura has them so.
+/// Variables with the inverse of their setting, because Hasura has them so.
 pub const INVERTED_VARIABLES: &[&str] = &["HASURA_GRAPHQL_DISABLE_CORS"];
 
 /// Groups for which a single value may stand, and the setting that it then is.

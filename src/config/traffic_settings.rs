@@ -22,11 +22,11 @@ pub struct TrafficOverrides {
     rate_limits: Option<Vec<RateLimit>>,
     denies_when_store_unavailable: Option<bool>,
     signing_secrets: Vec<(String, SourceLocation)>,
-    /// How its responses are kept, and where that is said.
+    /// Its response cache, and the location of that setting.
     pub cache: Option<(CacheRules, SourceLocation)>,
 }
 
-/// The policies of actions about which nothing else is said.
+/// The default policies of actions.
 #[derive(Clone, Debug)]
 pub struct TrafficDefaults {
     /// Its rules.

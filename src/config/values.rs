@@ -143,7 +143,7 @@ impl Values {
         }
     }
 
-    /// Reads the text with `read`; what it does not take is an error.
+    /// Parses the text with `read`; an invalid one is an error.
     pub fn parsed<T>(
         &self,
         key: &str,
@@ -204,7 +204,7 @@ const LOCKS: [&str; 2] = ["auth", "admin"];
 
 /// A variable of a secret that is set, and blank. compose makes such ones of variables that are not set.
 fn reject_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>, diagnostics: &mut Vec<Diagnostic>) {
-    // OpenTelemetry says of its own variables that empty is unset.
+    // OpenTelemetry specifies that its own variables count as unset if they are empty.
     let is_ours = |name: &&&str| setting.kind == Kind::Secret && !name.starts_with("OTEL_");
     for name in setting.env.iter().filter(is_ours) {
         if environment(name).is_some_and(|text| text.trim().is_empty()) {

@@ -143,7 +143,7 @@ impl Node {
         header
     }
 
-    /// What it is, for a message.
+    /// Its kind, for a message.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.data {

@@ -28,7 +28,7 @@ pub struct Admission {
     stream: Option<Held>,
     /// The client for which limits by address hold, if they do.
     client: Option<IpAddr>,
-    /// What it is counted as of this client.
+    /// What it counts as for this client.
     permit: Option<Permit>,
 }
 
@@ -48,7 +48,7 @@ impl Admission {
     /// Its head has been read: is there room for it?
     ///
     /// # Errors
-    /// What is scarce.
+    /// The exhausted resource.
     pub fn head_was_read(&mut self, services: &Services, downstream: &DownstreamSession<'_>) -> Result<(), Resource> {
         let metrics = &services.metrics;
         // What follows a handshake is no body.

@@ -41,7 +41,7 @@ impl From<NoRoom> for BodyError {
     }
 }
 
-/// What has been read of a body.
+/// The part of a body that has been read.
 pub enum Read {
     /// All of it.
     Whole(Bytes),
@@ -101,7 +101,7 @@ pub async fn read(
     }
 }
 
-/// How long the client says that its body is.
+/// The length of the body that the client declared.
 #[must_use]
 pub fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
     downstream.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
@@ -110,7 +110,7 @@ pub fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
 /// A client may wait for leave to send its body.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client has disconnected.
 pub async fn send_continue(downstream: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
     if downstream.head().headers.contains_key(header::EXPECT) {
         downstream.write_continue().await?;
@@ -162,7 +162,7 @@ pub fn decode_beginning(
 /// Decompresses a body, as far as it may become large.
 ///
 /// # Errors
-/// 400 for what is not properly compressed, 503 without room.
+/// 400 for invalid compressed data, 503 without room.
 pub async fn decode(encoding: Encoding, wire: &Bytes, limits: &Limits, share: &Share) -> Result<Opened, RequestError> {
     let bytes_max = decoded_bytes_max(wire, limits);
     let (wire, share) = (wire.clone(), share.sibling());

@@ -41,7 +41,7 @@ impl<T> Default for BufferPool<T> {
 /// Bytes that are read of a client at a time, as long as nothing is known of a body.
 pub const READ_BYTES: usize = 4096;
 
-/// What is read into, and what is written from.
+/// The read buffer and the write buffer.
 #[derive(Debug, Default)]
 pub struct Buffers {
     /// Has room for [`READ_BYTES`], unless it is the default.
@@ -65,7 +65,7 @@ impl Buffers {
         kept.unwrap_or_else(|| Self { read: BytesMut::with_capacity(READ_BYTES), out: Vec::new() })
     }
 
-    /// Keeps them for the next request, if nothing of what was read is in use any more.
+    /// Keeps them for the next request, if none of the bytes that were read are in use any more.
     pub fn give_back(mut self) {
         self.read.clear();
         self.out.clear();

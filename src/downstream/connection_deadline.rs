@@ -78,7 +78,7 @@ pub struct ConnectionDeadline {
     _open: Option<OpenConnection>,
 }
 
-/// How a client takes what is written to it.
+/// How a client reads what is written to it.
 #[derive(Debug)]
 struct Writes {
     allowance: Allowance,
@@ -93,7 +93,7 @@ pub enum DeadlineKind {
     Idle,
     /// Half a head, or nothing at all.
     TooSlow,
-    /// What was written has not been taken.
+    /// The client has not read what was written.
     DoesNotRead,
 }
 
@@ -168,8 +168,8 @@ impl ConnectionDeadline {
         self.until.store(now() + millis(time), Ordering::Relaxed);
     }
 
-    /// Returns when what is waited for has not arrived in time, or what is written is not read, or up to `patience`
-    /// later: it checks from time to time only, so that requests cost no timer.
+    /// Returns when the deadline has passed or what is written is not read, or up to `timeout` later: it checks from
+    /// time to time only, so that requests cost no timer.
     pub async fn end(&self, patience: Duration) -> DeadlineKind {
         loop {
             let (until, now) = (self.until.load(Ordering::Relaxed), now());
@@ -214,12 +214,12 @@ mod tests {
         let patience = Duration::from_millis(30);
         let deadline = ConnectionDeadline::new(patience, DOWNLOAD, None);
         deadline.until.store(NOT_WAITING, Ordering::Relaxed);
-        // Who takes enough each time, and who has nothing to take, is not late.
+        // A client that reads enough each time, or has nothing to read, is not late.
         let reads = async {
             for _ in 0..10 {
                 deadline.write_waits();
                 tokio::time::sleep(patience).await;
-                // A flush moves what was written at once before.
+                // A flush moves everything that was written at once before.
                 deadline.has_written(0);
                 deadline.has_written(1000);
             }

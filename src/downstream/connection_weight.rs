@@ -15,7 +15,7 @@ pub struct ConnectionWeights {
     count: i64,
 }
 
-/// Those of a connection that speaks HTTP/1.1 without TLS, or has not said what it speaks.
+/// The weight of a connection that speaks HTTP/1.1 without TLS, or whose protocol is not known yet.
 const FIRST: i64 = 1;
 
 /// TLS takes so many more.
@@ -31,7 +31,7 @@ impl ConnectionWeights {
         Self::take(services, FIRST)
     }
 
-    /// What it takes beyond the first. `None` if the limit is reached.
+    /// The weight beyond the first. `None` if the limit is reached.
     #[must_use]
     pub fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
         let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };

@@ -44,7 +44,7 @@ pub fn is_own_or_named(origins: &Origins, request: &HeaderMap, origin: &str) -> 
     origins.names(origin) || origin.split_once("://").is_some_and(|(_, name)| is_own(name))
 }
 
-/// The headers that let the page that has sent the request read a response of ours; none if it may not.
+/// The headers that let the requesting page read our response; none if it may not.
 #[must_use]
 pub fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
     let Some(origin) = request.get(ORIGIN) else { return HeaderMap::new() };
@@ -92,13 +92,13 @@ pub fn preflight_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap)
     headers
 }
 
-/// Is this one of the headers by which a response says who may read it?
+/// Is this one of the CORS headers of a response?
 #[must_use]
 pub fn is_cors_header(name: &HeaderName) -> bool {
     name.as_str().starts_with("access-control-")
 }
 
-/// Those of the upstream's headers that say who may read its response.
+/// The upstream's CORS headers.
 #[must_use]
 pub fn headers_of(response: &HeaderMap) -> HeaderMap {
     let of_cors = response.iter().filter(|(name, _)| is_cors_header(name) || **name == VARY);

@@ -17,7 +17,7 @@ use crate::model::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is
 #[derive(Debug)]
 pub struct Strict {
     place: Place,
-    /// What has come of a head, or of a line between chunks.
+    /// The bytes so far of a head, or of a line between chunks.
     begun: BytesMut,
     /// How many heads have passed.
     heads: u64,
@@ -106,7 +106,7 @@ impl Strict {
         passed
     }
 
-    /// Is what has passed so many whole requests, and nothing of another one?
+    /// Do the passed bytes form that many whole requests, and no part of another one?
     #[must_use]
     pub fn is_after(&self, requests: u64) -> bool {
         self.place == Place::Head && self.begun.is_empty() && self.heads == requests

@@ -31,7 +31,7 @@ pub struct Http1Session {
     peer: Option<SocketAddr>,
     /// What half a head holds of the memory budget.
     share: Share,
-    /// What has been read and not been used.
+    /// Bytes that have been read and not been used.
     buffer: BytesMut,
     head: request::Parts,
     /// The head as it came.
@@ -39,7 +39,7 @@ pub struct Http1Session {
     /// Bytes of the body that have not been taken yet.
     body_left: usize,
     response: ResponseProgress,
-    /// What is to go out with the next piece.
+    /// Bytes that go out with the next piece.
     out: Vec<u8>,
     /// Is the connection to end with this request?
     is_last: bool,
@@ -57,14 +57,14 @@ enum ResponseProgress {
     Over,
 }
 
-/// What a client has said.
+/// What a client has sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HeadRead {
     /// A request that can be served here.
     Request,
     /// Anything else, perhaps half of it.
     Other,
-    /// Nothing; it has gone.
+    /// Nothing; it has disconnected.
     End,
     /// More of a head than there is room for.
     NoRoom,
@@ -144,7 +144,7 @@ impl Http1Session {
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
             if self.buffer.len() > looked_at {
-                // At the first piece, because that shows most of what is of another kind.
+                // At the first piece, because that shows most of the other kinds.
                 let is_due = looked_at == 0
                     || end_of_head(&self.buffer, looked_at.saturating_sub(3)).is_some()
                     || looks.are_due(self.buffer.len());
@@ -186,7 +186,7 @@ impl Http1Session {
         true
     }
 
-    /// Puts what has been taken before what has not.
+    /// Puts the bytes that have been taken before those that have not.
     fn give_back(&mut self, bytes: &[u8]) {
         let rest = mem::replace(&mut self.buffer, BytesMut::from(bytes));
         self.buffer.extend_from_slice(&rest);
@@ -313,7 +313,7 @@ impl Http1Session {
     /// Writes a piece of the response, and all that is before it. With `end` nothing follows.
     ///
     /// # Errors
-    /// When the client is gone, or the piece does not fit what the head has announced.
+    /// When the client has disconnected, or the piece does not fit what the head has announced.
     pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
         let mut after: &[u8] = b"";
         match &mut self.response {
@@ -350,7 +350,7 @@ impl Http1Session {
         let _ = self.stream.shutdown().await;
     }
 
-    /// The connection, with what has been read and not been used.
+    /// The connection, with the bytes that have been read and not been used.
     #[must_use]
     pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.buffer)

@@ -36,7 +36,7 @@ pub async fn watched<T>(serve: impl Future<Output = T>) -> Option<T> {
     let watch = Arc::<StreamTimeout>::default();
     let serve = WATCH.scope(Arc::clone(&watch), serve);
     tokio::select! {
-        // What is served says first until when it waits. Dropping it resets the stream.
+        // The task that serves the stream declares first until when it waits. Dropping it resets the stream.
         biased;
         served = serve => Some(served),
         () = late(&watch) => None,

@@ -30,7 +30,7 @@ impl Looks {
     }
 }
 
-/// What has come of a connection, and is kept back for a while or is ready to be given on.
+/// The bytes of a connection that are held back, or are ready to be passed on.
 #[derive(Debug, Default)]
 pub struct PartialHead {
     /// The end of half a head.
@@ -67,7 +67,7 @@ impl PartialHead {
         self.kept.is_empty() && self.ready.is_empty()
     }
 
-    /// What is to be given on next, `bytes_max` bytes of it at most.
+    /// The bytes to pass on next, `bytes_max` of them at most.
     pub fn ready(&mut self, bytes_max: usize) -> Option<BytesMut> {
         let count = self.ready.len().min(bytes_max);
         (count > 0).then(|| self.ready.split_to(count))

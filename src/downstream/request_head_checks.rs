@@ -76,7 +76,7 @@ fn check_target(head: &request::Parts) -> Result<(), RequestError> {
     if is_fine { Ok(()) } else { bad("the host must be a name or an address, with or without a port") }
 }
 
-/// Longer names are in no register.
+/// Longer names are not registered.
 const HOST_BYTES_MAX: usize = 255;
 
 /// `name`, `name:port`, `1.2.3.4:port`, `[::1]:port`. Underscores are in names of containers.

@@ -17,7 +17,7 @@ use crate::config::settings::Settings;
 use crate::downstream::http1_session::Http1Session;
 use crate::model::min_rate::{Allowance, MinRate};
 
-/// Who holds the connection to the client.
+/// The connection to the client, by protocol stack.
 enum Downstream<'e> {
     /// A request of any kind.
     Pingora(&'e mut ServerSession),
@@ -39,7 +39,7 @@ pub struct DownstreamTimeouts {
 }
 
 impl DownstreamTimeouts {
-    /// What the configuration says.
+    /// From the configuration.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
@@ -188,7 +188,7 @@ impl<'e> DownstreamSession<'e> {
     /// Puts a header in the place of all of its name.
     pub fn replace_header(&mut self, name: &HeaderName, value: HeaderValue) {
         match &mut self.held {
-            // Fails only for what is no name and no value.
+            // Fails only for an invalid name or value.
             Downstream::Pingora(session) => drop(session.req_header_mut().insert_header(name.clone(), value)),
             Downstream::Http1(direct) => drop(direct.head_mut().headers.insert(name.clone(), value)),
         }
@@ -241,7 +241,7 @@ impl<'e> DownstreamSession<'e> {
     /// Lets a client that waits for leave send its body.
     ///
     /// # Errors
-    /// When the client is gone.
+    /// When the client has disconnected.
     pub async fn write_continue(&mut self) -> pingora::Result<()> {
         match &mut self.held {
             Downstream::Pingora(session) => session.write_continue_response().await,
@@ -287,7 +287,7 @@ impl<'e> DownstreamSession<'e> {
     /// Begins the response.
     ///
     /// # Errors
-    /// When the client is gone, or something has been written before.
+    /// When the client has disconnected, or something has been written before.
     pub async fn write_head<'h>(
         &mut self,
         status: StatusCode,
@@ -308,7 +308,7 @@ impl<'e> DownstreamSession<'e> {
     /// Writes a piece of the response.
     ///
     /// # Errors
-    /// When the client is gone or takes it too slowly.
+    /// When the client has disconnected or reads too slowly.
     pub async fn write_body(&mut self, piece: Bytes) -> pingora::Result<()> {
         self.write(piece, false).await
     }
@@ -316,7 +316,7 @@ impl<'e> DownstreamSession<'e> {
     /// Writes the last piece of the response.
     ///
     /// # Errors
-    /// When the client is gone or takes it too slowly.
+    /// When the client has disconnected or reads too slowly.
     pub async fn finish(&mut self, piece: Bytes) -> pingora::Result<()> {
         self.write(piece, true).await
     }
@@ -359,7 +359,7 @@ impl<'e> DownstreamSession<'e> {
                 Downstream::Http1(direct) => direct.shutdown().await,
             }
         };
-        // TLS has a last word, which waits like everything else for a client that does not read.
+        // TLS sends a closing alert, which waits like everything else for a client that does not read.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shutdown).await;
     }
 }

@@ -30,7 +30,7 @@ pub struct ResponseStyle<'m> {
 /// Writes `response`. Its bytes hold `share` until they are no longer needed: HTTP/2 queues them beyond this function.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client has disconnected.
 pub async fn write(
     downstream: &mut DownstreamSession<'_>,
     response: Response,
@@ -70,7 +70,7 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// What is short is not shared: a stream's queue is bounded by as much.
+/// Short bodies are not shared: a stream's queue is bounded by as much.
 fn shared(body: Bytes, share: Option<Arc<Share>>) -> (Bytes, Option<Arc<Share>>) {
     match share {
         Some(share) if body.len() > PIECE_BYTES => (Bytes::from_owner(Shared { body, _share: share }), None),

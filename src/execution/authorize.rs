@@ -29,7 +29,7 @@ pub struct AuthorizedCall {
     action: Arc<Action>,
     /// What its handler receives.
     input: Arc<Input>,
-    /// What is selected of its response.
+    /// The selection set of its output.
     selected: Arc<SubSelection>,
 }
 
@@ -79,7 +79,7 @@ impl AuthorizedCall {
         Ok(self.input.payload.get_or_init(|| payload).clone())
     }
 
-    /// What is selected of its response.
+    /// The selection set of its output.
     #[must_use]
     pub fn selected(&self) -> &SubSelection {
         &self.selected

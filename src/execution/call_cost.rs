@@ -30,7 +30,7 @@ pub struct Cost {
     pub lasting: usize,
 }
 
-/// The cost of all calls of `plan`. Those that are the same as one before them share what is made.
+/// The cost of all calls of `plan`. Equal calls share their values.
 #[must_use]
 pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
     let known: Vec<Known<'_>> = plan.own_variables.iter().filter_map(|name| known(name, given)).collect();
@@ -38,7 +38,7 @@ pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
     let is_own = |name: &str| plan.own_variables.iter().any(|own| own == name);
     let others =
         given.0.iter().filter(|(name, _)| !is_own(name)).map(|(_, raw)| tree_bytes(raw.get().as_bytes())).max();
-    // Our own are read into values and coerced to others, which are gone once the inputs have been made.
+    // Our own are read into values and coerced to others, which are freed once the inputs have been made.
     let own = known.iter().map(|variable| variable.values.saturating_mul(2)).fold(0, usize::saturating_add);
     let passing = own.saturating_add(others.unwrap_or_default());
     let mut lasting = 0_usize;

@@ -18,11 +18,11 @@ pub struct ExecutionContext<'r> {
     pub snapshot: &'r Arc<Snapshot>,
     /// How it came.
     pub context: &'r RequestContext<'r>,
-    /// Who is asking.
+    /// The caller.
     pub session: &'r Session,
     /// What the client requests.
     pub request: &'r GraphqlRequest<'r>,
-    /// What is to be done.
+    /// The plan.
     pub plan: &'r Plan,
     /// The merged schema, if introspection is served from it.
     pub merged: Option<&'r Arc<MergedSchema>>,

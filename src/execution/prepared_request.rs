@@ -13,7 +13,7 @@ use crate::runtime::prepare::prepare;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
-/// What is to become of a request.
+/// How a request is routed.
 pub enum Route<'a> {
     /// Nothing of ours is in it.
     Passthrough,
@@ -28,7 +28,7 @@ pub struct PreparedRequest<'a> {
 }
 
 impl PreparedRequest<'_> {
-    /// What of ours is really in it? If nothing is, the upstream may well understand what we do not.
+    /// What of ours is really in it? If nothing is, the upstream may understand documents that we do not.
     #[must_use]
     pub fn concern(&self) -> UsesActions {
         self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
@@ -65,7 +65,7 @@ pub async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: E
             let prepared = prepare(services, snapshot, &request.query).await;
             let is_ours = match &prepared {
                 Ok(prepared) => prepared.concern.any(),
-                // It may be introspection in words that only the upstream understands.
+                // It may be introspection that only the upstream understands.
                 Err(_) => snapshot.catalog.may_name_action(request.query.as_bytes()),
             };
             if !is_ours {

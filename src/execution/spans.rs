@@ -11,7 +11,7 @@ use crate::protocol::trace::TraceContext;
 use crate::runtime::services::Services;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 
-/// The one who takes spans of this trace, if anybody does.
+/// The collector of this trace's spans, if it is sampled.
 fn tracer<'w>(services: &'w Services, trace: &TraceContext) -> Option<&'w Tracer> {
     services.tracer.as_ref().filter(|_| trace.sampled)
 }
@@ -32,7 +32,7 @@ fn span_ids(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
     }
 }
 
-/// The context of a question that is part of this trace, if anybody takes its spans.
+/// The context of a child span, if this trace is sampled.
 #[must_use]
 pub fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
     tracer(services, trace).map(|_| child(trace))
@@ -46,7 +46,7 @@ fn child(trace: &TraceContext) -> TraceContext {
 pub struct RequestSpan<'r> {
     /// How it came: a path, or the name of a protocol.
     pub way: &'r str,
-    /// Who sent it.
+    /// The caller.
     pub caller: &'r Caller,
     /// The role, once that was known.
     pub role: Option<&'r str>,
@@ -54,7 +54,7 @@ pub struct RequestSpan<'r> {
     pub actions: &'r [String],
     /// The HTTP status of the response.
     pub status: u16,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: &'static str,
 }
 

@@ -2,14 +2,14 @@
 
 use crate::model::action::{Action, OperationKind};
 
-/// What is to be done about an action.
+/// How an action is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionMode {
     /// Its handler is called, and its response is the field's.
     Now,
     /// The call is stored, and its id is the response.
     Later,
-    /// What came of a job is looked up.
+    /// The result of a job is looked up.
     Result,
 }
 

@@ -7,7 +7,8 @@ use crate::model::action::ActionSchema;
 use crate::model::source::Diagnostic;
 use crate::model::types::{Lookup, Relationship};
 
-/// What relationships need and `schema`, the merged one of an admin, does not have; in Hasura's words where it has some.
+/// Names that relationships need and `schema`, the merged one of an admin, does not have; with Hasura's messages where
+/// it has some.
 #[must_use]
 pub fn missing(schema: &Schema, actions: &ActionSchema) -> Vec<Diagnostic> {
     let mut found = Vec::new();

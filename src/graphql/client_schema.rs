@@ -23,8 +23,8 @@ use crate::model::response::Dialect;
 pub struct UpstreamSchema {
     /// Valid, but without the proof: it is a part of what is validated later.
     pub schema: Schema,
-    /// The directives as the upstream lists them; the schema has more of them, because we need them to say what the
-    /// upstream said in other words.
+    /// The directives as the upstream lists them; the schema has more of them, because we use them to represent what
+    /// the upstream declares otherwise.
     pub directives: Vec<ListedDirective>,
 }
 

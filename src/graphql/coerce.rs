@@ -171,7 +171,7 @@ fn unknown_field<'m>(field: &'m str, type_name: &'m str, fields: &'m [InputValue
     ValueMismatch::UnknownField { field, type_name, known }
 }
 
-/// The five built-in scalars take what the specification says; every other scalar takes any JSON.
+/// The five built-in scalars take the values of the specification; every other scalar takes any JSON.
 fn coerce_scalar(name: &str, value: Value, place: &ValuePath<'_>) -> Result<Value, CoerceError> {
     match value {
         value if !scalar_takes(name, &value) => {

@@ -14,8 +14,8 @@ pub type CollectedFields<'d> = IndexMap<&'d str, Vec<&'d Node<Field>>>;
 /// The value of a boolean variable.
 pub type Condition<'c> = &'c dyn Fn(&str) -> bool;
 
-/// Collects the root fields. A fragment on another type than `root_type` may apply all the same, when that type is
-/// an interface of the root; its fields are the upstream's, and `opaque` says which occurrences those are.
+/// Collects the root fields. A fragment on another type than `root_type` may apply all the same, when that type is an
+/// interface of the root; its fields are the upstream's, and `opaque` holds those occurrences.
 pub fn collect_root_fields<'d>(
     document: &'d Document,
     operation: &'d OperationDefinition,
@@ -113,7 +113,7 @@ pub fn conditions_of(directives: &DirectiveList) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Every field that stands at the root of `operation`, whatever its directives say.
+/// Every field at the root of `operation`, whatever its directives.
 #[must_use]
 pub fn root_fields<'d>(
     document: &'d Document,

@@ -59,7 +59,7 @@ pub enum DocumentError {
     /// An operation is named, but the document's only one has no name.
     #[error("operationName cannot be used when an anonymous operation exists in the document")]
     NameForAnonymous,
-    /// None or several operations, and no name says which.
+    /// There are none or several operations, and no name selects one.
     #[error("exactly one operation has to be present in the document when operationName is not specified")]
     NotOneOperation,
 }
@@ -67,7 +67,7 @@ pub enum DocumentError {
 /// One error in a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntaxError {
-    /// What is wrong, in the words of graphql-js where the parser knows them.
+    /// The error, with graphql-js's message where the parser knows it.
     pub message: String,
     /// Where.
     pub location: Option<Location>,
@@ -153,7 +153,7 @@ impl Document {
         Self { text: text.into(), operations, fragments, ast }
     }
 
-    /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), in Hasura's words. An empty name
+    /// [GetOperation](https://spec.graphql.org/September2025/#GetOperation()), with Hasura's messages. An empty name
     /// counts as none.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ struct Masker<'d, 'k> {
 }
 
 impl<'d> Masker<'d, '_> {
-    /// Blanks what is not kept; says whether anything is left. The parser's limit bounds the recursion.
+    /// Blanks everything that is not kept; returns whether anything is left. The parser's limit bounds the recursion.
     fn root_selection_set(&mut self, selection_set: &'d [Selection]) -> bool {
         let mut any = false;
         for selection in selection_set {

@@ -27,7 +27,7 @@ pub struct UpstreamResult<'a> {
 /// Why bytes are no response of a GraphQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamResultError {
-    /// They are not JSON, or `data`, `errors` or `extensions` is not what it has to be.
+    /// They are not JSON, or `data`, `errors` or `extensions` has the wrong type.
     #[error("the response is not a GraphQL response: {0}")]
     NotGraphql(#[from] serde_json::Error),
     /// Neither `data` nor an error is in it.

@@ -80,7 +80,7 @@ pub enum MergeError {
         /// What the upstream was known to call it.
         known: String,
     },
-    /// The validator's words.
+    /// The validator's message.
     #[error("the merged schema is not valid: {0}")]
     Invalid(String),
 }
@@ -175,8 +175,8 @@ fn deprecation(directives: &DirectiveList) -> Option<Deprecation> {
     Some(reason.unwrap_or(NO_LONGER_SUPPORTED).to_owned())
 }
 
-/// Every name that both sides define, types first. Scalars that both know are one and the same, and so is what is the
-/// upstream's anyway.
+/// Every name that both sides define, types first. A scalar that both define is shared, and everything that is the
+/// upstream's anyway is no conflict.
 #[must_use]
 pub fn conflicts(upstream: &Schema, own: &Schema, types: &Types, roots: &RootTypes) -> Vec<Conflict> {
     let mut conflicts = Vec::new();

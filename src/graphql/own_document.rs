@@ -16,7 +16,7 @@ use crate::model::response::location_at;
 
 /// Our part of a document, cut.
 pub struct Cut {
-    /// What is left.
+    /// The rest.
     pub document: ast::Document,
     /// The variables that it still uses, and those that decide whether a relationship is selected.
     pub variables: HashSet<String>,

@@ -114,7 +114,7 @@ pub struct PlannedIntrospection {
 pub struct PlannedCall {
     /// Which.
     pub action: Arc<Action>,
-    /// What is to be done about it.
+    /// How it is executed.
     pub kind: ActionMode,
     /// The key of its response in the response.
     pub response_name: String,
@@ -122,7 +122,7 @@ pub struct PlannedCall {
     pub fields: Vec<Node<Field>>,
     /// Where the first occurrence stands.
     pub location: Location,
-    /// What is selected of the response, where no variable decides about it.
+    /// The selection set, where no variable decides about it.
     pub selection: Option<Arc<SubSelection>>,
 }
 
@@ -232,7 +232,7 @@ impl UsesActions {
     }
 }
 
-/// What of the operation concerns us, whatever its variables say.
+/// The part of the operation that is ours, whatever its variables are.
 #[must_use]
 pub fn concern(
     document: &Document,

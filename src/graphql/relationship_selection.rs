@@ -29,7 +29,7 @@ pub struct RelationshipSelection {
     pub arguments: Vec<String>,
     /// Directives that are the upstream's business.
     pub directives: String,
-    /// What is selected of the rows, without braces; empty if nothing is.
+    /// The selections of the rows, without braces; empty if there are none.
     pub selection: String,
     /// The fragments that this uses, by name.
     pub fragments: Vec<(String, String)>,

@@ -79,11 +79,11 @@ impl Scanner {
         if !escaped || sighting == ScanResult::Action {
             return sighting;
         }
-        // Text in other scripts is full of escapes; what they spell decides.
+        // Text in other scripts is full of escapes; the characters that they spell decide.
         self.look_literally(automaton, &spell_out(bytes)).0.max(sighting)
     }
 
-    /// What is found as it is written, and whether anything is escaped.
+    /// The result for the text as it is written, and whether anything is escaped.
     fn look_literally(&self, automaton: &AhoCorasick, bytes: &[u8]) -> (ScanResult, bool) {
         let mut sighting = ScanResult::Nothing;
         let mut escaped = false;

@@ -41,7 +41,7 @@ impl RoleSchema {
 /// The schema of the actions that `role` may call, with only the types that those reach.
 ///
 /// # Errors
-/// The validator's words. Loading has checked this for all actions.
+/// The validator's message. Loading has checked this for all actions.
 pub fn of_actions(actions: &ActionSchema, roots: &RootTypes, role: &str) -> Result<RoleSchema, String> {
     let mut schema = built_in().clone();
     let mut builder = Builder { schema: &mut schema, types: &actions.types };

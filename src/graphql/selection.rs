@@ -17,7 +17,7 @@ use crate::model::types::Types;
 /// The selection on one object type; empty for scalars and enums.
 #[derive(Debug, Default, PartialEq)]
 pub struct SubSelection {
-    /// What is selected, in order.
+    /// The selections, in order.
     pub fields: Vec<SelectedField>,
     /// Instead of that: every declared field, to the bottom.
     pub is_all: bool,
@@ -33,7 +33,7 @@ pub struct SelectedField {
     pub response_name: String,
     /// Its name in the type, or `__typename`.
     pub name: String,
-    /// What is selected of its value.
+    /// The selections of its value.
     pub selected: SubSelection,
     /// Set if its value comes from the upstream: it is a relationship.
     pub related: Option<Arc<RelationshipSelection>>,
@@ -71,7 +71,7 @@ pub struct Selector<'s> {
 }
 
 impl Selector<'_> {
-    /// What is selected of the response to a call, or of what is known about a stored one.
+    /// The selections of a call's output, or of a job's fields.
     #[must_use]
     pub fn of_call(&self, action: &Action, kind: ActionMode, fields: &[&Node<Field>]) -> SubSelection {
         match kind {

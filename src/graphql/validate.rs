@@ -144,7 +144,7 @@ struct BelowRoot<'v> {
 }
 
 impl<'v> BelowRoot<'v> {
-    /// Actions may stand here; what is below their fields is looked into.
+    /// Actions may stand here; the selections of their fields are checked.
     fn root(&mut self, selection_set: &'v SelectionSet) {
         for selection in &selection_set.selections {
             match selection {
@@ -195,7 +195,7 @@ impl<'v> BelowRoot<'v> {
 pub struct Unknown {
     /// Hasura's path to it.
     pub path: String,
-    /// In Hasura's words.
+    /// With Hasura's messages.
     pub message: String,
 }
 

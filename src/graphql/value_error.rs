@@ -12,9 +12,9 @@ use crate::model::response::Dialect;
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[error("{message}")]
 pub struct CoerceError {
-    /// What is wrong, in the words of graphql-js.
+    /// The error, with graphql-js's message.
     pub message: String,
-    /// The same in Hasura's words.
+    /// The same with Hasura's message.
     pub hasura_message: String,
     /// Hasura's path to it: `$.variableValues.input.id`.
     pub path: String,
@@ -191,7 +191,7 @@ fn brief(value: &Value) -> String {
     }
 }
 
-/// What has a value.
+/// The owner of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     Variable,
@@ -199,7 +199,7 @@ pub(crate) enum Holder {
     Default,
 }
 
-/// Where a value stands. It is put into words for errors only, because nearly every value is as it should be.
+/// Where a value stands. It is rendered for errors only, because nearly every value is valid.
 #[derive(Clone, Copy)]
 pub(crate) struct ValuePath<'a> {
     holder: Holder,

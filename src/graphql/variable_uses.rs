@@ -7,7 +7,7 @@ use apollo_compiler::ast::{Argument, Directive, DirectiveList, Field, OperationD
 
 use crate::graphql::document::Document;
 
-/// What has been found to be used. Every fragment is walked once, so the walk is linear in the document's text.
+/// The uses found so far. Every fragment is walked once, so the walk is linear in the document's text.
 pub struct Uses<'d> {
     document: &'d Document,
     /// Directives that are not counted, by name.

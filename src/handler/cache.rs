@@ -27,7 +27,7 @@ use crate::request::context::RequestContext;
 use crate::request::response::ClientHeaders;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
 
-/// Gives what is kept, or makes the call.
+/// Returns the cached response, or makes the call.
 pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
     let action = allowed.action();
     let dependencies = Dependencies {
@@ -136,7 +136,7 @@ async fn store(
     fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
 }
 
-/// How long a replica believes what it has had from Redis, where others may have purged it.
+/// How long a replica caches an entry from Redis, where others may have purged it.
 const NEAR: Duration = Duration::from_secs(1);
 
 /// What another replica has kept.

@@ -47,7 +47,7 @@ pub async fn complete_cached(
     HandlerResult { client_headers, ..outcome }
 }
 
-/// Counts what came of a call.
+/// Records the outcome of a call.
 pub fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
     execution.services.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
@@ -62,7 +62,7 @@ pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
     }
 }
 
-/// What is counted when no value came.
+/// The outcome label of a failed call.
 #[must_use]
 pub fn label_of(error: &HandlerResponseError) -> &'static str {
     match error {

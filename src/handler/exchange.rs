@@ -18,7 +18,7 @@ use crate::protocol::trace::TraceContext;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Held;
 
-/// Makes a job. Those have limits of their own, so no guard stands before it; `id` is its own.
+/// Makes a job. Jobs have limits of their own, so no traffic policy applies; `id` is its own.
 ///
 /// # Errors
 /// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].

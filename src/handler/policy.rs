@@ -95,7 +95,7 @@ pub(crate) async fn attempt(
     let response = exchange::exchange(execution, allowed, id).await;
     match (permit, is_healthy(&response, budget)) {
         (Some(permit), Some(is_well)) => permit.record(is_well),
-        // Dropped without a word, so that a trial is the next one's.
+        // Dropped without a result, so that the next caller becomes the trial.
         (permit, _) => drop(permit),
     }
     response

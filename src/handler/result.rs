@@ -6,7 +6,7 @@ use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
 use crate::request::response::ClientHeaders;
 
-/// What came of a webhook call.
+/// The result of a handler call.
 #[derive(Debug)]
 pub struct HandlerResult {
     /// The shaped value as JSON text.

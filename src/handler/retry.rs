@@ -45,7 +45,7 @@ pub async fn call(
     }
 }
 
-/// The shortest pause before another attempt; up to as much again is added by chance.
+/// The shortest backoff before another attempt; jitter adds up to as much again.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) fn chance() -> f64 {

@@ -14,7 +14,7 @@ use crate::http_client::connection_pool::Pool;
 use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::outbound::{self, EnvironmentProxy};
 
-/// The clients that call handlers: no redirects, no cookies, no proxy unless the settings say so.
+/// The HTTP clients for handlers: no redirects, no cookies, no proxy unless it is configured.
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
@@ -31,7 +31,7 @@ pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> 
 /// What calls handlers.
 #[derive(Clone)]
 pub struct HandlerClient {
-    /// With TLS, over a proxy, and for those who know callers.
+    /// For TLS and proxies, and for authentication.
     pub general: Client,
     /// In clear text, unless there may be a proxy.
     pub plain: Option<Arc<Pool>>,

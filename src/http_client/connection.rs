@@ -40,10 +40,10 @@ impl From<ExchangeError> for TransportFault {
     }
 }
 
-/// A connection and what has been read of it.
+/// A connection and the bytes that have been read from it.
 pub struct Connection<S = TcpStream> {
     stream: S,
-    /// What has been read and not been used.
+    /// Bytes that have been read and not been used.
     buffer: BytesMut,
     /// Has every request been taken whole?
     is_even: bool,
@@ -56,7 +56,7 @@ const READ_BYTES: usize = 4096;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 impl<S> Connection<S> {
-    /// Nothing has been said on it.
+    /// No byte has arrived on it.
     #[must_use]
     pub fn new(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new(), is_even: true }
@@ -110,7 +110,7 @@ impl Connection {
         self.write_rest(part).await.map_err(TransportFault::from)
     }
 
-    /// Does the other side still take what is sent?
+    /// Does the peer still accept the request?
     #[must_use]
     pub fn takes_more(&self) -> bool {
         self.is_even
@@ -244,7 +244,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(TransportFault::Broken) }
     }
 
-    /// What has come, at most `max` bytes of it; waits for more if that is nothing. Empty at the end of the connection.
+    /// The bytes that have arrived, at most `max` of them; waits for more if there are none. Empty at the end of the
+    /// connection.
     ///
     /// # Errors
     /// When it breaks off.
@@ -259,7 +260,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// How long the next chunk is; the last one is empty.
     ///
     /// # Errors
-    /// [`TransportFault::Broken`] for what is no number.
+    /// [`TransportFault::Broken`] for an invalid number.
     pub async fn read_chunk_size(&mut self) -> Result<u64, TransportFault> {
         let line = self.read_line(SIZE_LINE_BYTES_MAX).await?;
         read_size(&line).ok_or(TransportFault::Broken)

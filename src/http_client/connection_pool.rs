@@ -76,8 +76,8 @@ impl Pool {
         Ok(Streamed { status, headers, left, source: Some(source), in_chunk: 0 })
     }
 
-    /// Begins a request whose body comes in pieces; that in `request` is not looked at. It has a connection of its own,
-    /// because what is sent only once cannot be sent again when an old connection turns out to be dead.
+    /// Begins a request whose body is streamed; that in `request` is ignored. It has a connection of its own, because a
+    /// streamed body cannot be sent again when a pooled connection turns out to be dead.
     ///
     /// # Errors
     /// [`TransportFault`].
@@ -159,8 +159,8 @@ impl Pool {
     }
 }
 
-/// A request whose body comes in pieces. When it is dropped before its end, so is its connection, and the other side has
-/// only a part of the request.
+/// A request whose body is streamed. When it is dropped before its end, so is its connection, and the peer has only a
+/// part of the request.
 pub struct Upload<'r> {
     pool: &'r Pool,
     request: Request<'r>,
@@ -199,7 +199,7 @@ impl<'r> Upload<'r> {
         Ok(self.connection.takes_more())
     }
 
-    /// Ends the body, if anybody wants it, and reads the head of the response.
+    /// Ends the body, if the peer still wants it, and reads the head of the response.
     ///
     /// # Errors
     /// [`TransportFault`].

@@ -47,7 +47,7 @@ impl Encoding {
     /// Decompresses `body`, at most to `bytes_max`.
     ///
     /// # Errors
-    /// 413 beyond the limit, 400 for what is not properly compressed.
+    /// 413 beyond the limit, 400 for invalid compressed data.
     pub fn decode(self, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, RequestError> {
         self.decode_within(body, bytes_max, &|_| Ok(()))
     }

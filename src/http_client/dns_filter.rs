@@ -22,7 +22,7 @@ pub struct FilteringResolver {
 }
 
 impl FilteringResolver {
-    /// Whatever the system says.
+    /// The system's resolver.
     pub const NOTHING: Self = Self { link_local: true, private: true };
 
     fn allows(&self, address: IpAddr) -> bool {

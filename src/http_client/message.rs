@@ -89,7 +89,7 @@ pub struct Head {
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
-    /// Does the other side keep the connection?
+    /// Does the peer keep the connection alive?
     pub is_persistent: bool,
 }
 
@@ -99,7 +99,7 @@ const HEADERS_MAX: usize = 100;
 /// Takes a head off the buffer, once it is whole.
 ///
 /// # Errors
-/// [`TransportFault::Broken`] for what is no HTTP.
+/// [`TransportFault::Broken`] for invalid HTTP.
 pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, TransportFault> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut fields);

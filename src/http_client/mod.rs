@@ -24,7 +24,7 @@ pub enum TransportFault {
     Connect,
     /// Not in time.
     Timeout,
-    /// The connection ended, or what came was not HTTP.
+    /// The connection ended, or the response was not HTTP.
     Broken,
     /// More than is held.
     TooLarge,
@@ -101,7 +101,7 @@ pub async fn read_body_within(
     Ok(chunks.finish())
 }
 
-/// The library's own words hold the address, so only the kind of fault is taken from them.
+/// The library's own message holds the address, so only the kind of error is taken from it.
 #[must_use]
 pub fn fault_of(error: &reqwest::Error) -> TransportFault {
     if error.is_timeout() && !error.is_connect() {

@@ -29,7 +29,7 @@ pub enum JobCompletionError {
     /// There is no such job, or it does not wait for a completion, or not with this token.
     #[error("no call of this id waits for a report with this token")]
     NotAwaited,
-    /// The report is not what was agreed. The call goes on waiting.
+    /// The report is malformed. The job goes on waiting.
     #[error("{0}")]
     Unfit(String),
     /// It is unknown whether it was stored.
@@ -97,7 +97,7 @@ fn outcome(services: &Services, job: &Job, report: &JobCompletion<'_>) -> Result
         Ok(_) => "an error needs a \"message\"".to_owned(),
         Err(error) => error.message,
     };
-    // What is no value of the action's type may be its error, which has a message.
+    // A body that is no value of the action's type may be its error, which has a message.
     match handler_response::classify(read_rules(&snapshot, action), 400, value) {
         Err(HandlerResponseError::Rejected { message, extensions }) => {
             let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);

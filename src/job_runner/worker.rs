@@ -47,7 +47,7 @@ const UNKNOWN_MAX: i32 = 30;
 /// How long to leave the store alone when it fails.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often to look for what has run out of time, and to count.
+/// How often to look for timed-out jobs, and to count.
 const CARE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Rounds of care between two looks for ended calls that are too many: to find the oldest costs a walk over all others.
@@ -171,7 +171,7 @@ async fn keep_leases(services: &Arc<Services>, jobs: &Arc<Jobs>) {
 /// So often a lease is renewed while it lasts: one renewal may fail, and the next one be slow.
 const RENEWALS_PER_LEASE: u32 = 4;
 
-/// What is to become of a job.
+/// The next state of a job.
 enum Next {
     End(Outcome),
     Retry(Duration),
@@ -200,7 +200,7 @@ async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
         Next::Retry(_) => "retry",
         Next::LeftToHandler(_) => "deferred",
     };
-    // The result is worth more than a database that is away for a while; the lease says for how long.
+    // The result is worth more than a database that is unavailable for a while; the lease limits how long.
     loop {
         let done = match &next {
             Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
@@ -401,7 +401,7 @@ fn retry_after(value: &HeaderValue) -> Option<Duration> {
     httpdate::parse_http_date(text).ok()?.duration_since(std::time::SystemTime::now()).ok()
 }
 
-/// What is stored of a call.
+/// The stored part of a call.
 struct Stored {
     input: Map<String, Value>,
     request_query: String,
@@ -456,14 +456,14 @@ impl Token {
     }
 }
 
-/// What is stored of a token.
+/// The stored digest of a token.
 #[must_use]
 pub fn digest_of(token: &str) -> TokenDigest {
     let digest = digest(&SHA256, token.as_bytes());
     digest.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-/// Ends what is too late, deletes what is old, and counts.
+/// Times out late jobs, deletes old ones, and counts.
 async fn care(services: &Arc<Services>, jobs: &Jobs) {
     let too_late = error_json("expired", "the action was not begun before its deadline", None);
     let never_reported = error_json("expired", "the handler did not report its result in time", None);

@@ -23,7 +23,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// What is stored of it.
+    /// Its stored form.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.payload.len() + self.headers.len() + self.session.len()) as u64

@@ -103,7 +103,7 @@ impl Jobs {
         tokio::time::timeout(ENQUEUE_TIMEOUT, receiver).await.map_err(|_| ended())?.map_err(|_| ended())?
     }
 
-    /// Stores what is accepted, all that waits at one time together: they share one write to the disk. Never returns.
+    /// Stores accepted jobs, all that wait at one time together: they share one write to the disk. Never returns.
     pub async fn store_accepted(&self) {
         let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut accepted) = accepted else { return std::future::pending().await };

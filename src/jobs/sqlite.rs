@@ -122,13 +122,14 @@ impl SqliteStore {
         (filter.action.clone(), filter.status.map(Status::name), before)
     }
 
-    /// Changes one row; says whether there was one.
+    /// Changes one row; returns whether there was one.
     async fn change(&self, sql: &'static str, params: impl Params + Send + 'static) -> Result<bool, StoreError> {
         self.run(move |connection| Ok(connection.prepare_cached(sql)?.execute(params)? > 0)).await
     }
 }
 
-/// Does what comes, and has the disk forget what was deleted when nothing has come for a moment, or after a while.
+/// Runs the work that arrives, and wipes deleted rows from the disk when nothing has arrived for a moment, or after a
+/// while.
 fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
     let mut changed_since: Option<Instant> = None;
     loop {
@@ -160,10 +161,10 @@ fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
 /// Nothing has come for so long.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// What was deleted stays on the disk at most so long, however much comes. Each time costs two writes that are waited for.
+/// The longest time for which deleted rows stay on the disk. Each wipe costs two synchronous writes.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 
-/// Writes all pages where they belong, with nothing in the place of what was deleted, and cuts the write-ahead log off.
+/// Checkpoints all pages, with deleted rows overwritten, and truncates the write-ahead log.
 fn forget(connection: &Connection) -> rusqlite::Result<()> {
     // Work is waiting, so this does not wait for readers of the file.
     connection.busy_timeout(Duration::from_millis(50))?;
@@ -219,7 +220,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // What is deleted is overwritten, and what is sorted is not put on a disk.
+    // Deleted rows are overwritten, and sorts do not spill to the disk.
     connection.query_row("pragma secure_delete = on", [], |_| Ok(()))?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "synchronous", "full")?;

@@ -24,7 +24,7 @@ pub trait JobStore: Send + Sync {
     /// Stores all of them or none.
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError>;
 
-    /// Leaves nothing on the disk of what was changed or deleted, as far as the store lets us: PostgreSQL does it in its own
+    /// Removes changed and deleted rows from the disk, as far as the store allows it: PostgreSQL does it in its own
     /// time (VACUUM), and not in its write-ahead log.
     async fn forget(&self) -> Result<(), StoreError> {
         Ok(())
@@ -67,7 +67,8 @@ pub trait JobStore: Send + Sync {
     /// The handler reports, once. `false` if no job waits for this token.
     async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError>;
 
-    /// Ends what is not worth beginning any more, and what a handler never reported, with these errors. How many.
+    /// Ends jobs that are too late to start, and jobs that a handler never completed, with these errors. Returns how
+    /// many.
     async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError>;
 
     /// The newest jobs that fit.

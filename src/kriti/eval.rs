@@ -19,7 +19,7 @@ pub struct Environment<'e> {
 /// Expressions that one evaluation may take, each counted as often as it is evaluated.
 const STEPS_MAX: usize = 1_000_000;
 
-/// The value of a template, which may make `bytes_max` bytes on its way, copies of what it looks up included.
+/// The value of a template, which may produce `bytes_max` bytes on its way, copies of looked-up values included.
 ///
 /// # Errors
 /// [`TemplateError`]: something that is not there or of the wrong type, or a limit.
@@ -72,7 +72,7 @@ impl<'e, 't> Evaluator<'e, 't> {
         Ok(())
     }
 
-    /// What is made is charged for, also when it is only copied.
+    /// Output is charged, also when it is only copied.
     fn owned(&mut self, node: &Node, value: Cow<'e, Value>) -> Evaluated<Value> {
         match value {
             Cow::Owned(value) => Ok(value),
@@ -156,7 +156,7 @@ impl<'e, 't> Evaluator<'e, 't> {
             }
             Expression::Call(function, argument) => {
                 let value = self.value(argument)?;
-                // What comes out is at most a few times what goes in.
+                // The output is at most a few times the input.
                 self.charge(node, 3 * weight(&value))?;
                 let applied = functions::apply(*function, &value, self.environment.session_variable);
                 Cow::Owned(applied.map_err(|message| self.error(argument, message))?)
@@ -235,7 +235,7 @@ impl<'e, 't> Evaluator<'e, 't> {
         value
     }
 
-    /// What is not there is null, and nothing is looked up in it.
+    /// A missing value is null, and nothing is looked up in it.
     fn optional(&mut self, of: &Node, value: Cow<'e, Value>, keys: &'t [Key]) -> Evaluated<Cow<'e, Value>> {
         let has_fields = value.is_object() || value.is_array() || value.is_null();
         if !has_fields && !keys.is_empty() {

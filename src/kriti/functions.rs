@@ -244,7 +244,7 @@ fn concat(value: &Value) -> Result<Value, String> {
     }
 }
 
-/// <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>: what is unreserved stays.
+/// <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>: unreserved characters stay.
 #[must_use]
 pub fn escape_uri(text: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

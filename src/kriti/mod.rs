@@ -36,7 +36,7 @@ impl Template {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (line {line}, column {column} of the template)")]
 pub struct TemplateError {
-    /// What is wrong. It names no value: values may be secrets.
+    /// The error. It names no value: values may be secrets.
     pub message: String,
     /// The line in the template, from 1.
     pub line: usize,
@@ -72,7 +72,7 @@ enum Expression {
     Array(Vec<Node>),
     Object(Vec<(String, Node)>),
     Variable(String),
-    /// What is looked up in a value, one after the other.
+    /// The lookups in a value, one after the other.
     Path(Box<Node>, Vec<Step>),
     If {
         branches: Vec<(Node, Node)>,
@@ -110,9 +110,9 @@ enum Key {
 
 #[derive(Debug)]
 enum Step {
-    /// `.name`, `['name']`, `[index]`: what is not there is an error.
+    /// `.name`, `['name']`, `[index]`: a missing one is an error.
     Field(Key),
-    /// `?.a.b`: an error before it is null, what is not there is null, and so is what comes after it.
+    /// `?.a.b`: an error before it is null, a missing one is null, and so is everything after it.
     Optional(Vec<Key>),
 }
 

@@ -206,7 +206,7 @@ impl<'t> Parser<'t> {
         SYMBOLS.into_iter().find(|(symbol, _)| self.takes(symbol)).map(|(_, comparison)| comparison)
     }
 
-    /// A value with what is looked up in it.
+    /// A value with its lookups.
     fn postfix(&mut self) -> Parsed<Node> {
         let of = self.atom()?;
         let mut steps = Vec::new();

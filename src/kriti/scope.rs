@@ -91,7 +91,7 @@ impl<'t> ScopeChecker<'t> {
         });
         for key in keys {
             if let Key::Computed(node) = key {
-                // What is null before it needs no key.
+                // A null before it needs no key.
                 if last_optional.is_some() {
                     self.possibly(node);
                 } else {
@@ -115,7 +115,7 @@ impl<'t> ScopeChecker<'t> {
         }
     }
 
-    /// What is evaluated sometimes.
+    /// An expression that is evaluated conditionally.
     fn possibly(&mut self, node: &'t Node) {
         let was_certain = std::mem::replace(&mut self.is_certain, false);
         self.node(node);

@@ -18,7 +18,7 @@ use crate::model::response::RequestError;
 /// How much may be held, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// By everybody together.
+    /// By all together.
     pub all: usize,
     /// By one client address; of version 6, by all that have the same /64, /56 or /48.
     pub client: usize,
@@ -33,7 +33,7 @@ pub struct Budget {
     all: AtomicI64,
     client: AtomicI64,
     connection: AtomicI64,
-    /// Of those who hold more than a base.
+    /// Of those that hold more than a base.
     accounts: DashMap<Holder, Arc<Account>>,
 }
 
@@ -153,7 +153,7 @@ impl Budget {
         Arc::new(budget)
     }
 
-    /// Other bounds from now on; what is held stays.
+    /// Sets new bounds; held bytes stay.
     pub fn set_bounds(&self, bounds: Bounds) {
         self.all.store(signed(bounds.all), Ordering::Relaxed);
         self.client.store(signed(bounds.client), Ordering::Relaxed);
@@ -240,9 +240,9 @@ pub struct Share {
     owner: MemoryOwner,
     /// Taken of the whole at the beginning, and in no account.
     base: AtomicI64,
-    /// What is said to be held.
+    /// The recorded size.
     used: AtomicI64,
-    /// What has been taken beyond the base, in steps.
+    /// Bytes beyond the base, taken in steps.
     taken: AtomicI64,
     accounts: OnceLock<Entered>,
 }

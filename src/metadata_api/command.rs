@@ -44,9 +44,9 @@ pub enum Command {
         metadata: Map<String, Value>,
         /// Does it stand in `args.metadata`?
         is_wrapped: bool,
-        /// Is the response to say what is inconsistent?
+        /// Does the response list inconsistent objects?
         tells_consistency: bool,
-        /// Is what is inconsistent taken as well?
+        /// Are inconsistent objects accepted as well?
         allows_inconsistent: bool,
     },
     /// `reload_metadata`
@@ -81,7 +81,7 @@ pub struct ActionArgs {
     pub comment: Option<String>,
 }
 
-/// Who may call what.
+/// The permissions of roles.
 #[derive(Debug)]
 pub struct PermissionArgs {
     /// The action.
@@ -128,7 +128,7 @@ pub fn concerns_actions(request: &str) -> bool {
     concerns(request, BULKS_MAX)
 }
 
-/// Bulks within bulks that are followed; what is deeper is taken for something about actions.
+/// Nested bulks that are followed; a deeper one counts as a request about actions.
 const BULKS_MAX: usize = 8;
 
 fn concerns(request: &str, depth_left: usize) -> bool {
@@ -392,7 +392,7 @@ mod tests {
         ] {
             assert!(!concerns_actions(text), "{text}");
         }
-        // As deep as anybody likes, and not followed all the way.
+        // A client may nest as deep as it likes; this is not followed all the way.
         let deep = r#"{"type":"bulk","args":["#.repeat(10_000) + &"]}".repeat(10_000);
         assert!(concerns_actions(&deep));
     }

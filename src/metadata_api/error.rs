@@ -49,7 +49,7 @@ impl ApiError {
     }
 }
 
-/// Reads the members of an object, with Hasura's words for what is wrong with them.
+/// Reads the members of an object, with Hasura's error messages.
 pub struct Members<'m> {
     members: &'m Map<String, Value>,
     path: String,

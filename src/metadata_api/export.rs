@@ -75,7 +75,7 @@ fn custom_type(kind: TypeList, entry: &Value) -> Value {
     entry
 }
 
-/// An action as the response says it that finds it inconsistent.
+/// An action as the response reports it as inconsistent.
 #[must_use]
 pub fn inconsistent_action(action: &Map<String, Value>) -> Value {
     let definition = action.get("definition").unwrap_or(&Value::Null);
@@ -97,7 +97,7 @@ pub fn inconsistent_action(action: &Map<String, Value>) -> Value {
     })
 }
 
-/// The custom types as the response says them that finds them inconsistent.
+/// The custom types as the response reports them as inconsistent.
 #[must_use]
 pub fn inconsistent_types(document: &Document) -> Value {
     let all = |kind: TypeList, shown: &dyn Fn(&Value) -> Value| match document.list(kind) {

@@ -54,7 +54,7 @@ impl Folder {
         }
     }
 
-    /// What the files say.
+    /// The contents of the files.
     ///
     /// # Errors
     /// Why they cannot be read.
@@ -68,8 +68,8 @@ impl Folder {
         }
     }
 
-    /// Writes the files, all of them or none. `types` are those that the document makes; `accepted` is what is accepted
-    /// though it is inconsistent, a line each.
+    /// Writes the files, all of them or none. `types` are those that the document makes; `accepted` lists the accepted
+    /// inconsistencies, a line each.
     ///
     /// # Errors
     /// Why they cannot be written.
@@ -116,7 +116,7 @@ impl Folder {
     }
 }
 
-/// What was renamed in a folder stays renamed when the power goes.
+/// A rename in a folder survives a power failure.
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

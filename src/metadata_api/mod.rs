@@ -109,7 +109,7 @@ pub async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Op
     }
 }
 
-/// What is said to those who are no admins.
+/// The error for callers that are not admins.
 #[must_use]
 pub fn not_an_admin() -> ApiError {
     ApiError::new("access-denied", "restricted access : admin only")
@@ -118,11 +118,11 @@ pub fn not_an_admin() -> ApiError {
 /// The paths of Hasura's metadata API.
 pub const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
 
-/// What is kept and its version, for the one who saves it.
+/// The stored document and its version, for the writer.
 type Kept = (Document, Option<(Client, i64)>);
 
 impl Api {
-    /// Opens the place that the settings name. Gives the actions that are there, if they win over what was loaded.
+    /// Opens the configured store. Returns its actions, if they take precedence over the loaded ones.
     ///
     /// # Errors
     /// Why it cannot be used.

@@ -29,7 +29,7 @@ pub struct Versioned {
     pub document: Document,
 }
 
-/// Makes the table, and puts `first` into it if nothing is there. Gives what is there then.
+/// Creates the table, and puts `first` into it if it is empty. Returns its content.
 ///
 /// # Errors
 /// [`DatabaseError`].
@@ -45,7 +45,7 @@ pub async fn prepare(database: &Database, first: &Document) -> Result<Versioned,
     load(&client).await
 }
 
-/// What is there.
+/// The stored document.
 ///
 /// # Errors
 /// [`DatabaseError`], also when nothing is there any more.

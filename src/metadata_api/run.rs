@@ -12,13 +12,14 @@ use crate::model::action::Tolerated;
 use crate::model::json::RawObject;
 use crate::model::source::{Diagnostic, SourceFile};
 
-/// What is wrong with this document, and what cannot be used because of it? An error without a subject spoils all of it.
+/// Validates this document, and finds the objects that cannot be used because of it. An error without a subject makes
+/// all of it unusable.
 pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
 
 /// A request as it is worked through.
 pub struct Run<'r> {
     check: Check<'r>,
-    /// What is known to be inconsistent, and left out.
+    /// Known inconsistent objects, which are left out.
     known: Vec<SourceFile>,
     /// Is anything else that is inconsistent left out as well, when it comes from files?
     serves: bool,
@@ -43,7 +44,7 @@ pub struct UpstreamCommand {
     pub prefix: String,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub enum CommandStep {
     /// Its response.
@@ -52,7 +53,7 @@ pub enum CommandStep {
     Failed(ApiError),
     /// This of the upstream's replies.
     Upstream(usize),
-    /// A response that says whether all is consistent: ours, with what this of the upstream's replies says.
+    /// A response about consistency: ours, merged with this one of the upstream's replies.
     Consistency {
         /// Which reply.
         upstream: Option<usize>,
@@ -82,7 +83,7 @@ impl<'r> Run<'r> {
         Self { check, known, serves, is_hasura, document, upstreams: Vec::new(), reloads: false, cleared: Vec::new() }
     }
 
-    /// The same where some of it is inconsistent already, and may stay so: what is `accepted`.
+    /// The same where some of it is inconsistent already, and may stay so: `accepted`.
     #[must_use]
     pub fn accepting(mut self, accepted: &Tolerated) -> Self {
         self.serves = *accepted == Tolerated::Everything;
@@ -93,7 +94,7 @@ impl<'r> Run<'r> {
         self
     }
 
-    /// Does what a request says; `prefix` is where it stands.
+    /// Runs a request; `prefix` is its path.
     ///
     /// # Errors
     /// What is wrong with it. The document is then of no use.
@@ -183,7 +184,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Takes other metadata, and gives what is inconsistent in it.
+    /// Replaces the metadata, and returns the inconsistent objects in it.
     fn take_whole(&mut self, metadata: &Map<String, Value>, allows_inconsistent: bool) -> Result<Vec<Value>, ApiError> {
         self.document = Document::of_export(metadata);
         let found = (self.check)(&self.document);
@@ -348,7 +349,7 @@ impl CommandStep {
     }
 }
 
-/// What the upstream says of its own metadata as it came, unless some of ours is inconsistent, too.
+/// The upstream's reply about its own metadata as it came, unless some of ours is inconsistent, too.
 fn consistency(upstreams: Option<&RawValue>, own: &[Value], response: &Value) -> String {
     if let (Some(upstreams), []) = (upstreams, own) {
         return upstreams.get().to_owned();

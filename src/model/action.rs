@@ -198,7 +198,7 @@ pub struct ActionSchema {
     /// Names of types that are not defined here and have not been looked up in the upstream's schema yet, each with the
     /// errors to report if it does not have them either.
     pub undecided: IndexMap<String, Vec<Diagnostic>>,
-    /// Why what was left out cannot be used. Each has a subject.
+    /// Why the omitted objects cannot be used. Each has a subject.
     pub inconsistent: Vec<Diagnostic>,
     /// What may be left out.
     pub tolerated: Tolerated,

@@ -12,8 +12,7 @@ const METADATA_V4: [Ipv4Addr; 3] =
 const METADATA_V6: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
-/// Is this link-local, or a cloud's metadata service? However it is written: version 4 within version 6 counts as what
-/// it is.
+/// Is this link-local, or a cloud's metadata service? In any notation: version 4 within version 6 counts as version 4.
 ///
 /// # Examples
 /// ```

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Stands for what is hidden, whatever its length.
+/// Replaces hidden text, whatever its length.
 const MASK: &str = "***";
 
 /// Characters of a line that are shown to each side of the place: a line may be a whole file.

@@ -31,7 +31,7 @@ pub struct Limits {
     pub max_root_fields: usize,
     /// Webhook calls that one document may cause.
     pub max_action_calls: usize,
-    /// Calls of one action in a document, unless the action says otherwise.
+    /// Calls of one action in a document, unless the action overrides it.
     pub max_calls_per_action: usize,
     /// Requests under way at one time, of those whose body has arrived.
     pub max_concurrent_requests: usize,
@@ -60,7 +60,7 @@ pub struct Limits {
     pub max_errors: usize,
     /// Bytes of a handler's response, decoded.
     pub max_handler_response_size: usize,
-    /// Bytes that a template of a transform makes, copies of what it looks up included.
+    /// Bytes of output of a transform's template, copies of looked-up values included.
     pub max_template_output_size: usize,
     /// Elements of one list in a handler's response.
     pub max_list_length: usize,
@@ -135,7 +135,7 @@ const CONNECTIONS: usize = 10_000;
 /// So many more requests may still be on their way than are worked on: they hold little but a connection.
 const INCOMPLETE_MULTIPLE: usize = 2;
 
-/// One client address has an eighth of what everybody has together, networks of version 6 up to three times that.
+/// One client address has an eighth of the whole, networks of version 6 up to three times that.
 pub const CLIENT_PART: usize = 8;
 
 /// The parts of the memory limit that what can grow may take. Together with the program itself (30 MiB), connections and
@@ -143,7 +143,7 @@ pub const CLIENT_PART: usize = 8;
 mod part {
     /// Three eighths for what requests hold: the estimates of what values take are on the safe side.
     pub(crate) const BUFFERED: (usize, usize) = (3, 8);
-    /// What is made of a body takes a multiple.
+    /// The values of a body take a multiple of its bytes.
     pub(crate) const BODY: usize = 64;
     pub(crate) const HANDLER_RESPONSE: usize = 32;
     pub(crate) const UPSTREAM_RESPONSE: usize = 16;
@@ -185,7 +185,7 @@ impl Limits {
         self.fitted_to_budget(&is_given).shared_out(&is_given)
     }
 
-    /// Fits what was not chosen to the budget: whatever is let in should have room there.
+    /// Fits the defaults to the budget: every admitted request should have room there.
     fn fitted_to_budget(mut self, is_given: impl Fn(&str) -> bool) -> Self {
         let at_most = |name: &str, limit: &mut usize, bound: usize| {
             if !is_given(name) {
@@ -199,7 +199,7 @@ impl Limits {
         self
     }
 
-    /// What was not chosen of the limits that follow from others.
+    /// The defaults of limits that follow from others.
     fn shared_out(mut self, is_given: impl Fn(&str) -> bool) -> Self {
         let otherwise = |name: &str, limit: &mut usize, bound: usize| {
             if !is_given(name) {
@@ -220,7 +220,7 @@ impl Limits {
         self
     }
 
-    /// What cached responses of handlers may take: what is chosen, or no more than fits the memory limit.
+    /// Memory of the response cache: as configured, or no more than fits the memory limit.
     #[must_use]
     pub fn cache_bytes_fitted(&self, bytes: usize, is_given: bool) -> usize {
         match self.max_memory_bytes.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {

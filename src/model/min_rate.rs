@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct MinRate {
     /// Bytes a second; at least one.
     pub bytes_per_second: usize,
-    /// A client may be late by as much: networks pause.
+    /// The grace period of a slow client: networks pause.
     pub grace: Duration,
 }
 

@@ -19,7 +19,7 @@ pub struct ClientNetworks {
     count: usize,
 }
 
-/// What is customary: a /64 is one local network, a /56 a household, a /48 an organization's site.
+/// The customary sizes: a /64 is one local network, a /56 a household, a /48 an organization's site.
 const PREFIX_LENGTHS: [u8; 3] = [64, 56, 48];
 
 /// A single address.

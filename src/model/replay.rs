@@ -25,7 +25,7 @@ pub enum Replay<'r> {
 }
 
 impl Replay<'_> {
-    /// For what is known to read, or not to.
+    /// By whether it is known to read.
     #[must_use]
     pub fn of(only_reads: bool) -> Self {
         if only_reads { Self::Reads } else { Self::Never }

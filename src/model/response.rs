@@ -25,7 +25,7 @@ pub enum PathSegment {
 /// How errors are reported, and what they null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// One failed part fails the whole response; Hasura's words and `extensions`.
+    /// One failed part fails the whole response; with Hasura's messages and `extensions`.
     Hasura,
     /// The GraphQL specification's partial results.
     Standard,

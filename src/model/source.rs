@@ -102,7 +102,7 @@ impl fmt::Display for SourceFile {
 pub struct Diagnostic {
     /// Whether it stops the start.
     pub severity: Severity,
-    /// What is wrong, in one sentence.
+    /// The error, in one sentence.
     pub message: String,
     /// Where. Absent for things that are written nowhere, such as a flag.
     pub place: Option<SourceLocation>,
@@ -110,7 +110,7 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub remedy: String,
-    /// What it makes unusable; nothing if that is not one action or type alone.
+    /// The object that it makes unusable; nothing if that is not one action or type alone.
     pub subject: Option<Box<SourceFile>>,
 }
 

@@ -34,7 +34,7 @@ pub struct CacheRules {
     pub fresh: Duration,
     /// How long after that it is given while another is fetched.
     pub stale: Duration,
-    /// The session variables that it depends on beside the role; all of them, if nothing is said.
+    /// The session variables that it depends on beside the role; all of them by default.
     pub by: Option<Vec<String>>,
 }
 
@@ -45,11 +45,11 @@ pub struct RateLimit {
     pub count: u32,
     /// In how much time as many are allowed again.
     pub window: Duration,
-    /// Who is counted as one.
+    /// The key of a rate limit.
     pub by: RateKey,
 }
 
-/// Who is counted as one.
+/// The key of a rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RateKey {
     /// All together.
@@ -99,7 +99,7 @@ impl std::fmt::Debug for SigningKey {
 /// Why a policy rejected a call that the handler might well have served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficRejection {
-    /// Which guard.
+    /// Which policy.
     pub policy: TrafficPolicy,
     /// For people.
     pub message: String,
@@ -107,7 +107,7 @@ pub struct TrafficRejection {
     pub retry_after: Duration,
 }
 
-/// A guard that rejects.
+/// A traffic policy that rejects calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrafficPolicy {
     /// Too many calls at one time.

@@ -69,7 +69,7 @@ pub struct InputValue {
     pub name: String,
     /// Its type.
     pub ty: TypeRef,
-    /// What it is when it is absent. Hasura's files have no place for this; the SDL has.
+    /// Its default value. Hasura's files have no place for this; the SDL has.
     pub default: Option<Value>,
     /// For readers of the schema.
     pub description: Option<String>,
@@ -116,10 +116,10 @@ pub enum TypeKind {
     Object(IndexMap<String, OutputField>),
 }
 
-/// A type and what its author says of it.
+/// A type and its author's description.
 #[derive(Clone, Debug)]
 pub struct TypeDefinition {
-    /// What it is.
+    /// Its kind.
     pub kind: TypeKind,
     /// For readers of the schema.
     pub description: Option<String>,
@@ -184,7 +184,7 @@ impl Lookup {
         }
     }
 
-    /// The fields of the object whose values say which rows are meant.
+    /// The fields of the object whose values are the keys of the rows.
     pub fn key_fields(&self) -> impl Iterator<Item = &str> {
         let (mapping, text) = match self {
             Self::Table { field_mapping, .. } => (Some(field_mapping), None),

@@ -54,7 +54,7 @@ pub enum ExplainedStep {
         kind: ActionMode,
         /// Its arguments, coerced.
         input: Map<String, Value>,
-        /// What it would get, trace headers left out; sensitive values are marked as such.
+        /// The headers it would get, without trace headers; sensitive values are marked as such.
         request: Result<Box<TransformedRequest>, HandlerResponseError>,
         /// The query for each object of the response, with names of fields for their values.
         rows: Vec<String>,

@@ -36,7 +36,7 @@ use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
 
-/// Who is asking? Found out once, for all elements of a batch.
+/// The caller, authenticated once for all elements of a batch.
 async fn authenticate<'c>(
     services: &Services,
     context: &'c RequestContext<'_>,
@@ -154,7 +154,7 @@ async fn run(
         crate::execution::context::ExecutionContext { services, snapshot, context, session, request, plan, merged };
     let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
     ended(&mut clock, "run", &phases.run);
-    // What has been written must not seem not to be.
+    // A write that happened must not look as if it had not.
     if let (Err(no_room), OperationKind::Query) =
         (context.charge(crate::pipeline::step_result::bytes_of(&outcome)), plan.kind)
     {
@@ -191,7 +191,7 @@ pub(crate) async fn allow(
     if crate::execution::call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
         return crate::execution::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
     }
-    // Only the number of threads is bounded by this; who waits here holds what has been charged already.
+    // This bounds only the number of threads; a request that waits here holds what has been charged already.
     let _slot = services.planning_slots.acquire().await;
     let wanted = |name: &str| plan.plan.own_variables.iter().any(|own| own == name);
     let given = request.variables.0.iter().filter(|(name, _)| wanted(name));

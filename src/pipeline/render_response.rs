@@ -34,7 +34,7 @@ pub struct Finished<'f> {
     pub plan: &'f Plan,
     /// The name of the root type.
     pub root_type: &'f str,
-    /// What came of each step that ran.
+    /// The result of each step that ran.
     pub outcome: &'f Outcome,
     /// May all root fields of a part be null, as far as the upstream's schema is known?
     pub may_be_null: &'f dyn Fn(&UpstreamOperation) -> bool,
@@ -103,7 +103,7 @@ pub fn batch(responses: Vec<Response>) -> Response {
     Response { actions, role, ..Response::new(200, body, outcome.unwrap_or(SUCCESS)) }
 }
 
-/// Names in a document may be as long as it is; our words about them need not be. The middle goes.
+/// Names in a document may be as long as it is; our messages shorten them in the middle.
 fn bounded(mut error: RequestError) -> RequestError {
     (error.message, error.path) = (shortened(error.message), shortened(error.path));
     error
@@ -150,7 +150,7 @@ fn request_errors(dialect: Dialect, rejection: &Rejection) -> Vec<RequestError> 
     errors
 }
 
-/// Which HTTP status a client sees. What is wrong with HTTP itself always shows.
+/// The HTTP status for the client. An HTTP error always shows.
 fn shown_status(dialect: Dialect, context: &RequestContext<'_>, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
     let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
@@ -360,7 +360,7 @@ impl<'f> RenderedResponse<'f> {
             return;
         }
         if !response.has_data {
-            // A request error: the upstream has run nothing of its part, and says why in its own words.
+            // A request error: the upstream has run nothing of its operation, and reports why.
             self.upstream_rejected |= response.errors.first().is_some_and(|error| is_about_validity(error));
             return;
         }
@@ -407,7 +407,7 @@ impl<'f> RenderedResponse<'f> {
         }
     }
 
-    /// `has_own_path`: it says more than which part failed, so that Hasura's dialect has a place for it, too.
+    /// `has_own_path`: its path is more precise than the failed step, so that Hasura's dialect includes it, too.
     fn write_error(&mut self, error: &ExecutionError, has_own_path: bool) {
         let extensions = Value::Object(error.extensions.clone());
         self.errors.push(Cow::Owned(match self.dialect {
@@ -430,8 +430,8 @@ impl<'f> RenderedResponse<'f> {
     }
 }
 
-/// Does the upstream say that a part is not valid? Hasura names it so; for others an error that has no path comes from
-/// before anything ran.
+/// Does the upstream report its operation as invalid? Hasura names it so; for others an error that has no path comes
+/// from before anything ran.
 fn is_about_validity(error: &RawValue) -> bool {
     #[derive(serde::Deserialize)]
     struct Error<'a> {
@@ -494,7 +494,7 @@ fn execution_error(
         HandlerCallErrorCause::Response(error) => error.may_have_been_executed(),
         HandlerCallErrorCause::Shape(_) | HandlerCallErrorCause::Listed(_) => false,
     };
-    // Hasura's words and extensions stay as they are.
+    // Hasura's messages and extensions stay as they are.
     if dialect == Dialect::Standard && kind == OperationKind::Mutation && may_have_been_executed {
         message = possibly_executed(&message);
         extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());

@@ -5,10 +5,10 @@ use crate::graphql::plan::PlanStep;
 use crate::handler::result::HandlerResult;
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
-/// What came of a part of the upstream.
+/// The result of an upstream operation.
 pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Debug)]
 pub enum StepOutcome {
     /// A part of the upstream.
@@ -19,10 +19,10 @@ pub enum StepOutcome {
     Introspection(Result<String, IntrospectionError>),
 }
 
-/// What came of a plan: the steps that ran, in order.
+/// The results of a plan: the steps that ran, in order.
 pub type Outcome = Vec<(PlanStep, StepOutcome)>;
 
-/// Bytes of what came of a plan: its response has as many.
+/// Bytes of the results of a plan: its response has as many.
 #[must_use]
 pub fn bytes_of(outcome: &Outcome) -> usize {
     let bytes = |step: &StepOutcome| match step {

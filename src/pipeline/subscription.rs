@@ -33,11 +33,11 @@ pub struct SubscriptionRequest {
     pub payload: String,
     /// Path and query for the upstream's part.
     pub path: String,
-    /// What it holds of the memory budget: its payload, and what is made of it each time.
+    /// Its share of the memory budget: its payload, and the values made of it each time.
     pub share: Arc<Share>,
-    /// Who sent it.
+    /// The caller.
     pub caller: Arc<Caller>,
-    /// Who that is, if it is known.
+    /// The caller's session, if it is known.
     pub authenticated: Option<Result<Authenticated, SessionError>>,
 }
 
@@ -52,7 +52,7 @@ pub enum SubscriptionMessage {
     Complete,
 }
 
-/// How soon a subscription looks again by itself; the pause grows while nothing happens.
+/// The first polling interval of a subscription; it grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
 /// Runs it. `send` returns `false` when the client no longer listens.
@@ -87,7 +87,7 @@ pub async fn run<F: Future<Output = bool>>(
             send(SubscriptionMessage::Complete).await;
             return;
         }
-        // What was made for this response is gone, but for the response itself.
+        // Everything made for this response is freed, but for the response itself.
         request.share.shrink_to(request.payload.len() + response.body.len());
         last = Some(response.body);
         watched.change(pause).await;

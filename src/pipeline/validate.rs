@@ -17,7 +17,7 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
-/// What is checked, for whom.
+/// What is checked, and for which caller.
 pub struct ValidationContext<'s> {
     /// What requests share.
     pub services: &'s Arc<Services>,
@@ -25,7 +25,7 @@ pub struct ValidationContext<'s> {
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
     pub context: &'s RequestContext<'s>,
-    /// Who is asking.
+    /// The caller.
     pub session: &'s Session,
     /// The document.
     pub prepared: &'s PreparedDocument,
@@ -98,7 +98,7 @@ impl ValidationContext<'_> {
         self.plan.check_variables(&self.snapshot.catalog, document, merged, self.variables)
     }
 
-    /// What is known does not say that it is valid.
+    /// It is not known to be valid.
     async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Rejection> {
         let known = match known {
             Some(known) => Some(known),
@@ -115,8 +115,8 @@ impl ValidationContext<'_> {
         }
     }
 
-    /// What the upstream's schema would say is left to the upstream. It does not see directives on our fields, so
-    /// those are then unknown.
+    /// Everything that needs the upstream's schema is left to the upstream. It does not see directives on our fields,
+    /// so those are then unknown.
     fn without_schema(&self) -> Result<&'static str, Rejection> {
         let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
         if upstream_directives.is_empty() {
@@ -146,7 +146,7 @@ impl ValidationContext<'_> {
         self.known()
     }
 
-    /// Has this role nothing to write with, neither here nor in the upstream? Hasura has words of its own for that.
+    /// Has this role no mutation at all, neither here nor in the upstream? Hasura has a message of its own for that.
     async fn has_no_mutations(&self) -> bool {
         let is_meant =
             self.snapshot.catalog.dialect == Dialect::Hasura && self.plan.plan.kind == OperationKind::Mutation;

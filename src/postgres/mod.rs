@@ -71,7 +71,7 @@ impl Database {
 }
 
 impl Database {
-    /// A connection with what the database says on it unasked.
+    /// A connection with the database's notifications on it.
     ///
     /// # Errors
     /// [`DatabaseError`].

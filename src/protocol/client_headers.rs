@@ -39,8 +39,8 @@ pub const IGNORED_AS_EXPORTED: [&str; 14] = [
     "Content-Type",
 ];
 
-/// Client headers that are never sent on, whatever anybody's list says: they speak of the body, which is ours, or of
-/// what the client expects of us. Those of one connection are not sent on either.
+/// Client headers that are never forwarded, whatever is configured: they describe the body, which is ours, or what the
+/// client expects of us. Hop-by-hop headers are not forwarded either.
 pub const NEVER_FORWARDED: [HeaderName; 7] = [
     header::HOST,
     header::USER_AGENT,

@@ -40,7 +40,7 @@ enum State {
     },
 }
 
-/// What has been found.
+/// The documents found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FinderResult {
     /// The text of a JSON string, without its quotes and with its escapes.
@@ -145,7 +145,7 @@ impl DocumentFinder {
     fn between(&mut self, byte: u8) {
         let is_blank = byte.is_ascii_whitespace() || (self.depth == 0 && !byte.is_ascii());
         if self.is_json.is_none() && !is_blank {
-            // Only `[` says nothing yet, because any number of them is still not a request.
+            // `[` alone decides nothing, because any number of them is still not a request.
             self.is_json = match (self.depth, byte) {
                 (0, b'{' | b'[') | (1, b'{') => None,
                 (1.., b'"' | b'}' | b']') => Some(true),

@@ -52,10 +52,10 @@ struct Envelope<'m> {
     payload: Option<&'m RawValue>,
 }
 
-/// What a client says.
+/// A client's message.
 #[derive(Debug)]
 pub enum FromClient<'m> {
-    /// Who it is.
+    /// Its credentials.
     Init(Option<&'m RawValue>),
     /// Run this.
     Start {
@@ -95,7 +95,7 @@ pub fn read_client(text: &str) -> Result<FromClient<'_>, String> {
     })
 }
 
-/// What a server says.
+/// A server's message.
 #[derive(Debug)]
 pub enum FromServer<'m> {
     /// Go on. Its payload is for the client.
@@ -108,9 +108,9 @@ pub enum FromServer<'m> {
     Complete(String),
     /// Are you there?
     Ping,
-    /// You may not. Its payload says why.
+    /// The connection is rejected. Its payload says why.
     Rejected(Option<&'m RawValue>),
-    /// Nothing that anybody has to know.
+    /// Any other message.
     Other,
 }
 
@@ -146,7 +146,7 @@ fn message(kind: &str, id: Option<&str>, payload: Option<&str>) -> String {
     text
 }
 
-/// What we say as a server.
+/// Our messages as a server.
 impl Subprotocol {
     /// Go on. `payload` is the upstream's, as JSON.
     #[must_use]
@@ -190,16 +190,17 @@ impl Subprotocol {
         message("pong", None, payload.map(RawValue::get))
     }
 
-    /// The client may not; `payload` says why, as JSON. `None` if this vocabulary says so by closing the connection.
+    /// The connection is rejected; `payload` says why, as JSON. `None` if this sub-protocol closes the connection
+    /// instead.
     #[must_use]
     pub fn rejected(self, payload: &str) -> Option<String> {
         (self == Self::Legacy).then(|| message("connection_error", None, Some(payload)))
     }
 }
 
-/// What we say as a client.
+/// Our messages as a client.
 impl Subprotocol {
-    /// Who we are.
+    /// Our credentials.
     #[must_use]
     pub fn init(self, payload: Option<&str>) -> String {
         message("connection_init", None, payload)

@@ -381,7 +381,7 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
 }
 
-/// What a POST says its body is.
+/// The media type that a POST declares for its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
     /// `application/json` in UTF-8.

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 pub struct OperationsReader {
     /// What stands before each part.
     delimiter: Finder<'static>,
-    /// What has not been used yet.
+    /// Bytes that have not been used yet.
     buffer: Vec<u8>,
     state: State,
 }

@@ -60,7 +60,7 @@ impl Files {
 
 fn mark(path: &Path) -> Option<Mark> {
     let found = std::fs::metadata(path).ok()?;
-    // A folder's own time says nothing that its files do not say.
+    // A folder's own modification time adds nothing to that of its files.
     let changed = if found.is_dir() { (0, 0) } else { (found.mtime(), found.mtime_nsec()) };
     let length = if found.is_dir() { 0 } else { found.size() };
     Some((found.dev(), found.ino(), length, changed.0, changed.1))

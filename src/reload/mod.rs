@@ -103,7 +103,7 @@ impl Reloader {
         let configured = LoadedConfig::new(settings, fingerprints, &services.metrics, Some(&before.configured))?;
         configured.keeps_locks_of(&before.configured)?;
         if let Some(api) = &self.metadata {
-            // What is in the database wins over the files.
+            // The database takes precedence over the files.
             schema = api.actions(&configured).await?.unwrap_or(schema);
         }
         let (configured, mut schema) = (Arc::new(configured), Arc::new(schema));

@@ -16,7 +16,7 @@ use crate::session::SessionError;
 
 /// How a request came, as far as its response depends on it.
 pub struct RequestContext<'e> {
-    /// Who sent it.
+    /// The caller.
     pub caller: &'e Caller,
     /// The trace it belongs to.
     pub trace: &'e TraceContext,
@@ -40,7 +40,7 @@ pub struct RequestContext<'e> {
     pub batch: Option<&'e str>,
     /// More headers for handlers: those of jobs.
     pub handler_headers: HeaderMap,
-    /// What it holds of the memory budget.
+    /// Its share of the memory budget.
     pub share: Option<&'e Share>,
     /// Found out once, for all elements of a batch.
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,

@@ -100,7 +100,7 @@ impl Rejection {
         Self::Request(upstream_error(error, may_write))
     }
 
-    /// A defect of ours. The words go to the log, not to the client.
+    /// An internal error. Its text goes to the log, not to the client.
     #[must_use]
     pub fn internal(reason: &str) -> Self {
         tracing::error!(reason, "a request failed by a defect of Pillion");

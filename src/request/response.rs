@@ -17,7 +17,7 @@ pub struct Response {
     pub headers: ClientHeaders,
     /// For 405.
     pub allow: Option<&'static str>,
-    /// For the log: what came of it.
+    /// For the log: its outcome.
     pub outcome: &'static str,
     /// For the log: the actions that were called.
     pub actions: Vec<String>,

@@ -129,7 +129,7 @@ impl<'s> BodyScan<'s> {
         selects_action(self.services, self.snapshot, document).await
     }
 
-    /// The error for what is too large to be looked into as a whole.
+    /// The error for a body that is too large to be scanned as a whole.
     #[must_use]
     pub fn too_large(&self) -> RequestError {
         let message = format!("a request with an action in it must not be larger than {} bytes", self.bytes_max);

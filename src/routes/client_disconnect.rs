@@ -17,8 +17,8 @@ pub fn may_be_cancelled(prepared_request: &PreparedRequest<'_>) -> bool {
     prepared_request.kind().is_some_and(|kind| kind != OperationKind::Mutation)
 }
 
-/// Works for as long as the client is there. `None`: it has gone. `work` is borrowed, because a future that is handed on
-/// by value takes its room twice.
+/// Runs `work` for as long as the client is connected. `None`: it has disconnected. `work` is borrowed, because a
+/// future that is moved takes its size twice.
 pub async fn unless_disconnected<T>(
     downstream: &mut DownstreamSession<'_>,
     work: Pin<&mut impl Future<Output = T>>,
@@ -46,7 +46,7 @@ pub fn disconnected_error() -> Box<Error> {
     Error::explain(ErrorType::ConnectionClosed, "before its response").into_down()
 }
 
-/// Writes the line about a request whose client has gone.
+/// Writes the log line of a request whose client has disconnected.
 ///
 /// # Errors
 /// Always: the client has disconnected.

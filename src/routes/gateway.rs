@@ -26,11 +26,11 @@ pub struct Gateway {
     pub get_policies: Arc<GetPolicies>,
 }
 
-/// What is known about one request.
+/// The state of one request.
 pub struct RequestState {
-    /// What it is counted as until it is dropped.
+    /// Its permit, held until it is dropped.
     pub admission: Admission,
-    /// What it holds of the memory budget; nothing until it is screened.
+    /// Its share of the memory budget; none until it is routed.
     pub share: Option<Arc<Share>>,
     /// When its head had been read.
     pub started: Instant,

@@ -23,7 +23,7 @@ pub struct GetPolicy {
     pub cors: HeaderMap,
 }
 
-/// What is known of it.
+/// The policy as far as it is known.
 pub struct GetPolicies {
     known: Cache<Box<str>, (Instant, Arc<GetPolicy>)>,
 }

@@ -37,7 +37,7 @@ pub(crate) fn uses_actions(verdict: &Route<'_>) -> bool {
     matches!(verdict, Route::Execute(prepared_request) if prepared_request.concern().any())
 }
 
-/// What is the upstream's may be a mutation.
+/// An element that is passed to the upstream may be a mutation.
 pub(crate) fn may_be_cancelled(verdict: &Route<'_>) -> bool {
     matches!(verdict, Route::Execute(prepared_request) if client_disconnect::may_be_cancelled(prepared_request))
 }

@@ -18,7 +18,7 @@ use crate::runtime::snapshot::Snapshot;
 
 /// Looks at a URL's query string, once it is decoded.
 pub(crate) fn scan_query(query: &str, look: impl Fn(&[u8]) -> bool) -> bool {
-    // What is not UTF-8 once decoded is the upstream's to reject; it could only be read byte by byte.
+    // A query string that is not UTF-8 once decoded is the upstream's to reject; it could only be read byte by byte.
     decode(query).map_or_else(
         |_| look(&percent_encoding::percent_decode_str(query).collect::<Vec<u8>>()),
         |decoded| look(decoded.as_bytes()),

@@ -22,15 +22,15 @@ use crate::routes::reject::{reject, reject_and_close};
 use crate::routes::{client_disconnect, sse};
 use crate::runtime::snapshot::Snapshot;
 
-/// What is to be done about a POST once its body has been understood. Nothing of the body is in it, so that it is not held
-/// while a client reads its response.
+/// How a POST is handled once its body has been parsed. Nothing of the body is in it, so that it is not held while a
+/// client reads its response.
 pub(crate) enum PostOutcome {
     /// It is the upstream's.
     Pass,
     Reject(Rejection),
     Send(Box<IncomingRequest>, Response),
     Stream(Box<IncomingRequest>, String, Authenticated),
-    /// Its client has gone.
+    /// Its client has disconnected.
     Gone(Box<IncomingRequest>),
 }
 

@@ -38,7 +38,7 @@ pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     }
 }
 
-/// In which clients say how long they wait: `2s`, `500ms`.
+/// The header in which clients set their timeout: `2s`, `500ms`.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
 /// The deadline of a request, and whether the client requested it. It can request less than `max`, down to `min`: with
@@ -141,7 +141,7 @@ impl IncomingRequest {
         }
     }
 
-    /// The upstream has said who may read the response.
+    /// The upstream's CORS headers.
     pub fn set_cors(&mut self, cors: &HeaderMap) {
         if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
             self.cors = cors.clone();
@@ -211,7 +211,7 @@ impl IncomingRequest {
 /// Sends the response to a request that concerned us, and writes the line about it.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client has disconnected.
 pub async fn send(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
@@ -222,7 +222,7 @@ pub async fn send(
 ) -> pingora::Result<bool> {
     ctx.kind = response.kind;
     incoming.log(gateway, &response, ctx.started);
-    // What the request has held besides is gone.
+    // Everything else that the request held is freed.
     share.shrink_to(response.body.len());
     write_response::write(downstream, response, incoming.manner(), Some(share)).await?;
     Ok(true)
@@ -231,7 +231,7 @@ pub async fn send(
 /// Sends a response that is not GraphQL. The caller has written its log line.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client has disconnected.
 pub async fn send_json(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

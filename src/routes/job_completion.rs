@@ -13,7 +13,7 @@ use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send_json};
 use crate::routes::reject::reject_and_close;
 
-/// The call that a path is about, and whether it is said to have failed.
+/// The job that a path is about, and whether it is reported as failed.
 fn read_path(path: &str) -> Option<(&str, bool)> {
     let (id, verb) = path.strip_prefix("/v1/actions/")?.split_once('/')?;
     match verb {

@@ -119,8 +119,9 @@ async fn reject(
     Ok(true)
 }
 
-/// Rejects what a page of another origin can have a browser send: anything that is not declared to be JSON, which takes a
-/// preflight, and what its headers say comes from elsewhere. Pages that `cors.allowed_origins` names are meant, a star is not.
+/// Rejects requests that a page of another origin can have a browser send: anything that is not declared to be JSON,
+/// which takes a preflight, and anything whose fetch metadata names another site. Origins in `cors.allowed_origins` are
+/// allowed, a star is not enough.
 fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> {
     let error =
         |status, code: &str, message: &str| ApiError { status, path: "$".into(), ..ApiError::new(code, message) };
@@ -146,7 +147,7 @@ fn check_sender(headers: &HeaderMap, origins: &Origins) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// What a browser says about where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
+/// Fetch metadata, by which a browser declares where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub enum Forwarded {
     Done,
     /// No byte of a response has been passed on; the client can get an error response.
     Failed(UpstreamError),
-    /// The client has gone.
+    /// The client has disconnected.
     Gone,
     /// There is something in the body that may not pass.
     Rejected(RequestError),
@@ -134,7 +134,7 @@ pub async fn forward_in_pieces(
     let Some(upload) = upload else { return Forwarded::Failed(UpstreamError::Broken) };
     admission.body_has_passed();
     if !takes_more {
-        // What is left of the body must not be taken for the next request.
+        // The rest of the body must not be taken for the next request.
         downstream.close();
     }
     let response = pin!(upstream.in_time(upload.finish()));
@@ -276,7 +276,7 @@ pub(crate) async fn pass_through(
         return Ok(false);
     }
     let head = downstream.head();
-    // What is in the URL may name another document.
+    // The URL may name another document.
     let is_plain = !head.headers.contains_key(http::header::CONTENT_ENCODING) && head.uri.query().is_none();
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads =

@@ -26,7 +26,7 @@ pub async fn send_upstream_error(
     ctx.kind = "upstream_error";
     let error = upstream_error(fault, may_write);
     let status = error.status;
-    // Fails only when the client is gone.
+    // Fails only if the client has disconnected.
     let _ = send_rejection(gateway, downstream, ctx, error).await;
     status
 }
@@ -52,7 +52,7 @@ pub async fn send_internal_error(
 /// Rejects a request without authentication, with its real status, and closes the connection.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client has disconnected.
 pub async fn send_rejection(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,

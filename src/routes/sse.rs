@@ -34,15 +34,15 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that is served as a stream.
 pub struct EventStream<'s> {
-    /// What is in force.
+    /// The snapshot.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
     pub incoming: &'s IncomingRequest,
     /// The GraphQL request as JSON.
     pub payload: String,
-    /// Who sent it.
+    /// The caller.
     pub authenticated: Authenticated,
-    /// What it holds of the memory budget.
+    /// Its share of the memory budget.
     pub share: Arc<Share>,
 }
 

@@ -92,8 +92,8 @@ pub async fn serve(
     Ok(true)
 }
 
-/// The connection itself, with what the client has said already. pingora would read from it with 64 KiB for each socket;
-/// it gets a request without a connection in its place, to finish.
+/// The connection itself, with the bytes that have been read already. pingora would read from it with 64 KiB for each
+/// socket; it gets a request without a connection in its place, to finish.
 async fn take_over(session: &mut ServerSession) -> pingora::Result<Option<(Stream, Vec<u8>)>> {
     let early = match session.read_request_body().now_or_never() {
         Some(bytes) => bytes?.unwrap_or_default().to_vec(),

@@ -72,7 +72,7 @@ impl Catalog {
     /// What this role sees of the actions.
     ///
     /// # Errors
-    /// The validator's words; see [`schema::of_actions`].
+    /// The validator's message; see [`schema::of_actions`].
     pub fn schema_of(&self, role: &str) -> Result<Arc<RoleSchema>, String> {
         let kind = self.kind_of_role(role);
         if let Some(schema) = self.role_schemas.get(kind) {

@@ -66,7 +66,7 @@ impl Resource {
     }
 }
 
-/// What was scarce when it was last looked at, and how many descriptors there are.
+/// The resource that was exhausted at the last sample, and the number of file descriptors.
 pub struct LoadState {
     pub(crate) scarce: AtomicU8,
     pub(crate) descriptors_max: Option<u64>,

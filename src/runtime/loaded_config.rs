@@ -49,7 +49,7 @@ const AT_START: [&str; 18] = [
 ];
 
 impl LoadedConfig {
-    /// Prepares what was loaded. Whatever it has in common with `before` goes on as it is.
+    /// Prepares the loaded configuration. Whatever it has in common with `before` is reused.
     ///
     /// # Errors
     /// What cannot be used: a key, a certificate.
@@ -79,8 +79,8 @@ impl LoadedConfig {
         Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
     }
 
-    /// Locks may be added and exchanged while Pillion runs, and not lost: a file that was emptied or a line that is missing
-    /// must not let anybody in whom `before` keeps out.
+    /// Authentication may be added and exchanged by a reload, but never removed: a truncated file or a missing line
+    /// must not let in callers that `before` rejects.
     ///
     /// # Errors
     /// Which one is missing.
@@ -114,7 +114,7 @@ impl LoadedConfig {
         keys
     }
 
-    /// What is made of the table's defaults, for tests.
+    /// The configuration of the table's defaults, for tests.
     ///
     /// # Panics
     /// When the defaults cannot be used.

@@ -85,7 +85,7 @@ impl PreparedDocument {
             if concern.action {
                 return Err(error);
             }
-            // Whether a document without actions is valid is the upstream's to say; it may be less strict.
+            // Whether a document without actions is valid is for the upstream to decide; it may be less strict.
             concern = UsesActions::default();
         }
         Ok(Self { document, concern, operations })

@@ -67,7 +67,7 @@ impl Readiness {
         self.has_looked.store(true, Ordering::Release);
     }
 
-    /// Has anybody looked for the upstream yet?
+    /// Has the upstream been probed yet?
     #[must_use]
     pub fn has_looked(&self) -> bool {
         self.has_looked.load(Ordering::Acquire)

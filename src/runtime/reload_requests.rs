@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// A request to load it; the response says why the old one stays, if it does.
+/// A request for a reload; the response is the reason why the old configuration stays, if it does.
 type PendingReload = oneshot::Sender<Result<(), String>>;
 
 /// Requests that wait.
@@ -36,7 +36,7 @@ impl ReloadRequests {
         result.await.map_err(|_| not_running())?
     }
 
-    /// The requests, for the one who loads it; the second time there is nothing.
+    /// The receiving half, for the task that reloads; the second call returns nothing.
     pub fn take_receiver(&self) -> Option<mpsc::Receiver<PendingReload>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -37,7 +37,7 @@ pub struct MergedSchema {
     pub decided: Option<ActionSchema>,
 }
 
-/// A response of the upstream, and what has been made of it.
+/// A response of the upstream, and the schema built from it.
 struct LearnedTypes {
     schema: Arc<UpstreamSchema>,
     bytes: usize,
@@ -114,7 +114,7 @@ pub enum SchemaError {
     /// It cannot be merged with the actions.
     #[error(transparent)]
     Merge(#[from] Arc<MergeError>),
-    /// A defect of ours.
+    /// An internal error.
     #[error("a thread that built the schema has ended early")]
     Ended,
 }
@@ -183,7 +183,7 @@ impl SchemaCache {
         }
     }
 
-    /// Beside the role and what is configured, it is the path that decides: Hasura has another schema on its relay path.
+    /// Beside the role and the configured headers, the path decides: Hasura has another schema on its relay path.
     pub(crate) fn caller(&self, schema_request: &SchemaRequest<'_>) -> Arc<KnownSchema> {
         let path = schema_request.path.split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
@@ -255,8 +255,8 @@ impl KnownSchema {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what came of asking; an upstream that fails for a while still has the schema that it had. Gives what was
-    /// noted before.
+    /// Records the result of an introspection; an upstream that fails for a while still has the previous schema.
+    /// Returns the previous record.
     pub(crate) fn note(&self, response: Option<ContentHash>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *last;

@@ -14,7 +14,7 @@ use crate::runtime::upstream_types;
 use crate::upstream::introspect::{EDITIONS, introspection_query};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
-/// What it takes while it is built, beside the response itself.
+/// The memory that it takes while it is built, beside the response itself.
 pub(crate) const BUILT_PER_BYTE: usize = 3;
 
 /// Introspects the upstream as this caller, and merges the schema with the actions of its role.
@@ -65,8 +65,8 @@ pub async fn refresh(
     fetch(services, snapshot, schema_request).await.map(Some)
 }
 
-/// An upstream that rejects the newest edition of the introspection types is asked in the one before. The edition that
-/// it accepts is remembered.
+/// An upstream that rejects the newest edition of the introspection types is queried in the one before. The edition
+/// that it accepts is remembered.
 pub(crate) async fn fetch_newest_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,

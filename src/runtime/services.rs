@@ -27,7 +27,7 @@ use crate::upstream::UpstreamClient;
 
 /// Everything that requests share.
 pub struct Services {
-    /// What was loaded; swapped whole, by [`Services::replace_snapshot`].
+    /// The loaded snapshot; swapped as a whole, by [`Services::replace_snapshot`].
     pub snapshot: SnapshotCell,
     /// Held while one generation makes way for the next.
     replacing: Mutex<()>,
@@ -35,7 +35,7 @@ pub struct Services {
     pub upstream: UpstreamClient,
     /// Bounds the calls under way.
     pub call_slots: Semaphore,
-    /// Bounds the planning of long documents, which would hold up everybody else.
+    /// Bounds the planning of long documents, which would delay all other requests.
     pub planning_slots: Semaphore,
     /// Bounds the introspection under way: each may hold two large responses.
     pub introspection_slots: Semaphore,
@@ -57,7 +57,7 @@ pub struct Services {
     pub running_jobs: RunningJobs,
     /// Where a reload of the configuration is requested.
     pub reloads: ReloadRequests,
-    /// Takes spans, if anybody wants them.
+    /// Collects spans, if tracing is configured.
     pub tracer: Option<Tracer>,
     /// Is it overloaded?
     pub overload: LoadState,
@@ -75,7 +75,7 @@ pub struct Services {
 const INTROSPECTIONS_AT_ONCE: usize = 8;
 
 impl Services {
-    /// Puts together what was loaded. Nothing is connected yet.
+    /// Assembles the services. Nothing is connected yet.
     ///
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
@@ -121,7 +121,7 @@ impl Services {
         })
     }
 
-    /// What is configured now.
+    /// The current configuration.
     #[must_use]
     pub fn configured(&self) -> Arc<LoadedConfig> {
         Arc::clone(&self.snapshot.load().configured)

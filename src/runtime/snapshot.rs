@@ -22,15 +22,15 @@ pub type SnapshotCell = ArcSwap<Snapshot>;
 
 /// One generation of what was loaded and learned.
 pub struct Snapshot {
-    /// What is served.
+    /// The catalog.
     pub catalog: Catalog,
     /// Documents that were seen before, by their text.
     pub(crate) documents: Cache<Arc<str>, Arc<PreparedDocument>, ByBytes>,
     /// What policies the actions.
     pub policies: TrafficPolicies,
-    /// What is configured.
+    /// The configuration.
     pub configured: Arc<LoadedConfig>,
-    /// What is known of the upstream's schema.
+    /// The cached schemas of the upstream.
     pub schema_cache: SchemaCache,
 }
 

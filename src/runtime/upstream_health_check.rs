@@ -154,7 +154,7 @@ pub async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>>
     }
     let (path, _) = fetch_all_paths(services).await.ok()?;
     let schema_request = schema_request(services, &path, ADMIN_ROLE, HeaderMap::new());
-    // Whatever comes of it: what was known before counts otherwise.
+    // If it fails, the previous result stays.
     let _ = schema_fetch::fetch(services, &snapshot, &schema_request).await;
     snapshot.schema_cache.of_upstream(&schema_request)
 }

@@ -112,7 +112,7 @@ impl<S: ServeHttp + Send + Sync> ServeHttp for Requests<S> {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         head_was_read();
         let response = self.app.response(session).await;
-        // Within this time the response has to be taken, too, and what is left of a body to be sent.
+        // Within this time the response has to be read, too, and the rest of a body to be sent.
         next_head_within(self.services.configured().settings.keepalive_timeout);
         response
     }

@@ -83,8 +83,8 @@ impl Connections {
         }
     }
 
-    /// From the first byte to the last. While nothing comes, only what is here is in memory: futures that response a request are
-    /// large, and end with it.
+    /// From the first byte to the last. An idle connection holds only what is here: the futures that serve a request
+    /// are large, and end with it.
     async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.is_spoken(&stream)) {
             let Some(accepted) = Box::pin(tls.accept(stream)).await else { return };
@@ -247,7 +247,7 @@ const HEADS_READ: usize = 2;
 /// Until the request's own is set.
 const FIRST_KEEPALIVE_SECONDS: u64 = 60;
 
-/// `None` if nothing is said at all.
+/// `None` if the client sends nothing at all.
 async fn speaks_http1(stream: &mut Stream) -> Option<bool> {
     if stream.get_ssl_digest().is_some() {
         return Some(!matches!(stream.selected_alpn_proto(), Some(ALPN::H2)));
@@ -262,7 +262,7 @@ const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Responds that there is no room for the request.
 async fn reject(direct: &mut Http1Session) {
-    // Fails only when the client is gone.
+    // Fails only if the client has disconnected.
     let _ = tokio::time::timeout(LAST_WORD, send_busy(direct)).await;
     direct.shutdown().await;
 }

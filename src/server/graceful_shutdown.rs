@@ -12,10 +12,10 @@ use crate::runtime::services::Services;
 use crate::server::listener_handover;
 use crate::telemetry::logs;
 
-/// What is done just before the process ends.
+/// A hook that runs just before the process ends.
 pub type AtExit = Box<dyn FnOnce() + Send>;
 
-/// Waits for SIGTERM or SIGINT, and then for what is in flight. A second signal ends the wait.
+/// Waits for SIGTERM or SIGINT, and then drains requests in flight. A second signal ends the wait.
 pub(crate) struct Drain(pub(crate) Exit);
 
 /// How often to look whether requests are still in flight.
@@ -69,7 +69,7 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
-    /// What is left to be done once nothing is in flight any more.
+    /// What remains to be done once nothing is in flight any more.
     async fn finish(&self) {
         worker::give_back(&self.services).await;
         if let Some(tracer) = &self.services.tracer {
@@ -181,5 +181,5 @@ pub(crate) async fn wait_for_signal() {
     }
 }
 
-/// Longer than the last words, those about a fatal diagnostic included.
+/// Longer than the timeout of other final log lines, fatal errors included.
 pub(crate) const GRACE_SECONDS: u64 = 30;

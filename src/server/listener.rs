@@ -130,7 +130,7 @@ fn server_conf(settings: &Settings) -> ServerConf {
         ca_file: settings.upstream.tls_ca_file.clone(),
         upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
         work_stealing: false,
-        // We wait for what is in flight ourselves, and end the process before this is over: pingora ends the runtimes
+        // We drain requests in flight ourselves, and end the process before this is over: pingora ends the runtimes
         // then, each for itself, and a listener may be served by one whose socket belongs to another.
         grace_period_seconds: Some(settings.shutdown_timeout.as_secs() + GRACE_SECONDS),
         upgrade_sock: settings.upgrade_socket.clone(),
@@ -148,7 +148,7 @@ fn listener(address: SocketAddr) -> ListenerConfig {
     ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::default().read(0))
 }
 
-/// pingora ends the process without a word when an address is taken.
+/// pingora ends the process without a message when an address is taken.
 fn check_listeners(settings: &Settings) -> Result<(), String> {
     for address in listen_addresses(settings) {
         if address.port() == 0 {
@@ -222,7 +222,7 @@ fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
     [settings.listen, settings.admin_listen].into_iter().chain(tls)
 }
 
-/// Who listens everywhere can be reached on loopback.
+/// A listener on all addresses is reachable on loopback.
 #[must_use]
 pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {

@@ -50,7 +50,7 @@ impl ProxyHttp for Gateway {
         session.set_total_drain_timeout(Some(timeouts.upload.grace));
         let screened =
             route::route(self, &mut DownstreamSession::of_pingora(session.as_downstream_mut(), timeouts), ctx).await?;
-        // What comes on a connection that is upgraded is no body.
+        // Bytes on an upgraded connection are no body.
         let may_have_body = !screened && !ctx.body_was_read && !session.is_upgrade_req();
         if may_have_body && !session.as_downstream_mut().is_body_done() {
             let allowance = Allowance::new(timeouts.upload).up_to(timeouts.pause);
@@ -241,12 +241,12 @@ impl ProxyHttp for Gateway {
     }
 
     fn suppress_error_log(&self, _: &Session, _: &RequestState, _: &Error) -> bool {
-        // Its words hold headers and addresses; `logging` has ours.
+        // Its message holds headers and addresses; `logging` has ours.
         true
     }
 }
 
-/// Was there a connection, so that what was sent on it may have arrived?
+/// Was there a connection, so that the request may have arrived?
 fn was_connected(error: &ErrorType) -> bool {
     matches!(
         error,
@@ -260,7 +260,7 @@ fn was_connected(error: &ErrorType) -> bool {
 }
 
 async fn respond_plainly(session: &mut Session, status: u16) -> u16 {
-    // Fails only when the client is gone.
+    // Fails only if the client has disconnected.
     let _ = session.as_downstream_mut().respond_error_with_body(status, Bytes::new()).await;
     status
 }
@@ -285,7 +285,7 @@ fn only_reads(gateway: &Gateway, session: &Session, ctx: &RequestState) -> bool 
     match request.method {
         Method::GET | Method::HEAD => query_string_only_reads(request.uri.query(), limits),
         Method::OPTIONS => true,
-        // What is compressed has not been read, and what is in the URL may name another document.
+        // A compressed body has not been read, and the URL may name another document.
         Method::POST if request.headers.contains_key(header::CONTENT_ENCODING) => false,
         Method::POST if ctx.body_was_read && request.uri.query().is_none() => {
             client.get_retry_buffer().is_some_and(|body| body_only_reads(&body, limits))

@@ -31,7 +31,7 @@ pub struct JwtRules {
 pub enum JwtKey {
     /// A key that is given.
     Given {
-        /// The only algorithm that is accepted; the token has no say in it.
+        /// The only algorithm that is accepted; the token cannot choose another.
         algorithm: Algorithm,
         /// A shared secret, or a public key or certificate as PEM.
         key: Secret,
@@ -115,7 +115,7 @@ pub enum ClaimsPlace {
 }
 
 impl ClaimsPlace {
-    /// The roles that every user may take, whatever the token says.
+    /// The roles that every user may take, whatever the token contains.
     #[must_use]
     pub fn literal_roles(&self) -> Vec<&str> {
         let Self::Map(claims) = self else { return Vec::new() };
@@ -277,7 +277,7 @@ fn audience_of(object: &Map<String, Value>) -> Result<Option<Vec<String>>, Strin
 /// rejected, never taken as absent.
 ///
 /// # Errors
-/// [`SessionError`] with Hasura's words.
+/// [`SessionError`] with Hasura's message.
 pub fn check_registered(rules: &JwtRules, claims: &Map<String, Value>, now: i64) -> Result<(), SessionError> {
     let skew = i64::try_from(rules.allowed_skew).unwrap_or(i64::MAX);
     let time = |name: &str| match claims.get(name) {
@@ -325,7 +325,7 @@ fn seconds(value: &Value) -> Option<i64> {
 /// Makes the session of a token whose signature and registered claims have been checked.
 ///
 /// # Errors
-/// [`SessionError`] with Hasura's words.
+/// [`SessionError`] with Hasura's message.
 pub fn session(
     rules: &JwtRules,
     claims: &Map<String, Value>,

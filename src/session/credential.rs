@@ -18,11 +18,11 @@ pub struct AuthRules {
     pub admin_secrets: Vec<Secret>,
     /// Where tokens come from and what they must hold.
     pub jwt: Vec<JwtRules>,
-    /// Who says who is asking, instead of tokens.
+    /// The auth hook, which replaces tokens.
     pub hook: Option<Arc<HookRules>>,
-    /// The role of those who offer nothing.
+    /// The role of requests without a credential.
     pub unauthorized_role: Option<String>,
-    /// Do the `x-hasura-*` headers of those count? They do in Hasura; anybody can then claim to be anybody.
+    /// Do the `x-hasura-*` headers of those count? They do in Hasura; any caller can then claim any identity.
     pub unauthorized_session_variables: bool,
 }
 
@@ -51,7 +51,7 @@ pub enum Credential {
         /// The role that the caller requests.
         requested_role: Option<String>,
     },
-    /// Whatever it is, the hook has to say.
+    /// The auth hook decides about any credential.
     AskHook,
 }
 

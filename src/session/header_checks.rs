@@ -50,7 +50,7 @@ pub fn is_protected(name: &str) -> bool {
     is_credential(name) || PROTECTED.contains(&name) || PROTECTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Does this header say who the client is?
+/// Does this header identify the client?
 ///
 /// # Examples
 /// ```
@@ -80,7 +80,7 @@ const PROTECTED: [&str; 13] = [
     "x-envoy-external-address",
 ];
 
-/// What proxies say about a client's address and certificate.
+/// Headers in which proxies describe a client's address and certificate.
 const PROTECTED_PREFIXES: [&str; 6] =
     ["x-forwarded-", "client-cert", "x-client-cert", "ssl-client-", "x-ssl-", "x-amzn-mtls-"];
 

@@ -37,7 +37,7 @@ pub struct HookRules {
 pub struct HookCache {
     /// The headers.
     pub headers: Vec<HeaderName>,
-    /// The longest time, whatever the response says.
+    /// The longest lifetime, whatever the response declares.
     pub time_max: Duration,
 }
 
@@ -50,10 +50,10 @@ pub enum HookMode {
     Post,
 }
 
-/// What the hook said of a caller.
+/// The hook's response about a caller.
 #[derive(Debug)]
 pub struct HookResponse {
-    /// Who it is.
+    /// The session.
     pub session: Session,
     /// `Cache-Control` in the body: how long this is so.
     pub cache_control: Option<String>,
@@ -112,7 +112,7 @@ pub fn hook_batch(batch: &str) -> Option<String> {
 /// Reads the hook's response. Everything but a clear yes is a no.
 ///
 /// # Errors
-/// [`SessionError`] in Hasura's words; nothing of the response is in it.
+/// [`SessionError`] with Hasura's message; it holds nothing of the response.
 ///
 /// # Examples
 /// ```

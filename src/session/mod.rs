@@ -71,7 +71,7 @@ impl Serialize for Session {
 pub struct SessionError {
     /// Hasura's code.
     pub code: &'static str,
-    /// Hasura's words.
+    /// Hasura's message.
     pub message: String,
     /// The status that Hasura gives it where it shows statuses.
     pub status: u16,
@@ -83,7 +83,7 @@ impl SessionError {
         Self { code: "access-denied", message: message.into(), status: 401 }
     }
 
-    /// The headers say nothing clear.
+    /// The headers are ambiguous.
     pub(crate) fn headers(message: impl Into<String>) -> Self {
         Self { code: "invalid-headers", message: message.into(), status: 400 }
     }
@@ -94,7 +94,7 @@ impl SessionError {
         Self { code: "invalid-jwt", message: format!("Could not verify JWT: {reason}"), status: 400 }
     }
 
-    /// The token's claims are not what they should be.
+    /// The token's claims are invalid.
     pub(crate) fn claims(message: impl Into<String>) -> Self {
         Self { code: "jwt-invalid-claims", message: message.into(), status: 400 }
     }

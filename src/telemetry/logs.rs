@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
 
-/// The thread that writes, and what has been dropped so far.
+/// The writing thread, and the number of dropped lines.
 static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock::new();
 
 /// Starts logging. A second call has no effect.
@@ -32,7 +32,7 @@ pub fn start(json: bool, level: &str) {
     };
 }
 
-/// Writes what waits, if it is taken within a second. What is logged afterwards is lost.
+/// Flushes waiting lines, within a second. Lines that are logged afterwards are lost.
 pub fn finish() {
     if let Some((guard, _)) = WRITING.get() {
         drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -91,7 +91,7 @@ pub struct RequestLine<'l> {
     pub trace_id: &'l str,
     /// Where it came in.
     pub path: &'l str,
-    /// Who sent it.
+    /// The caller.
     pub client: Option<IpAddr>,
     /// In which role, once that was known.
     pub role: Option<&'l str>,

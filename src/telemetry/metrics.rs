@@ -97,7 +97,7 @@ metrics! {
         plan_cache_lookups: IntCounterVec = "pillion_plan_cache_lookups_total" { outcome: ["hit", "miss"] };
         /// Fetches of JWK sets.
         jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome };
-        /// Sessions that the auth hook was asked for; those from its cache needed no request.
+        /// Sessions requested of the auth hook; cached ones needed no request.
         auth_hook_requests: IntCounterVec = "pillion_auth_hook_requests_total" { outcome };
         /// Calls of asynchronous actions: accepted ones are stored, rejected ones are not.
         jobs_enqueued: IntCounterVec = "pillion_jobs_enqueued_total" { action, outcome };

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::settings::Traces;
 use crate::http_client::outbound::{self, EnvironmentProxy};
 
-/// Who something belongs to.
+/// The ids of a span, its trace and its parent.
 #[derive(Clone, Debug)]
 pub struct SpanIds {
     /// 32 hexadecimal digits.
@@ -36,17 +36,17 @@ pub struct SpanIds {
 
 /// Something that has ended.
 pub struct Ended {
-    /// Who it belongs to.
+    /// Its ids.
     pub place: SpanIds,
-    /// What was done for whom.
+    /// Its kind.
     pub kind: SpanKind,
-    /// What it is called; not many different names.
+    /// Its name, of low cardinality.
     pub name: String,
     /// When it began.
     pub began: Instant,
     /// When it ended.
     pub ended: Instant,
-    /// What is known about it.
+    /// Its attributes.
     pub attributes: Vec<KeyValue>,
     /// What went wrong, if anything did.
     pub error: Option<&'static str>,
@@ -99,7 +99,7 @@ impl Tracer {
         }
     }
 
-    /// Waits until what has been taken is sent, or for a while.
+    /// Waits until collected spans are exported, or for a while.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         let flush = async {
@@ -110,7 +110,7 @@ impl Tracer {
         let _ = tokio::time::timeout(PATIENCE, flush).await;
     }
 
-    /// Sends what is taken. Never returns.
+    /// Exports spans. Never returns.
     pub async fn export(&self) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return std::future::pending().await };

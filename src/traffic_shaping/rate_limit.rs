@@ -21,7 +21,7 @@ pub struct CallRateLimiter {
     table: Mutex<Table>,
 }
 
-/// Who is counted for a call.
+/// The caller that a call is counted for.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'c> {
     /// Everybody who has the same text.
@@ -94,7 +94,7 @@ impl CallRateLimiter {
         shared.count(&counted, *window).await
     }
 
-    /// Forgets those who have not called for long.
+    /// Removes callers that have not called for long.
     pub fn forget(&self) {
         let now = self.now();
         self.table().forget(now);
@@ -150,7 +150,7 @@ impl Table {
         wait
     }
 
-    /// What is known of a key, which then is among those that were counted last.
+    /// The state of a key, which is then among those that were counted last.
     fn touch(&mut self, key: Key) -> Option<u64> {
         if let Some(known) = self.young.get(&key) {
             return Some(*known);

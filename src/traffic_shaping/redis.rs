@@ -63,7 +63,7 @@ impl RedisStore {
         self.connection.get_or_try_init(connect).await.cloned()
     }
 
-    /// What is kept under `key`, and for how long it will be.
+    /// The entry under `key`, and its remaining lifetime.
     pub async fn get(&self, key: &str) -> Option<(String, Duration)> {
         let mut connection = self.connection().await.ok()?;
         let mut both = redis::pipe();
@@ -81,7 +81,7 @@ impl RedisStore {
         let _ = tokio::time::timeout(COMMAND_TIMEOUT, command.query_async::<()>(&mut connection)).await;
     }
 
-    /// Forgets what is kept under names of this form.
+    /// Purges the entries with names of this form.
     ///
     /// # Errors
     /// [`StoreUnavailable`].

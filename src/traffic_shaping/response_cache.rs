@@ -61,7 +61,7 @@ impl CachedResponse {
     }
 }
 
-/// What is found under a key.
+/// The result of a lookup.
 pub enum CacheLookup {
     /// A response that is good.
     Fresh(Arc<CachedResponse>),
@@ -69,7 +69,7 @@ pub enum CacheLookup {
     Stale(Arc<CachedResponse>, Option<FillGuard>),
     /// Nothing; this caller is the leader that fetches it, and others wait.
     Miss(FillGuard),
-    /// Nothing, and the one who was to fetch it has failed.
+    /// Nothing: the leader has failed.
     Nothing,
 }
 
@@ -144,7 +144,7 @@ impl ResponseCache {
                 Ok(fill) => return CacheLookup::Miss(fill),
                 Err(flight) => flight,
             };
-            // It fails when the one who fetches is done.
+            // It fails when the leader is done.
             while flight.changed().await.is_ok() {}
             if *flight.borrow() {
                 return self.known(key).unwrap_or(CacheLookup::Nothing);

@@ -113,7 +113,7 @@ pub async fn send(
     }
 }
 
-/// A POST whose body comes in pieces. When it is dropped before its end, it ends with an error on the other side as well.
+/// A POST whose body is streamed. When it is dropped before its end, the upstream sees an error as well.
 pub struct Upload {
     pieces: mpsc::Sender<Bytes>,
     response: JoinHandle<Result<Response<Incoming>, hyper_util::client::legacy::Error>>,
@@ -170,7 +170,7 @@ pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
 /// When it breaks off.
 pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportFault> {
     while let Some(frame) = body.frame().await {
-        // What is no data are trailers, which end here.
+        // Other frames are trailers, which end here.
         if let Ok(data) = frame.map_err(|_| TransportFault::Broken)?.into_data() {
             return Ok(Some(data));
         }

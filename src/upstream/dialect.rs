@@ -17,7 +17,7 @@ pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
 pub struct DetectedUpstream {
     /// Its error format.
     pub dialect: Dialect,
-    /// What its root types are called, as far as it says.
+    /// The names of its root types, as far as it reports them.
     pub roots: RootTypes,
 }
 
@@ -36,7 +36,7 @@ pub fn read(body: &[u8]) -> Option<DetectedUpstream> {
     };
     let upstream =
         upstream(&query, name("/data/__schema/mutationType/name"), name("/data/__schema/subscriptionType/name"));
-    // One type cannot be both; who says so is no upstream to learn from.
+    // One type cannot be both; such a response is not to be trusted.
     (upstream.roots.query != upstream.roots.mutation).then_some(upstream)
 }
 

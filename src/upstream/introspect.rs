@@ -10,7 +10,7 @@ pub const OPERATION_NAME: &str = "PillionIntrospection";
 /// Editions of the introspection types, the newest first. An upstream that rejects one is queried in the next.
 pub const EDITIONS: usize = 5;
 
-/// What came when; an upstream may know any prefix of these.
+/// Members by edition; an upstream may know any prefix of these.
 struct Edition {
     /// `isDeprecated` of directives: after September 2025.
     directive_deprecation: bool,

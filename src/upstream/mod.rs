@@ -188,7 +188,7 @@ pub struct UpstreamRequest<'q> {
     pub timeout: Duration,
 }
 
-/// Headers that speak of the client's body or of what it takes, not of the client.
+/// Headers that describe the client's body or the encodings it accepts, not the client.
 const NOT_PASSED_ON: [HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -479,7 +479,7 @@ fn origin(settings: &Upstream) -> String {
     format!("{scheme}://{}/", settings.authority())
 }
 
-/// Where a request over a connection of our own goes, as its head says it.
+/// The target of a request over our own connection, as its head names it.
 fn authority_and_target(uri: &Uri) -> (&str, &str) {
     (uri.authority().map_or("", Authority::as_str), uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }

@@ -100,7 +100,7 @@ mod tests {
             (r#"[{"query":"{ a }"},{"extensions":{"persistedQuery":{"sha256Hash":"ab"}}}]"#, false),
             (r#"[{"query":"{ a }"},{"query":"mutation { b }"}]"#, false),
             ("[]", false),
-            // What is no request.
+            // Not a request.
             ("", false),
             ("{}", false),
             ("{ a }", false),

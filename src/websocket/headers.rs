@@ -15,7 +15,7 @@ use crate::session::header_checks::{BAD_REQUEST, check, is_credential, is_protec
 /// the headers that the configuration names.
 ///
 /// # Errors
-/// What is wrong with them: a credential that cannot be read is a bad one, and not the absence of one.
+/// What is wrong with them: an unreadable credential is an invalid one, and not the absence of one.
 pub fn introduced(
     opening: &HeaderMap,
     payload: Option<&str>,
@@ -51,8 +51,8 @@ fn of_payload(payload: Option<&str>, protected: &[HeaderName]) -> Result<HeaderM
     }
 }
 
-/// What is no string is no header, and what is no header is left out, unless it is a credential. `are_headers`: a string
-/// can then be nothing else.
+/// A value that is no string is no header, and an invalid header is dropped, unless it is a credential. `are_headers`:
+/// a string can then be nothing else.
 fn headers_of(named: &RawObject<'_>, are_headers: bool, protected: &[HeaderName]) -> Result<HeaderMap, RequestError> {
     let mut headers = HeaderMap::new();
     for (name, raw) in &named.0 {

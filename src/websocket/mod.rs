@@ -39,7 +39,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Operations at one time on one connection.
 const OPERATIONS_MAX: usize = 100;
 
-/// What a client says about itself is kept as often: as it came, as headers of its own, and with those of its request.
+/// The client's `connection_init` payload is held several times: as it came, as headers of its own, and with those of
+/// its request.
 const INIT_COPIES: usize = 3;
 
 /// Bytes that an operation takes beside its payload: the task that runs it.

@@ -14,7 +14,7 @@ pub struct Sender<E> {
     owner: MemoryOwner,
 }
 
-/// What comes out.
+/// The receiving half.
 pub enum Queued<E> {
     /// A message.
     Event(E),

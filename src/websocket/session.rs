@@ -44,7 +44,7 @@ use crate::websocket::{
     UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers, upstream_socket,
 };
 
-/// Who opened the socket.
+/// The client that opened the WebSocket.
 pub struct WebSocketClient {
     /// The headers of the request that did.
     pub headers: HeaderMap,
@@ -56,7 +56,7 @@ pub struct WebSocketClient {
     pub address: Option<IpAddr>,
     /// Whose memory its operations take.
     pub owner: MemoryOwner,
-    /// What is spoken.
+    /// The sub-protocol.
     pub vocabulary: Subprotocol,
 }
 
@@ -88,11 +88,11 @@ struct Operation {
     _counted: Held,
 }
 
-/// Who runs an operation.
+/// Where an operation runs.
 enum Runner {
-    /// A task of ours, which ends with the operation.
+    /// A task, which ends with the operation.
     Task(AbortHandle),
-    /// A task of ours that is left to finish, because it writes.
+    /// A task that is left to finish, because it writes.
     Mutation,
     Upstream,
 }
@@ -115,7 +115,7 @@ impl Drop for Operation {
     }
 }
 
-/// What is known once the client has introduced itself.
+/// The state after `connection_init`.
 struct Introduced {
     /// Its payload, as JSON.
     payload: Option<String>,
@@ -143,9 +143,9 @@ struct WebSocketSession<S> {
     visitor: WebSocketClient,
     sink: SplitSink<WebSocketStream<S>, Message>,
     tell: Sender<Event>,
-    /// What has come of a message that is not whole yet, and the message that is being understood.
+    /// Bytes of an incomplete message, and the message that is being parsed.
     received: Arc<Share>,
-    /// What is kept for as long as the socket lives.
+    /// Bytes held for as long as the WebSocket is open.
     held: Share,
     operations: HashMap<String, Operation>,
     introduced: Option<Introduced>,
@@ -162,7 +162,7 @@ struct WebSocketSession<S> {
 
 /// Why the session is over.
 enum End {
-    /// We say so.
+    /// We close it.
     Close(Close),
     /// The client has disconnected.
     Gone,
@@ -170,7 +170,7 @@ enum End {
 
 type Going = Result<(), End>;
 
-/// Converses until one side ends it. `early` is what the client has said already.
+/// Runs until one side ends it. `early` holds bytes that the client has sent already.
 pub async fn run_session<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -213,7 +213,7 @@ where
     let _ = tokio::time::timeout(timeout, session.close(frame)).await;
     session.operations.clear();
     let _ = tokio::time::timeout(LAST_WORDS, session.leave_upstream()).await;
-    // A connection that is closed while something comes in may lose what was said last.
+    // A connection that is closed while data arrives may lose the last message.
     let listen = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
 }
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         }
     }
 
-    /// What ends a session without anybody saying anything.
+    /// Ends the session on shutdown or a timeout.
     fn check(&mut self, opened: Instant) -> Going {
         if self.services.readiness.is_draining() && self.is_time_to_go() {
             let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
@@ -326,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     async fn handle_message(&mut self, text: &str) -> Going {
         match read_client(text) {
             Err(_) => Err(End::Close(BAD_REQUEST)),
-            // In boxes of their own: they are over soon, and every idle socket carries the room for what it may do.
+            // Boxed: they are short, and otherwise every idle WebSocket carries their size.
             Ok(FromClient::Init(payload)) => Box::pin(self.introduce(payload)).await,
             Ok(FromClient::Start { id, payload }) => Box::pin(self.start(id, payload)).await,
             Ok(FromClient::Stop(id)) => self.stop(&id).await,
@@ -469,7 +469,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let (services, vocabulary, tell, told_id) =
             (Arc::clone(&self.services), self.visitor.vocabulary, self.tell.clone(), id.clone());
         let is_mutation = kind == Some(OperationKind::Mutation);
-        // A mutation is finished though its client has gone, and the end of the process waits for it.
+        // A mutation is finished although its client has disconnected, and the shutdown waits for it.
         let counted = is_mutation.then(|| Held::new(&services.metrics.requests_in_flight));
         let run = async move {
             let _counted = counted;
@@ -617,7 +617,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 }
 
-/// What the upstream says, as the client understands it. What is the same in both vocabularies stays as it is.
+/// The upstream's message in the client's sub-protocol. Payloads that are the same in both stay as they are.
 fn translate(text: &str, upstreams: Subprotocol, prepared_request: Subprotocol) -> Option<Event> {
     let same = upstreams == prepared_request;
     Some(match read_server(text).ok()? {

@@ -28,7 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 type Socket = WebSocketStream<Box<dyn Wire>>;
 
-/// A connection to the upstream on which it has said that we may.
+/// A connection to the upstream that has been acknowledged.
 pub struct UpstreamSocket {
     /// What the upstream speaks.
     pub vocabulary: Subprotocol,
@@ -70,7 +70,7 @@ pub struct Introduction<'i> {
     pub path: &'i str,
     /// The headers of the client's request.
     pub headers: &'i HeaderMap,
-    /// What the client says about itself, as JSON.
+    /// The client's `connection_init` payload, as JSON.
     pub payload: Option<&'i str>,
     /// The client's sub-protocol; it is tried first with the upstream.
     pub vocabulary: Subprotocol,
@@ -91,8 +91,8 @@ pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Resu
     connected.unwrap_or_else(|_| Err(late()))
 }
 
-/// Upstreams say in many ways that they do not speak something, so the other vocabulary is always tried; what is
-/// reported is why the client's own failed.
+/// Upstreams report an unsupported sub-protocol in many ways, so the other one is always tried; the reported error is
+/// that of the client's own.
 async fn connect_now(introduction: &Introduction<'_>) -> Result<UpstreamSocket, ConnectError> {
     let first = match connect_in(introduction, introduction.vocabulary).await {
         Err(ConnectError::NotSupported(reason)) => reason,
@@ -138,7 +138,7 @@ pub fn text_of(message: Message) -> Option<Utf8Bytes> {
     }
 }
 
-/// What it means that the upstream closes the connection instead of acknowledging the client.
+/// The meaning of a close instead of an acknowledgement.
 fn closed(frame: &CloseFrame) -> ConnectError {
     let code = u16::from(frame.code);
     match Close::of_frame(frame) {

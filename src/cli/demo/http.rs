@@ -6,7 +6,7 @@ use pingora::protocols::http::ServerSession;
 /// Bytes of a request that the samples read.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads a request's body; what is longer is cut, and then it is no JSON any more.
+/// Reads a request's body; a longer one is cut, and is then no valid JSON any more.
 pub async fn read_body(session: &mut ServerSession) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = session.read_request_body().await {
