@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_a_client_and_who_is_believed() {
+    fn clients_and_trusted_proxies() {
         let header = Some(HeaderName::from_static("x-forwarded-for"));
         let (proxy, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
         for (header, proxies, wanted) in [

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_asked_for_or_does_not_help_stays_as_it_is() {
+    async fn unaccepted_or_useless_compression_is_skipped() {
         let body = Bytes::from_static(b"abc");
         for accept in ["identity", "gzip;q=0", "gzip"] {
             let (encoding, same, headers) = compressed(accept, &body).await;

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_reader_understands_alike_passes() {
+    fn unambiguous_framing_passes() {
         for text in [
             String::new(),
             GET.repeat(3),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_could_read_differently_ends_there() {
+    fn ambiguous_framing_is_rejected() {
         let bodies = [
             "2|;\nxx\r\n2c\r\n0\r\n\r\n",
             "2;|\nxx\r\n0\r\n\r\n",

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_connected_to_is_what_was_looked_at() {
+    async fn the_connection_goes_to_the_checked_address() {
         let usual = || FilteringResolver { link_local: false, private: true };
         assert!(resolve(usual(), "localhost").await.is_ok_and(|found| !found.is_empty()));
         let rejected = resolve(usual(), "169.254.169.254").await;

@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_given_back() {
+    fn shares_are_given_back() {
         let budget = budget();
         let share = budget.request(peer(1, 1)).expect("room");
         assert_eq!((budget.held.get(), budget.accounts.len()), (BASE_BYTES, 0));
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lives_long_is_entered() {
+    fn long_lived_shares_are_entered() {
         let budget = budget();
         let streams = |owner: MemoryOwner| {
             let stream = || budget.request(owner).and_then(|share| share.enter().map(|()| share));

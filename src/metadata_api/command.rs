@@ -373,7 +373,7 @@ mod tests {
     use crate::metadata_api::command::concerns_actions;
 
     #[test]
-    fn what_is_about_actions() {
+    fn requests_about_actions() {
         for text in [
             r#"{"type":"create_action"}"#,
             r#"{"args":[{"type":"run_sql"},{"type":"bulk","args":[{"type":"create\u005faction"}]}],"type":"bulk"}"#,

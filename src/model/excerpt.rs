@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_has_no_length() {
+    fn hidden_text_has_no_length() {
         assert_eq!(shown("a: geheim, b: 1", 3..9, 1, 12), ("a: ***, b: 1".into(), "        ".into()));
         // From the line before, in the middle of it, to its end.
         assert_eq!(shown("ä: |\n  eins\n  zwei\nb: 1", 3..19, 2, 3).0, "***");

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_chosen_fits_the_memory_limit() {
+    fn defaults_fit_the_memory_limit() {
         let of = |memory: Option<u64>, given: &[&str]| {
             let limits = Limits { max_memory_bytes: memory, ..Limits::default() };
             limits.fitted(|name| given.contains(&name))

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_fast_cannot_stop_for_long() {
+    fn a_fast_client_cannot_pause_for_long() {
         let mut allowance = Allowance::new(RATE);
         allowance.moved(100 * 1024 * 1024, Duration::from_secs(1));
         assert_eq!(allowance.left(), RATE.grace);

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connection_names_ends_here() {
+    fn headers_that_connection_names_are_not_forwarded() {
         let headers: HeaderMap = [("connection", "close, X-One"), ("x-one", "1"), ("te", "trailers"), ("x-two", "2")]
             .into_iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))

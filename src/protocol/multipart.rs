@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_not_read() {
+    fn a_malformed_form_is_rejected() {
         for content_type in [
             "multipart/form-data",
             "multipart/mixed; boundary=x",

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_talk_to_us() {
+    fn allowed_origins() {
         let parse = |texts: &[&str]| Origins::parse(&texts.iter().map(|&text| text.into()).collect::<Vec<_>>());
         let origins = parse(&["https://shop.example", " https://*.Shop.example", "http://localhost:3000"]);
         let Ok(origins) = origins else { panic!("{origins:?}") };

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_starts_a_new_trace() {
+    fn a_malformed_context_starts_a_new_trace() {
         let zero = "0".repeat(32);
         for value in [
             "",

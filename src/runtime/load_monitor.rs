@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_can_be_read() {
+    fn usage_can_be_read() {
         assert!(resident_bytes() > 1 << 20);
         assert!(open_descriptors() > 2);
     }

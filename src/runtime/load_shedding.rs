@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_scarce_is_told() {
+    fn the_exhausted_resource_is_reported() {
         let overload = LoadState::default();
         assert_eq!(overload.scarce(), None);
         overload.scarce.store(2, Ordering::Relaxed);

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_long_ago_does_not_count() {
+    async fn old_calls_do_not_count() {
         let breaker = CircuitBreaker::new(PAUSE);
         calls(&breaker, 0, 19);
         later(10.5).await;
