@@ -224,7 +224,7 @@ fn what_is_inconsistent_is_left_out_if_it_may_be(engines: &Engines) {
         setup.metadata = Some(folder.clone());
         setup
     };
-    let (status, said) = setup("refuse").start_in_vain();
+    let (status, said) = setup("reject").start_in_vain();
     assert!(!status.success() && said.contains("the environment variable NOWHERE is not set"), "{said}");
     let pillion = setup("serve").start().wait_until_ready();
     let fields = || pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
@@ -341,9 +341,9 @@ fn a_list_of_roles_for_everybody_is_warned_about(_: &Engines) {
 fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
     let pillion = Setup::before(1).start();
     assert!(pillion.ready.starts_with("pillion is listening: "), "{}", pillion.ready);
-    pillion.wait_for_log("the upstream does not answer");
+    pillion.wait_for_log("the upstream does not respond");
     let log = pillion.log();
-    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("the upstream does not answer")).collect();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("the upstream does not respond")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
     for wanted in ["\"WARN\"", "\"upstream\":\"http://127.0.0.1:1\"", "Connection refused (os error 111)"] {
         assert!(warnings[0].contains(wanted), "{wanted} is not in {log}");
@@ -354,7 +354,7 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
     let pillion = Setup::before(handlers.port).config(config).start();
     pillion.wait_for_log("something that is not a GraphQL response");
     let pillion = Setup::before(engines.postgraphile).start().wait_until_ready();
-    assert!(!pillion.whole_log("TERM").contains("does not answer"));
+    assert!(!pillion.whole_log("TERM").contains("does not respond"));
 }
 
 fn times_of_zero(_: &Engines) {
