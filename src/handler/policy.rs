@@ -86,7 +86,7 @@ pub(crate) async fn attempt(
         let message = "the circuit breaker of this action is open, because its handler fails".to_owned();
         reject(execution, allowed, TrafficRejection { policy: TrafficPolicy::Breaker, message, retry_after })
     })?;
-    let Some(_slot) = policies.concurrency_limit.acquire().await else {
+    let Some(_running) = policies.concurrency_limit.acquire().await else {
         let message = "too many calls of this action at one time".to_owned();
         let rejected =
             TrafficRejection { policy: TrafficPolicy::Concurrency, message, retry_after: Duration::from_secs(1) };
