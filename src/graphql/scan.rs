@@ -69,8 +69,8 @@ impl Scanner {
     /// use pillion::graphql::scan::{ScanResult, Scanner};
     ///
     /// let scanner = Scanner::new(["quote"]).unwrap();
-    /// assert_eq!(scanner.look(br#"{"query":"{ quote }"}"#), ScanResult::Action);
-    /// assert_eq!(scanner.look(br#"{"query":"{ products { id } }"}"#), ScanResult::Nothing);
+    /// assert_eq!(scanner.scan(br#"{"query":"{ quote }"}"#), ScanResult::Action);
+    /// assert_eq!(scanner.scan(br#"{"query":"{ products { id } }"}"#), ScanResult::Nothing);
     /// ```
     #[must_use]
     pub fn scan(&self, bytes: &[u8]) -> ScanResult {
