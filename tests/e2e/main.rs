@@ -21,41 +21,41 @@ mod mutate;
 #[path = "../yaml.rs"]
 mod yaml;
 
-mod abuse;
 mod admin;
-mod canaries;
-mod clients;
-mod commands;
+mod authentication_fails_closed;
+mod cli;
+mod client_disconnect;
 mod compression;
 mod containers;
-mod cross_origin;
-mod drain;
-mod events;
-mod faults;
-mod framing;
-mod guards;
-mod installs;
+mod cors;
+mod dashboards;
+mod distributed_tracing;
+mod graceful_shutdown;
+mod http1;
+mod http2_and_tls;
 mod introspection;
 mod job_stores;
 mod jobs;
-mod keys;
-mod locks;
-mod metadata;
-mod overload;
-mod prometheus;
+mod jwks;
+mod load_shedding;
+mod memory_budget;
+mod metadata_api;
+mod packaging;
+mod passthrough;
 mod properties;
-mod protocols;
-mod raw_http;
 mod readme;
 mod real_handlers;
 mod relationships;
 mod reload;
+mod request_smuggling;
+mod response_cache;
+mod secrets_never_logged;
+mod server_sent_events;
 mod slow_clients;
-mod sockets;
 mod startup;
-mod streaming;
-mod traces;
+mod upstream_faults;
 mod upstream_path;
+mod websocket;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,41 +86,41 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         })
     });
     let modules = [
-        ("abuse", abuse::TESTS),
         ("admin", admin::TESTS),
-        ("canaries", canaries::TESTS),
-        ("clients", clients::TESTS),
-        ("commands", commands::TESTS),
+        ("authentication_fails_closed", authentication_fails_closed::TESTS),
+        ("cli", cli::TESTS),
+        ("client_disconnect", client_disconnect::TESTS),
         ("compression", compression::TESTS),
         ("containers", containers::TESTS),
-        ("cross_origin", cross_origin::TESTS),
-        ("drain", drain::TESTS),
-        ("events", events::TESTS),
-        ("faults", faults::TESTS),
-        ("framing", framing::TESTS),
-        ("guards", guards::TESTS),
-        ("installs", installs::TESTS),
+        ("cors", cors::TESTS),
+        ("dashboards", dashboards::TESTS),
+        ("distributed_tracing", distributed_tracing::TESTS),
+        ("graceful_shutdown", graceful_shutdown::TESTS),
+        ("http1", http1::TESTS),
+        ("http2_and_tls", http2_and_tls::TESTS),
         ("introspection", introspection::TESTS),
         ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),
-        ("keys", keys::TESTS),
-        ("locks", locks::TESTS),
-        ("metadata", metadata::TESTS),
-        ("overload", overload::TESTS),
-        ("prometheus", prometheus::TESTS),
+        ("jwks", jwks::TESTS),
+        ("load_shedding", load_shedding::TESTS),
+        ("memory_budget", memory_budget::TESTS),
+        ("metadata_api", metadata_api::TESTS),
+        ("packaging", packaging::TESTS),
+        ("passthrough", passthrough::TESTS),
         ("properties", properties::TESTS),
-        ("protocols", protocols::TESTS),
-        ("raw_http", raw_http::TESTS),
         ("readme", readme::TESTS),
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
         ("reload", reload::TESTS),
+        ("request_smuggling", request_smuggling::TESTS),
+        ("response_cache", response_cache::TESTS),
+        ("secrets_never_logged", secrets_never_logged::TESTS),
+        ("server_sent_events", server_sent_events::TESTS),
         ("slow_clients", slow_clients::TESTS),
-        ("sockets", sockets::TESTS),
         ("startup", startup::TESTS),
-        ("streaming", streaming::TESTS),
-        ("traces", traces::TESTS),
+        ("upstream_faults", upstream_faults::TESTS),
         ("upstream_path", upstream_path::TESTS),
+        ("websocket", websocket::TESTS),
     ];
     let written = modules.into_iter().flat_map(|(module, tests)| {
         tests.iter().map(move |(name, test)| {

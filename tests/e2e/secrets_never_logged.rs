@@ -6,13 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
+use super::distributed_tracing::Collector;
 use super::harness::client::Client;
 use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, hear, open, say};
 use super::harness::wait_until;
-use super::traces::Collector;
 
 /// The tests.
 pub const TESTS: &[super::Test] =
