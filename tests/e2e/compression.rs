@@ -1,9 +1,10 @@
-//! Compression of our own responses, for who asks for it, over every way to a client.
+//! Compression: of our own responses, for who asks for it, over every way to a client, and of what handlers respond.
 
 use std::io::Read;
 
 use super::harness::client::Client;
 use super::harness::engines::Engines;
+use super::harness::gzip;
 use super::harness::message::Message;
 use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
@@ -13,6 +14,7 @@ pub const TESTS: &[super::Test] = &[
     ("who_asks_for_it_gets_it", who_asks_for_it_gets_it),
     ("it_can_be_left_out", it_can_be_left_out),
     ("events_are_not_compressed", events_are_not_compressed),
+    ("compressed_answers_of_handlers", compressed_answers_of_handlers),
 ];
 
 fn stage(engines: &Engines, config: &str) -> (Scripted, Pillion) {
@@ -117,4 +119,25 @@ fn events_are_not_compressed(engines: &Engines) {
     let answer = pillion.client().request("POST", "/graphql", &headers, body.as_bytes());
     assert_eq!(answer.header("content-encoding"), None);
     assert!(answer.text().starts_with("event: next"), "{}", &answer.text()[..100]);
+}
+
+fn compressed_answers_of_handlers(engines: &Engines) {
+    let handlers = Scripted::start();
+    let config = "limits: {max_handler_response_size: 100KiB}\n";
+    let pillion =
+        Setup::before(engines.postgraphile).with_shop(handlers.port).config(config).start().wait_until_ready();
+    let answer = |encoding: &str, body: Vec<u8>| {
+        let headers = vec![("Content-Encoding".to_owned(), encoding.to_owned())];
+        handlers.on_path("/count", Reply::Answer { status: 200, headers, body });
+        pillion.client().ask("{ count }").text()
+    };
+    let good = r#"{"data":{"count":42}}"#;
+    assert_eq!(answer("gzip", gzip(b"42")), good);
+    let mut brotlied = Vec::new();
+    std::io::Write::write_all(&mut brotli::CompressorWriter::new(&mut brotlied, 4096, 5, 20), b"42").expect("memory");
+    assert_eq!(answer("br", brotlied), good);
+    let bomb = gzip(&vec![b' '; 50_000_000]);
+    assert!(answer("gzip", bomb).contains("http exception when calling webhook"));
+    assert!(answer("gzip", b"not gzip".to_vec()).contains("http exception when calling webhook"));
+    assert!(answer("zstd", b"42?".to_vec()).contains("not a valid json response from webhook"));
 }

@@ -23,32 +23,46 @@ mod yaml;
 
 mod admin;
 mod authentication_fails_closed;
+mod circuit_breaker;
 mod cli;
 mod client_disconnect;
 mod compression;
+mod concurrency_limit;
+mod connection_limit;
+mod connection_pool;
+mod connection_timeouts;
 mod containers;
 mod cors;
 mod dashboards;
 mod distributed_tracing;
 mod graceful_shutdown;
+mod handler_security;
 mod http1;
 mod http2_and_tls;
+mod http2_rapid_reset;
 mod introspection;
 mod job_stores;
 mod jobs;
 mod jwks;
+mod listener_handover;
 mod load_shedding;
 mod memory_budget;
 mod metadata_api;
 mod packaging;
 mod passthrough;
+mod pipelining;
 mod properties;
+mod rate_limit;
 mod readme;
 mod real_handlers;
 mod relationships;
 mod reload;
+mod replay;
 mod request_smuggling;
+mod request_timeout;
 mod response_cache;
+mod retries;
+mod rolling_update;
 mod secrets_never_logged;
 mod server_sent_events;
 mod slow_clients;
@@ -88,32 +102,46 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
     let modules = [
         ("admin", admin::TESTS),
         ("authentication_fails_closed", authentication_fails_closed::TESTS),
+        ("circuit_breaker", circuit_breaker::TESTS),
         ("cli", cli::TESTS),
         ("client_disconnect", client_disconnect::TESTS),
         ("compression", compression::TESTS),
+        ("concurrency_limit", concurrency_limit::TESTS),
+        ("connection_limit", connection_limit::TESTS),
+        ("connection_pool", connection_pool::TESTS),
+        ("connection_timeouts", connection_timeouts::TESTS),
         ("containers", containers::TESTS),
         ("cors", cors::TESTS),
         ("dashboards", dashboards::TESTS),
         ("distributed_tracing", distributed_tracing::TESTS),
         ("graceful_shutdown", graceful_shutdown::TESTS),
+        ("handler_security", handler_security::TESTS),
         ("http1", http1::TESTS),
         ("http2_and_tls", http2_and_tls::TESTS),
+        ("http2_rapid_reset", http2_rapid_reset::TESTS),
         ("introspection", introspection::TESTS),
         ("job_stores", job_stores::TESTS),
         ("jobs", jobs::TESTS),
         ("jwks", jwks::TESTS),
+        ("listener_handover", listener_handover::TESTS),
         ("load_shedding", load_shedding::TESTS),
         ("memory_budget", memory_budget::TESTS),
         ("metadata_api", metadata_api::TESTS),
         ("packaging", packaging::TESTS),
         ("passthrough", passthrough::TESTS),
+        ("pipelining", pipelining::TESTS),
         ("properties", properties::TESTS),
+        ("rate_limit", rate_limit::TESTS),
         ("readme", readme::TESTS),
         ("real_handlers", real_handlers::TESTS),
         ("relationships", relationships::TESTS),
         ("reload", reload::TESTS),
+        ("replay", replay::TESTS),
         ("request_smuggling", request_smuggling::TESTS),
+        ("request_timeout", request_timeout::TESTS),
         ("response_cache", response_cache::TESTS),
+        ("retries", retries::TESTS),
+        ("rolling_update", rolling_update::TESTS),
         ("secrets_never_logged", secrets_never_logged::TESTS),
         ("server_sent_events", server_sent_events::TESTS),
         ("slow_clients", slow_clients::TESTS),

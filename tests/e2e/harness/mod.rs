@@ -6,7 +6,9 @@ pub mod fixture;
 pub mod message;
 pub mod pillion;
 pub mod privileges;
+pub mod redis;
 pub mod scripted;
+pub mod shop;
 pub mod socket;
 pub mod tls;
 

@@ -1,0 +1,41 @@
+//! The connection pools for the upstream and for handlers.
+
+use std::time::Duration;
+
+use super::harness::engines::Engines;
+use super::harness::pillion::Setup;
+use super::harness::scripted::{Reply, Scripted};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[
+    ("a_handler_that_closes_connections", a_handler_that_closes_connections),
+    ("connections_are_used_again", connections_are_used_again),
+];
+
+fn a_handler_that_closes_connections(engines: &Engines) {
+    let handlers = Scripted::start();
+    let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
+    handlers.on_path("/sendCode", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue".to_vec()));
+    let mut client = pillion.client();
+    for _ in 0..50 {
+        let answer = client.ask(r#"mutation { sendCode(phone: "1") }"#);
+        assert_eq!(answer.text(), r#"{"data":{"sendCode":true}}"#);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(handlers.take_seen().len(), 50);
+}
+
+fn connections_are_used_again(_: &Engines) {
+    let (engine, handlers) = (Scripted::start(), Scripted::start());
+    engine.on_path("/graphql", Reply::json(r#"{"data":{"a":1}}"#));
+    handlers.on_path("/count", Reply::json("1"));
+    let pillion = Setup::before(engine.port).with_shop(handlers.port).flag("--threads=1").start().wait_until_ready();
+    let mut client = pillion.client();
+    for _ in 0..20 {
+        client.ask("{ a }");
+        client.ask("{ a count }");
+    }
+    // One for each of: what streams through, the upstream's parts, and our own look at the upstream.
+    assert!(engine.connections() <= 4, "{} connections to the upstream", engine.connections());
+    assert!(handlers.connections() <= 2, "{} connections to the handlers", handlers.connections());
+}

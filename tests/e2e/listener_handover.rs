@@ -1,0 +1,71 @@
+//! Listener handover: a new process takes the listeners of the one before it, and no request fails.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::harness::client::Client;
+use super::harness::engines::Engines;
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::shop::{MIXED, MIXED_RESPONSE};
+use super::harness::{free_port, wait_until};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[("one_hands_over_to_the_next", one_hands_over_to_the_next)];
+
+/// Sets its flag when it is dropped: threads that ask until then end with a test that fails as well.
+struct Ends<'f>(&'f AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// On one machine, without a balancer: the next one takes the listeners themselves.
+fn one_hands_over_to_the_next(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
+    handlers.on_path("/search", Reply::Late(Duration::from_secs(8), Box::new(Reply::json("[]"))));
+    let ports = (free_port(), free_port());
+    let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}/socket", std::process::id()));
+    let start = |is_next: bool| -> Pillion {
+        let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+        setup = setup.env("PILLION_UPGRADE_SOCKET_PATH", &socket.display().to_string());
+        setup = setup.env("PILLION_UPGRADE_ENABLED", &is_next.to_string());
+        setup.ports = Some(ports);
+        setup.start()
+    };
+    let mut current = start(false).wait_until_ready();
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let _end = Ends(&is_over);
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = Client::connect(ports.0).ask(MIXED);
+                    if answer.text() != MIXED_RESPONSE {
+                        is_over.store(true, Ordering::Relaxed);
+                        panic!("{}: {}", answer.status(), answer.text());
+                    }
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..2 {
+            // Longer than the handover takes: it is finished by the one that began it.
+            let slow = scope.spawn(|| Client::connect(ports.0).ask("{ search { title } }").text());
+            wait_until("the slow call", || handlers.take_seen().iter().any(|seen| seen.path() == "/search"));
+            let next = scope.spawn(|| start(true));
+            std::thread::sleep(Duration::from_millis(300));
+            current.signal("QUIT");
+            let mut old = std::mem::replace(&mut current, next.join().expect("the next one"));
+            assert_eq!(slow.join().expect("a response"), r#"{"data":{"search":[]}}"#);
+            wait_until("the end of the old one", || old.process.0.try_wait().is_ok_and(|status| status.is_some()));
+            assert!(old.process.0.wait().is_ok_and(|status| status.success()));
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("answers", || is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 50);
+        }
+    });
+    let _ = std::fs::remove_file(socket);
+}

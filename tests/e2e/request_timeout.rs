@@ -1,0 +1,20 @@
+//! The request timeout that a client asks for.
+
+use std::time::{Duration, Instant};
+
+use super::harness::engines::Engines;
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::shop::{ask_as_admin, start_with_secret};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[("clients_say_how_long_they_wait", clients_say_how_long_they_wait)];
+
+fn clients_say_how_long_they_wait(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Hang);
+    let pillion = start_with_secret(engines, &handlers, "");
+    let begun = Instant::now();
+    let answer = ask_as_admin(&pillion, &[("X-Request-Timeout", "300ms")], "{ count }").json();
+    assert_eq!(answer["errors"][0]["extensions"]["internal"]["error"]["message"], "Response timeout", "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "the action's own timeout is 30 s");
+}

@@ -1,0 +1,87 @@
+//! Rolling update: replicas behind a balancer are replaced under load, and no request fails.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::harness::client::Client;
+use super::harness::engines::{Engines, Process};
+use super::harness::pillion::{Pillion, Setup};
+use super::harness::scripted::{Reply, Scripted};
+use super::harness::shop::{MIXED, MIXED_RESPONSE};
+use super::harness::{free_port, wait_for_port, wait_until};
+
+/// The tests.
+pub const TESTS: &[super::Test] = &[("replicas_are_replaced", replicas_are_replaced)];
+
+/// Behind a balancer that looks at /readyz, each of two in turn, under load.
+fn replicas_are_replaced(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
+    let ports: [(u16, u16); 2] = [(free_port(), free_port()), (free_port(), free_port())];
+    let start = |index: usize| -> Pillion {
+        let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port).env("PILLION_DRAIN_DELAY", "1s");
+        setup.ports = Some(ports[index]);
+        setup.start().wait_until_ready()
+    };
+    let mut replicas = [Some(start(0)), Some(start(1))];
+    let balancer = Balancer::start(&ports);
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = Client::connect(balancer.port).ask(MIXED);
+                    if answer.text() != MIXED_RESPONSE {
+                        is_over.store(true, Ordering::Relaxed);
+                        panic!("{}: {}", answer.status(), answer.text());
+                    }
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 0..3 {
+            let replica = &mut replicas[round % 2];
+            let mut old = replica.take().expect("one that runs");
+            old.signal("TERM");
+            wait_until("its end", || old.process.0.try_wait().is_ok_and(|status| status.is_some()));
+            drop(old);
+            *replica = Some(start(round % 2));
+            // The balancer has to see it before the other one goes.
+            let before = answered.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(500));
+            wait_until("answers", || is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) > before + 50);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A real one, which sends nothing twice.
+struct Balancer {
+    port: u16,
+    _process: Process,
+}
+
+impl Balancer {
+    fn start(replicas: &[(u16, u16)]) -> Self {
+        let port = free_port();
+        let mut config = format!(
+            "defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n\
+             frontend clients\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
+             backend replicas\n  option httpchk GET /readyz\n"
+        );
+        for (index, (clients, admin)) in replicas.iter().enumerate() {
+            config += &format!("  server r{index} 127.0.0.1:{clients} check port {admin} inter 100ms fall 1 rise 1\n");
+        }
+        let file = std::env::temp_dir().join(format!("pillion-e2e-haproxy-{}.cfg", std::process::id()));
+        std::fs::write(&file, config).expect("a file");
+        let mut command = Command::new("haproxy");
+        command.arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process(command.spawn().expect("haproxy starts; `make setup` installs it"));
+        wait_for_port(port);
+        // Both are taken for ready until they have been looked at.
+        std::thread::sleep(Duration::from_millis(300));
+        let _ = std::fs::remove_file(file);
+        Self { port, _process: process }
+    }
+}
