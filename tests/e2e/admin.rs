@@ -8,15 +8,15 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
-pub const TESTS: &[super::Test] = &[
-    ("health_readiness_and_metrics", health_readiness_and_metrics),
-    ("one_line_a_request", one_line_a_request),
-    ("secrets_are_nowhere", secrets_are_nowhere),
-    ("a_log_that_nobody_reads", a_log_that_nobody_reads),
-    ("lines_for_some_of_what_goes_well", lines_for_some_of_what_goes_well),
-    ("a_defect_ends_what_it_is_in", a_defect_ends_what_it_is_in),
-    ("who_may_use_it", who_may_use_it),
-    ("idle_connections_keep_no_health_check_out", idle_connections_keep_no_health_check_out),
+pub const TESTS: &[super::Test] = trials![
+    health_readiness_and_metrics,
+    one_line_a_request,
+    secrets_are_nowhere,
+    a_log_that_nobody_reads,
+    lines_for_some_of_what_goes_well,
+    a_defect_ends_what_it_is_in,
+    who_may_use_it,
+    idle_connections_keep_no_health_check_out,
 ];
 
 fn health_readiness_and_metrics(engines: &Engines) {

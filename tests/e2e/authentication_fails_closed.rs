@@ -12,10 +12,10 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("no_defect_of_a_lock_opens_anything_at_start", no_defect_of_a_lock_opens_anything_at_start),
-    ("no_defect_of_a_lock_opens_anything_while_it_runs", no_defect_of_a_lock_opens_anything_while_it_runs),
-    ("being_open_is_said", being_open_is_said),
+pub const TESTS: &[super::Test] = trials![
+    no_defect_of_a_lock_opens_anything_at_start,
+    no_defect_of_a_lock_opens_anything_while_it_runs,
+    being_open_is_said,
 ];
 
 const SECRET: &str = "s3cret-that-locks";

@@ -10,10 +10,7 @@ use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("the_circuit_breaker_opens_and_closes", the_circuit_breaker_opens_and_closes),
-    ("impatient_clients_open_no_breaker", impatient_clients_open_no_breaker),
-];
+pub const TESTS: &[super::Test] = trials![the_circuit_breaker_opens_and_closes, impatient_clients_open_no_breaker];
 
 fn the_circuit_breaker_opens_and_closes(engines: &Engines) {
     let handlers = Scripted::start();

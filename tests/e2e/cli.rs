@@ -10,17 +10,17 @@ use super::harness::engines::{Engines, run_node};
 use super::harness::scripted::Scripted;
 use super::startup::folder;
 
-pub const TESTS: &[super::Test] = &[
-    ("check_finds_nothing_or_says_what", check_finds_nothing_or_says_what),
-    ("check_warns_of_oversights", check_warns_of_oversights),
-    ("check_looks_at_the_engine", check_looks_at_the_engine),
-    ("check_looks_at_handlers", check_looks_at_handlers),
-    ("explain_shows_the_plan", explain_shows_the_plan),
-    ("explain_shows_mistakes", explain_shows_mistakes),
-    ("explain_shows_whose_rows_are_fetched", explain_shows_whose_rows_are_fetched),
-    ("explain_shows_what_transforms_make", explain_shows_what_transforms_make),
-    ("explain_checks_the_engines_part_too", explain_checks_the_engines_part_too),
-    ("schema_prints_what_a_role_sees", schema_prints_what_a_role_sees),
+pub const TESTS: &[super::Test] = trials![
+    check_finds_nothing_or_says_what,
+    check_warns_of_oversights,
+    check_looks_at_the_engine,
+    check_looks_at_handlers,
+    explain_shows_the_plan,
+    explain_shows_mistakes,
+    explain_shows_whose_rows_are_fetched,
+    explain_shows_what_transforms_make,
+    explain_checks_the_engines_part_too,
+    schema_prints_what_a_role_sees,
 ];
 
 fn fixture(name: &str) -> PathBuf {

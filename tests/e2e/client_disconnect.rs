@@ -8,10 +8,7 @@ use super::harness::shop::{COUNT, ONE, ask_over_http2, post_body_bytes, post_byt
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("what_nobody_waits_for_is_given_up", what_nobody_waits_for_is_given_up),
-    ("what_has_begun_to_write_is_finished", what_has_begun_to_write_is_finished),
-];
+pub const TESTS: &[super::Test] = trials![what_nobody_waits_for_is_given_up, what_has_begun_to_write_is_finished];
 
 fn what_nobody_waits_for_is_given_up(engines: &Engines) {
     let handlers = Scripted::start();

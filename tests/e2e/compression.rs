@@ -10,12 +10,8 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("who_asks_for_it_gets_it", who_asks_for_it_gets_it),
-    ("it_can_be_left_out", it_can_be_left_out),
-    ("events_are_not_compressed", events_are_not_compressed),
-    ("compressed_answers_of_handlers", compressed_answers_of_handlers),
-];
+pub const TESTS: &[super::Test] =
+    trials![who_asks_for_it_gets_it, it_can_be_left_out, events_are_not_compressed, compressed_answers_of_handlers,];
 
 fn stage(engines: &Engines, config: &str) -> (Scripted, Pillion) {
     let handlers = Scripted::start();

@@ -9,8 +9,7 @@ use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] =
-    &[("a_handler_that_hangs_takes_its_own_places_only", a_handler_that_hangs_takes_its_own_places_only)];
+pub const TESTS: &[super::Test] = trials![a_handler_that_hangs_takes_its_own_places_only];
 
 fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
     let handlers = Scripted::start();

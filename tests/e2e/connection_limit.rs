@@ -7,7 +7,7 @@ use super::harness::shop::start;
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("more_than_there_is_room_for", more_than_there_is_room_for)];
+pub const TESTS: &[super::Test] = trials![more_than_there_is_room_for];
 
 fn more_than_there_is_room_for(engines: &Engines) {
     let handlers = Scripted::start();

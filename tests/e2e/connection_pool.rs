@@ -7,10 +7,7 @@ use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("a_handler_that_closes_connections", a_handler_that_closes_connections),
-    ("connections_are_used_again", connections_are_used_again),
-];
+pub const TESTS: &[super::Test] = trials![a_handler_that_closes_connections, connections_are_used_again];
 
 fn a_handler_that_closes_connections(engines: &Engines) {
     let handlers = Scripted::start();

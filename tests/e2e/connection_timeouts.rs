@@ -11,12 +11,8 @@ use super::harness::shop::{COUNT, ONE, ask_over_http2, post_bytes, start};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("heads_that_do_not_end", heads_that_do_not_end),
-    ("connections_that_rest", connections_that_rest),
-    ("bodies_that_drip", bodies_that_drip),
-    ("answers_that_are_read_slowly", answers_that_are_read_slowly),
-];
+pub const TESTS: &[super::Test] =
+    trials![heads_that_do_not_end, connections_that_rest, bodies_that_drip, answers_that_are_read_slowly,];
 
 fn heads_that_do_not_end(engines: &Engines) {
     let handlers = Scripted::start();

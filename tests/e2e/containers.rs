@@ -13,11 +13,11 @@ use super::harness::{free_port, wait_until};
 use crate::yaml;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("manifests_are_what_kubernetes_takes", manifests_are_what_kubernetes_takes),
-    ("the_chart_is_what_kubernetes_takes", the_chart_is_what_kubernetes_takes),
-    ("what_the_manifests_say_starts", what_the_manifests_say_starts),
-    ("an_image_holds_all_that_is_needed", an_image_holds_all_that_is_needed),
+pub const TESTS: &[super::Test] = trials![
+    manifests_are_what_kubernetes_takes,
+    the_chart_is_what_kubernetes_takes,
+    what_the_manifests_say_starts,
+    an_image_holds_all_that_is_needed,
 ];
 
 fn root() -> &'static Path {

@@ -7,12 +7,12 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("an_upstream_that_refuses_get", an_upstream_that_refuses_get),
-    ("an_upstream_that_suspects_forgery", an_upstream_that_suspects_forgery),
-    ("what_is_known_of_get_is_asked_once", what_is_known_of_get_is_asked_once),
-    ("the_upstreams_own_headers_win", the_upstreams_own_headers_win),
-    ("without_cors", without_cors),
+pub const TESTS: &[super::Test] = trials![
+    an_upstream_that_refuses_get,
+    an_upstream_that_suspects_forgery,
+    what_is_known_of_get_is_asked_once,
+    the_upstreams_own_headers_win,
+    without_cors,
 ];
 
 const ORIGIN: &str = "access-control-allow-origin";

@@ -18,10 +18,7 @@ use super::harness::{free_port, wait_for_port};
 use crate::yaml;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("every_panel_and_rule_has_something_to_show", every_panel_and_rule_has_something_to_show),
-    ("every_alert_fires_and_is_silent", every_alert_fires_and_is_silent),
-];
+pub const TESTS: &[super::Test] = trials![every_panel_and_rule_has_something_to_show, every_alert_fires_and_is_silent];
 
 fn dashboards() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")

@@ -13,11 +13,11 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_for_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("a_trace_from_client_to_handler", a_trace_from_client_to_handler),
-    ("over_grpc_and_until_the_end", over_grpc_and_until_the_end),
-    ("only_what_is_sampled_is_recorded", only_what_is_sampled_is_recorded),
-    ("a_collector_that_is_away_harms_nobody", a_collector_that_is_away_harms_nobody),
+pub const TESTS: &[super::Test] = trials![
+    a_trace_from_client_to_handler,
+    over_grpc_and_until_the_end,
+    only_what_is_sampled_is_recorded,
+    a_collector_that_is_away_harms_nobody,
 ];
 
 /// One that remembers what it has got.

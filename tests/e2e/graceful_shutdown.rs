@@ -8,12 +8,12 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
-pub const TESTS: &[super::Test] = &[
-    ("a_request_in_flight_is_finished", a_request_in_flight_is_finished),
-    ("the_wait_has_an_end", the_wait_has_an_end),
-    ("whoever_has_not_noticed_is_served", whoever_has_not_noticed_is_served),
-    ("stops_do_not_flood_the_log", stops_do_not_flood_the_log),
-    ("no_delay_and_no_patience", no_delay_and_no_patience),
+pub const TESTS: &[super::Test] = trials![
+    a_request_in_flight_is_finished,
+    the_wait_has_an_end,
+    whoever_has_not_noticed_is_served,
+    stops_do_not_flood_the_log,
+    no_delay_and_no_patience,
 ];
 
 /// Sends a request without waiting for its response.

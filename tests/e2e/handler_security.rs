@@ -10,10 +10,7 @@ use super::harness::tls::certificate;
 use super::harness::{free_port, wait_for_port};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("handlers_that_trust_nobody", handlers_that_trust_nobody),
-    ("hosts_that_may_not_be_called", hosts_that_may_not_be_called),
-];
+pub const TESTS: &[super::Test] = trials![handlers_that_trust_nobody, hosts_that_may_not_be_called];
 
 fn handlers_that_trust_nobody(engines: &Engines) {
     let (cert, key) = certificate();

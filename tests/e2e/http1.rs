@@ -7,17 +7,17 @@ use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
-pub const TESTS: &[super::Test] = &[
-    ("framing", framing),
-    ("smuggled_requests_never_run", smuggled_requests_never_run),
-    ("headers_are_limited", headers_are_limited),
-    ("the_next_request_is_unharmed", the_next_request_is_unharmed),
-    ("clients_that_leave", clients_that_leave),
-    ("kinds_of_requests_take_turns", kinds_of_requests_take_turns),
-    ("half_a_request_comes_early", half_a_request_comes_early),
-    ("good_chunks_pass", good_chunks_pass),
-    ("odd_responses_do_not_reach_the_client", odd_responses_do_not_reach_the_client),
-    ("long_names_are_not_repeated", long_names_are_not_repeated),
+pub const TESTS: &[super::Test] = trials![
+    framing,
+    smuggled_requests_never_run,
+    headers_are_limited,
+    the_next_request_is_unharmed,
+    clients_that_leave,
+    kinds_of_requests_take_turns,
+    half_a_request_comes_early,
+    good_chunks_pass,
+    odd_responses_do_not_reach_the_client,
+    long_names_are_not_repeated,
 ];
 
 /// Name, bytes, status; zero means that the connection just ends.

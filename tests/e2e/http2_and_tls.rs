@@ -10,15 +10,15 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::tls::{Listener, certificate};
 use super::harness::{free_port, wait_for_port, wait_until};
 
-pub const TESTS: &[super::Test] = &[
-    ("http2_in_clear_text", http2_in_clear_text),
-    ("tls_from_clients_and_to_the_engine", tls_from_clients_and_to_the_engine),
-    ("http2_to_the_engine", http2_to_the_engine),
-    ("an_engine_that_refuses_streams", an_engine_that_refuses_streams),
-    ("cookies_of_http2_are_one_line", cookies_of_http2_are_one_line),
-    ("handlers_with_tls", handlers_with_tls),
-    ("handlers_behind_a_proxy", handlers_behind_a_proxy),
-    ("websockets_pass_through", websockets_pass_through),
+pub const TESTS: &[super::Test] = trials![
+    http2_in_clear_text,
+    tls_from_clients_and_to_the_engine,
+    http2_to_the_engine,
+    an_engine_that_refuses_streams,
+    cookies_of_http2_are_one_line,
+    handlers_with_tls,
+    handlers_behind_a_proxy,
+    websockets_pass_through,
 ];
 
 const MIXED: &str = r#"{"query":"{ productById(id: 1) { name } count }"}"#;

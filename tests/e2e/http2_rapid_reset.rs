@@ -10,7 +10,7 @@ use super::harness::shop::start;
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("streams_that_are_reset_at_once", streams_that_are_reset_at_once)];
+pub const TESTS: &[super::Test] = trials![streams_that_are_reset_at_once];
 
 /// CVE-2023-44487: requests that are begun only to be given up.
 fn streams_that_are_reset_at_once(engines: &Engines) {

@@ -14,24 +14,24 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
 
-pub const TESTS: &[super::Test] = &[
-    ("tools_get_what_the_reference_says", tools_get_what_the_reference_says),
-    ("any_selection_gets_what_the_reference_says", any_selection_gets_what_the_reference_says),
-    ("a_role_never_sees_what_it_may_not_call", a_role_never_sees_what_it_may_not_call),
-    ("code_is_generated_for_mixed_documents", code_is_generated_for_mixed_documents),
-    ("engines_that_keep_their_schema_to_themselves", engines_that_keep_their_schema_to_themselves),
-    ("engines_that_answer_rubbish", engines_that_answer_rubbish),
-    ("older_engines_are_asked_in_older_words", older_engines_are_asked_in_older_words),
-    ("answers_have_a_size", answers_have_a_size),
-    ("a_schema_that_changes", a_schema_that_changes),
-    ("an_unknown_schema_is_waited_for_before_side_effects", an_unknown_schema_is_waited_for_before_side_effects),
-    ("a_null_boolean_is_false_and_a_lost_schema_is_told", a_null_boolean_is_false_and_a_lost_schema_is_told),
-    ("names_that_both_define_stop_the_start", names_that_both_define_stop_the_start),
-    ("the_reason_for_a_fatal_end_is_not_dropped", the_reason_for_a_fatal_end_is_not_dropped),
-    ("names_that_clash_with_an_engine_that_comes_later", names_that_clash_with_an_engine_that_comes_later),
-    ("prefixes_settle_it", prefixes_settle_it),
-    ("introspection_can_be_left_to_the_engine", introspection_can_be_left_to_the_engine),
-    ("tenants_have_schemas_of_their_own", tenants_have_schemas_of_their_own),
+pub const TESTS: &[super::Test] = trials![
+    tools_get_what_the_reference_says,
+    any_selection_gets_what_the_reference_says,
+    a_role_never_sees_what_it_may_not_call,
+    code_is_generated_for_mixed_documents,
+    engines_that_keep_their_schema_to_themselves,
+    engines_that_answer_rubbish,
+    older_engines_are_asked_in_older_words,
+    answers_have_a_size,
+    a_schema_that_changes,
+    an_unknown_schema_is_waited_for_before_side_effects,
+    a_null_boolean_is_false_and_a_lost_schema_is_told,
+    names_that_both_define_stop_the_start,
+    the_reason_for_a_fatal_end_is_not_dropped,
+    names_that_clash_with_an_engine_that_comes_later,
+    prefixes_settle_it,
+    introspection_can_be_left_to_the_engine,
+    tenants_have_schemas_of_their_own,
 ];
 
 const ADMIN: &str = "s3cret";

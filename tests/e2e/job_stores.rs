@@ -20,13 +20,13 @@ use super::harness::wait_until;
 use super::jobs::{ADMIN, Store, accept, ask_as, many, setup, start, stores, wait_for};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("whoever_is_behind_a_thousand_others_is_found", whoever_is_behind_a_thousand_others_is_found),
-    ("only_the_newest_are_kept", only_the_newest_are_kept),
-    ("in_a_crowd_of_ended_calls", in_a_crowd_of_ended_calls),
-    ("no_more_is_stored_than_allowed", no_more_is_stored_than_allowed),
-    ("a_clock_that_is_set", a_clock_that_is_set),
-    ("files_forget_credentials", files_forget_credentials),
+pub const TESTS: &[super::Test] = trials![
+    whoever_is_behind_a_thousand_others_is_found,
+    only_the_newest_are_kept,
+    in_a_crowd_of_ended_calls,
+    no_more_is_stored_than_allowed,
+    a_clock_that_is_set,
+    files_forget_credentials,
 ];
 
 const HOUR: Duration = Duration::from_secs(3600);

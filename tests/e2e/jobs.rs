@@ -14,27 +14,27 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::{library, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("hasuras_cases", hasuras_cases),
-    ("results_are_for_their_callers", results_are_for_their_callers),
-    ("only_what_the_handler_gets_is_stored", only_what_the_handler_gets_is_stored),
-    ("failures_are_tried_again_as_configured", failures_are_tried_again_as_configured),
-    ("handlers_report_later", handlers_report_later),
-    ("what_is_too_late_fails", what_is_too_late_fails),
-    ("nothing_is_lost_when_it_is_killed", nothing_is_lost_when_it_is_killed),
-    ("replicas_share_the_work", replicas_share_the_work),
-    ("who_sleeps_past_his_lease_reports_in_vain", who_sleeps_past_his_lease_reports_in_vain),
-    ("a_call_of_a_dead_replica_is_taken_over_within_15_s", a_call_of_a_dead_replica_is_taken_over_within_15_s),
-    ("leases_are_renewed_together", leases_are_renewed_together),
-    ("the_command_needs_its_store_and_nothing_else", the_command_needs_its_store_and_nothing_else),
-    ("what_runs_at_the_end_is_given_back", what_runs_at_the_end_is_given_back),
-    ("a_database_that_goes_away", a_database_that_goes_away),
-    ("no_id_without_room_for_it", no_id_without_room_for_it),
-    ("no_id_without_its_call_on_disk", no_id_without_its_call_on_disk),
-    ("one_of_two_replicas_dies", one_of_two_replicas_dies),
-    ("replicas_start_together", replicas_start_together),
-    ("stores_that_cannot_be_used", stores_that_cannot_be_used),
-    ("commands_and_the_metadata_api", commands_and_the_metadata_api),
+pub const TESTS: &[super::Test] = trials![
+    hasuras_cases,
+    results_are_for_their_callers,
+    only_what_the_handler_gets_is_stored,
+    failures_are_tried_again_as_configured,
+    handlers_report_later,
+    what_is_too_late_fails,
+    nothing_is_lost_when_it_is_killed,
+    replicas_share_the_work,
+    who_sleeps_past_his_lease_reports_in_vain,
+    a_call_of_a_dead_replica_is_taken_over_within_15_s,
+    leases_are_renewed_together,
+    the_command_needs_its_store_and_nothing_else,
+    what_runs_at_the_end_is_given_back,
+    a_database_that_goes_away,
+    no_id_without_room_for_it,
+    no_id_without_its_call_on_disk,
+    one_of_two_replicas_dies,
+    replicas_start_together,
+    stores_that_cannot_be_used,
+    commands_and_the_metadata_api,
 ];
 
 /// A store of each kind that nobody else uses.

@@ -17,11 +17,8 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
-pub const TESTS: &[super::Test] = &[
-    ("keys_are_fetched_once_and_rotate", keys_are_fetched_once_and_rotate),
-    ("every_algorithm_by_key_and_by_address", every_algorithm_by_key_and_by_address),
-    ("a_public_key_is_no_shared_secret", a_public_key_is_no_shared_secret),
-];
+pub const TESTS: &[super::Test] =
+    trials![keys_are_fetched_once_and_rotate, every_algorithm_by_key_and_by_address, a_public_key_is_no_shared_secret,];
 
 /// A symmetric key as JWK, and tokens that it signs.
 struct Key {

@@ -11,7 +11,7 @@ use super::harness::shop::{MIXED, MIXED_RESPONSE};
 use super::harness::{free_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("one_hands_over_to_the_next", one_hands_over_to_the_next)];
+pub const TESTS: &[super::Test] = trials![one_hands_over_to_the_next];
 
 /// Sets its flag when it is dropped: threads that ask until then end with a test that fails as well.
 struct Ends<'f>(&'f AtomicBool);

@@ -11,13 +11,13 @@ use super::harness::shop::{MIXED, MIXED_RESPONSE};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("ten_times_what_can_be_served", ten_times_what_can_be_served),
-    ("half_sent_bodies_take_nothing_from_others", half_sent_bodies_take_nothing_from_others),
-    ("event_streams_take_nothing_from_others", event_streams_take_nothing_from_others),
-    ("each_client_has_its_part", each_client_has_its_part),
-    ("few_descriptors_are_left", few_descriptors_are_left),
-    ("little_memory_is_left", little_memory_is_left),
+pub const TESTS: &[super::Test] = trials![
+    ten_times_what_can_be_served,
+    half_sent_bodies_take_nothing_from_others,
+    event_streams_take_nothing_from_others,
+    each_client_has_its_part,
+    few_descriptors_are_left,
+    little_memory_is_left,
 ];
 
 fn ten_times_what_can_be_served(engines: &Engines) {

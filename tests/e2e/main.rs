@@ -13,6 +13,16 @@
     reason = "a test that fails says so by a panic"
 )]
 
+/// Functions with their names, so that a test is named once.
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
+}
+
+/// The tests of modules with the modules' names.
+macro_rules! modules {
+    ($($module:ident),* $(,)?) => { [$((stringify!($module), $module::TESTS)),*] };
+}
+
 #[path = "../generator.rs"]
 mod generator;
 mod harness;
@@ -99,56 +109,56 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
             engines.map_or(Ok(()), |engines| family.run(&engines)).map_err(Failed::from)
         })
     });
-    let modules = [
-        ("admin", admin::TESTS),
-        ("authentication_fails_closed", authentication_fails_closed::TESTS),
-        ("circuit_breaker", circuit_breaker::TESTS),
-        ("cli", cli::TESTS),
-        ("client_disconnect", client_disconnect::TESTS),
-        ("compression", compression::TESTS),
-        ("concurrency_limit", concurrency_limit::TESTS),
-        ("connection_limit", connection_limit::TESTS),
-        ("connection_pool", connection_pool::TESTS),
-        ("connection_timeouts", connection_timeouts::TESTS),
-        ("containers", containers::TESTS),
-        ("cors", cors::TESTS),
-        ("dashboards", dashboards::TESTS),
-        ("distributed_tracing", distributed_tracing::TESTS),
-        ("graceful_shutdown", graceful_shutdown::TESTS),
-        ("handler_security", handler_security::TESTS),
-        ("http1", http1::TESTS),
-        ("http2_and_tls", http2_and_tls::TESTS),
-        ("http2_rapid_reset", http2_rapid_reset::TESTS),
-        ("introspection", introspection::TESTS),
-        ("job_stores", job_stores::TESTS),
-        ("jobs", jobs::TESTS),
-        ("jwks", jwks::TESTS),
-        ("listener_handover", listener_handover::TESTS),
-        ("load_shedding", load_shedding::TESTS),
-        ("memory_budget", memory_budget::TESTS),
-        ("metadata_api", metadata_api::TESTS),
-        ("packaging", packaging::TESTS),
-        ("passthrough", passthrough::TESTS),
-        ("pipelining", pipelining::TESTS),
-        ("properties", properties::TESTS),
-        ("rate_limit", rate_limit::TESTS),
-        ("readme", readme::TESTS),
-        ("real_handlers", real_handlers::TESTS),
-        ("relationships", relationships::TESTS),
-        ("reload", reload::TESTS),
-        ("replay", replay::TESTS),
-        ("request_smuggling", request_smuggling::TESTS),
-        ("request_timeout", request_timeout::TESTS),
-        ("response_cache", response_cache::TESTS),
-        ("retries", retries::TESTS),
-        ("rolling_update", rolling_update::TESTS),
-        ("secrets_never_logged", secrets_never_logged::TESTS),
-        ("server_sent_events", server_sent_events::TESTS),
-        ("slow_clients", slow_clients::TESTS),
-        ("startup", startup::TESTS),
-        ("upstream_faults", upstream_faults::TESTS),
-        ("upstream_path", upstream_path::TESTS),
-        ("websocket", websocket::TESTS),
+    let modules = modules![
+        admin,
+        authentication_fails_closed,
+        circuit_breaker,
+        cli,
+        client_disconnect,
+        compression,
+        concurrency_limit,
+        connection_limit,
+        connection_pool,
+        connection_timeouts,
+        containers,
+        cors,
+        dashboards,
+        distributed_tracing,
+        graceful_shutdown,
+        handler_security,
+        http1,
+        http2_and_tls,
+        http2_rapid_reset,
+        introspection,
+        job_stores,
+        jobs,
+        jwks,
+        listener_handover,
+        load_shedding,
+        memory_budget,
+        metadata_api,
+        packaging,
+        passthrough,
+        pipelining,
+        properties,
+        rate_limit,
+        readme,
+        real_handlers,
+        relationships,
+        reload,
+        replay,
+        request_smuggling,
+        request_timeout,
+        response_cache,
+        retries,
+        rolling_update,
+        secrets_never_logged,
+        server_sent_events,
+        slow_clients,
+        startup,
+        upstream_faults,
+        upstream_path,
+        websocket,
     ];
     let written = modules.into_iter().flat_map(|(module, tests)| {
         tests.iter().map(move |(name, test)| {

@@ -23,25 +23,25 @@ use super::harness::{wait_for_port, wait_until};
 use super::slow_clients::connect_from;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("large_values", large_values),
-    ("values_within_the_limits", values_within_the_limits),
-    ("streams_that_are_not_read", streams_that_are_not_read),
-    ("clients_that_do_not_read", clients_that_do_not_read),
-    ("compressed_bombs", compressed_bombs),
-    ("half_heads", half_heads),
-    ("heads_in_pieces", heads_in_pieces),
-    ("bodies_that_stop", bodies_that_stop),
-    ("responses_that_drip", responses_that_drip),
-    ("tls_without_a_handshake", tls_without_a_handshake),
-    ("payloads_on_sockets", payloads_on_sockets),
-    ("metadata_that_nobody_may_write", metadata_that_nobody_may_write),
-    ("one_client_does_not_take_it_all", one_client_does_not_take_it_all),
-    ("idle_connections", idle_connections),
-    ("half_sent_bodies", half_sent_bodies),
-    ("idle_event_streams", idle_event_streams),
-    ("impatient_clients", impatient_clients),
-    ("callers_with_many_networks", callers_with_many_networks),
+pub const TESTS: &[super::Test] = trials![
+    large_values,
+    values_within_the_limits,
+    streams_that_are_not_read,
+    clients_that_do_not_read,
+    compressed_bombs,
+    half_heads,
+    heads_in_pieces,
+    bodies_that_stop,
+    responses_that_drip,
+    tls_without_a_handshake,
+    payloads_on_sockets,
+    metadata_that_nobody_may_write,
+    one_client_does_not_take_it_all,
+    idle_connections,
+    half_sent_bodies,
+    idle_event_streams,
+    impatient_clients,
+    callers_with_many_networks,
 ];
 
 const MIB: usize = 1024 * 1024;

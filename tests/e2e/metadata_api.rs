@@ -11,21 +11,21 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("off_unless_a_place_is_named", off_unless_a_place_is_named),
-    ("files_are_written_as_hasuras_tools_write_them", files_are_written_as_hasuras_tools_write_them),
-    ("nothing_of_a_folder_is_lost", nothing_of_a_folder_is_lost),
-    ("what_was_begun_is_finished", what_was_begun_is_finished),
-    ("a_reload_takes_what_was_written_by_hand", a_reload_takes_what_was_written_by_hand),
-    ("places_that_cannot_be_written", places_that_cannot_be_written),
-    ("replicas_share_a_database", replicas_share_a_database),
-    ("an_export_of_hasura_has_ours_in_it", an_export_of_hasura_has_ours_in_it),
-    ("a_bulk_with_commands_of_hasura", a_bulk_with_commands_of_hasura),
-    ("names_of_the_engine_are_refused", names_of_the_engine_are_refused),
-    ("what_is_accepted_as_inconsistent_stays_left_out", what_is_accepted_as_inconsistent_stays_left_out),
-    ("inconsistent_objects_of_both_are_one_list", inconsistent_objects_of_both_are_one_list),
-    ("replicas_serve_what_each_can", replicas_serve_what_each_can),
-    ("strangers_cost_nothing", strangers_cost_nothing),
+pub const TESTS: &[super::Test] = trials![
+    off_unless_a_place_is_named,
+    files_are_written_as_hasuras_tools_write_them,
+    nothing_of_a_folder_is_lost,
+    what_was_begun_is_finished,
+    a_reload_takes_what_was_written_by_hand,
+    places_that_cannot_be_written,
+    replicas_share_a_database,
+    an_export_of_hasura_has_ours_in_it,
+    a_bulk_with_commands_of_hasura,
+    names_of_the_engine_are_refused,
+    what_is_accepted_as_inconsistent_stays_left_out,
+    inconsistent_objects_of_both_are_one_list,
+    replicas_serve_what_each_can,
+    strangers_cost_nothing,
 ];
 
 const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");

@@ -7,11 +7,8 @@ use std::process::{Command, Output};
 use super::harness::engines::Engines;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("lock_files_that_npm_9_to_11_take", lock_files_that_npm_9_to_11_take),
-    ("no_lock_file_names_a_registry", no_lock_file_names_a_registry),
-    ("the_image_is_built_from_what_it_needs", the_image_is_built_from_what_it_needs),
-];
+pub const TESTS: &[super::Test] =
+    trials![lock_files_that_npm_9_to_11_take, no_lock_file_names_a_registry, the_image_is_built_from_what_it_needs,];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -8,15 +8,15 @@ use super::harness::gzip;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
-pub const TESTS: &[super::Test] = &[
-    ("bodies_of_every_size", bodies_of_every_size),
-    ("answers_stream", answers_stream),
-    ("every_method_and_path", every_method_and_path),
-    ("compressed_bodies_are_looked_into", compressed_bodies_are_looked_into),
-    ("large_bodies_pass", large_bodies_pass),
-    ("large_bodies_with_an_action_are_refused", large_bodies_with_an_action_are_refused),
-    ("an_upstream_that_has_enough", an_upstream_that_has_enough),
-    ("engines_answers_are_not_changed", engines_answers_are_not_changed),
+pub const TESTS: &[super::Test] = trials![
+    bodies_of_every_size,
+    answers_stream,
+    every_method_and_path,
+    compressed_bodies_are_looked_into,
+    large_bodies_pass,
+    large_bodies_with_an_action_are_refused,
+    an_upstream_that_has_enough,
+    engines_answers_are_not_changed,
 ];
 
 fn stage() -> (Scripted, Scripted, super::harness::pillion::Pillion) {

@@ -7,7 +7,7 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{COUNT, ONE, post_bytes, start};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("the_next_request_may_come_early", the_next_request_may_come_early)];
+pub const TESTS: &[super::Test] = trials![the_next_request_may_come_early];
 
 /// Pipelining: RFC 9112, section 9.3.2.
 fn the_next_request_may_come_early(engines: &Engines) {

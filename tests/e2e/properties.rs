@@ -11,8 +11,7 @@ use super::harness::engines::Engines;
 use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
-pub const TESTS: &[super::Test] =
-    &[("mixed_documents", mixed_documents), ("documents_without_actions", documents_without_actions)];
+pub const TESTS: &[super::Test] = trials![mixed_documents, documents_without_actions];
 
 const CASES: u32 = 150;
 

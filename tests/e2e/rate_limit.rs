@@ -9,11 +9,7 @@ use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("a_rate_for_each_caller", a_rate_for_each_caller),
-    ("a_rate_by_address", a_rate_by_address),
-    ("replicas_count_together", replicas_count_together),
-];
+pub const TESTS: &[super::Test] = trials![a_rate_for_each_caller, a_rate_by_address, replicas_count_together];
 
 fn a_rate_for_each_caller(engines: &Engines) {
     let handlers = Scripted::start();

@@ -28,13 +28,13 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_for_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("each_block_works", each_block_works),
-    ("each_sample_of_the_example_file_works", each_sample_of_the_example_file_works),
-    ("the_demo_needs_nothing_but_the_program", the_demo_needs_nothing_but_the_program),
-    ("figures_are_those_that_were_measured", figures_are_those_that_were_measured),
-    ("links_lead_somewhere", links_lead_somewhere),
-    ("all_endpoints_of_the_admin_listener_are_listed", all_endpoints_of_the_admin_listener_are_listed),
+pub const TESTS: &[super::Test] = trials![
+    each_block_works,
+    each_sample_of_the_example_file_works,
+    the_demo_needs_nothing_but_the_program,
+    figures_are_those_that_were_measured,
+    links_lead_somewhere,
+    all_endpoints_of_the_admin_listener_are_listed,
 ];
 
 /// The pages whose blocks are run, in the order in which they are read. The payload of the handler is that of README.md's

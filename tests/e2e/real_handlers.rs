@@ -5,7 +5,7 @@ use serde_json::json;
 use super::harness::engines::{Engines, RealHandlers};
 use super::harness::pillion::Setup;
 
-pub const TESTS: &[super::Test] = &[("a_file_of_five_megabytes", a_file_of_five_megabytes)];
+pub const TESTS: &[super::Test] = trials![a_file_of_five_megabytes];
 
 fn a_file_of_five_megabytes(engines: &Engines) {
     use base64::Engine as _;

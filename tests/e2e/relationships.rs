@@ -7,11 +7,11 @@ use super::harness::pillion::{Pillion, Setup};
 use super::harness::scripted::{Reply, Scripted};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("many_rows_come_in_few_requests", many_rows_come_in_few_requests),
-    ("keys_have_a_limit", keys_have_a_limit),
-    ("an_engine_that_is_gone_costs_the_rows_only", an_engine_that_is_gone_costs_the_rows_only),
-    ("an_engine_that_hides_its_schema_judges_itself", an_engine_that_hides_its_schema_judges_itself),
+pub const TESTS: &[super::Test] = trials![
+    many_rows_come_in_few_requests,
+    keys_have_a_limit,
+    an_engine_that_is_gone_costs_the_rows_only,
+    an_engine_that_hides_its_schema_judges_itself,
 ];
 
 fn people(count: usize) -> String {

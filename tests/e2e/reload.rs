@@ -14,14 +14,14 @@ use super::harness::wait_until;
 use super::harness::{self, client::Client};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("a_changed_file_takes_effect", a_changed_file_takes_effect),
-    ("a_bad_configuration_is_refused", a_bad_configuration_is_refused),
-    ("everything_that_can_be_wrong", everything_that_can_be_wrong),
-    ("kubernetes_exchanges_a_link", kubernetes_exchanges_a_link),
-    ("whoever_asks_is_told", whoever_asks_is_told),
-    ("secrets_rotate", secrets_rotate),
-    ("nobody_notices", nobody_notices),
+pub const TESTS: &[super::Test] = trials![
+    a_changed_file_takes_effect,
+    a_bad_configuration_is_refused,
+    everything_that_can_be_wrong,
+    kubernetes_exchanges_a_link,
+    whoever_asks_is_told,
+    secrets_rotate,
+    nobody_notices,
 ];
 
 /// A folder of one's own, removed at the end.

@@ -6,10 +6,10 @@ use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("mutations_are_never_sent_twice", mutations_are_never_sent_twice),
-    ("writes_are_sent_once_however_they_are_named", writes_are_sent_once_however_they_are_named),
-    ("a_call_that_breaks_off_is_made_once", a_call_that_breaks_off_is_made_once),
+pub const TESTS: &[super::Test] = trials![
+    mutations_are_never_sent_twice,
+    writes_are_sent_once_however_they_are_named,
+    a_call_that_breaks_off_is_made_once,
 ];
 
 fn mutations_are_never_sent_twice(_: &Engines) {

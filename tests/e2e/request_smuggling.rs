@@ -27,10 +27,10 @@ use super::harness::{free_port, wait_for_port, wait_until};
 use super::mutate::Mutator;
 use super::yaml;
 
-pub const TESTS: &[super::Test] = &[
-    ("every_trick_has_its_response", every_trick_has_its_response),
-    ("requests_are_the_same_to_other_readers", requests_are_the_same_to_other_readers),
-    ("responses_are_the_same_to_other_readers", responses_are_the_same_to_other_readers),
+pub const TESTS: &[super::Test] = trials![
+    every_trick_has_its_response,
+    requests_are_the_same_to_other_readers,
+    responses_are_the_same_to_other_readers,
 ];
 
 /// What is sent after the bytes of each case. Whoever has read them to their end answers it.

@@ -7,7 +7,7 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("clients_say_how_long_they_wait", clients_say_how_long_they_wait)];
+pub const TESTS: &[super::Test] = trials![clients_say_how_long_they_wait];
 
 fn clients_say_how_long_they_wait(engines: &Engines) {
     let handlers = Scripted::start();

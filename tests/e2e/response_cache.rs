@@ -14,12 +14,12 @@ use super::harness::shop::{ask_as_admin, start_with_secret};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("answers_are_kept_for_those_who_ask_the_same", answers_are_kept_for_those_who_ask_the_same),
-    ("one_fetches_for_all_who_ask_at_once", one_fetches_for_all_who_ask_at_once),
-    ("an_old_answer_while_another_is_fetched", an_old_answer_while_another_is_fetched),
-    ("replicas_keep_answers_together", replicas_keep_answers_together),
-    ("what_cannot_be_kept", what_cannot_be_kept),
+pub const TESTS: &[super::Test] = trials![
+    answers_are_kept_for_those_who_ask_the_same,
+    one_fetches_for_all_who_ask_at_once,
+    an_old_answer_while_another_is_fetched,
+    replicas_keep_answers_together,
+    what_cannot_be_kept,
 ];
 
 fn calls(handlers: &Scripted, path: &str) -> usize {

@@ -6,7 +6,7 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("what_is_harmless_is_tried_again", what_is_harmless_is_tried_again)];
+pub const TESTS: &[super::Test] = trials![what_is_harmless_is_tried_again];
 
 fn what_is_harmless_is_tried_again(engines: &Engines) {
     let handlers = Scripted::start();

@@ -12,7 +12,7 @@ use super::harness::shop::{MIXED, MIXED_RESPONSE};
 use super::harness::{free_port, wait_for_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[("replicas_are_replaced", replicas_are_replaced)];
+pub const TESTS: &[super::Test] = trials![replicas_are_replaced];
 
 /// Behind a balancer that looks at /readyz, each of two in turn, under load.
 fn replicas_are_replaced(engines: &Engines) {

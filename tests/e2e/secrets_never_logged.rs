@@ -15,8 +15,7 @@ use super::harness::socket::{MODERN, hear, open, say};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] =
-    &[("secrets_come_out_nowhere", secrets_come_out_nowhere), ("excerpts_show_no_secrets", excerpts_show_no_secrets)];
+pub const TESTS: &[super::Test] = trials![secrets_come_out_nowhere, excerpts_show_no_secrets];
 
 /// As somebody might write it: as it is, and encoded.
 fn spellings(secret: &str) -> Vec<String> {

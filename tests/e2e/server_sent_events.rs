@@ -13,14 +13,14 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::wait_until;
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("a_client_that_people_use", a_client_that_people_use),
-    ("which_answers_are_streams", which_answers_are_streams),
-    ("a_stream_to_the_letter", a_stream_to_the_letter),
-    ("old_clients_know_no_chunks", old_clients_know_no_chunks),
-    ("streams_end_with_the_program", streams_end_with_the_program),
-    ("whoever_goes_is_forgotten", whoever_goes_is_forgotten),
-    ("a_token_that_expires_ends_a_stream", a_token_that_expires_ends_a_stream),
+pub const TESTS: &[super::Test] = trials![
+    a_client_that_people_use,
+    which_answers_are_streams,
+    a_stream_to_the_letter,
+    old_clients_know_no_chunks,
+    streams_end_with_the_program,
+    whoever_goes_is_forgotten,
+    a_token_that_expires_ends_a_stream,
 ];
 
 const EVENTS: (&str, &str) = ("Accept", "text/event-stream");

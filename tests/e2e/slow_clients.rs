@@ -18,16 +18,16 @@ use super::harness::tls::{Listener, client_config};
 use super::harness::{wait_for_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("bodies_that_stop", bodies_that_stop),
-    ("bodies_that_stop_over_http2", bodies_that_stop_over_http2),
-    ("whoever_waits_for_others_is_not_slow", whoever_waits_for_others_is_not_slow),
-    ("responses_that_are_not_read", responses_that_are_not_read),
-    ("responses_that_are_not_read_over_http2", responses_that_are_not_read_over_http2),
-    ("tls_without_a_handshake", tls_without_a_handshake),
-    ("heads_over_tls", heads_over_tls),
-    ("heads_in_pieces", heads_in_pieces),
-    ("connections_of_one_client", connections_of_one_client),
+pub const TESTS: &[super::Test] = trials![
+    bodies_that_stop,
+    bodies_that_stop_over_http2,
+    whoever_waits_for_others_is_not_slow,
+    responses_that_are_not_read,
+    responses_that_are_not_read_over_http2,
+    tls_without_a_handshake,
+    heads_over_tls,
+    heads_in_pieces,
+    connections_of_one_client,
 ];
 
 /// What is large enough that no socket's buffers hold all of it.

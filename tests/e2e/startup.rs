@@ -11,24 +11,24 @@ use super::harness::pillion::Setup;
 use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
 
-pub const TESTS: &[super::Test] = &[
-    ("four_flags_are_enough", four_flags_are_enough),
-    ("all_mistakes_are_told_with_their_places", all_mistakes_are_told_with_their_places),
-    ("flag_over_environment_over_file", flag_over_environment_over_file),
-    ("a_whole_exported_folder_is_read", a_whole_exported_folder_is_read),
-    ("the_example_file_is_the_defaults", the_example_file_is_the_defaults),
-    ("a_port_that_is_taken", a_port_that_is_taken),
-    ("secrets_that_let_everybody_in", secrets_that_let_everybody_in),
-    ("hooks_that_cannot_be", hooks_that_cannot_be),
-    ("settings_of_actions_that_cannot_be", settings_of_actions_that_cannot_be),
-    ("tls_files_that_cannot_be_used", tls_files_that_cannot_be_used),
-    ("what_is_inconsistent_is_left_out_if_it_may_be", what_is_inconsistent_is_left_out_if_it_may_be),
-    ("types_that_nobody_has_stop_the_start", types_that_nobody_has_stop_the_start),
-    ("warnings_are_summed_up_by_kind", warnings_are_summed_up_by_kind),
-    ("a_list_of_roles_for_everybody_is_warned_about", a_list_of_roles_for_everybody_is_warned_about),
-    ("an_upstream_that_is_not_there_is_warned_of", an_upstream_that_is_not_there_is_warned_of),
-    ("times_of_zero", times_of_zero),
-    ("the_demo_leaves_nothing_behind", the_demo_leaves_nothing_behind),
+pub const TESTS: &[super::Test] = trials![
+    four_flags_are_enough,
+    all_mistakes_are_told_with_their_places,
+    flag_over_environment_over_file,
+    a_whole_exported_folder_is_read,
+    the_example_file_is_the_defaults,
+    a_port_that_is_taken,
+    secrets_that_let_everybody_in,
+    hooks_that_cannot_be,
+    settings_of_actions_that_cannot_be,
+    tls_files_that_cannot_be_used,
+    what_is_inconsistent_is_left_out_if_it_may_be,
+    types_that_nobody_has_stop_the_start,
+    warnings_are_summed_up_by_kind,
+    a_list_of_roles_for_everybody_is_warned_about,
+    an_upstream_that_is_not_there_is_warned_of,
+    times_of_zero,
+    the_demo_leaves_nothing_behind,
 ];
 
 pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {

@@ -6,11 +6,11 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::{free_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("the_engine_is_down_and_comes_back", the_engine_is_down_and_comes_back),
-    ("the_engine_is_slow", the_engine_is_slow),
-    ("half_an_answer_is_never_a_whole_one", half_an_answer_is_never_a_whole_one),
-    ("an_engine_that_restarts_again_and_again", an_engine_that_restarts_again_and_again),
+pub const TESTS: &[super::Test] = trials![
+    the_engine_is_down_and_comes_back,
+    the_engine_is_slow,
+    half_an_answer_is_never_a_whole_one,
+    an_engine_that_restarts_again_and_again,
 ];
 
 fn the_engine_is_down_and_comes_back(_: &Engines) {

@@ -11,12 +11,12 @@ use super::harness::scripted::{Reply, Scripted};
 use super::harness::socket::{MODERN, hear, open, say};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("clients_paths_go_to_the_upstreams", clients_paths_go_to_the_upstreams),
-    ("everything_works_before_a_real_one", everything_works_before_a_real_one),
-    ("what_else_hasura_has_stays_where_it_is", what_else_hasura_has_stays_where_it_is),
-    ("commands_know_it", commands_know_it),
-    ("a_path_is_given_once", a_path_is_given_once),
+pub const TESTS: &[super::Test] = trials![
+    clients_paths_go_to_the_upstreams,
+    everything_works_before_a_real_one,
+    what_else_hasura_has_stays_where_it_is,
+    commands_know_it,
+    a_path_is_given_once,
 ];
 
 fn clients_paths_go_to_the_upstreams(_: &Engines) {

@@ -19,26 +19,26 @@ use super::harness::socket::{LEGACY, MODERN, hear, open, ready, say, start};
 use super::harness::{free_port, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = &[
-    ("clients_that_people_use", clients_that_people_use),
-    ("the_protocol_to_the_letter", the_protocol_to_the_letter),
-    ("only_a_hasura_dialect_checks_who_it_is_at_once", only_a_hasura_dialect_checks_who_it_is_at_once),
-    ("results_are_pushed", results_are_pushed),
-    ("headers_of_a_socket", headers_of_a_socket),
-    ("headers_of_a_socket_are_checked", headers_of_a_socket_are_checked),
-    ("an_engine_whose_socket_ends", an_engine_whose_socket_ends),
-    ("an_upstream_says_who_may_connect", an_upstream_says_who_may_connect),
-    ("an_upstream_that_closes_its_socket_closes_the_clients", an_upstream_that_closes_its_socket_closes_the_clients),
-    ("subscriptions_survive_a_restart_of_the_upstream", subscriptions_survive_a_restart_of_the_upstream),
-    ("an_id_is_free_once_its_operation_has_failed", an_id_is_free_once_its_operation_has_failed),
-    ("a_mutation_is_finished_though_its_socket_is_closed", a_mutation_is_finished_though_its_socket_is_closed),
-    ("sockets_end_with_the_program", sockets_end_with_the_program),
-    ("a_token_that_expires_ends_a_socket", a_token_that_expires_ends_a_socket),
-    ("other_protocols_pass_through", other_protocols_pass_through),
-    ("whoever_does_not_read_is_let_go", whoever_does_not_read_is_let_go),
-    ("whoever_is_not_there_any_more_is_let_go", whoever_is_not_there_any_more_is_let_go),
-    ("pages_of_other_origins", pages_of_other_origins),
-    ("cookies_of_pages", cookies_of_pages),
+pub const TESTS: &[super::Test] = trials![
+    clients_that_people_use,
+    the_protocol_to_the_letter,
+    only_a_hasura_dialect_checks_who_it_is_at_once,
+    results_are_pushed,
+    headers_of_a_socket,
+    headers_of_a_socket_are_checked,
+    an_engine_whose_socket_ends,
+    an_upstream_says_who_may_connect,
+    an_upstream_that_closes_its_socket_closes_the_clients,
+    subscriptions_survive_a_restart_of_the_upstream,
+    an_id_is_free_once_its_operation_has_failed,
+    a_mutation_is_finished_though_its_socket_is_closed,
+    sockets_end_with_the_program,
+    a_token_that_expires_ends_a_socket,
+    other_protocols_pass_through,
+    whoever_does_not_read_is_let_go,
+    whoever_is_not_there_any_more_is_let_go,
+    pages_of_other_origins,
+    cookies_of_pages,
 ];
 
 fn setup(engine: u16, handlers: &Scripted) -> Setup {

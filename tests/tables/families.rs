@@ -46,25 +46,25 @@ use serde_json::{Value, json};
 
 use super::{Family, actions};
 
-pub const FAMILIES: &[Family] = &[
-    ("answers", run_answer),
-    ("coercion", run_coercion),
-    ("configuration", run_configuration),
-    ("directives", run_directives),
-    ("headers", run_headers),
-    ("hooks", run_hook),
-    ("masks", run_mask),
-    ("merging", run_merge),
-    ("plans", run_plan),
-    ("relationships", run_relationships),
-    ("schemas", run_schema),
-    ("shapes", run_shape),
-    ("templates", run_template),
-    ("timeouts", run_timeout),
-    ("tokens", run_token),
-    ("transforms", run_transform),
-    ("urls", run_url),
-    ("validation", run_validation),
+pub const FAMILIES: &[Family] = trials![
+    answers,
+    coercion,
+    configuration,
+    directives,
+    headers,
+    hooks,
+    masks,
+    merging,
+    plans,
+    relationships,
+    schemas,
+    shapes,
+    templates,
+    timeouts,
+    tokens,
+    transforms,
+    urls,
+    validation,
 ];
 
 fn text<'c>(case: &'c Value, key: &str) -> &'c str {
@@ -115,7 +115,7 @@ fn make_plan(case: &Value) -> Result<Plan, String> {
 }
 
 /// Fields with their owners, then the steps.
-fn run_plan(case: &Value) -> String {
+fn plans(case: &Value) -> String {
     let plan = match make_plan(case) {
         Ok(plan) => plan,
         Err(error) => return format!("error: {error}"),
@@ -141,7 +141,7 @@ fn run_plan(case: &Value) -> String {
 }
 
 /// What the upstream is sent, with its variables, and our own part.
-fn run_mask(case: &Value) -> String {
+fn masks(case: &Value) -> String {
     let plan = match make_plan(case) {
         Ok(plan) => plan,
         Err(error) => return format!("error: {error}"),
@@ -166,7 +166,7 @@ pub fn columns(text: &str) -> Vec<usize> {
 }
 
 /// The input of the document's only action call.
-fn run_coercion(case: &Value) -> String {
+fn coercion(case: &Value) -> String {
     let schema = actions::from_sdl(text(case, "actions"));
     let document = parse(case).expect("a valid document");
     let operation = document.operation(None).expect("one operation");
@@ -182,7 +182,7 @@ fn run_coercion(case: &Value) -> String {
 }
 
 /// The errors in our part, each with its place.
-fn run_validation(case: &Value) -> String {
+fn validation(case: &Value) -> String {
     let schema = actions::from_sdl(text(case, "actions"));
     let plan = match make_plan(case) {
         Ok(plan) => plan,
@@ -206,7 +206,7 @@ fn run_validation(case: &Value) -> String {
 }
 
 /// A handler's value, cut to the selection, and what is wrong with it.
-fn run_shape(case: &Value) -> String {
+fn shapes(case: &Value) -> String {
     let schema = actions::from_sdl(text(case, "actions"));
     let document = parse(case).expect("a valid document");
     let operation = document.operation(None).expect("one operation");
@@ -243,7 +243,7 @@ fn shown(shaped: CompletedValue) -> String {
 }
 
 /// What the upstream is asked for a handler's response, and the response with the rows in it.
-fn run_relationships(case: &Value) -> String {
+fn relationships(case: &Value) -> String {
     let optional = |key: &str| case[key].as_str().unwrap_or_default();
     let schema = actions::with_relationships(text(case, "actions"), optional("custom_types"), optional("config"));
     let document = parse(case).expect("a valid document");
@@ -282,7 +282,7 @@ fn run_relationships(case: &Value) -> String {
 }
 
 /// A status and a body, as a value or as an error.
-fn run_answer(case: &Value) -> String {
+fn answers(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
     let shown = |errors: &[HandlerError]| {
@@ -323,7 +323,7 @@ fn names(value: &Value) -> Option<Vec<HeaderName>> {
 }
 
 /// The headers that a handler gets, sorted by name.
-fn run_headers(case: &Value) -> String {
+fn headers(case: &Value) -> String {
     let configured = case["configured"].as_object().into_iter().flatten().map(|(name, value)| ConfiguredHeader {
         name: HeaderName::try_from(name.as_str()).expect("a name"),
         value: template::compile(value.as_str().expect("a template"), &|_| None).expect("a template"),
@@ -358,7 +358,7 @@ fn run_headers(case: &Value) -> String {
 }
 
 /// The response made of an upstream's response and what actions gave.
-fn run_merge(case: &Value) -> String {
+fn merging(case: &Value) -> String {
     let body = text(case, "engine");
     let Ok(answer) = read_upstream_result(body.as_bytes()) else { return "not a GraphQL response".into() };
     let fields = case["fields"].as_array().expect("fields").iter().map(|name| name.as_str().expect("a name"));
@@ -375,7 +375,7 @@ fn run_merge(case: &Value) -> String {
 }
 
 /// The session that a token's claims make.
-fn run_token(case: &Value) -> String {
+fn tokens(case: &Value) -> String {
     let rules = match JwtRules::parse(text(case, "secret")) {
         Ok(rules) => rules,
         Err(error) => return format!("refused: {error}"),
@@ -392,7 +392,7 @@ fn run_token(case: &Value) -> String {
 }
 
 /// What the loader says about both files, first lines only; `fine` if nothing.
-fn run_configuration(case: &Value) -> String {
+fn configuration(case: &Value) -> String {
     let graphql = case["graphql"].as_str().unwrap_or_default();
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
     let (_, diagnostics) =
@@ -408,7 +408,7 @@ fn run_configuration(case: &Value) -> String {
 }
 
 /// What is said about `actions.graphql`, and how it is written again.
-fn run_directives(case: &Value) -> String {
+fn directives(case: &Value) -> String {
     let yaml = actions::actions_yaml(text(case, "actions"));
     let (written, mut lines) = actions::written(text(case, "actions"), &yaml);
     let (again, _) = actions::written(&written, &yaml);
@@ -418,7 +418,7 @@ fn run_directives(case: &Value) -> String {
 }
 
 /// The seconds that a request may take.
-fn run_timeout(case: &Value) -> String {
+fn timeouts(case: &Value) -> String {
     let (schema, diagnostics) = actions::load("", text(case, "yaml"), &[], "");
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let chosen = case["chosen"].as_u64().map(Duration::from_secs);
@@ -429,7 +429,7 @@ fn run_timeout(case: &Value) -> String {
 }
 
 /// The types and roots that merging adds to the upstream's schema or changes in it.
-fn run_schema(case: &Value) -> String {
+fn schemas(case: &Value) -> String {
     let prefix = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
     let prefixes = Prefixes { types: prefix("type_prefix"), fields: prefix("field_prefix") };
     let actions = prefix::apply(actions::from_sdl(text(case, "actions")), &prefixes);
@@ -454,7 +454,7 @@ fn run_schema(case: &Value) -> String {
 }
 
 /// `times` repeats the template, and `after` as often after `then`.
-fn run_template(case: &Value) -> String {
+fn templates(case: &Value) -> String {
     let times = usize::try_from(case["times"].as_u64().unwrap_or(1)).unwrap_or(1);
     let piece = |key: &str| case[key].as_str().unwrap_or_default();
     let source = [piece("template").repeat(times).as_str(), piece("then"), &piece("after").repeat(times)].concat();
@@ -489,7 +489,7 @@ fn yaml_node(text: &str) -> pillion::config::yaml::Node {
     pillion::config::yaml::parse(&Arc::new(source)).expect("a transform is YAML")
 }
 
-fn run_transform(case: &Value) -> String {
+fn transforms(case: &Value) -> String {
     let mut diagnostics = Vec::new();
     let handler = transform_handler(text(case, "handler"));
     let session = session_of(&case["session"]);
@@ -524,7 +524,7 @@ fn run_transform(case: &Value) -> String {
     }
 }
 
-fn run_url(case: &Value) -> String {
+fn urls(case: &Value) -> String {
     let handler = transform_handler("http://api.example:8080/v1");
     let session = session_of(&json!({ "x-hasura-role": "user" }));
     let transform = RequestTransform { url: parse::parse_text(text(case, "url")).ok(), ..RequestTransform::default() };
@@ -543,7 +543,7 @@ fn run_url(case: &Value) -> String {
 }
 
 /// The session that an auth hook's answer makes.
-fn run_hook(case: &Value) -> String {
+fn hooks(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     match hook::read(status, text(case, "body").as_bytes()) {
         Err(SessionError { code, message, status }) => format!("{status} {code}: {message}"),

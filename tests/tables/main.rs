@@ -12,6 +12,11 @@
     reason = "a test that fails says so by a panic"
 )]
 
+/// Functions with their names, so that a test is named once.
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
+}
+
 #[path = "../generator.rs"]
 mod generator;
 #[path = "../yaml.rs"]
@@ -25,6 +30,8 @@ mod random_templates;
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use properties::{parts_are_sound_and_keys_are_right, without_actions_nothing_is_ours};
+use random_templates::every_template_has_an_answer;
 use serde_json::Value;
 
 /// What holds for every document.
@@ -37,13 +44,10 @@ fn main() -> std::process::ExitCode {
     let families = families::FAMILIES
         .iter()
         .map(|(name, run)| Trial::test(format!("fixtures::{name}"), || check(name, *run).map_err(Failed::from)));
-    let properties: [Property; 3] = [
-        ("without_actions_nothing_is_ours", properties::without_actions_nothing_is_ours),
-        ("parts_are_sound_and_keys_are_right", properties::parts_are_sound_and_keys_are_right),
-        ("every_template_has_an_answer", random_templates::every_template_has_an_answer),
-    ];
+    let properties: &[Property] =
+        trials![without_actions_nothing_is_ours, parts_are_sound_and_keys_are_right, every_template_has_an_answer];
     let properties = properties
-        .into_iter()
+        .iter()
         .map(|(name, check)| Trial::test(format!("properties::{name}"), move || check().map_err(Failed::from)));
     libtest_mimic::run(&Arguments::from_args(), families.chain(properties).collect()).exit_code()
 }
