@@ -45,7 +45,7 @@ bench: ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by
 
 lint: ## Formatting, clippy, licences of dependencies
 	@tests/setup.sh lint
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib

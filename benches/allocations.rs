@@ -16,9 +16,12 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::process::Process;
+use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use tools::{Connection, Fallible, Folder, GRAPHQL, Process, free_port, publish, wait_for};
+use tools::{Fallible, Folder, GRAPHQL, post_well, publish};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -62,10 +65,10 @@ fn measure() -> Fallible<()> {
          | load | allocations | bytes |\n|---|--:|--:|\n",
     );
     for (name, document) in LOADS {
-        let mut client = Connection::open(pillion.port)?;
-        (0..BEFORE).try_for_each(|_| client.ask_well(GRAPHQL, document))?;
+        let mut client = Client::connect(pillion.port);
+        (0..BEFORE).try_for_each(|_| post_well(&mut client, GRAPHQL, document))?;
         let before = pillion.count()?;
-        (0..COUNTED).try_for_each(|_| client.ask_well(GRAPHQL, document))?;
+        (0..COUNTED).try_for_each(|_| post_well(&mut client, GRAPHQL, document))?;
         let after = pillion.count()?;
         let each = |count: fn(&(u64, u64)) -> u64| (count(&after) - count(&before)) as f64 / COUNTED as f64;
         writeln!(report, "| {name} | {:.0} | {:.0} |", each(|count| count.0), each(|count| count.1))?;
@@ -88,13 +91,13 @@ impl Counted {
         fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Query { act: Done! }\n")?;
         let config = folder.join("pillion.yaml");
         fs::write(&config, "dialect: standard\nintrospection: engine\nthreads: 1\n")?;
-        let port = free_port()?;
+        let port = free_port();
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));
         command.arg("--metadata").arg(folder).arg("--config").arg(config).arg("--log-level=warn");
-        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{}", free_port()?));
+        command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{}", free_port()));
         let mut process = Process(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-        wait_for(port)?;
+        wait_for_port(port);
         std::thread::sleep(Duration::from_secs(1));
         let questions = process.0.stdin.take().ok_or("no standard input")?;
         let answers = BufReader::new(process.0.stdout.take().ok_or("no standard output")?);

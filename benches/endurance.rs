@@ -10,14 +10,17 @@ mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::process::Process;
+use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
-use tools::{Connection, Fallible, Folder, GRAPHQL, Process, Reply, free_port, line, memory_kib, publish, wait_for};
+use tools::{Fallible, Folder, GRAPHQL, line, memory_kib, metric, post, publish, send_alone};
 
 /// How often each thing is done that nobody may notice.
 const TIMES: usize = 20;
@@ -67,10 +70,10 @@ impl Pillion {
         command.arg("--metadata").arg(folder).arg("--config").arg(file).arg("--log-level=error");
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
         let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
-        wait_for(port)?;
+        wait_for_port(port);
         let pillion = Self { port, admin, process };
         let started = Instant::now();
-        while !post(pillion.admin, "GET", "/readyz", "").is_ok_and(|text| text.starts_with("HTTP/1.1 200")) {
+        while !send_alone(pillion.admin, "GET", "/readyz", "").is_ok_and(|response| response.status() == 200) {
             if started.elapsed() > Duration::from_secs(10) {
                 return Err("pillion does not get ready".into());
             }
@@ -80,9 +83,7 @@ impl Pillion {
     }
 
     fn metric(&self, name: &str) -> Fallible<f64> {
-        let text = post(self.admin, "GET", "/metrics", "")?;
-        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
-        Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+        metric(self.admin, name)
     }
 
     fn descriptors(&self) -> Fallible<usize> {
@@ -90,8 +91,8 @@ impl Pillion {
     }
 }
 
-fn free_ports() -> Fallible<(u16, u16)> {
-    Ok((free_port()?, free_port()?))
+fn free_ports() -> (u16, u16) {
+    (free_port(), free_port())
 }
 
 /// The number makes it another file.
@@ -109,19 +110,6 @@ fn write_actions(folder: &Path, port: u16, number: usize) -> Fallible<()> {
     Ok(())
 }
 
-/// The whole response, read until the connection ends.
-fn post(port: u16, method: &str, path: &str, body: &str) -> Fallible<String> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-    let length = body.len();
-    write!(
-        connection,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )?;
-    let mut text = String::new();
-    connection.read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// Clients in the background, each with a connection of its own.
 struct Load(Vec<std::thread::JoinHandle<Outcome>>);
 
@@ -137,7 +125,7 @@ struct Outcome {
 impl Load {
     /// All together `rate` requests a second, or as many as are answered; the first response is the right one.
     fn start(port: u16, body: &'static str, clients: usize, rate: Option<usize>, time: Duration) -> Fallible<Self> {
-        let wanted = Connection::open(port)?.ask(GRAPHQL, body)?.text;
+        let wanted = post(&mut Client::try_connect(port)?, GRAPHQL, body)?.text();
         let begun = Instant::now();
         let threads = (0..clients).map(|client| {
             let wanted = wanted.clone();
@@ -165,17 +153,17 @@ fn run_client(port: u16, body: &str, wanted: &str, times: (Instant, Option<Durat
     let mut connection = None;
     while due < end {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let open = connection.take().map_or_else(|| Connection::open(port), Ok);
-        let answered = open.and_then(|mut open: Connection| open.ask(GRAPHQL, body).map(|answer| (open, answer)));
+        let open = connection.take().map_or_else(|| Client::try_connect(port).map_err(Into::into), Ok);
+        let answered = open.and_then(|mut open| post(&mut open, GRAPHQL, body).map(|answer| (open, answer)));
         let took = due.elapsed().as_secs_f64() * 1000.0;
         match answered {
-            Ok((open, Reply { status, text, is_kept })) => {
-                match (status, text == wanted) {
+            Ok((open, answer)) => {
+                match (answer.status(), answer.text() == wanted) {
                     (200, true) => outcome.good.push(took),
                     (503, _) => outcome.shed.push(took),
                     _ => outcome.bad += 1,
                 }
-                connection = is_kept.then_some(open);
+                connection = answer.keeps_connection().then_some(open);
             }
             Err(_) => outcome.bad += 1,
         }
@@ -196,13 +184,13 @@ fn told(what: &str, outcome: &Outcome) -> String {
 }
 
 fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
-    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let pillion = Pillion::start(folder, server, free_ports(), "")?;
     let time = Duration::from_secs(TIMES as u64 / 2 + 2);
     let load = Load::start(pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
     for number in 0..TIMES {
         std::thread::sleep(Duration::from_millis(500));
         write_actions(folder, server.port, number + 1)?;
-        if !post(pillion.admin, "POST", "/reload", "")?.starts_with("HTTP/1.1 200") {
+        if send_alone(pillion.admin, "POST", "/reload", "")?.status() != 200 {
             return Err("it is not reloaded".into());
         }
     }
@@ -210,7 +198,7 @@ fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
 }
 
 fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
-    let ports = [free_ports()?, free_ports()?];
+    let ports = [free_ports(), free_ports()];
     let start = |index: usize| Pillion::start(folder, server, ports[index], "");
     let mut replicas = [Some(start(0)?), Some(start(1)?)];
     let (port, _balancer) = start_balancer(folder, &ports)?;
@@ -232,7 +220,7 @@ fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
 }
 
 fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Process)> {
-    let port = free_port()?;
+    let port = free_port();
     let mut config = format!(
         "defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n\
          frontend clients\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
@@ -245,7 +233,7 @@ fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Proc
     fs::write(&file, config)?;
     let mut command = Command::new("haproxy");
     let process = Process(command.arg("-f").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
-    wait_for(port)?;
+    wait_for_port(port);
     // Both are taken for ready until they have been looked at.
     std::thread::sleep(Duration::from_millis(500));
     Ok((port, process))
@@ -253,18 +241,18 @@ fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Proc
 
 /// A handler that takes 100 ms and 100 places for requests: a thousand requests a second can be served.
 fn overload(folder: &Path, server: &Server) -> Fallible<String> {
-    let pillion = Pillion::start(folder, server, free_ports()?, "limits: { max_concurrent_requests: 100 }\n")?;
+    let pillion = Pillion::start(folder, server, free_ports(), "limits: { max_concurrent_requests: 100 }\n")?;
     let time = Duration::from_secs(10);
     let alone = Load::start(pillion.port, LATE, 100, None, time)?.finish();
     let peak = alone.good.len() as f64 / time.as_secs_f64();
     let load = Load::start(pillion.port, LATE, 1000, Some(10_000), time)?;
     std::thread::sleep(time / 2);
     let asked = Instant::now();
-    let is_alive = post(pillion.admin, "GET", "/healthz", "")?.starts_with("HTTP/1.1 200");
+    let is_alive = send_alone(pillion.admin, "GET", "/healthz", "")?.status() == 200;
     let healthz = asked.elapsed().as_secs_f64() * 1000.0;
     let Outcome { good, shed, bad } = load.finish();
     let ended = Instant::now();
-    while !post(pillion.port, "POST", "/graphql", LATE)?.starts_with("HTTP/1.1 200") {
+    while send_alone(pillion.port, "POST", GRAPHQL, LATE)?.status() != 200 {
         std::thread::sleep(Duration::from_millis(10));
     }
     let recovered = ended.elapsed().as_secs_f64() * 1000.0;
@@ -285,7 +273,7 @@ fn overload(folder: &Path, server: &Server) -> Fallible<String> {
 
 /// 500 clients wait for a handler that never answers, while others have their requests served as before.
 fn hanging(folder: &Path, server: &Server) -> Fallible<String> {
-    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let pillion = Pillion::start(folder, server, free_ports(), "")?;
     let time = Duration::from_secs(10);
     let measure =
         || Ok::<_, Box<dyn std::error::Error>>(Load::start(pillion.port, MIXED, 16, Some(RATE), time)?.finish());
@@ -314,18 +302,23 @@ fn begin(port: u16, body: &str) -> Fallible<TcpStream> {
 /// Mixed load, documents that nobody has sent before, clients that leave, and a reload every few seconds.
 fn soak(folder: &Path, server: &Server) -> Fallible<String> {
     let seconds = std::env::var("ENDURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60_u64);
-    let pillion = Pillion::start(folder, server, free_ports()?, "")?;
+    let pillion = Pillion::start(folder, server, free_ports(), "")?;
     let time = Duration::from_secs(seconds);
     let load = Load::start(pillion.port, MIXED, CLIENTS, Some(RATE), time)?;
     let begun = Instant::now();
     let (mut number, mut samples) = (0, Vec::new());
     while begun.elapsed() < time {
         number += 1;
-        post(pillion.port, "POST", "/graphql", &format!(r#"{{"query":"{{ a{number}: act {{ ok }} __typename }}"}}"#))?;
+        send_alone(
+            pillion.port,
+            "POST",
+            GRAPHQL,
+            &format!(r#"{{"query":"{{ a{number}: act {{ ok }} __typename }}"}}"#),
+        )?;
         drop(begin(pillion.port, HANG)?);
         if number % 500 == 0 {
             write_actions(folder, server.port, number)?;
-            post(pillion.admin, "POST", "/reload", "")?;
+            send_alone(pillion.admin, "POST", "/reload", "")?;
         }
         if number % 50 == 0 {
             let minutes = begun.elapsed().as_secs_f64() / 60.0;

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::process::Process;
+use pillion_test_support::{free_port, wait_for_port};
+
 use crate::big_schema;
-use crate::tools::{Fallible, Process, free_port, memory_kib, wait_for};
+use crate::tools::{Fallible, memory_kib};
 
 /// The processor of what is measured, and that of everything else.
 pub const PROXY_CPU: &str = "0";
@@ -55,24 +58,24 @@ impl Peers {
     /// Starts all of them; `late` answers late and takes large bodies.
     pub fn start(folder: &Path, late: u16) -> Fallible<Self> {
         write_site(folder)?;
-        let upstream_port = free_port()?;
+        let upstream_port = free_port();
         let upstream = format!("127.0.0.1:{upstream_port}");
         let process = start_nginx(folder, "upstream", OTHER_CPU, &upstream_conf(folder, upstream_port))?;
         let mut all =
             vec![Peer { name: "none: upstream or handler itself", kind: Kind::Direct, port: upstream_port, process }];
-        wait_for(upstream_port)?;
+        wait_for_port(upstream_port);
         let mut add = |name, kind, port: u16, process| {
             all.push(Peer { name, kind, port, process });
-            wait_for(port)
+            wait_for_port(port);
         };
-        let port = free_port()?;
-        add("nginx", Kind::Plain, port, start_nginx(folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?)?;
-        let port = free_port()?;
+        let port = free_port();
+        add("nginx", Kind::Plain, port, start_nginx(folder, "proxy", PROXY_CPU, &proxy_conf(port, &upstream))?);
+        let port = free_port();
         let arguments = ["plain-proxy".to_owned(), format!("127.0.0.1:{port}"), upstream.clone()];
-        add(PLAIN_PINGORA, Kind::Plain, port, start_pinned(PROXY_CPU, &std::env::current_exe()?, &arguments)?)?;
+        add(PLAIN_PINGORA, Kind::Plain, port, start_pinned(PROXY_CPU, &std::env::current_exe()?, &arguments)?);
         for (name, script) in [("Yoga and stitching, Node", "stitching.mjs"), ("Hive Gateway, Node", "hive.mjs")] {
-            let port = free_port()?;
-            add(name, Kind::Gateway, port, start_gateway(script, port, &upstream, late)?)?;
+            let port = free_port();
+            add(name, Kind::Gateway, port, start_gateway(script, port, &upstream, late)?);
         }
         let (mut start, mut idle) = (Duration::ZERO, Vec::new());
         for (name, kind) in [
@@ -81,14 +84,14 @@ impl Peers {
             ("Pillion, 100 actions", Kind::Pillion(100)),
             ("Pillion, 1,000 actions", Kind::Pillion(1000)),
         ] {
-            let (port, metadata) = (free_port()?, write_metadata(folder, kind, &upstream, late)?);
+            let (port, metadata) = (free_port(), write_metadata(folder, kind, &upstream, late)?);
             let started = Instant::now();
             let process = start_pillion(&metadata, port, &upstream)?;
-            wait_for(port)?;
+            wait_for_port(port);
             start = started.elapsed();
             std::thread::sleep(Duration::from_secs(1));
             idle.push(memory_kib(&process, "VmRSS")? as f64 / 1024.0);
-            add(name, kind, port, process)?;
+            add(name, kind, port, process);
         }
         let idle_mib = (idle.get(1).copied().unwrap_or_default(), idle.last().copied().unwrap_or_default());
         Ok(Self { all, start, idle_mib })
@@ -124,7 +127,7 @@ fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Process
         format!("--upstream=http://{upstream}"),
         format!("--metadata={}", metadata.display()),
         format!("--listen=127.0.0.1:{port}"),
-        format!("--admin-listen=127.0.0.1:{}", free_port()?),
+        format!("--admin-listen=127.0.0.1:{}", free_port()),
         "--threads=1".to_owned(),
         // The others write no line for each request either.
         "--log-level=warn".to_owned(),

@@ -22,16 +22,15 @@ mod wrk;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use peers::{DELAYS, FRESH, Kind, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
 use picture::{Group, draw};
+use pillion_test_support::client::Client;
 use server::Server;
-use tools::{Connection, Fallible, Folder, GRAPHQL, Line, line, median, memory_kib, publish};
+use tools::{Fallible, Folder, GRAPHQL, Line, line, median, memory_kib, post_well, publish, send_alone};
 use wrk::{Load, Measured};
 
 fn main() -> Fallible<()> {
@@ -324,10 +323,10 @@ impl Bench {
         let slowest = DELAYS[DELAYS.len() - 1];
         let calls: String = DELAYS.iter().map(|delay| format!(" late_{delay} {{ ok }}")).collect();
         let times = |port: u16, path: &str, document: &str| -> Fallible<f64> {
-            let mut connection = Connection::open(port)?;
+            let mut client = Client::connect(port);
             let times = (0..TIMES).map(|_| {
                 let started = Instant::now();
-                connection.ask_well(path, document)?;
+                post_well(&mut client, path, document)?;
                 Ok(started.elapsed().as_secs_f64() * 1000.0)
             });
             Ok(median(times.collect::<Fallible<Vec<_>>>()?.into_iter()))
@@ -391,8 +390,8 @@ impl Bench {
     fn memory(&self) -> Fallible<String> {
         let pillion = self.peers.of(Kind::Pillion(1000))?;
         let before = memory_kib(&pillion.process, "VmRSS")? / 1024;
-        let mut connections = (0..1000).map(|_| Connection::open(pillion.port)).collect::<Fallible<Vec<_>>>()?;
-        connections.iter_mut().try_for_each(|connection| connection.ask_well(GRAPHQL, MIXED))?;
+        let mut clients: Vec<Client> = (0..1000).map(|_| Client::connect(pillion.port)).collect();
+        clients.iter_mut().try_for_each(|client| post_well(client, GRAPHQL, MIXED))?;
         let crowded = memory_kib(&pillion.process, "VmRSS")? / 1024;
         Ok(format!(
             "Pillion with 1,000 actions listens {} ms after its start; resident memory is {:.0} MiB then ({:.0} MiB with one \
@@ -420,16 +419,8 @@ impl Bench {
 /// Milliseconds for a whole response.
 fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     let body = serde_json::json!({ "query": INTROSPECTION }).to_string();
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
     let started = Instant::now();
-    write!(
-        connection,
-        "POST /{folder}/graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer)?;
+    let answer = send_alone(port, "POST", &format!("/{folder}/graphql"), &body)?.body;
     let took = started.elapsed().as_secs_f64() * 1000.0;
     let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
     let start = String::from_utf8_lossy(answer.get(..1000).unwrap_or(&answer));

@@ -1,12 +1,12 @@
 //! An upstream and a handler in the process that measures, so that both ends are timed by one clock.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tungstenite::Message;
+use pillion_test_support::message::Message;
+use pillion_test_support::scripted::{self, Reply};
 use tungstenite::handshake::server::{Request, Response};
 
 use crate::tools::Fallible;
@@ -74,51 +74,30 @@ fn serve(stream: TcpStream, calls: &Calls) -> Fallible<()> {
     let mut start = [0; 1024];
     let count = stream.peek(&mut start)?;
     let start = String::from_utf8_lossy(start.get(..count).unwrap_or_default()).to_ascii_lowercase();
-    if start.contains("upgrade: websocket") { speak(stream) } else { answer(stream, calls) }
+    if start.contains("upgrade: websocket") {
+        return speak(stream);
+    }
+    scripted::serve(stream, &|request| Some(respond(&request, calls)));
+    Ok(())
 }
 
-fn answer(stream: TcpStream, calls: &Calls) -> Fallible<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let (mut length, mut line) = (0, String::new());
-        let (mut id, mut is_handler, mut is_late, mut hangs) = (None, false, false, false);
-        let mut wait = Duration::ZERO;
-        loop {
-            line.clear();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            is_handler |= line.starts_with("POST /handler");
-            is_late |= line.starts_with("POST /handler/late");
-            hangs |= line.starts_with("POST /handler/hang");
-            if let Some(rest) = line.strip_prefix("POST /handler/wait/") {
-                let milliseconds = rest.split(' ').next().unwrap_or_default();
-                wait = Duration::from_millis(milliseconds.parse()?);
-            }
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                if line.trim_end().is_empty() { break } else { continue }
-            };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.parse()?,
-                "idempotency-key" => id = Some(value.to_owned()),
-                _ => {}
-            }
-        }
-        let heard = Instant::now();
-        reader.read_exact(&mut vec![0; length])?;
-        if hangs {
-            // Until the other side has had enough.
-            reader.read_exact(&mut [0])?;
-        }
-        std::thread::sleep(if is_late { LATE } else { wait });
-        let now = if is_late { Instant::now() } else { heard };
-        if let Some(id) = id {
-            calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
-        }
-        let body = if is_handler { r#"{"ok":true}"# } else { r#"{"data":{"__typename":"Query"}}"# };
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
-        reader.get_mut().write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes())?;
+/// `/handler` at once, `/handler/late` after `LATE`, `/handler/wait/5` after 5 ms, `/handler/hang` never; the upstream
+/// everywhere else.
+fn respond(request: &Message, calls: &Calls) -> Reply {
+    let heard = Instant::now();
+    let path = request.path();
+    if path.starts_with("/handler/hang") {
+        return Reply::Hang;
     }
+    let is_late = path.starts_with("/handler/late");
+    let wait = path.strip_prefix("/handler/wait/").and_then(|text| text.parse().ok()).map(Duration::from_millis);
+    std::thread::sleep(if is_late { LATE } else { wait.unwrap_or_default() });
+    let now = if is_late { Instant::now() } else { heard };
+    if let Some(id) = request.header("idempotency-key") {
+        calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), now);
+    }
+    let is_handler = path.starts_with("/handler");
+    Reply::json(if is_handler { r#"{"ok":true}"# } else { r#"{"data":{"__typename":"Query"}}"# })
 }
 
 /// Sends the time again and again, once it is subscribed to.
@@ -131,16 +110,16 @@ fn speak(stream: TcpStream) -> Fallible<()> {
         Ok(response)
     })?;
     loop {
-        let Message::Text(text) = socket.read()? else { continue };
+        let tungstenite::Message::Text(text) = socket.read()? else { continue };
         if text.contains("connection_init") {
-            socket.send(Message::text(r#"{"type":"connection_ack"}"#))?;
+            socket.send(tungstenite::Message::text(r#"{"type":"connection_ack"}"#))?;
         } else if text.contains("\"subscribe\"") {
             let id = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
             for _ in 0..EVENTS {
                 std::thread::sleep(Duration::from_millis(1));
                 let now = clock().as_nanos();
                 let event = format!(r#"{{"type":"next","id":"{id}","payload":{{"data":{{"times":{now}}}}}}}"#);
-                socket.send(Message::text(event))?;
+                socket.send(tungstenite::Message::text(event))?;
             }
         }
     }

@@ -9,14 +9,16 @@ mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::engines::OwnPostgres;
+use pillion_test_support::process::Process;
+use pillion_test_support::websocket::{MODERN, Socket, ready_at, say, start};
+use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
-use tools::{Fallible, Folder, Process, free_port, median, memory_kib, publish, wait_for};
+use tools::{Fallible, Folder, GRAPHQL, median, memory_kib, metric, publish, send_alone};
 
 /// Clients at a time while calls are accepted.
 const CLIENTS: usize = 64;
@@ -38,7 +40,7 @@ const DOCUMENT: &str = r#"{"query":"mutation { act }"}"#;
 fn main() -> Fallible<()> {
     let folder = Folder::new("bench-stored")?;
     let server = Server::start()?;
-    let postgres = Postgres::start(&folder.0)?;
+    let postgres = OwnPostgres::start_durable("bench-stored");
     let mut report = String::from("## Asynchronous calls and sockets\n\n");
     writeln!(report, "{CLIENTS} clients for {SECONDS} s; nothing is pinned. PostgreSQL with `fsync=on`.\n")?;
     writeln!(
@@ -61,7 +63,9 @@ fn main() -> Fallible<()> {
     }
     let pillion = Pillion::start(&folder.0, server.port, &format!("sqlite://{}/sockets.db", folder.0.display()))?;
     let before = memory_kib(&pillion.process, "VmRSS")?;
-    let sockets = (0..SOCKETS).map(|_| open_socket(pillion.port)).collect::<Result<Vec<_>, _>>()?;
+    // Without what a client needs for itself, which would be much more than the sockets.
+    let sockets = (0..SOCKETS).map(|_| open_socket(pillion.port).get_ref().try_clone());
+    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     let after = memory_kib(&pillion.process, "VmRSS")?;
     drop(sockets);
     writeln!(report, "\n{SOCKETS} idle sockets: {} MiB, {} MiB without them.", after / 1024, before / 1024)?;
@@ -71,37 +75,6 @@ fn main() -> Fallible<()> {
         "An event of the upstream, at the median: {direct:.0} µs directly, {through:.0} µs through Pillion."
     )?;
     publish("stored", &report)
-}
-
-struct Postgres {
-    folder: PathBuf,
-    port: u16,
-}
-
-impl Postgres {
-    fn start(folder: &Path) -> Fallible<Self> {
-        // Its own user must get there.
-        let own = Self { folder: folder.with_extension("postgres"), port: free_port()? };
-        own.run(&["start", &own.folder.display().to_string(), &own.port.to_string()])?;
-        Ok(own)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Fallible<()> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/postgres.sh");
-        let status = Command::new(script).args(arguments).env("POSTGRES_FSYNC", "on").stdout(Stdio::null()).status()?;
-        if status.success() { Ok(()) } else { Err("PostgreSQL does not start".into()) }
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://shop@127.0.0.1:{}/postgres", self.port)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let _ = self.run(&["stop", &self.folder.display().to_string()]);
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 struct Pillion {
@@ -127,25 +100,20 @@ impl Pillion {
             &config,
             "dialect: standard\nintrospection: upstream\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
         )?;
-        let (port, admin) = (free_port()?, free_port()?);
+        let (port, admin) = (free_port(), free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));
         command.arg("--metadata").arg(folder).arg("--config").arg(config).arg("--log-level=warn");
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
         command.env("PILLION_JOBS_STORE", store).stdout(Stdio::null());
         let process = Process(command.spawn()?);
-        wait_for(port)?;
+        wait_for_port(port);
         std::thread::sleep(Duration::from_secs(1));
         Ok(Self { port, admin, process })
     }
 
     fn metric(&self, name: &str) -> Fallible<f64> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.admin))?;
-        write!(connection, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        connection.read_to_string(&mut text)?;
-        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
-        Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+        metric(self.admin, name)
     }
 }
 
@@ -162,15 +130,14 @@ fn time_to_the_handler(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64
 
 /// From the handler's response to a client that has subscribed to it, while nothing else happens.
 fn time_to_the_subscription(pillion: &Pillion, server: &Server) -> Fallible<(f64, f64)> {
-    let mut socket = open_socket(pillion.port)?;
+    let mut socket = open_socket(pillion.port);
     let mut times = Vec::with_capacity(PUSHED);
     for number in 0..PUSHED {
         let (id, _) = accept_one(pillion, "late")?;
-        let query = format!("subscription{{late(id:\\\"{id}\\\"){{output{{ok}}}}}}");
-        let start = format!("{{\"type\":\"subscribe\",\"id\":\"{number}\",\"payload\":{{\"query\":\"{query}\"}}}}");
-        socket.write_all(&frame(&start))?;
-        read_until(&mut socket, b"\"output\":null}}}}")?;
-        read_until(&mut socket, b"\"output\":{\"ok\":true}}}}}")?;
+        let query = format!("subscription{{late(id:\"{id}\"){{output{{ok}}}}}}");
+        say(&mut socket, &start(&number.to_string(), &query));
+        read_until(&mut socket, r#""output":null}}}}"#)?;
+        read_until(&mut socket, r#""output":{"ok":true}}}}}"#)?;
         let heard = Instant::now();
         let answered = server.called(&id, Duration::from_secs(30)).ok_or("the handler was never called")?;
         times.push(heard.saturating_duration_since(answered).as_secs_f64() * 1000.0);
@@ -181,15 +148,7 @@ fn time_to_the_subscription(pillion: &Pillion, server: &Server) -> Fallible<(f64
 /// Sends one call; its id, and when it was answered.
 fn accept_one(pillion: &Pillion, action: &str) -> Fallible<(String, Instant)> {
     let document = DOCUMENT.replace("act", action);
-    let mut connection = TcpStream::connect(("127.0.0.1", pillion.port))?;
-    write!(
-        connection,
-        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{document}",
-        document.len()
-    )?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
+    let answer = send_alone(pillion.port, "POST", GRAPHQL, &document)?.text();
     let accepted = Instant::now();
     let id = answer.split(&format!("\"{action}\":\"")).nth(1).and_then(|rest| rest.split('"').next());
     Ok((id.ok_or_else(|| format!("no id in {answer}"))?.to_owned(), accepted))
@@ -242,53 +201,24 @@ fn run_the_rest(pillion: &Pillion) -> Fallible<f64> {
     }
 }
 
-/// A text frame of a client's, with a mask of zeros.
-fn frame(text: &str) -> Vec<u8> {
-    let length = match u8::try_from(text.len()) {
-        Ok(short) if short < 126 => vec![0x80 | short],
-        _ => [&[0x80 | 126][..], &u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes()].concat(),
-    };
-    [&[0x81][..], &length, &[0; 4], text.as_bytes()].concat()
+fn open_socket(port: u16) -> Socket {
+    ready_at(port, MODERN, &[], "{}")
 }
 
-fn open_socket(port: u16) -> Fallible<TcpStream> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
-    connection.set_nodelay(true)?;
-    write!(
-        connection,
-        "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
-    )?;
-    read_until(&mut connection, b"\r\n\r\n")?;
-    connection.write_all(&frame(r#"{"type":"connection_init"}"#))?;
-    read_until(&mut connection, b"connection_ack\"}")?;
-    Ok(connection)
-}
-
-fn read_until(connection: &mut TcpStream, end: &[u8]) -> Fallible<()> {
-    let mut seen = Vec::new();
-    while !seen.ends_with(end) {
-        let mut byte = [0];
-        connection.read_exact(&mut byte)?;
-        seen.push(byte[0]);
-    }
+fn read_until(socket: &mut Socket, end: &str) -> Fallible<()> {
+    while !socket.read()?.to_text()?.ends_with(end) {}
     Ok(())
 }
 
 /// Microseconds from the upstream to the client, at the median.
 fn events(port: u16) -> Fallible<f64> {
-    let mut socket = open_socket(port)?;
-    let start = r#"{"type":"subscribe","id":"1","payload":{"query":"subscription { times }"}}"#;
-    socket.write_all(&frame(start))?;
+    let mut socket = open_socket(port);
+    say(&mut socket, &start("1", "subscription { times }"));
     let mut late = Vec::with_capacity(server::EVENTS);
     while late.len() < server::EVENTS {
-        let mut head = [0; 2];
-        socket.read_exact(&mut head)?;
-        let mut text = vec![0; usize::from(head[1])];
-        socket.read_exact(&mut text)?;
+        let message = socket.read()?;
         let now = server::clock();
-        if let Some(sent) = server::read_event(&String::from_utf8_lossy(&text)) {
+        if let Some(sent) = server::read_event(message.to_text()?) {
             late.push((now - sent).as_secs_f64() * 1_000_000.0);
         }
     }

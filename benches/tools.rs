@@ -1,24 +1,14 @@
-//! What both measurements need.
+//! What all measurements need: memory and processor time of a process, medians, lines, requests, and the file of results.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
+
+use pillion_test_support::client::Client;
+use pillion_test_support::message::Message;
+use pillion_test_support::process::Process;
 
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
-
-/// A process that is ended when it is dropped.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It is ours and it may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A folder of one's own, removed at the end.
 pub struct Folder(pub PathBuf);
@@ -41,21 +31,6 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-pub fn free_port() -> Fallible<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-pub fn wait_for(port: u16) -> Fallible<()> {
-    let started = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if started.elapsed() > Duration::from_secs(10) {
-            return Err(format!("nothing listens on port {port}").into());
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }
 
 pub fn memory_kib(process: &Process, field: &str) -> Fallible<u64> {
@@ -140,51 +115,31 @@ pub fn line(points: &[(f64, f64)]) -> Line {
 /// Where GraphQL is spoken.
 pub const GRAPHQL: &str = "/graphql";
 
-/// A client's connection that is kept.
-pub struct Connection(BufReader<TcpStream>);
-
-/// A whole response.
-pub struct Reply {
-    pub status: u16,
-    pub text: String,
-    /// Is the connection kept?
-    pub is_kept: bool,
+/// Posts JSON on a connection that is kept.
+pub fn post(client: &mut Client, path: &str, body: &str) -> Fallible<Message> {
+    Ok(client.try_request("POST", path, &[("Content-Type", "application/json")], body.as_bytes())?)
 }
 
-impl Connection {
-    pub fn open(port: u16) -> Fallible<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self(BufReader::new(stream)))
+/// Sends a document, and wants nothing but data.
+pub fn post_well(client: &mut Client, path: &str, document: &str) -> Fallible<()> {
+    let response = post(client, path, &serde_json::json!({ "query": document }).to_string())?;
+    let text = response.text();
+    if response.status() == 200 && !text.contains("\"errors\"") {
+        Ok(())
+    } else {
+        Err(format!("{path} gave {text}").into())
     }
+}
 
-    /// Posts JSON.
-    pub fn ask(&mut self, path: &str, body: &str) -> Fallible<Reply> {
-        let length = body.len();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length:");
-        self.0.get_mut().write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes())?;
-        let (mut line, mut length, mut is_kept) = (String::new(), 0, true);
-        self.0.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).ok_or("a response")?.parse()?;
-        loop {
-            line.clear();
-            self.0.read_line(&mut line)?;
-            match line.trim_end().to_ascii_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse()?,
-                Some(("connection", value)) => is_kept = value != "close",
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut text = vec![0; length];
-        self.0.read_exact(&mut text)?;
-        Ok(Reply { status, text: String::from_utf8(text)?, is_kept })
-    }
+/// One request on a connection of its own.
+pub fn send_alone(port: u16, method: &str, path: &str, body: &str) -> Fallible<Message> {
+    let headers = [("Connection", "close"), ("Content-Type", "application/json")];
+    Ok(Client::try_connect(port)?.with_host("localhost").try_request(method, path, &headers, body.as_bytes())?)
+}
 
-    /// Asks for a document, and wants nothing but data.
-    pub fn ask_well(&mut self, path: &str, document: &str) -> Fallible<()> {
-        let Reply { status, text, .. } = self.ask(path, &serde_json::json!({ "query": document }).to_string())?;
-        if status == 200 && !text.contains("\"errors\"") { Ok(()) } else { Err(format!("{path} gave {text}").into()) }
-    }
+/// The sum of a metric over all its labels.
+pub fn metric(admin: u16, name: &str) -> Fallible<f64> {
+    let text = send_alone(admin, "GET", "/metrics", "")?.text();
+    let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+    Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
 }

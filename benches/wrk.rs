@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::tools::{Fallible, Process, cpu_ticks, memory_kib, peak_memory_starts_anew};
+use pillion_test_support::process::Process;
+
+use crate::tools::{Fallible, cpu_ticks, memory_kib, peak_memory_starts_anew};
 
 /// What is sent, again and again.
 pub struct Load<'l> {

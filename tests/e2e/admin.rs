@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     health_readiness_and_metrics,

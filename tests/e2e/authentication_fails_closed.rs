@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::json;
-
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

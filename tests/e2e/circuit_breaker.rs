@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
 
-use super::harness::engines::Engines;
-use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![the_circuit_breaker_opens_and_closes, impatient_clients_open_no_breaker];

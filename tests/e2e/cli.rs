@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pillion_test_support::engines::{Engines, run_node};
+use pillion_test_support::scripted::Scripted;
+use pillion_test_support::trials;
 use serde_json::{Value, json};
 
-use super::harness::engines::{Engines, run_node};
-use super::harness::scripted::Scripted;
 use super::startup::folder;
 
 pub const TESTS: &[super::Test] = trials![

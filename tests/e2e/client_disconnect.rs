@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::harness::engines::Engines;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
+
 use super::harness::shop::{COUNT, ONE, ask_over_http2, post_body_bytes, post_bytes, start};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![what_nobody_waits_for_is_given_up, what_has_begun_to_write_is_finished];

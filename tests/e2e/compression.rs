@@ -2,12 +2,12 @@
 
 use std::io::Read;
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::gzip;
-use super::harness::message::Message;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{gzip, trials};
 
 /// The tests.
 pub const TESTS: &[super::Test] =

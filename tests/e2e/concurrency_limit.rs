@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
+
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![a_handler_that_hangs_takes_its_own_places_only];

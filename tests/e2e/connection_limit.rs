@@ -1,10 +1,10 @@
 //! The connection limit: who is let in, and who is served but not kept.
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::scripted::Scripted;
 use super::harness::shop::start;
-use super::harness::wait_until;
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::Scripted;
+use pillion_test_support::{trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![more_than_there_is_room_for];

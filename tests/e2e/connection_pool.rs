@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![a_handler_that_closes_connections, connections_are_used_again];

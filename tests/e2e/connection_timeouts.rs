@@ -3,12 +3,13 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
+
 use super::harness::shop::{COUNT, ONE, ask_over_http2, post_bytes, start};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] =

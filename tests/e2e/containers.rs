@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use pillion::config::settings_table::SETTINGS;
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::process::Process;
+use pillion_test_support::{free_port, trials, wait_until, yaml};
 use serde_json::Value;
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process};
-use super::harness::{free_port, wait_until};
-use crate::yaml;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -1,10 +1,11 @@
 //! What an upstream says about GET and about pages of other origins, and who answers where it says nothing.
 
-use super::harness::engines::{Engines, Process, node};
-use super::harness::message::Message;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_until};
+use pillion_test_support::engines::{Engines, node};
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -33,7 +34,7 @@ fn engine(arguments: &[&str], environment: &[(&str, &str)]) -> (Process, u16) {
     let process = Process(command.envs(environment.iter().copied()).spawn().expect("node starts"));
     wait_until("an upstream that answers", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-            && super::harness::client::Client::connect(port).ask("{ __typename }").status() == 200
+            && pillion_test_support::client::Client::connect(port).ask("{ __typename }").status() == 200
     });
     (process, port)
 }
@@ -49,8 +50,12 @@ fn an_upstream_that_refuses_get(engines: &Engines) {
         [("DATABASE_URL", database.as_str()), ("GRAPHILE_ENV", "production"), ("GRAPHQL_OVER_GET", "false")];
     let (_process, port) = engine(&["node_modules/.bin/postgraphile", "--config", "graphile.config.mjs"], &environment);
     let (handlers, pillion) = stage(port, "");
-    let directly =
-        super::harness::client::Client::connect(port).request("GET", COUNT, &[("Accept", "application/json")], b"");
+    let directly = pillion_test_support::client::Client::connect(port).request(
+        "GET",
+        COUNT,
+        &[("Accept", "application/json")],
+        b"",
+    );
     assert_eq!(directly.status(), 405, "{}", directly.text());
     for path in [COUNT, "/graphql?query=%7Bcount%20productById(id%3A1)%7Bname%7D%7D"] {
         let rejected = get(&pillion, path, &[("Origin", "https://shop.example")]);

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::websocket::{MODERN, ready, say, start};
+use pillion_test_support::{free_port, trials, wait_for_port, yaml};
 use serde_json::{Value, json};
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{MODERN, ready, say, start};
-use super::harness::{free_port, wait_for_port};
-use crate::yaml;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![every_panel_and_rule_has_something_to_show, every_alert_fires_and_is_silent];

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process};
-use super::harness::message::Message;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_for_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use pillion_test_support::engines::{Engines, node};
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::process::Process;
+use pillion_test_support::tls::certificate;
+use pillion_test_support::{free_port, trials, wait_for_port};
 use serde_json::json;
-
-use super::harness::engines::{Engines, Process, node};
-use super::harness::pillion::Setup;
-use super::harness::tls::certificate;
-use super::harness::{free_port, wait_for_port};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![handlers_that_trust_nobody, hosts_that_may_not_be_called];

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
 
 pub const TESTS: &[super::Test] = trials![
     framing,
@@ -254,7 +255,7 @@ fn clients_that_leave(engines: &Engines) {
         pillion.client().send(bytes);
     }
     assert_eq!(pillion.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
-    super::harness::wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
+    pillion_test_support::wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
     pillion.wait_until_nothing_is_held();
     assert_eq!(handlers.take_seen().len(), 1);
 }

@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use super::harness::engines::{Engines, Process, node};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::tls::{Listener, certificate};
-use super::harness::{free_port, wait_for_port, wait_until};
+use pillion_test_support::engines::{Engines, node};
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::tls::{Listener, certificate};
+use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     http2_in_clear_text,
@@ -87,7 +88,7 @@ fn cookies_of_http2_are_one_line(_: &Engines) {
 
 /// A Pillion with TLS in front of `engine`, to play an upstream with TLS.
 fn with_tls(engine: u16) -> (Pillion, u16, PathBuf) {
-    let Listener { config, port, certificate } = Listener::new();
+    let Listener { config, port, certificate } = Listener::on_free_port();
     let pillion = Setup::before(engine).config(&config).start();
     wait_for_port(port);
     (pillion, port, certificate)
@@ -249,7 +250,7 @@ fn websockets_pass_through(_: &Engines) {
 }
 
 fn echo(mut stream: TcpStream) {
-    let head = super::harness::message::read_head(&mut stream);
+    let head = pillion_test_support::message::read_head(&mut stream);
     if !head.is_ok_and(|head| head.is_some_and(|head| head.header("upgrade").is_some())) {
         return;
     }

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::harness::engines::Engines;
-use super::harness::scripted::Scripted;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::Scripted;
+use pillion_test_support::{trials, wait_until};
+
 use super::harness::shop::start;
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![streams_that_are_reset_at_once];

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
+use pillion_test_support::engines::{Engines, RolesEngine, run_node};
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_until};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-
-use super::harness::engines::{Engines, RolesEngine, run_node};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     tools_get_what_the_reference_says,

@@ -10,13 +10,12 @@ use pillion::jobs::sqlite::SqliteStore;
 use pillion::jobs::store::{JobStore, PURGE_MAX};
 use pillion::model::secret::Secret;
 use pillion::postgres::Database;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{library, trials, wait_until};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::harness::engines::Engines;
-use super::harness::library;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
 use super::jobs::{ADMIN, Store, accept, ask_as, many, setup, start, stores, wait_for};
 
 /// The tests.
@@ -182,7 +181,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
         for id in &ids {
             let cancel = format!("/jobs/{id}/cancel");
             let own = [("Content-Length", "0")];
-            super::harness::client::Client::admin(pillion.admin).request("POST", &cancel, &own, b"");
+            pillion_test_support::client::Client::admin(pillion.admin).request("POST", &cancel, &own, b"");
         }
         wait_until("room", || ask_as(&pillion, ADMIN, mutation, &json!({}))["data"]["later"].is_string());
     }

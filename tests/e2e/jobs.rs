@@ -5,13 +5,12 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::{Engines, OwnPostgres, TablesEngine};
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{library, trials, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, OwnPostgres, TablesEngine};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{library, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -10,12 +10,11 @@ use pillion::model::secret::Secret;
 use pillion::session::claims::JwtRules;
 use pillion::session::credential::AuthRules;
 use pillion::telemetry::metrics::Metrics;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
 
 pub const TESTS: &[super::Test] =
     trials![keys_are_fetched_once_and_rotate, every_algorithm_by_key_and_by_address, a_public_key_is_no_shared_secret,];

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_until};
+
 use super::harness::shop::{MIXED, MIXED_RESPONSE};
-use super::harness::{free_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![one_hands_over_to_the_next];

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
+
 use super::harness::shop::{MIXED, MIXED_RESPONSE};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -139,7 +140,7 @@ fn event_streams_take_nothing_from_others(_: &Engines) {
             let mut stream = pillion.client();
             let head = format!("{head}\r\nAccept: text/event-stream\r\nX-Forwarded-For: {client}\r\n\r\n{body}");
             stream.send(head.as_bytes());
-            let head = super::harness::message::read_head(stream.stream()).expect("a head").expect("a response");
+            let head = pillion_test_support::message::read_head(stream.stream()).expect("a head").expect("a response");
             (stream, head.status())
         };
         let mut open: Vec<_> = (0..7).map(|_| subscribe("192.0.2.1")).collect();

@@ -13,23 +13,12 @@
     reason = "a test that fails says so by a panic"
 )]
 
-/// Functions with their names, so that a test is named once.
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
-}
-
 /// The tests of modules with the modules' names.
 macro_rules! modules {
     ($($module:ident),* $(,)?) => { [$((stringify!($module), $module::TESTS)),*] };
 }
 
-#[path = "../generator.rs"]
-mod generator;
 mod harness;
-#[path = "../mutate.rs"]
-mod mutate;
-#[path = "../yaml.rs"]
-mod yaml;
 
 mod admin;
 mod authentication_fails_closed;
@@ -84,8 +73,10 @@ mod websocket;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::engines::Engines;
+use harness::fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::{fixtures, pillion as program};
 
 /// Something to test.
 type Test = (&'static str, fn(&Engines));
@@ -95,6 +86,7 @@ fn main() -> ExitCode {
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
     }
+    program::use_program(env!("CARGO_BIN_EXE_pillion"));
     let engines = Arc::new(Engines::start());
     let conclusion = libtest_mimic::run(&arguments, trials(Some(&engines)));
     // Only now is nobody else using them, and they end with their last user.
@@ -103,10 +95,10 @@ fn main() -> ExitCode {
 }
 
 fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
-    let families = harness::fixture::families().into_iter().map(|family| {
+    let families = fixtures::families("http").into_iter().map(|family| {
         let engines = engines.cloned();
         Trial::test(format!("fixtures::{}", family.name), move || {
-            engines.map_or(Ok(()), |engines| family.run(&engines)).map_err(Failed::from)
+            engines.map_or(Ok(()), |engines| fixture::run(&family, &engines)).map_err(Failed::from)
         })
     });
     let modules = modules![

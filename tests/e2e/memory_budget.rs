@@ -7,19 +7,19 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::tls::{Listener, client_config};
+use pillion_test_support::websocket::{MODERN, ready};
+use pillion_test_support::{trials, wait_for_port, wait_until};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tungstenite::Message;
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{MODERN, ready};
-use super::harness::tls::{Listener, client_config};
-use super::harness::{wait_for_port, wait_until};
 use super::slow_clients::connect_from;
 
 /// The tests.
@@ -504,7 +504,7 @@ fn responses_that_drip(_: &Engines) {
 
 /// Connections to the listener for TLS on which nothing is said.
 fn tls_without_a_handshake(_: &Engines) {
-    let Listener { config, port, .. } = Listener::new();
+    let Listener { config, port, .. } = Listener::on_free_port();
     let stage = Stage::start_limited(
         "max_connections: 1000, max_client_connections: 800",
         &format!("{config}downstream: {{ request_header_timeout: 3s }}\n"),
@@ -643,7 +643,7 @@ const ALL_IDLE_BYTES: usize = 120 * MIB;
 /// Connections of clients that wait cost little, whatever they have done before.
 fn idle_connections(_: &Engines) {
     for kind in IDLE {
-        let tls = Listener::new();
+        let tls = Listener::on_free_port();
         let stage = Stage::start_limited("max_connections: 20000", &tls.config);
         wait_for_port(tls.port);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

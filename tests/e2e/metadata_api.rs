@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -501,7 +500,7 @@ fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
     wait_until("a reload", || pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 1.0);
     let reload = |pillion: &Pillion| {
         let own = [("Content-Length", "0")];
-        super::harness::client::Client::admin(pillion.admin).request("POST", "/reload", &own, b"").status()
+        pillion_test_support::client::Client::admin(pillion.admin).request("POST", "/reload", &own, b"").status()
     };
     assert_eq!(reload(&pillion), 200);
     fine(&pillion);

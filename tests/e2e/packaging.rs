@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::harness::engines::Engines;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::trials;
 
 /// The tests.
 pub const TESTS: &[super::Test] =
@@ -119,7 +120,10 @@ fn the_image_is_built_from_what_it_needs(_: &Engines) {
         named.map(|path| root().join(path).canonicalize().expect("in the repository")).collect();
     let mut needed =
         vec![root().join("src"), root().join("config/image/build.sh"), root().join("config/image/collect.sh")];
-    needed.extend(["Cargo.toml", "Cargo.lock"].map(|file| root().join(file)));
+    needed.extend(
+        ["Cargo.toml", "Cargo.lock", "tests/support/Cargo.toml", "tests/support/src/lib.rs"]
+            .map(|file| root().join(file)),
+    );
     included(&root().join("src"), &mut needed);
     for file in needed {
         let file = file.canonicalize().expect("a file that is there");

@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::harness::engines::Engines;
-use super::harness::gzip;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{gzip, trials};
 
 pub const TESTS: &[super::Test] = trials![
     bodies_of_every_size,
@@ -19,7 +19,7 @@ pub const TESTS: &[super::Test] = trials![
     engines_answers_are_not_changed,
 ];
 
-fn stage() -> (Scripted, Scripted, super::harness::pillion::Pillion) {
+fn stage() -> (Scripted, Scripted, pillion_test_support::pillion::Pillion) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     handlers.on_path("/count", Reply::json("1"));
@@ -80,8 +80,8 @@ fn answers_stream(_: &Engines) {
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             std::thread::spawn(move || {
-                let Ok(Some(head)) = super::harness::message::read_head(&mut stream) else { return };
-                let _ = super::harness::message::read_body(&mut stream, &head, false);
+                let Ok(Some(head)) = pillion_test_support::message::read_head(&mut stream) else { return };
+                let _ = pillion_test_support::message::read_body(&mut stream, &head, false);
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
                 std::thread::sleep(Duration::from_millis(600));
                 let _ = stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n");
@@ -95,7 +95,7 @@ fn answers_stream(_: &Engines) {
         let started = Instant::now();
         client.send(format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes());
         client.send(&body);
-        let head = super::harness::message::read_head(client.stream()).expect("a head").expect("a head");
+        let head = pillion_test_support::message::read_head(client.stream()).expect("a head").expect("a head");
         let mut first = [0; 8];
         client.stream().read_exact(&mut first).expect("the first chunk");
         assert!(first.ends_with(b"first"), "{first:?}");
@@ -263,7 +263,7 @@ fn an_upstream_that_has_enough(_: &Engines) {
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             std::thread::spawn(move || {
-                let Ok(Some(_)) = super::harness::message::read_head(&mut stream) else { return };
+                let Ok(Some(_)) = pillion_test_support::message::read_head(&mut stream) else { return };
                 let _ = stream.write_all(b"HTTP/1.1 413 Enough\r\nContent-Length: 2\r\n\r\nno");
                 std::thread::sleep(Duration::from_secs(2));
             });

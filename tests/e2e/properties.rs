@@ -3,13 +3,14 @@
 
 use std::cell::RefCell;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
 use serde_json::{Value, json};
 
-use super::generator::for_each;
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::random_documents::for_each;
+use pillion_test_support::trials;
 
 pub const TESTS: &[super::Test] = trials![mixed_documents, documents_without_actions];
 

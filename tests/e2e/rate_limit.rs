@@ -1,12 +1,12 @@
 //! Rate limits: by caller and by address, alone and counted together with other replicas in Redis.
 
+use pillion_test_support::engines::Engines;
+use pillion_test_support::redis::Redis;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
 
-use super::harness::engines::Engines;
-use super::harness::redis::Redis;
-use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![a_rate_for_each_caller, a_rate_by_address, replicas_count_together];

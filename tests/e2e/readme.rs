@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 use serde_json::Value;
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process};
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_for_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -1,9 +1,9 @@
 //! What the handlers of `tests/engines/handlers` do that no table can hold.
 
+use pillion_test_support::engines::{Engines, RealHandlers};
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::trials;
 use serde_json::json;
-
-use super::harness::engines::{Engines, RealHandlers};
-use super::harness::pillion::Setup;
 
 pub const TESTS: &[super::Test] = trials![a_file_of_five_megabytes];
 

@@ -1,10 +1,10 @@
 //! Relationships over many rows, before upstreams that fail, and in the commands.
 
+use pillion_test_support::engines::{Engines, TablesEngine};
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
 use serde_json::{Value, json};
-
-use super::harness::engines::{Engines, TablesEngine};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

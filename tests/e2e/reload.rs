@@ -5,13 +5,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{fixtures, trials, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
-use super::harness::{self, client::Client};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -137,7 +136,7 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
 /// `tests/fixtures/broken.yaml`: what a running one says, and `check` as well.
 fn everything_that_can_be_wrong(engines: &Engines) {
     let (folder, handlers) = (Folder::new("broken"), handlers());
-    let fixture = harness::fixture::read("broken.yaml");
+    let fixture = fixtures::read("broken.yaml");
     let write = |case: &Value| {
         for (key, file) in [("graphql", "actions.graphql"), ("yaml", "actions.yaml"), ("config", "pillion.yaml")] {
             folder.write(file, case[key].as_str().or(fixture["defaults"][key].as_str()).expect("a text"));

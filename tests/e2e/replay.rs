@@ -1,9 +1,10 @@
 //! Replay: what may be sent again after a connection broke, and what is never sent twice.
 
-use super::harness::engines::Engines;
-use super::harness::message::Message;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

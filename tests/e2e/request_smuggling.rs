@@ -15,17 +15,16 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::{Engines, node};
+use pillion_test_support::message::{read_body, read_head};
+use pillion_test_support::mutate::Mutator;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_for_port, wait_until, yaml};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process, node};
-use super::harness::message::{read_body, read_head};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_for_port, wait_until};
-use super::mutate::Mutator;
-use super::yaml;
 
 pub const TESTS: &[super::Test] = trials![
     every_trick_has_its_response,

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::engines::Engines;
-use super::harness::scripted::{Reply, Scripted};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
+
 use super::harness::shop::{ask_as_admin, start_with_secret};
 
 /// The tests.

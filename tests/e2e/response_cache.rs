@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::redis::Redis;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::json;
 
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::redis::Redis;
-use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, start_with_secret};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -1,9 +1,10 @@
 //! Retries of handler calls: which calls are retried, and the retry budget.
 
-use super::harness::engines::Engines;
-use super::harness::message::Message;
-use super::harness::scripted::{Reply, Scripted};
 use super::harness::shop::{ask_as_admin, start_with_secret};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![what_is_harmless_is_tried_again];

@@ -4,15 +4,15 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::websocket::{MODERN, hear, open, say};
+use pillion_test_support::{trials, wait_until};
 use serde_json::json;
 
 use super::distributed_tracing::Collector;
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{MODERN, hear, open, say};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![secrets_come_out_nowhere, excerpts_show_no_secrets];

@@ -3,14 +3,13 @@
 use std::io::Read;
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::{Engines, run_node};
+use pillion_test_support::message::{Message, read_head};
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
-
-use super::harness::client::Client;
-use super::harness::engines::{Engines, run_node};
-use super::harness::message::{Message, read_head};
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::wait_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

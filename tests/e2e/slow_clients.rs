@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::Request;
-
-use super::harness::client::Client;
-use super::harness::engines::Engines;
-use super::harness::pillion::{Pillion, Setup};
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{MODERN, hear, ready, say, start};
-use super::harness::tls::{Listener, client_config};
-use super::harness::{wait_for_port, wait_until};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::tls::{Listener, client_config};
+use pillion_test_support::websocket::{MODERN, hear, ready, say, start};
+use pillion_test_support::{trials, wait_for_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -317,7 +316,7 @@ fn responses_that_are_not_read_over_http2(_: &Engines) {
 }
 
 fn with_tls(config: &str) -> (Stage, Listener) {
-    let tls = Listener::new();
+    let tls = Listener::on_free_port();
     let stage = stage(&format!("{}{config}", tls.config));
     wait_for_port(tls.port);
     wait_until("those that only looked", || stage.pillion.metric("pillion_connections") == 0.0);

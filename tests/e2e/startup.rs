@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::harness::client::Client;
-use super::harness::engines::{Engines, Process};
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_until};
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::process::Process;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     four_flags_are_enough,
@@ -349,7 +350,7 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
         assert!(warnings[0].contains(wanted), "{wanted} is not in {log}");
     }
     // One that answers, but not as GraphQL does.
-    let handlers = super::harness::scripted::Scripted::start();
+    let handlers = pillion_test_support::scripted::Scripted::start();
     let config = "upstream: {health_check_interval: 500ms}\n";
     let pillion = Setup::before(handlers.port).config(config).start();
     pillion.wait_for_log("something that is not a GraphQL response");

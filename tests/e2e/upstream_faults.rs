@@ -1,9 +1,9 @@
 //! An upstream that is down, slow, breaks off or restarts.
 
-use super::harness::engines::Engines;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::{free_port, wait_until};
+use pillion_test_support::engines::Engines;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{free_port, trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![

@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::trials;
+use pillion_test_support::websocket::{MODERN, hear, open, say};
 use serde_json::json;
-
-use super::harness::engines::Engines;
-use super::harness::message::Message;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{MODERN, hear, open, say};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -61,7 +61,7 @@ fn everything_works_before_a_real_one(engines: &Engines) {
     setup.upstream.push_str("/graphql");
     let pillion = setup.start().wait_until_ready();
     let mut client = pillion.client();
-    let post = |client: &mut super::harness::client::Client, document: &str| {
+    let post = |client: &mut pillion_test_support::client::Client, document: &str| {
         let body = json!({ "query": document }).to_string();
         client.request("POST", "/v1/graphql", &[("Content-Type", "application/json")], body.as_bytes()).text()
     };
@@ -99,7 +99,7 @@ fn what_else_hasura_has_stays_where_it_is(_: &Engines) {
     engine.take_seen();
     let headers = [("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", "s3cret")];
     let mut client = pillion.client();
-    let post = |client: &mut super::harness::client::Client, path: &str, body: &str| {
+    let post = |client: &mut pillion_test_support::client::Client, path: &str, body: &str| {
         assert_eq!(client.request("POST", path, &headers, body.as_bytes()).status(), 200, "{path} {body}");
         let seen = engine.take_seen();
         let seen = seen.iter().filter(|seen| seen.header("x-request-id") != Some("pillion-probe"));

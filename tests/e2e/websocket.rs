@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pillion_test_support::engines::{Engines, SubscriptionsEngine, run_node};
+use pillion_test_support::message::read_head;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::websocket::{LEGACY, MODERN, hear, open, ready, say, start};
+use pillion_test_support::{free_port, trials, wait_until};
 use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::server::{Request, Response};
-
-use super::harness::engines::{Engines, SubscriptionsEngine, run_node};
-use super::harness::message::read_head;
-use super::harness::pillion::Setup;
-use super::harness::scripted::{Reply, Scripted};
-use super::harness::socket::{LEGACY, MODERN, hear, open, ready, say, start};
-use super::harness::{free_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -360,7 +359,7 @@ fn an_engine_whose_socket_ends(_: &Engines) {
 }
 
 /// What a client hears after its `connection_init` with this payload.
-fn greeted(pillion: &super::harness::pillion::Pillion, protocol: &str, payload: &str) -> Vec<String> {
+fn greeted(pillion: &pillion_test_support::pillion::Pillion, protocol: &str, payload: &str) -> Vec<String> {
     let mut socket = open(pillion, protocol, &[]);
     say(&mut socket, &format!("{{\"type\":\"connection_init\",\"payload\":{payload}}}"));
     let mut heard = Vec::new();

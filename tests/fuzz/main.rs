@@ -14,8 +14,6 @@
     reason = "a test that fails says so by a panic"
 )]
 
-#[path = "../mutate.rs"]
-mod mutate;
 #[path = "../../fuzz/src/lib.rs"]
 mod properties;
 
@@ -24,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mutate::Mutator;
+use pillion_test_support::mutate::Mutator;
 use properties::{PROPERTIES, Property};
 
 /// Mutations of each property's seeds: about ten seconds for all of them in a debug build on two cores.

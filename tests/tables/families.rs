@@ -42,6 +42,7 @@ use pillion::session::claims::{JwtRules, check_registered, session};
 use pillion::session::credential::{AuthRules, Credential, read};
 use pillion::session::hook;
 use pillion::session::{Session, SessionError};
+use pillion_test_support::trials;
 use serde_json::{Value, json};
 
 use super::{Family, actions};

@@ -12,24 +12,13 @@
     reason = "a test that fails says so by a panic"
 )]
 
-/// Functions with their names, so that a test is named once.
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
-}
-
-#[path = "../generator.rs"]
-mod generator;
-#[path = "../yaml.rs"]
-mod yaml;
-
 mod actions;
 mod families;
 mod properties;
 mod random_templates;
 
-use std::path::Path;
-
 use libtest_mimic::{Arguments, Failed, Trial};
+use pillion_test_support::{fixtures, trials};
 use properties::{parts_are_sound_and_keys_are_right, without_actions_nothing_is_ours};
 use random_templates::every_template_has_an_answer;
 use serde_json::Value;
@@ -53,9 +42,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn check(name: &str, run: fn(&Value) -> String) -> Result<(), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.yaml"));
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let file = yaml::read(&text)?;
+    let file = fixtures::read(&format!("{name}.yaml"));
     let defaults = &file["defaults"];
     let mut failures = Vec::new();
     for case in file["cases"].as_array().expect("a list of cases") {

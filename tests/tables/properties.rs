@@ -6,10 +6,10 @@ use pillion::graphql::plan::{FieldSource, concern};
 use pillion::graphql::scan::{ScanResult, Scanner};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
+use pillion_test_support::random_documents::{Sample, for_each};
 
 use super::actions;
 use super::families::{columns, plan, roots};
-use super::generator::{Sample, for_each};
 
 const ACTIONS: &str = "
 type Query {

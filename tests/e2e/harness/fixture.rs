@@ -1,43 +1,13 @@
 //! Fixtures: what a client sends, what handlers answer, what comes out, and what handlers and upstream have seen.
 
-use std::path::Path;
-
+use pillion_test_support::client::Client;
+use pillion_test_support::engines::{Engines, RealHandlers, TablesEngine};
+use pillion_test_support::fixtures::Family;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::websocket::{LEGACY, MODERN, hear, open, say};
 use serde_json::{Map, Value, json};
-
-use super::client::Client;
-use super::engines::{Engines, RealHandlers, TablesEngine};
-use super::message::Message;
-use super::pillion::{Pillion, Setup};
-use super::scripted::{Reply, Scripted};
-use super::socket::{LEGACY, MODERN, hear, open, say};
-
-/// One file: a family of cases that share a setup.
-pub struct Family {
-    /// The file's name.
-    pub name: String,
-    file: Value,
-}
-
-/// Reads all families of `tests/fixtures/http`.
-pub fn families() -> Vec<Family> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
-    let mut paths: Vec<_> =
-        std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    let yaml = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
-    yaml.map(|path| Family { name: name(&path), file: read_file(&path) }).collect()
-}
-
-/// Reads a file of `tests/fixtures`.
-pub fn read(name: &str) -> Value {
-    read_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name))
-}
-
-fn read_file(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).expect("a fixture");
-    crate::yaml::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 struct Stage {
     handlers: Scripted,
@@ -47,30 +17,29 @@ struct Stage {
     _real_handlers: Option<RealHandlers>,
 }
 
-impl Family {
-    /// Runs all cases, one after the other, and reports all that fail.
-    pub fn run(&self, engines: &Engines) -> Result<(), String> {
-        let stage = self.stage(engines);
-        let mut failures = Vec::new();
-        for case in list(&self.file["cases"]) {
-            let name = case["name"].as_str().expect("a case has a name");
-            let over_sockets =
-                || if self.file["over_sockets"] == true { run_over_sockets(case, &stage) } else { Ok(()) };
-            if let Err(failure) = run_case(case, &stage).and_then(|()| over_sockets()) {
-                failures.push(format!("{} · {name}:\n{failure}", self.name));
-            }
-        }
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{}\n\nlog:\n{}", failures.join("\n\n"), stage.pillion.log()))
+/// Runs all cases of a family, one after the other, and reports all that fail.
+pub fn run(family: &Family, engines: &Engines) -> Result<(), String> {
+    let stage = Stage::start(&family.file, engines);
+    let mut failures = Vec::new();
+    for case in list(&family.file["cases"]) {
+        let name = case["name"].as_str().expect("a case has a name");
+        let over_sockets = || if family.file["over_sockets"] == true { run_over_sockets(case, &stage) } else { Ok(()) };
+        if let Err(failure) = run_case(case, &stage).and_then(|()| over_sockets()) {
+            failures.push(format!("{} · {name}:\n{failure}", family.name));
         }
     }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}\n\nlog:\n{}", failures.join("\n\n"), stage.pillion.log()))
+    }
+}
 
-    fn stage(&self, engines: &Engines) -> Stage {
+impl Stage {
+    fn start(file: &Value, engines: &Engines) -> Self {
         let (handlers, stand_in) = (Scripted::start(), Scripted::start());
-        let tables = self.file.get("tables").map(|tables| TablesEngine::start(&tables.to_string()));
-        let engine = match self.file["engine"].as_str() {
+        let tables = file.get("tables").map(|tables| TablesEngine::start(&tables.to_string()));
+        let engine = match file["engine"].as_str() {
             Some("tables") => tables.as_ref().expect("the upstream's tables").port,
             None | Some("postgraphile") => engines.postgraphile,
             Some("yoga") => engines.yoga,
@@ -78,17 +47,17 @@ impl Family {
             Some("stand-in") => stand_in.port,
             Some(other) => panic!("unknown upstream {other}"),
         };
-        if let Some(answer) = self.file["probe"].as_str() {
+        if let Some(answer) = file["probe"].as_str() {
             stand_in.on_path("/graphql", Reply::json(answer));
         }
-        let actions = self.file["actions"].as_str().unwrap_or("shop");
-        let environment: Vec<(&str, &str)> = object(&self.file["environment"])
+        let actions = file["actions"].as_str().unwrap_or("shop");
+        let environment: Vec<(&str, &str)> = object(&file["environment"])
             .map(|(name, value)| (name.as_str(), value.as_str().expect("a variable is a string")))
             .collect();
-        let real_handlers = (self.file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
+        let real_handlers = (file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
         let port = real_handlers.as_ref().map_or(handlers.port, |handlers| handlers.express);
         let mut setup = Setup::before(engine).with_actions(actions, port);
-        if self.file["writes_metadata"] == true {
+        if file["writes_metadata"] == true {
             setup = setup.with_own_copy();
         }
         if let Some(handlers) = &real_handlers {
@@ -97,11 +66,11 @@ impl Family {
         for (name, value) in environment {
             setup = setup.env(name, &value.replace("{{HANDLERS}}", &format!("http://127.0.0.1:{}", handlers.port)));
         }
-        if let Some(yaml) = self.file["config"].as_str() {
+        if let Some(yaml) = file["config"].as_str() {
             setup = setup.config(yaml);
         }
         let pillion = setup.start().wait_until_ready();
-        Stage { handlers, stand_in, tables, pillion, _real_handlers: real_handlers }
+        Self { handlers, stand_in, tables, pillion, _real_handlers: real_handlers }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use pillion_test_support::engines::Engines;
+use pillion_test_support::message::Message;
+use pillion_test_support::pillion::{Pillion, Setup};
+use pillion_test_support::scripted::Scripted;
 use serde_json::{Value, json};
-
-use super::engines::Engines;
-use super::message::Message;
-use super::pillion::{Pillion, Setup};
-use super::scripted::Scripted;
 
 /// A document that calls one action.
 pub const COUNT: &str = "{ count }";

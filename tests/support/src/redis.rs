@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::engines::Process;
+use super::process::Process;
 use super::{free_port, wait_for_port};
 
 /// A Redis with nothing in it.

@@ -39,6 +39,11 @@ impl Message {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// May another message follow on the connection?
+    pub fn keeps_connection(&self) -> bool {
+        self.header("connection") != Some("close")
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -4,12 +4,20 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use super::client::Client;
-use super::engines::Process;
-use super::{free_port, wait_until};
+use super::process::Process;
+use super::{free_port, repository, wait_until};
+
+/// Where the program is.
+static PROGRAM: OnceLock<&'static str> = OnceLock::new();
+
+/// Says where the program is: Cargo tells only the tests of its package (`CARGO_BIN_EXE_pillion`).
+pub fn use_program(path: &'static str) {
+    PROGRAM.get_or_init(|| path);
+}
 
 /// How to start it.
 pub struct Setup {
@@ -62,7 +70,7 @@ impl Setup {
 
     /// With the actions of a folder in `tests/fixtures/metadata`, called on `port`.
     pub fn with_actions(mut self, folder: &str, handlers: u16) -> Self {
-        self.metadata = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata").join(folder));
+        self.metadata = Some(repository().join("tests/fixtures/metadata").join(folder));
         self.env("HANDLERS", &format!("http://127.0.0.1:{handlers}"))
     }
 
@@ -90,7 +98,7 @@ impl Setup {
     }
 
     fn program(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_pillion");
+        let program = PROGRAM.get().expect("`use_program` says where the program is");
         if let Some(count) = self.descriptors {
             let mut command = Command::new("prlimit");
             command.arg(format!("--nofile={count}")).arg(program);

@@ -2,19 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use super::{client::Client, free_port, wait_until};
-
-/// A process that ends when it is dropped.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use super::client::Client;
+use super::process::Process;
+use super::{free_port, repository, wait_until};
 
 /// All upstreams.
 pub struct Engines {
@@ -32,22 +24,28 @@ pub struct Engines {
 
 struct Postgres {
     folder: PathBuf,
+    /// Does it write what is committed to the disk? Tests need not wait for that.
+    is_durable: bool,
 }
 
 fn engines_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines")
+    repository().join("tests/engines")
 }
 
 impl Postgres {
     fn start(port: u16) -> Self {
         let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{}", std::process::id()));
-        let postgres = Self { folder };
+        let postgres = Self { folder, is_durable: false };
         postgres.run(&["start", &postgres.folder.display().to_string(), &port.to_string()]);
         postgres
     }
 
     fn script(&self, arguments: &[&str]) -> bool {
-        let status = Command::new(engines_folder().join("postgres.sh")).args(arguments).status();
+        let mut command = Command::new(engines_folder().join("postgres.sh"));
+        if self.is_durable {
+            command.env("POSTGRES_FSYNC", "on");
+        }
+        let status = command.args(arguments).status();
         status.is_ok_and(|status| status.success())
     }
 
@@ -89,9 +87,18 @@ pub struct OwnPostgres {
 impl OwnPostgres {
     /// Starts one.
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, false)
+    }
+
+    /// Starts one that writes what is committed to the disk (`fsync=on`).
+    pub fn start_durable(name: &str) -> Self {
+        Self::start_with(name, true)
+    }
+
+    fn start_with(name: &str, is_durable: bool) -> Self {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{name}-{}", std::process::id()));
-        let server = Postgres { folder };
+        let server = Postgres { folder, is_durable };
         server.run(&["start", &server.folder.display().to_string(), &port.to_string()]);
         Self { port, server }
     }
@@ -162,7 +169,7 @@ impl RealHandlers {
     /// Starts them with these environment variables.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let (express, flask) = (free_port(), free_port());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/handlers");
+        let folder = engines_folder().join("handlers");
         let start = |program: &Path, script: &str, port: u16| {
             let mut command = Command::new(program);
             command.arg(folder.join(script)).env("PORT", port.to_string()).envs(environment.iter().copied());

@@ -2,8 +2,6 @@
 //! and named fragments at any depth. What must come out is worked out on the tree the text was made from, so nothing of
 //! ours checks itself.
 
-#![allow(dead_code, reason = "each test program uses its own part of this")]
-
 use std::collections::HashSet;
 use std::fmt::Write as _;
 

@@ -20,9 +20,14 @@ pub type Socket = WebSocket<TcpStream>;
 
 /// Opens one.
 pub fn open(pillion: &Pillion, protocol: &str, headers: &[(&'static str, &str)]) -> Socket {
-    let stream = TcpStream::connect(("127.0.0.1", pillion.port)).expect("a connection");
+    open_at(pillion.port, protocol, headers)
+}
+
+fn open_at(port: u16, protocol: &str, headers: &[(&'static str, &str)]) -> Socket {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-    let mut request = format!("ws://127.0.0.1:{}/graphql", pillion.port).into_client_request().expect("a request");
+    stream.set_nodelay(true).expect("no delay");
+    let mut request = format!("ws://127.0.0.1:{port}/graphql").into_client_request().expect("a request");
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol.parse().expect("a header"));
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().expect("a header"));
@@ -54,7 +59,12 @@ pub fn hear(socket: &mut Socket) -> Result<Value, (u16, String)> {
 
 /// Opens one and introduces the client.
 pub fn ready(pillion: &Pillion, protocol: &str, headers: &[(&'static str, &str)], payload: &str) -> Socket {
-    let mut socket = open(pillion, protocol, headers);
+    ready_at(pillion.port, protocol, headers, payload)
+}
+
+/// The same on a port of loopback.
+pub fn ready_at(port: u16, protocol: &str, headers: &[(&'static str, &str)], payload: &str) -> Socket {
+    let mut socket = open_at(port, protocol, headers);
     say(&mut socket, &format!("{{\"type\":\"connection_init\",\"payload\":{payload}}}"));
     assert_eq!(hear(&mut socket).map(|message| message["type"].clone()), Ok(json!("connection_ack")));
     socket

@@ -14,13 +14,15 @@ use super::free_port;
 pub struct Listener {
     /// For `pillion.yaml`.
     pub config: String,
+    /// Where it listens.
     pub port: u16,
+    /// The file of its certificate.
     pub certificate: PathBuf,
 }
 
 impl Listener {
-    /// On a free port, with a certificate of its own.
-    pub fn new() -> Self {
+    /// With a certificate of its own.
+    pub fn on_free_port() -> Self {
         let ((certificate, key), port) = (certificate(), free_port());
         let (cert_file, key_file) = (certificate.display(), key.display());
         let config =

@@ -1,7 +1,5 @@
 //! Bytes made of others at random, from a fixed seed: the same ones in each run.
 
-#![allow(dead_code, reason = "each test program uses its own part of this")]
-
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 

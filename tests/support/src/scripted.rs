@@ -15,7 +15,14 @@ use super::message::{Message, read_body, read_head};
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// A well-formed answer.
-    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    Answer {
+        /// Its status code.
+        status: u16,
+        /// Its headers, but for `Content-Length`.
+        headers: Vec<(String, String)>,
+        /// Its body.
+        body: Vec<u8>,
+    },
     /// The same after a while.
     Late(Duration, Box<Reply>),
     /// These bytes, whatever they are; then the connection ends.
@@ -148,7 +155,8 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(stream: TcpStream, reply_to: &dyn Fn(Message) -> Option<Reply>) {
+/// Serves a connection until it ends, or until there is no reply.
+pub fn serve(stream: TcpStream, reply_to: &dyn Fn(Message) -> Option<Reply>) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
     while let Ok(Some(mut request)) = read_head(&mut reader) {

@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes it is told to.
 
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -16,13 +16,22 @@ pub struct Client {
 impl Client {
     /// Connects to a port of loopback.
     pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        Self::over(stream)
+        Self::try_connect(port).expect("a connection")
+    }
+
+    /// The same where nobody may listen.
+    pub fn try_connect(port: u16) -> io::Result<Self> {
+        TcpStream::connect(("127.0.0.1", port)).map(Self::over)
     }
 
     /// Connects to an admin listener, which answers under its address.
     pub fn admin(port: u16) -> Self {
-        Self { host: format!("127.0.0.1:{port}"), ..Self::connect(port) }
+        Self::connect(port).with_host(&format!("127.0.0.1:{port}"))
+    }
+
+    /// Calls the host by this name.
+    pub fn with_host(self, host: &str) -> Self {
+        Self { host: host.to_owned(), ..self }
     }
 
     /// Speaks over a connection.
@@ -39,11 +48,15 @@ impl Client {
 
     /// Reads a response; `None` if the connection ended instead.
     pub fn answer(&mut self) -> Option<Message> {
-        let mut answer = read_head(&mut self.stream).ok()??;
+        self.try_answer().ok()
+    }
+
+    fn try_answer(&mut self) -> io::Result<Message> {
+        let mut answer = read_head(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if answer.status() >= 200 {
-            answer.body = read_body(&mut self.stream, &answer, true).ok()?;
+            answer.body = read_body(&mut self.stream, &answer, true)?;
         }
-        Some(answer)
+        Ok(answer)
     }
 
     /// Has the other side closed the connection, with nothing more on it?
@@ -63,6 +76,17 @@ impl Client {
 
     /// Sends a request with a body and a length, and reads the response.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Message {
+        self.try_request(method, path, headers, body).expect("a response")
+    }
+
+    /// The same where the other side may break off.
+    pub fn try_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Message> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -72,7 +96,7 @@ impl Client {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat());
-        self.answer().expect("a response")
+        self.try_answer()
     }
 
     /// Posts JSON to `/graphql`.
