@@ -90,7 +90,7 @@ impl Counted {
         fs::write(folder.join("actions.yaml"), yaml)?;
         fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Query { act: Done! }\n")?;
         let config = folder.join("pillion.yaml");
-        fs::write(&config, "dialect: standard\nintrospection: engine\nthreads: 1\n")?;
+        fs::write(&config, "dialect: standard\nintrospection: { mode: upstream }\nthreads: 1\n")?;
         let port = free_port();
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));

@@ -63,7 +63,7 @@ impl Pillion {
     fn start(folder: &Path, server: &Server, ports: (u16, u16), config: &str) -> Fallible<Self> {
         write_actions(folder, server.port, 0)?;
         let file = folder.join("pillion.yaml");
-        fs::write(&file, format!("dialect: standard\nintrospection: engine\ndrain_delay: 1s\n{config}"))?;
+        fs::write(&file, format!("dialect: standard\nintrospection: {{ mode: upstream }}\ndrain_delay: 1s\n{config}"))?;
         let (port, admin) = ports;
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{}", server.port));

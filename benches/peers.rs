@@ -192,7 +192,7 @@ fn upstream_conf(folder: &Path, port: u16) -> String {
 fn proxy_conf(port: u16, upstream: &str) -> String {
     format!(
         "upstream upstream {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
+         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ proxy_pass http://upstream; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
     )
 }
@@ -203,7 +203,7 @@ pub const DELAYS: [u64; 5] = [5, 10, 15, 20, 25];
 fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Fallible<PathBuf> {
     let (actions, introspection) = match kind {
         Kind::Pillion(actions) => (actions, "merged"),
-        _ => (1, "engine"),
+        _ => (1, "upstream"),
     };
     let folder = folder.join(format!("metadata-{actions}-{introspection}"));
     fs::create_dir_all(&folder)?;
@@ -229,7 +229,7 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         introspection: {introspection}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n"
+         introspection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n"
     );
     fs::write(folder.join("pillion.yaml"), yaml)?;
     Ok(folder)

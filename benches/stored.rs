@@ -98,7 +98,7 @@ impl Pillion {
         let config = folder.join("pillion.yaml");
         fs::write(
             &config,
-            "dialect: standard\nintrospection: upstream\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
+            "dialect: standard\nintrospection: { mode: upstream }\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
         )?;
         let (port, admin) = (free_port(), free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
