@@ -197,6 +197,8 @@ fn retired_words_do_not_occur() {
     for folder in ["config", "dashboards", "demo", "docs"] {
         read.extend(files(&root().join(folder), &["yaml", "md", "json"]));
     }
+    // Generated from the fixtures, whose documents and messages are data.
+    read.retain(|path| !path.starts_with(root().join("docs/behaviour")));
     read.extend(["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     let mut found = Vec::new();
     for path in &read {
