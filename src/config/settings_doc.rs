@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::settings_table::{ACTION_KEYS, Kind, SETTINGS, SHORTHANDS, Setting};
+use crate::config::settings_table::{ACTION_KEYS, Applies, Kind, SETTINGS, SHORTHANDS, Setting};
 
 /// `config/pillion.example.yaml`: every setting with its default and its reason.
 #[must_use]
@@ -12,7 +12,8 @@ pub fn example_yaml() -> String {
     let mut yaml = String::from(
         "# yaml-language-server: $schema=./pillion.schema.json\n\
          # Every setting of Pillion, with its default. A setting without a default is commented out.\n\
-         # A flag wins over an environment variable, that over this file, and this file over the default.\n",
+         # A flag wins over an environment variable, that over this file, and this file over the default.\n\
+         # A changed setting takes effect on reload, unless it says otherwise.\n",
     );
     let mut open_groups: Vec<&str> = Vec::new();
     for setting in SETTINGS {
@@ -29,6 +30,9 @@ pub fn example_yaml() -> String {
             let _ = writeln!(yaml, "{indent}# {line}");
         }
         let _ = writeln!(yaml, "{indent}# {}", origins(setting));
+        if setting.applies == Applies::AtStart {
+            let _ = writeln!(yaml, "{indent}# Takes effect at the next start.");
+        }
         let _ = match (setting.default, setting.kind) {
             (None, _) => writeln!(yaml, "{indent}# {name}:"),
             // A star of its own means something else in YAML.

@@ -42,6 +42,15 @@ impl Kind {
     }
 }
 
+/// When a change of a setting takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// At the next start; a reload that changes it says so.
+    AtStart,
+    /// On reload.
+    OnReload,
+}
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -55,6 +64,8 @@ pub struct Setting {
     pub kind: Kind,
     /// The default value.
     pub default: Option<&'static str>,
+    /// When a change of it takes effect.
+    pub applies: Applies,
     /// What it does and why.
     pub doc: &'static str,
 }
@@ -67,7 +78,19 @@ const fn setting(
     default: Option<&'static str>,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, flag, env, kind, default, doc }
+    Setting { key, flag, env, kind, default, applies: Applies::OnReload, doc }
+}
+
+/// A setting that takes effect at the next start only.
+const fn at_start(
+    key: &'static str,
+    flag: Option<&'static str>,
+    env: &'static [&'static str],
+    kind: Kind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> Setting {
+    Setting { applies: Applies::AtStart, ..setting(key, flag, env, kind, default, doc) }
 }
 
 /// Variables with the inverse of their setting, because Hasura has them so.
@@ -79,9 +102,9 @@ pub const SHORTHANDS: [(&str, &str); 1] = [("metadata", "metadata.folder")];
 /// All settings, in the order of the example file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting("listen", Some("listen"), &["PILLION_LISTEN"], Kind::Text, Some("0.0.0.0:8000"),
+    at_start("listen", Some("listen"), &["PILLION_LISTEN"], Kind::Text, Some("0.0.0.0:8000"),
         "Listen address for clients: HTTP/1.1, and HTTP/2 with prior knowledge."),
-    setting("admin_listen", Some("admin-listen"), &["PILLION_ADMIN_LISTEN"], Kind::Text, Some("127.0.0.1:8001"),
+    at_start("admin_listen", Some("admin-listen"), &["PILLION_ADMIN_LISTEN"], Kind::Text, Some("127.0.0.1:8001"),
         "Listen address of the admin listener: /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge. Keep it away\nfrom clients; see admin.token."),
     setting("admin.token", None, &["PILLION_ADMIN_TOKEN"], Kind::Secret, None,
         "Bearer token (Authorization: Bearer …) for /jobs, /reload, /cache/purge and /readyz?verbose on the admin\nlistener. Without a token these are served on loopback only; /healthz, /readyz and /metrics need none. Prefer\nthe variable to this key."),
@@ -89,13 +112,13 @@ pub const SETTINGS: &[Setting] = &[
         "Host names that requests to the admin listener may carry, beside IP addresses and localhost: protects against\nDNS rebinding. /healthz and /readyz are served under any name."),
     setting("admin.max_connections", None, &["PILLION_ADMIN_MAX_CONNECTIONS"], Kind::Count, Some("64"),
         "Maximum number of concurrent connections to the admin listener, so that they cannot take file descriptors from\nclients. Beyond it the oldest idle connection is closed."),
-    setting("tls.listen", Some("tls-listen"), &["PILLION_TLS_LISTEN"], Kind::Text, None,
+    at_start("tls.listen", Some("tls-listen"), &["PILLION_TLS_LISTEN"], Kind::Text, None,
         "Listen address for clients over TLS: HTTP/1.1 and HTTP/2. Requires tls.cert_file and tls.key_file."),
-    setting("tls.cert_file", Some("tls-cert-file"), &["PILLION_TLS_CERT_FILE"], Kind::Text, None,
+    at_start("tls.cert_file", Some("tls-cert-file"), &["PILLION_TLS_CERT_FILE"], Kind::Text, None,
         "Certificate chain of the TLS listener, PEM."),
-    setting("tls.key_file", Some("tls-key-file"), &["PILLION_TLS_KEY_FILE"], Kind::Text, None,
+    at_start("tls.key_file", Some("tls-key-file"), &["PILLION_TLS_KEY_FILE"], Kind::Text, None,
         "Private key of the TLS listener, PEM."),
-    setting("dialect", Some("dialect"), &["PILLION_DIALECT"], Kind::Choice(&["auto", "hasura", "standard"]), Some("auto"),
+    at_start("dialect", Some("dialect"), &["PILLION_DIALECT"], Kind::Choice(&["auto", "hasura", "standard"]), Some("auto"),
         "Error dialect. hasura: one failed field fails the whole response. standard: partial results, as the GraphQL\nspecification describes. auto: detected from the upstream; a query type named query_root is Hasura."),
     setting("configured_header_precedence", Some("configured-header-precedence"),
         &["PILLION_CONFIGURED_HEADER_PRECEDENCE", "HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE"], Kind::Bool, Some("false"),
@@ -112,47 +135,47 @@ pub const SETTINGS: &[Setting] = &[
         "Prefix for the names of the actions' types, to avoid conflicts with the upstream's types. Scalars are shared."),
     setting("names.field_prefix", None, &["PILLION_FIELD_PREFIX"], Kind::Text, None,
         "Prefix for the names of the actions' root fields, to avoid conflicts with the upstream's fields. Handlers, logs\nand metrics still see the action's own name."),
-    setting("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
+    at_start("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
         "Worker threads that serve requests. Default: the number of processors."),
     setting("reload.watch_files", None, &["PILLION_RELOAD_WATCH_FILES"], Kind::Bool, Some("true"),
         "Reload the configuration when its files change: this file, the metadata folder, certificates, and files named by\nvariables (NAME_FILE instead of NAME). SIGHUP and POST /reload on the admin listener reload at any time."),
-    setting("upgrade.enabled", Some("upgrade"), &["PILLION_UPGRADE_ENABLED"], Kind::Bool, Some("false"),
+    at_start("upgrade.enabled", Some("upgrade"), &["PILLION_UPGRADE_ENABLED"], Kind::Bool, Some("false"),
         "Take over the listeners of the running Pillion, which hands them over on SIGQUIT, drains and exits. Not needed\nin Kubernetes."),
-    setting("upgrade.socket_path", None, &["PILLION_UPGRADE_SOCKET_PATH"], Kind::Text, Some("/tmp/pillion-upgrade/socket"),
+    at_start("upgrade.socket_path", None, &["PILLION_UPGRADE_SOCKET_PATH"], Kind::Text, Some("/tmp/pillion-upgrade/socket"),
         "Unix socket over which listeners are handed over, in a folder that no other user can write to. The folder is\ncreated if it does not exist."),
     setting("drain_delay", None, &["PILLION_DRAIN_DELAY"], Kind::DurationOrZero, Some("5s"),
         "How long requests are still accepted after SIGTERM while /readyz already fails, so that load balancers notice.\n0s where there is none."),
     setting("shutdown_timeout", None, &["PILLION_SHUTDOWN_TIMEOUT", "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT"], Kind::DurationOrZero, Some("60s"),
         "How long in-flight requests may take after drain_delay during graceful shutdown. Keep drain_delay +\nshutdown_timeout + 2s below Kubernetes' terminationGracePeriodSeconds."),
 
-    setting("metadata.folder", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
+    at_start("metadata.folder", Some("metadata"), &["PILLION_METADATA"], Kind::Text, None,
         "Folder with actions.yaml and actions.graphql, or a complete metadata folder exported from Hasura. metadata: PATH\nis short for it."),
     setting("metadata.on_inconsistency", None, &["PILLION_METADATA_ON_INCONSISTENCY"], Kind::Choice(&["reject", "serve"]), Some("reject"),
         "What happens when an action or a type in the folder cannot be used: a variable is not set, a template does not\nparse, a type is not defined. reject: Pillion does not start, and a reload keeps the old configuration. serve: it is\nleft out with everything that needs it, the rest is served, and the log, /readyz?verbose, check and\nget_inconsistent_metadata name it. What the metadata API has accepted with allow_inconsistent_metadata is left out in any case."),
 
-    setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
+    at_start("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
         "The upstream: http://host:port or https://host:port, with its GraphQL path if that is another than the clients':\nhttp://host:8080/v1/graphql. Other paths of requests are passed on as they are."),
-    setting("upstream.graphql_path", None, &["PILLION_UPSTREAM_GRAPHQL_PATH"], Kind::Text, None,
+    at_start("upstream.graphql_path", None, &["PILLION_UPSTREAM_GRAPHQL_PATH"], Kind::Text, None,
         "GraphQL path of the upstream, to which requests on any of graphql_paths are sent; the same as a path in\nupstream.url. Default: requests keep their path, and Pillion's own requests go to the first of graphql_paths\nthat responds."),
-    setting("upstream.connect_timeout", None, &["PILLION_UPSTREAM_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
+    at_start("upstream.connect_timeout", None, &["PILLION_UPSTREAM_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
         "Timeout for connecting to the upstream."),
-    setting("upstream.request_timeout", None, &["PILLION_UPSTREAM_REQUEST_TIMEOUT"], Kind::Duration, Some("60s"),
+    at_start("upstream.request_timeout", None, &["PILLION_UPSTREAM_REQUEST_TIMEOUT"], Kind::Duration, Some("60s"),
         "Timeout for the upstream's operation of a request with actions, and for the response headers of any other\nrequest."),
-    setting("upstream.stream_idle_timeout", None, &["PILLION_UPSTREAM_STREAM_IDLE_TIMEOUT"], Kind::Duration, Some("60s"),
+    at_start("upstream.stream_idle_timeout", None, &["PILLION_UPSTREAM_STREAM_IDLE_TIMEOUT"], Kind::Duration, Some("60s"),
         "How long a streamed upstream response may pause."),
-    setting("upstream.pool_idle_timeout", None, &["PILLION_UPSTREAM_POOL_IDLE_TIMEOUT"], Kind::DurationOrZero, Some("4s"),
+    at_start("upstream.pool_idle_timeout", None, &["PILLION_UPSTREAM_POOL_IDLE_TIMEOUT"], Kind::DurationOrZero, Some("4s"),
         "How long an idle upstream connection is kept in the pool. Keep it below the upstream's own keep-alive timeout,\nor requests are lost: Node closes after 5 s."),
-    setting("upstream.http2", None, &["PILLION_UPSTREAM_HTTP2"], Kind::Bool, Some("false"),
+    at_start("upstream.http2", None, &["PILLION_UPSTREAM_HTTP2"], Kind::Bool, Some("false"),
         "Use HTTP/2 to the upstream: with prior knowledge, or negotiated over TLS."),
-    setting("upstream.tls_ca_file", None, &["PILLION_UPSTREAM_TLS_CA_FILE"], Kind::Text, None,
+    at_start("upstream.tls_ca_file", None, &["PILLION_UPSTREAM_TLS_CA_FILE"], Kind::Text, None,
         "CA certificates for the upstream's certificate, PEM. Default: the system's."),
-    setting("upstream.query_type", None, &["PILLION_UPSTREAM_QUERY_TYPE"], Kind::Text, None,
+    at_start("upstream.query_type", None, &["PILLION_UPSTREAM_QUERY_TYPE"], Kind::Text, None,
         "Name of the upstream's query type. Default: detected."),
-    setting("upstream.mutation_type", None, &["PILLION_UPSTREAM_MUTATION_TYPE"], Kind::Text, None,
+    at_start("upstream.mutation_type", None, &["PILLION_UPSTREAM_MUTATION_TYPE"], Kind::Text, None,
         "Name of the upstream's mutation type. Default: detected."),
-    setting("upstream.health_check_interval", None, &["PILLION_UPSTREAM_HEALTH_CHECK_INTERVAL"], Kind::Duration, Some("5s"),
+    at_start("upstream.health_check_interval", None, &["PILLION_UPSTREAM_HEALTH_CHECK_INTERVAL"], Kind::Duration, Some("5s"),
         "Interval of upstream health checks, for /readyz."),
-    setting("upstream.websocket_init", None, &["PILLION_UPSTREAM_WEBSOCKET_INIT"], Kind::Choice(&["auto", "eager", "lazy"]), Some("auto"),
+    at_start("upstream.websocket_init", None, &["PILLION_UPSTREAM_WEBSOCKET_INIT"], Kind::Choice(&["auto", "eager", "lazy"]), Some("auto"),
         "When a client's WebSocket gets one to the upstream. eager: at connection_init, and the client gets the upstream's\nacknowledgement or rejection. lazy: with the first operation for the upstream. auto: eager, unless clients are\nauthenticated here (auth)."),
 
     setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
@@ -205,7 +228,7 @@ pub const SETTINGS: &[Setting] = &[
         "CA certificates for handlers' certificates, beside the system's, PEM."),
     setting("handlers.allow_link_local", None, &["PILLION_HANDLERS_ALLOW_LINK_LOCAL"], Kind::Bool, Some("false"),
         "Allow handlers and the auth hook at link-local addresses, where clouds serve instance credentials. Checked on\nthe address that is connected to; behind a proxy the proxy connects."),
-    setting("handlers.use_environment_proxy", None, &["PILLION_HANDLERS_USE_ENVIRONMENT_PROXY"], Kind::Bool, Some("false"),
+    at_start("handlers.use_environment_proxy", None, &["PILLION_HANDLERS_USE_ENVIRONMENT_PROXY"], Kind::Bool, Some("false"),
         "Call handlers through HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
 
     setting("handlers.allowed_hosts", None, &["PILLION_HANDLERS_ALLOWED_HOSTS"], Kind::Texts, None,
@@ -228,7 +251,7 @@ pub const SETTINGS: &[Setting] = &[
         "Open a handler's circuit breaker when half of at least 20 calls in 10 s failed (no response or 5xx). After\nreset_timeout it is half-open: a single call decides whether it closes."),
     setting("handlers.circuit_breaker.reset_timeout", None, &["PILLION_HANDLERS_CIRCUIT_BREAKER_RESET_TIMEOUT"], Kind::Duration, Some("5s"),
         "How long a circuit breaker stays open before it is half-open."),
-    setting("handlers.response_cache_size", None, &["PILLION_HANDLERS_RESPONSE_CACHE_SIZE"], Kind::Bytes, Some("64MiB"),
+    at_start("handlers.response_cache_size", None, &["PILLION_HANDLERS_RESPONSE_CACHE_SIZE"], Kind::Bytes, Some("64MiB"),
         "Memory for the response cache (actions: NAME: cache). At most 1/16 of limits.max_memory_bytes unless it is set."),
     setting("handlers.max_retries", None, &["PILLION_HANDLERS_MAX_RETRIES"], Kind::Number, Some("0"),
         "Maximum number of retries of a query's handler call after no response, 502, 503 or 504, within its timeout. The\nretry budget is a tenth of all calls."),
@@ -256,41 +279,41 @@ pub const SETTINGS: &[Setting] = &[
         "Header in which the proxy before Pillion sends the client's address, such as X-Forwarded-For; its last element\ncounts. Default: the peer address of the connection."),
     setting("downstream.trusted_proxies", None, &["PILLION_DOWNSTREAM_TRUSTED_PROXIES"], Kind::Texts, None,
         "Trusted proxies before Pillion, as addresses and networks: 10.0.0.0/8, 2001:db8::/32. Only their\nclient_address_header is trusted, and limits by client address do not count the proxies themselves. Not set: the\nheader is trusted from any peer."),
-    setting("metadata_api.store", Some("metadata-api"), &["PILLION_METADATA_API_STORE"], Kind::Choice(&["off", "folder", "postgres"]), Some("off"),
+    at_start("metadata_api.store", Some("metadata-api"), &["PILLION_METADATA_API_STORE"], Kind::Choice(&["off", "folder", "postgres"]), Some("off"),
         "Where the metadata API (POST /v1/metadata and /v1/query of an admin) stores actions: off, the metadata folder,\nor PostgreSQL, which replicas share. Everything else on these paths goes to the upstream."),
-    setting("metadata_api.max_body_size", None, &["PILLION_METADATA_API_MAX_BODY_SIZE"], Kind::Bytes, Some("4MiB"),
+    at_start("metadata_api.max_body_size", None, &["PILLION_METADATA_API_MAX_BODY_SIZE"], Kind::Bytes, Some("4MiB"),
         "Maximum size of a metadata API request. The metadata of some hundred tables takes 1 to 2 MiB; it is read after\nauthentication."),
-    setting("database.url", None, &["PILLION_DATABASE_URL"], Kind::Secret, None,
+    at_start("database.url", None, &["PILLION_DATABASE_URL"], Kind::Secret, None,
         "PostgreSQL, for what replicas share: postgres://user:password@host/database. Required by metadata_api.store:\npostgres; metadata found there takes precedence over the metadata folder, which is imported if there is none."),
-    setting("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
+    at_start("database.tls_ca_file", None, &["PILLION_DATABASE_TLS_CA_FILE"], Kind::Text, None,
         "CA certificates for the database's certificate, PEM. Default: the system's."),
-    setting("redis.url", None, &["PILLION_REDIS_URL"], Kind::Secret, None,
+    at_start("redis.url", None, &["PILLION_REDIS_URL"], Kind::Secret, None,
         "Redis, for rate limits and cached responses that replicas share: redis://user:password@host:6379/0, or\nrediss://. Without it each replica has its own."),
-    setting("jobs.store", None, &["PILLION_JOBS_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
+    at_start("jobs.store", None, &["PILLION_JOBS_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
         "Job store of asynchronous actions: sqlite:///path for a single replica, postgres://user:password@host/database\nfor replicas that share it."),
-    setting("jobs.max_concurrency", None, &["PILLION_JOBS_MAX_CONCURRENCY"], Kind::Count, Some("32"),
+    at_start("jobs.max_concurrency", None, &["PILLION_JOBS_MAX_CONCURRENCY"], Kind::Count, Some("32"),
         "Maximum number of jobs that run concurrently in this replica."),
-    setting("jobs.max_concurrency_per_action", None, &["PILLION_JOBS_MAX_CONCURRENCY_PER_ACTION"], Kind::Count, Some("16"),
+    at_start("jobs.max_concurrency_per_action", None, &["PILLION_JOBS_MAX_CONCURRENCY_PER_ACTION"], Kind::Count, Some("16"),
         "The same for one action, unless it has its own (actions: NAME: max_concurrency)."),
-    setting("jobs.poll_interval", None, &["PILLION_JOBS_POLL_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
+    at_start("jobs.poll_interval", None, &["PILLION_JOBS_POLL_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
         "Interval in milliseconds at which the job store is polled. 0: this replica runs no jobs."),
-    setting("jobs.lease_duration", None, &["PILLION_JOBS_LEASE_DURATION"], Kind::Duration, Some("12s"),
+    at_start("jobs.lease_duration", None, &["PILLION_JOBS_LEASE_DURATION"], Kind::Duration, Some("12s"),
         "Lease of a running job: when its replica is lost, another one runs it after that. Leases are renewed four times\nas often, all together, so the store may fail for three quarters of it."),
-    setting("jobs.max_attempts", None, &["PILLION_JOBS_MAX_ATTEMPTS"], Kind::Count, Some("1"),
+    at_start("jobs.max_attempts", None, &["PILLION_JOBS_MAX_ATTEMPTS"], Kind::Count, Some("1"),
         "Maximum number of attempts of a job, unless its action has its own (actions: NAME: max_attempts). After a crash\nit is always run again, with the same Idempotency-Key."),
-    setting("jobs.retry_on", None, &["PILLION_JOBS_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),
+    at_start("jobs.retry_on", None, &["PILLION_JOBS_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),
         "Failures after which a job is retried. A 429 may say when (Retry-After)."),
-    setting("jobs.initial_backoff", None, &["PILLION_JOBS_INITIAL_BACKOFF"], Kind::DurationOrZero, Some("1s"),
+    at_start("jobs.initial_backoff", None, &["PILLION_JOBS_INITIAL_BACKOFF"], Kind::DurationOrZero, Some("1s"),
         "Backoff before the second attempt; it doubles with each attempt, up to an hour."),
-    setting("jobs.start_deadline", None, &["PILLION_JOBS_START_DEADLINE"], Kind::Duration, Some("24h"),
+    at_start("jobs.start_deadline", None, &["PILLION_JOBS_START_DEADLINE"], Kind::Duration, Some("24h"),
         "A job that has not started by then fails instead of running late."),
-    setting("jobs.completion_timeout", None, &["PILLION_JOBS_COMPLETION_TIMEOUT"], Kind::Duration, Some("1h"),
+    at_start("jobs.completion_timeout", None, &["PILLION_JOBS_COMPLETION_TIMEOUT"], Kind::Duration, Some("1h"),
         "How long a handler that responded 202 without a body may take to report completion."),
-    setting("jobs.retention_days", None, &["PILLION_JOBS_RETENTION_DAYS"], Kind::Count, Some("7"),
+    at_start("jobs.retention_days", None, &["PILLION_JOBS_RETENTION_DAYS"], Kind::Count, Some("7"),
         "Ended jobs are deleted after this many days."),
-    setting("jobs.retention_max_jobs", None, &["PILLION_JOBS_RETENTION_MAX_JOBS"], Kind::Count, Some("1000000"),
+    at_start("jobs.retention_max_jobs", None, &["PILLION_JOBS_RETENTION_MAX_JOBS"], Kind::Count, Some("1000000"),
         "Maximum number of ended jobs; the oldest are deleted first."),
-    setting("jobs.max_pending_bytes", None, &["PILLION_JOBS_MAX_PENDING_BYTES"], Kind::Bytes, Some("1GiB"),
+    at_start("jobs.max_pending_bytes", None, &["PILLION_JOBS_MAX_PENDING_BYTES"], Kind::Bytes, Some("1GiB"),
         "Maximum size of pending jobs in the store; beyond it no job is accepted."),
     setting("limits.max_request_body_size", None, &["PILLION_LIMITS_MAX_REQUEST_BODY_SIZE"], Kind::Bytes, Some("10MiB"),
         "Maximum size of a request body with an action in it, on the wire and decoded. Passthrough requests have no\nlimit, unless they are compressed and their document is not found within this size. At most 1/64 of\nlimits.max_memory_bytes unless it is set."),
@@ -352,7 +375,7 @@ pub const SETTINGS: &[Setting] = &[
         "Maximum number of connections of one client address. Of version 6, a /64 may have as many, a /56 twice and a /48 three\ntimes as many. A proxy that names its clients is not counted (downstream.client_address_header), nor is a private\naddress while neither proxies nor a limit by address are set. Default: an eighth of limits.max_connections."),
     setting("limits.max_memory_bytes", None, &["PILLION_LIMITS_MAX_MEMORY_BYTES"], Kind::Bytes, None,
         "Memory limit of the process: other limits are derived from it, and from 95 % of it on requests are rejected with 503\nand Retry-After (load shedding). Default: the container's memory limit, if it has one."),
-    setting("limits.max_concurrent_handler_calls", None, &["PILLION_LIMITS_MAX_CONCURRENT_HANDLER_CALLS"], Kind::Count, Some("4096"),
+    at_start("limits.max_concurrent_handler_calls", None, &["PILLION_LIMITS_MAX_CONCURRENT_HANDLER_CALLS"], Kind::Count, Some("4096"),
         "Maximum number of concurrent handler calls."),
     setting("limits.max_request_header_size", None, &["PILLION_LIMITS_MAX_REQUEST_HEADER_SIZE"], Kind::Bytes, Some("32KiB"),
         "Maximum size of a request's headers together."),
@@ -371,24 +394,24 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.request_timeout", None, &["PILLION_LIMITS_REQUEST_TIMEOUT"], Kind::Duration, Some("70s"),
         "Timeout of a request with an action as a whole."),
 
-    setting("log.format", Some("log-format"), &["PILLION_LOG_FORMAT"], Kind::Choice(&["json", "text"]), Some("json"),
+    at_start("log.format", Some("log-format"), &["PILLION_LOG_FORMAT"], Kind::Choice(&["json", "text"]), Some("json"),
         "json: one JSON object per line. text: for people."),
-    setting("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
+    at_start("log.level", Some("log-level"), &["PILLION_LOG_LEVEL", "HASURA_GRAPHQL_LOG_LEVEL"], Kind::Choice(&["error", "warn", "info", "debug"]), Some("info"),
         "Log level. info has one line for each request with an action."),
     setting("log.success_sample_every", None, &["PILLION_LOG_SUCCESS_SAMPLE_EVERY"], Kind::Count, Some("1"),
         "Log one in this many successful requests; failures are always logged."),
     setting("log.types", None, &["PILLION_LOG_TYPES", "HASURA_GRAPHQL_ENABLED_LOG_TYPES"], Kind::Texts, Some("http-log"),
         "With action-handler-log, each handler call is logged as well. Hasura's other names have no effect."),
 
-    setting("telemetry.otlp_endpoint", None, &["PILLION_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, None,
+    at_start("telemetry.otlp_endpoint", None, &["PILLION_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, None,
         "OTLP collector for spans, such as http://127.0.0.1:4318. Default: no spans are exported."),
-    setting("telemetry.otlp_protocol", None, &["PILLION_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], Kind::Choice(&["http/protobuf", "grpc"]), Some("http/protobuf"),
+    at_start("telemetry.otlp_protocol", None, &["PILLION_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], Kind::Choice(&["http/protobuf", "grpc"]), Some("http/protobuf"),
         "OTLP protocol."),
-    setting("telemetry.otlp_headers", None, &["PILLION_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], Kind::Secret, None,
+    at_start("telemetry.otlp_headers", None, &["PILLION_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], Kind::Secret, None,
         "Headers for the collector: name=value, with commas between."),
-    setting("telemetry.sample_ratio", None, &["PILLION_TRACES_SAMPLE_RATIO", "OTEL_TRACES_SAMPLER_ARG"], Kind::Text, Some("1.0"),
+    at_start("telemetry.sample_ratio", None, &["PILLION_TRACES_SAMPLE_RATIO", "OTEL_TRACES_SAMPLER_ARG"], Kind::Text, Some("1.0"),
         "Ratio of sampled traces, from 0.0 to 1.0, where the client has not decided."),
-    setting("telemetry.service_name", None, &["PILLION_SERVICE_NAME", "OTEL_SERVICE_NAME"], Kind::Text, Some("pillion"),
+    at_start("telemetry.service_name", None, &["PILLION_SERVICE_NAME", "OTEL_SERVICE_NAME"], Kind::Text, Some("pillion"),
         "Service name in traces."),
 ];
 

@@ -6,6 +6,7 @@ use crate::execution::spans;
 use crate::execution::spans::RequestSpan;
 use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
+use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::runtime::services::Services;
 use crate::telemetry::logs;
@@ -21,7 +22,7 @@ pub fn record(
 ) {
     let (role, actions) = (response.role.as_deref(), response.actions.as_slice());
     let (status, outcome) = (response.status, response.outcome);
-    if response.kind == "action" {
+    if response.kind == RequestKind::Action {
         services.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
     }
     spans::record_request(services, trace, began, &RequestSpan { way: path, caller, role, actions, status, outcome });

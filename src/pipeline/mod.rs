@@ -24,6 +24,7 @@ use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
+use crate::request::kind::RequestKind;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::request::schema_request::SchemaRequest;
@@ -173,7 +174,7 @@ async fn run(
         response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
     response.role = Some(session.role().to_owned());
-    response.kind = if prepared.concern.action { "action" } else { "introspection" };
+    response.kind = if prepared.concern.action { RequestKind::Action } else { RequestKind::Introspection };
     Ok(Execution::Response(response))
 }
 

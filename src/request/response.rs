@@ -2,6 +2,8 @@
 
 use http::header::{HeaderName, HeaderValue};
 
+use crate::request::kind::RequestKind;
+
 /// Headers that others wrote for the client.
 pub type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
 
@@ -24,7 +26,7 @@ pub struct Response {
     /// For the log: the role they were called in.
     pub role: Option<String>,
     /// For the metric: with an action, or with introspection alone.
-    pub kind: &'static str,
+    pub kind: RequestKind,
     /// Has the upstream rejected its operation as a whole, as if it were invalid?
     pub upstream_rejected: bool,
 }
@@ -41,7 +43,7 @@ impl Response {
             outcome,
             actions: Vec::new(),
             role: None,
-            kind: "action",
+            kind: RequestKind::Action,
             upstream_rejected: false,
         }
     }

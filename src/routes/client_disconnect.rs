@@ -7,6 +7,7 @@ use pingora::{Error, ErrorType};
 use crate::downstream::session::DownstreamSession;
 use crate::execution::prepared_request::PreparedRequest;
 use crate::model::action::OperationKind;
+use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
@@ -52,7 +53,7 @@ pub fn disconnected_error() -> Box<Error> {
 /// Always: the client has disconnected.
 pub fn log_disconnect(gateway: &Gateway, ctx: &mut RequestState, incoming: &IncomingRequest) -> pingora::Result<bool> {
     let response = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
-    ctx.kind = response.outcome;
+    ctx.kind = RequestKind::ClientClosed;
     incoming.log(gateway, &response, ctx.started);
     Err(disconnected_error())
 }

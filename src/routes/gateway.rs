@@ -12,6 +12,7 @@ use crate::downstream::{connection_deadline, http2_stream_timeout, open_connecti
 use crate::memory::Share;
 use crate::metadata_api::Api;
 use crate::model::min_rate::Allowance;
+use crate::request::kind::RequestKind;
 use crate::routes::get_policy::GetPolicies;
 use crate::runtime::services::Services;
 
@@ -45,7 +46,7 @@ pub struct RequestState {
     /// Is the upstream's body discarded, because we have responded in its place?
     pub drops_body: bool,
     /// What became of it, for the metric.
-    pub kind: &'static str,
+    pub kind: RequestKind,
 }
 
 /// The state of a body that pingora reads. It does not show who is waited for, the client or the upstream.
@@ -79,7 +80,7 @@ impl Gateway {
         connection_deadline::next_head_within(
             configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
         );
-        metrics.requests.with_label_values(&[ctx.kind]).inc();
+        metrics.requests.with_label_values(&[ctx.kind.label()]).inc();
         if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
         }
@@ -102,7 +103,7 @@ impl RequestState {
             too_slow: None,
             upload: None,
             drops_body: false,
-            kind: "pass_through",
+            kind: RequestKind::Passthrough,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::response::RequestError;
 use crate::protocol::http::{ContentType, Element, prefers_html, read_query_string, request_of};
+use crate::request::kind::RequestKind;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::routes::body_scan::wrong_content_type;
@@ -121,7 +122,7 @@ pub(crate) async fn check_get_policy(
     incoming.set_cors(&policy.cors);
     let Some(rejection) = policy.rejection.as_ref().filter(|_| !is_stream) else { return Ok(None) };
     let response = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_rejected_get");
-    ctx.kind = "rejected";
+    ctx.kind = RequestKind::Rejected;
     incoming.log(gateway, &response, ctx.started);
     let configured = gateway.services.configured();
     let missing = cors::missing_headers(&configured.settings.cors, &downstream.head().headers, &rejection.headers);

@@ -25,6 +25,7 @@ use crate::protocol::http::ResponseType;
 use crate::protocol::trace;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
+use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::get_policy;
@@ -236,12 +237,12 @@ pub async fn send_json(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     incoming: &IncomingRequest,
-    kind: &'static str,
+    kind: RequestKind,
     status: u16,
     body: String,
 ) -> pingora::Result<bool> {
     ctx.kind = kind;
-    let response = Response::new(status, body.into_bytes(), kind);
+    let response = Response::new(status, body.into_bytes(), kind.label());
     write_response::write(
         downstream,
         response,

@@ -9,6 +9,7 @@ use crate::downstream::session::DownstreamSession;
 use crate::job_runner::completion::{JobCompletion, complete};
 use crate::job_runner::worker::TOKEN_HEADER;
 use crate::memory::Share;
+use crate::request::kind::RequestKind;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send_json};
 use crate::routes::reject::reject_and_close;
@@ -58,5 +59,5 @@ pub async fn serve(
             Ok(()) => (200, json!({ "message": "success" })),
             Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
         };
-    send_json(downstream, ctx, &incoming, "report", status, response.to_string()).await
+    send_json(downstream, ctx, &incoming, RequestKind::JobCompletion, status, response.to_string()).await
 }

@@ -18,6 +18,7 @@ use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
 use crate::protocol::origin::Origins;
+use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send_json};
@@ -96,7 +97,7 @@ pub async fn serve(
             Some(request) => api.response(&gateway.services, admin, request, asked).await,
         },
     };
-    send_json(downstream, ctx, &incoming, "metadata", response.status, response.body).await
+    send_json(downstream, ctx, &incoming, RequestKind::Metadata, response.status, response.body).await
 }
 
 /// Rejects a request that is not read any further, and closes the connection.
@@ -106,7 +107,7 @@ async fn reject(
     incoming: &IncomingRequest,
     error: ApiError,
 ) -> pingora::Result<bool> {
-    ctx.kind = "metadata";
+    ctx.kind = RequestKind::Metadata;
     let rejection = metadata_api::ApiResponse::from(error);
     let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..incoming.manner() };
     write_response::write(

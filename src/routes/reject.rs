@@ -9,6 +9,7 @@ use crate::memory::Share;
 use crate::model::response::RequestError;
 use crate::pipeline;
 use crate::pipeline::render_response;
+use crate::request::kind::RequestKind;
 use crate::request::rejection::{Rejection, upstream_error};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send};
@@ -23,7 +24,7 @@ pub async fn send_upstream_error(
     fault: &UpstreamError,
     may_write: bool,
 ) -> u16 {
-    ctx.kind = "upstream_error";
+    ctx.kind = RequestKind::UpstreamError;
     let error = upstream_error(fault, may_write);
     let status = error.status;
     // Fails only if the client has disconnected.
@@ -40,7 +41,7 @@ pub async fn send_internal_error(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
 ) -> pingora::Result<bool> {
-    ctx.kind = "internal_error";
+    ctx.kind = RequestKind::InternalError;
     if downstream.has_begun() {
         return Err(pingora::Error::new_in(pingora::ErrorType::InternalError));
     }
@@ -90,7 +91,7 @@ pub(crate) async fn reject_and_close(
     ctx: &mut RequestState,
     error: RequestError,
 ) -> pingora::Result<bool> {
-    ctx.kind = "rejected";
+    ctx.kind = RequestKind::Rejected;
     count_rejected(gateway, error.code);
     send_rejection(gateway, downstream, ctx, error).await?;
     Ok(true)

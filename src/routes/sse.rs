@@ -19,6 +19,7 @@ use crate::model::action::OperationKind;
 use crate::pipeline::authenticate_or_reject;
 use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
 use crate::protocol::http::wants_events;
+use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::client_disconnect;
 use crate::routes::gateway::{Gateway, RequestState};
@@ -89,7 +90,7 @@ pub async fn serve(
     if let Err(error) = ctx.admission.becomes_stream(&gateway.services, &share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
-    ctx.kind = "sse";
+    ctx.kind = RequestKind::ServerSentEvents;
     let headers = headers(downstream, incoming, &authenticated.set_cookies);
     downstream.set_write_timeout(SEND_TIMEOUT);
     if downstream.head().version < http::Version::HTTP_11 {

@@ -18,6 +18,7 @@ use crate::downstream::session::DownstreamSession;
 use crate::downstream::{connection_deadline, cors, request_head_checks};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
+use crate::request::kind::RequestKind;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
@@ -54,7 +55,7 @@ pub async fn serve(
         let message = "received origin header does not match configured CORS domains";
         return reject_and_close(gateway, downstream, ctx, RequestError::new(400, "access-denied", message)).await;
     }
-    ctx.kind = "websocket";
+    ctx.kind = RequestKind::WebSocket;
     let (incoming, owner) = (
         IncomingRequest::of(gateway, downstream),
         owner(&gateway.services.configured().settings.client_addresses, downstream),

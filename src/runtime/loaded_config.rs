@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use crate::auth::Authenticator;
 use crate::config::settings::Settings;
+use crate::config::settings_table::{Applies, SETTINGS};
 use crate::handler_client;
 use crate::handler_client::HandlerClient;
 use crate::http_client::PerThread;
@@ -25,28 +26,6 @@ pub struct LoadedConfig {
     /// A fingerprint of each setting by its key, to see whether it has changed.
     fingerprints: HashMap<&'static str, u64>,
 }
-
-/// Settings that take effect at the next start only: groups end with a dot.
-const AT_START: [&str; 18] = [
-    "listen",
-    "admin_listen",
-    "tls.",
-    "metadata.folder",
-    "dialect",
-    "threads",
-    "upgrade.",
-    "upstream.",
-    "metadata_api.",
-    "database.",
-    "redis.",
-    "jobs.",
-    "limits.max_concurrent_handler_calls",
-    "log.format",
-    "log.level",
-    "telemetry.",
-    "handlers.use_environment_proxy",
-    "handlers.response_cache_size",
-];
 
 impl LoadedConfig {
     /// Prepares the loaded configuration. Whatever it has in common with `before` is reused.
@@ -105,9 +84,7 @@ impl LoadedConfig {
     /// The settings in which it differs from `before` but that take effect at the next start only.
     #[must_use]
     pub fn waiting_for_start(&self, before: &Self) -> Vec<&'static str> {
-        let is_fixed = |key: &str| {
-            AT_START.iter().any(|fixed| if fixed.ends_with('.') { key.starts_with(fixed) } else { key == *fixed })
-        };
+        let is_fixed = |key: &str| SETTINGS.iter().any(|known| known.key == key && known.applies == Applies::AtStart);
         let differs = |key: &&'static str| self.fingerprints.get(*key) != before.fingerprints.get(*key);
         let mut keys: Vec<_> = self.fingerprints.keys().copied().filter(differs).filter(|key| is_fixed(key)).collect();
         keys.sort_unstable();
