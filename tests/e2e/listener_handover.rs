@@ -9,19 +9,11 @@ use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{free_port, trials, wait_until};
 
+use super::harness::EndOfTest;
 use super::harness::shop::{MIXED, MIXED_RESPONSE};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![one_hands_over_to_the_next];
-
-/// Sets its flag when it is dropped: threads that ask until then end with a test that fails as well.
-struct Ends<'f>(&'f AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// On one machine, without a balancer: the next one takes the listeners themselves.
 fn one_hands_over_to_the_next(engines: &Engines) {
@@ -40,7 +32,7 @@ fn one_hands_over_to_the_next(engines: &Engines) {
     let mut current = start(false).wait_until_ready();
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let _end = Ends(&is_over);
+        let _end = EndOfTest(&is_over);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tungstenite::Message;
 
+use super::harness::EndOfTest;
 use super::slow_clients::connect_from;
 
 /// The tests.
@@ -131,8 +132,9 @@ impl Stage {
         let (before, is_over) = (self.status("VmRSS:"), AtomicBool::new(false));
         let (answered, mut times) = std::thread::scope(|scope| {
             let others = scope.spawn(|| ask_until(&self.pillion, &is_over));
+            let end = EndOfTest(&is_over);
             attack();
-            is_over.store(true, Ordering::Relaxed);
+            drop(end);
             others.join().expect("others")
         });
         times.sort();
@@ -462,7 +464,9 @@ fn bodies_that_stop(_: &Engines) {
                 })
                 .collect();
             let statuses: Vec<u16> = clients.into_iter().map(|mut client| client.answer().map_or(0, |answer| answer.status())).collect();
-            assert!(statuses.iter().all(|status| [408, 429, 503].contains(status)), "{statuses:?}");
+            // At full size a few find the stand-in's queue of connections full: 502.
+            let is_wanted = |status: &u16| [408, 429, 502, 503].contains(status);
+            assert!(statuses.iter().all(is_wanted), "{statuses:?}");
             assert!(statuses.contains(&408));
         });
     }
