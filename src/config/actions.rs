@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use crate::action::header_precedence::Precedence;
 use crate::config::metadata::{self, Metadata};
 use crate::config::prefix::Prefixes;
+use crate::config::relationship_settings;
 use crate::config::resolve::resolve;
 use crate::config::resolver::ResolveOptions;
 use crate::config::sdl::{self, Signatures};
@@ -40,6 +41,20 @@ pub fn read_actions(
     yaml: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ActionSchema, Vec<Diagnostic>> {
+    let (schema, mut diagnostics) = read_all(graphql, yaml, "", environment);
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    if diagnostics.is_empty() { Ok(schema) } else { Err(diagnostics) }
+}
+
+/// The same with the relationships of a `pillion.yaml`, which may be empty, and with warnings. If a diagnostic is an error,
+/// the schema must not be used.
+#[must_use]
+pub fn read_all(
+    graphql: &str,
+    yaml: &str,
+    config: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (ActionSchema, Vec<Diagnostic>) {
     let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
     let (mut metadata, mut signatures, mut diagnostics) = (Metadata::default(), Signatures::default(), Vec::new());
     sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut diagnostics);
@@ -47,24 +62,24 @@ pub fn read_actions(
         Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut diagnostics),
         Err(diagnostic) => diagnostics.push(diagnostic),
     }
-    let traffic = traffic_defaults();
+    let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
+    let relationships = relationship_settings::read(config.as_ref(), &mut diagnostics);
     let options = ResolveOptions {
         environment,
         actions: &IndexMap::new(),
         precedence: Precedence::ClientFirst,
-        relationships: &[],
+        relationships: &relationships,
         max_calls_per_action: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),
-        policies: &traffic,
+        policies: &traffic_defaults(),
         allows_private: true,
         allowed_hosts: &AllowedHosts::default(),
         allows_link_local: false,
         admin_secret: None,
     };
     let schema = resolve(metadata, signatures, &options, &mut diagnostics);
-    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
-    if diagnostics.is_empty() { Ok(schema) } else { Err(diagnostics) }
+    (schema, diagnostics)
 }
 
 fn traffic_defaults() -> TrafficDefaults {

@@ -2,25 +2,15 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use indexmap::IndexMap;
-use pillion::action::header_precedence::Precedence;
+use pillion::config::actions::read_all;
 use pillion::config::document::Document;
-use pillion::config::metadata::{self, Metadata};
-use pillion::config::prefix::Prefixes;
 use pillion::config::print::actions_graphql;
-use pillion::config::relationship_settings;
-use pillion::config::resolve::resolve;
-use pillion::config::resolver::ResolveOptions;
 use pillion::config::sdl::{self, Signatures};
-use pillion::config::traffic_settings::TrafficDefaults;
 use pillion::config::upstream_types;
 use pillion::config::yaml;
 use pillion::model::action::ActionSchema;
-use pillion::model::address::AllowedHosts;
 use pillion::model::source::{Diagnostic, Source};
-use pillion::model::traffic::TrafficRules;
 use pillion::model::types::Types;
 
 /// Every root field of `text` as an action, whose handler is `http://handlers/NAME`. The role `user` may call all but
@@ -87,45 +77,9 @@ pub fn load(
     environment: &[(&str, &str)],
     config: &str,
 ) -> (ActionSchema, Vec<Diagnostic>) {
-    let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
-    let (mut metadata, mut signatures, mut diagnostics) = (Metadata::default(), Signatures::default(), Vec::new());
-    sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut diagnostics);
-    match yaml::parse(&source("actions.yaml", actions)) {
-        Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut diagnostics),
-        Err(diagnostic) => diagnostics.push(diagnostic),
-    }
-    let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
-    let relationships = relationship_settings::read(config.as_ref(), &mut diagnostics);
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let second = Duration::from_secs(1);
-    let rules = TrafficRules {
-        max_concurrent_calls: 256,
-        max_queued_calls: 64,
-        queue_timeout: second,
-        circuit_breaker_reset_timeout: None,
-        max_retries: 0,
-        rate_limits: Vec::new(),
-        denies_when_store_unavailable: false,
-        signing_keys: Vec::new(),
-        cache: None,
-    };
-    let policies = TrafficDefaults { rules, circuit_breaker_reset_timeout: second };
-    let surroundings = ResolveOptions {
-        environment: &environment,
-        actions: &IndexMap::new(),
-        precedence: Precedence::ClientFirst,
-        relationships: &relationships,
-        max_calls_per_action: 20,
-        prefixes: &Prefixes::default(),
-        jobs: (1, 16),
-        policies: &policies,
-        allows_private: true,
-        allowed_hosts: &AllowedHosts::default(),
-        allows_link_local: false,
-        admin_secret: None,
-    };
-    let schema = resolve(metadata, signatures, &surroundings, &mut diagnostics);
+    let (schema, mut diagnostics) = read_all(graphql, actions, config, &environment);
     diagnostics.extend(upstream_types::undecided(&schema));
     (schema, diagnostics)
 }
