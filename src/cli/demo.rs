@@ -1,9 +1,5 @@
 //! `pillion demo`: runs a sample upstream, a sample handler and Pillion between them, all in this process.
 
-mod handler;
-mod http;
-mod upstream;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +7,17 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
+use crate::cli;
+use crate::cli::serve;
 use crate::config::load::load;
 use crate::config::settings_table::Setting;
-use crate::http_client::outbound::{self, EnvironmentProxy};
+use crate::http_client::outbound;
+use crate::http_client::outbound::EnvironmentProxy;
 use crate::server::listener::small_service;
+
+mod handler;
+mod http;
+mod upstream;
 
 /// `demo` for the command line.
 #[must_use]
@@ -59,7 +62,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         Some(vec![value])
     };
     let config_file = metadata.0.join("pillion.yaml");
-    let loaded = load(Some(&config_file), &flag, &[]).map_err(|diagnostics| crate::cli::report(&diagnostics))?;
+    let loaded = load(Some(&config_file), &flag, &[]).map_err(|diagnostics| cli::report(&diagnostics))?;
     println!("A sample upstream on http://{}, a sample handler on http://{},", ports.upstream, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -67,7 +70,7 @@ pub fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    crate::cli::serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
+    serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
 }
 
 fn free_ports() -> std::io::Result<Ports> {

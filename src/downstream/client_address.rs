@@ -11,7 +11,7 @@ use crate::memory::MemoryOwner;
 
 /// The address that the proxy before us names: the last element, which it added itself. What stands before came with
 /// the request and may be forged.
-pub(crate) fn forwarded_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+fn forwarded_address(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
     let last = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
 }

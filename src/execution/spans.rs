@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
+use crate::request::response;
 use crate::runtime::services::Services;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 
@@ -70,7 +71,7 @@ pub fn record_request(services: &Services, trace: &TraceContext, began: Instant,
     ];
     attributes.extend(request.caller.address.map(|address| KeyValue::new("client.address", address.to_string())));
     attributes.extend(request.role.map(|role| KeyValue::new("pillion.role", role.to_owned())));
-    let error = (request.outcome != crate::request::response::SUCCESS).then_some(request.outcome);
+    let error = (request.outcome != response::SUCCESS).then_some(request.outcome);
     tracer.take(Ended {
         place: span_ids(trace, true),
         kind: SpanKind::Server,

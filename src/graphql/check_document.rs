@@ -7,16 +7,16 @@ use crate::graphql::variable_uses::Uses;
 use crate::model::limits::Limits;
 
 /// A directive that only the upstream knows is the upstream's business.
-pub(crate) const LEFT_TO_UPSTREAM: &str = "UndefinedDirective";
+const LEFT_TO_UPSTREAM: &str = "UndefinedDirective";
 
-pub(crate) fn reject_errors(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
+fn reject_errors(text: &str, errors: &DiagnosticList, max: usize) -> Result<(), DocumentError> {
     let (diagnostics, more) = diagnostics(text, errors, max, LEFT_TO_UPSTREAM, None);
     if diagnostics.is_empty() { Ok(()) } else { Err(DocumentError::Invalid { syntax: false, diagnostics, more }) }
 }
 
 /// [All Variable Uses Defined](https://spec.graphql.org/September2025/#sec-All-Variable-Uses-Defined), which the
 /// parser's own checks leave to those that know the schema.
-pub(crate) fn reject_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
+fn reject_undefined_variables(document: &Document, max: usize) -> Result<(), DocumentError> {
     let mut diagnostics = Vec::new();
     for operation in document.operations() {
         let uses = Uses::of_operation(document, operation);

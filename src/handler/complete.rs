@@ -139,7 +139,7 @@ pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
     ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.catalog.limits.max_errors }
 }
 
-pub(crate) async fn complete_with_errors(
+async fn complete_with_errors(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: Option<&HandlerHttpResponse>,
@@ -166,7 +166,7 @@ pub(crate) async fn complete_with_errors(
 }
 
 /// Is there nothing, or null, at `path`? Under an alias there is nothing.
-pub(crate) fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
+fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
     let found = path.iter().try_fold(value, |value, segment| match segment {
         PathSegment::Field(name) => value.get(name),
         PathSegment::Index(index) => value.get(index),
@@ -214,7 +214,7 @@ pub fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpRes
 }
 
 /// Responses up to this length are not measured: their values are held for a moment only.
-pub(crate) const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
+const UNMEASURED_BYTES_MAX: usize = 16 * 1024;
 
 /// Headers of one response that go on to the client.
-pub(crate) const CLIENT_HEADERS_MAX: usize = 50;
+const CLIENT_HEADERS_MAX: usize = 50;

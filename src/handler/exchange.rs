@@ -95,7 +95,7 @@ pub async fn exchange(
 }
 
 /// One line about a call; neither its address nor a body is in it, for both may hold secrets.
-pub(crate) fn log_call(
+fn log_call(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     began: Instant,
@@ -126,7 +126,7 @@ pub(crate) fn fault_name(fault: &TransportError) -> &'static str {
     }
 }
 
-pub(crate) fn class_of(status: StatusCode) -> &'static str {
+fn class_of(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..=299 => "2xx",
         300..=399 => "3xx",

@@ -21,10 +21,10 @@ pub fn error_text(error: &HandlerResponseError) -> Value {
 }
 
 /// Bytes of a handler's body that `internal` shows.
-pub(crate) const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
+const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Replaces every header value: the configured ones are secrets, and the forwarded ones may be.
-pub(crate) const HIDDEN: &str = "***";
+const HIDDEN: &str = "***";
 
 pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
     let settings = &execution.snapshot.configured.settings;
@@ -78,7 +78,7 @@ pub fn internal(
 }
 
 /// A configured header as its author wrote it; a literal value may be a secret.
-pub(crate) fn configured_value(header: &ConfiguredHeader) -> Value {
+fn configured_value(header: &ConfiguredHeader) -> Value {
     let name = header.name.as_str();
     match &header.written {
         WrittenValue::FromEnvironment(variable) => json!({ "name": name, "value_from_env": variable }),
@@ -95,7 +95,7 @@ pub(crate) fn header_list(headers: &HeaderMap, is_hidden: impl Fn(&str) -> bool)
     headers.iter().map(entry).collect()
 }
 
-pub(crate) fn body_value(body: &[u8]) -> Value {
+fn body_value(body: &[u8]) -> Value {
     let shown = body.get(..INTERNAL_BODY_BYTES_MAX).unwrap_or(body);
     serde_json::from_slice(shown).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(shown)))
 }

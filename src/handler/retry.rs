@@ -46,14 +46,14 @@ pub async fn call(
 }
 
 /// The shortest backoff before another attempt; jitter adds up to as much again.
-pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) fn chance() -> f64 {
     f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 
 /// What a signed message is known by; others have no need of it.
-pub(crate) fn message_id(allowed: &AuthorizedCall) -> String {
+fn message_id(allowed: &AuthorizedCall) -> String {
     match allowed.action().policies.signing_keys.is_empty() {
         true => String::new(),
         false => format!("msg_{}", Uuid::new_v4().simple()),
@@ -61,7 +61,7 @@ pub(crate) fn message_id(allowed: &AuthorizedCall) -> String {
 }
 
 /// Might another attempt go better? After a timeout there is no time left for one.
-pub(crate) fn is_worth_retrying(response: &Result<HandlerHttpResponse, HandlerResponseError>) -> bool {
+fn is_worth_retrying(response: &Result<HandlerHttpResponse, HandlerResponseError>) -> bool {
     match response {
         Ok(response) => matches!(response.status.as_u16(), 502..=504),
         Err(HandlerResponseError::NoResponse(fault)) => {

@@ -8,6 +8,7 @@ use crate::action::handler_response;
 use crate::handler::complete::read_rules;
 use crate::job_runner::worker::{digest_of, error_list_json, fit};
 use crate::jobs::job::{Job, Outcome, error_json};
+use crate::jobs::store;
 use crate::model::json::parse_strict;
 use crate::runtime::services::Services;
 
@@ -67,7 +68,7 @@ pub async fn complete(services: &Services, report: &JobCompletion<'_>) -> Result
     let jobs = services.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
     let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
     let digest = digest_of(report.token);
-    let not_stored = |error: crate::jobs::store::StoreError| {
+    let not_stored = |error: store::StoreError| {
         tracing::warn!(action_id = %id, %error, "a report could not be stored");
         JobCompletionError::NotStored
     };

@@ -1,15 +1,6 @@
 //! Hasura's metadata API for everything about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
 //! Everything else on its paths is the upstream's.
 
-pub mod command;
-pub mod edit;
-pub mod error;
-pub mod export;
-pub mod folder;
-pub mod postgres;
-pub mod run;
-pub mod transform_test;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -25,6 +16,7 @@ use tokio_postgres::Client;
 
 use crate::config::document::Document;
 use crate::config::load::{environment, read_files, surroundings, tolerated};
+use crate::config::prefix;
 use crate::config::resolve::Usable;
 use crate::config::settings::{MetadataApi, Settings};
 use crate::config::upstream_types::LookUp;
@@ -45,6 +37,15 @@ use crate::runtime::snapshot::Snapshot;
 use crate::runtime::upstream_health_check::{schema_for, upstream_schema};
 use crate::runtime::upstream_types;
 use crate::upstream::{UpstreamRequest, UpstreamResponse};
+
+pub mod command;
+pub mod edit;
+pub mod error;
+pub mod export;
+pub mod folder;
+pub mod postgres;
+pub mod run;
+pub mod transform_test;
 
 /// The metadata API.
 pub struct Api {
@@ -391,7 +392,7 @@ fn resolve_unprefixed(
     document: &Document,
     look_up: Option<LookUp<'_>>,
 ) -> Result<Usable, Vec<Diagnostic>> {
-    let prefixes = crate::config::prefix::Prefixes::default();
+    let prefixes = prefix::Prefixes::default();
     let secret = configured.authenticator.admin_secret();
     let mut surroundings = surroundings(&configured.settings, secret, &environment);
     surroundings.prefixes = &prefixes;

@@ -1,13 +1,5 @@
 //! The journey of a request, from text to response. The phases are those of ARCHITECTURE.md.
 
-pub mod explain;
-pub mod introspection;
-pub mod render_response;
-pub mod run_steps;
-pub mod step_result;
-pub mod subscription;
-pub mod validate;
-
 use std::sync::Arc;
 
 use http::header::SET_COOKIE;
@@ -17,6 +9,8 @@ use tokio::sync::SemaphorePermit;
 use crate::auth::authenticated::Authenticated;
 use crate::execution::authorize::AuthorizedCalls;
 use crate::execution::prepared_request::{Execution, PreparedRequest};
+use crate::execution::{call_cost, spans};
+use crate::fetch::upstream_operation;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
@@ -32,10 +26,19 @@ use crate::runtime::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::{panic_isolation, schema_fetch};
 use crate::session::hook::{hook_batch, hook_request};
 use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
+
+pub mod explain;
+pub mod introspection;
+pub mod render_response;
+pub mod run_steps;
+pub mod step_result;
+pub mod subscription;
+pub mod validate;
 
 /// The caller, authenticated once for all elements of a batch.
 async fn authenticate<'c>(
@@ -60,7 +63,7 @@ pub async fn execute(
     context: &RequestContext<'_>,
     prepared_request: &PreparedRequest<'_>,
 ) -> Execution {
-    crate::runtime::panic_isolation::failpoint("request");
+    panic_isolation::failpoint("request");
     match run(services, snapshot, context, prepared_request).await {
         Ok(executed) => executed,
         Err(rejection) => {
@@ -107,7 +110,7 @@ async fn run(
     let mut clock = PhaseClock::start();
     let ended = |clock: &mut PhaseClock, name, phase| {
         let (began, ended) = clock.ended(phase);
-        crate::execution::spans::record_phase(services, context.trace, name, began, ended);
+        spans::record_phase(services, context.trace, name, began, ended);
     };
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
     let Authenticated { session, set_cookies, .. } =
@@ -130,7 +133,7 @@ async fn run(
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(&snapshot.catalog, operation, &request.variables, merged.is_some())?;
     ended(&mut clock, "plan", &phases.plan);
-    let cost = crate::execution::call_cost::of_calls(&plan.plan, &request.variables, &request.query);
+    let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
     let subject = crate::pipeline::validate::ValidationContext {
@@ -162,7 +165,7 @@ async fn run(
         return Err(no_room.into());
     }
     let root_type = snapshot.catalog.roots.of(plan.kind);
-    let may_be_null = |part: &UpstreamOperation| crate::fetch::upstream_operation::may_be_null(&execution, part);
+    let may_be_null = |part: &UpstreamOperation| upstream_operation::may_be_null(&execution, part);
     let finished =
         crate::pipeline::render_response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
     let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
@@ -189,7 +192,7 @@ pub(crate) async fn allow(
     plan: &Arc<CachedPlan>,
     request: &GraphqlRequest<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
-    if crate::execution::call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
+    if call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
         return crate::execution::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // This bounds only the number of threads; a request that waits here holds what has been charged already.
@@ -219,7 +222,7 @@ async fn introspect<'w>(
     let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let introspected = async {
         let slot = services.introspection_slots.acquire().await.ok()?;
-        let merged = crate::runtime::schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
+        let merged = schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
         Some((slot, merged))
     };
     tokio::time::timeout_at(context.deadline.into(), introspected).await.ok()?
@@ -250,9 +253,7 @@ pub async fn fetch_upstream(
     json: &str,
 ) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.catalog.limits);
-    match crate::fetch::upstream_operation::send(services, snapshot, context, json.to_owned().into(), Replay::Never)
-        .await
-    {
+    match upstream_operation::send(services, snapshot, context, json.to_owned().into(), Replay::Never).await {
         Ok(response) => {
             crate::pipeline::render_response::element(snapshot.catalog.dialect, context, &response, may_write)
         }

@@ -47,7 +47,7 @@ impl LiveDependencies {
 }
 
 /// The longest interval while rows of the upstream are shown, whose changes are not notified.
-pub(crate) const ROWS_MAX: Duration = Duration::from_secs(5);
+const ROWS_MAX: Duration = Duration::from_secs(5);
 
 /// The longest interval otherwise: nothing is left to change, unless an ended job is retried.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);

@@ -110,7 +110,7 @@ pub(crate) async fn read_graphql_body(
 }
 
 /// A document in the URL of a POST would be another one than that in its body.
-pub(crate) async fn check_query_of_post(
+async fn check_query_of_post(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     downstream: &DownstreamSession<'_>,

@@ -92,7 +92,7 @@ pub(crate) async fn serve_get(
 
 /// May this GET be served? Otherwise it is rejected, or passes. Streams of events are our own, so the upstream only
 /// says which pages may read them.
-pub(crate) async fn check_get_policy(
+async fn check_get_policy(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     downstream: &mut DownstreamSession<'_>,
@@ -133,6 +133,6 @@ pub(crate) async fn check_get_policy(
 }
 
 /// A form can send GET and some content types without asking first; no page needs to.
-pub(crate) fn has_other_content_type(headers: &HeaderMap) -> bool {
+fn has_other_content_type(headers: &HeaderMap) -> bool {
     headers.contains_key(http::header::CONTENT_TYPE) && ContentType::of(headers) != ContentType::Json
 }

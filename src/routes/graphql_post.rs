@@ -75,7 +75,7 @@ pub(crate) async fn serve_post(
     }
 }
 
-pub(crate) async fn execute_post(
+async fn execute_post(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     downstream: &mut DownstreamSession<'_>,
@@ -128,7 +128,7 @@ pub(crate) async fn execute_post(
 }
 
 /// A body that is no JSON: if it names an action, the response says how to send it; everything else is the upstream's.
-pub(crate) async fn serve_other_content_type(
+async fn serve_other_content_type(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     downstream: &mut DownstreamSession<'_>,
@@ -145,7 +145,7 @@ pub(crate) async fn serve_other_content_type(
 }
 
 /// A body that is larger than one with an action may be. It passes while it is looked through, so that none of it is held.
-pub(crate) async fn serve_large(
+async fn serve_large(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     downstream: &mut DownstreamSession<'_>,

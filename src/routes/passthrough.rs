@@ -286,7 +286,7 @@ pub(crate) async fn pass_through(
     finish_forwarded(gateway, downstream, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 
-pub(crate) async fn finish_forwarded(
+async fn finish_forwarded(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

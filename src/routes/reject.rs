@@ -97,6 +97,6 @@ pub(crate) async fn reject_and_close(
     Ok(true)
 }
 
-pub(crate) fn count_rejected(gateway: &Gateway, reason: &str) {
+fn count_rejected(gateway: &Gateway, reason: &str) {
     gateway.services.metrics.rejected.with_label_values(&[reason]).inc();
 }

@@ -11,16 +11,16 @@ use crate::runtime::services::Services;
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// From this part of the memory on, nothing new is taken.
-pub(crate) const MEMORY_FULL: f64 = 0.95;
+const MEMORY_FULL: f64 = 0.95;
 
 /// From this part on, cached responses are forgotten.
-pub(crate) const MEMORY_SHORT: f64 = 0.90;
+const MEMORY_SHORT: f64 = 0.90;
 
 /// How often they are forgotten at most.
-pub(crate) const FORGET_PAUSE: Duration = Duration::from_secs(10);
+const FORGET_PAUSE: Duration = Duration::from_secs(10);
 
 /// From this part of the descriptors on, nothing new is taken: a request may need three.
-pub(crate) const DESCRIPTORS_FULL: f64 = 0.90;
+const DESCRIPTORS_FULL: f64 = 0.90;
 
 /// Looks again and again. Never returns.
 pub async fn watch(services: &Services) {
@@ -56,7 +56,7 @@ pub async fn watch(services: &Services) {
     }
 }
 
-pub(crate) fn warn_of_descriptors(services: &Services) {
+fn warn_of_descriptors(services: &Services) {
     let limits = &services.configured().settings.limits;
     let max_connections = services.overload.max_connections(limits);
     if max_connections < limits.max_connections {
@@ -74,15 +74,15 @@ pub(crate) fn part(used: u64, all: u64) -> f64 {
 }
 
 /// Pages are of this size on every Linux that we run on.
-pub(crate) const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: u64 = 4096;
 
-pub(crate) fn resident_bytes() -> u64 {
+fn resident_bytes() -> u64 {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
     pages * PAGE_BYTES
 }
 
-pub(crate) fn open_descriptors() -> u64 {
+fn open_descriptors() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
 

@@ -12,7 +12,7 @@ use crate::graphql::collect_fields::{condition_variables, root_fields};
 use crate::graphql::document::{Document, DocumentError, kind_of};
 use crate::graphql::plan::{Plan, PlanOptions, UsesActions};
 use crate::graphql::variables::check_variables;
-use crate::graphql::{document, document_size, plan, validate};
+use crate::graphql::{check_document, document, document_size, plan, validate};
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::limits::Limits;
@@ -184,7 +184,7 @@ fn only_checked<'o>(
 }
 
 fn check(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
-    crate::graphql::check_document::check_document(document, limits)?;
+    check_document::check_document(document, limits)?;
     document.operations().iter().try_for_each(|operation| document_size::check(document, operation, limits))
 }
 

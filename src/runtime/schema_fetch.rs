@@ -15,7 +15,7 @@ use crate::upstream::introspect::{EDITIONS, introspection_query};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
 /// The memory that it takes while it is built, beside the response itself.
-pub(crate) const BUILT_PER_BYTE: usize = 3;
+const BUILT_PER_BYTE: usize = 3;
 
 /// Introspects the upstream as this caller, and merges the schema with the actions of its role.
 ///
@@ -67,7 +67,7 @@ pub async fn refresh(
 
 /// An upstream that rejects the newest edition of the introspection types is queried in the one before. The edition
 /// that it accepts is remembered.
-pub(crate) async fn fetch_newest_edition(
+async fn fetch_newest_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     schema_request: &SchemaRequest<'_>,
@@ -86,7 +86,7 @@ pub(crate) async fn fetch_newest_edition(
     Err(rejected)
 }
 
-pub(crate) async fn fetch_edition(
+async fn fetch_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     schema_request: &SchemaRequest<'_>,

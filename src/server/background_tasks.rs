@@ -67,7 +67,7 @@ pub(crate) async fn keep_keys_fresh(services: &Services) {
 }
 
 /// Those that we have opened. Never returns.
-pub(crate) async fn close_idle_connections(services: &Services) {
+async fn close_idle_connections(services: &Services) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         services.upstream.sweep();
@@ -76,7 +76,7 @@ pub(crate) async fn close_idle_connections(services: &Services) {
 }
 
 /// How often to look for them.
-pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often to look whether the configuration is another.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(500);

@@ -19,7 +19,7 @@ pub type AtExit = Box<dyn FnOnce() + Send>;
 pub(crate) struct Drain(pub(crate) Exit);
 
 /// How often to look whether requests are still in flight.
-pub(crate) const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// pingora is shut down gracefully in every case, and never at once: only so do its accept loops end before the
 /// runtimes under them do. One that does not writes an error in a busy loop.
@@ -104,11 +104,11 @@ impl Exit {
 }
 
 /// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
-pub(crate) const HANDOVER: Duration = Duration::from_secs(6);
+const HANDOVER: Duration = Duration::from_secs(6);
 
 /// Waits until another process requests the listeners where it is safe: any process that listens on the socket gets
 /// them.
-pub(crate) async fn wait_for_handover(services: &Services) {
+async fn wait_for_handover(services: &Services) {
     loop {
         wait_for(SignalKind::quit()).await;
         match listener_handover::check(&services.configured().settings.upgrade_socket) {
@@ -138,10 +138,10 @@ pub(crate) fn hand_over(exit: &Exit) {
 }
 
 /// How long the loops that accept connections may take to end.
-pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(100);
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// The reader of the logs may have stopped. The reason for an exit is waited for longer than other lines.
-pub(crate) fn log_shutdown(reason: Option<String>) {
+fn log_shutdown(reason: Option<String>) {
     let timeout = if reason.is_some() { FATAL_WORDS } else { LAST_WORDS };
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
@@ -160,7 +160,7 @@ pub(crate) fn log_shutdown(reason: Option<String>) {
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How long the reason for a fatal end may take. Less than [`GRACE_SECONDS`].
-pub(crate) const FATAL_WORDS: Duration = Duration::from_secs(20);
+const FATAL_WORDS: Duration = Duration::from_secs(20);
 
 pub(crate) async fn wait_for(kind: SignalKind) {
     match signal(kind) {
@@ -169,7 +169,7 @@ pub(crate) async fn wait_for(kind: SignalKind) {
     }
 }
 
-pub(crate) async fn wait_for_signal() {
+async fn wait_for_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Without handlers the system's own rules end the process.
