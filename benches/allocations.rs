@@ -36,7 +36,7 @@ const LOADS: [(&str, &str); 3] =
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         std::thread::spawn(tell);
-        return pillion::cli::main();
+        return pillion::internals::main();
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,

@@ -38,55 +38,80 @@
 //! assert_eq!(plan.calls[0].action.name, "quote");
 //! ```
 
+// What only this crate uses says so. Tests and benchmarks are programs of several files, for which this means nothing.
+#![warn(unreachable_pub)]
+
 // The shell, from the wire inwards: everything that does input and output.
 #[cfg(feature = "server")]
-pub mod admin;
+mod admin;
 #[cfg(feature = "server")]
-pub mod auth;
+mod auth;
 #[cfg(feature = "server")]
-pub mod cli;
+mod cli;
 #[cfg(feature = "server")]
-pub mod downstream;
+mod downstream;
 #[cfg(feature = "server")]
-pub mod execution;
+mod execution;
 #[cfg(feature = "server")]
-pub mod fetch;
+mod fetch;
 #[cfg(feature = "server")]
-pub mod handler;
+mod handler;
 #[cfg(feature = "server")]
-pub mod handler_client;
+mod handler_client;
 #[cfg(feature = "server")]
-pub mod http_client;
+mod http_client;
 #[cfg(feature = "server")]
-pub mod job_runner;
+mod job_runner;
 #[cfg(feature = "server")]
-pub mod jobs;
+mod jobs;
 #[cfg(feature = "server")]
-pub mod memory;
+mod memory;
 #[cfg(feature = "server")]
-pub mod metadata_api;
+mod metadata_api;
 #[cfg(feature = "server")]
-pub mod pipeline;
+mod pipeline;
 #[cfg(feature = "server")]
-pub mod postgres;
+mod postgres;
 #[cfg(feature = "server")]
-pub mod reload;
+mod reload;
 #[cfg(feature = "server")]
-pub mod request;
+mod request;
 #[cfg(feature = "server")]
-pub mod routes;
+mod routes;
 #[cfg(feature = "server")]
-pub mod runtime;
+mod runtime;
 #[cfg(feature = "server")]
-pub mod server;
+mod server;
 #[cfg(feature = "server")]
-pub mod telemetry;
+mod telemetry;
 #[cfg(feature = "server")]
-pub mod traffic_shaping;
+mod traffic_shaping;
 #[cfg(feature = "server")]
-pub mod upstream;
+mod upstream;
 #[cfg(feature = "server")]
-pub mod websocket;
+mod websocket;
+
+/// What the binary, the end-to-end tests, the benchmarks and the fuzzing use of the shell. No stable interface.
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::auth::Authenticator;
+    pub use crate::cli::main;
+    pub use crate::downstream::http1_framing::Strict;
+    pub use crate::downstream::http1_session::read_whole_head;
+    pub use crate::handler::cache_key::Dependencies;
+    pub use crate::http_client::TransportFault;
+    pub use crate::http_client::connection::Connection;
+    pub use crate::http_client::message::{Head, framing};
+    pub use crate::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
+    pub use crate::jobs::postgres::PostgresStore;
+    pub use crate::jobs::sqlite::SqliteStore;
+    pub use crate::jobs::store::{JobStore, PURGE_MAX};
+    pub use crate::postgres::Database;
+    pub use crate::telemetry::metrics::Metrics;
+    pub use crate::upstream::reads::{body_only_reads, query_string_only_reads};
+    pub use crate::websocket::headers::introduced;
+}
 
 // The core: pure, always there.
 pub mod action;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pillion::action::header_precedence::storable_headers;
 use pillion::action::transform::forward_query;
-use pillion::handler::cache_key::Dependencies;
+use pillion::internals::Dependencies;
 use pillion::model::action::Action;
 use pillion::session::Session;
 use serde_json::{Map, Value};

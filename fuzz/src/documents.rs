@@ -7,12 +7,12 @@ use pillion::graphql::document::{self, Document};
 use pillion::graphql::plan::{self, PlanOptions, UsesActions, concern};
 use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::scan::{ScanResult, Scanner};
+use pillion::internals::{body_only_reads, query_string_only_reads};
 use pillion::model::action::ActionSchema;
 use pillion::model::limits::Limits;
 use pillion::model::replay::Replay;
 use pillion::model::response::Dialect;
 use pillion::protocol::http::{Body, read_body};
-use pillion::upstream::reads::{body_only_reads, query_string_only_reads};
 use serde_json::Value;
 
 use super::actions;

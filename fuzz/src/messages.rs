@@ -7,11 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Method;
-use pillion::downstream::http1_framing::Strict;
-use pillion::downstream::http1_session::read_whole_head;
-use pillion::http_client::TransportFault;
-use pillion::http_client::connection::Connection;
-use pillion::http_client::message::{Head, framing};
+use pillion::internals::{Connection, Head, Strict, TransportFault, framing, read_whole_head};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::reference::{self, End};

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use pillion::internals::introduced;
 use pillion::model::json::parse_strict;
 use pillion::model::limits::Limits;
 use pillion::protocol::http::{Body, read_body, read_query_string};
 use pillion::session::claims::{self, JwtRules};
 use pillion::session::header_checks;
-use pillion::websocket::headers::introduced;
 use serde_json::{Map, Value};
 
 /// The payload of `connection_init`. Each credential in it counts as it stands there, or the payload is refused; what came

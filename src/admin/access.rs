@@ -11,7 +11,7 @@ use crate::config::settings::AdminListener;
 use crate::model::secret::Secret;
 
 /// Why a request is denied: status and reason.
-pub type Denied = (StatusCode, String);
+pub(super) type Denied = (StatusCode, String);
 
 /// Fetch metadata, by which a browser declares where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -21,7 +21,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// # Errors
 /// [`Denied`].
-pub fn check_sender(head: &Parts, settings: &AdminListener) -> Result<(), Denied> {
+pub(super) fn check_sender(head: &Parts, settings: &AdminListener) -> Result<(), Denied> {
     let is_own_site = |site: &http::HeaderValue| matches!(site.as_bytes(), b"none" | b"same-origin");
     if head.headers.contains_key(ORIGIN) || !head.headers.get_all(FETCH_SITE).iter().all(is_own_site) {
         return Err((StatusCode::FORBIDDEN, "the admin listener is not for web pages".into()));
@@ -52,7 +52,7 @@ fn is_allowed(host: &str, names: &[String]) -> bool {
 
 /// Is this open to every client of the listener?
 #[must_use]
-pub fn is_public(method: &Method, path: &str) -> bool {
+pub(super) fn is_public(method: &Method, path: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
@@ -61,7 +61,7 @@ pub fn is_public(method: &Method, path: &str) -> bool {
 ///
 /// # Errors
 /// [`Denied`].
-pub fn check_token(head: &Parts, token: Option<&Secret>, is_loopback: bool) -> Result<(), Denied> {
+pub(super) fn check_token(head: &Parts, token: Option<&Secret>, is_loopback: bool) -> Result<(), Denied> {
     let Some(token) = token else {
         let reason = "this needs a token, because the admin listener is not on loopback: set admin.token \
                       (PILLION_ADMIN_TOKEN, or PILLION_ADMIN_TOKEN_FILE), and send it as Authorization: Bearer …";

@@ -15,10 +15,10 @@ use crate::runtime::services::Services;
 const LIMIT: usize = 100;
 
 /// A response: JSON.
-pub type ApiResponse = (StatusCode, Value);
+pub(super) type ApiResponse = (StatusCode, Value);
 
 /// Handles a request for `path`, which starts with `/jobs`.
-pub async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
+pub(super) async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let rejected = |status, reason: &str| (status, json!({ "error": reason }));
     let Ok(jobs) = services.jobs() else {
         return rejected(StatusCode::NOT_FOUND, "there are no asynchronous actions");

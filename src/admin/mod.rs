@@ -21,7 +21,7 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
 /// Handles requests on the admin listener.
-pub struct Admin {
+pub(crate) struct Admin {
     services: Arc<Services>,
     /// Is it reachable from this machine only? A reload does not change where it listens.
     is_loopback: bool,
@@ -30,7 +30,7 @@ pub struct Admin {
 impl Admin {
     /// For the services that it reports on.
     #[must_use]
-    pub fn new(services: Arc<Services>) -> Self {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
         let is_loopback = services.configured().settings.admin_listen.ip().is_loopback();
         Self { services, is_loopback }
     }

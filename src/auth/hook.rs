@@ -20,7 +20,7 @@ use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::Metrics;
 
 /// The hook.
-pub struct Hook {
+pub(crate) struct Hook {
     url: Url,
     rules: Arc<HookRules>,
     slots: Semaphore,
@@ -54,7 +54,7 @@ impl Hook {
     ///
     /// # Errors
     /// When its address is invalid; the message leaves the address out, because it may hold a password.
-    pub fn new(rules: Arc<HookRules>, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(crate) fn new(rules: Arc<HookRules>, metrics: Arc<Metrics>) -> Result<Self, String> {
         let url = rules.url.expose().parse::<Url>().ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or("auth.hook: this is not an http or https address")?;
@@ -66,7 +66,7 @@ impl Hook {
     ///
     /// # Errors
     /// [`SessionError`], also when no response comes.
-    pub async fn authenticate(
+    pub(crate) async fn authenticate(
         &self,
         client: &Client,
         headers: &HeaderMap,

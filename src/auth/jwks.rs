@@ -16,7 +16,7 @@ use crate::session::SessionError;
 use crate::telemetry::metrics::Metrics;
 
 /// The keys at one address.
-pub struct KeySet {
+pub(crate) struct KeySet {
     url: reqwest::Url,
     client: reqwest::Client,
     metrics: Arc<Metrics>,
@@ -44,7 +44,7 @@ impl KeySet {
     ///
     /// # Errors
     /// When `url` is none.
-    pub fn new(url: &str, client: reqwest::Client, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(crate) fn new(url: &str, client: reqwest::Client, metrics: Arc<Metrics>) -> Result<Self, String> {
         let url = url.parse::<reqwest::Url>().map_err(|_| format!("jwk_url: \"{url}\" is not an address"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("jwk_url: \"{url}\" is not an http or https address"));
@@ -56,7 +56,7 @@ impl KeySet {
     ///
     /// # Errors
     /// When no key fits.
-    pub async fn check(&self, token: &Token) -> Result<(), SessionError> {
+    pub(crate) async fn check(&self, token: &Token) -> Result<(), SessionError> {
         if let Some(result) = self.check_known(token) {
             return result;
         }
@@ -95,14 +95,14 @@ impl KeySet {
     ///
     /// # Errors
     /// Why it could not be had.
-    pub async fn refresh(&self) -> Result<Duration, String> {
+    pub(crate) async fn refresh(&self) -> Result<Duration, String> {
         let mut last_fetch = self.last_fetch.lock().await;
         self.fetch(&mut last_fetch).await
     }
 
     /// When to try again after a failure.
     #[must_use]
-    pub fn retry_interval() -> Duration {
+    pub(crate) fn retry_interval() -> Duration {
         RETRY_INTERVAL
     }
 

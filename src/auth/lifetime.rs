@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// From `Cache-Control`, else from `Expires`. `None` if neither says so; zero if it must not be kept.
 #[must_use]
-pub fn lifetime(cache_control: Option<&str>, expires: Option<&str>) -> Option<Duration> {
+pub(crate) fn lifetime(cache_control: Option<&str>, expires: Option<&str>) -> Option<Duration> {
     let Some(control) = cache_control else {
         let date = httpdate::parse_http_date(expires?).ok()?;
         return Some(date.duration_since(SystemTime::now()).unwrap_or_default());

@@ -1,11 +1,11 @@
 //! Authentication: turns credentials (JWT, auth hook, admin secret) into sessions. Signatures are checked and keys
 //! fetched here only.
 
-pub mod authenticated;
-pub mod hook;
-pub mod jwks;
-pub mod lifetime;
-pub mod token;
+pub(crate) mod authenticated;
+pub(crate) mod hook;
+pub(crate) mod jwks;
+pub(crate) mod lifetime;
+pub(crate) mod token;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

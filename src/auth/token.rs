@@ -18,7 +18,7 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 const CLAIMS_DEPTH_MAX: usize = 32;
 
 /// A token whose signature has not been checked yet.
-pub struct Token {
+pub(crate) struct Token {
     /// `alg` of its header. Only compared, never followed.
     pub algorithm: String,
     /// `kid` of its header.
@@ -38,7 +38,7 @@ impl Token {
     ///
     /// # Errors
     /// When it is none.
-    pub fn decode(text: &str) -> Result<Self, SessionError> {
+    pub(crate) fn decode(text: &str) -> Result<Self, SessionError> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(malformed("the token is too long"));
         }
@@ -64,7 +64,7 @@ impl Token {
 
     /// The issuer it claims to be from.
     #[must_use]
-    pub fn issuer(&self) -> Option<&str> {
+    pub(crate) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 }
@@ -81,7 +81,7 @@ fn object_of(part: &str, what: &str) -> Result<Map<String, Value>, SessionError>
 }
 
 /// A key and the only algorithm it is used with.
-pub struct VerifyingKey {
+pub(crate) struct VerifyingKey {
     algorithm: &'static str,
     kind: KeyKind,
 }
@@ -97,7 +97,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// What is wrong with it; never the key.
-    pub fn from_text(algorithm: Algorithm, key: &Secret) -> Result<Self, String> {
+    pub(crate) fn from_text(algorithm: Algorithm, key: &Secret) -> Result<Self, String> {
         let (name, signature) = library_algorithm(algorithm);
         let kind = match signature {
             None => KeyKind::P521(public_key_der(key)?),
@@ -120,7 +120,7 @@ impl VerifyingKey {
 
     /// A key of a JWK set. `None` for keys that are not for signatures we know.
     #[must_use]
-    pub fn from_jwk(jwk: &Value, token_algorithm: &str) -> Option<Self> {
+    pub(crate) fn from_jwk(jwk: &Value, token_algorithm: &str) -> Option<Self> {
         if jwk.get("use").and_then(Value::as_str).is_some_and(|purpose| purpose != "sig") {
             return None;
         }
@@ -143,7 +143,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// When it is not this key's, or was made with another algorithm.
-    pub fn check(&self, token: &Token) -> Result<(), SessionError> {
+    pub(crate) fn check(&self, token: &Token) -> Result<(), SessionError> {
         let invalid = || SessionError::jwt("JWSError JWSInvalidSignature");
         if token.algorithm != self.algorithm {
             return Err(invalid());

@@ -22,7 +22,7 @@ use crate::runtime::upstream_health_check;
 
 /// `check` for the command line.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Checks configuration, metadata, variables and templates.")
         .long_about(
@@ -52,7 +52,7 @@ struct Findings {
 }
 
 /// Checks everything and prints the findings.
-pub fn run(arguments: &ArgMatches) -> ExitCode {
+pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
     let asks_upstream = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
     let findings = match load_from(arguments, NO_UPSTREAM) {
         Err(diagnostics) => Findings { diagnostics, is_complete: true },

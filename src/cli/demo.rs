@@ -21,7 +21,7 @@ mod upstream;
 
 /// `demo` for the command line.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("demo").about("Shows the main job with a sample upstream and handler inside. Ctrl-C ends it.")
 }
 
@@ -45,7 +45,7 @@ struct Ports {
 ///
 /// # Errors
 /// When there are no free ports or no place for the metadata.
-pub fn run(_: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(_: &ArgMatches) -> Result<(), String> {
     // Before the thread that shows the requests needs it.
     crate::install_tls_provider();
     let ports = free_ports().map_err(|error| format!("error: no free port on loopback: {error}"))?;

@@ -33,7 +33,7 @@ use crate::session::credential::{AuthRules, Credential, read};
 
 /// `explain` for the command line.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("explain")
         .about("Shows the plan of a document: what would be sent where, in which order, with which headers.")
         .arg(Arg::new("file").value_name("FILE").required(true).help("The document; - is standard input"))
@@ -56,7 +56,7 @@ fn value(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 ///
 /// # Errors
 /// What is wrong with the configuration, or why the document would be rejected.
-pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let loaded = load_from(arguments, NO_UPSTREAM).map_err(|diagnostics| report(&diagnostics))?;
     let source = read_document(arguments.get_one::<String>("file").map_or("-", String::as_str))?;
     let upstream = arguments.get_one::<String>("upstream-schema").map(|path| read_schema(path)).transpose()?;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The command.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let ready = Arg::new("ready").long("ready").action(ArgAction::SetTrue);
     Command::new("health")
         .about("Asks the Pillion that runs here whether it is alive.")
@@ -26,7 +26,7 @@ pub fn command() -> Command {
 ///
 /// # Errors
 /// What the instance reports, or why it cannot be reached.
-pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     // Nothing else of the configuration counts: the running instance may use an older one.
     let text = text_of("admin_listen", config_file(arguments), &|setting| flag_of(arguments, setting));
     let address = text.and_then(|text| text.parse().ok()).ok_or("error: admin_listen: this is not an address")?;

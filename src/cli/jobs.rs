@@ -18,7 +18,7 @@ use crate::model::source::Diagnostic;
 
 /// `jobs` for the command line; `configured` adds the settings to a command.
 #[must_use]
-pub fn command(configured: fn(Command) -> Command) -> Command {
+pub(crate) fn command(configured: fn(Command) -> Command) -> Command {
     let by_id =
         |name, about| configured(Command::new(name).about(about).arg(Arg::new("id").value_name("ID").required(true)));
     let filtered = |name, about| {
@@ -50,7 +50,7 @@ fn option(name: &'static str, kind: &'static str, help: &'static str) -> Arg {
 ///
 /// # Errors
 /// What is wrong with the configuration, or with the store.
-pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
     let settings = jobs_of(config_file(arguments), &|setting| flag_of(arguments, setting));
     let settings = settings.map_err(|diagnostics| report(&diagnostics))?;

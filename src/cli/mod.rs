@@ -1,13 +1,13 @@
 //! The command line: its flags are generated from the table of settings.
 
-pub mod check;
+pub(crate) mod check;
 #[cfg(feature = "demo")]
-pub mod demo;
-pub mod explain;
-pub mod health;
-pub mod jobs;
-pub mod schema;
-pub mod serve;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod schema;
+pub(crate) mod serve;
 
 use std::path::Path;
 use std::process::ExitCode;

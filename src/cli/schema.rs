@@ -10,7 +10,7 @@ use crate::runtime::upstream_health_check;
 
 /// `schema` for the command line.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("schema")
         .about("Prints the upstream's schema with the actions in it, as a role sees it.")
         .arg(role_argument())
@@ -28,7 +28,7 @@ pub fn command() -> Command {
 ///
 /// # Errors
 /// What is wrong with the configuration, or why the upstream's schema cannot be had.
-pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let loaded = load_from(arguments, &[]).map_err(|diagnostics| report(&diagnostics))?;
     let headers = headers_of(arguments)?;
     let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);

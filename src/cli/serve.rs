@@ -27,7 +27,7 @@ use crate::telemetry::logs;
 ///
 /// # Errors
 /// Everything that is wrong with the configuration, or why it cannot be served.
-pub fn run(arguments: &ArgMatches) -> Result<(), String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let loaded = load_from(arguments, &[]).map_err(|diagnostics| report(&diagnostics))?;
     let config_file = arguments.get_one::<String>("config").map(PathBuf::from);
     let arguments = arguments.clone();
@@ -43,7 +43,7 @@ pub fn run(arguments: &ArgMatches) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn serve(
+pub(crate) fn serve(
     mut loaded: Loaded,
     again: Option<(Load, Files)>,
     mut beside: Vec<BackgroundTask>,

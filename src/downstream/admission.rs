@@ -19,7 +19,7 @@ use crate::telemetry::metrics::{Held, Metrics, is_above};
 use crate::traffic_shaping::per_client_limit::Permit;
 
 /// What a request is counted as, until it is dropped.
-pub struct Admission {
+pub(crate) struct Admission {
     /// Whatever else it is.
     _in_flight: Held,
     /// While its body is on its way.
@@ -35,7 +35,7 @@ pub struct Admission {
 impl Admission {
     /// A request begins.
     #[must_use]
-    pub fn new(metrics: &Metrics) -> Self {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
             _in_flight: Held::new(&metrics.requests_in_flight),
             incomplete: None,
@@ -49,7 +49,11 @@ impl Admission {
     ///
     /// # Errors
     /// The exhausted resource.
-    pub fn head_was_read(&mut self, services: &Services, downstream: &DownstreamSession<'_>) -> Result<(), Resource> {
+    pub(crate) fn head_was_read(
+        &mut self,
+        services: &Services,
+        downstream: &DownstreamSession<'_>,
+    ) -> Result<(), Resource> {
         let metrics = &services.metrics;
         // What follows a handshake is no body.
         if downstream.has_whole_body() || wants_websocket(&downstream.head().headers) {
@@ -67,7 +71,11 @@ impl Admission {
     ///
     /// # Errors
     /// [`Resource::ClientRequests`].
-    pub fn client_is_known(&mut self, services: &Services, downstream: &DownstreamSession<'_>) -> Result<(), Resource> {
+    pub(crate) fn client_is_known(
+        &mut self,
+        services: &Services,
+        downstream: &DownstreamSession<'_>,
+    ) -> Result<(), Resource> {
         let configured = services.configured();
         let limits = &configured.settings.limits;
         self.client = limited_client(&configured.settings, downstream);
@@ -78,7 +86,7 @@ impl Admission {
 
     /// Has its body not arrived yet?
     #[must_use]
-    pub fn is_incomplete(&self) -> bool {
+    pub(crate) fn is_incomplete(&self) -> bool {
         self.incomplete.is_some()
     }
 
@@ -86,7 +94,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503.
-    pub fn body_has_arrived(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
+    pub(crate) fn body_has_arrived(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
         if self.incomplete.take().is_none() {
             return Ok(());
         }
@@ -96,7 +104,7 @@ impl Admission {
 
     /// Its body has arrived at the upstream, which has started to work on it: it counts, whether there is a permit or
     /// not.
-    pub fn body_has_passed(&mut self) {
+    pub(crate) fn body_has_passed(&mut self) {
         self.incomplete = None;
     }
 
@@ -105,7 +113,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503 if there are too many, 429 if they are its client's.
-    pub fn becomes_stream(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
+    pub(crate) fn becomes_stream(&mut self, services: &Services, share: &Share) -> Result<(), RequestError> {
         let metrics = &services.metrics;
         self.incomplete = None;
         let configured = services.configured();
@@ -126,7 +134,7 @@ impl Admission {
 }
 
 /// Says that a request is rejected, and with what.
-pub fn shed(services: &Services, scarce: Resource) -> RequestError {
+pub(crate) fn shed(services: &Services, scarce: Resource) -> RequestError {
     services.metrics.shed.with_label_values(&[scarce.label()]).inc();
     scarce.error()
 }

@@ -13,7 +13,7 @@ use crate::model::response::RequestError;
 
 /// Why a body could not be read.
 #[derive(Debug)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// It is rejected; bytes that are still coming must not be taken for the next request.
     Rejected(RequestError),
     /// The client broke the connection or the framing.
@@ -42,7 +42,7 @@ impl From<NoRoom> for BodyError {
 }
 
 /// The part of a body that has been read.
-pub enum Read {
+pub(crate) enum Read {
     /// All of it.
     Whole(Bytes),
     /// Its beginning: there is more than may be held.
@@ -51,7 +51,7 @@ pub enum Read {
 
 /// How a body is read.
 #[derive(Clone, Copy)]
-pub struct How {
+pub(crate) struct How {
     /// At most so much of it is held.
     pub bytes_max: usize,
     /// Can pingora send it on afterwards?
@@ -65,7 +65,11 @@ pub struct How {
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_up_to(downstream: &mut DownstreamSession<'_>, share: &Share, how: How) -> Result<Read, BodyError> {
+pub(crate) async fn read_up_to(
+    downstream: &mut DownstreamSession<'_>,
+    share: &Share,
+    how: How,
+) -> Result<Read, BodyError> {
     let announced = announced_length(downstream);
     if how.wants_all && announced.is_some_and(|announced| announced > how.bytes_max) {
         return Ok(Read::Beginning(Bytes::new()));
@@ -89,7 +93,7 @@ pub async fn read_up_to(downstream: &mut DownstreamSession<'_>, share: &Share, h
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read(
+pub(crate) async fn read(
     downstream: &mut DownstreamSession<'_>,
     bytes_max: usize,
     share: &Share,
@@ -103,7 +107,7 @@ pub async fn read(
 
 /// The length of the body that the client declared.
 #[must_use]
-pub fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
+pub(crate) fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
     downstream.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -111,7 +115,7 @@ pub fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
 ///
 /// # Errors
 /// When the client has disconnected.
-pub async fn send_continue(downstream: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
+pub(crate) async fn send_continue(downstream: &mut DownstreamSession<'_>) -> Result<(), BodyError> {
     if downstream.head().headers.contains_key(header::EXPECT) {
         downstream.write_continue().await?;
     }
@@ -124,7 +128,7 @@ fn too_slow() -> RequestError {
 }
 
 /// What a compressed body is, as far as it has been opened.
-pub enum Opened {
+pub(crate) enum Opened {
     /// All of it.
     Whole(Decoded),
     /// It becomes larger than it may.
@@ -132,7 +136,7 @@ pub enum Opened {
 }
 
 /// A compressed body as it is meant, with its own share of the budget: it is dropped before the body itself is.
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// The text.
     pub text: Vec<u8>,
     _share: Share,
@@ -148,7 +152,7 @@ fn decoded_bytes_max(wire: &Bytes, limits: &Limits) -> usize {
 ///
 /// # Errors
 /// 503 without room.
-pub fn decode_beginning(
+pub(crate) fn decode_beginning(
     encoding: Encoding,
     wire: &Bytes,
     limits: &Limits,
@@ -163,12 +167,17 @@ pub fn decode_beginning(
 ///
 /// # Errors
 /// 400 for invalid compressed data, 503 without room.
-pub async fn decode(encoding: Encoding, wire: &Bytes, limits: &Limits, share: &Share) -> Result<Opened, RequestError> {
+pub(crate) async fn decode(
+    encoding: Encoding,
+    wire: &Bytes,
+    limits: &Limits,
+    share: &Share,
+) -> Result<Opened, RequestError> {
     let bytes_max = decoded_bytes_max(wire, limits);
     let (wire, share) = (wire.clone(), share.sibling());
     let decode = move || {
         let room: RoomFor<'_> = &|bytes| share.grow(bytes).map_err(RequestError::from);
-        match encoding.decode_within(&wire, bytes_max, room) {
+        match encoding.decode(&wire, bytes_max, room) {
             Ok(text) => Ok(Opened::Whole(Decoded { text, _share: share })),
             // Room for as much has been taken.
             Err(error) if error.status == 413 => {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 
 /// Unused objects of one kind.
-pub struct BufferPool<T>(RefCell<Vec<T>>);
+pub(crate) struct BufferPool<T>(RefCell<Vec<T>>);
 
 /// So many are kept for requests to come; with more requests than that at one time, the rest are allocated.
 const KEPT: usize = 64;
@@ -14,17 +14,17 @@ const KEPT: usize = 64;
 impl<T> BufferPool<T> {
     /// An empty one.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(RefCell::new(Vec::new()))
     }
 
     /// One that has been used before, if there is one.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         self.0.borrow_mut().pop()
     }
 
     /// Returns one to the pool.
-    pub fn keep(&self, thing: T) {
+    pub(crate) fn keep(&self, thing: T) {
         let mut things = self.0.borrow_mut();
         if things.len() < KEPT {
             things.push(thing);
@@ -39,11 +39,11 @@ impl<T> Default for BufferPool<T> {
 }
 
 /// Bytes that are read of a client at a time, as long as nothing is known of a body.
-pub const READ_BYTES: usize = 4096;
+pub(crate) const READ_BYTES: usize = 4096;
 
 /// The read buffer and the write buffer.
 #[derive(Debug, Default)]
-pub struct Buffers {
+pub(crate) struct Buffers {
     /// Has room for [`READ_BYTES`], unless it is the default.
     pub read: BytesMut,
     /// The head of a response.
@@ -60,13 +60,13 @@ thread_local! {
 impl Buffers {
     /// Empty ones.
     #[must_use]
-    pub fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let kept = BUFFERS.try_with(BufferPool::take).ok().flatten();
         kept.unwrap_or_else(|| Self { read: BytesMut::with_capacity(READ_BYTES), out: Vec::new() })
     }
 
     /// Keeps them for the next request, if none of the bytes that were read are in use any more.
-    pub fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.read.clear();
         self.out.clear();
         let is_usable = self.read.try_reclaim(READ_BYTES);

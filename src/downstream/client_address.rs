@@ -24,7 +24,7 @@ pub(crate) fn named_client(addresses: &ClientAddresses, downstream: &DownstreamS
 
 /// Whose memory a request takes: that of the client whom a proxy names, or else of the peer, unless that is a proxy.
 #[must_use]
-pub fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) -> MemoryOwner {
+pub(crate) fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) -> MemoryOwner {
     match named_client(addresses, downstream) {
         Some(named) => MemoryOwner::named(named),
         None => {
@@ -36,7 +36,7 @@ pub fn owner(addresses: &ClientAddresses, downstream: &DownstreamSession<'_>) ->
 
 /// The client for whom limits by address hold: the one whom a proxy names, or else the peer, unless that is, or seems
 /// to be, a proxy.
-pub fn limited_client(settings: &Settings, downstream: &DownstreamSession<'_>) -> Option<IpAddr> {
+pub(crate) fn limited_client(settings: &Settings, downstream: &DownstreamSession<'_>) -> Option<IpAddr> {
     let (addresses, is_set) = (&settings.client_addresses, settings.limits.private_clients_are_limited);
     let peer = || downstream.peer().filter(|peer| addresses.limits(*peer, is_set));
     named_client(addresses, downstream).or_else(peer)

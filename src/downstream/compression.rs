@@ -36,7 +36,7 @@ const BROTLI_QUALITY: u32 = 3;
 const BROTLI_WINDOW_LOG: u32 = 18;
 
 /// Compresses `body` if the client's `request` headers accept it, and declares that in `headers`.
-pub async fn compress(request: &HeaderMap, headers: &mut HeaderMap, body: Bytes) -> Bytes {
+pub(crate) async fn compress(request: &HeaderMap, headers: &mut HeaderMap, body: Bytes) -> Bytes {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return body;
     }
@@ -109,7 +109,7 @@ mod tests {
                 assert!(encoded.len() * 3 < body.len(), "{accept}: {} of {}", encoded.len(), body.len());
                 assert_eq!(headers.get(header::CONTENT_LENGTH), Some(&HeaderValue::from(encoded.len())));
                 assert_eq!(headers.get(header::VARY), Some(&HeaderValue::from_static("Accept-Encoding")));
-                assert_eq!(wanted.decode(&encoded, 10_000_000).expect("a body"), body);
+                assert_eq!(wanted.decode(&encoded, 10_000_000, &|_| Ok(())).expect("a body"), body);
             }
         }
     }

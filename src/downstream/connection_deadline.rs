@@ -16,18 +16,18 @@ tokio::task_local! {
 }
 
 /// Runs `work` on the connection that this deadline belongs to.
-pub fn with_deadline<W: Future>(deadline: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
+pub(crate) fn with_deadline<W: Future>(deadline: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
     PACE.scope(deadline, work)
 }
 
 /// The head of a request has been read.
-pub fn head_was_read() {
+pub(crate) fn head_was_read() {
     let _ = PACE.try_with(|deadline| deadline.head_was_read());
 }
 
 /// Which head is awaited on this task's connection, if one is: how many have been read before it.
 #[must_use]
-pub fn await_head() -> Option<u32> {
+pub(crate) fn await_head() -> Option<u32> {
     let awaited = |deadline: &Arc<ConnectionDeadline>| {
         let awaits = deadline.until.load(Ordering::Relaxed) != NOT_WAITING;
         awaits.then(|| deadline.heads.load(Ordering::Relaxed))
@@ -36,17 +36,17 @@ pub fn await_head() -> Option<u32> {
 }
 
 /// A request is over, and the next one's head is to be there within `time`.
-pub fn next_head_within(time: Duration) {
+pub(crate) fn next_head_within(time: Duration) {
     let _ = PACE.try_with(|deadline| deadline.wait(time, false));
 }
 
 /// A request is complete, and another one is optional; after `time` the connection is closed.
-pub fn idle_for(time: Duration) {
+pub(crate) fn idle_for(time: Duration) {
     let _ = PACE.try_with(|deadline| deadline.wait(time, true));
 }
 
 /// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
-pub fn head_begins(time: Duration) {
+pub(crate) fn head_begins(time: Duration) {
     let _ = PACE.try_with(|deadline| {
         if deadline.is_idle.load(Ordering::Relaxed) {
             deadline.wait(time, false);
@@ -56,13 +56,13 @@ pub fn head_begins(time: Duration) {
 
 /// That of this task's connection.
 #[must_use]
-pub fn current() -> Option<Arc<ConnectionDeadline>> {
+pub(crate) fn current() -> Option<Arc<ConnectionDeadline>> {
     PACE.try_with(Arc::clone).ok()
 }
 
 /// What a connection is waited for, and how long.
 #[derive(Debug)]
-pub struct ConnectionDeadline {
+pub(crate) struct ConnectionDeadline {
     /// Until when, in milliseconds on our clock.
     until: AtomicU64,
     /// Is it one that nothing has to come on?
@@ -88,7 +88,7 @@ struct Writes {
 
 /// How the wait for a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineKind {
+pub(crate) enum DeadlineKind {
     /// Nothing came, and nothing had to.
     Idle,
     /// Half a head, or nothing at all.
@@ -104,7 +104,7 @@ impl ConnectionDeadline {
     /// The first head has to arrive within `patience`, and responses have to be read at `download`. The connection is
     /// counted for as long as its deadline exists.
     #[must_use]
-    pub fn new(patience: Duration, download: MinRate, open: Option<OpenConnection>) -> Self {
+    pub(crate) fn new(patience: Duration, download: MinRate, open: Option<OpenConnection>) -> Self {
         Self {
             until: AtomicU64::new(now() + millis(patience)),
             is_idle: AtomicBool::new(false),
@@ -117,7 +117,7 @@ impl ConnectionDeadline {
     }
 
     /// Nothing more can be written before the client has read some of it.
-    pub fn write_waits(&self) {
+    pub(crate) fn write_waits(&self) {
         if self.has_waiting_write.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -127,7 +127,7 @@ impl ConnectionDeadline {
     }
 
     /// So many bytes could be written.
-    pub fn has_written(&self, bytes: usize) {
+    pub(crate) fn has_written(&self, bytes: usize) {
         if !self.has_waiting_write.swap(false, Ordering::Relaxed) {
             self.written_at_once.fetch_add(bytes, Ordering::Relaxed);
             return;
@@ -152,14 +152,14 @@ impl ConnectionDeadline {
     }
 
     /// The head of a request has been read.
-    pub fn head_was_read(&self) {
+    pub(crate) fn head_was_read(&self) {
         self.until.store(NOT_WAITING, Ordering::Relaxed);
         self.heads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Is a head, or an end, waited for?
     #[must_use]
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.until.load(Ordering::Relaxed) != NOT_WAITING
     }
 
@@ -170,7 +170,7 @@ impl ConnectionDeadline {
 
     /// Returns when the deadline has passed or what is written is not read, or up to `timeout` later: it checks from
     /// time to time only, so that requests cost no timer.
-    pub async fn end(&self, patience: Duration) -> DeadlineKind {
+    pub(crate) async fn end(&self, patience: Duration) -> DeadlineKind {
         loop {
             let (until, now) = (self.until.load(Ordering::Relaxed), now());
             let left = match until {

@@ -10,7 +10,7 @@ use crate::telemetry::metrics::{is_above, is_nearly_full};
 
 /// Weight of a connection, given back when they are dropped.
 #[derive(Debug)]
-pub struct ConnectionWeights {
+pub(crate) struct ConnectionWeights {
     gauge: IntGauge,
     count: i64,
 }
@@ -27,13 +27,13 @@ const HTTP2: i64 = 3;
 impl ConnectionWeights {
     /// For a connection that has just come. `None` if there are too many.
     #[must_use]
-    pub fn first(services: &Services) -> Option<Self> {
+    pub(crate) fn first(services: &Services) -> Option<Self> {
         Self::take(services, FIRST)
     }
 
     /// The weight beyond the first. `None` if the limit is reached.
     #[must_use]
-    pub fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
+    pub(crate) fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
         let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };
         let http2 = if is_http1 { 0 } else { HTTP2 };
         Self::take(services, tls + http2)
@@ -60,6 +60,6 @@ impl Drop for ConnectionWeights {
 
 /// Are so many taken that no connection should be kept for later requests?
 #[must_use]
-pub fn are_scarce(services: &Services) -> bool {
+pub(crate) fn are_scarce(services: &Services) -> bool {
     is_nearly_full(services.metrics.connection_weight.get(), services.configured().settings.limits.max_connections)
 }

@@ -20,7 +20,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE
 
 /// May the page that sends this, if a page does, talk to us?
 #[must_use]
-pub fn allows(cors: &Cors, request: &HeaderMap) -> bool {
+pub(crate) fn allows(cors: &Cors, request: &HeaderMap) -> bool {
     let allows = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| cors.origins.allow(origin));
     request.get_all(ORIGIN).iter().all(allows)
 }
@@ -28,7 +28,7 @@ pub fn allows(cors: &Cors, request: &HeaderMap) -> bool {
 /// May the page that opens a WebSocket use its visitor's cookies? Browsers send them along with the handshake of any page, so
 /// only Pillion's own origin and those that are named may.
 #[must_use]
-pub fn may_use_cookies(cors: &Cors, request: &HeaderMap) -> bool {
+pub(crate) fn may_use_cookies(cors: &Cors, request: &HeaderMap) -> bool {
     let may =
         |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| is_own_or_named(&cors.origins, request, origin));
     cors.enabled && request.get_all(ORIGIN).iter().all(may)
@@ -36,7 +36,7 @@ pub fn may_use_cookies(cors: &Cors, request: &HeaderMap) -> bool {
 
 /// Is this the origin that the request goes to, or one that is named?
 #[must_use]
-pub fn is_own_or_named(origins: &Origins, request: &HeaderMap, origin: &str) -> bool {
+pub(crate) fn is_own_or_named(origins: &Origins, request: &HeaderMap, origin: &str) -> bool {
     let is_own = |name: &str| {
         let mut hosts = request.get_all(HOST).iter().peekable();
         hosts.peek().is_some() && hosts.all(|host| host.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
@@ -46,7 +46,7 @@ pub fn is_own_or_named(origins: &Origins, request: &HeaderMap, origin: &str) -> 
 
 /// The headers that let the requesting page read our response; none if it may not.
 #[must_use]
-pub fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
+pub(crate) fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
     let Some(origin) = request.get(ORIGIN) else { return HeaderMap::new() };
     let mut headers = HeaderMap::new();
     if cors.enabled && cors.origins == Origins::Any {
@@ -62,7 +62,7 @@ pub fn response_headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
 
 /// The same for a response of the upstream; none if it has its own.
 #[must_use]
-pub fn missing_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -> HeaderMap {
+pub(crate) fn missing_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -> HeaderMap {
     if !cors.completes_upstream || response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return HeaderMap::new();
     }
@@ -71,14 +71,14 @@ pub fn missing_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -
 
 /// Is this a CORS preflight?
 #[must_use]
-pub fn is_preflight(head: &request::Parts) -> bool {
+pub(crate) fn is_preflight(head: &request::Parts) -> bool {
     let has = |name: HeaderName| head.headers.contains_key(name);
     head.method == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The headers of the response to a preflight that the upstream does not serve; none if the origin is not allowed.
 #[must_use]
-pub fn preflight_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -> HeaderMap {
+pub(crate) fn preflight_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap) -> HeaderMap {
     let mut headers = missing_headers(cors, request, response);
     if headers.is_empty() {
         return headers;
@@ -94,13 +94,13 @@ pub fn preflight_headers(cors: &Cors, request: &HeaderMap, response: &HeaderMap)
 
 /// Is this one of the CORS headers of a response?
 #[must_use]
-pub fn is_cors_header(name: &HeaderName) -> bool {
+pub(crate) fn is_cors_header(name: &HeaderName) -> bool {
     name.as_str().starts_with("access-control-")
 }
 
 /// The upstream's CORS headers.
 #[must_use]
-pub fn headers_of(response: &HeaderMap) -> HeaderMap {
+pub(crate) fn headers_of(response: &HeaderMap) -> HeaderMap {
     let of_cors = response.iter().filter(|(name, _)| is_cors_header(name) || **name == VARY);
     of_cors.map(|(name, value)| (name.clone(), value.clone())).fold(HeaderMap::new(), |mut headers, (name, value)| {
         headers.append(name, value);

@@ -26,7 +26,7 @@ use crate::downstream::partial_head::PartialHead;
 
 /// A connection whose client is read to the letter.
 #[derive(Debug)]
-pub struct StrictStream {
+pub(crate) struct StrictStream {
     inner: Stream,
     strict: Strict,
     bound: HeadBound,
@@ -43,7 +43,7 @@ const UNREADABLE: &[u8] = b"\rX";
 impl StrictStream {
     /// The rest of this task's connection, of which `read` has been read already; gives what of that may be believed.
     #[must_use]
-    pub fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
+    pub(crate) fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
         let mut strict = Strict::default();
         let passed = strict.pass(&read);
         let is_rejected = passed < read.len();
@@ -59,7 +59,7 @@ impl StrictStream {
 impl StrictStream {
     /// Has the client of this stream, if it is one of these, written exactly so many whole requests, and nothing else?
     #[must_use]
-    pub fn is_after(stream: &Stream, requests: u64) -> bool {
+    pub(crate) fn is_after(stream: &Stream, requests: u64) -> bool {
         let stream = (**stream).as_any().downcast_ref::<Self>();
         stream.is_some_and(|stream| {
             stream.instead.is_none() && stream.pieces.are_given() && stream.strict.is_after(requests)
@@ -68,7 +68,7 @@ impl StrictStream {
 
     /// The connection as it was before; `None` if this is none of these streams.
     #[must_use]
-    pub fn into_inner(stream: Stream) -> Option<Stream> {
+    pub(crate) fn into_inner(stream: Stream) -> Option<Stream> {
         stream.into_any().downcast().ok().map(|stream: Box<Self>| stream.inner)
     }
 

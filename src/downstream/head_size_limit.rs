@@ -8,7 +8,7 @@ use crate::memory::Share;
 
 /// How much of a head has been read from a connection.
 #[derive(Debug)]
-pub struct HeadBound {
+pub(crate) struct HeadBound {
     /// What half a head holds of the memory budget.
     share: Share,
     /// Which head it is, counted from the first of the connection.
@@ -23,7 +23,7 @@ const FREE_BYTES: usize = 4 * 1024;
 impl HeadBound {
     /// Of a connection of whose current head `read` bytes have been read already. `share` is empty.
     #[must_use]
-    pub fn new(share: Share, read: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(share: Share, read: usize, bytes_max: usize) -> Self {
         Self { share, head: connection_deadline::await_head(), bytes: read, bytes_max }
     }
 
@@ -31,7 +31,7 @@ impl HeadBound {
     ///
     /// # Errors
     /// When these are too many for a head, or there is no room for them.
-    pub fn count(&mut self, read: usize) -> io::Result<()> {
+    pub(crate) fn count(&mut self, read: usize) -> io::Result<()> {
         let head = connection_deadline::await_head();
         if head.is_none() || head != self.head {
             (self.head, self.bytes) = (head, 0);

@@ -194,7 +194,7 @@ fn take(rest: &[u8], left: u64, at_end: Place, before_end: fn(u64) -> Place) -> 
 
 /// Where the first empty line ends. Before `from` there is none.
 #[must_use]
-pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at += memchr(b'\n', bytes.get(at..)?)? + 1;

@@ -26,7 +26,7 @@ use crate::memory::Share;
 use crate::model::chunked::SIZE_MAX;
 
 /// A client's connection, and the request on it.
-pub struct Http1Session {
+pub(crate) struct Http1Session {
     stream: Stream,
     peer: Option<SocketAddr>,
     /// What half a head holds of the memory budget.
@@ -59,7 +59,7 @@ enum ResponseProgress {
 
 /// What a client has sent.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HeadRead {
+pub(crate) enum HeadRead {
     /// A request that can be served here.
     Request,
     /// Anything else, perhaps half of it.
@@ -75,7 +75,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// The peer's address; none for a connection that is not TCP.
 #[must_use]
-pub fn peer_of(stream: &Stream) -> Option<SocketAddr> {
+pub(crate) fn peer_of(stream: &Stream) -> Option<SocketAddr> {
     stream.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().copied())
 }
 
@@ -88,7 +88,7 @@ const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 impl Http1Session {
     /// Nothing has been read yet, and `share` is empty.
     #[must_use]
-    pub fn new(stream: Stream, share: Share) -> Self {
+    pub(crate) fn new(stream: Stream, share: Share) -> Self {
         Self {
             peer: peer_of(&stream),
             stream,
@@ -105,12 +105,12 @@ impl Http1Session {
 
     /// Has nothing of another request come?
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// Waits until something comes; `false` if nothing will any more. A connection that waits has no buffer.
-    pub async fn listen(&mut self) -> bool {
+    pub(crate) async fn listen(&mut self) -> bool {
         if self.is_idle() {
             self.rest();
         }
@@ -139,7 +139,7 @@ impl Http1Session {
     }
 
     /// Reads the next request's head.
-    pub async fn read_head(&mut self, matches: impl Fn(&str) -> bool) -> HeadRead {
+    pub(crate) async fn read_head(&mut self, matches: impl Fn(&str) -> bool) -> HeadRead {
         self.response = ResponseProgress::NotBegun;
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
@@ -194,47 +194,47 @@ impl Http1Session {
 
     /// The head of the request.
     #[must_use]
-    pub fn head(&self) -> &request::Parts {
+    pub(crate) fn head(&self) -> &request::Parts {
         &self.head
     }
 
     /// Bytes of it.
     #[must_use]
-    pub fn head_bytes(&self) -> usize {
+    pub(crate) fn head_bytes(&self) -> usize {
         self.raw_head.len()
     }
 
     /// The same, to be changed.
-    pub fn head_mut(&mut self) -> &mut request::Parts {
+    pub(crate) fn head_mut(&mut self) -> &mut request::Parts {
         &mut self.head
     }
 
     /// The client's address.
     #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
     /// The connection ends with this request.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.is_last = true;
     }
 
     /// Can there be another request?
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         !self.is_last && self.response == ResponseProgress::Over && self.body_left == 0
     }
 
     /// Has something of a response been written?
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.response != ResponseProgress::NotBegun
     }
 
     /// Has all of the request's body come with its head?
     #[must_use]
-    pub fn has_whole_body(&self) -> bool {
+    pub(crate) fn has_whole_body(&self) -> bool {
         self.buffer.len() >= self.body_left
     }
 
@@ -242,7 +242,7 @@ impl Http1Session {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
+    pub(crate) async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
         if self.body_left == 0 {
             return Ok(None);
         }
@@ -258,7 +258,7 @@ impl Http1Session {
     }
 
     /// Ends when the client has disconnected. Bytes that arrive before are kept for the next request.
-    pub async fn gone(&mut self) {
+    pub(crate) async fn gone(&mut self) {
         while self.buffer.len() < PIPELINED_BYTES_MAX {
             if self.buffer.capacity() == self.buffer.len() {
                 self.buffer.reserve(READ_BYTES);
@@ -275,7 +275,7 @@ impl Http1Session {
     ///
     /// # Errors
     /// When it has begun already.
-    pub fn write_head<'h>(
+    pub(crate) fn write_head<'h>(
         &mut self,
         status: StatusCode,
         headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
@@ -314,7 +314,7 @@ impl Http1Session {
     ///
     /// # Errors
     /// When the client has disconnected, or the piece does not fit what the head has announced.
-    pub async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
+    pub(crate) async fn write_body(&mut self, piece: &[u8], end: bool) -> pingora::Result<()> {
         let mut after: &[u8] = b"";
         match &mut self.response {
             ResponseProgress::Length(left) => {
@@ -344,7 +344,7 @@ impl Http1Session {
     }
 
     /// Ends the connection, whatever has been written.
-    pub async fn shutdown(&mut self) {
+    pub(crate) async fn shutdown(&mut self) {
         self.is_last = true;
         // It fails only if the client has disconnected.
         let _ = self.stream.shutdown().await;
@@ -352,12 +352,12 @@ impl Http1Session {
 
     /// The connection, with the bytes that have been read and not been used.
     #[must_use]
-    pub fn into_parts(self) -> (Stream, BytesMut) {
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.buffer)
     }
 
     /// Puts the request back, as long as nothing of its body has been taken.
-    pub fn unread_head(&mut self) {
+    pub(crate) fn unread_head(&mut self) {
         let bytes = mem::take(&mut self.raw_head);
         self.give_back(&bytes);
     }

@@ -18,12 +18,12 @@ tokio::task_local! {
 type StreamTimeout = Mutex<Option<Instant>>;
 
 /// More of the body must be there within `time`. Elsewhere than on a stream of HTTP/2 nothing happens.
-pub fn body_within(time: Duration) {
+pub(crate) fn body_within(time: Duration) {
     set(Some(Instant::now() + time));
 }
 
 /// All of the body is there.
-pub fn body_has_arrived() {
+pub(crate) fn body_has_arrived() {
     set(None);
 }
 
@@ -32,7 +32,7 @@ fn set(until: Option<Instant>) {
 }
 
 /// Serves a stream; `None` if its body did not come in time.
-pub async fn watched<T>(serve: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn watched<T>(serve: impl Future<Output = T>) -> Option<T> {
     let watch = Arc::<StreamTimeout>::default();
     let serve = WATCH.scope(Arc::clone(&watch), serve);
     tokio::select! {

@@ -11,7 +11,7 @@ use crate::traffic_shaping::per_client_limit::{PerClient, Permit};
 
 /// A connection that has been let in; given back when it is dropped.
 #[derive(Debug)]
-pub struct OpenConnection {
+pub(crate) struct OpenConnection {
     _open: Held,
     _places: ConnectionWeights,
     _client: Option<Permit>,
@@ -20,7 +20,7 @@ pub struct OpenConnection {
 impl OpenConnection {
     /// Lets a connection of `peer` in. `None` if there are too many; it is counted as shed then.
     #[must_use]
-    pub fn admit(services: &Services, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
+    pub(crate) fn admit(services: &Services, clients: &Arc<PerClient>, peer: Option<IpAddr>) -> Option<Self> {
         let (metrics, configured) = (&services.metrics, services.configured());
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
@@ -49,7 +49,7 @@ impl OpenConnection {
 
 /// Are there so many connections that none should be kept for later requests?
 #[must_use]
-pub fn are_scarce(services: &Services) -> bool {
+pub(crate) fn are_scarce(services: &Services) -> bool {
     let max = services.overload.max_connections(&services.configured().settings.limits);
     is_nearly_full(services.metrics.connections.get(), max) || connection_weight::are_scarce(services)
 }

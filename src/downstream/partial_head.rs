@@ -9,7 +9,7 @@ const FIRST_BYTES: usize = 1024;
 
 /// When half a head is worth being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looks {
+pub(crate) struct Looks {
     next: usize,
 }
 
@@ -21,7 +21,7 @@ impl Default for Looks {
 
 impl Looks {
     /// Is it time, now that so many bytes of the head are there?
-    pub fn are_due(&mut self, bytes: usize) -> bool {
+    pub(crate) fn are_due(&mut self, bytes: usize) -> bool {
         let is_due = bytes >= self.next;
         if is_due {
             self.next = bytes.saturating_mul(2);
@@ -32,7 +32,7 @@ impl Looks {
 
 /// The bytes of a connection that are held back, or are ready to be passed on.
 #[derive(Debug, Default)]
-pub struct PartialHead {
+pub(crate) struct PartialHead {
     /// The end of half a head.
     kept: BytesMut,
     ready: BytesMut,
@@ -42,7 +42,7 @@ pub struct PartialHead {
 impl PartialHead {
     /// `read` has arrived; an incomplete head starts or continues at its end, of which `begun` bytes have arrived in
     /// all. Returns how many bytes of `read` may be passed on as they are; the rest that may be is [`Self::ready`].
-    pub fn take(&mut self, read: &[u8], begun: usize) -> usize {
+    pub(crate) fn take(&mut self, read: &[u8], begun: usize) -> usize {
         let (front, half) = read.split_at(read.len() - begun.min(read.len()));
         let goes_on = begun > read.len();
         if !goes_on {
@@ -63,12 +63,12 @@ impl PartialHead {
 
     /// Has all been given on?
     #[must_use]
-    pub fn are_given(&self) -> bool {
+    pub(crate) fn are_given(&self) -> bool {
         self.kept.is_empty() && self.ready.is_empty()
     }
 
     /// The bytes to pass on next, `bytes_max` of them at most.
-    pub fn ready(&mut self, bytes_max: usize) -> Option<BytesMut> {
+    pub(crate) fn ready(&mut self, bytes_max: usize) -> Option<BytesMut> {
         let count = self.ready.len().min(bytes_max);
         (count > 0).then(|| self.ready.split_to(count))
     }

@@ -11,13 +11,18 @@ use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::nominated;
 use crate::session::header_checks::check as check_headers;
 
-pub use crate::session::header_checks::BAD_REQUEST;
+pub(crate) use crate::session::header_checks::BAD_REQUEST;
 /// Rejects a head that two servers could understand differently, or that is too large. `own` are the headers that the
 /// configuration names.
 ///
 /// # Errors
 /// What is wrong; the connection must be closed after the response.
-pub fn check(head: &request::Parts, limits: &Limits, own: &[HeaderName], is_graphql: bool) -> Result<(), RequestError> {
+pub(crate) fn check(
+    head: &request::Parts,
+    limits: &Limits,
+    own: &[HeaderName],
+    is_graphql: bool,
+) -> Result<(), RequestError> {
     let bad = |message: &str| Err(RequestError::new(400, BAD_REQUEST, message));
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(RequestError::new(405, "method-not-allowed", format!("{} is not served", head.method)));
@@ -104,7 +109,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 /// Do all readers of this response see the same end of its body?
 #[must_use]
-pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
+pub(crate) fn is_framed_clearly(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     match (codings.next(), lengths.next()) {
@@ -120,20 +125,20 @@ pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
 
 /// Does the client end the connection with this request? pingora looks at the first line of `Connection` only.
 #[must_use]
-pub fn closes(headers: &HeaderMap) -> bool {
+pub(crate) fn closes(headers: &HeaderMap) -> bool {
     nominated(headers).iter().any(|word| word == "close")
 }
 
 /// Does the client want a WebSocket?
 #[must_use]
-pub fn wants_websocket(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && nominated(headers).contains(&header::UPGRADE)
 }
 
 /// Is `path` one of `paths`, however it is spelled? A spelling that only the upstream understood would go round us.
 #[must_use]
-pub fn is_graphql_path(path: &str, paths: &[String]) -> bool {
+pub(crate) fn is_graphql_path(path: &str, paths: &[String]) -> bool {
     let is_known = |path: &str| paths.iter().any(|known| known == path);
     if is_known(path) {
         return true;

@@ -27,7 +27,7 @@ enum Downstream<'e> {
 
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct DownstreamTimeouts {
+pub(crate) struct DownstreamTimeouts {
     /// For the head of a request.
     pub head: Duration,
     /// For each piece of a body or of a response.
@@ -41,7 +41,7 @@ pub struct DownstreamTimeouts {
 impl DownstreamTimeouts {
     /// From the configuration.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             head: settings.request_header_timeout,
             pause: settings.stream_idle_timeout,
@@ -53,7 +53,7 @@ impl DownstreamTimeouts {
     /// How long pingora may wait until the client has read a piece of a passed-through response. pingora does not
     /// accumulate the time over pieces.
     #[must_use]
-    pub fn for_piece_of_pingora(&self) -> Duration {
+    pub(crate) fn for_piece_of_pingora(&self) -> Duration {
         Allowance::new(self.download).for_next(PINGORA_PIECE_BYTES).min(self.pause)
     }
 }
@@ -63,7 +63,7 @@ const PINGORA_PIECE_BYTES: usize = 64 * 1024;
 
 /// What a client was too slow for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooSlow {
+pub(crate) enum TooSlow {
     /// Sending the body of its request.
     Upload,
     /// Taking the response.
@@ -73,7 +73,7 @@ pub enum TooSlow {
 impl TooSlow {
     /// What pingora has waited for in vain.
     #[must_use]
-    pub fn of(error: &Error) -> Option<Self> {
+    pub(crate) fn of(error: &Error) -> Option<Self> {
         match (error.etype(), error.esource()) {
             (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(Self::Upload),
             (ErrorType::WriteTimedout, ErrorSource::Downstream) => Some(Self::Download),
@@ -83,7 +83,7 @@ impl TooSlow {
 
     /// The label of the metric.
     #[must_use]
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Upload => "upload",
             Self::Download => "download",
@@ -92,7 +92,7 @@ impl TooSlow {
 }
 
 /// A request that is being served.
-pub struct DownstreamSession<'e> {
+pub(crate) struct DownstreamSession<'e> {
     held: Downstream<'e>,
     upload: Allowance,
     download: Allowance,
@@ -104,13 +104,13 @@ pub struct DownstreamSession<'e> {
 impl<'e> DownstreamSession<'e> {
     /// A request that pingora has read.
     #[must_use]
-    pub fn of_pingora(session: &'e mut ServerSession, patience: DownstreamTimeouts) -> Self {
+    pub(crate) fn of_pingora(session: &'e mut ServerSession, patience: DownstreamTimeouts) -> Self {
         Self::new(Downstream::Pingora(session), patience)
     }
 
     /// A request of the usual kind.
     #[must_use]
-    pub fn direct(direct: &'e mut Http1Session, patience: DownstreamTimeouts) -> Self {
+    pub(crate) fn direct(direct: &'e mut Http1Session, patience: DownstreamTimeouts) -> Self {
         Self::new(Downstream::Http1(direct), patience)
     }
 
@@ -127,7 +127,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// pingora's session, if it has the connection.
     #[must_use]
-    pub fn session(&mut self) -> Option<&mut ServerSession> {
+    pub(crate) fn session(&mut self) -> Option<&mut ServerSession> {
         match &mut self.held {
             Downstream::Pingora(session) => Some(session),
             Downstream::Http1(_) => None,
@@ -136,13 +136,13 @@ impl<'e> DownstreamSession<'e> {
 
     /// Has the connection reached its deadline?
     #[must_use]
-    pub fn too_slow(&self) -> Option<TooSlow> {
+    pub(crate) fn too_slow(&self) -> Option<TooSlow> {
         self.too_slow
     }
 
     /// The request's head.
     #[must_use]
-    pub fn head(&self) -> &request::Parts {
+    pub(crate) fn head(&self) -> &request::Parts {
         match &self.held {
             Downstream::Pingora(session) => session.req_header(),
             Downstream::Http1(direct) => direct.head(),
@@ -151,7 +151,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Bytes of the request's head, about.
     #[must_use]
-    pub fn head_bytes(&self) -> usize {
+    pub(crate) fn head_bytes(&self) -> usize {
         match &self.held {
             Downstream::Pingora(session) => {
                 let head = session.req_header();
@@ -164,7 +164,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Has all of the body arrived, as far as is known without reading it? Otherwise more may come.
     #[must_use]
-    pub fn has_whole_body(&self) -> bool {
+    pub(crate) fn has_whole_body(&self) -> bool {
         match &self.held {
             Downstream::Pingora(ServerSession::H2(session)) => session.is_body_done(),
             Downstream::Pingora(session) => {
@@ -178,7 +178,7 @@ impl<'e> DownstreamSession<'e> {
     }
 
     /// Takes a header out.
-    pub fn remove_header(&mut self, name: &HeaderName) {
+    pub(crate) fn remove_header(&mut self, name: &HeaderName) {
         match &mut self.held {
             Downstream::Pingora(session) => drop(session.req_header_mut().remove_header(name)),
             Downstream::Http1(direct) => drop(direct.head_mut().headers.remove(name)),
@@ -186,7 +186,7 @@ impl<'e> DownstreamSession<'e> {
     }
 
     /// Puts a header in the place of all of its name.
-    pub fn replace_header(&mut self, name: &HeaderName, value: HeaderValue) {
+    pub(crate) fn replace_header(&mut self, name: &HeaderName, value: HeaderValue) {
         match &mut self.held {
             // Fails only for an invalid name or value.
             Downstream::Pingora(session) => drop(session.req_header_mut().insert_header(name.clone(), value)),
@@ -196,13 +196,13 @@ impl<'e> DownstreamSession<'e> {
 
     /// Whom the connection is from.
     #[must_use]
-    pub fn peer(&self) -> Option<IpAddr> {
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
         self.peer_address().as_ref().map(SocketAddr::ip)
     }
 
     /// The same with the port, which no two connections share.
     #[must_use]
-    pub fn peer_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         match &self.held {
             Downstream::Pingora(session) => session.client_addr()?.as_inet().copied(),
             Downstream::Http1(direct) => direct.peer(),
@@ -210,7 +210,7 @@ impl<'e> DownstreamSession<'e> {
     }
 
     /// The connection ends with this request.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         match &mut self.held {
             Downstream::Pingora(session) => session.set_keepalive(None),
             Downstream::Http1(direct) => direct.close(),
@@ -218,12 +218,12 @@ impl<'e> DownstreamSession<'e> {
     }
 
     /// How long each piece of the response may take.
-    pub fn set_write_timeout(&mut self, pause: Duration) {
+    pub(crate) fn set_write_timeout(&mut self, pause: Duration) {
         self.pauses.1 = pause;
     }
 
     /// Keeps the body as far as pingora can, so that it can send the request on itself.
-    pub fn keep_body(&mut self) {
+    pub(crate) fn keep_body(&mut self) {
         if let Downstream::Pingora(session) = &mut self.held {
             session.enable_retry_buffering();
         }
@@ -231,7 +231,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Can pingora send the request on itself, with the body that has been read?
     #[must_use]
-    pub fn has_kept_body(&self) -> bool {
+    pub(crate) fn has_kept_body(&self) -> bool {
         match &self.held {
             Downstream::Pingora(session) => !session.retry_buffer_truncated(),
             Downstream::Http1(_) => false,
@@ -242,7 +242,7 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected.
-    pub async fn write_continue(&mut self) -> pingora::Result<()> {
+    pub(crate) async fn write_continue(&mut self) -> pingora::Result<()> {
         match &mut self.held {
             Downstream::Pingora(session) => session.write_continue_response().await,
             // A request that expects it is not of the usual kind.
@@ -254,7 +254,7 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When it breaks off or comes too slowly.
-    pub async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
+    pub(crate) async fn read_body(&mut self) -> pingora::Result<Option<Bytes>> {
         let Self { held, upload, pauses: (pause, _), too_slow, .. } = self;
         let read = pin!(async {
             match held {
@@ -273,7 +273,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Ends when the client has disconnected; its body must have been read. Bytes that arrive before are kept for the
     /// next request.
-    pub async fn gone(&mut self) {
+    pub(crate) async fn gone(&mut self) {
         match &mut self.held {
             Downstream::Pingora(session) => {
                 // What came with a head that has no body is laid aside by this only, and comes before what is read here.
@@ -288,7 +288,7 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected, or something has been written before.
-    pub async fn write_head<'h>(
+    pub(crate) async fn write_head<'h>(
         &mut self,
         status: StatusCode,
         headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
@@ -309,7 +309,7 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected or reads too slowly.
-    pub async fn write_body(&mut self, piece: Bytes) -> pingora::Result<()> {
+    pub(crate) async fn write_body(&mut self, piece: Bytes) -> pingora::Result<()> {
         self.write(piece, false).await
     }
 
@@ -317,7 +317,7 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected or reads too slowly.
-    pub async fn finish(&mut self, piece: Bytes) -> pingora::Result<()> {
+    pub(crate) async fn finish(&mut self, piece: Bytes) -> pingora::Result<()> {
         self.write(piece, true).await
     }
 
@@ -343,7 +343,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Has something of a response been written?
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         match &self.held {
             Downstream::Pingora(session) => session.response_written().is_some(),
             Downstream::Http1(direct) => direct.has_begun(),
@@ -351,7 +351,7 @@ impl<'e> DownstreamSession<'e> {
     }
 
     /// Ends the connection, or the stream of HTTP/2, whatever has been written.
-    pub async fn shutdown(&mut self) {
+    pub(crate) async fn shutdown(&mut self) {
         self.close();
         let shutdown = async {
             match &mut self.held {

@@ -14,7 +14,7 @@ use crate::request::response::Response;
 
 /// How a response goes out.
 #[derive(Clone, Copy, Debug)]
-pub struct ResponseStyle<'m> {
+pub(crate) struct ResponseStyle<'m> {
     /// What the client takes.
     pub response_type: ResponseType,
     /// The request's id.
@@ -31,7 +31,7 @@ pub struct ResponseStyle<'m> {
 ///
 /// # Errors
 /// When the client has disconnected.
-pub async fn write(
+pub(crate) async fn write(
     downstream: &mut DownstreamSession<'_>,
     response: Response,
     manner: ResponseStyle<'_>,
@@ -96,7 +96,7 @@ fn headers(response: &Response, manner: ResponseStyle<'_>) -> HeaderMap {
 }
 
 /// Adds them to those that are there.
-pub fn add_cors(cors: &HeaderMap, headers: &mut HeaderMap) {
+pub(crate) fn add_cors(cors: &HeaderMap, headers: &mut HeaderMap) {
     for (name, value) in cors {
         headers.append(name.clone(), value.clone());
     }

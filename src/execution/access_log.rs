@@ -12,7 +12,7 @@ use crate::runtime::services::Services;
 use crate::telemetry::logs;
 
 /// Records `response` and writes the log line. `path` is where the request came in.
-pub fn record(
+pub(crate) fn record(
     services: &Services,
     response: &Response,
     caller: &Caller,

@@ -24,7 +24,7 @@ use crate::session::Session;
 
 /// A webhook call that may be made. Only [`authorize`] makes one.
 #[derive(Clone, Debug)]
-pub struct AuthorizedCall {
+pub(crate) struct AuthorizedCall {
     /// Whom to call.
     action: Arc<Action>,
     /// What its handler receives.
@@ -51,19 +51,19 @@ impl From<Map<String, Value>> for Input {
 impl AuthorizedCall {
     /// A job. It was allowed before it was stored.
     #[must_use]
-    pub fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
+    pub(crate) fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
         Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
     }
 
     /// Whom to call.
     #[must_use]
-    pub fn action(&self) -> &Arc<Action> {
+    pub(crate) fn action(&self) -> &Arc<Action> {
         &self.action
     }
 
     /// Its arguments, coerced.
     #[must_use]
-    pub fn input(&self) -> &Map<String, Value> {
+    pub(crate) fn input(&self) -> &Map<String, Value> {
         &self.input.values
     }
 
@@ -71,7 +71,7 @@ impl AuthorizedCall {
     ///
     /// # Errors
     /// Those of `make`.
-    pub fn payload<E>(&self, make: impl FnOnce(&Map<String, Value>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+    pub(crate) fn payload<E>(&self, make: impl FnOnce(&Map<String, Value>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
         if let Some(payload) = self.input.payload.get() {
             return Ok(payload.clone());
         }
@@ -81,20 +81,20 @@ impl AuthorizedCall {
 
     /// The selection set of its output.
     #[must_use]
-    pub fn selected(&self) -> &SubSelection {
+    pub(crate) fn selected(&self) -> &SubSelection {
         &self.selected
     }
 
     /// Whether the call may be sent again when its result is unknown: a query, or a mutation that is declared idempotent.
     #[must_use]
-    pub fn replay(&self) -> Replay<'static> {
+    pub(crate) fn replay(&self) -> Replay<'static> {
         Replay::of(self.action.kind == OperationKind::Query || self.action.idempotent)
     }
 }
 
 /// What of a plan may be done here.
 #[derive(Debug)]
-pub struct AuthorizedCalls {
+pub(crate) struct AuthorizedCalls {
     /// One for each of [`crate::graphql::plan::Plan::calls`].
     pub calls: Vec<AuthorizedCall>,
     /// One for each of [`crate::graphql::plan::Plan::introspections`].
@@ -105,7 +105,7 @@ pub struct AuthorizedCalls {
 ///
 /// # Errors
 /// A role without permission, a value that its type does not take, introspection beyond its limits.
-pub fn authorize(
+pub(crate) fn authorize(
     snapshot: &Snapshot,
     session: &Session,
     prepared: &PreparedDocument,

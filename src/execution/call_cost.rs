@@ -23,7 +23,7 @@ const LITERAL_BYTES: usize = 256;
 
 /// What the calls of a plan take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Until their inputs have been made.
     pub passing: usize,
     /// Until the request is over.
@@ -32,7 +32,7 @@ pub struct Cost {
 
 /// The cost of all calls of `plan`. Equal calls share their values.
 #[must_use]
-pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
+pub(crate) fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
     let known: Vec<Known<'_>> = plan.own_variables.iter().filter_map(|name| known(name, given)).collect();
     // Those of the upstream's part are read one after the other, to be checked.
     let is_own = |name: &str| plan.own_variables.iter().any(|own| own == name);
@@ -60,13 +60,13 @@ pub fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
 
 /// Bytes of the variables that our part uses, as they were sent.
 #[must_use]
-pub fn text_bytes(plan: &Plan, given: &RawObject<'_>) -> usize {
+pub(crate) fn text_bytes(plan: &Plan, given: &RawObject<'_>) -> usize {
     plan.own_variables.iter().filter_map(|name| given.get(name)).map(|raw| raw.get().len()).sum()
 }
 
 /// The first call before this one that is the same: of the same action with the same arguments.
 #[must_use]
-pub fn same_before(plan: &Plan, index: usize) -> Option<usize> {
+pub(crate) fn same_before(plan: &Plan, index: usize) -> Option<usize> {
     let call = plan.calls.get(index)?;
     let is_same = |other: &PlannedCall| {
         std::ptr::eq(&*other.action, &*call.action) && other.kind == call.kind && arguments(other) == arguments(call)
@@ -76,7 +76,7 @@ pub fn same_before(plan: &Plan, index: usize) -> Option<usize> {
 
 /// The arguments of a call, as its first occurrence has them.
 #[must_use]
-pub fn arguments(call: &PlannedCall) -> &[Node<Argument>] {
+pub(crate) fn arguments(call: &PlannedCall) -> &[Node<Argument>] {
     call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default()
 }
 

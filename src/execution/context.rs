@@ -11,7 +11,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
 /// What a running request has at hand.
-pub struct ExecutionContext<'r> {
+pub(crate) struct ExecutionContext<'r> {
     /// What requests share.
     pub services: &'r Arc<Services>,
     /// The generation it began with.

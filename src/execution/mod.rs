@@ -1,8 +1,8 @@
 //! The context in which one request is executed: its prepared document, authorized calls, spans and log line.
 
-pub mod access_log;
-pub mod authorize;
-pub mod call_cost;
-pub mod context;
-pub mod prepared_request;
-pub mod spans;
+pub(crate) mod access_log;
+pub(crate) mod authorize;
+pub(crate) mod call_cost;
+pub(crate) mod context;
+pub(crate) mod prepared_request;
+pub(crate) mod spans;

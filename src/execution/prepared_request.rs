@@ -14,7 +14,7 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
 /// How a request is routed.
-pub enum Route<'a> {
+pub(crate) enum Route<'a> {
     /// Nothing of ours is in it.
     Passthrough,
     /// It has an action, or cannot be understood although it could have one.
@@ -22,7 +22,7 @@ pub enum Route<'a> {
 }
 
 /// A request that is executed here, as far as is known so far.
-pub struct PreparedRequest<'a> {
+pub(crate) struct PreparedRequest<'a> {
     pub(crate) request: Option<GraphqlRequest<'a>>,
     pub(crate) prepared: Result<Arc<PreparedDocument>, Rejection>,
 }
@@ -30,26 +30,26 @@ pub struct PreparedRequest<'a> {
 impl PreparedRequest<'_> {
     /// What of ours is really in it? If nothing is, the upstream may understand documents that we do not.
     #[must_use]
-    pub fn concern(&self) -> UsesActions {
+    pub(crate) fn concern(&self) -> UsesActions {
         self.prepared.as_ref().map_or_else(|_| UsesActions::default(), |prepared| prepared.concern)
     }
 
     /// The kind of the selected operation, if it is known.
     #[must_use]
-    pub fn kind(&self) -> Option<OperationKind> {
+    pub(crate) fn kind(&self) -> Option<OperationKind> {
         let name = self.request.as_ref().and_then(|request| request.operation_name.as_deref());
         self.prepared.as_ref().ok()?.operation(name).ok().map(PreparedOperation::kind)
     }
 
     /// Is introspection all that is ours in it?
     #[must_use]
-    pub fn is_introspection_only(&self) -> bool {
+    pub(crate) fn is_introspection_only(&self) -> bool {
         self.concern() == UsesActions { action: false, introspection: true }
     }
 }
 
 /// What became of a request that seemed to be ours.
-pub enum Execution {
+pub(crate) enum Execution {
     /// It is executed.
     Response(Response),
     /// Only the upstream can execute it: introspection that cannot be merged.
@@ -57,7 +57,7 @@ pub enum Execution {
 }
 
 /// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
-pub async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
+pub(crate) async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
     match element.request {
         Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()) }),
         Ok(None) => Route::Passthrough,

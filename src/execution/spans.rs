@@ -18,7 +18,7 @@ fn tracer<'w>(services: &'w Services, trace: &TraceContext) -> Option<&'w Tracer
 }
 
 /// Samples a trace that has no sampling decision yet.
-pub fn sample(services: &Services, trace: &mut TraceContext) {
+pub(crate) fn sample(services: &Services, trace: &mut TraceContext) {
     if let (Some(tracer), None, false) = (&services.tracer, &trace.parent_span_id, trace.sampled) {
         trace.sampled = tracer.decides(Uuid::new_v4().as_u64_pair().0);
     }
@@ -35,7 +35,7 @@ fn span_ids(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
 
 /// The context of a child span, if this trace is sampled.
 #[must_use]
-pub fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
+pub(crate) fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
     tracer(services, trace).map(|_| child(trace))
 }
 
@@ -44,7 +44,7 @@ fn child(trace: &TraceContext) -> TraceContext {
 }
 
 /// What is known of a request once its response is complete.
-pub struct RequestSpan<'r> {
+pub(crate) struct RequestSpan<'r> {
     /// How it came: a path, or the name of a protocol.
     pub way: &'r str,
     /// The caller.
@@ -60,7 +60,7 @@ pub struct RequestSpan<'r> {
 }
 
 /// The response to a request is complete.
-pub fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
+pub(crate) fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
     let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = vec![
         KeyValue::new("url.path", request.way.to_owned()),
@@ -84,14 +84,20 @@ pub fn record_request(services: &Services, trace: &TraceContext, began: Instant,
 }
 
 /// A phase of a request is over.
-pub fn record_phase(services: &Services, trace: &TraceContext, name: &'static str, began: Instant, ended: Instant) {
+pub(crate) fn record_phase(
+    services: &Services,
+    trace: &TraceContext,
+    name: &'static str,
+    began: Instant,
+    ended: Instant,
+) {
     let Some(tracer) = tracer(services, trace) else { return };
     let (place, name) = (span_ids(&child(trace), false), name.into());
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
 }
 
 /// A call to a handler or to the upstream has ended. `trace` is that of the call.
-pub fn record_client_span(
+pub(crate) fn record_client_span(
     services: &Services,
     trace: &TraceContext,
     name: String,

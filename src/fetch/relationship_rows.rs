@@ -18,7 +18,7 @@ const REQUESTS_AT_ONCE: usize = 4;
 const REQUESTS_MAX: usize = 32;
 
 /// Fetches all rows. What cannot be had has its error in their place.
-pub async fn fetch(execution: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
+pub(crate) async fn fetch(execution: &ExecutionContext<'_>, wanted: &RowKeys) -> RowSet {
     if let Some(watched) = &execution.context.subscription {
         watched.saw_rows();
     }

@@ -23,7 +23,7 @@ use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 ///
 /// # Errors
 /// [`UpstreamError`].
-pub async fn fetch(
+pub(crate) async fn fetch(
     execution: &ExecutionContext<'_>,
     part: &UpstreamOperation,
 ) -> Result<UpstreamResponse, UpstreamError> {
@@ -35,7 +35,7 @@ pub async fn fetch(
 
 /// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
 #[must_use]
-pub fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
+pub(crate) fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
     let ExecutionContext { services, snapshot, context, session, plan, .. } = execution;
     let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &schema_request) else { return false };
@@ -49,7 +49,7 @@ pub fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -
 ///
 /// # Errors
 /// [`UpstreamError`].
-pub async fn send(
+pub(crate) async fn send(
     services: &Services,
     snapshot: &Snapshot,
     context: &RequestContext<'_>,

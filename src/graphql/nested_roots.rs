@@ -16,17 +16,17 @@ use crate::graphql::document::Document;
 use crate::graphql::root_types::RootTypes;
 
 /// What the interface's name has more than the root type's.
-pub const SUFFIX: &str = "WithoutActions";
+pub(super) const SUFFIX: &str = "WithoutActions";
 
 /// The name of the interface for this root type.
 #[must_use]
-pub fn without_actions(root: &str) -> String {
+pub(super) fn without_actions(root: &str) -> String {
     format!("{root}{SUFFIX}")
 }
 
 /// Where the names of such interfaces end in the type conditions of `document`: what the upstream must not see.
 #[must_use]
-pub fn suffixes(document: &Document, roots: &RootTypes) -> Vec<Range<usize>> {
+pub(super) fn suffixes(document: &Document, roots: &RootTypes) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     if !document.text.contains(SUFFIX) {
         return found;
@@ -82,7 +82,7 @@ impl Conditions<'_> {
 /// Gives the fields of `merged` that have the type `upstream_root` the type of an interface with the fields of
 /// `upstream_root`, which is the root type as the upstream shows it. Nothing changes if there are no such fields, or if
 /// the interface's name is taken.
-pub fn separate(merged: &mut Schema, upstream_root: &ObjectType) {
+pub(super) fn separate(merged: &mut Schema, upstream_root: &ObjectType) {
     let root = &upstream_root.name;
     let Ok(interface) = Name::new(&without_actions(root)) else { return };
     let nested: Vec<Name> =

@@ -28,7 +28,11 @@ use crate::request::response::ClientHeaders;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
 
 /// Returns the cached response, or makes the call.
-pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules) -> HandlerResult {
+pub(crate) async fn run(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+) -> HandlerResult {
     let action = allowed.action();
     let dependencies = Dependencies {
         action,

@@ -7,7 +7,7 @@ use crate::handler::result::HandlerResult;
 use crate::handler::{cache, policy, retry};
 
 /// Makes the call, shapes its response and has the rows fetched that belong to it.
-pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
+pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     if let Err(rejected) = policy::check_rate_limit(execution, allowed).await {
         return complete(execution, allowed, Err(rejected.into())).await;
     }

@@ -26,7 +26,7 @@ use crate::request::response::ClientHeaders;
 use crate::runtime::snapshot::Snapshot;
 
 /// What a response comes to, counted.
-pub async fn complete(
+pub(crate) async fn complete(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: Result<HandlerHttpResponse, HandlerResponseError>,
@@ -37,7 +37,7 @@ pub async fn complete(
 }
 
 /// The completed value of a cached response.
-pub async fn complete_cached(
+pub(crate) async fn complete_cached(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     value: &Value,
@@ -48,7 +48,7 @@ pub async fn complete_cached(
 }
 
 /// Records the outcome of a call.
-pub fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
+pub(crate) fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, label: &str) {
     execution.services.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
 
 /// The outcome label of a failed call.
 #[must_use]
-pub fn label_of(error: &HandlerResponseError) -> &'static str {
+pub(crate) fn label_of(error: &HandlerResponseError) -> &'static str {
     match error {
         HandlerResponseError::Rejected { .. } | HandlerResponseError::RejectedWithList(_) => "rejected",
         HandlerResponseError::NotJson { .. } => "not_json",
@@ -111,7 +111,7 @@ pub(crate) async fn outcome(
 ///
 /// # Errors
 /// [`HandlerResponseError`].
-pub fn read(
+pub(crate) fn read(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: &HandlerHttpResponse,
@@ -135,7 +135,7 @@ pub fn read(
 
 /// How responses of an action's handler are read.
 #[must_use]
-pub fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
+pub(crate) fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
     ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.catalog.limits.max_errors }
 }
 
@@ -175,7 +175,7 @@ fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
 }
 
 /// Shapes a value as `ty`, with the upstream's rows that belong to it.
-pub async fn complete_with_rows(
+pub(crate) async fn complete_with_rows(
     execution: &ExecutionContext<'_>,
     ty: &TypeRef,
     value: &Value,
@@ -195,7 +195,7 @@ pub async fn complete_with_rows(
 
 /// The rules of completion in this generation.
 #[must_use]
-pub fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
+pub(crate) fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
     CompletionRules {
         types: &snapshot.catalog.schema.types,
         dialect: snapshot.catalog.dialect,
@@ -205,7 +205,7 @@ pub fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
 
 /// What of a response's headers goes to the client: cookies, and what the action's author has chosen.
 #[must_use]
-pub fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpResponse>) -> ClientHeaders {
+pub(crate) fn client_headers(allowed: &AuthorizedCall, response: Option<&HandlerHttpResponse>) -> ClientHeaders {
     let Some(response) = response else { return ClientHeaders::new() };
     let chosen = &allowed.action().response_headers;
     let is_wanted = |name: &HeaderName| name == SET_COOKIE || chosen.contains(name);

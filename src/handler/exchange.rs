@@ -22,7 +22,7 @@ use crate::telemetry::metrics::Held;
 ///
 /// # Errors
 /// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
-pub async fn call(
+pub(crate) async fn call(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     id: &str,
@@ -32,7 +32,7 @@ pub async fn call(
 }
 
 /// A call that is measured, until this is dropped. Not a function around the call: that would carry its future twice.
-pub struct Measured {
+pub(crate) struct Measured {
     _timer: HistogramTimer,
     _in_flight: Held,
 }
@@ -40,7 +40,7 @@ pub struct Measured {
 impl Measured {
     /// It begins.
     #[must_use]
-    pub fn begin(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
+    pub(crate) fn begin(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Self {
         let metrics = &execution.services.metrics;
         let timer = metrics.handler_call_seconds.with_label_values(&[&allowed.action().name]).start_timer();
         Self { _timer: timer, _in_flight: Held::new(&metrics.handler_calls_in_flight) }
@@ -51,7 +51,7 @@ impl Measured {
 ///
 /// # Errors
 /// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
-pub async fn exchange(
+pub(crate) async fn exchange(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     id: &str,

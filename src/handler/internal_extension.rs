@@ -13,7 +13,7 @@ use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
 
 /// What an error is called where the exchange is shown.
 #[must_use]
-pub fn error_text(error: &HandlerResponseError) -> Value {
+pub(crate) fn error_text(error: &HandlerResponseError) -> Value {
     match error {
         HandlerResponseError::NoResponse(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
         other => Value::from(other.reason()),
@@ -34,7 +34,7 @@ pub(crate) fn shows_internal(execution: &ExecutionContext<'_>) -> bool {
 /// The exchange with the handler in Hasura's form, if the caller may see it. The request is rebuilt for it: calls that
 /// fail are rare.
 #[must_use]
-pub fn internal(
+pub(crate) fn internal(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: Option<&HandlerHttpResponse>,

@@ -1,13 +1,13 @@
 //! One handler call, from the request to the value of its field: policies, cache, retry, exchange, completion.
 
-pub mod cache;
+pub(crate) mod cache;
 #[doc(hidden)]
-pub mod cache_key;
-pub mod call;
-pub mod complete;
-pub mod exchange;
-pub mod internal_extension;
-pub mod policy;
-pub mod request;
-pub mod result;
-pub mod retry;
+pub(crate) mod cache_key;
+pub(crate) mod call;
+pub(crate) mod complete;
+pub(crate) mod exchange;
+pub(crate) mod internal_extension;
+pub(crate) mod policy;
+pub(crate) mod request;
+pub(crate) mod result;
+pub(crate) mod retry;

@@ -19,7 +19,7 @@ use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
 ///
 /// # Errors
 /// [`TrafficRejection`], if there were too many.
-pub async fn check_rate_limit(
+pub(crate) async fn check_rate_limit(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<(), TrafficRejection> {
@@ -114,7 +114,7 @@ fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> W
 }
 
 /// Forgets callers that have not called for long, from time to time. Never returns.
-pub async fn remove_idle_limiters(services: &Services) {
+pub(crate) async fn remove_idle_limiters(services: &Services) {
     loop {
         tokio::time::sleep(FORGET_INTERVAL).await;
         let snapshot = services.snapshot.load_full();
@@ -126,7 +126,7 @@ pub async fn remove_idle_limiters(services: &Services) {
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Says how policies stand, for who looks at metrics now.
-pub fn update_gauges(services: &Services) {
+pub(crate) fn update_gauges(services: &Services) {
     let (open, waiting) = (&services.metrics.circuit_breaker_state, &services.metrics.handler_calls_queued);
     services.metrics.cache_bytes.set(i64::try_from(services.results.bytes()).unwrap_or(i64::MAX));
     open.reset();

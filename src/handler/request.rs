@@ -13,7 +13,7 @@ use crate::execution::context::ExecutionContext;
 ///
 /// # Errors
 /// [`TransportError::Header`].
-pub fn untransformed(
+pub(crate) fn untransformed(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<TransformedRequest, TransportError> {
@@ -37,7 +37,7 @@ pub fn untransformed(
 ///
 /// # Errors
 /// None that a payload can cause.
-pub fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
+pub(crate) fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
     allowed.payload(|input| {
         let body = payload::body(&allowed.action().name, input, execution.session, &execution.request.query);
         body.map_err(|_| TransportError::Broken)
@@ -48,7 +48,7 @@ pub fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Re
 ///
 /// # Errors
 /// [`HandlerResponseError::NoResponse`] and [`HandlerResponseError::RequestTransform`].
-pub fn outgoing(
+pub(crate) fn outgoing(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<TransformedRequest, HandlerResponseError> {
@@ -64,7 +64,11 @@ pub fn outgoing(
 
 /// What templates can look up in a call with this payload.
 #[must_use]
-pub fn lookup<'r>(execution: &'r ExecutionContext<'_>, allowed: &'r AuthorizedCall, payload: &[u8]) -> Lookup<'r> {
+pub(crate) fn lookup<'r>(
+    execution: &'r ExecutionContext<'_>,
+    allowed: &'r AuthorizedCall,
+    payload: &[u8],
+) -> Lookup<'r> {
     Lookup::new(
         &allowed.action().handler,
         payload,

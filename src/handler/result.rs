@@ -8,7 +8,7 @@ use crate::request::response::ClientHeaders;
 
 /// The result of a handler call.
 #[derive(Debug)]
-pub struct HandlerResult {
+pub(crate) struct HandlerResult {
     /// The shaped value as JSON text.
     pub json: String,
     /// Why there is none, or less.
@@ -21,7 +21,7 @@ pub struct HandlerResult {
 
 /// One thing that went wrong with a call.
 #[derive(Debug)]
-pub struct HandlerCallError {
+pub(crate) struct HandlerCallError {
     /// What.
     pub cause: HandlerCallErrorCause,
     /// The exchange with the handler, for those who may see it.
@@ -30,7 +30,7 @@ pub struct HandlerCallError {
 
 /// What can go wrong with a call.
 #[derive(Debug)]
-pub enum HandlerCallErrorCause {
+pub(crate) enum HandlerCallErrorCause {
     /// No usable response.
     Response(HandlerResponseError),
     /// A response that does not fit.
@@ -42,18 +42,18 @@ pub enum HandlerCallErrorCause {
 impl HandlerResult {
     /// A planned call without authorization. `authorize` allows all or none, so this does not occur.
     #[must_use]
-    pub fn not_made() -> Self {
+    pub(crate) fn not_made() -> Self {
         Self::failed(HandlerResponseError::NoResponse(TransportError::Broken), None, false)
     }
 
     /// A value as it is.
     #[must_use]
-    pub fn of_json(json: String) -> Self {
+    pub(crate) fn of_json(json: String) -> Self {
         Self { json, errors: Vec::new(), null_escapes: false, client_headers: ClientHeaders::new() }
     }
 
     /// Adds the completion errors, within their limit.
-    pub fn add_shape_errors(&mut self, errors: Vec<CompletionError>, max: usize) {
+    pub(crate) fn add_shape_errors(&mut self, errors: Vec<CompletionError>, max: usize) {
         let errors = errors.into_iter().take(max);
         self.errors.extend(
             errors.map(|error| HandlerCallError { cause: HandlerCallErrorCause::Shape(error), internal: None }),
@@ -62,7 +62,7 @@ impl HandlerResult {
 
     /// No value.
     #[must_use]
-    pub fn failed(error: HandlerResponseError, internal: Option<Value>, null_escapes: bool) -> Self {
+    pub(crate) fn failed(error: HandlerResponseError, internal: Option<Value>, null_escapes: bool) -> Self {
         let errors = match error {
             HandlerResponseError::RejectedWithList(errors) => listed(errors),
             error => vec![HandlerCallError { cause: HandlerCallErrorCause::Response(error), internal }],

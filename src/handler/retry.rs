@@ -17,7 +17,7 @@ use crate::handler_client::exchange::HandlerHttpResponse;
 ///
 /// # Errors
 /// [`HandlerResponseError`].
-pub async fn call(
+pub(crate) async fn call(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {

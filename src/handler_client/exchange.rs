@@ -19,7 +19,7 @@ use crate::model::response::RequestError;
 
 /// A call that has been allowed and whose request is ready.
 #[derive(Debug)]
-pub struct HandlerHttpRequest {
+pub(crate) struct HandlerHttpRequest {
     /// The method.
     pub method: Method,
     /// The handler's address, variables filled in.
@@ -36,7 +36,7 @@ pub struct HandlerHttpRequest {
 
 /// A handler's response.
 #[derive(Debug)]
-pub struct HandlerHttpResponse {
+pub(crate) struct HandlerHttpResponse {
     /// The status.
     pub status: StatusCode,
     /// All headers.
@@ -49,7 +49,7 @@ pub struct HandlerHttpResponse {
 ///
 /// # Errors
 /// [`TransportError`], when no whole response came. The request may have reached the handler all the same.
-pub async fn call(
+pub(crate) async fn call(
     client: &HandlerClient,
     call: HandlerHttpRequest,
     share: Option<&Share>,
@@ -102,7 +102,7 @@ async fn exchange_plainly(
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
             let room: RoomFor<'_> =
                 &|bytes| share.map_or(Ok(()), |share| share.grow(bytes)).map_err(RequestError::from);
-            let decoded = encoding.decode_within(&body, call.max_response_bytes, room);
+            let decoded = encoding.decode(&body, call.max_response_bytes, room);
             decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
         // No other coding was requested, so the body is taken as it is.

@@ -1,7 +1,7 @@
 //! The HTTP client for handlers.
 
-pub mod exchange;
-pub mod signature;
+pub(crate) mod exchange;
+pub(crate) mod signature;
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::http_client::outbound::{self, EnvironmentProxy};
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
-pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
+pub(crate) fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
     let settings = settings.clone();
     PerThread::new(move || {
         let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
@@ -30,7 +30,7 @@ pub fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> 
 
 /// What calls handlers.
 #[derive(Clone)]
-pub struct HandlerClient {
+pub(crate) struct HandlerClient {
     /// For TLS and proxies, and for authentication.
     pub general: Client,
     /// In clear text, unless there may be a proxy.

@@ -15,7 +15,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// Adds the headers. `id` is the same whenever a call is sent again, `seconds` are since 1970. Each key signs, so that
 /// handlers can change from one to another.
-pub fn sign(headers: &mut HeaderMap, keys: &[SigningKey], id: &str, seconds: u64, body: &[u8]) {
+pub(crate) fn sign(headers: &mut HeaderMap, keys: &[SigningKey], id: &str, seconds: u64, body: &[u8]) {
     let signed = [id.as_bytes(), b".", seconds.to_string().as_bytes(), b".", body].concat();
     let signature = |SigningKey(key): &SigningKey| {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &signed);

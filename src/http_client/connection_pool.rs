@@ -18,7 +18,7 @@ use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::message::{BodyLength, Framing, Head, Request, Response, encode, encode_head, framing};
 
 /// Connections that wait for the next request, by host and port.
-pub struct Pool {
+pub(crate) struct Pool {
     connector: HttpConnector<FilteringResolver>,
     idle_timeout: Duration,
     idle: Mutex<Idle>,
@@ -33,7 +33,7 @@ const IDLE_MAX: usize = 256;
 impl Pool {
     /// An empty one.
     #[must_use]
-    pub fn new(resolver: FilteringResolver, connect_timeout: Duration, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(resolver: FilteringResolver, connect_timeout: Duration, idle_timeout: Duration) -> Self {
         let mut connector = HttpConnector::new_with_resolver(resolver);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(connect_timeout));
@@ -44,7 +44,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
+    pub(crate) async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
         let (head, mut connection) = self.send(&request).await?;
         let framing = framing(request.method, &head)?;
         let body = connection.read_body(framing, request.max_response_bytes, request.share).await?;
@@ -58,7 +58,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, TransportFault> {
+    pub(crate) async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, TransportFault> {
         let (head, connection) = self.send(&request).await?;
         self.streamed(&request, head, connection)
     }
@@ -81,7 +81,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn upload<'r>(
+    pub(crate) async fn upload<'r>(
         &'r self,
         request: Request<'r>,
         length: Option<usize>,
@@ -113,7 +113,7 @@ impl Pool {
     }
 
     /// Closes the connections that have waited for too long.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         self.idle().retain(|_, waiting| {
             waiting.retain(|(since, _)| since.elapsed() < self.idle_timeout);
             !waiting.is_empty()
@@ -161,7 +161,7 @@ impl Pool {
 
 /// A request whose body is streamed. When it is dropped before its end, so is its connection, and the peer has only a
 /// part of the request.
-pub struct Upload<'r> {
+pub(crate) struct Upload<'r> {
     pool: &'r Pool,
     request: Request<'r>,
     length: BodyLength,
@@ -175,7 +175,7 @@ impl<'r> Upload<'r> {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn write(&mut self, piece: &[u8]) -> Result<bool, TransportFault> {
+    pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<bool, TransportFault> {
         match self.length {
             BodyLength::Known(left) => {
                 // More than was announced would be taken for the next request.
@@ -203,7 +203,7 @@ impl<'r> Upload<'r> {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn finish(mut self) -> Result<Streamed<'r>, TransportFault> {
+    pub(crate) async fn finish(mut self) -> Result<Streamed<'r>, TransportFault> {
         match self.length {
             BodyLength::Chunked => drop(self.send(b"0\r\n\r\n").await?),
             BodyLength::Known(1..) if self.connection.takes_more() => return Err(TransportFault::Broken),
@@ -218,7 +218,7 @@ impl<'r> Upload<'r> {
 }
 
 /// A response whose body comes in pieces. When it is dropped before its end, so is its connection.
-pub struct Streamed<'r> {
+pub(crate) struct Streamed<'r> {
     /// The status.
     pub status: StatusCode,
     /// All headers.
@@ -242,7 +242,7 @@ impl Streamed<'_> {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
         let Some(source) = &mut self.source else { return Ok(None) };
         let connection = &mut source.connection;
         let piece = match &mut self.left {

@@ -9,7 +9,7 @@ use crate::model::response::RequestError;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// Not at all.
     Identity,
     /// RFC 1952.
@@ -27,7 +27,7 @@ impl Encoding {
     ///
     /// # Errors
     /// For an encoding that is not known, and for several at once.
-    pub fn of(headers: &HeaderMap) -> Result<Self, RequestError> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, RequestError> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let Some(value) = values.next() else { return Ok(Self::Identity) };
         let unknown = || RequestError::new(415, "unsupported-encoding", "this content encoding is not understood here");
@@ -44,19 +44,11 @@ impl Encoding {
         }
     }
 
-    /// Decompresses `body`, at most to `bytes_max`.
+    /// Decompresses `body`, at most to `bytes_max` and as far as there is `room`, which is reserved before it is needed.
     ///
     /// # Errors
-    /// 413 beyond the limit, 400 for invalid compressed data.
-    pub fn decode(self, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, RequestError> {
-        self.decode_within(body, bytes_max, &|_| Ok(()))
-    }
-
-    /// The same as far as there is `room`, which is reserved before it is needed.
-    ///
-    /// # Errors
-    /// Those of `room` as well.
-    pub fn decode_within(self, body: &[u8], bytes_max: usize, room: RoomFor<'_>) -> Result<Vec<u8>, RequestError> {
+    /// 413 beyond the limit, 400 for invalid compressed data, those of `room`.
+    pub(crate) fn decode(self, body: &[u8], bytes_max: usize, room: RoomFor<'_>) -> Result<Vec<u8>, RequestError> {
         match self {
             Self::Identity => read(body, bytes_max, room),
             // Several members after one another are one body.
@@ -73,7 +65,7 @@ impl Encoding {
 }
 
 /// Whether there is room for so many bytes more.
-pub type RoomFor<'r> = &'r dyn Fn(usize) -> Result<(), RequestError>;
+pub(crate) type RoomFor<'r> = &'r dyn Fn(usize) -> Result<(), RequestError>;
 
 fn malformed() -> RequestError {
     RequestError::new(400, "bad-request", "the body is not properly compressed")
@@ -83,7 +75,7 @@ impl Encoding {
     /// Decompresses what there is of a body that is larger than may be held, as far as `bytes_max`. Where it is cut, or is not
     /// properly compressed, it ends.
     #[must_use]
-    pub fn decode_beginning(self, body: &[u8], bytes_max: usize) -> Vec<u8> {
+    pub(crate) fn decode_beginning(self, body: &[u8], bytes_max: usize) -> Vec<u8> {
         let mut decoded = Vec::new();
         let mut read = |decoder: &mut dyn Read| drop(decoder.take(bytes_max as u64).read_to_end(&mut decoded));
         match self {
@@ -110,7 +102,7 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The error for a body beyond its limit.
 #[must_use]
-pub fn too_large(bytes_max: usize) -> RequestError {
+pub(crate) fn too_large(bytes_max: usize) -> RequestError {
     RequestError::new(413, "body-too-large", format!("the body is larger than {bytes_max} bytes"))
 }
 
@@ -163,7 +155,7 @@ mod tests {
             (Encoding::Brotli, brotlied),
             (Encoding::Zstd, zstd),
         ] {
-            assert_eq!(encoding.decode(&body, 1024).expect("a body"), text, "{encoding:?}");
+            assert_eq!(encoding.decode(&body, 1024, &|_| Ok(())).expect("a body"), text, "{encoding:?}");
         }
     }
 
@@ -171,12 +163,16 @@ mod tests {
     fn decompression_bombs_and_invalid_data_are_rejected() {
         let bomb = gzip(&vec![b' '; 10_000_000]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(Encoding::Gzip.decode(&bomb, 100_000).map_err(|error| error.status), Err(413));
+        assert_eq!(Encoding::Gzip.decode(&bomb, 100_000, &|_| Ok(())).map_err(|error| error.status), Err(413));
         let mut cut = gzip(b"{}");
         cut.truncate(12);
-        assert_eq!(Encoding::Gzip.decode(&cut, 100).map_err(|error| error.status), Err(400));
+        assert_eq!(Encoding::Gzip.decode(&cut, 100, &|_| Ok(())).map_err(|error| error.status), Err(400));
         for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd] {
-            assert_eq!(encoding.decode(b"not compressed", 100).map_err(|error| error.status), Err(400), "{encoding:?}");
+            assert_eq!(
+                encoding.decode(b"not compressed", 100, &|_| Ok(())).map_err(|error| error.status),
+                Err(400),
+                "{encoding:?}"
+            );
         }
         assert_eq!(Encoding::Gzip.decode_beginning(&bomb, 1000), vec![b' '; 1000]);
         // Without the trailer, which holds the length.
@@ -185,7 +181,7 @@ mod tests {
         assert_eq!(Encoding::Zstd.decode_beginning(b"not compressed", 100), b"");
         let mut trailing = gzip(b"{}");
         trailing.extend_from_slice(b"junk");
-        assert_eq!(Encoding::Gzip.decode(&trailing, 100).map_err(|error| error.status), Err(400));
+        assert_eq!(Encoding::Gzip.decode(&trailing, 100, &|_| Ok(())).map_err(|error| error.status), Err(400));
     }
 
     #[test]

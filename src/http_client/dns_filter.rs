@@ -14,7 +14,7 @@ use crate::model::address::{is_link_local_or_metadata, is_private};
 
 /// The system's resolver, without addresses that may not be connected to.
 #[derive(Clone, Copy, Debug)]
-pub struct FilteringResolver {
+pub(crate) struct FilteringResolver {
     /// Are link-local and metadata addresses allowed?
     pub link_local: bool,
     /// Are addresses of private networks allowed?
@@ -23,7 +23,7 @@ pub struct FilteringResolver {
 
 impl FilteringResolver {
     /// The system's resolver.
-    pub const NOTHING: Self = Self { link_local: true, private: true };
+    pub(crate) const NOTHING: Self = Self { link_local: true, private: true };
 
     fn allows(&self, address: IpAddr) -> bool {
         (self.link_local || !is_link_local_or_metadata(address)) && (self.private || !is_private(address))

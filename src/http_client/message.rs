@@ -12,7 +12,7 @@ use crate::model::replay::Replay;
 
 /// A request whose every part has been checked by its type.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub(crate) struct Request<'r> {
     /// The method.
     pub method: &'r Method,
     /// Host and port; also the `Host`, unless the headers have one.
@@ -33,7 +33,7 @@ pub struct Request<'r> {
 
 /// A whole response.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status.
     pub status: StatusCode,
     /// All headers.
@@ -44,14 +44,14 @@ pub struct Response {
 
 /// Request line and headers.
 #[must_use]
-pub fn encode(request: &Request<'_>) -> Vec<u8> {
+pub(crate) fn encode(request: &Request<'_>) -> Vec<u8> {
     let has_body = !request.body.is_empty() || !matches!(*request.method, Method::GET | Method::HEAD | Method::DELETE);
     encode_head(request, has_body.then_some(BodyLength::Known(request.body.len())))
 }
 
 /// How the end of a request's body is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
+pub(crate) enum BodyLength {
     /// After so many bytes.
     Known(usize),
     /// With the last chunk.
@@ -60,7 +60,7 @@ pub enum BodyLength {
 
 /// The same for a body that is sent in pieces. Without a length there is none.
 #[must_use]
-pub fn encode_head(request: &Request<'_>, length: Option<BodyLength>) -> Vec<u8> {
+pub(crate) fn encode_head(request: &Request<'_>, length: Option<BodyLength>) -> Vec<u8> {
     let Request { method, authority, target, headers, .. } = request;
     let mut head = Vec::with_capacity(512);
     let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| head.extend_from_slice(part));
@@ -100,7 +100,7 @@ const HEADERS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`TransportFault::Broken`] for invalid HTTP.
-pub fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, TransportFault> {
+pub(crate) fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, TransportFault> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut fields);
     let Ok(status) = parsed.parse(buffer) else { return Err(TransportFault::Broken) };

@@ -1,12 +1,12 @@
 //! What our HTTP clients have in common: for the upstream, for handlers and for authentication.
 
-pub mod connection;
-pub mod connection_pool;
-pub mod decode;
-pub mod dns_filter;
-pub mod message;
-pub mod outbound;
-pub mod tls;
+pub(crate) mod connection;
+pub(crate) mod connection_pool;
+pub(crate) mod decode;
+pub(crate) mod dns_filter;
+pub(crate) mod message;
+pub(crate) mod outbound;
+pub(crate) mod tls;
 
 use std::error::Error;
 
@@ -42,13 +42,13 @@ impl From<NoRoom> for TransportFault {
 ///
 /// # Errors
 /// [`TransportFault::NoRoom`].
-pub fn charge(share: Option<&Share>, bytes: usize) -> Result<(), TransportFault> {
+pub(crate) fn charge(share: Option<&Share>, bytes: usize) -> Result<(), TransportFault> {
     share.map_or(Ok(()), |share| share.grow(bytes)).map_err(TransportFault::from)
 }
 
 /// One client for each thread that needs one. A connection lives on the thread that made it, and a request that had to
 /// go through another thread's connection would wait for that thread twice.
-pub struct PerThread<C: Send> {
+pub(crate) struct PerThread<C: Send> {
     build: Box<dyn Fn() -> Result<C, String> + Send + Sync>,
     first: C,
     own: ThreadLocal<C>,
@@ -59,18 +59,18 @@ impl<C: Clone + Send + Sync> PerThread<C> {
     ///
     /// # Errors
     /// Why the first one cannot be made.
-    pub fn new(build: impl Fn() -> Result<C, String> + Send + Sync + 'static) -> Result<Self, String> {
+    pub(crate) fn new(build: impl Fn() -> Result<C, String> + Send + Sync + 'static) -> Result<Self, String> {
         let first = build()?;
         Ok(Self { build: Box::new(build), first, own: ThreadLocal::new() })
     }
 
     /// Those of all threads.
-    pub fn all(&self) -> impl Iterator<Item = &C> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &C> {
         std::iter::once(&self.first).chain(self.own.iter())
     }
 
     /// This thread's client.
-    pub fn here(&self) -> &C {
+    pub(crate) fn here(&self) -> &C {
         // What could be made once can be made again; if not, a shared connection is better than none.
         self.own.get_or(|| (self.build)().unwrap_or_else(|_| self.first.clone()))
     }
@@ -80,7 +80,7 @@ impl<C: Clone + Send + Sync> PerThread<C> {
 ///
 /// # Errors
 /// [`TransportFault`], also when there is more of it than `bytes_max`.
-pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, TransportFault> {
+pub(crate) async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, TransportFault> {
     read_body_within(response, bytes_max, None).await
 }
 
@@ -88,7 +88,7 @@ pub async fn read_body(response: Response, bytes_max: usize) -> Result<Bytes, Tr
 ///
 /// # Errors
 /// [`TransportFault`].
-pub async fn read_body_within(
+pub(crate) async fn read_body_within(
     mut response: Response,
     bytes_max: usize,
     share: Option<&Share>,
@@ -103,7 +103,7 @@ pub async fn read_body_within(
 
 /// The library's own message holds the address, so only the kind of error is taken from it.
 #[must_use]
-pub fn fault_of(error: &reqwest::Error) -> TransportFault {
+pub(crate) fn fault_of(error: &reqwest::Error) -> TransportFault {
     if error.is_timeout() && !error.is_connect() {
         return TransportFault::Timeout;
     }

@@ -6,7 +6,7 @@ use reqwest::ClientBuilder;
 
 /// Whether `HTTP_PROXY` and its like count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnvironmentProxy {
+pub(crate) enum EnvironmentProxy {
     /// Requests go through the proxy that the environment names.
     Used,
     /// Requests go to their address.
@@ -15,7 +15,7 @@ pub enum EnvironmentProxy {
 
 /// A client without redirects and without retries: what is sent again is decided by [`Replay`](crate::model::replay::Replay)
 /// and by the retries of actions alone.
-pub fn builder(connect_timeout: Duration, proxy: EnvironmentProxy) -> ClientBuilder {
+pub(crate) fn builder(connect_timeout: Duration, proxy: EnvironmentProxy) -> ClientBuilder {
     let builder = ClientBuilder::new()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

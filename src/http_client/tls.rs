@@ -11,7 +11,7 @@ use rustls_platform_verifier::ConfigVerifierExt;
 ///
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
-pub fn client_config(ca_file: Option<&str>, setting: &str) -> Result<ClientConfig, String> {
+pub(crate) fn client_config(ca_file: Option<&str>, setting: &str) -> Result<ClientConfig, String> {
     let Some(path) = ca_file else {
         return ClientConfig::with_platform_verifier().map_err(|error| format!("TLS cannot be set up: {error}"));
     };

@@ -13,7 +13,7 @@ use crate::model::json::parse_strict;
 use crate::runtime::services::Services;
 
 /// What a handler reports.
-pub struct JobCompletion<'r> {
+pub(crate) struct JobCompletion<'r> {
     /// Of which call.
     pub id: &'r str,
     /// The token that it was given.
@@ -26,7 +26,7 @@ pub struct JobCompletion<'r> {
 
 /// Why a report does not count.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum JobCompletionError {
+pub(crate) enum JobCompletionError {
     /// There is no such job, or it does not wait for a completion, or not with this token.
     #[error("no call of this id waits for a report with this token")]
     NotAwaited,
@@ -41,7 +41,7 @@ pub enum JobCompletionError {
 impl JobCompletionError {
     /// The HTTP status.
     #[must_use]
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAwaited => 404,
             Self::Unfit(_) => 400,
@@ -51,7 +51,7 @@ impl JobCompletionError {
 
     /// The code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotAwaited => "not-found",
             Self::Unfit(_) => "parse-failed",
@@ -64,7 +64,7 @@ impl JobCompletionError {
 ///
 /// # Errors
 /// [`JobCompletionError`].
-pub async fn complete(services: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
+pub(crate) async fn complete(services: &Services, report: &JobCompletion<'_>) -> Result<(), JobCompletionError> {
     let jobs = services.jobs().map_err(|_| JobCompletionError::NotAwaited)?;
     let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
     let digest = digest_of(report.token);

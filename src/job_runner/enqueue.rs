@@ -22,7 +22,7 @@ use crate::protocol::header_json;
 use crate::session::Session;
 
 /// Stores a call. Its id is the response.
-pub async fn enqueue(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
+pub(crate) async fn enqueue(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let action = allowed.action();
     if let Err(rejected) = policy::check_rate_limit(execution, allowed).await {
         return HandlerResult::failed(rejected.into(), None, true);
@@ -86,7 +86,7 @@ fn headers_json(headers: &HeaderMap) -> Value {
 
 /// The stored headers. What cannot be read any more is left out.
 #[must_use]
-pub fn headers_of(job: &Job) -> HeaderMap {
+pub(crate) fn headers_of(job: &Job) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let stored: Map<String, Value> = serde_json::from_str(&job.headers).unwrap_or_default();
     for (name, values) in &stored {
@@ -98,7 +98,7 @@ pub fn headers_of(job: &Job) -> HeaderMap {
 }
 
 /// A job, for its own caller and for admins; null for everybody else.
-pub async fn result(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
+pub(crate) async fn result(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     let text = allowed.input().get("id").and_then(Value::as_str).unwrap_or_default();
     let Ok(id) = Uuid::parse_str(text) else {
         return HandlerResult::failed(HandlerResponseError::NotAnId(text.chars().take(100).collect()), None, false);

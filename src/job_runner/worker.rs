@@ -57,7 +57,7 @@ const COUNT_ROUNDS: u64 = 30;
 const JOBS_PAUSE: Duration = Duration::from_millis(200);
 
 /// Keeps the log of asynchronous actions going: stores, runs and cares. Never returns.
-pub async fn work(services: &Arc<Services>) {
+pub(crate) async fn work(services: &Arc<Services>) {
     let jobs = loop {
         match services.jobs() {
             Ok(jobs) => break jobs,
@@ -319,7 +319,7 @@ fn classify(
 ///
 /// # Errors
 /// The first thing that does not fit.
-pub fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
+pub(crate) fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
     let rules = complete::completion_rules(snapshot);
     let mut no_keys = RowKeys::default();
     let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut no_keys);
@@ -341,7 +341,7 @@ fn of_response(error: &HandlerResponseError, internal: Option<Value>) -> Outcome
 }
 
 /// The first error as Hasura has it, and all of them beside it.
-pub fn error_list_json(errors: &[HandlerError]) -> String {
+pub(crate) fn error_list_json(errors: &[HandlerError]) -> String {
     let first = errors.first();
     let code = first.and_then(|error| error.extensions.get("code")).and_then(Value::as_str).unwrap_or(UNEXPECTED);
     let mut json = serde_json::Map::from_iter([
@@ -429,7 +429,7 @@ impl Stored {
 struct Token(String);
 
 /// The header in which a handler gets its token, and gives it back.
-pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-pillion-completion-token");
+pub(crate) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-pillion-completion-token");
 
 /// The same for each attempt, so that handlers can recognize a call that they have seen before.
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
@@ -458,7 +458,7 @@ impl Token {
 
 /// The stored digest of a token.
 #[must_use]
-pub fn digest_of(token: &str) -> TokenDigest {
+pub(crate) fn digest_of(token: &str) -> TokenDigest {
     let digest = digest(&SHA256, token.as_bytes());
     digest.as_ref().first_chunk().copied().unwrap_or_default()
 }
@@ -501,7 +501,7 @@ async fn care(services: &Arc<Services>, jobs: &Jobs) {
 }
 
 /// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
-pub async fn give_back(services: &Services) {
+pub(crate) async fn give_back(services: &Services) {
     let Ok(jobs) = services.jobs() else { return };
     for (id, attempt) in services.running_jobs.all() {
         match jobs.log.release(id, attempt).await {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Runs steadily from its start, so that a change of the system's clock neither delays a job nor takes it from its
 /// worker. Times are microseconds since 1970.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(super) struct Clock {
     start: i64,
     started: Instant,
 }
@@ -13,26 +13,26 @@ pub struct Clock {
 impl Clock {
     /// Starts at the system's time, or at the latest time that has been stored if that is later: time does not go back.
     #[must_use]
-    pub fn start(latest: i64) -> Self {
+    pub(super) fn start(latest: i64) -> Self {
         let system = micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         Self { start: system.max(latest), started: Instant::now() }
     }
 
     /// The time.
     #[must_use]
-    pub fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.after(Duration::ZERO)
     }
 
     /// The time after a while.
     #[must_use]
-    pub fn after(&self, span: Duration) -> i64 {
+    pub(super) fn after(&self, span: Duration) -> i64 {
         self.start.saturating_add(micros(self.started.elapsed())).saturating_add(micros(span))
     }
 
     /// The time a while ago.
     #[must_use]
-    pub fn before(&self, span: Duration) -> i64 {
+    pub(super) fn before(&self, span: Duration) -> i64 {
         self.now().saturating_sub(micros(span))
     }
 }

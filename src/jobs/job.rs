@@ -103,7 +103,7 @@ pub enum Outcome {
 
 /// An error in Hasura's form, as JSON.
 #[must_use]
-pub fn error_json(code: &str, message: &str, internal: Option<Value>) -> String {
+pub(crate) fn error_json(code: &str, message: &str, internal: Option<Value>) -> String {
     let mut errors = json!({ "code": code, "path": "$", "error": message });
     if let (Some(internal), Value::Object(errors)) = (internal, &mut errors) {
         errors.insert("internal".into(), internal);
@@ -113,7 +113,7 @@ pub fn error_json(code: &str, message: &str, internal: Option<Value>) -> String 
 
 /// The error of a cancelled job.
 #[must_use]
-pub fn cancelled() -> String {
+pub(crate) fn cancelled() -> String {
     error_json("cancelled", "the action was cancelled", None)
 }
 
@@ -164,4 +164,4 @@ pub struct Count {
 }
 
 /// The digest of a token with which a handler reports later.
-pub type TokenDigest = [u8; 32];
+pub(crate) type TokenDigest = [u8; 32];

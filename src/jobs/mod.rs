@@ -1,13 +1,13 @@
 //! The job store of asynchronous actions: an accepted job is stored before its id is returned, and none is lost.
 
 mod clock;
-pub mod job;
-pub mod postgres;
-pub mod redact;
-pub mod retry;
-pub mod sqlite;
-pub mod store;
-pub mod waiters;
+pub(crate) mod job;
+pub(crate) mod postgres;
+pub(crate) mod redact;
+pub(crate) mod retry;
+pub(crate) mod sqlite;
+pub(crate) mod store;
+pub(crate) mod waiters;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ use crate::jobs::waiters::JobWaiters;
 use crate::postgres::Database;
 
 /// The log, as requests and workers use it.
-pub struct Jobs {
+pub(crate) struct Jobs {
     /// The store.
     pub log: Arc<dyn JobStore>,
     /// Notified whenever there may be something to do.
@@ -62,7 +62,7 @@ impl Jobs {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn open(settings: &JobSettings, serves: bool) -> Result<Self, String> {
+    pub(crate) async fn open(settings: &JobSettings, serves: bool) -> Result<Self, String> {
         let failed = |error: StoreError| format!("jobs.store: {error}");
         let (log, shared): (Arc<dyn JobStore>, _) = match &settings.store {
             JobStoreSettings::Sqlite(path) => {
@@ -90,7 +90,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`StoreError`]: it is not stored, or the outcome is unknown.
-    pub async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
+    pub(crate) async fn accept(&self, job: NewJob) -> Result<(), StoreError> {
         let (bytes, max) = (job.bytes(), self.max_pending_bytes);
         if self.stored_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max {
             self.stored_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Jobs {
     }
 
     /// Stores accepted jobs, all that wait at one time together: they share one write to the disk. Never returns.
-    pub async fn store_accepted(&self) {
+    pub(crate) async fn store_accepted(&self) {
         let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut accepted) = accepted else { return std::future::pending().await };
         let mut batch: Vec<Accepted> = Vec::with_capacity(BATCH_MAX);
@@ -121,12 +121,12 @@ impl Jobs {
     }
 
     /// What the calls that have not ended take by the store's own count.
-    pub fn set_stored_bytes(&self, bytes: u64) {
+    pub(crate) fn set_stored_bytes(&self, bytes: u64) {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Looks for the end of jobs that requests wait for, all of them at once. Never returns.
-    pub async fn look_for_ended(&self) {
+    pub(crate) async fn look_for_ended(&self) {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
             for ids in self.waiting.ids().chunks(LOOK_MAX) {
@@ -138,7 +138,7 @@ impl Jobs {
     }
 
     /// Hears from other replicas when there is something to do. Never returns.
-    pub async fn listen(&self) {
+    pub(crate) async fn listen(&self) {
         let Some(shared) = &self.shared else { return std::future::pending().await };
         loop {
             if let Err(error) = shared.listen(&self.new, &|id| self.waiting.tell_ended(id)).await {

@@ -6,7 +6,7 @@ use crate::jobs::job::Job;
 
 /// A call in one line.
 #[must_use]
-pub fn short(job: &Job) -> Value {
+pub(crate) fn short(job: &Job) -> Value {
     json!({
         "id": job.id.to_string(),
         "action": job.action,
@@ -18,7 +18,7 @@ pub fn short(job: &Job) -> Value {
 
 /// All of it but the client's headers and what was taken from its URL, in which credentials may be.
 #[must_use]
-pub fn whole(job: &Job) -> Value {
+pub(crate) fn whole(job: &Job) -> Value {
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let mut all = short(job);
     if let Value::Object(members) = &mut all {

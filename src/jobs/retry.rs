@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// In which ways a call can fail that another attempt may mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No connection, or it broke.
     Connection,
     /// No response in time.
@@ -17,7 +17,7 @@ pub enum Failure {
 
 impl Failure {
     /// All, by the names that the configuration has for them.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub(crate) const ALL: [(&'static str, Self); 4] = [
         ("connection", Self::Connection),
         ("timeout", Self::Timeout),
         ("5xx", Self::ServerError),
@@ -31,7 +31,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 /// The backoff after so many failures: twice as long each time, with jitter, so that not all retries come at once.
 /// `chance` is between 0 and 1. A handler may request more time.
 #[must_use]
-pub fn pause(first: Duration, failures: u32, chance: f64, asked_for: Option<Duration>) -> Duration {
+pub(crate) fn pause(first: Duration, failures: u32, chance: f64, asked_for: Option<Duration>) -> Duration {
     let doubled = first.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(PAUSE_MAX);
     let jittered = doubled.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
     jittered.max(asked_for.unwrap_or_default()).min(PAUSE_MAX)

@@ -13,7 +13,7 @@ use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, TokenDigest};
 pub struct StoreError(pub String);
 
 /// Jobs that are looked up at one time.
-pub const LOOK_MAX: usize = 1_000;
+pub(crate) const LOOK_MAX: usize = 1_000;
 
 /// Jobs that are deleted at one time.
 pub const PURGE_MAX: u32 = 1_000;
@@ -33,7 +33,7 @@ pub trait JobStore: Send + Sync {
     /// The job of this id.
     async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError>;
 
-    /// Which of these jobs have ended. At most [`LOOK_MAX`] at one time.
+    /// Which of these jobs have ended. At most `LOOK_MAX` at one time.
     async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
 
     /// Hands out jobs that are due, the oldest first, those whose lease has run out among them. Each attempt is counted

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 /// The jobs that requests wait for.
 #[derive(Default)]
-pub struct JobWaiters(Mutex<HashMap<Uuid, watch::Sender<()>>>);
+pub(crate) struct JobWaiters(Mutex<HashMap<Uuid, watch::Sender<()>>>);
 
 /// Waits for the end of a job, until this is dropped. A notification since it was made is not missed.
-pub struct JobWaiter {
+pub(crate) struct JobWaiter {
     id: Uuid,
     changes: watch::Receiver<()>,
     waiting: Arc<JobWaiters>,
@@ -20,13 +20,13 @@ pub struct JobWaiter {
 impl JobWaiters {
     /// Registers a waiter for the end of this job.
     #[must_use]
-    pub fn wait_for(self: &Arc<Self>, id: Uuid) -> JobWaiter {
+    pub(crate) fn wait_for(self: &Arc<Self>, id: Uuid) -> JobWaiter {
         let changes = self.calls().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
         JobWaiter { id, changes, waiting: Arc::clone(self) }
     }
 
     /// Notifies the waiters of this job.
-    pub fn tell_ended(&self, id: Uuid) {
+    pub(crate) fn tell_ended(&self, id: Uuid) {
         if let Some(sender) = self.calls().get(&id) {
             sender.send_replace(());
         }
@@ -34,7 +34,7 @@ impl JobWaiters {
 
     /// All jobs with waiters.
     #[must_use]
-    pub fn ids(&self) -> Vec<Uuid> {
+    pub(crate) fn ids(&self) -> Vec<Uuid> {
         self.calls().keys().copied().collect()
     }
 
@@ -45,7 +45,7 @@ impl JobWaiters {
 
 impl JobWaiter {
     /// Returns when the call has ended.
-    pub async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         // The sender is there as long as we are.
         let _ = self.changes.changed().await;
     }

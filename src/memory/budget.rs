@@ -17,7 +17,7 @@ use crate::model::response::RequestError;
 
 /// How much may be held, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// By all together.
     pub all: usize,
     /// By one client address; of version 6, by all that have the same /64, /56 or /48.
@@ -27,7 +27,7 @@ pub struct Bounds {
 }
 
 /// The budget of the process.
-pub struct Budget {
+pub(crate) struct Budget {
     held: IntGauge,
     rejections: IntCounterVec,
     all: AtomicI64,
@@ -39,7 +39,7 @@ pub struct Budget {
 
 /// Whose memory it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MemoryOwner {
+pub(crate) struct MemoryOwner {
     client: Option<IpAddr>,
     connection: Option<SocketAddr>,
 }
@@ -100,13 +100,13 @@ impl From<NoRoom> for RequestError {
 impl MemoryOwner {
     /// The peer of a connection.
     #[must_use]
-    pub fn peer(address: SocketAddr) -> Self {
+    pub(crate) fn peer(address: SocketAddr) -> Self {
         Self { client: Some(address.ip()), connection: Some(address) }
     }
 
     /// A client that a trusted proxy has named. The connection is the proxy's, and is not charged.
     #[must_use]
-    pub fn named(address: IpAddr) -> Self {
+    pub(crate) fn named(address: IpAddr) -> Self {
         Self { client: Some(address), connection: None }
     }
 
@@ -140,7 +140,7 @@ const RESERVE_PART: i64 = 8;
 impl Budget {
     /// A budget that is shown by `held`; rejections are counted by their reason.
     #[must_use]
-    pub fn new(held: &IntGauge, rejections: &IntCounterVec, bounds: Bounds) -> Arc<Self> {
+    pub(crate) fn new(held: &IntGauge, rejections: &IntCounterVec, bounds: Bounds) -> Arc<Self> {
         let budget = Self {
             held: held.clone(),
             rejections: rejections.clone(),
@@ -154,7 +154,7 @@ impl Budget {
     }
 
     /// Sets new bounds; held bytes stay.
-    pub fn set_bounds(&self, bounds: Bounds) {
+    pub(crate) fn set_bounds(&self, bounds: Bounds) {
         self.all.store(signed(bounds.all), Ordering::Relaxed);
         self.client.store(signed(bounds.client), Ordering::Relaxed);
         self.connection.store(signed(bounds.connection), Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`NoRoom::Budget`].
-    pub fn request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
+    pub(crate) fn request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
         self.based(owner, BASE_BYTES, BASE_USED_BYTES)
     }
 
@@ -172,7 +172,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`NoRoom::Budget`].
-    pub fn incomplete_request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
+    pub(crate) fn incomplete_request(self: &Arc<Self>, owner: MemoryOwner) -> Result<Share, NoRoom> {
         self.based(owner, INCOMPLETE_BASE_BYTES, INCOMPLETE_USED_BYTES)
     }
 
@@ -192,7 +192,7 @@ impl Budget {
 
     /// A share of nothing yet.
     #[must_use]
-    pub fn empty(self: &Arc<Self>, owner: MemoryOwner) -> Share {
+    pub(crate) fn empty(self: &Arc<Self>, owner: MemoryOwner) -> Share {
         self.share(owner, 0, 0)
     }
 

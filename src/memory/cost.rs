@@ -11,7 +11,7 @@ const ELEMENT_BYTES: usize = 64;
 
 /// An estimate of the bytes that a JSON text takes as a tree of values; the text comes on top.
 #[must_use]
-pub fn tree_bytes(json: &[u8]) -> usize {
+pub(crate) fn tree_bytes(json: &[u8]) -> usize {
     // However deep it is: its reader has limits of its own.
     let Measure { bytes, containers, elements } = measure(json, usize::MAX).unwrap_or_default();
     // Strings are copied, numbers keep their digits.

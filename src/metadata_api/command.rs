@@ -15,7 +15,7 @@ use crate::metadata_api::transform_test::TransformTest;
 
 /// A command, well-formed but not carried out.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// `create_action`
     CreateAction(ActionArgs),
     /// `update_action`
@@ -72,7 +72,7 @@ pub enum Command {
 
 /// What makes an action.
 #[derive(Debug)]
-pub struct ActionArgs {
+pub(crate) struct ActionArgs {
     /// Its name.
     pub name: String,
     /// `handler`, `arguments` and so on.
@@ -83,7 +83,7 @@ pub struct ActionArgs {
 
 /// The permissions of roles.
 #[derive(Debug)]
-pub struct PermissionArgs {
+pub(crate) struct PermissionArgs {
     /// The action.
     pub action: String,
     /// The role.
@@ -94,7 +94,7 @@ pub struct PermissionArgs {
 
 /// A request's `type`.
 #[must_use]
-pub fn type_of(request: &Value) -> &str {
+pub(crate) fn type_of(request: &Value) -> &str {
     request["type"].as_str().unwrap_or_default()
 }
 
@@ -124,7 +124,7 @@ fn bulk_of(request: &Value) -> &[Value] {
 /// Does the text of a request mention actions? It is not parsed into a tree for that: the sender may be
 /// unauthenticated. An unreadable text does not.
 #[must_use]
-pub fn concerns_actions(request: &str) -> bool {
+pub(crate) fn concerns_actions(request: &str) -> bool {
     concerns(request, BULKS_MAX)
 }
 
@@ -206,7 +206,7 @@ impl<'r> Visitor<'r> for BulkOf {
 
 /// Does the upstream's schema count for what a request does? The depth of JSON bounds the recursion.
 #[must_use]
-pub fn is_about_types(request: &Value) -> bool {
+pub(crate) fn is_about_types(request: &Value) -> bool {
     const OTHERS: [&str; 2] = ["export_metadata", "test_webhook_transform"];
     match bulk_of(request) {
         [] => OURS.contains(&type_of(request)) && !OTHERS.contains(&type_of(request)),
@@ -218,7 +218,7 @@ pub fn is_about_types(request: &Value) -> bool {
 ///
 /// # Errors
 /// What is not well-formed in it.
-pub fn read(request: &Value) -> Result<Command, ApiError> {
+pub(crate) fn read(request: &Value) -> Result<Command, ApiError> {
     let nothing = Value::Object(Map::new());
     let args = request.get("args").filter(|args| !args.is_null()).unwrap_or(&nothing);
     let version = request["version"].as_u64();

@@ -13,7 +13,7 @@ use crate::model::source::Diagnostic;
 ///
 /// # Errors
 /// When there is one of its name.
-pub fn create_action(document: &mut Document, args: ActionArgs) -> Result<(), ApiError> {
+pub(crate) fn create_action(document: &mut Document, args: ActionArgs) -> Result<(), ApiError> {
     let ActionArgs { name, definition, comment } = args;
     if document.action(&name).is_some() {
         return Err(ApiError::new("already-exists", format!("action with name \"{name}\" already exists")));
@@ -30,7 +30,7 @@ pub fn create_action(document: &mut Document, args: ActionArgs) -> Result<(), Ap
 ///
 /// # Errors
 /// When there is none of its name.
-pub fn update_action(document: &mut Document, args: ActionArgs) -> Result<(), ApiError> {
+pub(crate) fn update_action(document: &mut Document, args: ActionArgs) -> Result<(), ApiError> {
     let ActionArgs { name, definition, comment } = args;
     let action = document.action_mut(&name).ok_or_else(|| no_such_action(&name))?;
     action.insert("definition".into(), definition.into());
@@ -45,7 +45,7 @@ pub fn update_action(document: &mut Document, args: ActionArgs) -> Result<(), Ap
 ///
 /// # Errors
 /// When there is none of its name.
-pub fn drop_action(document: &mut Document, name: &str) -> Result<(), ApiError> {
+pub(crate) fn drop_action(document: &mut Document, name: &str) -> Result<(), ApiError> {
     document.action(name).ok_or_else(|| no_such_action(name))?;
     document.actions.retain(|action| action["name"] != *name);
     Ok(())
@@ -55,7 +55,7 @@ pub fn drop_action(document: &mut Document, name: &str) -> Result<(), ApiError> 
 ///
 /// # Errors
 /// When it may already, or there is no such action.
-pub fn create_permission(document: &mut Document, args: PermissionArgs) -> Result<(), ApiError> {
+pub(crate) fn create_permission(document: &mut Document, args: PermissionArgs) -> Result<(), ApiError> {
     let PermissionArgs { action: name, role, comment } = args;
     let action = document.action_mut(&name).ok_or_else(|| no_such_action(&name))?;
     let mut permissions = action.get("permissions").map(list).unwrap_or_default().to_vec();
@@ -74,7 +74,7 @@ pub fn create_permission(document: &mut Document, args: PermissionArgs) -> Resul
 ///
 /// # Errors
 /// When it may not.
-pub fn drop_permission(document: &mut Document, args: &PermissionArgs) -> Result<(), ApiError> {
+pub(crate) fn drop_permission(document: &mut Document, args: &PermissionArgs) -> Result<(), ApiError> {
     let PermissionArgs { action: name, role, .. } = args;
     let action = document.action_mut(name).ok_or_else(|| no_such_action(name))?;
     let permissions = action.get("permissions").map(list).unwrap_or_default();
@@ -93,7 +93,7 @@ fn no_such_action(name: &str) -> ApiError {
 
 /// What a command was about, for the error that it would make something inconsistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EditTarget {
+pub(crate) enum EditTarget {
     /// One action.
     Action(String),
     /// The custom types.
@@ -105,7 +105,7 @@ pub enum EditTarget {
 impl EditTarget {
     /// Is this error in what the command was about?
     #[must_use]
-    pub fn has(&self, diagnostic: &Diagnostic) -> bool {
+    pub(crate) fn has(&self, diagnostic: &Diagnostic) -> bool {
         match (self, diagnostic.subject.as_deref()) {
             (Self::Action(name), Some(source::SourceFile::Action(wrong))) => name == wrong,
             (Self::Types, Some(source::SourceFile::Type(_))) => true,
@@ -116,7 +116,7 @@ impl EditTarget {
 
 /// The error of a command after which `document` would be inconsistent.
 #[must_use]
-pub fn inconsistent(document: &Document, subject: &EditTarget, found: &[Diagnostic]) -> ApiError {
+pub(crate) fn inconsistent(document: &Document, subject: &EditTarget, found: &[Diagnostic]) -> ApiError {
     let objects = objects(document, found);
     let own = objects.iter().find(|object| match subject {
         EditTarget::Action(name) => object["name"] == format!("action {name}"),
@@ -133,7 +133,7 @@ pub fn inconsistent(document: &Document, subject: &EditTarget, found: &[Diagnost
 
 /// Each inconsistent object with the reason, in Hasura's form. Whatever is not about an action is about the types.
 #[must_use]
-pub fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
+pub(crate) fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
     let mut objects = Vec::new();
     let reasons = |action: Option<&str>| -> Vec<&str> {
         let own = found.iter().filter(|one| match one.subject.as_deref() {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// The HTTP status.
     pub status: u16,
     /// Hasura's code.
@@ -20,26 +20,26 @@ pub struct ApiError {
 impl ApiError {
     /// An error in a command's arguments.
     #[must_use]
-    pub fn new(code: &str, error: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &str, error: impl Into<String>) -> Self {
         Self { status: 400, code: code.into(), error: error.into(), path: "$.args".into(), internal: None }
     }
 
     /// A command that is not well-formed, at this path within its arguments.
     #[must_use]
-    pub fn parse(path: impl Into<String>, error: impl Into<String>) -> Self {
+    pub(crate) fn parse(path: impl Into<String>, error: impl Into<String>) -> Self {
         Self { path: path.into(), ..Self::new("parse-failed", error) }
     }
 
     /// The same as a part of something larger, which starts at `prefix`.
     #[must_use]
-    pub fn within(mut self, prefix: &str) -> Self {
+    pub(crate) fn within(mut self, prefix: &str) -> Self {
         self.path = format!("{prefix}{}", self.path.strip_prefix('$').unwrap_or(&self.path));
         self
     }
 
     /// As a client reads it.
     #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut json = Map::new();
         json.insert("error".into(), self.error.as_str().into());
         json.insert("path".into(), self.path.as_str().into());
@@ -50,7 +50,7 @@ impl ApiError {
 }
 
 /// Reads the members of an object, with Hasura's error messages.
-pub struct Members<'m> {
+pub(crate) struct Members<'m> {
     members: &'m Map<String, Value>,
     path: String,
 }
@@ -60,7 +60,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is no object.
-    pub fn of(value: &'m Value, path: impl Into<String>) -> Result<Self, ApiError> {
+    pub(crate) fn of(value: &'m Value, path: impl Into<String>) -> Result<Self, ApiError> {
         let path = path.into();
         match value {
             Value::Object(members) => Ok(Self { members, path }),
@@ -70,13 +70,13 @@ impl<'m> Members<'m> {
 
     /// The path of a member.
     #[must_use]
-    pub fn path(&self, key: &str) -> String {
+    pub(crate) fn path(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
 
     /// A member; null counts as none.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&'m Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'m Value> {
         self.members.get(key).filter(|value| !value.is_null())
     }
 
@@ -84,7 +84,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is not.
-    pub fn required(&self, key: &str) -> Result<&'m Value, ApiError> {
+    pub(crate) fn required(&self, key: &str) -> Result<&'m Value, ApiError> {
         self.get(key).ok_or_else(|| ApiError::parse(&self.path, format!("the key '{key}' was not present")))
     }
 
@@ -92,7 +92,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is not.
-    pub fn text(&self, key: &str) -> Result<&'m str, ApiError> {
+    pub(crate) fn text(&self, key: &str) -> Result<&'m str, ApiError> {
         let value = self.required(key)?;
         value.as_str().ok_or_else(|| self.unexpected(key, "String", value))
     }
@@ -101,7 +101,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is something else.
-    pub fn optional_text(&self, key: &str) -> Result<Option<&'m str>, ApiError> {
+    pub(crate) fn optional_text(&self, key: &str) -> Result<Option<&'m str>, ApiError> {
         self.get(key).map(|_| self.text(key)).transpose()
     }
 
@@ -109,7 +109,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is something else.
-    pub fn flag(&self, key: &str, default: bool) -> Result<bool, ApiError> {
+    pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool, ApiError> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.unexpected(key, "Bool", value))
     }
@@ -118,7 +118,7 @@ impl<'m> Members<'m> {
     ///
     /// # Errors
     /// When it is something else.
-    pub fn list(&self, key: &str) -> Result<&'m [Value], ApiError> {
+    pub(crate) fn list(&self, key: &str) -> Result<&'m [Value], ApiError> {
         let Some(value) = self.get(key) else { return Ok(&[]) };
         value.as_array().map(Vec::as_slice).ok_or_else(|| self.unexpected(key, "Array", value))
     }
@@ -141,6 +141,6 @@ fn kind_of(value: &Value) -> &'static str {
 
 /// The response to a command that was carried out.
 #[must_use]
-pub fn success() -> Value {
+pub(crate) fn success() -> Value {
     json!({ "message": "success" })
 }

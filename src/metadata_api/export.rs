@@ -9,7 +9,7 @@ use crate::protocol::client_headers::IGNORED_AS_EXPORTED;
 
 /// `actions` of an export, as Hasura normalises them.
 #[must_use]
-pub fn actions(document: &Document) -> Vec<Value> {
+pub(crate) fn actions(document: &Document) -> Vec<Value> {
     document.actions.iter().map(action).collect()
 }
 
@@ -49,7 +49,7 @@ fn as_hasura_has_it(input: &Value) -> Value {
 
 /// `custom_types` of an export.
 #[must_use]
-pub fn custom_types(document: &Document) -> Map<String, Value> {
+pub(crate) fn custom_types(document: &Document) -> Map<String, Value> {
     let mut types = Map::new();
     for kind in LISTS {
         let entries: Vec<Value> = document.list(kind).iter().map(|entry| custom_type(kind, entry)).collect();
@@ -77,7 +77,7 @@ fn custom_type(kind: TypeList, entry: &Value) -> Value {
 
 /// An action as the response reports it as inconsistent.
 #[must_use]
-pub fn inconsistent_action(action: &Map<String, Value>) -> Value {
+pub(crate) fn inconsistent_action(action: &Map<String, Value>) -> Value {
     let definition = action.get("definition").unwrap_or(&Value::Null);
     let or = |key: &str, default: Value| if definition[key].is_null() { default } else { definition[key].clone() };
     let argument = |argument: &Value| json!({ "name": argument["name"], "type": argument["type"], "description": argument["description"] });
@@ -99,7 +99,7 @@ pub fn inconsistent_action(action: &Map<String, Value>) -> Value {
 
 /// The custom types as the response reports them as inconsistent.
 #[must_use]
-pub fn inconsistent_types(document: &Document) -> Value {
+pub(crate) fn inconsistent_types(document: &Document) -> Value {
     let all = |kind: TypeList, shown: &dyn Fn(&Value) -> Value| match document.list(kind) {
         [] => Value::Null,
         entries => entries.iter().map(shown).collect(),

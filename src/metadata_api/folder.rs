@@ -15,7 +15,7 @@ use crate::model::source::Severity;
 use crate::model::types::Types;
 
 /// A metadata folder.
-pub struct Folder {
+pub(crate) struct Folder {
     /// As it is configured.
     root: PathBuf,
     /// Where the files are.
@@ -33,7 +33,7 @@ impl Folder {
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub fn open(root: &Path) -> Result<Self, String> {
+    pub(crate) fn open(root: &Path) -> Result<Self, String> {
         let inner = root.join("metadata");
         let files = if inner.join("actions.yaml").is_file() { inner } else { root.to_path_buf() };
         let folder = Self { root: root.to_path_buf(), files };
@@ -58,7 +58,7 @@ impl Folder {
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub fn load(&self) -> Result<Document, String> {
+    pub(crate) fn load(&self) -> Result<Document, String> {
         self.finish().map_err(|error| error.to_string())?;
         let mut diagnostics = Vec::new();
         let files = read_files(&self.root, &mut diagnostics);
@@ -73,7 +73,7 @@ impl Folder {
     ///
     /// # Errors
     /// Why they cannot be written.
-    pub fn save(&self, document: &Document, types: &Types, accepted: &[String]) -> io::Result<()> {
+    pub(crate) fn save(&self, document: &Document, types: &Types, accepted: &[String]) -> io::Result<()> {
         let writing = self.files.join(WRITING);
         let _ = fs::remove_dir_all(&writing);
         fs::create_dir(&writing)?;

@@ -38,17 +38,17 @@ use crate::runtime::upstream_health_check::{schema_for, upstream_schema};
 use crate::runtime::upstream_types;
 use crate::upstream::{UpstreamRequest, UpstreamResponse};
 
-pub mod command;
-pub mod edit;
-pub mod error;
-pub mod export;
-pub mod folder;
-pub mod postgres;
-pub mod run;
-pub mod transform_test;
+pub(crate) mod command;
+pub(crate) mod edit;
+pub(crate) mod error;
+pub(crate) mod export;
+pub(crate) mod folder;
+pub(crate) mod postgres;
+pub(crate) mod run;
+pub(crate) mod transform_test;
 
 /// The metadata API.
-pub struct Api {
+pub(crate) struct Api {
     store: Store,
     /// Held while the metadata changes.
     turn: Mutex<()>,
@@ -64,7 +64,7 @@ enum Store {
 
 /// How a request came.
 #[derive(Clone)]
-pub struct ApiRequest {
+pub(crate) struct ApiRequest {
     /// Path and query.
     pub path: String,
     /// All headers.
@@ -75,7 +75,7 @@ pub struct ApiRequest {
 
 /// A response: JSON.
 #[derive(Debug)]
-pub struct ApiResponse {
+pub(crate) struct ApiResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body.
@@ -90,14 +90,14 @@ impl From<ApiError> for ApiResponse {
 
 /// The proof that the caller is an admin. Only [`authenticate`] makes one.
 #[derive(Debug)]
-pub struct Admin(());
+pub(crate) struct Admin(());
 
 /// Authenticates the caller. `None` is an authenticated caller that is no admin. A cookie is no credential here:
 /// browsers attach it to requests that pages of other origins make.
 ///
 /// # Errors
 /// Why the caller is rejected.
-pub async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
+pub(crate) async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>, ApiError> {
     let configured = services.configured();
     let mut headers = headers.clone();
     headers.remove(COOKIE);
@@ -112,12 +112,12 @@ pub async fn authenticate(services: &Services, headers: &HeaderMap) -> Result<Op
 
 /// The error for callers that are not admins.
 #[must_use]
-pub fn not_an_admin() -> ApiError {
+pub(crate) fn not_an_admin() -> ApiError {
     ApiError::new("access-denied", "restricted access : admin only")
 }
 
 /// The paths of Hasura's metadata API.
-pub const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
+pub(crate) const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
 
 /// The stored document and its version, for the writer.
 type Kept = (Document, Option<(Client, i64)>);
@@ -127,7 +127,7 @@ impl Api {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn open(
+    pub(crate) async fn open(
         settings: &Settings,
         admin_secret: Option<&Secret>,
     ) -> Result<Option<(Self, Option<ActionSchema>)>, String> {
@@ -154,7 +154,7 @@ impl Api {
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub async fn actions(&self, configured: &LoadedConfig) -> Result<Option<ActionSchema>, String> {
+    pub(crate) async fn actions(&self, configured: &LoadedConfig) -> Result<Option<ActionSchema>, String> {
         let Store::Shared(database) = &self.store else { return Ok(None) };
         let _turn = self.turn.lock().await;
         let kept = async { crate::metadata_api::postgres::load(&database.connect().await?).await };
@@ -167,12 +167,12 @@ impl Api {
 
     /// The request in the body of an admin's, as a tree; [`crate::metadata_api::command::concerns_actions`] says whether it is needed.
     #[must_use]
-    pub fn request_of(_: &Admin, body: &str) -> Option<Value> {
+    pub(crate) fn request_of(_: &Admin, body: &str) -> Option<Value> {
         serde_json::from_str(body).ok()
     }
 
     /// Handles an admin's request. It runs to completion, whether or not the caller still waits for the response.
-    pub async fn response(
+    pub(crate) async fn response(
         self: &Arc<Self>,
         services: &Arc<Services>,
         _: Admin,
@@ -300,7 +300,7 @@ impl Api {
     }
 
     /// Takes over what other replicas change. Never returns.
-    pub async fn watch(&self, services: &Services) {
+    pub(crate) async fn watch(&self, services: &Services) {
         let Store::Shared(database) = &self.store else { return };
         let mut client = None;
         loop {

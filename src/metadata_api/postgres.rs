@@ -22,7 +22,7 @@ const LOCK: &str = "select pg_advisory_xact_lock(7455406123)";
 
 /// A document with its version.
 #[derive(Debug)]
-pub struct Versioned {
+pub(crate) struct Versioned {
     /// It grows with each change.
     pub version: i64,
     /// The metadata.
@@ -33,7 +33,7 @@ pub struct Versioned {
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn prepare(database: &Database, first: &Document) -> Result<Versioned, DatabaseError> {
+pub(crate) async fn prepare(database: &Database, first: &Document) -> Result<Versioned, DatabaseError> {
     let mut client = database.connect().await?;
     let transaction = in_time(client.transaction()).await?;
     in_time(transaction.batch_execute(LOCK)).await?;
@@ -49,7 +49,7 @@ pub async fn prepare(database: &Database, first: &Document) -> Result<Versioned,
 ///
 /// # Errors
 /// [`DatabaseError`], also when nothing is there any more.
-pub async fn load(client: &Client) -> Result<Versioned, DatabaseError> {
+pub(crate) async fn load(client: &Client) -> Result<Versioned, DatabaseError> {
     let row = in_time(client.query_one("select version, document from pillion.metadata where id = 1", &[])).await?;
     let (version, text): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
     let json: Value = serde_json::from_str(&text)
@@ -62,7 +62,7 @@ pub async fn load(client: &Client) -> Result<Versioned, DatabaseError> {
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn version(client: &Client) -> Result<i64, DatabaseError> {
+pub(crate) async fn version(client: &Client) -> Result<i64, DatabaseError> {
     let row = in_time(client.query_one("select version from pillion.metadata where id = 1", &[])).await?;
     Ok(row.try_get(0)?)
 }
@@ -71,7 +71,7 @@ pub async fn version(client: &Client) -> Result<i64, DatabaseError> {
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn save(client: &Client, version: i64, document: &Document) -> Result<Option<i64>, DatabaseError> {
+pub(crate) async fn save(client: &Client, version: i64, document: &Document) -> Result<Option<i64>, DatabaseError> {
     let update = "update pillion.metadata set version = version + 1, document = $2, changed_at = now() \
                   where id = 1 and version = $1 returning version";
     let text = document.to_json().to_string();

@@ -14,10 +14,10 @@ use crate::model::source::{Diagnostic, SourceFile};
 
 /// Validates this document, and finds the objects that cannot be used because of it. An error without a subject makes
 /// all of it unusable.
-pub type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
+pub(crate) type Check<'c> = &'c (dyn Fn(&Document) -> Vec<Diagnostic> + Sync);
 
 /// A request as it is worked through.
-pub struct Run<'r> {
+pub(crate) struct Run<'r> {
     check: Check<'r>,
     /// Known inconsistent objects, which are left out.
     known: Vec<SourceFile>,
@@ -37,7 +37,7 @@ pub struct Run<'r> {
 
 /// A command of a request that is the upstream's.
 #[derive(Debug)]
-pub struct UpstreamCommand {
+pub(crate) struct UpstreamCommand {
     /// The command.
     pub request: Value,
     /// Where it stands in the client's request.
@@ -46,7 +46,7 @@ pub struct UpstreamCommand {
 
 /// The result of a command.
 #[derive(Debug)]
-pub enum CommandStep {
+pub(crate) enum CommandStep {
     /// Its response.
     Done(Value),
     /// Its error, in a bulk that goes on.
@@ -78,14 +78,14 @@ pub enum CommandStep {
 impl<'r> Run<'r> {
     /// Nothing done yet.
     #[must_use]
-    pub fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
+    pub(crate) fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
         let (known, serves) = (Vec::new(), false);
         Self { check, known, serves, is_hasura, document, upstreams: Vec::new(), reloads: false, cleared: Vec::new() }
     }
 
     /// The same where some of it is inconsistent already, and may stay so: `accepted`.
     #[must_use]
-    pub fn accepting(mut self, accepted: &Tolerated) -> Self {
+    pub(crate) fn accepting(mut self, accepted: &Tolerated) -> Self {
         self.serves = *accepted == Tolerated::Everything;
         let found = (self.check)(&self.document)
             .into_iter()
@@ -98,7 +98,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// What is wrong with it. The document is then of no use.
-    pub fn step(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
+    pub(crate) fn step(&mut self, request: &Value, prefix: &str) -> Result<CommandStep, ApiError> {
         self.step_inside(request, prefix).map_err(|error| if prefix == "$" { error } else { error.within(prefix) })
     }
 
@@ -295,7 +295,7 @@ impl<'r> Run<'r> {
 
     /// What the upstream is sent: its only command, or all of them as one bulk that it does as a whole or not at all.
     #[must_use]
-    pub fn upstream_request(&self) -> Option<Value> {
+    pub(crate) fn upstream_request(&self) -> Option<Value> {
         match self.upstreams.as_slice() {
             [] => None,
             [only] => Some(only.request.clone()),
@@ -307,7 +307,7 @@ impl<'r> Run<'r> {
 
     /// The upstream's error with the client's path in it.
     #[must_use]
-    pub fn upstream_error(&self, error: &Value) -> Value {
+    pub(crate) fn upstream_error(&self, error: &Value) -> Value {
         let mut error = error.clone();
         let path = error.get("path").and_then(Value::as_str).unwrap_or("$").to_owned();
         let path = match self.upstreams.as_slice() {
@@ -328,7 +328,7 @@ impl<'r> Run<'r> {
 impl CommandStep {
     /// The response, with the upstream's replies in it as they came. `version` is that of our own metadata.
     #[must_use]
-    pub fn response(&self, replies: &[&RawValue], version: u32) -> String {
+    pub(crate) fn response(&self, replies: &[&RawValue], version: u32) -> String {
         match self {
             Self::Done(response) => response.to_string(),
             Self::Failed(error) => error.to_json().to_string(),

@@ -19,7 +19,7 @@ use crate::model::transform::RequestTransform;
 
 /// A transform and the sample that it is tried with.
 #[derive(Debug)]
-pub struct TransformTest {
+pub(crate) struct TransformTest {
     base_url: String,
     url: Url,
     headers: HeaderMap,
@@ -34,7 +34,7 @@ impl TransformTest {
     ///
     /// # Errors
     /// What is not well-formed in them, a template that does not parse, a variable without a sample value.
-    pub fn read(args: &Value) -> Result<Self, ApiError> {
+    pub(crate) fn read(args: &Value) -> Result<Self, ApiError> {
         let members = Members::of(args, "$")?;
         let environment = match members.get("env") {
             Some(env) => texts(env, &members.path("env"))?,
@@ -66,7 +66,7 @@ impl TransformTest {
     ///
     /// # Errors
     /// A template that has no value.
-    pub fn run(self) -> Result<Value, ApiError> {
+    pub(crate) fn run(self) -> Result<Value, ApiError> {
         let Self { base_url, url, headers, body, transform, session_variables } = self;
         let bytes_max = Limits::default().max_template_output_size;
         let lookup = Lookup::of(&base_url, &url, body.clone(), session_variables, bytes_max);

@@ -24,7 +24,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
 /// A request that would be carried out.
-pub struct Explained {
+pub(crate) struct Explained {
     /// Does anything of it concern us? If not, the upstream gets it byte by byte.
     pub concerns_us: bool,
     /// The operation's kind.
@@ -34,7 +34,7 @@ pub struct Explained {
 }
 
 /// One piece of work.
-pub enum ExplainedStep {
+pub(crate) enum ExplainedStep {
     /// The upstream is queried.
     Upstream {
         /// Its root fields by response name.
@@ -70,7 +70,7 @@ pub enum ExplainedStep {
 ///
 /// # Errors
 /// Why the request would be rejected.
-pub fn explain(
+pub(crate) fn explain(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     context: &RequestContext<'_>,

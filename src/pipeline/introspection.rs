@@ -17,7 +17,7 @@ use crate::upstream::introspect::document_text;
 ///
 /// # Errors
 /// [`IntrospectionError::TooLarge`], also when there is no room for more.
-pub async fn run(
+pub(crate) async fn run(
     execution: &ExecutionContext<'_>,
     introspection: &Arc<Introspection>,
 ) -> Result<String, IntrospectionError> {
@@ -51,7 +51,7 @@ const STEP: usize = 8;
 ///
 /// # Errors
 /// None but a defect of ours, and a schema larger than memory.
-pub fn full_result(merged: &MergedSchema) -> Result<String, String> {
+pub(crate) fn full_result(merged: &MergedSchema) -> Result<String, String> {
     let limits = Limits::default();
     let document = document::parse(&document_text(0), &limits).map_err(|error| error.to_string())?;
     let operation = document.operation(None).map_err(|error| error.to_string())?;

@@ -32,13 +32,13 @@ use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
 use crate::upstream::reads::body_only_reads;
 
-pub mod explain;
-pub mod introspection;
-pub mod render_response;
-pub mod run_steps;
-pub mod step_result;
-pub mod subscription;
-pub mod validate;
+pub(crate) mod explain;
+pub(crate) mod introspection;
+pub(crate) mod render_response;
+pub(crate) mod run_steps;
+pub(crate) mod step_result;
+pub(crate) mod subscription;
+pub(crate) mod validate;
 
 /// The caller, authenticated once for all elements of a batch.
 async fn authenticate<'c>(
@@ -57,7 +57,7 @@ async fn authenticate<'c>(
 }
 
 /// Executes one request.
-pub async fn execute(
+pub(crate) async fn execute(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     context: &RequestContext<'_>,
@@ -76,7 +76,7 @@ pub async fn execute(
 ///
 /// # Errors
 /// That response.
-pub async fn authenticate_or_reject(
+pub(crate) async fn authenticate_or_reject(
     services: &Services,
     snapshot: &Snapshot,
     context: &RequestContext<'_>,
@@ -89,7 +89,7 @@ pub async fn authenticate_or_reject(
 }
 
 /// Rejects a request, whatever its document says, unless its credential is to be rejected first.
-pub async fn reject(
+pub(crate) async fn reject(
     services: &Services,
     snapshot: &Snapshot,
     context: &RequestContext<'_>,
@@ -246,7 +246,7 @@ pub(crate) fn operation<'p>(
 }
 
 /// Forwards an element of a batch that has nothing of ours to the upstream, exactly as it was written.
-pub async fn fetch_upstream(
+pub(crate) async fn fetch_upstream(
     services: &Services,
     snapshot: &Snapshot,
     context: &RequestContext<'_>,

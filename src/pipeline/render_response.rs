@@ -29,7 +29,7 @@ use crate::request::response::{ClientHeaders, Response, SUCCESS};
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// A plan that was carried out.
-pub struct Finished<'f> {
+pub(crate) struct Finished<'f> {
     /// The plan.
     pub plan: &'f Plan,
     /// The name of the root type.
@@ -42,7 +42,7 @@ pub struct Finished<'f> {
 
 /// The response to a plan that was carried out.
 #[must_use]
-pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
+pub(crate) fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
     let response = RenderedResponse::of(dialect, finished);
     let outcome = if response.errors.is_empty() { SUCCESS } else { "errors" };
     let upstream_rejected = response.upstream_rejected;
@@ -56,7 +56,7 @@ pub fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
 
 /// The response to a rejected request.
 #[must_use]
-pub fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Rejection) -> Response {
+pub(crate) fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Rejection) -> Response {
     let errors: Vec<RequestError> = request_errors(dialect, rejection).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
@@ -73,7 +73,7 @@ pub fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Reject
 
 /// The response to an element of a batch that only the upstream has seen.
 #[must_use]
-pub fn element(
+pub(crate) fn element(
     dialect: Dialect,
     context: &RequestContext<'_>,
     response: &UpstreamResponse,
@@ -88,7 +88,7 @@ pub fn element(
 
 /// The response to a batch. A cookie could not be attributed to an element, so there are none, as in Hasura.
 #[must_use]
-pub fn batch(responses: Vec<Response>) -> Response {
+pub(crate) fn batch(responses: Vec<Response>) -> Response {
     let mut body = vec![b'['];
     for (index, response) in responses.iter().enumerate() {
         if index > 0 {

@@ -18,7 +18,7 @@ use crate::pipeline::step_result::{Outcome, StepOutcome};
 use crate::upstream::UpstreamError;
 
 /// Carries out the plan.
-pub async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
+pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
     if execution.plan.kind == OperationKind::Mutation {
         return run_in_order(execution, allowed).await;
     }

@@ -6,11 +6,11 @@ use crate::handler::result::HandlerResult;
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// The result of an upstream operation.
-pub type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
+pub(crate) type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 
 /// The result of one step.
 #[derive(Debug)]
-pub enum StepOutcome {
+pub(crate) enum StepOutcome {
     /// A part of the upstream.
     Part(FetchOutcome),
     /// A webhook call.
@@ -20,11 +20,11 @@ pub enum StepOutcome {
 }
 
 /// The results of a plan: the steps that ran, in order.
-pub type Outcome = Vec<(PlanStep, StepOutcome)>;
+pub(crate) type Outcome = Vec<(PlanStep, StepOutcome)>;
 
 /// Bytes of the results of a plan: its response has as many.
 #[must_use]
-pub fn bytes_of(outcome: &Outcome) -> usize {
+pub(crate) fn bytes_of(outcome: &Outcome) -> usize {
     let bytes = |step: &StepOutcome| match step {
         StepOutcome::Part(response) => response.as_ref().map_or(0, |response| response.body.len()),
         StepOutcome::Call(call) => call.json.len(),

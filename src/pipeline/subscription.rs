@@ -26,7 +26,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::session::SessionError;
 
 /// An operation whose client listens for more than one response.
-pub struct SubscriptionRequest {
+pub(crate) struct SubscriptionRequest {
     /// For the log: how it came.
     pub way: &'static str,
     /// The GraphQL request as JSON.
@@ -43,7 +43,7 @@ pub struct SubscriptionRequest {
 
 /// A message to the client about its operation.
 #[derive(Debug)]
-pub enum SubscriptionMessage {
+pub(crate) enum SubscriptionMessage {
     /// A response, as JSON.
     Next(String),
     /// It was not run, for these errors: a list as JSON. Nothing follows.
@@ -56,7 +56,7 @@ pub enum SubscriptionMessage {
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
 /// Runs it. `send` returns `false` when the client no longer listens.
-pub async fn run<F: Future<Output = bool>>(
+pub(crate) async fn run<F: Future<Output = bool>>(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
     request: &SubscriptionRequest,

@@ -18,7 +18,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
 /// What is checked, and for which caller.
-pub struct ValidationContext<'s> {
+pub(crate) struct ValidationContext<'s> {
     /// What requests share.
     pub services: &'s Arc<Services>,
     /// The generation the request began with.
@@ -42,7 +42,7 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The errors in it.
-pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
+pub(crate) async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
     if let Err(rejection) = subject.plan.validate(&subject.snapshot.catalog, subject.session.role()) {
         // Boxed: rare, and otherwise every request carries the size of this future.
         let has_none = Box::pin(subject.has_no_mutations()).await;
@@ -67,7 +67,12 @@ pub async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSche
 }
 
 /// An upstream has rejected a part that was believed to be valid: its schema must have changed.
-pub fn revalidate(services: &Arc<Services>, snapshot: &Arc<Snapshot>, context: &RequestContext<'_>, session: &Session) {
+pub(crate) fn revalidate(
+    services: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    context: &RequestContext<'_>,
+    session: &Session,
+) {
     if snapshot.catalog.merges_introspection {
         drop(refresh_in_background(
             services,

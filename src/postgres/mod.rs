@@ -97,6 +97,8 @@ const MESSAGES_MAX: usize = 1_024;
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn in_time<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, DatabaseError> {
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, DatabaseError> {
     tokio::time::timeout(TIMEOUT, work).await.map_err(|_| DatabaseError::TimedOut)?.map_err(DatabaseError::from)
 }

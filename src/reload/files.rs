@@ -12,7 +12,7 @@ use crate::config::settings::Settings;
 type Mark = (u64, u64, u64, i64, i64);
 
 /// The files as they were.
-pub struct Files {
+pub(crate) struct Files {
     config: Option<PathBuf>,
     known: BTreeMap<PathBuf, Option<Mark>>,
     /// The previous observation, if it differs from the known state: the file may still be written to.
@@ -22,14 +22,14 @@ pub struct Files {
 impl Files {
     /// As they are now.
     #[must_use]
-    pub fn new(config: Option<&Path>, settings: &Settings) -> Self {
+    pub(crate) fn new(config: Option<&Path>, settings: &Settings) -> Self {
         let mut files = Self { config: config.map(Path::to_path_buf), known: BTreeMap::new(), changing: None };
         files.known = files.stat(settings);
         files
     }
 
     /// Looks. A change counts once it is the same at two looks in a row.
-    pub fn have_changed(&mut self, settings: &Settings) -> bool {
+    pub(crate) fn have_changed(&mut self, settings: &Settings) -> bool {
         let seen = self.stat(settings);
         if self.known == seen {
             self.changing = None;

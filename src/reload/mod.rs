@@ -1,7 +1,7 @@
 //! Reloads the configuration while requests are served: when its files change, on SIGHUP, or on request of the admin
 //! listener. An invalid one is rejected and the old one stays; a valid one takes effect for new requests at once.
 
-pub mod files;
+pub(crate) mod files;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,10 +21,10 @@ use crate::runtime::upstream_health_check::schema_for;
 use crate::runtime::upstream_types;
 
 /// Loads the configuration as it was loaded at the start.
-pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
+pub(crate) type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
 
 /// Reloads it whenever there is a reason to.
-pub struct Reloader {
+pub(crate) struct Reloader {
     /// What requests share.
     pub services: Arc<Services>,
     /// Where metadata can be changed, if it can.
@@ -40,7 +40,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Reloader {
     /// Watches, listens and reloads. Never returns.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         let Some(mut requests) = self.services.reloads.take_receiver() else { return std::future::pending().await };
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {

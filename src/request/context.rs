@@ -15,7 +15,7 @@ use crate::request::live_dependencies::LiveDependencies;
 use crate::session::SessionError;
 
 /// How a request came, as far as its response depends on it.
-pub struct RequestContext<'e> {
+pub(crate) struct RequestContext<'e> {
     /// The caller.
     pub caller: &'e Caller,
     /// The trace it belongs to.
@@ -49,7 +49,7 @@ pub struct RequestContext<'e> {
 impl<'e> RequestContext<'e> {
     /// Of a call that no client waits for.
     #[must_use]
-    pub fn detached(caller: &'e Caller, trace: &'e TraceContext, query: &'e str, deadline: Instant) -> Self {
+    pub(crate) fn detached(caller: &'e Caller, trace: &'e TraceContext, query: &'e str, deadline: Instant) -> Self {
         Self {
             caller,
             trace,
@@ -72,12 +72,12 @@ impl<'e> RequestContext<'e> {
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         self.share.map_or(Ok(()), |share| share.grow(bytes))
     }
 
     /// Gives bytes back that were charged before.
-    pub fn release(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         if let Some(share) = self.share {
             share.release(bytes);
         }

@@ -2,7 +2,7 @@
 
 /// What a request was, or how it ended before that was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestKind {
+pub(crate) enum RequestKind {
     /// It was passed through to the upstream.
     Passthrough,
     /// A document with an action.
@@ -30,7 +30,7 @@ pub enum RequestKind {
 impl RequestKind {
     /// The value of the label `kind`.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Passthrough => "pass_through",
             Self::Action => "action",

@@ -11,19 +11,19 @@ use crate::jobs::waiters::JobWaiter;
 
 /// By what the response to a subscription may change.
 #[derive(Default)]
-pub struct LiveDependencies {
+pub(crate) struct LiveDependencies {
     calls: Mutex<Vec<JobWaiter>>,
     rows: AtomicBool,
 }
 
 impl LiveDependencies {
     /// A call was looked up that has not ended.
-    pub fn saw_call(&self, wait: JobWaiter) {
+    pub(crate) fn saw_call(&self, wait: JobWaiter) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(wait);
     }
 
     /// Rows of the upstream are part of the response.
-    pub fn saw_rows(&self) {
+    pub(crate) fn saw_rows(&self) {
         self.rows.store(true, Ordering::Relaxed);
     }
 

@@ -1,8 +1,8 @@
 //! The request context, responses and rejections: types without behaviour that the whole pipeline shares.
 
-pub mod context;
-pub mod kind;
-pub mod live_dependencies;
-pub mod rejection;
-pub mod response;
-pub mod schema_request;
+pub(crate) mod context;
+pub(crate) mod kind;
+pub(crate) mod live_dependencies;
+pub(crate) mod rejection;
+pub(crate) mod response;
+pub(crate) mod schema_request;

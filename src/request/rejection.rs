@@ -16,7 +16,7 @@ use crate::upstream::UpstreamError;
 
 /// Why a request is rejected as a whole.
 #[derive(Clone, Debug)]
-pub enum Rejection {
+pub(crate) enum Rejection {
     /// The document breaks rules.
     Invalid {
         /// Each error, up to the limit.
@@ -33,15 +33,15 @@ pub enum Rejection {
 }
 
 /// Hasura's code for documents that break a rule.
-pub const VALIDATION_FAILED: &str = "validation-failed";
+pub(crate) const VALIDATION_FAILED: &str = "validation-failed";
 
 /// The code of what costs more than is allowed.
-pub const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
+pub(crate) const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
 impl Rejection {
     /// A document that cannot be planned.
     #[must_use]
-    pub fn of_plan(error: PlanError, text: &str) -> Self {
+    pub(crate) fn of_plan(error: PlanError, text: &str) -> Self {
         match error {
             PlanError::Invalid(diagnostics) => Self::Invalid { diagnostics, more: 0, syntax: false, unknown: None },
             PlanError::TooMany { .. } => Self::limit(error.to_string()),
@@ -54,7 +54,7 @@ impl Rejection {
 
     /// A value that its type does not take.
     #[must_use]
-    pub fn of_value(dialect: Dialect, error: CoerceError, text: &str) -> Self {
+    pub(crate) fn of_value(dialect: Dialect, error: CoerceError, text: &str) -> Self {
         let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
         let rejection = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
         Self::Request(rejection.located(locations))
@@ -62,47 +62,47 @@ impl Rejection {
 
     /// A variable of `@skip` or `@include` that has no boolean.
     #[must_use]
-    pub fn condition(name: &str) -> Self {
+    pub(crate) fn condition(name: &str) -> Self {
         let message = format!("Variable \"${name}\" decides about a field and must be a Boolean.");
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.variableValues.{name}")))
     }
 
     /// A root field that is not there for this role.
     #[must_use]
-    pub fn unknown_root_field(name: &str, root: &str) -> Self {
+    pub(crate) fn unknown_root_field(name: &str, root: &str) -> Self {
         let message = format!("field '{name}' not found in type: '{root}'");
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message).at(format!("$.selectionSet.{name}")))
     }
 
     /// A mutation of a role that has none.
     #[must_use]
-    pub fn no_mutations() -> Self {
+    pub(crate) fn no_mutations() -> Self {
         Self::Request(RequestError::new(400, VALIDATION_FAILED, "no mutations exist").at("$"))
     }
 
     /// GET for something that writes.
     #[must_use]
-    pub fn get_must_read(kind: OperationKind) -> Self {
+    pub(crate) fn get_must_read(kind: OperationKind) -> Self {
         let message = format!("a {} cannot be sent by GET; send it by POST", kind.keyword());
         Self::Request(RequestError::new(405, "method-not-allowed", message))
     }
 
     /// A subscription over HTTP.
     #[must_use]
-    pub fn subscription() -> Self {
+    pub(crate) fn subscription() -> Self {
         let message = "subscriptions are not supported over HTTP, use websockets instead";
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
     }
 
     /// The upstream could not be queried. `may_write`: by what may be a mutation.
     #[must_use]
-    pub fn upstream(error: &UpstreamError, may_write: bool) -> Self {
+    pub(crate) fn upstream(error: &UpstreamError, may_write: bool) -> Self {
         Self::Request(upstream_error(error, may_write))
     }
 
     /// An internal error. Its text goes to the log, not to the client.
     #[must_use]
-    pub fn internal(reason: &str) -> Self {
+    pub(crate) fn internal(reason: &str) -> Self {
         tracing::error!(reason, "a request failed by a defect of Pillion");
         Self::Request(RequestError::new(500, UNEXPECTED, "internal error"))
     }
@@ -163,7 +163,7 @@ impl From<SessionError> for Rejection {
 
 /// A request without a response of the upstream.
 #[must_use]
-pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
+pub(crate) fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
     let status = match error {
         UpstreamError::TimedOut => 504,
         UpstreamError::NoRoom => 503,
@@ -175,7 +175,7 @@ pub fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestError {
 
 /// The code of an operation that the upstream did not respond to.
 #[must_use]
-pub fn code_of(error: &UpstreamError) -> &'static str {
+pub(crate) fn code_of(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::TimedOut => "upstream-timeout",
         UpstreamError::NoRoom => "busy",

@@ -5,11 +5,11 @@ use http::header::{HeaderName, HeaderValue};
 use crate::request::kind::RequestKind;
 
 /// Headers that others wrote for the client.
-pub type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
+pub(crate) type ClientHeaders = Vec<(HeaderName, HeaderValue)>;
 
 /// A response, ready to be sent.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The HTTP status.
     pub status: u16,
     /// JSON.
@@ -34,7 +34,7 @@ pub struct Response {
 impl Response {
     /// A response without headers of others.
     #[must_use]
-    pub fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
+    pub(crate) fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
         Self {
             status,
             body,
@@ -50,4 +50,4 @@ impl Response {
 }
 
 /// The outcome of a response without errors.
-pub const SUCCESS: &str = "success";
+pub(crate) const SUCCESS: &str = "success";

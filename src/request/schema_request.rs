@@ -9,7 +9,7 @@ use crate::request::context::RequestContext;
 use crate::session::Session;
 
 /// The caller for whom the upstream is introspected.
-pub struct SchemaRequest<'a> {
+pub(crate) struct SchemaRequest<'a> {
     /// Path and query of the upstream.
     pub path: Cow<'a, str>,
     /// The caller's headers.
@@ -25,7 +25,7 @@ pub struct SchemaRequest<'a> {
 impl<'a> SchemaRequest<'a> {
     /// The caller of a request.
     #[must_use]
-    pub fn of(context: &RequestContext<'a>, session: &'a Session, timeout: Duration) -> Self {
+    pub(crate) fn of(context: &RequestContext<'a>, session: &'a Session, timeout: Duration) -> Self {
         Self {
             path: context.path.into(),
             headers: Cow::Borrowed(&context.caller.headers),
@@ -37,7 +37,7 @@ impl<'a> SchemaRequest<'a> {
 
     /// The same for a task that outlives the request.
     #[must_use]
-    pub fn into_owned(self) -> SchemaRequest<'static> {
+    pub(crate) fn into_owned(self) -> SchemaRequest<'static> {
         SchemaRequest {
             path: self.path.into_owned().into(),
             headers: Cow::Owned(self.headers.into_owned()),

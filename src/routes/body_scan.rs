@@ -17,7 +17,7 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
 /// Looks for actions in a body that arrives in pieces.
-pub struct BodyScan<'s> {
+pub(crate) struct BodyScan<'s> {
     services: &'s Services,
     snapshot: &'s Arc<Snapshot>,
     content_type: ContentType,
@@ -34,7 +34,7 @@ pub struct BodyScan<'s> {
 impl<'s> BodyScan<'s> {
     /// Nothing has come yet, and `share` is empty.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         services: &'s Services,
         snapshot: &'s Arc<Snapshot>,
         headers: &HeaderMap,
@@ -52,7 +52,7 @@ impl<'s> BodyScan<'s> {
     ///
     /// # Errors
     /// The rejection, if there is an action in it.
-    pub async fn feed(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+    pub(crate) async fn feed(&mut self, piece: &[u8]) -> Result<(), RequestError> {
         let is_json = self.content_type == ContentType::Json;
         // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
         if is_json && memchr::memchr(0, piece).is_some() {
@@ -95,7 +95,7 @@ impl<'s> BodyScan<'s> {
 
     /// Has no document been found in all that has come?
     #[must_use]
-    pub fn has_found_nothing(&self) -> bool {
+    pub(crate) fn has_found_nothing(&self) -> bool {
         self.documents == 0
     }
 
@@ -103,7 +103,7 @@ impl<'s> BodyScan<'s> {
     ///
     /// # Errors
     /// The rejection, if there is an action in it.
-    pub async fn look_through(mut self, body: &[u8]) -> Result<(), RequestError> {
+    pub(crate) async fn look_through(mut self, body: &[u8]) -> Result<(), RequestError> {
         self.feed(body).await?;
         let text = match self.content_type {
             ContentType::Form => std::str::from_utf8(body).ok().and_then(|body| read_query_string(body).ok()?.query),
@@ -131,7 +131,7 @@ impl<'s> BodyScan<'s> {
 
     /// The error for a body that is too large to be scanned as a whole.
     #[must_use]
-    pub fn too_large(&self) -> RequestError {
+    pub(crate) fn too_large(&self) -> RequestError {
         let message = format!("a request with an action in it must not be larger than {} bytes", self.bytes_max);
         RequestError::new(413, "body-too-large", message)
     }
@@ -139,13 +139,13 @@ impl<'s> BodyScan<'s> {
 
 /// The error for an action in another content type.
 #[must_use]
-pub fn wrong_content_type() -> RequestError {
+pub(crate) fn wrong_content_type() -> RequestError {
     let message = "a document with an action in it must be sent as application/json";
     RequestError::new(415, "unsupported-media-type", message)
 }
 
 /// The error for bytes that JSON never has.
 #[must_use]
-pub fn not_text() -> RequestError {
+pub(crate) fn not_text() -> RequestError {
     RequestError::new(400, "invalid-json", "the body is not UTF-8 text")
 }

@@ -14,13 +14,13 @@ use crate::routes::graphql_request::IncomingRequest;
 
 /// May this work be cancelled at any moment? Work that has started to write is finished.
 #[must_use]
-pub fn may_be_cancelled(prepared_request: &PreparedRequest<'_>) -> bool {
+pub(crate) fn may_be_cancelled(prepared_request: &PreparedRequest<'_>) -> bool {
     prepared_request.kind().is_some_and(|kind| kind != OperationKind::Mutation)
 }
 
 /// Runs `work` for as long as the client is connected. `None`: it has disconnected. `work` is borrowed, because a
 /// future that is moved takes its size twice.
-pub async fn unless_disconnected<T>(
+pub(crate) async fn unless_disconnected<T>(
     downstream: &mut DownstreamSession<'_>,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
@@ -33,7 +33,7 @@ pub async fn unless_disconnected<T>(
 }
 
 /// The same for what `may_be_given_up`; other work is done to its end.
-pub async fn unless_cancelled<T>(
+pub(crate) async fn unless_cancelled<T>(
     downstream: &mut DownstreamSession<'_>,
     may_be_given_up: bool,
     work: Pin<&mut impl Future<Output = T>>,
@@ -43,7 +43,7 @@ pub async fn unless_cancelled<T>(
 
 /// The error for pingora when the client has disconnected.
 #[must_use]
-pub fn disconnected_error() -> Box<Error> {
+pub(crate) fn disconnected_error() -> Box<Error> {
     Error::explain(ErrorType::ConnectionClosed, "before its response").into_down()
 }
 
@@ -51,7 +51,11 @@ pub fn disconnected_error() -> Box<Error> {
 ///
 /// # Errors
 /// Always: the client has disconnected.
-pub fn log_disconnect(gateway: &Gateway, ctx: &mut RequestState, incoming: &IncomingRequest) -> pingora::Result<bool> {
+pub(crate) fn log_disconnect(
+    gateway: &Gateway,
+    ctx: &mut RequestState,
+    incoming: &IncomingRequest,
+) -> pingora::Result<bool> {
     let response = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
     ctx.kind = RequestKind::ClientClosed;
     incoming.log(gateway, &response, ctx.started);

@@ -18,7 +18,7 @@ use crate::runtime::services::Services;
 
 /// The proxy in front of the upstream.
 #[derive(Clone)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// What requests share.
     pub services: Arc<Services>,
     /// Where metadata can be changed, if it can.
@@ -28,7 +28,7 @@ pub struct Gateway {
 }
 
 /// The state of one request.
-pub struct RequestState {
+pub(crate) struct RequestState {
     /// Its permit, held until it is dropped.
     pub admission: Admission,
     /// Its share of the memory budget; none until it is routed.
@@ -70,12 +70,12 @@ impl Upload {
 impl Gateway {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
-    pub fn closes_connections(&self) -> bool {
+    pub(crate) fn closes_connections(&self) -> bool {
         self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 
     /// A request is over.
-    pub fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
+    pub(crate) fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
         let (metrics, configured) = (&self.services.metrics, self.services.configured());
         connection_deadline::next_head_within(
             configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
@@ -93,7 +93,7 @@ impl Gateway {
 impl RequestState {
     /// A request begins.
     #[must_use]
-    pub fn new(gateway: &Gateway) -> Self {
+    pub(crate) fn new(gateway: &Gateway) -> Self {
         Self {
             admission: Admission::new(&gateway.services.metrics),
             share: None,

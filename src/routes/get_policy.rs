@@ -16,7 +16,7 @@ use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::{Fetched, UpstreamClient, UpstreamError};
 
 /// What the upstream does with GET requests of one kind.
-pub struct GetPolicy {
+pub(crate) struct GetPolicy {
     /// Its response, if it does not take them.
     pub rejection: Option<Fetched>,
     /// Its CORS headers.
@@ -24,12 +24,12 @@ pub struct GetPolicy {
 }
 
 /// The policy as far as it is known.
-pub struct GetPolicies {
+pub(crate) struct GetPolicies {
     known: Cache<Box<str>, (Instant, Arc<GetPolicy>)>,
 }
 
 /// A GET as far as its policy depends on it.
-pub struct PolicyProbe<'a> {
+pub(crate) struct PolicyProbe<'a> {
     /// The upstream's path.
     pub path: &'a str,
     /// The client's headers.
@@ -81,7 +81,7 @@ impl GetPolicies {
     ///
     /// # Errors
     /// When the upstream cannot be probed. It is then unknown whether it would take the request.
-    pub async fn of(
+    pub(crate) async fn of(
         &self,
         upstream: &UpstreamClient,
         asked: &PolicyProbe<'_>,
@@ -139,7 +139,7 @@ fn probe_headers(upstream: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
 
 /// A rejection as it goes on to the client: with all of the upstream's headers, and `more`.
 #[must_use]
-pub fn relayed(rejection: &Fetched, more: &HeaderMap) -> (StatusCode, HeaderMap, Bytes) {
+pub(crate) fn relayed(rejection: &Fetched, more: &HeaderMap) -> (StatusCode, HeaderMap, Bytes) {
     let mut headers = HeaderMap::with_capacity(rejection.headers.len() + 1);
     for (name, value) in end_to_end(&rejection.headers).chain(more) {
         headers.append(name.clone(), value.clone());

@@ -31,7 +31,7 @@ use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::get_policy;
 
 /// HTTP/2 names the host beside the path, and not among the headers.
-pub fn add_host(headers: &mut HeaderMap, uri: &Uri) {
+pub(crate) fn add_host(headers: &mut HeaderMap, uri: &Uri) {
     if let (false, Some(authority)) = (headers.contains_key(header::HOST), uri.authority())
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
@@ -53,7 +53,7 @@ fn timeout(headers: &HeaderMap, min: Duration, max: Duration) -> (Duration, bool
 }
 
 /// The upstream's path and query for a client's request.
-pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String {
+pub(crate) fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String {
     let whole = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
     if !is_graphql || upstream.graphql_path.is_none() {
         return whole.to_owned();
@@ -63,7 +63,7 @@ pub fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) -> String
 }
 
 /// What is kept of a request while it is served.
-pub struct IncomingRequest {
+pub(crate) struct IncomingRequest {
     caller: Caller,
     trace: TraceContext,
     /// The path alone, which may be logged.
@@ -77,7 +77,7 @@ pub struct IncomingRequest {
 
 impl IncomingRequest {
     /// Reads it off the request's head.
-    pub fn of(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> Self {
+    pub(crate) fn of(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> Self {
         let head = downstream.head();
         let configured = gateway.services.configured();
         let settings = &configured.settings;
@@ -115,23 +115,23 @@ impl IncomingRequest {
     }
 
     /// Writes the line about it.
-    pub fn log(&self, gateway: &Gateway, response: &Response, began: Instant) {
+    pub(crate) fn log(&self, gateway: &Gateway, response: &Response, began: Instant) {
         access_log::record(&gateway.services, response, &self.caller, &self.trace, &self.path, began);
     }
 
     /// The same for the metadata API, which may outlive the request.
-    pub fn asked(&self) -> ApiRequest {
+    pub(crate) fn asked(&self) -> ApiRequest {
         let Caller { headers, request_id, .. } = &self.caller;
         ApiRequest { path: self.upstream_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
     }
 
     /// The client's address.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.caller.address
     }
 
     /// How its responses are written.
-    pub fn manner(&self) -> ResponseStyle<'_> {
+    pub(crate) fn manner(&self) -> ResponseStyle<'_> {
         let Self { response_type, cors, caller, compressed_from, .. } = self;
         ResponseStyle {
             response_type: *response_type,
@@ -143,24 +143,19 @@ impl IncomingRequest {
     }
 
     /// The upstream's CORS headers.
-    pub fn set_cors(&mut self, cors: &HeaderMap) {
+    pub(crate) fn set_cors(&mut self, cors: &HeaderMap) {
         if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
             self.cors = cors.clone();
         }
     }
 
     /// The upstream's path, and the client's headers.
-    pub fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
+    pub(crate) fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
         get_policy::PolicyProbe { path: &self.upstream_path, headers: &self.caller.headers }
     }
 
-    /// The headers that let a page read the response.
-    pub fn cors(&self) -> &HeaderMap {
-        &self.cors
-    }
-
     /// The same for an operation that may yield more than one result.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         way: &'static str,
         payload: String,
@@ -178,7 +173,7 @@ impl IncomingRequest {
     }
 
     /// How the request came.
-    pub fn context<'v>(
+    pub(crate) fn context<'v>(
         &'v self,
         gateway: &Gateway,
         ctx: &RequestState,
@@ -213,7 +208,7 @@ impl IncomingRequest {
 ///
 /// # Errors
 /// When the client has disconnected.
-pub async fn send(
+pub(crate) async fn send(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
@@ -233,7 +228,7 @@ pub async fn send(
 ///
 /// # Errors
 /// When the client has disconnected.
-pub async fn send_json(
+pub(crate) async fn send_json(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     incoming: &IncomingRequest,

@@ -26,7 +26,7 @@ fn read_path(path: &str) -> Option<(&str, bool)> {
 
 /// Is this a report?
 #[must_use]
-pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
+pub(crate) fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
     let head = downstream.head();
     head.method == Method::POST && read_path(head.uri.path()).is_some() && gateway.services.jobs().is_ok()
 }
@@ -35,7 +35,7 @@ pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
 ///
 /// # Errors
 /// When the connection to the handler broke.
-pub async fn serve(
+pub(crate) async fn serve(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

@@ -27,7 +27,7 @@ use crate::routes::reject::reject_and_close;
 
 /// Is this a request to it?
 #[must_use]
-pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
+pub(crate) fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
     let head = downstream.head();
     gateway.metadata.is_some() && head.method == Method::POST && PATHS.contains(&head.uri.path())
 }
@@ -37,7 +37,7 @@ pub fn matches(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> bool {
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn serve(
+pub(crate) async fn serve(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

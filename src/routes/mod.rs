@@ -1,19 +1,19 @@
 //! Which kind of request this is, and who serves it.
 
-pub mod body_scan;
-pub mod client_disconnect;
-pub mod execute_request;
-pub mod gateway;
-pub mod get_policy;
-pub mod graphql_batch;
-pub mod graphql_body;
-pub mod graphql_get;
-pub mod graphql_post;
-pub mod graphql_request;
-pub mod job_completion;
-pub mod metadata_api;
-pub mod passthrough;
-pub mod reject;
-pub mod route;
-pub mod sse;
-pub mod websocket;
+pub(crate) mod body_scan;
+pub(crate) mod client_disconnect;
+pub(crate) mod execute_request;
+pub(crate) mod gateway;
+pub(crate) mod get_policy;
+pub(crate) mod graphql_batch;
+pub(crate) mod graphql_body;
+pub(crate) mod graphql_get;
+pub(crate) mod graphql_post;
+pub(crate) mod graphql_request;
+pub(crate) mod job_completion;
+pub(crate) mod metadata_api;
+pub(crate) mod passthrough;
+pub(crate) mod reject;
+pub(crate) mod route;
+pub(crate) mod sse;
+pub(crate) mod websocket;

@@ -28,7 +28,7 @@ use crate::upstream::{UpstreamClient, UpstreamError};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
-pub enum Forwarded {
+pub(crate) enum Forwarded {
     /// The response is with the client.
     Done,
     /// No byte of a response has been passed on; the client can get an error response.
@@ -53,7 +53,7 @@ impl From<BodyError> for Forwarded {
 }
 
 /// Sends a POST on and streams the response back, for as long as the client is there.
-pub async fn forward(
+pub(crate) async fn forward(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
@@ -78,7 +78,7 @@ pub async fn forward(
 /// Sends a POST on whose body is still coming after its `beginning`, and streams the response back. Each piece is looked
 /// through first; as long as the last one has not been sent, the upstream has only a part of a request, which it cannot
 /// carry out.
-pub async fn forward_in_pieces(
+pub(crate) async fn forward_in_pieces(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     admission: &mut Admission,

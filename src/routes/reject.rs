@@ -17,7 +17,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::upstream::UpstreamError;
 
 /// Responds that the upstream could not be queried, `may_write` if by what may be a mutation. Returns the status.
-pub async fn send_upstream_error(
+pub(crate) async fn send_upstream_error(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
@@ -36,7 +36,7 @@ pub async fn send_upstream_error(
 ///
 /// # Errors
 /// When the client has disconnected, or has read a part of a response.
-pub async fn send_internal_error(
+pub(crate) async fn send_internal_error(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
@@ -54,7 +54,7 @@ pub async fn send_internal_error(
 ///
 /// # Errors
 /// When the client has disconnected.
-pub async fn send_rejection(
+pub(crate) async fn send_rejection(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &RequestState,

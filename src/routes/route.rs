@@ -22,7 +22,7 @@ use crate::session::header_checks;
 ///
 /// # Errors
 /// When the connection to the client broke.
-pub async fn route(
+pub(crate) async fn route(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

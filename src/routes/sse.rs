@@ -34,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that is served as a stream.
-pub struct EventStream<'s> {
+pub(crate) struct EventStream<'s> {
     /// The snapshot.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
@@ -49,7 +49,7 @@ pub struct EventStream<'s> {
 
 /// Does the client want its response so?
 #[must_use]
-pub fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRequest<'_>) -> bool {
+pub(crate) fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRequest<'_>) -> bool {
     let is_subscription = prepared_request.kind() == Some(OperationKind::Subscription);
     !prepared_request.is_introspection_only() && wants_events(&downstream.head().headers, is_subscription)
 }
@@ -58,7 +58,7 @@ pub fn matches(downstream: &DownstreamSession<'_>, prepared_request: &PreparedRe
 ///
 /// # Errors
 /// That response.
-pub async fn authenticate(
+pub(crate) async fn authenticate(
     gateway: &Gateway,
     ctx: &RequestState,
     snapshot: &Snapshot,
@@ -79,7 +79,7 @@ pub async fn authenticate(
 ///
 /// # Errors
 /// When the connection broke.
-pub async fn serve(
+pub(crate) async fn serve(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

@@ -26,7 +26,11 @@ use crate::telemetry::metrics::Held;
 use crate::websocket::session::{WebSocketClient, run_session};
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
-pub fn subprotocol(gateway: &Gateway, downstream: &DownstreamSession<'_>, ctx: &RequestState) -> Option<Subprotocol> {
+pub(crate) fn subprotocol(
+    gateway: &Gateway,
+    downstream: &DownstreamSession<'_>,
+    ctx: &RequestState,
+) -> Option<Subprotocol> {
     let headers = &downstream.head().headers;
     if !ctx.is_graphql
         || !request_head_checks::wants_websocket(headers)
@@ -43,7 +47,7 @@ pub fn subprotocol(gateway: &Gateway, downstream: &DownstreamSession<'_>, ctx: &
 ///
 /// # Errors
 /// When the connection broke.
-pub async fn serve(
+pub(crate) async fn serve(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

@@ -15,7 +15,7 @@ use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 
 /// The actions of one generation, and what follows from them.
-pub struct Catalog {
+pub(crate) struct Catalog {
     /// The actions and their types.
     pub schema: Arc<ActionSchema>,
     /// Finds their names in raw bytes.
@@ -40,7 +40,7 @@ const NO_PERMISSIONS: &str = "";
 impl Catalog {
     /// The actions of `schema`, for an upstream with these root types.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         schema: Arc<ActionSchema>,
         scanner: Arc<Scanner>,
         roots: RootTypes,
@@ -55,7 +55,7 @@ impl Catalog {
 
     /// May these bytes name an action, or introspection that is served here?
     #[must_use]
-    pub fn may_concern_us(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn may_concern_us(&self, bytes: &[u8]) -> bool {
         match self.scanner.scan(bytes) {
             ScanResult::Nothing => false,
             ScanResult::Introspection => self.merges_introspection,
@@ -65,7 +65,7 @@ impl Catalog {
 
     /// May these bytes name an action?
     #[must_use]
-    pub fn may_name_action(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn may_name_action(&self, bytes: &[u8]) -> bool {
         self.scanner.scan(bytes) == ScanResult::Action
     }
 
@@ -73,7 +73,7 @@ impl Catalog {
     ///
     /// # Errors
     /// The validator's message; see [`schema::of_actions`].
-    pub fn schema_of(&self, role: &str) -> Result<Arc<RoleSchema>, String> {
+    pub(crate) fn schema_of(&self, role: &str) -> Result<Arc<RoleSchema>, String> {
         let kind = self.kind_of_role(role);
         if let Some(schema) = self.role_schemas.get(kind) {
             return Ok(Arc::clone(&schema));
@@ -85,7 +85,7 @@ impl Catalog {
 
     /// Roles that no action names see the same: nothing. A token can hold any name, a cache cannot.
     #[must_use]
-    pub fn kind_of_role<'r>(&self, role: &'r str) -> &'r str {
+    pub(crate) fn kind_of_role<'r>(&self, role: &'r str) -> &'r str {
         if role == ADMIN_ROLE || self.named_roles.contains(role) { role } else { NO_PERMISSIONS }
     }
 }

@@ -23,7 +23,7 @@ const FORGET_PAUSE: Duration = Duration::from_secs(10);
 const DESCRIPTORS_FULL: f64 = 0.90;
 
 /// Looks again and again. Never returns.
-pub async fn watch(services: &Services) {
+pub(crate) async fn watch(services: &Services) {
     let descriptors = services.overload.descriptors_max;
     warn_of_descriptors(services);
     let mut forgot: Option<Instant> = None;

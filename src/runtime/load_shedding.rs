@@ -10,7 +10,7 @@ use crate::model::response::RequestError;
 
 /// The exhausted resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// The limit on concurrent requests.
     Requests,
     /// The limit on requests with an incomplete body.
@@ -30,7 +30,7 @@ pub enum Resource {
 impl Resource {
     /// The rejection. A client that exceeds its own limit is told so; others may retry.
     #[must_use]
-    pub fn error(self) -> RequestError {
+    pub(crate) fn error(self) -> RequestError {
         match self {
             Self::ClientRequests | Self::ClientEventStreams => {
                 let message = "too many requests of this client address at one time; try again in a moment";
@@ -53,7 +53,7 @@ impl Resource {
 
     /// The label of its metric, which clients read as well.
     #[must_use]
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::IncompleteRequests => "incomplete_requests",
@@ -67,7 +67,7 @@ impl Resource {
 }
 
 /// The resource that was exhausted at the last sample, and the number of file descriptors.
-pub struct LoadState {
+pub(crate) struct LoadState {
     pub(crate) scarce: AtomicU8,
     pub(crate) descriptors_max: Option<u64>,
 }
@@ -84,7 +84,7 @@ const DESCRIPTORS_PER_REQUEST: u64 = 2;
 impl LoadState {
     /// The resource of a rejection that is not counted here.
     #[must_use]
-    pub fn scarce(&self) -> Option<Resource> {
+    pub(crate) fn scarce(&self) -> Option<Resource> {
         match self.scarce.load(Ordering::Relaxed) {
             1 => Some(Resource::Memory),
             2 => Some(Resource::Descriptors),
@@ -95,7 +95,7 @@ impl LoadState {
     /// How many connections clients may have: as many as are configured, but no descriptor that requests need. These need
     /// half of all at most.
     #[must_use]
-    pub fn max_connections(&self, limits: &Limits) -> usize {
+    pub(crate) fn max_connections(&self, limits: &Limits) -> usize {
         let Some(max) = self.descriptors_max else { return limits.max_connections };
         let for_requests = (limits.max_concurrent_requests as u64).saturating_mul(DESCRIPTORS_PER_REQUEST);
         let for_clients = max - for_requests.min(max / 2);
@@ -105,7 +105,7 @@ impl LoadState {
 
 /// The bounds of the memory budget. They follow the configuration when it is reloaded.
 #[must_use]
-pub fn bounds(limits: &Limits) -> Bounds {
+pub(crate) fn bounds(limits: &Limits) -> Bounds {
     Bounds { all: limits.max_buffered_bytes, client: limits.max_client_bytes, connection: limits.max_connection_bytes }
 }
 

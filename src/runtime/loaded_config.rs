@@ -14,7 +14,7 @@ use crate::http_client::PerThread;
 use crate::telemetry::metrics::Metrics;
 
 /// The configuration, ready for use.
-pub struct LoadedConfig {
+pub(crate) struct LoadedConfig {
     /// The settings; the rules about credentials are in the authenticator.
     pub settings: Settings,
     /// Checks who is asking.
@@ -32,7 +32,7 @@ impl LoadedConfig {
     ///
     /// # Errors
     /// What cannot be used: a key, a certificate.
-    pub fn new(
+    pub(crate) fn new(
         mut settings: Settings,
         fingerprints: HashMap<&'static str, u64>,
         metrics: &Arc<Metrics>,
@@ -63,7 +63,7 @@ impl LoadedConfig {
     ///
     /// # Errors
     /// Which one is missing.
-    pub fn keeps_locks_of(&self, before: &Self) -> Result<(), String> {
+    pub(crate) fn keeps_locks_of(&self, before: &Self) -> Result<(), String> {
         if self.authenticator.is_open() && !before.authenticator.is_open() {
             return Err(
                 "error: auth: nothing asks for a credential any more, so everybody would be admin; a reload does not \
@@ -83,28 +83,11 @@ impl LoadedConfig {
 
     /// The settings in which it differs from `before` but that take effect at the next start only.
     #[must_use]
-    pub fn waiting_for_start(&self, before: &Self) -> Vec<&'static str> {
+    pub(crate) fn waiting_for_start(&self, before: &Self) -> Vec<&'static str> {
         let is_fixed = |key: &str| SETTINGS.iter().any(|known| known.key == key && known.applies == Applies::AtStart);
         let differs = |key: &&'static str| self.fingerprints.get(*key) != before.fingerprints.get(*key);
         let mut keys: Vec<_> = self.fingerprints.keys().copied().filter(differs).filter(|key| is_fixed(key)).collect();
         keys.sort_unstable();
         keys
-    }
-
-    /// The configuration of the table's defaults, for tests.
-    ///
-    /// # Panics
-    /// When the defaults cannot be used.
-    #[cfg(test)]
-    #[must_use]
-    pub fn of_defaults() -> Self {
-        use crate::config::values::Values;
-        crate::install_tls_provider();
-        let mut diagnostics = Vec::new();
-        let values =
-            Values::collect(&|_| None, &|_| None, None, &[("upstream.url", "http://upstream")], &mut diagnostics);
-        let settings = Settings::read(&values, None, &mut diagnostics).expect("settings");
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        Self::new(settings, HashMap::new(), &metrics, None).expect("what is configured")
     }
 }

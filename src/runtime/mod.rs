@@ -1,18 +1,18 @@
 //! What requests share: services, the snapshot of the configuration with its caches, load shedding, supervision.
 
-pub mod catalog;
-pub mod load_monitor;
-pub mod load_shedding;
-pub mod loaded_config;
-pub mod panic_isolation;
-pub mod plan_cache;
-pub mod prepare;
-pub mod readiness;
-pub mod reload_requests;
-pub mod running_jobs;
-pub mod schema_cache;
-pub mod schema_fetch;
-pub mod services;
-pub mod snapshot;
-pub mod upstream_health_check;
-pub mod upstream_types;
+pub(crate) mod catalog;
+pub(crate) mod load_monitor;
+pub(crate) mod load_shedding;
+pub(crate) mod loaded_config;
+pub(crate) mod panic_isolation;
+pub(crate) mod plan_cache;
+pub(crate) mod prepare;
+pub(crate) mod readiness;
+pub(crate) mod reload_requests;
+pub(crate) mod running_jobs;
+pub(crate) mod schema_cache;
+pub(crate) mod schema_fetch;
+pub(crate) mod services;
+pub(crate) mod snapshot;
+pub(crate) mod upstream_health_check;
+pub(crate) mod upstream_types;

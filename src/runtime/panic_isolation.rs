@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 /// `None` if `work` has panicked; the panic hook has counted and logged it.
-pub fn catch_panic<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
+pub(crate) fn catch_panic<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
     AssertUnwindSafe(work).catch_unwind().map(Result::ok)
 }
 
 /// Runs `work` under supervision: a task that panics is restarted, with a backoff that grows if it happens again.
-pub async fn supervise<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
+pub(crate) async fn supervise<F: Future<Output = ()>>(mut work: impl FnMut() -> F) {
     let mut pause = PAUSE;
     while catch_panic(work()).await.is_none() {
         tokio::time::sleep(pause).await;
@@ -26,7 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// commas.
 #[cfg(debug_assertions)]
 #[expect(clippy::panic, reason = "that is what it is for")]
-pub fn failpoint(place: &str) {
+pub(crate) fn failpoint(place: &str) {
     use std::sync::{LazyLock, Mutex, PoisonError};
     static LEFT: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| {
         let named = std::env::var("PILLION_FAILPOINTS").unwrap_or_default();

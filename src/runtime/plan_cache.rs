@@ -23,7 +23,7 @@ use crate::runtime::catalog::Catalog;
 use crate::runtime::schema_cache::MergedSchema;
 
 /// A parsed document.
-pub struct PreparedDocument {
+pub(crate) struct PreparedDocument {
     /// The document.
     pub document: Document,
     /// What of it concerns us, in any of its operations.
@@ -32,7 +32,7 @@ pub struct PreparedDocument {
 }
 
 /// An operation of it.
-pub struct PreparedOperation {
+pub(crate) struct PreparedOperation {
     operation: Node<OperationDefinition>,
     /// What of it concerns us.
     pub concern: UsesActions,
@@ -46,7 +46,7 @@ pub struct PreparedOperation {
 type PlanKey = (Vec<bool>, bool);
 
 /// A plan, and for whom it is good.
-pub struct CachedPlan {
+pub(crate) struct CachedPlan {
     /// The plan.
     pub plan: Plan,
     /// The operation it plans.
@@ -73,7 +73,7 @@ impl PreparedDocument {
     ///
     /// # Errors
     /// [`DocumentError`].
-    pub fn new(catalog: &Catalog, text: &str) -> Result<Self, DocumentError> {
+    pub(crate) fn new(catalog: &Catalog, text: &str) -> Result<Self, DocumentError> {
         let document = document::parse(text, &catalog.limits)?;
         let operations: Vec<PreparedOperation> =
             document.operations().iter().map(|operation| prepare(catalog, &document, operation)).collect();
@@ -95,7 +95,7 @@ impl PreparedDocument {
     ///
     /// # Errors
     /// When the choice is not clear.
-    pub fn operation(&self, name: Option<&str>) -> Result<&PreparedOperation, DocumentError> {
+    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&PreparedOperation, DocumentError> {
         let chosen = self.document.operation(name)?;
         let found = self.operations.iter().find(|prepared| Node::ptr_eq(&prepared.operation, chosen));
         found.ok_or(DocumentError::NotOneOperation)
@@ -105,7 +105,7 @@ impl PreparedDocument {
     ///
     /// # Errors
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
-    pub fn plan(
+    pub(crate) fn plan(
         &self,
         catalog: &Catalog,
         prepared: &PreparedOperation,
@@ -202,7 +202,7 @@ fn prepare(catalog: &Catalog, document: &Document, operation: &Node<OperationDef
 impl PreparedOperation {
     /// Its kind.
     #[must_use]
-    pub fn kind(&self) -> OperationKind {
+    pub(crate) fn kind(&self) -> OperationKind {
         kind_of(&self.operation)
     }
 }
@@ -228,7 +228,7 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The errors in it.
-    pub fn validate(&self, catalog: &Catalog, role: &str) -> Result<(), Rejection> {
+    pub(crate) fn validate(&self, catalog: &Catalog, role: &str) -> Result<(), Rejection> {
         let kind = catalog.kind_of_role(role);
         let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_role.get(kind) {
@@ -255,7 +255,7 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The first that has not.
-    pub fn check_variables(
+    pub(crate) fn check_variables(
         &self,
         catalog: &Catalog,
         document: &Document,
@@ -270,7 +270,7 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The errors in it.
-    pub fn validate_whole(
+    pub(crate) fn validate_whole(
         &self,
         catalog: &Catalog,
         document: &Document,

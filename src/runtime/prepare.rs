@@ -14,7 +14,7 @@ const INLINE_PLANNING_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// [`DocumentError`].
-pub async fn prepare(
+pub(crate) async fn prepare(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     text: &str,
@@ -42,7 +42,7 @@ async fn parse(services: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Res
 
 /// Does this document select an action? One that is too large to be parsed does if it names one; an invalid one does
 /// not, because it cannot be executed.
-pub async fn selects_action(services: &Services, snapshot: &Arc<Snapshot>, document: &str) -> bool {
+pub(crate) async fn selects_action(services: &Services, snapshot: &Arc<Snapshot>, document: &str) -> bool {
     if !snapshot.catalog.may_name_action(document.as_bytes()) {
         return false;
     }

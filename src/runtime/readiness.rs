@@ -7,33 +7,33 @@ use tokio::sync::Notify;
 
 /// Something that makes it pointless to go on.
 #[derive(Default)]
-pub struct FatalError {
+pub(crate) struct FatalError {
     reason: OnceLock<String>,
     notify: Notify,
 }
 
 impl FatalError {
     /// The program must end for this reason. The first one counts.
-    pub fn set(&self, reason: String) {
+    pub(crate) fn set(&self, reason: String) {
         // A second reason adds nothing.
         let _ = self.reason.set(reason);
         self.notify.notify_one();
     }
 
     /// Waits until there is a reason.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         self.notify.notified().await;
     }
 
     /// The reason, if there is one.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         self.reason.get().map(String::as_str)
     }
 }
 
 /// Readiness. It is false until the first successful health check of the upstream.
-pub struct Readiness {
+pub(crate) struct Readiness {
     draining: AtomicBool,
     has_looked: AtomicBool,
     upstream: RwLock<Result<(), String>>,
@@ -51,25 +51,25 @@ impl Default for Readiness {
 
 impl Readiness {
     /// From now on nothing new is wanted.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Is the end near?
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
     /// Records whether the upstream responds.
-    pub fn set_upstream(&self, state: Result<(), String>) {
+    pub(crate) fn set_upstream(&self, state: Result<(), String>) {
         *self.upstream.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.has_looked.store(true, Ordering::Release);
     }
 
     /// Has the upstream been probed yet?
     #[must_use]
-    pub fn has_looked(&self) -> bool {
+    pub(crate) fn has_looked(&self) -> bool {
         self.has_looked.load(Ordering::Acquire)
     }
 
@@ -77,7 +77,7 @@ impl Readiness {
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.is_draining() {
             return Err("shutting down".into());
         }
@@ -88,7 +88,7 @@ impl Readiness {
     ///
     /// # Errors
     /// Why it did not.
-    pub fn upstream(&self) -> Result<(), String> {
+    pub(crate) fn upstream(&self) -> Result<(), String> {
         self.upstream.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -11,7 +11,7 @@ type PendingReload = oneshot::Sender<Result<(), String>>;
 const REQUESTS_MAX: usize = 16;
 
 /// The sending half.
-pub struct ReloadRequests {
+pub(crate) struct ReloadRequests {
     sender: mpsc::Sender<PendingReload>,
     receiver: Mutex<Option<mpsc::Receiver<PendingReload>>>,
     last: Mutex<Option<Result<(), String>>>,
@@ -29,7 +29,7 @@ impl ReloadRequests {
     ///
     /// # Errors
     /// Why the old one stays.
-    pub async fn request(&self) -> Result<(), String> {
+    pub(crate) async fn request(&self) -> Result<(), String> {
         let not_running = || "no task reloads the configuration".to_owned();
         let (response, result) = oneshot::channel();
         self.sender.send(response).await.map_err(|_| not_running())?;
@@ -37,18 +37,18 @@ impl ReloadRequests {
     }
 
     /// The receiving half, for the task that reloads; the second call returns nothing.
-    pub fn take_receiver(&self) -> Option<mpsc::Receiver<PendingReload>> {
+    pub(crate) fn take_receiver(&self) -> Option<mpsc::Receiver<PendingReload>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Notes how it went.
-    pub fn note(&self, outcome: Result<(), String>) {
+    pub(crate) fn note(&self, outcome: Result<(), String>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 
     /// How it went the last time, if there was one.
     #[must_use]
-    pub fn last(&self) -> Option<Result<(), String>> {
+    pub(crate) fn last(&self) -> Option<Result<(), String>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -10,7 +10,7 @@ use crate::jobs::job::Job;
 
 /// The calls that this replica runs now.
 #[derive(Default)]
-pub struct RunningJobs {
+pub(crate) struct RunningJobs {
     /// By id, with the attempt.
     pub(crate) jobs: Mutex<HashMap<Uuid, RunningJob>>,
     /// Notified whenever one has ended.
@@ -27,7 +27,7 @@ pub(crate) struct RunningJob {
 impl RunningJobs {
     /// How many there are.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 

@@ -26,7 +26,7 @@ use crate::runtime::catalog::Catalog;
 use crate::upstream::UpstreamError;
 
 /// The upstream's schema with the actions of one kind of role.
-pub struct MergedSchema {
+pub(crate) struct MergedSchema {
     /// No two have the same.
     pub id: u64,
     /// The schema.
@@ -51,7 +51,7 @@ pub(crate) type ContentHash = u64;
 type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
 /// Everything known of the upstream's schema by one generation.
-pub struct SchemaCache {
+pub(crate) struct SchemaCache {
     by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<KnownSchema>>,
     /// What a caller's schema depends on beside its role.
@@ -104,7 +104,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Why the upstream's schema is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+pub(crate) enum SchemaError {
     /// It could not be reached.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -122,7 +122,7 @@ pub enum SchemaError {
 impl SchemaError {
     /// The names that keep the two apart, if that is why.
     #[must_use]
-    pub fn conflicts(&self) -> &[Conflict] {
+    pub(crate) fn conflicts(&self) -> &[Conflict] {
         match self {
             Self::Merge(error) => match error.as_ref() {
                 MergeError::Conflicts(conflicts) => conflicts,
@@ -150,7 +150,7 @@ impl SchemaError {
 impl SchemaCache {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
+    pub(crate) fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
         Self {
             by_content: Cache::with_weighter(64, response_cache_size as u64, ByBytes),
             callers: Cache::new(CALLERS_MAX),
@@ -162,13 +162,13 @@ impl SchemaCache {
 
     /// The roles for whom the last response gave no schema, each with the reason; not all of them if there are many.
     #[must_use]
-    pub fn failures(&self) -> BTreeMap<String, String> {
+    pub(crate) fn failures(&self) -> BTreeMap<String, String> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Has no schema been seen yet?
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_content.is_empty()
     }
 
@@ -225,7 +225,7 @@ impl SchemaCache {
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub fn known(&self, catalog: &Catalog, schema_request: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
+    pub(crate) fn known(&self, catalog: &Catalog, schema_request: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
         let hash = self.caller(schema_request).last()?.response?;
         let learned = self.by_content.get(&hash)?;
         learned.merged(catalog, &schema_request.role).ok()
@@ -233,14 +233,14 @@ impl SchemaCache {
 
     /// What the upstream itself showed to callers like this one at the last introspection.
     #[must_use]
-    pub fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
+    pub(crate) fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
         let hash = self.caller(schema_request).last()?.response?;
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
     /// May the upstream be introspected for callers like this one, whose schema is not known, on our own account?
     #[must_use]
-    pub fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
+    pub(crate) fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
         match self.caller(schema_request).last() {
             None => true,
             Some(SchemaFetch { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
@@ -283,7 +283,7 @@ impl MergedSchema {
     ///
     /// # Errors
     /// [`MergeError`].
-    pub fn new(upstream: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
+    pub(crate) fn new(upstream: &UpstreamSchema, catalog: &Catalog, role: &str) -> Result<Self, MergeError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let look_up = |name: &str| upstream_type(&upstream.schema, name);
         // An upstream may hide types from other roles.

@@ -21,7 +21,7 @@ const BUILT_PER_BYTE: usize = 3;
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
-pub async fn fetch(
+pub(crate) async fn fetch(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     schema_request: &SchemaRequest<'_>,
@@ -50,7 +50,7 @@ pub async fn fetch(
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn refresh(
+pub(crate) async fn refresh(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     schema_request: &SchemaRequest<'_>,

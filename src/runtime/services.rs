@@ -26,7 +26,7 @@ use crate::traffic_shaping::response_cache::ResponseCache;
 use crate::upstream::UpstreamClient;
 
 /// Everything that requests share.
-pub struct Services {
+pub(crate) struct Services {
     /// The loaded snapshot; swapped as a whole, by [`Services::replace_snapshot`].
     pub snapshot: SnapshotCell,
     /// Held while one generation makes way for the next.
@@ -79,7 +79,7 @@ impl Services {
     ///
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
-    pub fn new(loaded: Loaded) -> Result<Self, String> {
+    pub(crate) fn new(loaded: Loaded) -> Result<Self, String> {
         let Loaded { settings, schema, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
         let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
@@ -123,7 +123,7 @@ impl Services {
 
     /// The current configuration.
     #[must_use]
-    pub fn configured(&self) -> Arc<LoadedConfig> {
+    pub(crate) fn configured(&self) -> Arc<LoadedConfig> {
         Arc::clone(&self.snapshot.load().configured)
     }
 
@@ -131,7 +131,7 @@ impl Services {
     ///
     /// # Errors
     /// When there is none.
-    pub fn jobs(&self) -> Result<&Arc<Jobs>, String> {
+    pub(crate) fn jobs(&self) -> Result<&Arc<Jobs>, String> {
         self.jobs.get().ok_or_else(|| "there is no store for asynchronous actions".into())
     }
 
@@ -139,7 +139,7 @@ impl Services {
     ///
     /// # Errors
     /// Why it cannot be opened.
-    pub async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
+    pub(crate) async fn open_jobs_for(&self, schema: &ActionSchema) -> Result<(), String> {
         if self.jobs.get().is_none() && schema.actions.values().any(|action| action.is_async) {
             let jobs = Jobs::open(&self.configured().settings.jobs, true).await?;
             // The lock on metadata changes is held here, so the store cannot be opened twice.
@@ -149,7 +149,7 @@ impl Services {
     }
 
     /// Makes the next generation out of this one; the caller holds the lock. `None` leaves it.
-    pub fn replace_snapshot(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
+    pub(crate) fn replace_snapshot(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
         let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(next) = next(&self.snapshot.load()) {
             self.snapshot.store(Arc::new(next));

@@ -18,10 +18,10 @@ use crate::runtime::schema_cache::SchemaCache;
 use crate::traffic_shaping::TrafficPolicies;
 
 /// The current snapshot.
-pub type SnapshotCell = ArcSwap<Snapshot>;
+pub(crate) type SnapshotCell = ArcSwap<Snapshot>;
 
 /// One generation of what was loaded and learned.
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The catalog.
     pub catalog: Catalog,
     /// Documents that were seen before, by their text.
@@ -47,7 +47,7 @@ impl Weighter<Arc<str>, Arc<PreparedDocument>> for ByBytes {
 impl Snapshot {
     /// A generation with empty caches.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         schema: Arc<ActionSchema>,
         scanner: Arc<Scanner>,
         roots: RootTypes,
@@ -70,7 +70,7 @@ impl Snapshot {
 
     /// The same actions for an upstream that turned out to be another than was thought.
     #[must_use]
-    pub fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
+    pub(crate) fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
         let (schema, scanner) = (Arc::clone(&self.catalog.schema), Arc::clone(&self.catalog.scanner));
         Self::new(schema, scanner, roots, dialect, &self.configured, &self.policies)
     }
@@ -79,7 +79,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When their names are too many to look for.
-    pub fn with_actions(&self, schema: ActionSchema) -> Result<Self, String> {
+    pub(crate) fn with_actions(&self, schema: ActionSchema) -> Result<Self, String> {
         self.with_configuration(&self.configured, Arc::new(schema))
     }
 
@@ -87,7 +87,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the actions' names are too many to look for.
-    pub fn with_configuration(
+    pub(crate) fn with_configuration(
         &self,
         configured: &Arc<LoadedConfig>,
         schema: Arc<ActionSchema>,

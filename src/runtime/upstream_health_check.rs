@@ -26,7 +26,7 @@ use crate::upstream::{UpstreamError, UpstreamRequest, dialect};
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// Looks at the upstream again and again. Never returns.
-pub async fn watch(services: &Services) {
+pub(crate) async fn watch(services: &Services) {
     loop {
         probe(services).await;
         tokio::time::sleep(services.configured().settings.upstream.health_check_interval).await;
@@ -34,7 +34,7 @@ pub async fn watch(services: &Services) {
 }
 
 /// Looks at the upstream once.
-pub async fn probe(services: &Services) {
+pub(crate) async fn probe(services: &Services) {
     services.upstream.resolve().await;
     let found = fetch_all_paths(services).await;
     services.metrics.upstream_up.set(i64::from(found.is_ok()));
@@ -147,7 +147,7 @@ fn use_decided(services: &Services, before: &Arc<Snapshot>, decided: ActionSchem
 
 /// The upstream's own schema as it shows it now to an admin, or showed it before; nothing if introspection is not
 /// merged, or fails.
-pub async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>> {
+pub(crate) async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>> {
     let snapshot = services.snapshot.load_full();
     if !snapshot.catalog.merges_introspection {
         return None;
@@ -163,7 +163,11 @@ pub async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamSchema>>
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn schema_of(services: &Services, role: &str, headers: HeaderMap) -> Result<Arc<MergedSchema>, SchemaError> {
+pub(crate) async fn schema_of(
+    services: &Services,
+    role: &str,
+    headers: HeaderMap,
+) -> Result<Arc<MergedSchema>, SchemaError> {
     schema_for(services, &services.snapshot.load_full(), role, headers).await
 }
 
@@ -171,7 +175,7 @@ pub async fn schema_of(services: &Services, role: &str, headers: HeaderMap) -> R
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn schema_for(
+pub(crate) async fn schema_for(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     role: &str,

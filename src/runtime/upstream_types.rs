@@ -12,7 +12,7 @@ use crate::runtime::snapshot::Snapshot;
 
 /// What `decided` leaves out and may not leave out.
 #[must_use]
-pub fn unacceptable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<&'d Diagnostic> {
+pub(crate) fn unacceptable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<&'d Diagnostic> {
     let is_tolerable = |diagnostic: &Diagnostic| {
         diagnostic.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject))
     };
@@ -20,7 +20,7 @@ pub fn unacceptable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec
 }
 
 /// Enums grow while everything runs: what the upstream has just shown is taken over.
-pub fn extend(services: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
+pub(crate) fn extend(services: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSchema) {
     // Nearly always there is nothing to do, and nothing is locked then.
     let Some(schema) = extended(&snapshot.catalog.schema, &merged.upstream_types) else { return };
     services.replace_snapshot(|current| {
@@ -30,7 +30,7 @@ pub fn extend(services: &Services, snapshot: &Arc<Snapshot>, merged: &MergedSche
 }
 
 /// Says in the log what of the metadata is not served, and why: a line each.
-pub fn log_inconsistent(schema: &ActionSchema) {
+pub(crate) fn log_inconsistent(schema: &ActionSchema) {
     for diagnostic in &schema.inconsistent {
         let object = diagnostic.subject.as_deref().map(ToString::to_string).unwrap_or_default();
         tracing::warn!(object, reason = diagnostic.on_one_line(), "an inconsistent part of the metadata is not served");

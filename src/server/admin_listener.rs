@@ -21,7 +21,7 @@ use crate::memory::MemoryOwner;
 use crate::runtime::services::Services;
 
 /// A small application and its connections.
-pub struct Operators<S> {
+pub(crate) struct Operators<S> {
     requests: Arc<Requests<S>>,
     services: Arc<Services>,
     /// Those that are open, the oldest first.
@@ -37,7 +37,7 @@ struct Open {
 impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
     /// In front of `app`.
     #[must_use]
-    pub fn new(app: S, services: Arc<Services>) -> Self {
+    pub(crate) fn new(app: S, services: Arc<Services>) -> Self {
         Self { requests: Arc::new(Requests { app, services: Arc::clone(&services) }), services, open: Mutex::default() }
     }
 

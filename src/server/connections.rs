@@ -35,7 +35,7 @@ use crate::server::tls::Tls;
 use crate::traffic_shaping::per_client_limit::PerClient;
 
 /// What clients connect to.
-pub struct Connections {
+pub(crate) struct Connections {
     proxy: Arc<HttpProxy<Gateway>>,
     gateway: Gateway,
     tls: Option<Tls>,
@@ -54,7 +54,7 @@ enum Next {
 impl Connections {
     /// In front of `server`, which was made of `gate`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gateway>, gateway: Gateway, tls: Option<Tls>) -> Self {
+    pub(crate) fn new(proxy: HttpProxy<Gateway>, gateway: Gateway, tls: Option<Tls>) -> Self {
         Self { proxy: Arc::new(proxy), gateway, tls, clients: PerClient::new() }
     }
 

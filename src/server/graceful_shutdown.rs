@@ -13,7 +13,7 @@ use crate::server::listener_handover;
 use crate::telemetry::logs;
 
 /// A hook that runs just before the process ends.
-pub type AtExit = Box<dyn FnOnce() + Send>;
+pub(crate) type AtExit = Box<dyn FnOnce() + Send>;
 
 /// Waits for SIGTERM or SIGINT, and then drains requests in flight. A second signal ends the wait.
 pub(crate) struct Drain(pub(crate) Exit);

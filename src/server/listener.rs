@@ -27,7 +27,7 @@ use crate::server::listener_handover;
 use crate::server::tls::Tls;
 
 /// A service that runs in the same process.
-pub struct BackgroundTask(Box<dyn ServiceWithDependents>);
+pub(crate) struct BackgroundTask(Box<dyn ServiceWithDependents>);
 
 impl<S: ServeHttp + Send + Sync + 'static> From<Service<S>> for BackgroundTask {
     fn from(service: Service<S>) -> Self {
@@ -45,7 +45,7 @@ impl<T: BackgroundService + Send + Sync + 'static> From<GenBackgroundService<T>>
 ///
 /// # Errors
 /// Why it cannot start: an address that is taken, a file that cannot be used.
-pub fn serve(
+pub(crate) fn serve(
     services: &Arc<Services>,
     metadata: Option<Arc<Api>>,
     beside: Vec<BackgroundTask>,
@@ -107,7 +107,7 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const RESETS_MAX: usize = 100;
 
 /// The listener for operators, of one thread.
-pub fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Services>, app: S) -> BackgroundTask {
+pub(crate) fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Services>, app: S) -> BackgroundTask {
     let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(services)));
     service.add_listener(listener(services.configured().settings.admin_listen));
     service.threads = Some(1);
@@ -115,7 +115,11 @@ pub fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Servic
 }
 
 /// A listener of one thread for something small.
-pub fn small_service<S: ServeHttp + Send + Sync + 'static>(name: &str, listen: SocketAddr, app: S) -> Service<S> {
+pub(crate) fn small_service<S: ServeHttp + Send + Sync + 'static>(
+    name: &str,
+    listen: SocketAddr,
+    app: S,
+) -> Service<S> {
     let mut service = Service::new(name.to_owned(), app);
     service.add_tcp(&listen.to_string());
     service.threads = Some(1);
@@ -224,7 +228,7 @@ fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
 
 /// A listener on all addresses is reachable on loopback.
 #[must_use]
-pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Why listeners must not be handed over there.
-pub fn prepare(socket: &str) -> Result<(), String> {
+pub(crate) fn prepare(socket: &str) -> Result<(), String> {
     let folder = folder_of(socket)?;
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => {}
@@ -24,7 +24,7 @@ pub fn prepare(socket: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// Why listeners must not be handed over there.
-pub fn check(socket: &str) -> Result<(), String> {
+pub(crate) fn check(socket: &str) -> Result<(), String> {
     let folder = folder_of(socket)?;
     let found = |path: &Path| {
         path.symlink_metadata().map_err(|error| format!("upgrade.socket_path: {}: {error}", path.display()))

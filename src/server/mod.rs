@@ -1,10 +1,10 @@
 //! The server: where clients connect. Only this folder and `upstream/` know pingora.
 
-pub mod admin_listener;
-pub mod background_tasks;
-pub mod connections;
-pub mod graceful_shutdown;
-pub mod listener;
-pub mod listener_handover;
-pub mod proxy_callbacks;
-pub mod tls;
+pub(crate) mod admin_listener;
+pub(crate) mod background_tasks;
+pub(crate) mod connections;
+pub(crate) mod graceful_shutdown;
+pub(crate) mod listener;
+pub(crate) mod listener_handover;
+pub(crate) mod proxy_callbacks;
+pub(crate) mod tls;

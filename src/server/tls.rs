@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::settings::TlsListener;
 
 /// The listener for TLS.
-pub struct Tls {
+pub(crate) struct Tls {
     listen: SocketAddr,
     acceptor: Acceptor,
 }
@@ -24,7 +24,7 @@ impl Tls {
     ///
     /// # Errors
     /// Which file cannot be used, and why.
-    pub fn new(listener: &TlsListener) -> Result<Self, String> {
+    pub(crate) fn new(listener: &TlsListener) -> Result<Self, String> {
         check_pem(&listener.cert_file, "tls.cert_file")?;
         check_pem(&listener.key_file, "tls.key_file")?;
         let mut config = config(listener)?;
@@ -34,7 +34,7 @@ impl Tls {
 
     /// Does its client speak TLS? The plain listener hands over its connections likewise.
     #[must_use]
-    pub fn is_spoken(&self, stream: &Stream) -> bool {
+    pub(crate) fn is_spoken(&self, stream: &Stream) -> bool {
         let digest = stream.get_socket_digest();
         let local = digest.as_ref().and_then(|digest| digest.local_addr()?.as_inet());
         local.is_some_and(|local| {
@@ -44,7 +44,7 @@ impl Tls {
     }
 
     /// Performs the handshake. `None` if it failed; the client has been sent an alert.
-    pub async fn accept(&self, stream: Stream) -> Option<Stream> {
+    pub(crate) async fn accept(&self, stream: Stream) -> Option<Stream> {
         let plain = stream.into_any().downcast::<Plain>().ok()?;
         match self.acceptor.tls_handshake(*plain).await {
             Ok(stream) => Some(Box::new(stream)),

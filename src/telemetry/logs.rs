@@ -17,7 +17,7 @@ const WAITING_MAX: usize = 4096;
 static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock::new();
 
 /// Starts logging. A second call has no effect.
-pub fn start(json: bool, level: &str) {
+pub(crate) fn start(json: bool, level: &str) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
     let (writer, guard) = builder.finish(Discardable(std::io::stderr()));
     let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
@@ -33,14 +33,14 @@ pub fn start(json: bool, level: &str) {
 }
 
 /// Flushes waiting lines, within a second. Lines that are logged afterwards are lost.
-pub fn finish() {
+pub(crate) fn finish() {
     if let Some((guard, _)) = WRITING.get() {
         drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
 /// From now on lines that wait are not written.
-pub fn discard() {
+pub(crate) fn discard() {
     DISCARDED.store(true, Ordering::Relaxed);
 }
 
@@ -60,31 +60,31 @@ impl Write for Discardable {
 }
 
 /// Lines that were dropped since the last call.
-pub fn newly_dropped() -> u64 {
+pub(crate) fn newly_dropped() -> u64 {
     static TOLD: AtomicU64 = AtomicU64::new(0);
     let dropped = WRITING.get().map_or(0, |(_, dropped)| dropped.dropped_lines() as u64);
     dropped.saturating_sub(TOLD.fetch_max(dropped, Ordering::Relaxed))
 }
 
 /// Lines of one kind, of which not all are written.
-pub struct Turns(AtomicU64);
+pub(crate) struct Turns(AtomicU64);
 
 /// Those about requests that went well.
-pub static REQUESTS: Turns = Turns(AtomicU64::new(0));
+pub(crate) static REQUESTS: Turns = Turns(AtomicU64::new(0));
 
 /// Those about calls of handlers that went well.
-pub static CALLS: Turns = Turns(AtomicU64::new(0));
+pub(crate) static CALLS: Turns = Turns(AtomicU64::new(0));
 
 impl Turns {
     /// Is the next one of those that are written, one in `every`?
     #[must_use]
-    pub fn next(&self, every: usize) -> bool {
+    pub(crate) fn next(&self, every: usize) -> bool {
         every <= 1 || self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(every as u64)
     }
 }
 
 /// The line about one request with an action.
-pub struct RequestLine<'l> {
+pub(crate) struct RequestLine<'l> {
     /// The request's id, the client's or ours.
     pub request_id: &'l str,
     /// The trace it belongs to.
@@ -107,7 +107,7 @@ pub struct RequestLine<'l> {
 
 impl RequestLine<'_> {
     /// Writes it.
-    pub fn write(&self) {
+    pub(crate) fn write(&self) {
         tracing::info!(
             request_id = self.request_id,
             trace_id = self.trace_id,

@@ -152,7 +152,6 @@ impl Deref for Metrics {
 }
 
 /// The phases of a request with an action, as ARCHITECTURE.md names them.
-#[expect(missing_docs, reason = "they are the names of the phases")]
 pub struct Phases {
     pub authenticate: Histogram,
     pub introspect: Histogram,
@@ -179,24 +178,24 @@ impl Phases {
 
 /// Is what a gauge shows more than there may be?
 #[must_use]
-pub fn is_above(count: i64, max: usize) -> bool {
+pub(crate) fn is_above(count: i64, max: usize) -> bool {
     usize::try_from(count).is_ok_and(|count| count > max)
 }
 
 /// Is it more than nine tenths of that?
 #[must_use]
-pub fn is_nearly_full(count: i64, max: usize) -> bool {
+pub(crate) fn is_nearly_full(count: i64, max: usize) -> bool {
     is_above(count, max - max / 10)
 }
 
 /// One more in a gauge, until it is dropped, whatever the reason.
 #[derive(Debug)]
-pub struct Held(IntGauge);
+pub(crate) struct Held(IntGauge);
 
 impl Held {
     /// One more.
     #[must_use]
-    pub fn new(gauge: &IntGauge) -> Self {
+    pub(crate) fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -209,17 +208,17 @@ impl Drop for Held {
 }
 
 /// Measures phases that follow one another.
-pub struct PhaseClock(Instant);
+pub(crate) struct PhaseClock(Instant);
 
 impl PhaseClock {
     /// The first phase begins.
     #[must_use]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// A phase ends and the next one begins. Gives when it began and ended.
-    pub fn ended(&mut self, phase: &Histogram) -> (Instant, Instant) {
+    pub(crate) fn ended(&mut self, phase: &Histogram) -> (Instant, Instant) {
         let (began, now) = (self.0, Instant::now());
         phase.observe(now.duration_since(began).as_secs_f64());
         self.0 = now;

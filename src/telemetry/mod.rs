@@ -1,6 +1,6 @@
 //! Observability: logs, metrics and traces.
 
 mod declare;
-pub mod logs;
-pub mod metrics;
-pub mod traces;
+pub(crate) mod logs;
+pub(crate) mod metrics;
+pub(crate) mod traces;

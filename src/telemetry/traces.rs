@@ -23,7 +23,7 @@ use crate::http_client::outbound::{self, EnvironmentProxy};
 
 /// The ids of a span, its trace and its parent.
 #[derive(Clone, Debug)]
-pub struct SpanIds {
+pub(crate) struct SpanIds {
     /// 32 hexadecimal digits.
     pub trace_id: String,
     /// 16 hexadecimal digits.
@@ -35,7 +35,7 @@ pub struct SpanIds {
 }
 
 /// Something that has ended.
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its ids.
     pub place: SpanIds,
     /// Its kind.
@@ -58,7 +58,7 @@ enum SpanStatus {
 }
 
 /// Takes spans.
-pub struct Tracer {
+pub(crate) struct Tracer {
     sender: mpsc::Sender<SpanStatus>,
     receiver: Mutex<Option<mpsc::Receiver<SpanStatus>>>,
     settings: Traces,
@@ -80,7 +80,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Tracer {
     /// Spans are counted by what became of them.
     #[must_use]
-    pub fn new(settings: Traces, counted: IntCounterVec) -> Self {
+    pub(crate) fn new(settings: Traces, counted: IntCounterVec) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         Self { sender, receiver: Mutex::new(Some(receiver)), settings, counted }
     }
@@ -88,19 +88,19 @@ impl Tracer {
     /// Is a trace without a sampling decision recorded? `random` is different for each.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a chance need not be exact")]
-    pub fn decides(&self, random: u64) -> bool {
+    pub(crate) fn decides(&self, random: u64) -> bool {
         (random as f64 / u64::MAX as f64) < self.settings.sample_ratio
     }
 
     /// Takes a span.
-    pub fn take(&self, ended: Ended) {
+    pub(crate) fn take(&self, ended: Ended) {
         if self.sender.try_send(SpanStatus::Span(Box::new(span_data(ended)))).is_err() {
             self.counted.with_label_values(&["dropped"]).inc();
         }
     }
 
     /// Waits until collected spans are exported, or for a while.
-    pub async fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         let flush = async {
             if self.sender.send(SpanStatus::Flush(done)).await.is_ok() {
@@ -111,7 +111,7 @@ impl Tracer {
     }
 
     /// Exports spans. Never returns.
-    pub async fn export(&self) {
+    pub(crate) async fn export(&self) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return std::future::pending().await };
         let exporter = match exporter(&self.settings) {
@@ -184,7 +184,7 @@ fn span_data(ended: Ended) -> SpanData {
 
 /// A list of texts as one attribute.
 #[must_use]
-pub fn texts(name: &'static str, values: &[String]) -> KeyValue {
+pub(crate) fn texts(name: &'static str, values: &[String]) -> KeyValue {
     let values = values.iter().map(|text| text.clone().into()).collect();
     KeyValue::new(name, Value::Array(opentelemetry::Array::String(values)))
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Opens when at least half of at least [`VOLUME`] calls within ten seconds have failed.
-pub struct CircuitBreaker {
+pub(crate) struct CircuitBreaker {
     pause: Duration,
     state: Mutex<State>,
 }
 
 /// The fewest calls that can open it.
-pub const VOLUME: usize = 20;
+pub(crate) const VOLUME: usize = 20;
 
 /// The window is counted in so many pieces.
 const PIECES: usize = 10;
@@ -41,7 +41,7 @@ enum Phase {
 
 /// How long the caller is ready to wait for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitBudget {
+pub(crate) enum WaitBudget {
     /// As long as the action allows, so that no response is the handler's failure.
     Full,
     /// Less, by the client's choice: a timeout says nothing about the handler.
@@ -50,7 +50,7 @@ pub enum WaitBudget {
 
 /// The state, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CircuitState {
+pub(crate) enum CircuitState {
     /// Calls are made.
     Closed,
     /// None is.
@@ -61,7 +61,7 @@ pub enum CircuitState {
 
 /// Permit for one call. Dropped without a result, it records nothing: the client has disconnected, or did not want to
 /// wait.
-pub struct CallPermit<'b> {
+pub(crate) struct CallPermit<'b> {
     breaker: &'b CircuitBreaker,
     era: u64,
     /// The wait budget of a trial call.
@@ -72,7 +72,7 @@ pub struct CallPermit<'b> {
 impl CircuitBreaker {
     /// Stays open for `pause`.
     #[must_use]
-    pub fn new(pause: Duration) -> Self {
+    pub(crate) fn new(pause: Duration) -> Self {
         let state = State { phase: Phase::Closed, begun: Instant::now(), pieces: [(0, 0); PIECES], era: 0 };
         Self { pause, state: Mutex::new(state) }
     }
@@ -82,7 +82,7 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// How long to wait before it is worth a retry.
-    pub fn try_acquire(&self, budget: WaitBudget) -> Result<CallPermit<'_>, Duration> {
+    pub(crate) fn try_acquire(&self, budget: WaitBudget) -> Result<CallPermit<'_>, Duration> {
         let mut state = self.lock();
         let now = Instant::now();
         let trial = match state.phase {
@@ -100,7 +100,7 @@ impl CircuitBreaker {
 
     /// The state, for metrics.
     #[must_use]
-    pub fn state(&self) -> CircuitState {
+    pub(crate) fn state(&self) -> CircuitState {
         match self.lock().phase {
             Phase::Closed => CircuitState::Closed,
             Phase::OpenUntil(_) => CircuitState::Open,
@@ -140,7 +140,7 @@ impl State {
 
 impl CallPermit<'_> {
     /// Records the result of the call: did the handler respond as healthy handlers do?
-    pub fn record(mut self, is_good: bool) {
+    pub(crate) fn record(mut self, is_good: bool) {
         self.is_recorded = true;
         let mut state = self.breaker.lock();
         if state.era != self.era {

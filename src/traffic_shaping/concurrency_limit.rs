@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A limit: a handler that does not respond cannot take what others need.
-pub struct ConcurrencyLimit {
+pub(crate) struct ConcurrencyLimit {
     slots: Semaphore,
     waiting: AtomicUsize,
     max_queued_calls: usize,
@@ -25,13 +25,13 @@ impl Drop for QueueSlot<'_> {
 impl ConcurrencyLimit {
     /// For so many calls, and so many that wait for so long.
     #[must_use]
-    pub fn new(max_concurrent_calls: usize, max_queued_calls: usize, queue_timeout: Duration) -> Self {
+    pub(crate) fn new(max_concurrent_calls: usize, max_queued_calls: usize, queue_timeout: Duration) -> Self {
         let slots = Semaphore::new(max_concurrent_calls.min(Semaphore::MAX_PERMITS));
         Self { slots, waiting: AtomicUsize::new(0), max_queued_calls, queue_timeout }
     }
 
     /// A permit for one call, or nothing if there is none in time.
-    pub async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(slot) = self.slots.try_acquire() {
             return Some(slot);
         }
@@ -45,7 +45,7 @@ impl ConcurrencyLimit {
 
     /// How many wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }

@@ -1,12 +1,12 @@
 //! Traffic shaping: rate limit, concurrency limit, circuit breaker and response cache of actions. Their state outlives
 //! a reload that does not concern them. Also the limits of one client (`per_client_limit.rs`).
 
-pub mod circuit_breaker;
-pub mod concurrency_limit;
-pub mod per_client_limit;
-pub mod rate_limit;
-pub mod redis;
-pub mod response_cache;
+pub(crate) mod circuit_breaker;
+pub(crate) mod concurrency_limit;
+pub(crate) mod per_client_limit;
+pub(crate) mod rate_limit;
+pub(crate) mod redis;
+pub(crate) mod response_cache;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::traffic_shaping::rate_limit::CallRateLimiter;
 
 /// The traffic policies of all actions.
 #[derive(Default)]
-pub struct TrafficPolicies(HashMap<String, Arc<ActionPolicies>>);
+pub(crate) struct TrafficPolicies(HashMap<String, Arc<ActionPolicies>>);
 
 /// The traffic policies of one action.
-pub struct ActionPolicies {
+pub(crate) struct ActionPolicies {
     /// How many calls may run at one time.
     pub concurrency_limit: ConcurrencyLimit,
     /// Rejects calls while the handler fails; `None` if disabled.
@@ -53,7 +53,7 @@ const RETRY_WINDOW: Duration = Duration::from_secs(10);
 impl TrafficPolicies {
     /// The policies of these actions. Policies that have not changed keep their state.
     #[must_use]
-    pub fn after(&self, schema: &ActionSchema) -> Self {
+    pub(crate) fn after(&self, schema: &ActionSchema) -> Self {
         let policies = schema.actions.values().map(|action| {
             let wanted = made_for(action);
             let known = self.0.get(&action.name).filter(|known| known.made_for == wanted);
@@ -65,12 +65,12 @@ impl TrafficPolicies {
 
     /// Those of an action.
     #[must_use]
-    pub fn of(&self, action: &Action) -> Option<&Arc<ActionPolicies>> {
+    pub(crate) fn of(&self, action: &Action) -> Option<&Arc<ActionPolicies>> {
         self.0.get(&action.name)
     }
 
     /// All of them, by the action's name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &ActionPolicies)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &ActionPolicies)> {
         self.0.iter().map(|(name, policies)| (name.as_str(), policies.as_ref()))
     }
 }

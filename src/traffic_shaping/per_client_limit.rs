@@ -12,7 +12,7 @@ use crate::model::network::{ClientNetworks, Network};
 
 /// Counts by client. There are as many entries as there are networks with something to count.
 #[derive(Debug, Default)]
-pub struct PerClient {
+pub(crate) struct PerClient {
     counts: DashMap<Network, usize>,
 }
 
@@ -22,7 +22,7 @@ const MULTIPLES: [usize; 3] = [1, 2, 3];
 
 /// One more of a client, until it is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     counts: Arc<PerClient>,
     client: IpAddr,
 }
@@ -30,13 +30,13 @@ pub struct Permit {
 impl PerClient {
     /// Nothing is held.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// One more for `http_client`, unless it has `max` of them already, or a network that it is in has its multiple.
     #[must_use]
-    pub fn acquire(self: &Arc<Self>, client: IpAddr, max: usize) -> Option<Permit> {
+    pub(crate) fn acquire(self: &Arc<Self>, client: IpAddr, max: usize) -> Option<Permit> {
         // Whatever has been counted is given back by dropping this.
         let permit = Permit { counts: Arc::clone(self), client };
         let mut has_room = true;

@@ -13,7 +13,7 @@ use crate::model::traffic::RateLimit;
 use crate::traffic_shaping::redis::{RedisStore, StoreUnavailable};
 
 /// Counts the calls under one limit.
-pub struct CallRateLimiter {
+pub(crate) struct CallRateLimiter {
     limit: RateLimit,
     /// When its clock began.
     started: Instant,
@@ -23,7 +23,7 @@ pub struct CallRateLimiter {
 
 /// The caller that a call is counted for.
 #[derive(Clone, Copy, Debug)]
-pub enum Caller<'c> {
+pub(crate) enum Caller<'c> {
     /// Everybody who has the same text.
     Named(&'c str),
     /// A client address, with the networks that it is in.
@@ -40,13 +40,13 @@ const MULTIPLES: [u32; 3] = [1, 4, 16];
 impl CallRateLimiter {
     /// All that is allowed may come at once; after that it comes back evenly.
     #[must_use]
-    pub fn new(limit: RateLimit) -> Self {
+    pub(crate) fn new(limit: RateLimit) -> Self {
         Self { limit, started: Instant::now(), hashers: Default::default(), table: Mutex::default() }
     }
 
     /// What it counts.
     #[must_use]
-    pub fn limit(&self) -> &RateLimit {
+    pub(crate) fn limit(&self) -> &RateLimit {
         &self.limit
     }
 
@@ -54,7 +54,7 @@ impl CallRateLimiter {
     ///
     /// # Errors
     /// When the next one will be allowed.
-    pub fn count(&self, caller: Caller<'_>) -> Result<(), Duration> {
+    pub(crate) fn count(&self, caller: Caller<'_>) -> Result<(), Duration> {
         self.count_at(caller, self.now())
     }
 
@@ -76,7 +76,7 @@ impl CallRateLimiter {
     ///
     /// # Errors
     /// The store is unavailable; or, inside, when the next call will be allowed.
-    pub async fn count_shared(
+    pub(crate) async fn count_shared(
         &self,
         shared: &RedisStore,
         action: &str,
@@ -95,7 +95,7 @@ impl CallRateLimiter {
     }
 
     /// Removes callers that have not called for long.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         let now = self.now();
         self.table().forget(now);
     }

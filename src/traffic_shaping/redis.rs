@@ -7,7 +7,7 @@ use redis::{Client, Script};
 use tokio::sync::OnceCell;
 
 /// The connection to Redis, made when it is first needed and again whenever it is lost.
-pub struct RedisStore {
+pub(crate) struct RedisStore {
     client: Client,
     connection: OnceCell<ConnectionManager>,
     script: Script,
@@ -15,7 +15,7 @@ pub struct RedisStore {
 
 /// Redis did not respond, or not in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreUnavailable;
+pub(crate) struct StoreUnavailable;
 
 /// How long a request waits for Redis.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// When the address is invalid. The message leaves it out, because it may hold a password.
-    pub fn new(url: &str) -> Result<Self, String> {
+    pub(crate) fn new(url: &str) -> Result<Self, String> {
         let wrong = || "redis.url: this is not an address of Redis".to_owned();
         let client = Client::open(url).map_err(|_| wrong())?;
         Ok(Self { client, connection: OnceCell::new(), script: Script::new(STEP) })
@@ -64,7 +64,7 @@ impl RedisStore {
     }
 
     /// The entry under `key`, and its remaining lifetime.
-    pub async fn get(&self, key: &str) -> Option<(String, Duration)> {
+    pub(crate) async fn get(&self, key: &str) -> Option<(String, Duration)> {
         let mut connection = self.connection().await.ok()?;
         let mut both = redis::pipe();
         both.get(key).pttl(key);
@@ -74,7 +74,7 @@ impl RedisStore {
     }
 
     /// Stores an entry. A failure is not reported: the entry can be fetched again.
-    pub async fn put(&self, key: &str, text: String, time: Duration) {
+    pub(crate) async fn put(&self, key: &str, text: String, time: Duration) {
         let Ok(mut connection) = self.connection().await else { return };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -85,7 +85,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`StoreUnavailable`].
-    pub async fn forget(&self, pattern: &str) -> Result<(), StoreUnavailable> {
+    pub(crate) async fn forget(&self, pattern: &str) -> Result<(), StoreUnavailable> {
         let mut connection = self.connection().await?;
         let mut cursor = 0_u64;
         loop {
@@ -108,7 +108,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`StoreUnavailable`]; or, inside, when the next one will be allowed.
-    pub async fn count(
+    pub(crate) async fn count(
         &self,
         keys: &[(String, Duration)],
         window: Duration,

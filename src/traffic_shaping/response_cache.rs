@@ -40,7 +40,7 @@ impl Key {
 
 /// A response that is kept.
 #[derive(Debug)]
-pub struct CachedResponse {
+pub(crate) struct CachedResponse {
     /// The handler's value.
     pub value: Value,
     /// What of its headers is for clients.
@@ -54,7 +54,7 @@ pub struct CachedResponse {
 impl CachedResponse {
     /// Good for `fresh`, and after that for `stale` while another is fetched.
     #[must_use]
-    pub fn new(value: Value, headers: Vec<(HeaderName, HeaderValue)>, fresh: Duration, stale: Duration) -> Self {
+    pub(crate) fn new(value: Value, headers: Vec<(HeaderName, HeaderValue)>, fresh: Duration, stale: Duration) -> Self {
         let now = Instant::now();
         let bytes = value.to_string().len();
         Self { value, headers, bytes, fresh_until: now + fresh, stale_until: now + fresh + stale }
@@ -62,7 +62,7 @@ impl CachedResponse {
 }
 
 /// The result of a lookup.
-pub enum CacheLookup {
+pub(crate) enum CacheLookup {
     /// A response that is good.
     Fresh(Arc<CachedResponse>),
     /// A stale one that may still be served; the leader revalidates it.
@@ -74,7 +74,7 @@ pub enum CacheLookup {
 }
 
 /// The responses.
-pub struct ResponseCache {
+pub(crate) struct ResponseCache {
     kept: Cache<Key, Arc<CachedResponse>, ByBytes>,
     /// Whether the leader has its response; the channel closes when the fill is over.
     flights: DashMap<Key, watch::Receiver<bool>>,
@@ -82,7 +82,7 @@ pub struct ResponseCache {
 
 /// The leader's duty to fetch a response. Waiters go on when it is dropped; if there is no response until then, one of
 /// them becomes the leader.
-pub struct FillGuard {
+pub(crate) struct FillGuard {
     cache: Arc<ResponseCache>,
     key: Key,
     has_response: watch::Sender<bool>,
@@ -96,19 +96,19 @@ impl Drop for FillGuard {
 
 impl FillGuard {
     /// There is a response, cacheable or not: waiters go on.
-    pub fn release_waiters(&self) {
+    pub(crate) fn release_waiters(&self) {
         self.has_response.send_replace(true);
     }
 
     /// The response has been fetched.
-    pub fn keep(&self, kept: Arc<CachedResponse>) {
+    pub(crate) fn keep(&self, kept: Arc<CachedResponse>) {
         self.release_waiters();
         self.cache.kept.insert(self.key.clone(), kept);
     }
 
     /// Its key.
     #[must_use]
-    pub fn key(&self) -> &Key {
+    pub(crate) fn key(&self) -> &Key {
         &self.key
     }
 }
@@ -129,13 +129,13 @@ const ENTRY_BYTES: usize = 2 * 1024;
 impl ResponseCache {
     /// With room for so many bytes.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         let kept = Cache::with_weighter((bytes_max / ENTRY_BYTES).max(16), bytes_max as u64, ByBytes);
         Self { kept, flights: DashMap::new() }
     }
 
     /// Looks a response up. A miss waits while another caller fetches the same.
-    pub async fn get_or_lead(self: &Arc<Self>, key: &Key) -> CacheLookup {
+    pub(crate) async fn get_or_lead(self: &Arc<Self>, key: &Key) -> CacheLookup {
         loop {
             if let Some(found) = self.known(key) {
                 return found;
@@ -172,13 +172,13 @@ impl ResponseCache {
     }
 
     /// Forgets all responses of an action, or of all.
-    pub fn purge(&self, action: Option<&str>) {
+    pub(crate) fn purge(&self, action: Option<&str>) {
         self.kept.retain(|key, _| action.is_some_and(|action| action != &*key.action));
     }
 
     /// Bytes that are kept, as far as they are counted.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.kept.weight()
     }
 }

@@ -24,10 +24,10 @@ use crate::model::chunks::{Chunks, TooLong};
 use crate::model::replay::Replay;
 
 /// A pool of connections to the upstream.
-pub type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
+pub(crate) type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
 
 /// The body of a request.
-pub enum RequestBody {
+pub(crate) enum RequestBody {
     /// All of it; `None` once it has been taken.
     Whole(Option<Bytes>),
     /// It is still coming: pieces, and an empty one for its end.
@@ -64,7 +64,7 @@ impl Body for RequestBody {
 
 /// Makes a client.
 #[must_use]
-pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
+pub(crate) fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -86,7 +86,7 @@ pub fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
 ///
 /// # Errors
 /// [`TransportFault`].
-pub async fn send(
+pub(crate) async fn send(
     client: &Client,
     method: &Method,
     uri: Uri,
@@ -114,7 +114,7 @@ pub async fn send(
 }
 
 /// A POST whose body is streamed. When it is dropped before its end, the upstream sees an error as well.
-pub struct Upload {
+pub(crate) struct Upload {
     pieces: mpsc::Sender<Bytes>,
     response: JoinHandle<Result<Response<Incoming>, hyper_util::client::legacy::Error>>,
 }
@@ -122,7 +122,7 @@ pub struct Upload {
 impl Upload {
     /// Begins one. `headers` declare its length, if it is known.
     #[must_use]
-    pub fn begin(client: &Client, uri: Uri, headers: HeaderMap) -> Self {
+    pub(crate) fn begin(client: &Client, uri: Uri, headers: HeaderMap) -> Self {
         let (pieces, body) = mpsc::channel(1);
         let mut request = Request::new(RequestBody::Pieces(body));
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri, headers);
@@ -131,7 +131,7 @@ impl Upload {
     }
 
     /// Sends a piece of the body; `false` once the peer does not want more.
-    pub async fn write(&mut self, piece: Bytes) -> bool {
+    pub(crate) async fn write(&mut self, piece: Bytes) -> bool {
         piece.is_empty() || self.pieces.send(piece).await.is_ok()
     }
 
@@ -139,7 +139,7 @@ impl Upload {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn finish(self) -> Result<Response<Incoming>, TransportFault> {
+    pub(crate) async fn finish(self) -> Result<Response<Incoming>, TransportFault> {
         // Fails only if the peer does not want the rest.
         let _ = self.pieces.send(Bytes::new()).await;
         match self.response.await {
@@ -156,7 +156,7 @@ const REJECTIONS_MAX: usize = 3;
 /// Has the upstream declared that it has not processed the request? RFC 9113, sections 6.8 and 8.7: a `REFUSED_STREAM`,
 /// or a stream beyond the last one that a GOAWAY names.
 #[must_use]
-pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
         let is_farewell = error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
@@ -168,7 +168,7 @@ pub fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
 ///
 /// # Errors
 /// When it breaks off.
-pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportFault> {
+pub(crate) async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportFault> {
     while let Some(frame) = body.frame().await {
         // Other frames are trailers, which end here.
         if let Ok(data) = frame.map_err(|_| TransportFault::Broken)?.into_data() {
@@ -182,7 +182,11 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportF
 ///
 /// # Errors
 /// [`TransportFault`].
-pub async fn read_body(mut body: Incoming, bytes_max: usize, share: Option<&Share>) -> Result<Bytes, TransportFault> {
+pub(crate) async fn read_body(
+    mut body: Incoming,
+    bytes_max: usize,
+    share: Option<&Share>,
+) -> Result<Bytes, TransportFault> {
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut chunks = Chunks::expecting(announced.unwrap_or_default(), bytes_max);
     while let Some(chunk) = next_chunk(&mut body).await? {

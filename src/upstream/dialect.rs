@@ -6,15 +6,15 @@ use crate::graphql::root_types::RootTypes;
 use crate::model::response::Dialect;
 
 /// The query: the names of the root types. Every GraphQL server supports it unless it forbids introspection.
-pub const QUESTION: &str =
+pub(crate) const QUESTION: &str =
     r#"{"query":"{__typename __schema{queryType{name} mutationType{name} subscriptionType{name}}}"}"#;
 
 /// The query that servers that forbid introspection still support.
-pub const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
+pub(crate) const SMALL_QUESTION: &str = r#"{"query":"{__typename}"}"#;
 
 /// What a response shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DetectedUpstream {
+pub(crate) struct DetectedUpstream {
     /// Its error format.
     pub dialect: Dialect,
     /// The names of its root types, as far as it reports them.
@@ -23,7 +23,7 @@ pub struct DetectedUpstream {
 
 /// Reads the response to either query. `None` if it shows nothing.
 #[must_use]
-pub fn read(body: &[u8]) -> Option<DetectedUpstream> {
+pub(crate) fn read(body: &[u8]) -> Option<DetectedUpstream> {
     let response: Value = serde_json::from_slice(body).ok()?;
     let name = |pointer: &str| response.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let query = name("/data/__schema/queryType/name").or_else(|| name("/data/__typename"));

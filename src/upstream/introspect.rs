@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 /// The name of our operation, by which it is known in the upstream's logs.
-pub const OPERATION_NAME: &str = "PillionIntrospection";
+pub(crate) const OPERATION_NAME: &str = "PillionIntrospection";
 
 /// Editions of the introspection types, the newest first. An upstream that rejects one is queried in the next.
-pub const EDITIONS: usize = 5;
+pub(crate) const EDITIONS: usize = 5;
 
 /// Members by edition; an upstream may know any prefix of these.
 struct Edition {
@@ -24,7 +24,7 @@ struct Edition {
 
 /// The question in this edition, of [`EDITIONS`], as the JSON of a request.
 #[must_use]
-pub fn introspection_query(edition: usize) -> Bytes {
+pub(crate) fn introspection_query(edition: usize) -> Bytes {
     static QUESTIONS: LazyLock<[Bytes; EDITIONS]> = LazyLock::new(|| {
         std::array::from_fn(|edition| {
             let document = document_text(edition);
@@ -36,7 +36,7 @@ pub fn introspection_query(edition: usize) -> Bytes {
 
 /// The introspection query in this edition.
 #[must_use]
-pub fn document_text(edition: usize) -> String {
+pub(crate) fn document_text(edition: usize) -> String {
     let edition = Edition {
         directive_deprecation: edition < 1,
         one_of: edition < 2,

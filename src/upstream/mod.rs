@@ -1,9 +1,9 @@
 //! The upstream: sends operations to it and reads its responses.
 
-pub mod client;
-pub mod dialect;
-pub mod introspect;
-pub mod reads;
+pub(crate) mod client;
+pub(crate) mod dialect;
+pub(crate) mod introspect;
+pub(crate) mod reads;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::upstream::client::Client;
 
 /// Why the upstream gave no response. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum UpstreamError {
+pub(crate) enum UpstreamError {
     /// No connection.
     #[error("the upstream cannot be reached")]
     Unreachable,
@@ -62,14 +62,14 @@ pub enum UpstreamError {
 impl UpstreamError {
     /// May the upstream have carried out the operation all the same? Without a connection nothing was sent.
     #[must_use]
-    pub fn may_have_been_executed(&self) -> bool {
+    pub(crate) fn may_have_been_executed(&self) -> bool {
         !matches!(self, Self::Unreachable)
     }
 }
 
 /// The upstream's response, whole.
 #[derive(Debug)]
-pub struct UpstreamResponse {
+pub(crate) struct UpstreamResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its body.
@@ -79,7 +79,7 @@ pub struct UpstreamResponse {
 }
 
 /// The upstream and how it is reached.
-pub struct UpstreamClient {
+pub(crate) struct UpstreamClient {
     /// Send operations to the upstream. Streamed bodies go over `peer`.
     clients: PerThread<Client>,
     /// Send them in clear text over HTTP/1.1.
@@ -93,7 +93,7 @@ pub struct UpstreamClient {
 }
 
 /// The upstream's response to a client's own request, whose body comes in pieces.
-pub enum Forwarded<'f> {
+pub(crate) enum Forwarded<'f> {
     /// In clear text.
     Plain(Streamed<'f>),
     /// With TLS or over HTTP/2.
@@ -103,7 +103,7 @@ pub enum Forwarded<'f> {
 impl Forwarded<'_> {
     /// Its head.
     #[must_use]
-    pub fn head(&self) -> (StatusCode, &HeaderMap) {
+    pub(crate) fn head(&self) -> (StatusCode, &HeaderMap) {
         match self {
             Self::Plain(response) => (response.status, &response.headers),
             Self::General(response) => (response.status(), response.headers()),
@@ -114,7 +114,7 @@ impl Forwarded<'_> {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<Bytes>, TransportFault> {
         match self {
             Self::Plain(response) => response.next_chunk().await,
             Self::General(response) => client::next_chunk(response.body_mut()).await,
@@ -123,7 +123,7 @@ impl Forwarded<'_> {
 }
 
 /// A client's POST on its way to the upstream. Dropped before its end, it breaks off there as well.
-pub enum Upload<'f> {
+pub(crate) enum Upload<'f> {
     /// In clear text.
     Plain(Box<connection_pool::Upload<'f>>),
     /// With TLS or over HTTP/2.
@@ -135,7 +135,7 @@ impl<'f> Upload<'f> {
     ///
     /// # Errors
     /// When the connection broke.
-    pub async fn write(&mut self, piece: Bytes) -> Result<bool, TransportFault> {
+    pub(crate) async fn write(&mut self, piece: Bytes) -> Result<bool, TransportFault> {
         match self {
             Self::Plain(upload) => upload.write(&piece).await,
             Self::General(upload) => Ok(upload.write(piece).await),
@@ -146,7 +146,7 @@ impl<'f> Upload<'f> {
     ///
     /// # Errors
     /// When the connection broke.
-    pub async fn finish(self) -> Result<Forwarded<'f>, TransportFault> {
+    pub(crate) async fn finish(self) -> Result<Forwarded<'f>, TransportFault> {
         match self {
             Self::Plain(upload) => upload.finish().await.map(Forwarded::Plain),
             Self::General(upload) => upload.finish().await.map(Forwarded::General),
@@ -156,7 +156,7 @@ impl<'f> Upload<'f> {
 
 /// A whole response, with its headers.
 #[derive(Debug)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -169,7 +169,7 @@ pub struct Fetched {
 static NO_BODY: Bytes = Bytes::new();
 
 /// One question to the upstream.
-pub struct UpstreamRequest<'q> {
+pub(crate) struct UpstreamRequest<'q> {
     /// Path and query of the request.
     pub path: &'q str,
     /// The caller's headers; those about the connection and the body are left out here.
@@ -203,7 +203,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// When the file of authorities is no good, or TLS cannot be set up.
-    pub fn new(settings: &Upstream) -> Result<Self, String> {
+    pub(crate) fn new(settings: &Upstream) -> Result<Self, String> {
         let literal = settings.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, settings.port));
         let origin = origin(settings);
         let tls = Arc::new(client_config(settings.tls_ca_file.as_deref(), "upstream.tls_ca_file")?);
@@ -223,12 +223,12 @@ impl UpstreamClient {
 
     /// How TLS is spoken with it.
     #[must_use]
-    pub fn tls(&self) -> &Arc<ClientConfig> {
+    pub(crate) fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
     }
 
     /// Looks the upstream's name up again, so that a new address is used for new connections.
-    pub async fn resolve(&self) {
+    pub(crate) async fn resolve(&self) {
         let host = (self.settings.host.as_str(), self.settings.port);
         // A name that has lost its address keeps the old one: its connections may well be alive.
         let Ok(addresses) = tokio::net::lookup_host(host).await else { return };
@@ -246,13 +246,13 @@ impl UpstreamClient {
 
     /// How the upstream is reached, for what streams through.
     #[must_use]
-    pub fn peer(&self) -> Option<Arc<HttpPeer>> {
+    pub(crate) fn peer(&self) -> Option<Arc<HttpPeer>> {
         self.peer.load_full()
     }
 
     /// The settings it was made with.
     #[must_use]
-    pub fn settings(&self) -> &Upstream {
+    pub(crate) fn settings(&self) -> &Upstream {
         &self.settings
     }
 
@@ -260,7 +260,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn fetch(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
+    pub(crate) async fn fetch(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.max_response_bytes;
         // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the
         // next one.
@@ -304,13 +304,13 @@ impl UpstreamClient {
     }
 
     /// Closes connections that have not been used for long.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         self.plain.iter().flat_map(PerThread::all).for_each(|pool| pool.sweep());
     }
 
     /// Is it reached in clear text over HTTP/1.1?
     #[must_use]
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.plain.is_some()
     }
 
@@ -318,7 +318,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// When it is no path.
-    pub fn address(&self, path: &str) -> Result<Uri, UpstreamError> {
+    pub(crate) fn address(&self, path: &str) -> Result<Uri, UpstreamError> {
         self.uri(path).map_err(|fault| error_of(fault, 0))
     }
 
@@ -326,7 +326,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn forward<'f>(
+    pub(crate) async fn forward<'f>(
         &'f self,
         address: &'f Uri,
         headers: &'f HeaderMap,
@@ -361,7 +361,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn upload<'f>(
+    pub(crate) async fn upload<'f>(
         &'f self,
         address: &'f Uri,
         headers: &'f HeaderMap,
@@ -394,7 +394,7 @@ impl UpstreamClient {
     /// # Errors
     /// [`UpstreamError`].
     // No `async fn`: that would carry the room of `work` twice.
-    pub fn in_time<T>(
+    pub(crate) fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, TransportFault>>,
     ) -> impl Future<Output = Result<T, UpstreamError>> {
@@ -406,7 +406,12 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn get(&self, path: &str, headers: &HeaderMap, bytes_max: usize) -> Result<Fetched, UpstreamError> {
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        bytes_max: usize,
+    ) -> Result<Fetched, UpstreamError> {
         let fetched = async {
             let uri = self.uri(path)?;
             let Some(plain) = &self.plain else {
@@ -437,13 +442,13 @@ impl UpstreamClient {
     /// The `Host` that the upstream is addressed by, where it must be another than the client's: a server with TLS
     /// chooses certificate and site by it.
     #[must_use]
-    pub fn host_header(&self) -> Option<String> {
+    pub(crate) fn host_header(&self) -> Option<String> {
         self.settings.is_tls.then(|| self.settings.authority())
     }
 
     /// Is the upstream's own name part of each request's address, so that a `Host` beside it would contradict it?
     #[must_use]
-    pub fn names_host_itself(&self) -> bool {
+    pub(crate) fn names_host_itself(&self) -> bool {
         self.settings.is_tls || self.settings.http2
     }
 

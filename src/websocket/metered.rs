@@ -12,14 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::memory::Share;
 
 /// The transport, with the share for what has been read from it. The reader of a complete message shrinks the share.
-pub struct Metered<S> {
+pub(super) struct Metered<S> {
     wire: S,
     share: Arc<Share>,
 }
 
 impl<S> Metered<S> {
     /// A wire over which nothing has come that is held.
-    pub fn new(wire: S, share: Arc<Share>) -> Self {
+    pub(super) fn new(wire: S, share: Arc<Share>) -> Self {
         Self { wire, share }
     }
 }

@@ -2,10 +2,10 @@
 //! one socket to the upstream.
 
 #[doc(hidden)]
-pub mod headers;
+pub(crate) mod headers;
 mod metered;
 mod queue;
-pub mod session;
+pub(crate) mod session;
 mod upstream_socket;
 
 use std::borrow::Cow;

@@ -45,7 +45,7 @@ use crate::websocket::{
 };
 
 /// The client that opened the WebSocket.
-pub struct WebSocketClient {
+pub(crate) struct WebSocketClient {
     /// The headers of the request that did.
     pub headers: HeaderMap,
     /// Its path and query.
@@ -171,7 +171,7 @@ enum End {
 type Going = Result<(), End>;
 
 /// Runs until one side ends it. `early` holds bytes that the client has sent already.
-pub async fn run_session<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
+pub(crate) async fn run_session<S>(services: Arc<Services>, wire: S, early: Vec<u8>, visitor: WebSocketClient)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {

@@ -22,14 +22,14 @@ use crate::protocol::hop_by_hop::end_to_end;
 use crate::websocket::{Close, FORBIDDEN};
 
 /// Any connection.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// A connection to the upstream that has been acknowledged.
-pub struct UpstreamSocket {
+pub(super) struct UpstreamSocket {
     /// What the upstream speaks.
     pub vocabulary: Subprotocol,
     /// The payload of its acknowledgement, as JSON.
@@ -42,7 +42,7 @@ pub struct UpstreamSocket {
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub enum ConnectError {
+pub(super) enum ConnectError {
     /// The upstream cannot be reached, or the connection was lost. A later attempt may succeed.
     Unavailable(String),
     /// It does not speak GraphQL over WebSocket.
@@ -53,7 +53,7 @@ pub enum ConnectError {
 
 /// How the upstream rejected a client.
 #[derive(Debug)]
-pub struct SocketRejection {
+pub(super) struct SocketRejection {
     /// How it has closed the connection, or would have.
     pub close: Close,
     /// The payload of its `connection_error`, as JSON, if it has sent one.
@@ -61,7 +61,7 @@ pub struct SocketRejection {
 }
 
 /// Whom to connect to as whom.
-pub struct Introduction<'i> {
+pub(super) struct Introduction<'i> {
     /// The upstream.
     pub settings: &'i Upstream,
     /// How TLS is spoken with it.
@@ -79,13 +79,16 @@ pub struct Introduction<'i> {
 }
 
 /// How long all of it may take, unless a client waits for it.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects and introduces the client.
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn connect(introduction: &Introduction<'_>, timeout: Duration) -> Result<UpstreamSocket, ConnectError> {
+pub(super) async fn connect(
+    introduction: &Introduction<'_>,
+    timeout: Duration,
+) -> Result<UpstreamSocket, ConnectError> {
     let connected = tokio::time::timeout(timeout, connect_now(introduction)).await;
     let late = || ConnectError::Unavailable(format!("the upstream's WebSocket did not open within {timeout:?}"));
     connected.unwrap_or_else(|_| Err(late()))
@@ -130,7 +133,7 @@ async fn connect_in(introduction: &Introduction<'_>, vocabulary: Subprotocol) ->
 }
 
 /// The text of a message, if it has one: clients and servers exist that send JSON in binary frames.
-pub fn text_of(message: Message) -> Option<Utf8Bytes> {
+pub(super) fn text_of(message: Message) -> Option<Utf8Bytes> {
     match message {
         Message::Text(text) => Some(text),
         Message::Binary(bytes) => bytes.try_into().ok(),

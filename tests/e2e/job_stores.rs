@@ -4,12 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use pillion::config::settings::DatabaseSettings;
-use pillion::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
-use pillion::jobs::postgres::PostgresStore;
-use pillion::jobs::sqlite::SqliteStore;
-use pillion::jobs::store::{JobStore, PURGE_MAX};
+use pillion::internals::{
+    Claim, Database, Filter, JobStore, NewJob, Of, Outcome, PURGE_MAX, PostgresStore, SqliteStore, Status,
+};
 use pillion::model::secret::Secret;
-use pillion::postgres::Database;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{library, trials, wait_until};

@@ -5,11 +5,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use http::HeaderMap;
-use pillion::auth::Authenticator;
+use pillion::internals::{Authenticator, Metrics};
 use pillion::model::secret::Secret;
 use pillion::session::claims::JwtRules;
 use pillion::session::credential::AuthRules;
-use pillion::telemetry::metrics::Metrics;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};

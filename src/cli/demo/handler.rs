@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::demo::http::{json_response, read_body};
 
 /// The handler as a service.
-pub struct Handler;
+pub(super) struct Handler;
 
 #[async_trait]
 impl ServeHttp for Handler {

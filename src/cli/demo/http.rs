@@ -7,7 +7,7 @@ use pingora::protocols::http::ServerSession;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads a request's body; a longer one is cut, and is then no valid JSON any more.
-pub async fn read_body(session: &mut ServerSession) -> Vec<u8> {
+pub(super) async fn read_body(session: &mut ServerSession) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = session.read_request_body().await {
         if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -19,7 +19,7 @@ pub async fn read_body(session: &mut ServerSession) -> Vec<u8> {
 }
 
 /// A response of JSON.
-pub fn json_response(status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
+pub(super) fn json_response(status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
     let length = body.len();
     let mut response = Response::new(body);
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();

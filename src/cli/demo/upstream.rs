@@ -77,11 +77,11 @@ impl Mutation {
 }
 
 /// The upstream as a service.
-pub struct DemoUpstream(Schema<Query, Mutation, EmptySubscription>);
+pub(super) struct DemoUpstream(Schema<Query, Mutation, EmptySubscription>);
 
 impl DemoUpstream {
     /// A shop with three products.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let products = [("City bicycle", "890.00"), ("Helmet", "75.90"), ("Lock", "59.00")];
         let products =
             (1..).zip(products).map(|(id, (name, price))| Product { id, name: name.into(), price: price.into() });
