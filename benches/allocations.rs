@@ -79,7 +79,7 @@ fn measure() -> Fallible<()> {
 struct Counted {
     port: u16,
     questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    counts: BufReader<ChildStdout>,
     _process: Process,
 }
 
@@ -100,8 +100,8 @@ impl Counted {
         wait_for_port(port);
         std::thread::sleep(Duration::from_secs(1));
         let questions = process.0.stdin.take().ok_or("no standard input")?;
-        let answers = BufReader::new(process.0.stdout.take().ok_or("no standard output")?);
-        Ok(Self { port, questions, answers, _process: process })
+        let counts = BufReader::new(process.0.stdout.take().ok_or("no standard output")?);
+        Ok(Self { port, questions, counts, _process: process })
     }
 
     /// How often, and how many bytes.
@@ -110,7 +110,7 @@ impl Counted {
         let mut line = String::new();
         while !line.starts_with("COUNT ") {
             line.clear();
-            if self.answers.read_line(&mut line)? == 0 {
+            if self.counts.read_line(&mut line)? == 0 {
                 return Err("it has ended".into());
             }
         }

@@ -1,5 +1,5 @@
-//! `make endure`: what nobody may notice. Reloads and rolling restarts at 2,000 requests a second, ten times the load that
-//! can be served, a handler that never answers, and hours of what happens every day (`ENDURE_SECONDS`, 60 by default).
+//! `make endure`: what clients must not notice. Reloads and rolling restarts at 2,000 requests a second, ten times the load that
+//! can be served, a handler that never responds, and hours of mixed load (`ENDURE_SECONDS`, 60 by default).
 
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a measurement that goes wrong may end")]
 
@@ -22,7 +22,7 @@ use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
 use tools::{Fallible, Folder, GRAPHQL, line, memory_kib, metric, post, publish, send_alone};
 
-/// How often each thing is done that nobody may notice.
+/// How often each operation is done that clients must not notice.
 const TIMES: usize = 20;
 
 /// Requests in a second meanwhile.
@@ -39,7 +39,7 @@ const HANG: &str = r#"{"query":"{ hang { ok } }"}"#;
 fn main() -> Fallible<()> {
     let folder = Folder::new("endure")?;
     let server = Server::start()?;
-    let mut report = String::from("## What nobody may notice\n\n");
+    let mut report = String::from("## What clients do not notice\n\n");
     let parts: [(&str, Part); 5] =
         [("reloads", reloads), ("restarts", restarts), ("overload", overload), ("hanging", hanging), ("soak", soak)];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -123,7 +123,7 @@ struct Outcome {
 }
 
 impl Load {
-    /// All together `rate` requests a second, or as many as are answered; the first response is the right one.
+    /// All together `rate` requests a second, or as many as get a response; the first response is the right one.
     fn start(port: u16, body: &'static str, clients: usize, rate: Option<usize>, time: Duration) -> Fallible<Self> {
         let wanted = post(&mut Client::try_connect(port)?, GRAPHQL, body)?.text();
         let begun = Instant::now();
@@ -154,16 +154,16 @@ fn run_client(port: u16, body: &str, wanted: &str, times: (Instant, Option<Durat
     while due < end {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let open = connection.take().map_or_else(|| Client::try_connect(port).map_err(Into::into), Ok);
-        let answered = open.and_then(|mut open| post(&mut open, GRAPHQL, body).map(|answer| (open, answer)));
+        let responded = open.and_then(|mut open| post(&mut open, GRAPHQL, body).map(|response| (open, response)));
         let took = due.elapsed().as_secs_f64() * 1000.0;
-        match answered {
-            Ok((open, answer)) => {
-                match (answer.status(), answer.text() == wanted) {
+        match responded {
+            Ok((open, response)) => {
+                match (response.status(), response.text() == wanted) {
                     (200, true) => outcome.good.push(took),
                     (503, _) => outcome.shed.push(took),
                     _ => outcome.bad += 1,
                 }
-                connection = answer.keeps_connection().then_some(open);
+                connection = response.keeps_connection().then_some(open);
             }
             Err(_) => outcome.bad += 1,
         }
@@ -178,9 +178,9 @@ fn p99(values: &[f64]) -> f64 {
     values.get(values.len() * 99 / 100).copied().unwrap_or_default()
 }
 
-fn told(what: &str, outcome: &Outcome) -> String {
+fn summary(what: &str, outcome: &Outcome) -> String {
     let Outcome { good, shed, bad } = outcome;
-    format!("{what}: {} answers as they should be, {} others; p99 {:.1} ms", good.len(), shed.len() + bad, p99(good))
+    format!("{what}: {} responses as expected, {} others; p99 {:.1} ms", good.len(), shed.len() + bad, p99(good))
 }
 
 fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
@@ -194,7 +194,7 @@ fn reloads(folder: &Path, server: &Server) -> Fallible<String> {
             return Err("it is not reloaded".into());
         }
     }
-    Ok(told(&format!("{TIMES} reloads at {RATE} requests/s"), &load.finish()))
+    Ok(summary(&format!("{TIMES} reloads at {RATE} requests/s"), &load.finish()))
 }
 
 fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
@@ -216,7 +216,7 @@ fn restarts(folder: &Path, server: &Server) -> Fallible<String> {
     }
     let took = begun.elapsed();
     let what = format!("{TIMES} restarts behind a balancer within {:.0} s at {RATE} requests/s", took.as_secs_f64());
-    Ok(told(&what, &load.finish()))
+    Ok(summary(&what, &load.finish()))
 }
 
 fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Process)> {
@@ -239,7 +239,7 @@ fn start_balancer(folder: &Path, replicas: &[(u16, u16)]) -> Fallible<(u16, Proc
     Ok((port, process))
 }
 
-/// A handler that takes 100 ms and 100 places for requests: a thousand requests a second can be served.
+/// A handler that takes 100 ms and a limit of 100 concurrent requests: a thousand requests a second can be served.
 fn overload(folder: &Path, server: &Server) -> Fallible<String> {
     let pillion = Pillion::start(folder, server, free_ports(), "limits: { max_concurrent_requests: 100 }\n")?;
     let time = Duration::from_secs(10);
@@ -271,7 +271,7 @@ fn overload(folder: &Path, server: &Server) -> Fallible<String> {
     ))
 }
 
-/// 500 clients wait for a handler that never answers, while others have their requests served as before.
+/// 500 clients wait for a handler that never responds, while others have their requests served as before.
 fn hanging(folder: &Path, server: &Server) -> Fallible<String> {
     let pillion = Pillion::start(folder, server, free_ports(), "")?;
     let time = Duration::from_secs(10);
@@ -282,7 +282,7 @@ fn hanging(folder: &Path, server: &Server) -> Fallible<String> {
     let beside = measure()?;
     drop(waiting);
     Ok(format!(
-        "500 clients on a handler that never answers: p99 of others {:.2} ms alone, {:.2} ms beside them, {} and {} failed",
+        "500 clients on a handler that never responds: p99 of others {:.2} ms alone, {:.2} ms beside them, {} and {} failed",
         p99(&alone.good),
         p99(&beside.good),
         alone.bad + alone.shed.len(),
@@ -299,7 +299,7 @@ fn begin(port: u16, body: &str) -> Fallible<TcpStream> {
     Ok(connection)
 }
 
-/// Mixed load, documents that nobody has sent before, clients that leave, and a reload every few seconds.
+/// Mixed load, new documents, clients that leave, and a reload every few seconds.
 fn soak(folder: &Path, server: &Server) -> Fallible<String> {
     let seconds = std::env::var("ENDURE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60_u64);
     let pillion = Pillion::start(folder, server, free_ports(), "")?;
@@ -332,7 +332,7 @@ fn soak(folder: &Path, server: &Server) -> Fallible<String> {
     let (first, last) = (warm.first().copied().unwrap_or_default(), warm.last().copied().unwrap_or_default());
     let minute = samples.iter().rev().find(|(at, _)| *at <= 1.0).copied().unwrap_or_default();
     Ok(format!(
-        "{seconds} s of mixed load with {number} new documents, as many clients that leave, and {} reloads: {} answers, {} \
+        "{seconds} s of mixed load with {number} new documents, as many clients that leave, and {} reloads: {} responses, {} \
          failed; {:.1} MiB after a minute, {:.1} MiB after a third, {:.1} MiB at the end, {:+.2} MiB in ten minutes; then {} requests in flight, {} \
          descriptors",
         number / 500,

@@ -1,6 +1,6 @@
 //! `make instructions`: how many instructions the pure core takes for what it does again and again, counted by Valgrind, so
-//! that no noise hides a step back. Each figure was measured by the release profile; 5 % more of it fails. Whoever makes
-//! something cheaper, or has a reason to make it dearer, writes the new figure here.
+//! that no noise hides a step back. Each figure was measured by the release profile; 5 % more of it fails. A change
+//! that makes something cheaper, or has a reason to make it dearer, writes the new figure here.
 
 #![allow(
     clippy::expect_used,
@@ -84,8 +84,8 @@ struct Known {
     plan: Plan,
     selected: SubSelection,
     /// Of the upstream, with so many items.
-    engine_answer: Vec<u8>,
-    handler_answer: Vec<u8>,
+    upstream_response: Vec<u8>,
+    handler_response_body: Vec<u8>,
 }
 
 fn order() -> Value {
@@ -120,11 +120,12 @@ fn with_items(items: usize) -> &'static Known {
         selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
     };
     let quoted = |sku: usize| json!({ "sku": format!("sku-{sku}"), "price": 1.5, "stock": null, "more": "of it" });
-    let handler_answer = json!({ "total": 15.0, "currency": "EUR", "lines": (1..=10).map(quoted).collect::<Vec<_>>() });
+    let handler_response_body =
+        json!({ "total": 15.0, "currency": "EUR", "lines": (1..=10).map(quoted).collect::<Vec<_>>() });
     let known = Known {
         body: json!({ "query": DOCUMENT, "variables": order() }).to_string().into_bytes(),
-        engine_answer: engine_answer(items).into_bytes(),
-        handler_answer: handler_answer.to_string().into_bytes(),
+        upstream_response: upstream_response(items).into_bytes(),
+        handler_response_body: handler_response_body.to_string().into_bytes(),
         schema,
         scanner,
         roots,
@@ -138,7 +139,7 @@ fn with_items(items: usize) -> &'static Known {
     };
     let known: &'static Known = Box::leak(Box::new(known));
     // What is done once in the life of a process is no part of any figure.
-    black_box(answered(known));
+    black_box(planned_request(known));
     black_box(learned(known));
     known
 }
@@ -147,7 +148,7 @@ fn usual() -> &'static Known {
     with_items(24)
 }
 
-fn engine_answer(items: usize) -> String {
+fn upstream_response(items: usize) -> String {
     let mut json = String::from(r#"{"data":{"items":["#);
     for item in 0..items {
         let comma = if item > 0 { "," } else { "" };
@@ -166,7 +167,7 @@ fn planned(document: &Document, schema: &ActionSchema, roots: &RootTypes, limits
     plan::plan(document, operation, &surroundings, &|_| true).expect("a plan")
 }
 
-/// Everything that a document which nobody has sent before costs once.
+/// Everything that a new document costs once.
 fn learned(known: &Known) -> Plan {
     let Known { schema, roots, limits, role, .. } = known;
     let document = parsed();
@@ -179,7 +180,7 @@ fn learned(known: &Known) -> Plan {
 }
 
 /// Everything that a request costs whose plan is known.
-fn answered(known: &Known) -> Vec<u8> {
+fn planned_request(known: &Known) -> Vec<u8> {
     assert_eq!(looked(known), ScanResult::Action);
     let Ok(Body::One(Element { request: Ok(Some(request)), .. })) = read_body(&known.body, &known.limits) else {
         panic!("no request");
@@ -213,19 +214,19 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 }
 
 fn shaped(known: &Known) -> CompletedValue {
-    let Known { schema, plan, selected, handler_answer, .. } = known;
+    let Known { schema, plan, selected, handler_response_body, .. } = known;
     let rules = handler_response::ReadRules { is_envelope: false, max_errors: 20 };
-    let value = handler_response::read(rules, 200, handler_answer).expect("a response").value;
+    let value = handler_response::read(rules, 200, handler_response_body).expect("a response").value;
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
     complete_value(&rules, output, &value, selected, &mut RowKeys::default())
 }
 
 fn merged(known: &Known, ours: &str) -> Vec<u8> {
-    let answer = read_upstream_result(&known.engine_answer).expect("a response");
+    let response = read_upstream_result(&known.upstream_response).expect("a response");
     let fields = known.plan.fields.iter().map(|field| {
         let name = field.response_name.as_str();
-        (name, Some(answer.data.get(name).map_or(ours, |value| value.get()).into()))
+        (name, Some(response.data.get(name).map_or(ours, |value| value.get()).into()))
     });
     write(&Merged { data: Some(fields.collect()), errors: Vec::new(), extensions: Vec::new() })
 }
@@ -245,11 +246,11 @@ fn plan_miss(known: &'static Known) -> Plan {
 #[library_benchmark(setup = usual, config = near(269_431))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
-    black_box(answered(black_box(known)))
+    black_box(planned_request(black_box(known)))
 }
 
 #[library_benchmark(setup = usual, config = near(6492))]
-#[bench::engines_part()]
+#[bench::upstream_operation()]
 fn masked(known: &'static Known) -> Masked {
     let operation = known.document.operation(None).expect("one operation");
     let keep = Keep {
@@ -275,7 +276,7 @@ fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, V
 
 #[library_benchmark(setup = usual, config = near(111_555))]
 #[bench::ten_lines()]
-fn shape_answer(known: &'static Known) -> CompletedValue {
+fn complete_value_of_a_handler(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))
 }
 
@@ -286,6 +287,9 @@ fn merge(known: &'static Known) -> Vec<u8> {
     black_box(merged(black_box(known), r#"{"total":1.5}"#))
 }
 
-library_benchmark_group!(name = core, benchmarks = [scan, plan_miss, plan_hit, masked, coerce, shape_answer, merge]);
+library_benchmark_group!(
+    name = core,
+    benchmarks = [scan, plan_miss, plan_hit, masked, coerce, complete_value_of_a_handler, merge]
+);
 
 main!(library_benchmark_groups = core);

@@ -55,7 +55,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Starts all of them; `late` answers late and takes large bodies.
+    /// Starts all of them; `late` responds late and takes large bodies.
     pub fn start(folder: &Path, late: u16) -> Fallible<Self> {
         write_site(folder)?;
         let upstream_port = free_port();
@@ -153,9 +153,9 @@ fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Pro
 fn write_site(folder: &Path) -> Fallible<()> {
     for (index, fresh) in FRESH.iter().enumerate() {
         fs::create_dir_all(folder.join("site").join(fresh))?;
-        let answer = big_schema::introspection_result(TYPES + 4 * (index + 1));
-        fs::write(folder.join("site").join(fresh).join("graphql.introspection"), answer)?;
-        // nginx refuses to be posted to only where there is a file.
+        let response = big_schema::introspection_result(TYPES + 4 * (index + 1));
+        fs::write(folder.join("site").join(fresh).join("graphql.introspection"), response)?;
+        // nginx rejects a POST only where there is a file.
         fs::write(folder.join("site").join(fresh).join("graphql"), "{}")?;
     }
     fs::create_dir_all(folder.join("site/large"))?;
@@ -182,9 +182,9 @@ fn upstream_conf(folder: &Path, port: u16) -> String {
     format!(
         "default_type application/json; open_file_cache max=10;\n\
          # But for those, only introspection takes a long document.\n\
-         map \"$uri $content_length\" $answer {{\n  default $uri; \"~^/sizes\" $uri;\n\
+         map \"$uri $content_length\" $response {{\n  default $uri; \"~^/sizes\" $uri;\n\
            \"~ [0-9][0-9][0-9][0-9]\" $uri.introspection;\n}}\n\
-         server {{ listen 127.0.0.1:{port} backlog=16384; root {}; error_page 405 =200 $answer; }}",
+         server {{ listen 127.0.0.1:{port} backlog=16384; root {}; error_page 405 =200 $response; }}",
         site.display()
     )
 }

@@ -1,5 +1,5 @@
 //! `make bench`: Pillion beside what only passes on and what does the same job, one after the other in every round, before
-//! the same upstream and handler (nginx with files, and a server of ours where answers are late or bodies large). Everything
+//! the same upstream and handler (nginx with files, and a server of our own where responses are late or bodies large). Everything
 //! is given as a ratio to the plain pingora proxy in the same round as well, because machines are noisy.
 
 #![allow(
@@ -341,7 +341,7 @@ impl Bench {
         ))
     }
 
-    /// What a document costs that nobody has sent before, by its length.
+    /// The cost of a new document, by its length.
     fn sizes(&self) -> Fallible<String> {
         let pillion = self.peers.of(Kind::Pillion(1))?;
         let mut points = Vec::new();
@@ -377,11 +377,11 @@ impl Bench {
             let times = (0..20).map(|_| introspect(port, "large")).collect::<Fallible<Vec<f64>>>()?;
             Ok(median(times.into_iter()))
         };
-        let (engine, merged) = (typical(upstream)?, typical(pillion)?);
+        let (direct, merged) = (typical(upstream)?, typical(pillion)?);
         let fresh = FRESH.iter().map(|folder| introspect(pillion, folder)).collect::<Fallible<Vec<f64>>>()?;
         Ok(format!(
-            "Introspection of {TYPES} types ({} MB), alone on one connection: {engine:.0} ms from the upstream, {merged:.0} ms \
-             merged with 1,000 actions, {:.0} ms the first time that the upstream answers so.",
+            "Introspection of {TYPES} types ({} MB), alone on one connection: {direct:.0} ms from the upstream, {merged:.0} ms \
+             merged with 1,000 actions, {:.0} ms the first time that the upstream responds so.",
             big_schema::introspection_result(TYPES).len() / 1_000_000,
             median(fresh.into_iter()),
         ))
@@ -420,9 +420,9 @@ impl Bench {
 fn introspect(port: u16, folder: &str) -> Fallible<f64> {
     let body = serde_json::json!({ "query": INTROSPECTION }).to_string();
     let started = Instant::now();
-    let answer = send_alone(port, "POST", &format!("/{folder}/graphql"), &body)?.body;
+    let response = send_alone(port, "POST", &format!("/{folder}/graphql"), &body)?.body;
     let took = started.elapsed().as_secs_f64() * 1000.0;
-    let is_whole = answer.ends_with(b"}}}") && answer.len() > 1_000_000;
-    let start = String::from_utf8_lossy(answer.get(..1000).unwrap_or(&answer));
-    if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes: {start}", answer.len()).into()) }
+    let is_whole = response.ends_with(b"}}}") && response.len() > 1_000_000;
+    let start = String::from_utf8_lossy(response.get(..1000).unwrap_or(&response));
+    if is_whole { Ok(took) } else { Err(format!("introspection gave {} bytes: {start}", response.len()).into()) }
 }

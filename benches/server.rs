@@ -14,7 +14,7 @@ use crate::tools::Fallible;
 /// How many events a subscription has.
 pub const EVENTS: usize = 2_000;
 
-/// How late a late handler answers: who waits for it has begun to by then.
+/// The delay of a late handler: a client waits for it by then.
 const LATE: Duration = Duration::from_millis(100);
 
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -48,14 +48,14 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let calls = Arc::clone(&theirs);
-                // Whoever breaks off is done.
+                // The client has disconnected.
                 std::thread::spawn(move || drop(serve(stream, &calls)));
             }
         });
         Ok(Self { port, calls })
     }
 
-    /// When the handler heard of a call, or answered it if it is late; `None` if it does not in time.
+    /// When the handler got a call, or responded to it if it is late; `None` if it does not in time.
     pub fn called(&self, id: &str, patience: Duration) -> Option<Instant> {
         let started = Instant::now();
         while started.elapsed() < patience {

@@ -29,7 +29,7 @@ const SECONDS: u64 = 5;
 /// Calls whose way to the handler is timed, one after the other.
 const TIMED: usize = 300;
 
-/// Sockets that nobody says anything on.
+/// Idle WebSockets.
 const SOCKETS: usize = 5_000;
 
 /// Results whose way to a subscription is timed, one after the other.
@@ -139,19 +139,19 @@ fn time_to_the_subscription(pillion: &Pillion, server: &Server) -> Fallible<(f64
         read_until(&mut socket, r#""output":null}}}}"#)?;
         read_until(&mut socket, r#""output":{"ok":true}}}}}"#)?;
         let heard = Instant::now();
-        let answered = server.called(&id, Duration::from_secs(30)).ok_or("the handler was never called")?;
-        times.push(heard.saturating_duration_since(answered).as_secs_f64() * 1000.0);
+        let responded = server.called(&id, Duration::from_secs(30)).ok_or("the handler was never called")?;
+        times.push(heard.saturating_duration_since(responded).as_secs_f64() * 1000.0);
     }
     Ok(middle_and_end(times))
 }
 
-/// Sends one call; its id, and when it was answered.
+/// Sends one call; its id, and when the response came.
 fn accept_one(pillion: &Pillion, action: &str) -> Fallible<(String, Instant)> {
     let document = DOCUMENT.replace("act", action);
-    let answer = send_alone(pillion.port, "POST", GRAPHQL, &document)?.text();
+    let response = send_alone(pillion.port, "POST", GRAPHQL, &document)?.text();
     let accepted = Instant::now();
-    let id = answer.split(&format!("\"{action}\":\"")).nth(1).and_then(|rest| rest.split('"').next());
-    Ok((id.ok_or_else(|| format!("no id in {answer}"))?.to_owned(), accepted))
+    let id = response.split(&format!("\"{action}\":\"")).nth(1).and_then(|rest| rest.split('"').next());
+    Ok((id.ok_or_else(|| format!("no id in {response}"))?.to_owned(), accepted))
 }
 
 /// The median and the 99th percentile.

@@ -48,7 +48,7 @@ pub fn cpu_ticks(process: &Process) -> Fallible<f64> {
 }
 
 /// The greatest memory of a process is from now on that since now.
-pub fn peak_memory_starts_anew(process: &Process) -> Fallible<()> {
+pub fn reset_peak_memory(process: &Process) -> Fallible<()> {
     Ok(fs::write(format!("/proc/{}/clear_refs", process.0.id()), "5")?)
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pillion_test_support::process::Process;
 
-use crate::tools::{Fallible, cpu_ticks, memory_kib, peak_memory_starts_anew};
+use crate::tools::{Fallible, cpu_ticks, memory_kib, reset_peak_memory};
 
 /// What is sent, again and again.
 pub struct Load<'l> {
@@ -36,7 +36,7 @@ impl Load<'_> {
     /// Puts it on `process`, from the processor `cpu`.
     pub fn measure(&self, folder: &Path, cpu: &str, process: &Process) -> Fallible<Measured> {
         let script = self.write_script(folder)?;
-        peak_memory_starts_anew(process)?;
+        reset_peak_memory(process)?;
         let before = cpu_ticks(process)?;
         let output = Command::new("taskset")
             .args(["--cpu-list", cpu, "wrk", "--threads", "1", "--timeout", "10s"])

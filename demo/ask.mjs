@@ -1,6 +1,6 @@
 // What demo/run.sh asks over HTTP.
 //   ask.mjs ports COUNT                      as many free ports of loopback
-//   ask.mjs wait URL [DOCUMENT]              until URL answers with status 200
+//   ask.mjs wait URL [DOCUMENT]              until URL responds with status 200
 //   ask.mjs show URL ROLE VARIABLES FILE     sends the document in FILE as ROLE, and prints it with its response
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -25,7 +25,7 @@ async function wait(url, document) {
     if (response?.ok) return;
     await new Promise((done) => setTimeout(done, 50));
   }
-  console.error(`demo: nothing answers at ${url}`);
+  console.error(`demo: nothing responds at ${url}`);
   process.exit(1);
 }
 

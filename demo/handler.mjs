@@ -1,4 +1,4 @@
-// The sample handler of `make demo`: what a webhook gets and answers, in a few lines.
+// The sample handler of `make demo`: its request and its response, in a few lines.
 import { createServer } from "node:http";
 
 const prices = { 1: 890.0, 2: 75.9, 3: 59.0 };
@@ -17,13 +17,13 @@ function total(productId, amount) {
 createServer(async (request, response) => {
   let body = "";
   for await (const chunk of request) body += chunk;
-  const answer = (status, value) =>
+  const respond = (status, value) =>
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
   try {
     const action = actions[request.url];
-    if (!action) return answer(404, { message: "there is no such action here" });
-    answer(200, action(JSON.parse(body).input));
+    if (!action) return respond(404, { message: "there is no such action here" });
+    respond(200, action(JSON.parse(body).input));
   } catch (error) {
-    answer(400, { message: error.message, extensions: { code: "no-product" } });
+    respond(400, { message: error.message, extensions: { code: "no-product" } });
   }
 }).listen(Number(process.env.PORT), process.env.HOST ?? "127.0.0.1");

@@ -155,7 +155,7 @@ fn assert_committed(path: &str, wanted: &str) {
 }
 
 #[test]
-fn the_example_and_its_schema_are_what_the_settings_say() {
+fn the_example_and_its_schema_equal_the_settings_table() {
     assert_committed("config/pillion.example.yaml", &pillion::config::settings_doc::example_yaml());
     assert_committed("config/pillion.schema.json", &pillion::config::settings_doc::json_schema());
 }
@@ -198,7 +198,7 @@ fn every_family_of_fixtures_is_explained() {
 }
 
 #[test]
-fn every_case_of_hasuras_that_passes_is_there() {
+fn every_passing_hasura_case_exists() {
     let table = read("tests/hasura-cases.md");
     let written = read("tests/e2e/jobs.rs");
     for row in table.lines().filter(|row| row.contains("`e2e/jobs.rs`")) {
@@ -212,7 +212,7 @@ fn every_case_of_hasuras_that_passes_is_there() {
             table.lines().filter_map(named).map(|name| name.trim_start_matches("sync/").to_owned()).collect();
         let cases = read(format!("tests/fixtures/http/{file}.yaml"));
         // What follows are cases of our own.
-        let hasuras = cases.split("\n  # Ours.\n").next().unwrap_or_default();
+        let hasuras = cases.split("\n  # Cases of Pillion.\n").next().unwrap_or_default();
         let cell = format!(" | `http/{file}.yaml` | differs: ");
         let differs = |name: &&str| table.contains(&format!("/{name}{cell}"));
         let ours: Vec<&str> = hasuras.lines().filter_map(|line| line.strip_prefix("  - name: ")).collect();

@@ -72,7 +72,7 @@ fn main_folder() -> &'static Path {
 type Paragraphs = Vec<String>;
 
 #[test]
-fn the_pages_are_what_the_fixtures_say() {
+fn the_pages_equal_the_fixtures() {
     let folder = main_folder().join("docs/behaviour");
     let wanted = pages();
     if std::env::var_os("UPDATE_EXPECT").is_some() {

@@ -6,12 +6,12 @@ const agent = new Agent({ keepAlive: true });
 export const post = (url, body) =>
   new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    const sent = request(url, { method: "POST", agent, headers }, (answer) => {
+    const sent = request(url, { method: "POST", agent, headers }, (response) => {
       let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (piece) => (text += piece));
-      answer.on("end", () => resolve(JSON.parse(text)));
-      answer.on("error", reject);
+      response.setEncoding("utf8");
+      response.on("data", (piece) => (text += piece));
+      response.on("end", () => resolve(JSON.parse(text)));
+      response.on("error", reject);
     });
     sent.on("error", reject);
     sent.end(body);
@@ -20,7 +20,7 @@ export const post = (url, body) =>
 const { UPSTREAM, HANDLER } = process.env;
 const payload = (name, input) => JSON.stringify({ action: { name }, input, session_variables: {} });
 
-// What is added to the engine's schema.
+// What is added to the upstream's schema.
 export const actions = {
   types: `
     type Query { act: Done! }
@@ -35,7 +35,7 @@ export const actions = {
   },
 };
 
-export const engine = {
+export const upstream = {
   url: `http://${UPSTREAM}/graphql`,
   types: "type Query { items: [Item!]! } type Mutation { insert: [Item!]! } type Item { id: Int! name: String! }",
 };

@@ -1,7 +1,7 @@
-// Hive Gateway with the engine as its only subgraph and the actions as resolvers beside it.
+// Hive Gateway with the upstream as its only subgraph and the actions as resolvers beside it.
 import { createServer } from "node:http";
 import { createGatewayRuntime } from "@graphql-hive/gateway-runtime";
-import { actions, engine } from "./call.mjs";
+import { actions, upstream } from "./call.mjs";
 
 const supergraph = `
   schema @link(url: "https://specs.apollo.dev/link/v1.0") @link(url: "https://specs.apollo.dev/join/v0.3", for: EXECUTION) {
@@ -15,8 +15,8 @@ const supergraph = `
   scalar join__FieldSet
   scalar link__Import
   enum link__Purpose { SECURITY EXECUTION }
-  enum join__Graph { ENGINE @join__graph(name: "engine", url: "${engine.url}") }
-  ${engine.types.replaceAll(/type (\w+)/g, "type $1 @join__type(graph: ENGINE)")}`;
+  enum join__Graph { UPSTREAM @join__graph(name: "upstream", url: "${upstream.url}") }
+  ${upstream.types.replaceAll(/type (\w+)/g, "type $1 @join__type(graph: UPSTREAM)")}`;
 
 const gateway = createGatewayRuntime({
   supergraph,

@@ -15,7 +15,7 @@ use url::Url;
 const BASE: &str = "http://api.example:8080/v1";
 
 /// A client's input in an address that a template makes of it. Whatever it is, the call goes to the handler's origin and not up
-/// in its path, whoever reads the address.
+/// in its path, for every URL parser.
 pub fn transformed_address(bytes: &[u8]) {
     let Ok(input) = std::str::from_utf8(bytes) else { return };
     for template in [
@@ -51,7 +51,7 @@ fn assert_stays(url: &Url, template: &str, input: &str) {
     let rest = rest.unwrap_or_else(|| panic!("{template} of {input:?} leaves the handler: {text}"));
     let uri: http::Uri = format!("http://api.example:8080/{}", rest.split('#').next().unwrap_or_default())
         .parse()
-        .unwrap_or_else(|error| panic!("nobody else can read {text}: {error}"));
+        .unwrap_or_else(|error| panic!("another parser cannot read {text}: {error}"));
     assert_eq!(uri.authority().map(http::uri::Authority::as_str), Some("api.example:8080"), "{text}");
     let mut path = rest.split(['?', '#']).next().unwrap_or_default().to_owned();
     // Some servers decode twice.
@@ -74,7 +74,7 @@ pub fn handler_address(bytes: &[u8]) {
         let is_allowed = host == "api.example.org"
             || host.ends_with(".svc.local")
             || host == "[::1]" && url.port_or_known_default() == Some(80);
-        // Hosts of schemes that nobody calls keep their capital letters.
+        // Hosts of unsupported schemes keep their capital letters.
         let is_called = ["http", "https"].contains(&url.scheme());
         assert!(!is_called || allowed.allow(&url) == is_allowed, "{text}");
         let number = match literal(&url) {

@@ -16,7 +16,7 @@ use super::actions;
 /// A secret that seeds put under `value`.
 const SECRET: &str = "s3cr3t-c4nary";
 
-/// `actions.yaml`. It is read or refused at a place that it has; a secret is in no diagnostic; and what is written again is read
+/// `actions.yaml`. It is read, or rejected at a location inside it; a secret is in no diagnostic; and what is written again is read
 /// as the same.
 pub fn actions_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -83,7 +83,7 @@ fn assert_placed(text: &str, diagnostic: &Diagnostic) {
     }
 }
 
-/// `actions.graphql`. It is read or refused; and what is written again is read as the same.
+/// `actions.graphql`. It is read or rejected; and what is written again is read as the same.
 pub fn definitions(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (mut signatures, source) = (Signatures::default(), Arc::new(Source::new("actions.graphql", text)));
@@ -97,6 +97,6 @@ pub fn definitions(bytes: &[u8]) {
         return;
     }
     let (again, diagnostics) = actions::written(&written, &yaml);
-    assert!(diagnostics.is_empty(), "what is written is refused: {diagnostics:?}\n{written}");
+    assert!(diagnostics.is_empty(), "what is written is rejected: {diagnostics:?}\n{written}");
     assert_eq!(again, written, "it is read as something else");
 }

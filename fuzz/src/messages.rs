@@ -15,7 +15,7 @@ use super::reference::{self, End};
 /// Longer ones meet limits that the reference reader has not.
 const BYTES_MAX: usize = 8 * 1024;
 
-/// A client's connection. Nothing passes that the reference reader refuses; how it is cut does not matter; and what
+/// A client's connection. Nothing passes that the reference reader rejects; how it is cut does not matter; and what
 /// `downstream/http1_session.rs` takes for a whole head is one, with that target and that length.
 pub fn request_head(bytes: &[u8]) {
     if bytes.len() > BYTES_MAX {
@@ -23,14 +23,14 @@ pub fn request_head(bytes: &[u8]) {
     }
     let passed = passed(bytes, bytes.len());
     for step in [1, 7] {
-        // More or less of a line that is refused may pass, but never its end.
+        // More or less of a line that is rejected may pass, but never its end.
         let other = self::passed(bytes, step);
         let between = bytes.get(other.min(passed)..other.max(passed)).unwrap_or_default();
         assert!(!between.contains(&b'\n'), "{passed} bytes pass, but {other} in steps of {step}");
     }
     let (requests, end) = reference::requests(bytes);
     if let End::Invalid(limit) = end {
-        // A head whose body could end in two places passes, so that its sender is told; nothing after it does.
+        // A head whose body could end at two offsets passes, so that its sender gets an error; nothing after it does.
         assert!(passed <= limit, "{passed} bytes pass, but {limit} are no request: {requests:?}");
     }
     let is_path = |request: &reference::Message| request.start[1].starts_with('/') && !request.start[1].contains('#');
@@ -61,7 +61,7 @@ fn passed(bytes: &[u8], step: usize) -> usize {
         let count = strict.pass(piece);
         passed += count;
         if count < piece.len() {
-            assert_eq!(strict.pass(b"GET / HTTP/1.1\r\n\r\n"), 0, "it goes on after it was refused");
+            assert_eq!(strict.pass(b"GET / HTTP/1.1\r\n\r\n"), 0, "it goes on after a rejection");
             break;
         }
     }

@@ -31,7 +31,7 @@ pub enum End {
     Complete,
     /// More could follow.
     Partial,
-    /// What is before this offset must not be understood by anybody, and nothing after it.
+    /// Neither what is before this offset nor anything after it may be accepted.
     Invalid(usize),
     /// What follows is another protocol.
     Upgraded,
@@ -246,7 +246,7 @@ fn strict_line(bytes: &[u8], from: usize) -> Read<(&[u8], usize)> {
 }
 
 /// `chunk-size [ chunk-ext ]`, the latter as a list of texts after semicolons: what is in it does not matter here, as long as
-/// nobody can take it for the end of the line.
+/// it cannot be taken for the end of the line.
 fn chunk_size(line: &[u8]) -> Option<usize> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, rest) = line.split_at(end);

@@ -12,7 +12,7 @@ use pillion::session::claims::{self, JwtRules};
 use pillion::session::header_checks;
 use serde_json::{Map, Value};
 
-/// The payload of `connection_init`. Each credential in it counts as it stands there, or the payload is refused; what came
+/// The payload of `connection_init`. Each credential in it is used as written, or the payload is rejected; what came
 /// with the opening request is not lost; and what comes out would be let in over HTTP as well.
 pub fn connection_init(bytes: &[u8]) {
     let Ok(payload) = std::str::from_utf8(bytes) else { return };
@@ -24,7 +24,7 @@ pub fn connection_init(bytes: &[u8]) {
     ]);
     let limits = Limits::default();
     let Ok((all, own)) = introduced(&opening, Some(payload), &limits, &protected) else { return };
-    assert!(header_checks::check(&all, &limits, &protected).is_ok(), "over HTTP it would be refused: {all:?}");
+    assert!(header_checks::check(&all, &limits, &protected).is_ok(), "over HTTP it would be rejected: {all:?}");
     assert!(header_checks::look_alikes(&own, &protected).is_empty(), "{own:?}");
     let text = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.as_bytes().to_vec());
     for name in ["authorization", "cookie"] {
@@ -116,8 +116,8 @@ fn rules() -> &'static [JwtRules] {
     })
 }
 
-/// A verified token's claims: in the first line the role that is asked for (none, if it is empty), then the claims. Nobody is
-/// given a role that the token does not grant, nor a variable that it does not hold; a time that cannot be read is refused.
+/// A verified token's claims: in the first line the role that is asked for (none, if it is empty), then the claims. No
+/// session has a role or a variable that the token does not grant; a time that cannot be read is rejected.
 pub fn claims(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (requested, json) = text.split_once('\n').unwrap_or(("", text));

@@ -10,13 +10,13 @@ use pillion_test_support::{trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     health_readiness_and_metrics,
-    one_line_a_request,
-    secrets_are_nowhere,
-    a_log_that_nobody_reads,
-    lines_for_some_of_what_goes_well,
-    a_defect_ends_what_it_is_in,
-    who_may_use_it,
-    idle_connections_keep_no_health_check_out,
+    one_log_line_for_each_request,
+    secrets_are_never_logged,
+    a_log_pipe_that_is_not_read,
+    successful_requests_are_sampled,
+    a_panic_ends_one_request,
+    access_to_the_admin_listener,
+    idle_connections_do_not_block_health_checks,
 ];
 
 fn health_readiness_and_metrics(engines: &Engines) {
@@ -47,7 +47,7 @@ fn health_readiness_and_metrics(engines: &Engines) {
     assert_eq!(pillion.metric("pillion_phase_duration_seconds_count{phase=\"run\"}"), 2.0);
 }
 
-fn one_line_a_request(engines: &Engines) {
+fn one_log_line_for_each_request(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -79,7 +79,7 @@ fn one_line_a_request(engines: &Engines) {
 }
 
 /// Its pipe is full after a hundred lines or so, and its queue after some thousands.
-fn a_log_that_nobody_reads(engines: &Engines) {
+fn a_log_pipe_that_is_not_read(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
@@ -99,7 +99,7 @@ fn a_log_that_nobody_reads(engines: &Engines) {
 }
 
 /// What goes wrong is always told.
-fn lines_for_some_of_what_goes_well(engines: &Engines) {
+fn successful_requests_are_sampled(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
@@ -121,7 +121,7 @@ fn lines_for_some_of_what_goes_well(engines: &Engines) {
 }
 
 /// One in a request, one in the loop that takes jobs, one in such a call.
-fn a_defect_ends_what_it_is_in(engines: &Engines) {
+fn a_panic_ends_one_request(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
     let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port);
@@ -146,7 +146,7 @@ fn a_defect_ends_what_it_is_in(engines: &Engines) {
     assert!(log.contains("src/runtime/panic_isolation.rs"), "{log}");
 }
 
-fn secrets_are_nowhere(engines: &Engines) {
+fn secrets_are_never_logged(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/placeOrder", Reply::Close);
     let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).flag("--log-level=debug");
@@ -169,7 +169,7 @@ fn secrets_are_nowhere(engines: &Engines) {
 }
 
 /// On loopback without a token, on loopback with one, and elsewhere without.
-fn who_may_use_it(engines: &Engines) {
+fn access_to_the_admin_listener(engines: &Engines) {
     const CHANGES: [(&str, &str); 9] = [
         ("GET", "/jobs"),
         ("GET", "/jobs/0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e"),
@@ -241,7 +241,7 @@ fn who_may_use_it(engines: &Engines) {
 }
 
 /// Half requests and silence: they take no descriptors of clients, and keep no health check from being answered.
-fn idle_connections_keep_no_health_check_out(engines: &Engines) {
+fn idle_connections_do_not_block_health_checks(engines: &Engines) {
     let mut setup = Setup::before(engines.postgraphile).with_shop(1);
     setup.descriptors = Some(1024);
     let pillion = setup.config("downstream: { request_header_timeout: 2s }\n").start().wait_until_ready();

@@ -11,11 +11,8 @@ use pillion_test_support::{trials, wait_until};
 use serde_json::json;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![
-    no_defect_of_a_lock_opens_anything_at_start,
-    no_defect_of_a_lock_opens_anything_while_it_runs,
-    being_open_is_said,
-];
+pub const TESTS: &[super::Test] =
+    trials![invalid_credentials_stop_the_start, invalid_credentials_are_rejected_on_reload, open_access_is_logged,];
 
 const SECRET: &str = "s3cret-that-locks";
 
@@ -118,7 +115,7 @@ fn is_open(pillion: &Pillion, lock: &Lock) -> bool {
 }
 
 /// In a variable, in the file of a variable, and in `pillion.yaml`.
-fn no_defect_of_a_lock_opens_anything_at_start(_: &Engines) {
+fn invalid_credentials_stop_the_start(_: &Engines) {
     let folder = Folder::new("start");
     for lock in &locks() {
         let rejected = |setup: Setup, what: &str| {
@@ -164,7 +161,7 @@ enum Notice {
     Asked,
 }
 
-fn no_defect_of_a_lock_opens_anything_while_it_runs(engines: &Engines) {
+fn invalid_credentials_are_rejected_on_reload(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     // A watcher takes a second to notice, so each lock has its own thread.
@@ -200,12 +197,12 @@ fn break_and_mend(folder: &Folder, engine: u16, handlers: u16, lock: &Lock, noti
         let what = format!("{} {name} {notice:?} {}", lock.variable, path.display());
         // A line that is gone from pillion.yaml is a change like another, as long as it lets nobody in.
         let is_rejected = !(is_yaml && written.is_none() && lock.may_go);
-        check_refusal(&pillion, lock, notice, &path, write(written.as_deref()).as_deref(), is_rejected, &what);
+        check_rejection(&pillion, lock, notice, &path, write(written.as_deref()).as_deref(), is_rejected, &what);
         repair(&pillion, lock, notice, &path, &good, &what);
     }
     if is_yaml {
         for text in ["", "auth:\n", "auth: { admin_sec"] {
-            check_refusal(&pillion, lock, notice, &path, Some(text), true, text);
+            check_rejection(&pillion, lock, notice, &path, Some(text), true, text);
             repair(&pillion, lock, notice, &path, &good, text);
         }
     }
@@ -238,7 +235,7 @@ fn exchange(pillion: &Pillion, lock: &Lock, notice: Notice, path: &Path, text: O
     }
 }
 
-fn check_refusal(
+fn check_rejection(
     pillion: &Pillion,
     lock: &Lock,
     notice: Notice,
@@ -274,7 +271,7 @@ fn repair(pillion: &Pillion, lock: &Lock, notice: Notice, path: &Path, good: &st
     assert!(!is_open(pillion, lock), "{what}");
 }
 
-fn being_open_is_said(engines: &Engines) {
+fn open_access_is_logged(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let setup = || Setup::before(engines.postgraphile).with_shop(handlers.port);

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![the_circuit_breaker_opens_and_closes, impatient_clients_open_no_breaker];
+pub const TESTS: &[super::Test] =
+    trials![the_circuit_breaker_opens_and_closes, client_timeouts_do_not_open_the_circuit_breaker];
 
 fn the_circuit_breaker_opens_and_closes(engines: &Engines) {
     let handlers = Scripted::start();
@@ -33,7 +34,7 @@ fn the_circuit_breaker_opens_and_closes(engines: &Engines) {
 }
 
 /// A call that ends because its client did not want to wait tells nothing about its handler.
-fn impatient_clients_open_no_breaker(engines: &Engines) {
+fn client_timeouts_do_not_open_the_circuit_breaker(engines: &Engines) {
     let handlers = Scripted::start();
     let slowly = |reply: Reply| Reply::Late(Duration::from_millis(600), Box::new(reply));
     handlers.on_path("/count", slowly(Reply::json("1")));

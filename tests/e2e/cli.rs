@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use super::startup::folder;
 
 pub const TESTS: &[super::Test] = trials![
-    check_finds_nothing_or_says_what,
-    check_warns_of_oversights,
-    check_looks_at_the_engine,
-    check_looks_at_handlers,
+    check_reports_diagnostics,
+    check_warns,
+    check_probes_the_upstream,
+    check_probes_handlers,
     explain_shows_the_plan,
-    explain_shows_mistakes,
-    explain_shows_whose_rows_are_fetched,
-    explain_shows_what_transforms_make,
-    explain_checks_the_engines_part_too,
-    schema_prints_what_a_role_sees,
+    explain_shows_validation_errors,
+    explain_shows_relationship_fetches,
+    explain_shows_transformed_requests,
+    explain_validates_upstream_fields,
+    schema_prints_the_merged_schema_of_a_role,
 ];
 
 fn fixture(name: &str) -> PathBuf {
@@ -54,7 +54,7 @@ fn check(metadata: &Path, more: &[&str], environment: &[(&str, &str)]) -> Output
     pillion(&[&["check", "--metadata", metadata.as_str()], more].concat(), environment)
 }
 
-fn check_finds_nothing_or_says_what(_: &Engines) {
+fn check_reports_diagnostics(_: &Engines) {
     let fine = folder(
         "fine",
         &[
@@ -82,7 +82,7 @@ fn check_finds_nothing_or_says_what(_: &Engines) {
     std::fs::remove_dir_all(fine).expect("the folder");
 }
 
-fn check_warns_of_oversights(_: &Engines) {
+fn check_warns(_: &Engines) {
     let odd = folder(
         "odd",
         &[
@@ -113,7 +113,7 @@ fn check_warns_of_oversights(_: &Engines) {
     std::fs::remove_dir_all(odd).expect("the folder");
 }
 
-fn check_looks_at_the_engine(engines: &Engines) {
+fn check_probes_the_upstream(engines: &Engines) {
     let upstream = format!("http://127.0.0.1:{}", engines.yoga);
     assert_says(&check(&fixture("shop"), &["--upstream", &upstream], &[HANDLERS]), 0, &["0 errors"]);
     let clash = folder(
@@ -156,7 +156,7 @@ fn check_looks_at_the_engine(engines: &Engines) {
     std::fs::remove_dir_all(clash).expect("the folder");
 }
 
-fn check_looks_at_handlers(_: &Engines) {
+fn check_probes_handlers(_: &Engines) {
     let handlers = Scripted::start();
     let address = format!("http://127.0.0.1:{}", handlers.port);
     assert_says(&check(&fixture("shop"), &["--handlers"], &[("HANDLERS", &address)]), 0, &["0 errors"]);
@@ -241,7 +241,7 @@ mutation as role customer: 4 steps, one after the other
     assert_says(&introspection, 0, &["query as role admin: 3 steps, side by side", "introspection: __schema"]);
 }
 
-fn explain_shows_whose_rows_are_fetched(_: &Engines) {
+fn explain_shows_relationship_fetches(_: &Engines) {
     let document = "{ trip(id: 1) { rider { name } tickets(where: {zone: {_eq: \"A\"}}, limit: 1) { id } legs { person { id } } } }";
     let told = said(&explain_with("relationships", document, &["--role=rider"]));
     for rows in [
@@ -253,7 +253,7 @@ fn explain_shows_whose_rows_are_fetched(_: &Engines) {
     }
 }
 
-fn explain_shows_what_transforms_make(_: &Engines) {
+fn explain_shows_transformed_requests(_: &Engines) {
     let document = "mutation { pay(amount: 5) { id } forget(id: 3) }";
     let told = said(&explain_with("rest", document, &["--role=clerk", "--header=X-Hasura-User-Id: 7"]));
     let wanted = "\
@@ -279,7 +279,7 @@ mutation as role clerk: 2 steps, one after the other
     assert!(told.contains(wanted), "{told}");
 }
 
-fn explain_shows_mistakes(_: &Engines) {
+fn explain_shows_validation_errors(_: &Engines) {
     let wrong = explain("{\n  quote(productId: \"x\") { totl }\n}\n", &[]);
     assert_says(&wrong, 1, &["document.graphql:2:20: error:", "document.graphql:2:27: error:", "totl", "2 |   quote("]);
     assert_says(&explain("{ secretReport { rows } }", &["--role=guest"]), 1, &["secretReport"]);
@@ -296,7 +296,7 @@ fn schema(port: u16, metadata: &str, more: &[&str]) -> Output {
     pillion(&[&arguments, more].concat(), &[HANDLERS])
 }
 
-fn explain_checks_the_engines_part_too(engines: &Engines) {
+fn explain_validates_upstream_fields(engines: &Engines) {
     // The upstream's own schema: what is merged with no actions at all.
     let empty = folder("no-actions", &[("version.yaml", "version: 3\n")]);
     let upstream = format!("http://127.0.0.1:{}", engines.yoga);
@@ -318,7 +318,7 @@ fn explain_checks_the_engines_part_too(engines: &Engines) {
     std::fs::remove_dir_all(empty).expect("the folder");
 }
 
-fn schema_prints_what_a_role_sees(engines: &Engines) {
+fn schema_prints_the_merged_schema_of_a_role(engines: &Engines) {
     for (port, metadata, role) in [
         (engines.postgraphile, "shop", "customer"),
         (engines.yoga, "shop", "admin"),

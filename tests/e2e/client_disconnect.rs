@@ -9,9 +9,9 @@ use pillion_test_support::{trials, wait_until};
 use super::harness::shop::{COUNT, ONE, ask_over_http2, post_body_bytes, post_bytes, start};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![what_nobody_waits_for_is_given_up, what_has_begun_to_write_is_finished];
+pub const TESTS: &[super::Test] = trials![queries_are_cancelled_on_disconnect, mutations_finish_after_a_disconnect];
 
-fn what_nobody_waits_for_is_given_up(engines: &Engines) {
+fn queries_are_cancelled_on_disconnect(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Hang);
     let config = "actions: { count: { max_concurrent_calls: 1 } }\n";
@@ -38,7 +38,7 @@ fn what_nobody_waits_for_is_given_up(engines: &Engines) {
     assert_eq!(pillion.client().ask(COUNT).text(), ONE);
 }
 
-fn what_has_begun_to_write_is_finished(engines: &Engines) {
+fn mutations_finish_after_a_disconnect(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/cancelOrder", Reply::Late(Duration::from_millis(300), Box::new(Reply::json(r#"{"id":"1"}"#))));
     handlers.on_path("/sendCode", Reply::json("true"));

@@ -10,8 +10,12 @@ use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{gzip, trials};
 
 /// The tests.
-pub const TESTS: &[super::Test] =
-    trials![who_asks_for_it_gets_it, it_can_be_left_out, events_are_not_compressed, compressed_answers_of_handlers,];
+pub const TESTS: &[super::Test] = trials![
+    responses_are_compressed_on_request,
+    compression_can_be_disabled,
+    events_are_not_compressed,
+    compressed_responses_of_handlers,
+];
 
 fn stage(engines: &Engines, config: &str) -> (Scripted, Pillion) {
     let handlers = Scripted::start();
@@ -45,7 +49,7 @@ fn opened(answer: &Message) -> Vec<u8> {
 const LARGE: &str = "{ anything productById(id: 1) { name } }";
 const INTROSPECTION: &str = "{ __schema { types { name fields { name description type { name } } } } }";
 
-fn who_asks_for_it_gets_it(engines: &Engines) {
+fn responses_are_compressed_on_request(engines: &Engines) {
     let (_handlers, pillion) = stage(engines, "");
     let mut client = pillion.client();
     for document in [LARGE, INTROSPECTION] {
@@ -68,7 +72,7 @@ fn who_asks_for_it_gets_it(engines: &Engines) {
     let chunked = |client: &mut Client| {
         let body = serde_json::json!({ "query": LARGE }).to_string();
         client.send(format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
-        client.answer().expect("a response")
+        client.read_response().expect("a response")
     };
     let plain = ask(&mut client, None, LARGE);
     let answer = chunked(&mut client);
@@ -100,7 +104,7 @@ fn over_http2(pillion: &Pillion) -> (String, Vec<u8>) {
     })
 }
 
-fn it_can_be_left_out(engines: &Engines) {
+fn compression_can_be_disabled(engines: &Engines) {
     let (_handlers, pillion) = stage(engines, "compression: { enabled: false }\n");
     let answer = ask(&mut pillion.client(), Some("gzip"), LARGE);
     assert_eq!((answer.header("content-encoding"), answer.header("vary")), (None, None));
@@ -117,7 +121,7 @@ fn events_are_not_compressed(engines: &Engines) {
     assert!(answer.text().starts_with("event: next"), "{}", &answer.text()[..100]);
 }
 
-fn compressed_answers_of_handlers(engines: &Engines) {
+fn compressed_responses_of_handlers(engines: &Engines) {
     let handlers = Scripted::start();
     let config = "limits: {max_handler_response_size: 100KiB}\n";
     let pillion =

@@ -10,9 +10,9 @@ use pillion_test_support::{trials, wait_until};
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![a_handler_that_hangs_takes_its_own_places_only];
+pub const TESTS: &[super::Test] = trials![a_hanging_handler_uses_its_own_permits_only];
 
-fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
+fn a_hanging_handler_uses_its_own_permits_only(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/quote", Reply::Hang);
     handlers.on_path("/count", Reply::json("1"));
@@ -39,7 +39,7 @@ fn a_handler_that_hangs_takes_its_own_places_only(engines: &Engines) {
     assert_eq!(rejected.header("retry-after"), Some("1"));
     assert_eq!(ask_as_admin(&pillion, &[], "{ count productById(id: 1) { name } }").json()["data"]["count"], 1);
     for client in &mut waiting {
-        let answer = client.answer().expect("a response");
+        let answer = client.read_response().expect("a response");
         assert_eq!(error_code(&answer), "concurrency-limit-exceeded", "{}", answer.text());
     }
     assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the handler's timeout");

@@ -7,9 +7,9 @@ use pillion_test_support::scripted::Scripted;
 use pillion_test_support::{trials, wait_until};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![more_than_there_is_room_for];
+pub const TESTS: &[super::Test] = trials![connections_above_the_limit];
 
-fn more_than_there_is_room_for(engines: &Engines) {
+fn connections_above_the_limit(engines: &Engines) {
     let handlers = Scripted::start();
     let pillion = start(engines, &handlers, "limits: { max_connections: 20 }\n");
     let count = || pillion.metric("pillion_connections");

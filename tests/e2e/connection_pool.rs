@@ -8,9 +8,9 @@ use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::trials;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![a_handler_that_closes_connections, connections_are_used_again];
+pub const TESTS: &[super::Test] = trials![handlers_that_close_connections, connections_are_reused];
 
-fn a_handler_that_closes_connections(engines: &Engines) {
+fn handlers_that_close_connections(engines: &Engines) {
     let handlers = Scripted::start();
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
     handlers.on_path("/sendCode", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue".to_vec()));
@@ -23,7 +23,7 @@ fn a_handler_that_closes_connections(engines: &Engines) {
     assert_eq!(handlers.take_seen().len(), 50);
 }
 
-fn connections_are_used_again(_: &Engines) {
+fn connections_are_reused(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"a":1}}"#));
     handlers.on_path("/count", Reply::json("1"));

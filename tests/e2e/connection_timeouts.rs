@@ -13,9 +13,9 @@ use super::harness::shop::{COUNT, ONE, ask_over_http2, post_bytes, start};
 
 /// The tests.
 pub const TESTS: &[super::Test] =
-    trials![heads_that_do_not_end, connections_that_rest, bodies_that_drip, answers_that_are_read_slowly,];
+    trials![request_head_timeout, keep_alive_timeout, slow_request_bodies, slow_response_readers,];
 
-fn heads_that_do_not_end(engines: &Engines) {
+fn request_head_timeout(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(1500), Box::new(Reply::json("1"))));
     let pillion = start(engines, &handlers, "downstream: { request_header_timeout: 1s, keepalive_timeout: 1s }\n");
@@ -50,7 +50,7 @@ fn heads_that_do_not_end(engines: &Engines) {
 }
 
 /// They end after their time, whoever reads their requests, and are no fault of their clients.
-fn connections_that_rest(engines: &Engines) {
+fn keep_alive_timeout(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = start(engines, &handlers, "downstream: { request_header_timeout: 2s, keepalive_timeout: 1s }\n");
@@ -58,7 +58,7 @@ fn connections_that_rest(engines: &Engines) {
         let mut client = pillion.client();
         for _ in 0..3 {
             client.send(&request);
-            assert_eq!(client.answer().expect("a response").text(), ONE);
+            assert_eq!(client.read_response().expect("a response").text(), ONE);
             std::thread::sleep(Duration::from_millis(400));
         }
         assert!(client.is_closed(), "it rests for ever");
@@ -67,7 +67,7 @@ fn connections_that_rest(engines: &Engines) {
 }
 
 /// Ten seconds are given; after that it must come at some pace.
-fn bodies_that_drip(_: &Engines) {
+fn slow_request_bodies(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     let pillion = Setup::before(engine.port).with_shop(handlers.port).start().wait_until_ready();
@@ -85,7 +85,7 @@ fn bodies_that_drip(_: &Engines) {
                         std::thread::sleep(Duration::from_millis(200));
                     }
                 });
-                let status = client.answer().map(|answer| answer.status());
+                let status = client.read_response().map(|answer| answer.status());
                 assert_eq!(status, Some(408), "{path}");
                 assert!(started.elapsed() > Duration::from_secs(9), "{path}");
                 drop(client);
@@ -95,7 +95,7 @@ fn bodies_that_drip(_: &Engines) {
     });
 }
 
-fn answers_that_are_read_slowly(engines: &Engines) {
+fn slow_response_readers(engines: &Engines) {
     let handlers = Scripted::start();
     let text = "x".repeat(7_900_000);
     handlers.on_path("/anything", Reply::json(&format!("\"{text}\"")));

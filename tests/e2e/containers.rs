@@ -13,10 +13,10 @@ use serde_json::Value;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    manifests_are_what_kubernetes_takes,
-    the_chart_is_what_kubernetes_takes,
-    what_the_manifests_say_starts,
-    an_image_holds_all_that_is_needed,
+    manifests_are_valid_for_kubernetes,
+    the_chart_is_valid_for_kubernetes,
+    the_manifests_start,
+    the_image_is_complete,
 ];
 
 fn root() -> &'static Path {
@@ -96,7 +96,7 @@ fn is_well_behaved(pod: &Value, container: &Value) {
     }
 }
 
-fn manifests_are_what_kubernetes_takes(_: &Engines) {
+fn manifests_are_valid_for_kubernetes(_: &Engines) {
     for (number, example) in EXAMPLES.iter().enumerate() {
         let text = kustomize(example);
         validate(&format!("kustomize-{number}"), &text);
@@ -118,7 +118,7 @@ fn manifests_are_what_kubernetes_takes(_: &Engines) {
     }
 }
 
-fn the_chart_is_what_kubernetes_takes(_: &Engines) {
+fn the_chart_is_valid_for_kubernetes(_: &Engines) {
     let chart = "config/kubernetes/chart";
     run(tool("helm"), &["lint", "--strict", chart, "--set", "upstream.url=http://engine:8080"]);
     let template = |more: &[&str]| {
@@ -145,7 +145,7 @@ fn the_chart_is_what_kubernetes_takes(_: &Engines) {
 }
 
 /// The ConfigMaps as files, the container's arguments and folder, and its user without any rights.
-fn what_the_manifests_say_starts(engines: &Engines) {
+fn the_manifests_start(engines: &Engines) {
     let documents = documents(&kustomize(EXAMPLES[1]));
     let (_, sidecar) = sidecar_of(&documents, "initContainers");
     let folder = std::env::temp_dir().join(format!("pillion-e2e-container-{}", std::process::id()));
@@ -195,7 +195,7 @@ fn what_the_manifests_say_starts(engines: &Engines) {
 }
 
 /// The program runs where nothing is but what the image holds.
-fn an_image_holds_all_that_is_needed(_: &Engines) {
+fn the_image_is_complete(_: &Engines) {
     run(tool("hadolint"), &["Dockerfile"]);
     let folder = std::env::temp_dir().join(format!("pillion-e2e-image-{}", std::process::id()));
     let place = folder.display().to_string();

@@ -9,9 +9,9 @@ use pillion_test_support::{free_port, trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    an_upstream_that_refuses_get,
-    an_upstream_that_suspects_forgery,
-    what_is_known_of_get_is_asked_once,
+    an_upstream_that_rejects_get,
+    an_upstream_with_csrf_protection,
+    support_for_get_is_probed_once,
     the_upstreams_own_headers_win,
     without_cors,
 ];
@@ -28,7 +28,7 @@ fn stage(engine: u16, config: &str) -> (Scripted, Pillion) {
 }
 
 /// A real one of one's own.
-fn engine(arguments: &[&str], environment: &[(&str, &str)]) -> (Process, u16) {
+fn start_upstream(arguments: &[&str], environment: &[(&str, &str)]) -> (Process, u16) {
     let port = free_port();
     let mut command = node(arguments, port);
     let process = Process(command.envs(environment.iter().copied()).spawn().expect("node starts"));
@@ -44,11 +44,12 @@ fn get(pillion: &Pillion, path: &str, headers: &[(&str, &str)]) -> Message {
 }
 
 /// PostGraphile does, unless it is told otherwise.
-fn an_upstream_that_refuses_get(engines: &Engines) {
+fn an_upstream_that_rejects_get(engines: &Engines) {
     let database = format!("postgres://shop@127.0.0.1:{}/postgres", engines.database);
     let environment =
         [("DATABASE_URL", database.as_str()), ("GRAPHILE_ENV", "production"), ("GRAPHQL_OVER_GET", "false")];
-    let (_process, port) = engine(&["node_modules/.bin/postgraphile", "--config", "graphile.config.mjs"], &environment);
+    let (_process, port) =
+        start_upstream(&["node_modules/.bin/postgraphile", "--config", "graphile.config.mjs"], &environment);
     let (handlers, pillion) = stage(port, "");
     let directly = pillion_test_support::client::Client::connect(port).request(
         "GET",
@@ -80,8 +81,8 @@ fn an_upstream_that_refuses_get(engines: &Engines) {
 }
 
 /// Yoga with Apollo's rule: a GET that a page could send without a preflight is refused with 400.
-fn an_upstream_that_suspects_forgery(_: &Engines) {
-    let (_process, port) = engine(&["yoga.mjs"], &[("CSRF_PREVENTION", "true")]);
+fn an_upstream_with_csrf_protection(_: &Engines) {
+    let (_process, port) = start_upstream(&["yoga.mjs"], &[("CSRF_PREVENTION", "true")]);
     let (handlers, pillion) = stage(port, "");
     let origin = ("Origin", "https://shop.example");
     let rejected = get(&pillion, COUNT, &[origin]);
@@ -93,7 +94,7 @@ fn an_upstream_that_suspects_forgery(_: &Engines) {
     assert_eq!(get(&pillion, COUNT, &[origin]).status(), 400, "both are remembered");
 }
 
-fn what_is_known_of_get_is_asked_once(_: &Engines) {
+fn support_for_get_is_probed_once(_: &Engines) {
     let upstream = Scripted::start();
     let says = |status: u16, origin: &str| {
         let headers = vec![("Content-Type".into(), "application/json".into()), (ORIGIN.into(), origin.into())];

@@ -17,7 +17,7 @@ use pillion_test_support::{free_port, trials, wait_for_port, yaml};
 use serde_json::{Value, json};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![every_panel_and_rule_has_something_to_show, every_alert_fires_and_is_silent];
+pub const TESTS: &[super::Test] = trials![every_panel_and_rule_has_data, alerts_fire_and_resolve];
 
 fn dashboards() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
@@ -154,7 +154,7 @@ fn load(pillion: &Pillion) {
         b"POST /graphql HTTP/1.1\r\nHost: a\r\nX-Hasura-Role: a\r\nX-Hasura-Role: b\r\nContent-Length: 2\r\n\r\n{}";
     let mut client = pillion.client();
     client.send(twice);
-    client.answer();
+    client.read_response();
     Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
 }
 
@@ -214,7 +214,7 @@ fn names(expression: &str) -> BTreeSet<String> {
     words.filter(is_name).map(str::to_owned).collect()
 }
 
-fn every_panel_and_rule_has_something_to_show(engines: &Engines) {
+fn every_panel_and_rule_has_data(engines: &Engines) {
     let handlers = Scripted::start();
     let folder = std::env::temp_dir().join(format!("pillion-e2e-busy-{}", std::process::id()));
     let pillion = busy(engines, &handlers, &folder);
@@ -259,7 +259,7 @@ fn every_panel_and_rule_has_something_to_show(engines: &Engines) {
     let _ = fs::remove_dir_all(folder);
 }
 
-fn every_alert_fires_and_is_silent(_: &Engines) {
+fn alerts_fire_and_resolve(_: &Engines) {
     promtool(&["check", "rules", "rules.yaml"], "");
     promtool(&["test", "rules", "alerts.test.yaml"], "");
     let text = |name: &str| fs::read_to_string(dashboards().join(name)).expect("a file");

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
     a_trace_from_client_to_handler,
-    over_grpc_and_until_the_end,
-    only_what_is_sampled_is_recorded,
-    a_collector_that_is_away_harms_nobody,
+    otlp_over_grpc_is_flushed_at_shutdown,
+    only_sampled_traces_are_recorded,
+    an_unavailable_collector_does_no_harm,
 ];
 
 /// One that remembers what it has got.
@@ -113,7 +113,7 @@ fn a_trace_from_client_to_handler(engines: &Engines) {
     assert!(pillion.metric("pillion_spans_total{outcome=\"sent\"}") >= 9.0);
 }
 
-fn over_grpc_and_until_the_end(engines: &Engines) {
+fn otlp_over_grpc_is_flushed_at_shutdown(engines: &Engines) {
     let (collector, handlers) = (Collector::start(), Scripted::start());
     handlers.on_path("/count", Reply::json("1"));
     let setup = setup(engines, &handlers, &format!("http://127.0.0.1:{}", collector.grpc));
@@ -128,7 +128,7 @@ fn over_grpc_and_until_the_end(engines: &Engines) {
     assert!(spans.iter().any(|span| span["name"] == "handler count"));
 }
 
-fn only_what_is_sampled_is_recorded(engines: &Engines) {
+fn only_sampled_traces_are_recorded(engines: &Engines) {
     let (collector, handlers) = (Collector::start(), Scripted::start());
     handlers.on_path("/count", Reply::json("1"));
     let setup = setup(engines, &handlers, &format!("http://127.0.0.1:{}", collector.http));
@@ -146,7 +146,7 @@ fn only_what_is_sampled_is_recorded(engines: &Engines) {
     assert!(collector.spans().iter().all(|span| span["trace"] == "1af7651916cd43dd8448eb211c80319c"));
 }
 
-fn a_collector_that_is_away_harms_nobody(engines: &Engines) {
+fn an_unavailable_collector_does_no_harm(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = setup(engines, &handlers, "http://127.0.0.1:1").start().wait_until_ready();

@@ -10,10 +10,10 @@ use pillion_test_support::{trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     a_request_in_flight_is_finished,
-    the_wait_has_an_end,
-    whoever_has_not_noticed_is_served,
+    the_drain_timeout_ends_requests,
+    requests_during_the_drain_delay_are_served,
     stops_do_not_flood_the_log,
-    no_delay_and_no_patience,
+    zero_drain_delay_and_timeout,
 ];
 
 /// Sends a request without waiting for its response.
@@ -38,7 +38,7 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
     wait_until("draining", || pillion.admin("/readyz").1.contains("shutting down"));
     let late = pillion.client().ask("{ productById(id: 1) { name } }");
     assert_eq!((late.status(), late.header("connection")), (200, Some("close")));
-    let answer = client.answer().expect("the response");
+    let answer = client.read_response().expect("the response");
     assert_eq!(answer.text(), r#"{"data":{"search":[]}}"#);
     wait_for_end(&mut pillion);
     let status = pillion.process.0.wait().expect("a status");
@@ -46,7 +46,7 @@ fn a_request_in_flight_is_finished(engines: &Engines) {
 }
 
 /// A balancer takes a while to see that /readyz fails.
-fn whoever_has_not_noticed_is_served(engines: &Engines) {
+fn requests_during_the_drain_delay_are_served(engines: &Engines) {
     let setup = Setup::before(engines.postgraphile).env("PILLION_DRAIN_DELAY", "2s");
     let mut pillion = setup.start().wait_until_ready();
     pillion.signal("TERM");
@@ -58,7 +58,7 @@ fn whoever_has_not_noticed_is_served(engines: &Engines) {
     wait_for_end(&mut pillion);
 }
 
-fn the_wait_has_an_end(engines: &Engines) {
+fn the_drain_timeout_ends_requests(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/search", Reply::Hang);
     let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).config("shutdown_timeout: 500ms\n");
@@ -68,7 +68,7 @@ fn the_wait_has_an_end(engines: &Engines) {
     wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
     pillion.signal("TERM");
     wait_for_end(&mut pillion);
-    assert!(client.answer().is_none());
+    assert!(client.read_response().is_none());
 }
 
 /// The loops that accept connections end before what they run on does: one that did not wrote thousands of lines in one of
@@ -87,7 +87,7 @@ fn stops_do_not_flood_the_log(engines: &Engines) {
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(stop))));
 }
 
-fn no_delay_and_no_patience(engines: &Engines) {
+fn zero_drain_delay_and_timeout(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/search", Reply::Hang);
     // Nothing is in flight: it ends at once.

@@ -10,9 +10,9 @@ use pillion_test_support::{free_port, trials, wait_for_port};
 use serde_json::json;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![handlers_that_trust_nobody, hosts_that_may_not_be_called];
+pub const TESTS: &[super::Test] = trials![handlers_verify_signatures, denied_handler_hosts];
 
-fn handlers_that_trust_nobody(engines: &Engines) {
+fn handlers_verify_signatures(engines: &Engines) {
     let (cert, key) = certificate();
     let (other_cert, other_key) = certificate();
     let secrets =
@@ -54,7 +54,7 @@ fn handlers_that_trust_nobody(engines: &Engines) {
     );
 }
 
-fn hosts_that_may_not_be_called(_: &Engines) {
+fn denied_handler_hosts(_: &Engines) {
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text = said("handlers: { allowed_hosts: [handlers.example, '*.svc.local:80'] }\n");
     assert!(text.contains("the handler of action 'quote' is at a host that is not allowed"), "{text}");

@@ -12,11 +12,11 @@ pub const TESTS: &[super::Test] = trials![
     framing,
     smuggled_requests_never_run,
     headers_are_limited,
-    the_next_request_is_unharmed,
-    clients_that_leave,
-    kinds_of_requests_take_turns,
-    half_a_request_comes_early,
-    good_chunks_pass,
+    the_next_request_is_not_affected,
+    client_disconnects,
+    mixed_requests_on_one_connection,
+    a_partial_pipelined_request,
+    valid_chunks_pass,
     odd_responses_do_not_reach_the_client,
     long_names_are_not_repeated,
 ];
@@ -127,7 +127,7 @@ fn framing(_: &Engines) {
     for (name, bytes, status) in as_written.chain(posted) {
         let mut client = pillion.client();
         client.send(bytes.as_bytes());
-        let answer = client.answer().unwrap_or_else(|| panic!("{name}: no response"));
+        let answer = client.read_response().unwrap_or_else(|| panic!("{name}: no response"));
         assert_eq!(answer.status(), status, "{name}: {bytes}: {}", answer.text());
         if status == 405 && !name.contains("CONNECT") {
             assert!(answer.text().contains("not served"), "{name}: {}", answer.text());
@@ -147,8 +147,8 @@ fn smuggled_requests_never_run(_: &Engines) {
         let mut client = pillion.client();
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
         client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}").as_bytes());
-        client.answer();
-        while client.answer().is_some() {}
+        client.read_response();
+        while client.read_response().is_some() {}
         let seen = engine.take_seen();
         assert!(seen.iter().all(|seen| seen.path() != "/smuggled"), "{path}");
         let framed = seen.iter().filter(|seen| seen.header("x-request-id") != Some("pillion-probe"));
@@ -170,10 +170,10 @@ fn smuggled_requests_never_run(_: &Engines) {
                 for piece in all.as_bytes().chunks(step) {
                     client.send(piece);
                 }
-                let first = client.answer().map(|answer| answer.status());
+                let first = client.read_response().map(|answer| answer.status());
                 // A bad trailer ends the connection at once.
                 assert!(first == Some(200) || first.is_none() && odd.starts_with('0'), "{odd:?}: {first:?}");
-                while client.answer().is_some() {}
+                while client.read_response().is_some() {}
                 assert!(engine.take_seen().iter().all(|seen| seen.path() != "/smuggled"), "{path} {odd:?}");
             }
         }
@@ -182,7 +182,7 @@ fn smuggled_requests_never_run(_: &Engines) {
     engine.take_seen();
     let mut client = pillion.client();
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
-    assert_eq!(client.answer().expect("a response").status(), 200);
+    assert_eq!(client.read_response().expect("a response").status(), 200);
     assert!(engine.take_seen().iter().all(|seen| seen.header("upgrade").is_none()));
 }
 
@@ -194,12 +194,12 @@ fn headers_are_limited(engines: &Engines) {
     for headers in [many, long] {
         let mut client = pillion.client();
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_bytes());
-        assert_eq!(client.answer().expect("a response").status(), 431);
+        assert_eq!(client.read_response().expect("a response").status(), 431);
     }
     assert_eq!(pillion.metric("pillion_rejected_requests_total{reason=\"bad-request\"}"), 2.0);
 }
 
-fn the_next_request_is_unharmed(engines: &Engines) {
+fn the_next_request_is_not_affected(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -243,7 +243,7 @@ fn the_next_request_is_unharmed(engines: &Engines) {
     assert_eq!(answer.text(), r#"{"data":{"count":1}}"#);
 }
 
-fn clients_that_leave(engines: &Engines) {
+fn client_disconnects(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -261,7 +261,7 @@ fn clients_that_leave(engines: &Engines) {
 }
 
 /// On one connection, whole, byte by byte, and with the next request right behind.
-fn kinds_of_requests_take_turns(engines: &Engines) {
+fn mixed_requests_on_one_connection(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -283,7 +283,7 @@ fn kinds_of_requests_take_turns(engines: &Engines) {
                 client.send(piece);
             }
             for (request, expected) in turns {
-                let answer = client.answer();
+                let answer = client.read_response();
                 let answer = answer.unwrap_or_else(|| panic!("no response to {request} in steps of {step}"));
                 assert_eq!(answer.text(), *expected, "{request} in steps of {step}");
             }
@@ -291,12 +291,12 @@ fn kinds_of_requests_take_turns(engines: &Engines) {
     }
     let mut client = pillion.client();
     client.send(post(&format!("Content-Length: {}\r\nConnection: close\r\n", ours.len()), ours).as_bytes());
-    assert_eq!(client.answer().expect("a response").header("connection"), Some("close"));
+    assert_eq!(client.read_response().expect("a response").header("connection"), Some("close"));
     assert!(client.is_closed());
 }
 
 /// With the one before it, and the rest while that is worked on.
-fn half_a_request_comes_early(engines: &Engines) {
+fn a_partial_pipelined_request(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("1"))));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -311,13 +311,17 @@ fn half_a_request_comes_early(engines: &Engines) {
         std::thread::sleep(Duration::from_millis(100));
         client.send(late.as_bytes());
         for _ in 0..2 {
-            assert_eq!(client.answer().expect("a response").text(), r#"{"data":{"count":1}}"#, "{first}{second}");
+            assert_eq!(
+                client.read_response().expect("a response").text(),
+                r#"{"data":{"count":1}}"#,
+                "{first}{second}"
+            );
         }
     }
 }
 
 /// Extensions, trailers and large chunks, in pieces of every size, and a request right behind.
-fn good_chunks_pass(_: &Engines) {
+fn valid_chunks_pass(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     handlers.on_path("/count", Reply::json("1"));
     for path in ["/", "/graphql"] {
@@ -339,7 +343,11 @@ fn good_chunks_pass(_: &Engines) {
                 client.send(piece);
             }
             for _ in 0..2 {
-                assert_eq!(client.answer().map(|answer| answer.status()), Some(200), "{path} in steps of {step}");
+                assert_eq!(
+                    client.read_response().map(|answer| answer.status()),
+                    Some(200),
+                    "{path} in steps of {step}"
+                );
             }
             assert!(engine.take_seen().iter().any(|seen| seen.text() == body), "{path} in steps of {step}");
         }

@@ -13,9 +13,9 @@ use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     http2_in_clear_text,
-    tls_from_clients_and_to_the_engine,
-    http2_to_the_engine,
-    an_engine_that_refuses_streams,
+    tls_downstream_and_upstream,
+    http2_to_the_upstream,
+    an_upstream_that_resets_streams,
     cookies_of_http2_are_one_line,
     handlers_with_tls,
     handlers_behind_a_proxy,
@@ -94,7 +94,7 @@ fn with_tls(engine: u16) -> (Pillion, u16, PathBuf) {
     (pillion, port, certificate)
 }
 
-fn tls_from_clients_and_to_the_engine(engines: &Engines) {
+fn tls_downstream_and_upstream(engines: &Engines) {
     let (_inner, tls_port, authority) = with_tls(engines.postgraphile);
     let pem = std::fs::read(&authority).expect("the certificate");
     let trusting = || {
@@ -186,7 +186,7 @@ fn handlers_behind_a_proxy(engines: &Engines) {
     assert!(proxy.take_seen().is_empty());
 }
 
-fn http2_to_the_engine(engines: &Engines) {
+fn http2_to_the_upstream(engines: &Engines) {
     // Another Pillion plays an upstream that speaks HTTP/2.
     let inner = Setup::before(engines.postgraphile).start().wait_until_ready();
     let (_handlers, setup) = shop(inner.port);
@@ -198,7 +198,7 @@ fn http2_to_the_engine(engines: &Engines) {
 }
 
 /// RFC 9113, sections 6.8 and 8.7: what it has refused or said good-bye to, it has not worked on.
-fn an_engine_that_refuses_streams(_: &Engines) {
+fn an_upstream_that_resets_streams(_: &Engines) {
     let port = free_port();
     let _engine = Process(node(&["http2.mjs"], port).spawn().expect("node"));
     wait_for_port(port);
@@ -241,7 +241,7 @@ fn websockets_pass_through(_: &Engines) {
         b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: something-else\r\n\r\n",
     );
-    let head = client.answer().expect("a head");
+    let head = client.read_response().expect("a head");
     assert_eq!((head.status(), head.header("upgrade")), (101, Some("websocket")));
     client.send(b"frames { count } of any kind");
     let mut echoed = [0; 28];

@@ -11,10 +11,10 @@ use pillion_test_support::{trials, wait_until};
 use super::harness::shop::start;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![streams_that_are_reset_at_once];
+pub const TESTS: &[super::Test] = trials![rapid_stream_resets];
 
 /// CVE-2023-44487: requests that are begun only to be given up.
-fn streams_that_are_reset_at_once(engines: &Engines) {
+fn rapid_stream_resets(engines: &Engines) {
     let handlers = Scripted::start();
     let pillion = start(engines, &handlers, "");
     let mut stream = TcpStream::connect(("127.0.0.1", pillion.port)).expect("a connection");

@@ -14,23 +14,23 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 pub const TESTS: &[super::Test] = trials![
-    tools_get_what_the_reference_says,
-    any_selection_gets_what_the_reference_says,
-    a_role_never_sees_what_it_may_not_call,
+    introspection_equals_the_reference,
+    partial_introspection_equals_the_reference,
+    introspection_hides_forbidden_actions,
     code_is_generated_for_mixed_documents,
-    engines_that_keep_their_schema_to_themselves,
-    engines_that_answer_rubbish,
-    older_engines_are_asked_in_older_words,
-    answers_have_a_size,
+    upstreams_without_introspection,
+    upstreams_with_malformed_introspection,
+    older_upstreams_get_an_older_introspection_query,
+    introspection_size_limit,
     a_schema_that_changes,
-    an_unknown_schema_is_waited_for_before_side_effects,
-    a_null_boolean_is_false_and_a_lost_schema_is_told,
-    names_that_both_define_stop_the_start,
-    the_reason_for_a_fatal_end_is_not_dropped,
-    names_that_clash_with_an_engine_that_comes_later,
-    prefixes_settle_it,
-    introspection_can_be_left_to_the_engine,
-    tenants_have_schemas_of_their_own,
+    mutations_wait_for_the_schema,
+    introspection_null_booleans_and_stale_schemas,
+    conflicting_names_stop_the_start,
+    the_reason_of_a_fatal_error_is_logged,
+    conflicts_with_an_upstream_that_starts_later,
+    prefixes_resolve_conflicts,
+    introspection_mode_upstream,
+    schemas_vary_by_header,
 ];
 
 const ADMIN: &str = "s3cret";
@@ -82,7 +82,7 @@ fn stages(engines: &Engines) -> [(&'static str, Pillion, &'static [&'static str]
     ]
 }
 
-fn tools_get_what_the_reference_says(engines: &Engines) {
+fn introspection_equals_the_reference(engines: &Engines) {
     let queries = tool_queries();
     for (engine, pillion, roles) in stages(engines) {
         for role in roles {
@@ -221,7 +221,7 @@ fn documents() -> impl Strategy<Value = String> {
 
 const DOCUMENTS: usize = 300;
 
-fn any_selection_gets_what_the_reference_says(engines: &Engines) {
+fn partial_introspection_equals_the_reference(engines: &Engines) {
     let full_query = &tool_queries()[0];
     for (engine, pillion, _) in stages(engines) {
         let mut runner = TestRunner::new_with_rng(
@@ -296,7 +296,7 @@ fn secrets(actions: &str) -> BTreeMap<&'static str, &'static [&'static str]> {
     table.iter().copied().collect()
 }
 
-fn a_role_never_sees_what_it_may_not_call(engines: &Engines) {
+fn introspection_hides_forbidden_actions(engines: &Engines) {
     let full_query = &tool_queries()[0];
     for (engine, actions, roles) in [
         (engines.yoga, "shop", &["admin", "customer", "guest", "boss", "nobody", "unheard-of"]),
@@ -366,7 +366,7 @@ fn code_is_generated_for_mixed_documents(engines: &Engines) {
     assert!(output["problems"].to_string().contains("not assignable to type 'boolean'"), "{output}");
 }
 
-fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
+fn upstreams_without_introspection(_: &Engines) {
     let engine = RolesEngine::start();
     let handlers = Scripted::start();
     handlers.on_path("/advice", Reply::json("[]"));
@@ -391,7 +391,7 @@ fn engines_that_keep_their_schema_to_themselves(_: &Engines) {
     }
 }
 
-fn engines_that_answer_rubbish(_: &Engines) {
+fn upstreams_with_malformed_introspection(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     handlers.on_path("/count", Reply::json("1"));
     let probe = r#"{"data":{"__typename":"Query","a":7}}"#;
@@ -435,7 +435,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
         );
         let mut client = pillion.client();
         client.send(format!("{head}{body}").as_bytes());
-        client.answer();
+        client.read_response();
         let metric = format!("pillion_upstream_introspections_total{{outcome=\"{outcome}\"}}");
         let wanted = if outcome == "rejected" { before + 1.0 } else { 1.0 };
         wait_until("the response to be counted", || pillion.metric(&metric) == wanted);
@@ -445,7 +445,7 @@ fn engines_that_answer_rubbish(_: &Engines) {
     }
 }
 
-fn older_engines_are_asked_in_older_words(_: &Engines) {
+fn older_upstreams_get_an_older_introspection_query(_: &Engines) {
     let engine = RolesEngine::start();
     engine.control(r#"{"introspection":"2018"}"#);
     let pillion = setup(engine.port, "supplies").start().wait_until_ready();
@@ -467,7 +467,7 @@ fn older_engines_are_asked_in_older_words(_: &Engines) {
 
 /// Some upstreams answer null for the booleans of introspection that they do not know. Whatever else is wrong with the
 /// answer stands where operators look.
-fn a_null_boolean_is_false_and_a_lost_schema_is_told(_: &Engines) {
+fn introspection_null_booleans_and_stale_schemas(_: &Engines) {
     let upstream = Scripted::start();
     let answer = |deprecated: &str, fields: &str| {
         let argument = format!(
@@ -502,7 +502,7 @@ fn a_null_boolean_is_false_and_a_lost_schema_is_told(_: &Engines) {
     assert!(details.contains("the schema is incomplete: the type Query has no fields"), "{details}");
 }
 
-fn answers_have_a_size(engines: &Engines) {
+fn introspection_size_limit(engines: &Engines) {
     let start = |bytes: &str| {
         let limit = format!("limits: {{max_introspection_size: {bytes}}}\n");
         Setup::before(engines.yoga).with_shop(1).config(&limit).start().wait_until_ready()
@@ -549,7 +549,7 @@ fn a_schema_that_changes(_: &Engines) {
     });
 }
 
-fn an_unknown_schema_is_waited_for_before_side_effects(engines: &Engines) {
+fn mutations_wait_for_the_schema(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/sendCode", Reply::json("true"));
     let start = || {
@@ -587,7 +587,7 @@ fn clash(engines: &Engines, name: &str) -> (Setup, std::path::PathBuf) {
     (setup, folder)
 }
 
-fn names_that_both_define_stop_the_start(engines: &Engines) {
+fn conflicting_names_stop_the_start(engines: &Engines) {
     let (setup, folder) = clash(engines, "clash-start");
     let (status, said) = setup.start_in_vain();
     assert_eq!(status.code(), Some(1), "{said}");
@@ -607,7 +607,7 @@ fn names_that_both_define_stop_the_start(engines: &Engines) {
 }
 
 /// A reader that has fallen behind still learns why the program has ended.
-fn the_reason_for_a_fatal_end_is_not_dropped(engines: &Engines) {
+fn the_reason_of_a_fatal_error_is_logged(engines: &Engines) {
     let (setup, folder) = clash(engines, "clash-log");
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     // A pipe of Linux holds so much: nothing more can be written until somebody reads.
@@ -623,7 +623,7 @@ fn the_reason_for_a_fatal_end_is_not_dropped(engines: &Engines) {
 }
 
 /// Whoever comes first waits for the other; nothing has been served before both are seen.
-fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
+fn conflicts_with_an_upstream_that_starts_later(_: &Engines) {
     let files = [
         ("actions.graphql", "type Query {\n  own: products\n}\ntype products {\n  id: Int\n}\n"),
         ("actions.yaml", "actions:\n  - name: own\n    definition: {handler: 'http://127.0.0.1:1'}\n"),
@@ -642,7 +642,7 @@ fn names_that_clash_with_an_engine_that_comes_later(_: &Engines) {
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
-fn prefixes_settle_it(engines: &Engines) {
+fn prefixes_resolve_conflicts(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/books", Reply::json(r#"{"id":"7","spine":"x"}"#));
     let (setup, folder) = clash(engines, "clash-prefixes");
@@ -663,7 +663,7 @@ fn prefixes_settle_it(engines: &Engines) {
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
-fn introspection_can_be_left_to_the_engine(engines: &Engines) {
+fn introspection_mode_upstream(engines: &Engines) {
     let pillion = Setup::before(engines.yoga)
         .with_shop(1)
         .env("PILLION_INTROSPECTION_MODE", "upstream")
@@ -675,7 +675,7 @@ fn introspection_can_be_left_to_the_engine(engines: &Engines) {
 }
 
 /// The upstream here shows a schema by a header that is not the role; what one tenant sees is no measure for another.
-fn tenants_have_schemas_of_their_own(_: &Engines) {
+fn schemas_vary_by_header(_: &Engines) {
     let engine = RolesEngine::start();
     let handlers = Scripted::start();
     handlers.on_path("/advice", Reply::json("[]"));

@@ -18,12 +18,12 @@ use super::jobs::{ADMIN, Store, accept, ask_as, many, setup, start, stores, wait
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    whoever_is_behind_a_thousand_others_is_found,
-    only_the_newest_are_kept,
-    in_a_crowd_of_ended_calls,
-    no_more_is_stored_than_allowed,
-    a_clock_that_is_set,
-    files_forget_credentials,
+    a_job_behind_a_thousand_others_is_found,
+    only_the_newest_jobs_are_retained,
+    among_many_completed_jobs,
+    pending_jobs_have_a_size_limit,
+    system_clock_changes,
+    deleted_credentials_are_erased_from_files,
 ];
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -56,7 +56,7 @@ fn claim(limit: usize, lease: Duration) -> Claim {
     Claim { limit, lease, of: Of::Action("later".into()) }
 }
 
-fn whoever_is_behind_a_thousand_others_is_found(engines: &Engines) {
+fn a_job_behind_a_thousand_others_is_found(engines: &Engines) {
     with_each(engines, "behind", &async |log: &dyn JobStore| {
         let many: Vec<NewJob> = (0..1_200).map(|_| job()).collect();
         log.insert(&many).await.expect("stored");
@@ -76,7 +76,7 @@ fn whoever_is_behind_a_thousand_others_is_found(engines: &Engines) {
     });
 }
 
-fn only_the_newest_are_kept(engines: &Engines) {
+fn only_the_newest_jobs_are_retained(engines: &Engines) {
     with_each(engines, "newest", &async |log: &dyn JobStore| {
         let (ended, waits): (Vec<NewJob>, NewJob) = ((0..10).map(|_| job()).collect(), job());
         for job in &ended {
@@ -104,7 +104,7 @@ fn only_the_newest_are_kept(engines: &Engines) {
 }
 
 /// `make chaos` has a million of them.
-fn in_a_crowd_of_ended_calls(engines: &Engines) {
+fn among_many_completed_jobs(engines: &Engines) {
     let crowd = if many(0) == 0 { 5_000 } else { 1_000_000 };
     let columns = "id, action_name, input_payload, request_headers, session_variables, response_payload, \
                    created_at, response_received_at, status, expires_at, attempts";
@@ -153,7 +153,7 @@ fn in_a_crowd_of_ended_calls(engines: &Engines) {
     }
 }
 
-fn no_more_is_stored_than_allowed(engines: &Engines) {
+fn pending_jobs_have_a_size_limit(engines: &Engines) {
     for store in stores(engines, "allowed") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -186,7 +186,7 @@ fn no_more_is_stored_than_allowed(engines: &Engines) {
 }
 
 /// Of the store in a file, which has the system's clock; a database has its own.
-fn a_clock_that_is_set(engines: &Engines) {
+fn system_clock_changes(engines: &Engines) {
     let [store, _] = stores(engines, "clock");
     let _store = Store(store.clone());
     let (library, clock) = (library("clock.c"), Clock::new());
@@ -239,7 +239,7 @@ impl Drop for Clock {
 }
 
 /// Credentials of a job are in files that nobody else can read, and in none once it has ended.
-fn files_forget_credentials(engines: &Engines) {
+fn deleted_credentials_are_erased_from_files(engines: &Engines) {
     use std::os::unix::fs::PermissionsExt;
     let [store, _] = stores(engines, "forgetful");
     let _store = Store(store.clone());

@@ -16,23 +16,23 @@ use serde_json::{Value, json};
 pub const TESTS: &[super::Test] = trials![
     hasuras_cases,
     results_are_for_their_callers,
-    only_what_the_handler_gets_is_stored,
-    failures_are_tried_again_as_configured,
-    handlers_report_later,
-    what_is_too_late_fails,
-    nothing_is_lost_when_it_is_killed,
+    only_headers_of_the_handler_are_stored,
+    failed_jobs_are_retried_as_configured,
+    jobs_complete_by_callback,
+    late_completions_are_rejected,
+    jobs_survive_a_kill,
     replicas_share_the_work,
-    who_sleeps_past_his_lease_reports_in_vain,
-    a_call_of_a_dead_replica_is_taken_over_within_15_s,
+    a_worker_past_its_lease_is_fenced,
+    a_job_of_a_dead_replica_is_claimed_within_15_s,
     leases_are_renewed_together,
-    the_command_needs_its_store_and_nothing_else,
-    what_runs_at_the_end_is_given_back,
-    a_database_that_goes_away,
-    no_id_without_room_for_it,
-    no_id_without_its_call_on_disk,
+    the_jobs_command_needs_the_store_only,
+    running_jobs_are_released_at_shutdown,
+    a_job_store_that_is_unavailable,
+    no_job_id_when_the_store_is_full,
+    no_job_id_before_the_job_is_on_disk,
     one_of_two_replicas_dies,
     replicas_start_together,
-    stores_that_cannot_be_used,
+    unusable_job_stores,
     commands_and_the_metadata_api,
 ];
 
@@ -84,7 +84,7 @@ pub fn ask_as(pillion: &Pillion, headers: &[(&str, &str)], query: &str, variable
 }
 
 /// What a field of the upstream's gives that no other test changes.
-fn engines_field(pillion: &Pillion) -> Value {
+fn upstream_field(pillion: &Pillion) -> Value {
     ask_as(pillion, ADMIN, "{ productById(id: 1) { name } }", &json!({}))["data"].take()
 }
 
@@ -243,7 +243,7 @@ fn jobs(store: &str, arguments: &[&str]) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn only_what_the_handler_gets_is_stored(engines: &Engines) {
+fn only_headers_of_the_handler_are_stored(engines: &Engines) {
     for store in stores(engines, "kept_headers") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -277,7 +277,7 @@ fn only_what_the_handler_gets_is_stored(engines: &Engines) {
     }
 }
 
-fn failures_are_tried_again_as_configured(engines: &Engines) {
+fn failed_jobs_are_retried_as_configured(engines: &Engines) {
     let config = "jobs: { max_attempts: 3, initial_backoff: 50ms }\nactions: { create_user: { max_attempts: 1 } }\n";
     for store in stores(engines, "retries") {
         let _store = Store(store.clone());
@@ -323,7 +323,7 @@ fn failures_are_tried_again_as_configured(engines: &Engines) {
 
 const USER_OR_ADMIN: &[(&str, &str)] = ADMIN;
 
-fn handlers_report_later(engines: &Engines) {
+fn jobs_complete_by_callback(engines: &Engines) {
     for store in stores(engines, "reports") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -389,7 +389,7 @@ fn handlers_report_later(engines: &Engines) {
     }
 }
 
-fn what_is_too_late_fails(engines: &Engines) {
+fn late_completions_are_rejected(engines: &Engines) {
     for store in stores(engines, "deadline") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -406,7 +406,7 @@ fn what_is_too_late_fails(engines: &Engines) {
 }
 
 /// Small; `make chaos` has the same for long.
-fn nothing_is_lost_when_it_is_killed(engines: &Engines) {
+fn jobs_survive_a_kill(engines: &Engines) {
     let (rounds, calls) = match std::env::var("PILLION_CHAOS_ROUNDS") {
         Ok(rounds) => (rounds.parse().expect("a number"), 50),
         Err(_) => (4, 25),
@@ -493,7 +493,7 @@ fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
         let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { break };
         let mut client = Client::over(stream);
         client.send(head.as_bytes());
-        let Some(answer) = client.answer() else { break };
+        let Some(answer) = client.read_response() else { break };
         let Some(id) = answer.json()["data"]["later"].as_str().map(str::to_owned) else { break };
         ids.push(id);
     }
@@ -527,7 +527,7 @@ fn replicas_share_the_work(engines: &Engines) {
 }
 
 /// With nothing configured but the store.
-fn a_call_of_a_dead_replica_is_taken_over_within_15_s(engines: &Engines) {
+fn a_job_of_a_dead_replica_is_claimed_within_15_s(engines: &Engines) {
     let [_, store] = stores(engines, "takeover");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Hang);
@@ -564,7 +564,7 @@ fn leases_are_renewed_together(engines: &Engines) {
     }
 }
 
-fn who_sleeps_past_his_lease_reports_in_vain(engines: &Engines) {
+fn a_worker_past_its_lease_is_fenced(engines: &Engines) {
     let [_, store] = stores(engines, "sleeper");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_secs(1), Box::new(Reply::json(r#"[{"id":1}]"#))));
@@ -583,7 +583,7 @@ fn who_sleeps_past_his_lease_reports_in_vain(engines: &Engines) {
     assert_eq!(stored(&store, &id)["attempts"], json!(2));
 }
 
-fn what_runs_at_the_end_is_given_back(engines: &Engines) {
+fn running_jobs_are_released_at_shutdown(engines: &Engines) {
     for store in stores(engines, "given_back") {
         let _store = Store(store.clone());
         let handlers = Scripted::start();
@@ -605,7 +605,7 @@ fn what_runs_at_the_end_is_given_back(engines: &Engines) {
     }
 }
 
-fn a_database_that_goes_away(engines: &Engines) {
+fn a_job_store_that_is_unavailable(engines: &Engines) {
     let database = OwnPostgres::start("jobs");
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
@@ -619,7 +619,7 @@ fn a_database_that_goes_away(engines: &Engines) {
     let answer = look(&pillion, ADMIN, "later", &first, "id");
     assert_eq!(answer["errors"][0]["message"], json!("the result of the action cannot be looked up; try again later"));
     // Whatever needs no store goes on.
-    assert_eq!(engines_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
+    assert_eq!(upstream_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
     database.start_again();
     let mut second = None;
     wait_until("that calls are stored again", || {
@@ -632,7 +632,7 @@ fn a_database_that_goes_away(engines: &Engines) {
 }
 
 /// A disk that is full.
-fn no_id_without_room_for_it(engines: &Engines) {
+fn no_job_id_when_the_store_is_full(engines: &Engines) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-small-disk-{}", std::process::id()));
     let _ = std::fs::create_dir(&folder);
     let handlers = Scripted::start();
@@ -666,7 +666,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
     // Everything else goes on.
     let found = look(&pillion, ADMIN, "later", &ids[0], "output { id }");
     assert_eq!(found["data"]["later"]["output"], json!([{ "id": 1 }]), "{found}");
-    assert_eq!(engines_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
+    assert_eq!(upstream_field(&pillion), json!({ "productById": { "name": "City bicycle" } }));
     std::fs::remove_file(&ballast).expect("room");
     ids.push(accept(&pillion, ADMIN, "mutation { later(number: 1) }"));
     for id in &ids {
@@ -678,7 +678,7 @@ fn no_id_without_room_for_it(engines: &Engines) {
 }
 
 /// Every call that writes to the disk, flushes it or cuts a file fails once; `make chaos` goes through all of them.
-fn no_id_without_its_call_on_disk(engines: &Engines) {
+fn no_job_id_before_the_job_is_on_disk(engines: &Engines) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-faulty-{}", std::process::id()));
     let _ = std::fs::create_dir(&folder);
     let (library, file) = (library("faulty.c"), folder.join("faulty.db"));
@@ -747,7 +747,7 @@ fn replicas_start_together(engines: &Engines) {
     }
 }
 
-fn stores_that_cannot_be_used(engines: &Engines) {
+fn unusable_job_stores(engines: &Engines) {
     let handlers = Scripted::start();
     let said = |store: &str| setup(engines.postgraphile, &handlers, store).start_in_vain().1;
     let folder = std::env::temp_dir().join(format!("pillion-e2e-bad-stores-{}", std::process::id()));
@@ -769,7 +769,7 @@ fn stores_that_cannot_be_used(engines: &Engines) {
     std::fs::remove_dir_all(&folder).expect("the folder");
 }
 
-fn the_command_needs_its_store_and_nothing_else(engines: &Engines) {
+fn the_jobs_command_needs_the_store_only(engines: &Engines) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-jobs-command-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).expect("a folder");

@@ -15,8 +15,11 @@ use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
 
-pub const TESTS: &[super::Test] =
-    trials![keys_are_fetched_once_and_rotate, every_algorithm_by_key_and_by_address, a_public_key_is_no_shared_secret,];
+pub const TESTS: &[super::Test] = trials![
+    keys_are_fetched_once_and_rotate,
+    every_algorithm_by_key_and_by_jwks_url,
+    a_public_key_is_not_accepted_as_a_shared_secret,
+];
 
 /// A symmetric key as JWK, and tokens that it signs.
 struct Key {
@@ -193,7 +196,7 @@ fn tampered(token: &str) -> String {
     format!("{signed}.{first}{}", &signature[1..])
 }
 
-fn every_algorithm_by_key_and_by_address(_: &Engines) {
+fn every_algorithm_by_key_and_by_jwks_url(_: &Engines) {
     let rsa = Pair::new(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
     let curve = |name: &str| Pair::new(&["-algorithm", "EC", "-pkeyopt", &format!("ec_paramgen_curve:{name}")]);
     let (p256, p384, p521) = (curve("P-256"), curve("P-384"), curve("P-521"));
@@ -242,7 +245,7 @@ fn every_algorithm_by_key_and_by_address(_: &Engines) {
     }
 }
 
-fn a_public_key_is_no_shared_secret(_: &Engines) {
+fn a_public_key_is_not_accepted_as_a_shared_secret(_: &Engines) {
     let rsa = Pair::new(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
     let secret = json!({ "type": "RS256", "key": rsa.public_pem });
     let known_to_all = jsonwebtoken::EncodingKey::from_secret(rsa.public_pem.as_bytes());

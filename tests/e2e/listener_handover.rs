@@ -13,10 +13,10 @@ use super::harness::EndOfTest;
 use super::harness::shop::{MIXED, MIXED_RESPONSE};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![one_hands_over_to_the_next];
+pub const TESTS: &[super::Test] = trials![listeners_are_handed_over];
 
 /// On one machine, without a balancer: the next one takes the listeners themselves.
-fn one_hands_over_to_the_next(engines: &Engines) {
+fn listeners_are_handed_over(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
     handlers.on_path("/search", Reply::Late(Duration::from_secs(8), Box::new(Reply::json("[]"))));

@@ -13,15 +13,15 @@ use super::harness::shop::{MIXED, MIXED_RESPONSE};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    ten_times_what_can_be_served,
-    half_sent_bodies_take_nothing_from_others,
-    event_streams_take_nothing_from_others,
-    each_client_has_its_part,
-    few_descriptors_are_left,
-    little_memory_is_left,
+    ten_times_the_capacity,
+    partial_bodies_do_not_starve_others,
+    event_streams_do_not_starve_others,
+    each_client_has_a_share,
+    file_descriptors_run_out,
+    memory_runs_out,
 ];
 
-fn ten_times_what_can_be_served(engines: &Engines) {
+fn ten_times_the_capacity(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(50), Box::new(Reply::json("1"))));
     let config = "limits: { max_concurrent_requests: 8 }\n";
@@ -73,7 +73,7 @@ fn half_sent() -> [(&'static str, String); 4] {
     ]
 }
 
-fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
+fn partial_bodies_do_not_starve_others(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let config = "limits: { max_concurrent_requests: 4, max_incomplete_requests: 8 }\n";
@@ -88,7 +88,7 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
         // One more is too many, but whoever sends all at once needs no such place.
         let mut rejected = pillion.client();
         rejected.send(half.as_bytes());
-        let answer = rejected.answer().expect("a response");
+        let answer = rejected.read_response().expect("a response");
         assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("1")), "{name}: {}", answer.text());
         assert!(answer.text().contains("whose body has not arrived"), "{}", answer.text());
         assert_eq!(pillion.client().ask(MIXED).text(), MIXED_RESPONSE, "{name}");
@@ -107,7 +107,7 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
     wait_until("six heads", || incomplete() == 6.0);
     clients.iter_mut().for_each(|client| client.send(body.as_bytes()));
     let mut statuses: Vec<u16> =
-        clients.iter_mut().map(|client| client.answer().expect("a response").status()).collect();
+        clients.iter_mut().map(|client| client.read_response().expect("a response").status()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
     assert!(pillion.metric("pillion_shed_requests_total{resource=\"requests\"}") >= 2.0);
@@ -115,7 +115,7 @@ fn half_sent_bodies_take_nothing_from_others(engines: &Engines) {
 }
 
 /// Streams of our own, and of the upstream.
-fn event_streams_take_nothing_from_others(_: &Engines) {
+fn event_streams_do_not_starve_others(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n";
@@ -161,7 +161,7 @@ fn event_streams_take_nothing_from_others(_: &Engines) {
     pillion.wait_until_nothing_is_held();
 }
 
-fn each_client_has_its_part(engines: &Engines) {
+fn each_client_has_a_share(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Hang);
     handlers.on_path("/search", Reply::json("[]"));
@@ -179,7 +179,7 @@ fn each_client_has_its_part(engines: &Engines) {
     let hanging = r#"{"query":"{ count }"}"#;
     let ask = |client: &str| {
         let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
-        let answer = send(client, body, body.len()).answer().expect("a response");
+        let answer = send(client, body, body.len()).read_response().expect("a response");
         assert!(answer.status() != 429 || answer.header("retry-after") == Some("1"));
         answer.status()
     };
@@ -227,13 +227,13 @@ fn each_client_has_its_part(engines: &Engines) {
         wait_until("two requests", || pillion.metric("pillion_requests_in_flight") == 2.0);
         let status = |client: &str| {
             let body = r#"{"query":"{ productById(id: 1) { name } }"}"#;
-            send(client, body).answer().expect("a response").status()
+            send(client, body).read_response().expect("a response").status()
         };
         assert_eq!((status("192.0.2.1"), status("192.0.2.2")), wanted, "{proxies}");
     }
 }
 
-fn few_descriptors_are_left(engines: &Engines) {
+fn file_descriptors_run_out(engines: &Engines) {
     let mut setup = Setup::before(engines.postgraphile);
     setup.descriptors = Some(100);
     let pillion = setup.start().wait_until_ready();
@@ -244,7 +244,7 @@ fn few_descriptors_are_left(engines: &Engines) {
     let is_rejected = || {
         let mut client = pillion.client();
         client.send(b"GET /graphql HTTP/1.1\r\nHost: a\r\n\r\n");
-        client.answer().is_none_or(|answer| answer.status() == 503 && answer.text().contains("descriptors"))
+        client.read_response().is_none_or(|answer| answer.status() == 503 && answer.text().contains("descriptors"))
     };
     let mut idle: Vec<Client> = Vec::new();
     wait_until("too many connections", || {
@@ -260,7 +260,7 @@ fn few_descriptors_are_left(engines: &Engines) {
     wait_until("that requests are taken", || ask().status() == 200);
 }
 
-fn little_memory_is_left(engines: &Engines) {
+fn memory_runs_out(engines: &Engines) {
     let config = "limits: { max_memory_bytes: 1MiB }\n";
     let pillion = Setup::before(engines.postgraphile).config(config).start().wait_until_ready();
     let ask = || pillion.client().ask("{ productById(id: 1) { name } }");

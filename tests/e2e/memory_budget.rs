@@ -29,20 +29,20 @@ pub const TESTS: &[super::Test] = trials![
     values_within_the_limits,
     streams_that_are_not_read,
     clients_that_do_not_read,
-    compressed_bombs,
-    half_heads,
-    heads_in_pieces,
-    bodies_that_stop,
-    responses_that_drip,
-    tls_without_a_handshake,
+    decompression_bombs,
+    partial_request_heads,
+    request_heads_in_fragments,
+    stalled_bodies,
+    slowly_read_responses,
+    tls_connections_without_a_handshake,
     payloads_on_sockets,
-    metadata_that_nobody_may_write,
-    one_client_does_not_take_it_all,
+    unauthorized_metadata_writes,
+    one_client_cannot_exhaust_the_budget,
     idle_connections,
-    half_sent_bodies,
+    partial_bodies,
     idle_event_streams,
     impatient_clients,
-    callers_with_many_networks,
+    clients_with_many_networks,
 ];
 
 const MIB: usize = 1024 * 1024;
@@ -167,7 +167,7 @@ impl Stage {
 fn status_of(pillion: &Pillion, body: &str) -> u16 {
     let mut client = pillion.client();
     client.send(posted(body).as_bytes());
-    client.answer().map_or(0, |answer| answer.status())
+    client.read_response().map_or(0, |answer| answer.status())
 }
 
 /// How many were answered as they should be, and how long each took.
@@ -362,7 +362,7 @@ fn brotli(bytes: &[u8]) -> Vec<u8> {
     compressed
 }
 
-fn compressed_bombs(_: &Engines) {
+fn decompression_bombs(_: &Engines) {
     let stage = Stage::start("");
     let bomb = brotli(&vec![b' '; 10 * MIB - 1]);
     assert!(bomb.len() < 100, "{}", bomb.len());
@@ -402,7 +402,7 @@ fn compressed_bombs(_: &Engines) {
     stage.is_even();
 }
 
-fn half_heads(_: &Engines) {
+fn partial_request_heads(_: &Engines) {
     let stage = Stage::start("");
     let half = format!("X: {}\r\n", "y".repeat(8_000)).repeat(MIB / 8_000);
     for first in ["GET / HTTP/1.1\r\nHost: a\r\n", "POST /graphql HTTP/1.1\r\nHost: a\r\n"] {
@@ -430,7 +430,7 @@ fn half_heads(_: &Engines) {
 }
 
 /// 64 KiB in pieces of 100 bytes: each byte is read a few times and not 300.
-fn heads_in_pieces(_: &Engines) {
+fn request_heads_in_fragments(_: &Engines) {
     let stage = Stage::start("");
     let field = format!("X: {}\r\n", "y".repeat(500));
     for first in ["GET / HTTP/1.1\r\nHost: a\r\n", "POST /graphql HTTP/1.1\r\nHost: a\r\n"] {
@@ -451,7 +451,7 @@ fn heads_in_pieces(_: &Engines) {
 }
 
 /// Ten bytes of a body, and then nothing.
-fn bodies_that_stop(_: &Engines) {
+fn stalled_bodies(_: &Engines) {
     let stage = Stage::start("downstream: { rate_grace_period: 2s }\n");
     for path in ["/graphql", "/elsewhere"] {
         stage.withstands(&format!("ten bytes of a body, {path}"), || {
@@ -463,7 +463,7 @@ fn bodies_that_stop(_: &Engines) {
                     client
                 })
                 .collect();
-            let statuses: Vec<u16> = clients.into_iter().map(|mut client| client.answer().map_or(0, |answer| answer.status())).collect();
+            let statuses: Vec<u16> = clients.into_iter().map(|mut client| client.read_response().map_or(0, |answer| answer.status())).collect();
             // At full size a few find the stand-in's queue of connections full: 502.
             let is_wanted = |status: &u16| [408, 429, 502, 503].contains(status);
             assert!(statuses.iter().all(is_wanted), "{statuses:?}");
@@ -474,7 +474,7 @@ fn bodies_that_stop(_: &Engines) {
 }
 
 /// Responses that are read by 1 KiB every 50 ms, each well within `downstream.stream_idle_timeout`.
-fn responses_that_drip(_: &Engines) {
+fn slowly_read_responses(_: &Engines) {
     let stage =
         Stage::start("downstream: { rate_grace_period: 2s, min_download_rate: 256KiB, request_header_timeout: 2s }\n");
     // Longer than what the system's buffers take.
@@ -507,7 +507,7 @@ fn responses_that_drip(_: &Engines) {
 }
 
 /// Connections to the listener for TLS on which nothing is said.
-fn tls_without_a_handshake(_: &Engines) {
+fn tls_connections_without_a_handshake(_: &Engines) {
     let Listener { config, port, .. } = Listener::on_free_port();
     let stage = Stage::start_limited(
         "max_connections: 1000, max_client_connections: 800",
@@ -552,7 +552,7 @@ fn payloads_on_sockets(_: &Engines) {
     stage.is_even();
 }
 
-fn metadata_that_nobody_may_write(_: &Engines) {
+fn unauthorized_metadata_writes(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     handlers.on_path("/ping", Reply::json("1"));
@@ -570,14 +570,14 @@ fn metadata_that_nobody_may_write(_: &Engines) {
 }
 
 /// Behind a proxy that names its clients, one of them takes its part only, and none of the proxy's.
-fn one_client_does_not_take_it_all(_: &Engines) {
+fn one_client_cannot_exhaust_the_budget(_: &Engines) {
     let stage = Stage::start("downstream: { client_address_header: X-Forwarded-For }\n");
     let post = |client: &str, size: usize| {
         let body = with_variable("query ($s: String) { slow(s: $s) }", "s", &format!("\"{}\"", "x".repeat(size)));
         let request = posted(&body).replacen("Host: a\r\n", &format!("Host: a\r\nX-Forwarded-For: {client}\r\n"), 1);
         let mut sender = stage.pillion.client();
         sender.send(request.as_bytes());
-        sender.answer().map_or(0, |answer| {
+        sender.read_response().map_or(0, |answer| {
             assert!(answer.status() != 503 || answer.header("retry-after") == Some("1"));
             answer.status()
         })
@@ -776,7 +776,7 @@ fn with_places(config: &str) -> Stage {
 }
 
 /// More of them than there are places, from one address and from many.
-fn half_sent_bodies(_: &Engines) {
+fn partial_bodies(_: &Engines) {
     let stage = with_places("downstream: { client_address_header: X-Forwarded-For }\n");
     let clients = scaled(4_200);
     let one: &dyn Fn(usize) -> String = &|_| "192.0.2.1".into();
@@ -855,7 +855,7 @@ fn impatient_clients(_: &Engines) {
 }
 
 /// Whoever has a /47 calls from 100,000 networks of it: they have two times sixteen shares, and others all of theirs.
-fn callers_with_many_networks(_: &Engines) {
+fn clients_with_many_networks(_: &Engines) {
     let stage = Stage::start(
         "downstream: { client_address_header: X-Forwarded-For }\nactions: { act: { rate_limit: [5 per 1h by address] } }\n",
     );

@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    off_unless_a_place_is_named,
-    files_are_written_as_hasuras_tools_write_them,
-    nothing_of_a_folder_is_lost,
-    what_was_begun_is_finished,
-    a_reload_takes_what_was_written_by_hand,
-    places_that_cannot_be_written,
+    the_metadata_api_is_off_by_default,
+    files_are_written_in_the_format_of_hasuras_tools,
+    other_files_of_the_folder_are_preserved,
+    interrupted_writes_are_completed,
+    reload_metadata_reads_edited_files,
+    unwritable_metadata_stores,
     replicas_share_a_database,
-    an_export_of_hasura_has_ours_in_it,
-    a_bulk_with_commands_of_hasura,
-    names_of_the_engine_are_refused,
-    what_is_accepted_as_inconsistent_stays_left_out,
-    inconsistent_objects_of_both_are_one_list,
-    replicas_serve_what_each_can,
-    strangers_cost_nothing,
+    a_hasura_export_includes_the_actions,
+    a_bulk_with_commands_of_the_upstream,
+    names_of_the_upstream_are_rejected,
+    inconsistent_objects_stay_disabled,
+    inconsistent_objects_are_merged_into_one_list,
+    replicas_with_different_environments,
+    unauthenticated_commands_are_cheap,
 ];
 
 const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");
@@ -65,12 +65,12 @@ fn done() -> (u16, Value) {
     (200, json!({ "message": "success" }))
 }
 
-fn off_unless_a_place_is_named(engines: &Engines) {
+fn the_metadata_api_is_off_by_default(engines: &Engines) {
     let pillion = setup(engines.postgraphile, "empty", 1).start().wait_until_ready();
     assert_eq!(command(&pillion, &create("mine")).0, 404);
 }
 
-fn files_are_written_as_hasuras_tools_write_them(engines: &Engines) {
+fn files_are_written_in_the_format_of_hasuras_tools(engines: &Engines) {
     let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
     let folder = pillion.copy.clone().expect("a folder");
     let types = json!({
@@ -188,7 +188,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// Every folder of the tests is rewritten by a command and says the same afterwards.
-fn nothing_of_a_folder_is_lost(engines: &Engines) {
+fn other_files_of_the_folder_are_preserved(engines: &Engines) {
     for actions in ["supplies", "rest", "hasura-sync", "relationships", "handlers"] {
         let engine = engines.postgraphile;
         let start = |setup: Setup| {
@@ -243,7 +243,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Somebody died after the new files had been made known.
-fn what_was_begun_is_finished(engines: &Engines) {
+fn interrupted_writes_are_completed(engines: &Engines) {
     let setup = into_folder(engines.postgraphile, "empty", 1);
     let folder = setup.copy.clone().expect("a folder");
     let (writing, written) = (folder.join(".pillion-writing"), folder.join(".pillion-written"));
@@ -260,7 +260,7 @@ fn what_was_begun_is_finished(engines: &Engines) {
     assert_eq!(exported["actions"][0]["name"], json!("late"));
 }
 
-fn a_reload_takes_what_was_written_by_hand(engines: &Engines) {
+fn reload_metadata_reads_edited_files(engines: &Engines) {
     let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
     let folder = pillion.copy.clone().expect("a folder");
     let reload = || command(&pillion, &json!({ "type": "reload_metadata", "args": {} }));
@@ -293,7 +293,7 @@ fn a_reload_takes_what_was_written_by_hand(engines: &Engines) {
     assert!(known());
 }
 
-fn places_that_cannot_be_written(engines: &Engines) {
+fn unwritable_metadata_stores(engines: &Engines) {
     let said = |setup: Setup| {
         let (status, said) = setup.start_in_vain();
         assert!(!status.success());
@@ -381,7 +381,7 @@ fn before_hasura(hasura: &Scripted) -> Pillion {
     setup.start().wait_until_ready()
 }
 
-fn an_export_of_hasura_has_ours_in_it(_: &Engines) {
+fn a_hasura_export_includes_the_actions(_: &Engines) {
     let hasura = hasura();
     let pillion = before_hasura(&hasura);
     let own = r#""sources":[{"name":"default", "n":1.10,"tables":[]}]"#;
@@ -413,7 +413,7 @@ fn an_export_of_hasura_has_ours_in_it(_: &Engines) {
     assert_eq!(asked.header("x-hasura-admin-secret"), Some("s3cret"));
 }
 
-fn a_bulk_with_commands_of_hasura(_: &Engines) {
+fn a_bulk_with_commands_of_the_upstream(_: &Engines) {
     let hasura = hasura();
     let pillion = before_hasura(&hasura);
     let commands = |own: Value| {
@@ -463,7 +463,7 @@ fn a_bulk_with_commands_of_hasura(_: &Engines) {
     assert_eq!(command(&pillion, &json!({ "type": "drop_action", "args": { "name": "late" } })).0, 400);
 }
 
-fn names_of_the_engine_are_refused(engines: &Engines) {
+fn names_of_the_upstream_are_rejected(engines: &Engines) {
     let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
     let (status, error) = command(&pillion, &create("allProducts"));
     assert_eq!((status, &error["code"]), (400, &json!("invalid-configuration")), "{error}");
@@ -484,7 +484,7 @@ fn apply(handler_variable: &str) -> Value {
     json!({ "type": "replace_metadata", "version": 2, "args": args })
 }
 
-fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
+fn inconsistent_objects_stay_disabled(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/number", Reply::json("7"));
     let setup = || into_folder(engines.postgraphile, "empty", handlers.port);
@@ -531,7 +531,7 @@ fn what_is_accepted_as_inconsistent_stays_left_out(engines: &Engines) {
     assert!(complete.admin("/readyz?verbose").1.contains("metadata: consistent\n"));
 }
 
-fn inconsistent_objects_of_both_are_one_list(_: &Engines) {
+fn inconsistent_objects_are_merged_into_one_list(_: &Engines) {
     let hasura = hasura();
     let pillion = before_hasura(&hasura);
     let theirs = r#"{"is_consistent":false,"inconsistent_objects":[{"name":"table t", "n":1.0}]}"#;
@@ -567,7 +567,7 @@ fn inconsistent_objects_of_both_are_one_list(_: &Engines) {
     assert!(hasura.take_seen().iter().all(|request| request.path() != "/v1/metadata"));
 }
 
-fn replicas_serve_what_each_can(engines: &Engines) {
+fn replicas_with_different_environments(engines: &Engines) {
     let url = engines.new_database("half_replicas");
     let handlers = Scripted::start();
     handlers.on_path("/number", Reply::json("7"));
@@ -587,7 +587,7 @@ fn replicas_serve_what_each_can(engines: &Engines) {
 }
 
 /// What was 560 MiB: ten million bytes of keys from somebody unknown, and from a role that may not.
-fn strangers_cost_nothing(engines: &Engines) {
+fn unauthenticated_commands_are_cheap(engines: &Engines) {
     let pillion = into_folder(engines.postgraphile, "empty", 1).start().wait_until_ready();
     let memory = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", pillion.process.0.id())).expect("its status");

@@ -9,7 +9,7 @@ use pillion_test_support::trials;
 
 /// The tests.
 pub const TESTS: &[super::Test] =
-    trials![lock_files_that_npm_9_to_11_take, no_lock_file_names_a_registry, the_image_is_built_from_what_it_needs,];
+    trials![lock_files_are_valid_for_npm_9_to_11, lock_files_name_no_registry, the_image_is_built_from_what_it_needs,];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,7 +74,7 @@ impl Drop for Copy {
     }
 }
 
-fn lock_files_that_npm_9_to_11_take(_: &Engines) {
+fn lock_files_are_valid_for_npm_9_to_11(_: &Engines) {
     let copies = FOLDERS.map(|folder| (folder, Copy::of(folder)));
     for (version, whose) in NPMS {
         for (folder, copy) in &copies {
@@ -89,7 +89,7 @@ fn lock_files_that_npm_9_to_11_take(_: &Engines) {
     }
 }
 
-fn no_lock_file_names_a_registry(_: &Engines) {
+fn lock_files_name_no_registry(_: &Engines) {
     for folder in FOLDERS {
         let lock = std::fs::read_to_string(root().join(folder).join("package-lock.json")).expect("a lock file");
         assert!(!lock.contains("\"resolved\": \"http"), "{folder}: omit-lockfile-registry-resolved is not in .npmrc");

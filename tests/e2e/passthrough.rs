@@ -10,13 +10,13 @@ use pillion_test_support::{gzip, trials};
 
 pub const TESTS: &[super::Test] = trials![
     bodies_of_every_size,
-    answers_stream,
+    responses_stream,
     every_method_and_path,
-    compressed_bodies_are_looked_into,
+    compressed_bodies_are_scanned,
     large_bodies_pass,
-    large_bodies_with_an_action_are_refused,
-    an_upstream_that_has_enough,
-    engines_answers_are_not_changed,
+    large_bodies_with_an_action_are_rejected,
+    an_upstream_that_stops_reading,
+    passthrough_responses_are_unchanged,
 ];
 
 fn stage() -> (Scripted, Scripted, pillion_test_support::pillion::Pillion) {
@@ -49,7 +49,7 @@ fn bodies_of_every_size(_: &Engines) {
         let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-Keep: 1\r\n";
 
         client.send(&[format!("{head}Content-Length: {length}\r\n\r\n").as_bytes(), &body].concat());
-        assert_eq!(client.answer().expect("a response").status(), 200, "{length}");
+        assert_eq!(client.read_response().expect("a response").status(), 200, "{length}");
 
         client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
         for chunk in body.chunks(10_007) {
@@ -57,13 +57,13 @@ fn bodies_of_every_size(_: &Engines) {
         }
         client.send(b"0\r\n\r\n");
         // A request pipelined behind a chunked one would have to wait, so a new connection is as good.
-        assert_eq!(client.answer().expect("a response").status(), 200, "{length} in chunks");
+        assert_eq!(client.read_response().expect("a response").status(), 200, "{length} in chunks");
 
         let mut client = pillion.client();
         client.send(format!("{head}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n").as_bytes());
-        assert_eq!(client.answer().expect("leave to go on").status(), 100, "{length}");
+        assert_eq!(client.read_response().expect("leave to go on").status(), 100, "{length}");
         client.send(&body);
-        assert_eq!(client.answer().expect("a response").status(), 200, "{length} after 100");
+        assert_eq!(client.read_response().expect("a response").status(), 200, "{length} after 100");
 
         let seen = engine.take_seen();
         let seen: Vec<_> = seen.iter().filter(|seen| seen.header("x-keep").is_some()).collect();
@@ -73,7 +73,7 @@ fn bodies_of_every_size(_: &Engines) {
     pillion.wait_until_nothing_is_held();
 }
 
-fn answers_stream(_: &Engines) {
+fn responses_stream(_: &Engines) {
     // An upstream whose response takes its time: the first half must be here before the second is sent.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -132,7 +132,7 @@ fn every_method_and_path(_: &Engines) {
     }
 }
 
-fn compressed_bodies_are_looked_into(_: &Engines) {
+fn compressed_bodies_are_scanned(_: &Engines) {
     let (engine, handlers, pillion) = stage();
     let json = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
     let plain = gzip(br#"{"query":"{ a }"}"#);
@@ -179,13 +179,13 @@ fn large_bodies_pass(_: &Engines) {
             client.send(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
         }
         client.send(b"0\r\n\r\n");
-        assert_eq!(client.answer().expect("a response").status(), 200);
+        assert_eq!(client.read_response().expect("a response").status(), 200);
         // The connection goes on.
         assert_eq!(client.ask("{ count }").text(), r#"{"data":{"count":1}}"#);
         client.send(format!("{head}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len()).as_bytes());
-        assert_eq!(client.answer().expect("leave to go on").status(), 100);
+        assert_eq!(client.read_response().expect("leave to go on").status(), 100);
         client.send(&body);
-        assert_eq!(client.answer().expect("a response").status(), 200);
+        assert_eq!(client.read_response().expect("a response").status(), 200);
         let seen = engine.take_seen();
         let seen: Vec<_> = seen.iter().filter(|seen| seen.header("x-keep").is_some()).collect();
         assert!(seen.len() == 3 && seen.iter().all(|seen| seen.body == body), "{} came", seen.len());
@@ -213,7 +213,7 @@ fn large_bodies_pass(_: &Engines) {
 }
 
 /// Wherever it stands: the upstream has never got all of the request.
-fn large_bodies_with_an_action_are_refused(_: &Engines) {
+fn large_bodies_with_an_action_are_rejected(_: &Engines) {
     let (engine, handlers, pillion) = stage();
     let filling = "x".repeat(12 * 1024 * 1024);
     let json = [("Content-Type", "application/json")];
@@ -238,7 +238,7 @@ fn large_bodies_with_an_action_are_refused(_: &Engines) {
         client.send(&chunk);
     }
     client.send(b"13\r\n{\"query\":\"{count}\"}\r\n0\r\n\r\n");
-    assert!(client.answer().is_none_or(|answer| answer.status() == 413));
+    assert!(client.read_response().is_none_or(|answer| answer.status() == 413));
     assert!(client.is_closed());
     // A compressed body is opened so far only.
     let headers = [json[0], ("Content-Encoding", "gzip")];
@@ -257,7 +257,7 @@ fn large_bodies_with_an_action_are_refused(_: &Engines) {
 }
 
 /// An upstream may reject a body before it has read all of it.
-fn an_upstream_that_has_enough(_: &Engines) {
+fn an_upstream_that_stops_reading(_: &Engines) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
@@ -276,7 +276,7 @@ fn an_upstream_that_has_enough(_: &Engines) {
     assert_eq!((answer.status(), answer.text().as_str()), (413, "no"));
 }
 
-fn engines_answers_are_not_changed(_: &Engines) {
+fn passthrough_responses_are_unchanged(_: &Engines) {
     let (engine, _handlers, pillion) = stage();
     let strange = b" {\"data\" :{\"a\":1.0, \"a\":\"\\u00e9\" }}\n".to_vec();
     let headers = vec![

@@ -9,10 +9,10 @@ use pillion_test_support::trials;
 use super::harness::shop::{COUNT, ONE, post_bytes, start};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![the_next_request_may_come_early];
+pub const TESTS: &[super::Test] = trials![pipelined_requests];
 
 /// Pipelining: RFC 9112, section 9.3.2.
-fn the_next_request_may_come_early(engines: &Engines) {
+fn pipelined_requests(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_millis(200), Box::new(Reply::json("1"))));
     let pillion = start(engines, &handlers, "");
@@ -20,7 +20,7 @@ fn the_next_request_may_come_early(engines: &Engines) {
     let bytes = String::from_utf8_lossy(&post_bytes(COUNT)).replace("Host: a", "Host: a\r\nConnection: close");
     let mut client = pillion.client();
     client.send(&[bytes.as_bytes(), &post_bytes(COUNT)].concat());
-    assert_eq!(client.answer().expect("a response").header("connection"), Some("close"));
+    assert_eq!(client.read_response().expect("a response").header("connection"), Some("close"));
     assert!(client.is_closed());
     let plain = "{ productById(id: 1) { name } }";
     let plains = r#"{"data":{"productById":{"name":"City bicycle"}}}"#;
@@ -34,7 +34,8 @@ fn the_next_request_may_come_early(engines: &Engines) {
             client.send(&post_bytes(documents[1]));
             client.send(&post_bytes(documents[0]));
             for answer in [answers[0], answers[1], answers[0]] {
-                let said = client.answer().unwrap_or_else(|| panic!("no response to {documents:?} after {pause:?}"));
+                let said =
+                    client.read_response().unwrap_or_else(|| panic!("no response to {documents:?} after {pause:?}"));
                 assert_eq!(said.text(), answer, "{documents:?} after {pause:?}");
             }
         }

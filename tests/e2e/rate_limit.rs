@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::harness::shop::{ask_as_admin, error_code, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![a_rate_for_each_caller, a_rate_by_address, replicas_count_together];
+pub const TESTS: &[super::Test] =
+    trials![rate_limit_by_session_variable, rate_limit_by_client_address, replicas_share_a_rate_limit];
 
-fn a_rate_for_each_caller(engines: &Engines) {
+fn rate_limit_by_session_variable(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     handlers.on_path("/sendCode", Reply::json("true"));
@@ -40,7 +41,7 @@ fn a_rate_for_each_caller(engines: &Engines) {
     assert_eq!(rejections, 2.0);
 }
 
-fn a_rate_by_address(engines: &Engines) {
+fn rate_limit_by_client_address(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let limit = "handlers: { rate_limit: [1 per 1h by address] }\n";
@@ -76,7 +77,7 @@ fn a_rate_by_address(engines: &Engines) {
     assert_eq!((ask_for("10.0.0.1"), ask_for("10.0.0.2")), (Value::Null, limited));
 }
 
-fn replicas_count_together(engines: &Engines) {
+fn replicas_share_a_rate_limit(engines: &Engines) {
     let mut redis = Redis::start();
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));

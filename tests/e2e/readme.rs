@@ -32,8 +32,8 @@ pub const TESTS: &[super::Test] = trials![
     each_block_works,
     each_sample_of_the_example_file_works,
     the_demo_needs_nothing_but_the_program,
-    figures_are_those_that_were_measured,
-    links_lead_somewhere,
+    figures_equal_the_results,
+    links_are_not_broken,
     all_endpoints_of_the_admin_listener_are_listed,
 ];
 
@@ -358,7 +358,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-fn figures_are_those_that_were_measured(_: &Engines) {
+fn figures_equal_the_results(_: &Engines) {
     let page = text_of("README.md");
     let (_, section) = page.split_once("## Performance\n").expect("a section about performance");
     let (section, _) = section.split_once("\n## ").expect("another section");
@@ -376,7 +376,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
     titles.map(|title| title.to_lowercase().replace(' ', "-").replace([',', ':', '\'', '.', '`'], "")).collect()
 }
 
-fn links_lead_somewhere(_: &Engines) {
+fn links_are_not_broken(_: &Engines) {
     let mut pages = pages_in("docs");
     pages.extend(
         [

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    many_rows_come_in_few_requests,
-    keys_have_a_limit,
-    an_engine_that_is_gone_costs_the_rows_only,
-    an_engine_that_hides_its_schema_judges_itself,
+    rows_are_fetched_in_few_requests,
+    relationship_key_limit,
+    an_unavailable_upstream_fails_the_rows_only,
+    an_upstream_without_introspection_validates_itself,
 ];
 
 fn people(count: usize) -> String {
@@ -43,7 +43,7 @@ fn start(engine: u16, handlers: &Scripted, config: &str) -> Pillion {
     Setup::before(engine).with_actions("relationships", handlers.port).config(config).start().wait_until_ready()
 }
 
-fn many_rows_come_in_few_requests(_: &Engines) {
+fn rows_are_fetched_in_few_requests(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(2_500)), Scripted::start());
     let pillion = start(engine.port, &handlers, "");
     let ask = |document: &str| pillion.client().ask(document).json();
@@ -70,7 +70,7 @@ fn many_rows_come_in_few_requests(_: &Engines) {
     }
 }
 
-fn keys_have_a_limit(_: &Engines) {
+fn relationship_key_limit(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(20)), Scripted::start());
     let pillion = start(engine.port, &handlers, "limits: { max_relationship_keys: 10 }\n");
     trips(&handlers, 11);
@@ -83,7 +83,7 @@ fn keys_have_a_limit(_: &Engines) {
     assert_eq!(pillion.client().ask("{ trips { rider { name } } }").json()["errors"], Value::Null);
 }
 
-fn an_engine_that_is_gone_costs_the_rows_only(_: &Engines) {
+fn an_unavailable_upstream_fails_the_rows_only(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(3)), Scripted::start());
     let pillion = start(engine.port, &handlers, "dialect: standard\n");
     handlers.on_path("/book", Reply::json(r#"{"id":1,"rider_id":2}"#));
@@ -101,7 +101,7 @@ fn an_engine_that_is_gone_costs_the_rows_only(_: &Engines) {
 }
 
 /// Without the upstream's schema nobody can say beforehand whether a selection of its rows is valid.
-fn an_engine_that_hides_its_schema_judges_itself(_: &Engines) {
+fn an_upstream_without_introspection_validates_itself(_: &Engines) {
     let (engine, handlers) = (TablesEngine::start(&people(3)), Scripted::start());
     let pillion = start(engine.port, &handlers, "introspection: { mode: upstream }\n");
     handlers.on_path("/trip", Reply::json(r#"{"id":1,"rider_id":2}"#));

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
     a_changed_file_takes_effect,
-    a_bad_configuration_is_refused,
-    everything_that_can_be_wrong,
-    kubernetes_exchanges_a_link,
-    whoever_asks_is_told,
+    an_invalid_configuration_is_rejected,
+    every_invalid_configuration_is_rejected,
+    kubernetes_swaps_a_symlink,
+    reload_status_is_reported,
     secrets_rotate,
-    nobody_notices,
+    reloads_do_not_disturb_requests,
 ];
 
 /// A folder of one's own, removed at the end.
@@ -100,7 +100,7 @@ fn a_changed_file_takes_effect(engines: &Engines) {
     assert!(pillion.metric("pillion_config_reloads_total{outcome=\"success\"}") >= 3.0);
 }
 
-fn a_bad_configuration_is_refused(engines: &Engines) {
+fn an_invalid_configuration_is_rejected(engines: &Engines) {
     let (folder, handlers) = (Folder::new("bad"), handlers());
     let pillion = setup(engines.postgraphile, &folder, handlers.port).start().wait_until_ready();
     assert_eq!(act(&pillion), 1);
@@ -134,7 +134,7 @@ fn a_bad_configuration_is_refused(engines: &Engines) {
 }
 
 /// `tests/fixtures/broken.yaml`: what a running one says, and `check` as well.
-fn everything_that_can_be_wrong(engines: &Engines) {
+fn every_invalid_configuration_is_rejected(engines: &Engines) {
     let (folder, handlers) = (Folder::new("broken"), handlers());
     let fixture = fixtures::read("broken.yaml");
     let write = |case: &Value| {
@@ -174,7 +174,7 @@ fn everything_that_can_be_wrong(engines: &Engines) {
     wait_until("the good one", || Client::admin(pillion.admin).request("POST", "/reload", &[], b"").status() == 200);
 }
 
-fn kubernetes_exchanges_a_link(engines: &Engines) {
+fn kubernetes_swaps_a_symlink(engines: &Engines) {
     let (folder, handlers) = (Folder::new("link"), handlers());
     let generation = |name: &str, path: &str| {
         let place = folder.0.join(name);
@@ -198,7 +198,7 @@ fn kubernetes_exchanges_a_link(engines: &Engines) {
     wait_until("the other handler", || act(&pillion) == 2);
 }
 
-fn whoever_asks_is_told(engines: &Engines) {
+fn reload_status_is_reported(engines: &Engines) {
     let (folder, handlers) = (Folder::new("asked"), handlers());
     let setup = setup(engines.postgraphile, &folder, handlers.port).env("PILLION_RELOAD_WATCH_FILES", "false");
     let pillion = setup.start().wait_until_ready();
@@ -252,7 +252,7 @@ fn secrets_rotate(engines: &Engines) {
 }
 
 /// Twenty times under load: every request is answered, by one of the two handlers.
-fn nobody_notices(engines: &Engines) {
+fn reloads_do_not_disturb_requests(engines: &Engines) {
     let (folder, handlers) = (Folder::new("load"), handlers());
     let pillion = setup(engines.postgraphile, &folder, handlers.port).start().wait_until_ready();
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));

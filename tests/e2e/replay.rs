@@ -10,7 +10,7 @@ use pillion_test_support::trials;
 pub const TESTS: &[super::Test] = trials![
     mutations_are_never_sent_twice,
     writes_are_sent_once_however_they_are_named,
-    a_call_that_breaks_off_is_made_once,
+    a_broken_handler_call_is_sent_once,
 ];
 
 fn mutations_are_never_sent_twice(_: &Engines) {
@@ -79,7 +79,7 @@ fn writes_are_sent_once_however_they_are_named(_: &Engines) {
     }
 }
 
-fn a_call_that_breaks_off_is_made_once(engines: &Engines) {
+fn a_broken_handler_call_is_sent_once(engines: &Engines) {
     let handlers = Scripted::start();
     let start = |config: &str| {
         let setup = Setup::before(engines.postgraphile).with_shop(handlers.port).flag("--threads=1");

@@ -27,9 +27,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub const TESTS: &[super::Test] = trials![
-    every_trick_has_its_response,
-    requests_are_the_same_to_other_readers,
-    responses_are_the_same_to_other_readers,
+    every_framing_trick_has_the_expected_response,
+    other_parsers_read_the_same_requests,
+    other_parsers_read_the_same_responses,
 ];
 
 /// What is sent after the bytes of each case. Whoever has read them to their end answers it.
@@ -159,7 +159,7 @@ impl std::fmt::Debug for Seen {
 }
 
 /// The statuses that come; `next` for the response to what was sent last; `waits`, if the connection then stays open.
-fn answers(client: &mut Client, wanted: Option<&[String]>) -> Vec<String> {
+fn read_responses(client: &mut Client, wanted: Option<&[String]>) -> Vec<String> {
     let mut answers = Vec::new();
     loop {
         // What is expected to come may take its time.
@@ -189,7 +189,7 @@ fn answers(client: &mut Client, wanted: Option<&[String]>) -> Vec<String> {
 }
 
 /// Each case as it is written, in pieces, and, where it is a POST, to the path that another reader reads.
-fn every_trick_has_its_response(_: &Engines) {
+fn every_framing_trick_has_the_expected_response(_: &Engines) {
     let proxy = Proxy::start();
     let is_update = std::env::var_os("UPDATE_EXPECT").is_some();
     let (mut failures, mut count) = (Vec::new(), 0);
@@ -249,7 +249,7 @@ fn ask(
         client.send(piece);
     }
     client.send(NEXT);
-    let answers = answers(&mut client, expected);
+    let answers = read_responses(&mut client, expected);
     let mut seen = proxy.take_seen();
     if seen.len() < upstream || expected.is_none() {
         // The response to a good request may be lost with the one behind it that is none.
@@ -403,7 +403,7 @@ fn are_alike(ours: &[Seen], theirs: &Read, may_stop: bool) -> bool {
 }
 
 /// What we let pass, hyper and Node read as the same requests, as far as they read it at all.
-fn requests_are_the_same_to_other_readers(_: &Engines) {
+fn other_parsers_read_the_same_requests(_: &Engines) {
     let (proxy, node) = (Proxy::start(), Node::start());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
@@ -447,7 +447,7 @@ fn requests_are_the_same_to_other_readers(_: &Engines) {
 }
 
 /// What our client reads of a response is what Node reads of it, as far as it reads it at all; and each has its response.
-fn responses_are_the_same_to_other_readers(_: &Engines) {
+fn other_parsers_read_the_same_responses(_: &Engines) {
     let (proxy, node) = (Proxy::start(), Node::start());
     let is_update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut failures = Vec::new();

@@ -9,9 +9,9 @@ use pillion_test_support::trials;
 use super::harness::shop::{ask_as_admin, start_with_secret};
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![clients_say_how_long_they_wait];
+pub const TESTS: &[super::Test] = trials![the_request_timeout_header];
 
-fn clients_say_how_long_they_wait(engines: &Engines) {
+fn the_request_timeout_header(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Hang);
     let pillion = start_with_secret(engines, &handlers, "");

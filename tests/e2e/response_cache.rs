@@ -15,11 +15,11 @@ use super::harness::shop::{ask_as_admin, start_with_secret};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    answers_are_kept_for_those_who_ask_the_same,
-    one_fetches_for_all_who_ask_at_once,
-    an_old_answer_while_another_is_fetched,
-    replicas_keep_answers_together,
-    what_cannot_be_kept,
+    responses_are_cached_by_key,
+    concurrent_requests_are_coalesced,
+    stale_while_revalidate,
+    replicas_share_the_response_cache,
+    responses_that_are_not_cacheable,
 ];
 
 fn calls(handlers: &Scripted, path: &str) -> usize {
@@ -31,7 +31,7 @@ fn purge(pillion: &Pillion, query: &str) -> u16 {
     Client::admin(pillion.admin).request("POST", &path, &[("Content-Length", "0")], b"").status()
 }
 
-fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
+fn responses_are_cached_by_key(engines: &Engines) {
     let handlers = Scripted::start();
     let answer = Reply::json(r#"{"productId":1,"amount":2,"total":3.5}"#);
     handlers.on_path("/quote", answer.clone());
@@ -83,7 +83,7 @@ fn answers_are_kept_for_those_who_ask_the_same(engines: &Engines) {
     }
 }
 
-fn one_fetches_for_all_who_ask_at_once(engines: &Engines) {
+fn concurrent_requests_are_coalesced(engines: &Engines) {
     let handlers = Scripted::start();
     let config = "actions: { count: { cache: { ttl: 1h } } }\n";
     let pillion = start_with_secret(engines, &handlers, config);
@@ -118,7 +118,7 @@ fn one_fetches_for_all_who_ask_at_once(engines: &Engines) {
     assert_eq!(count, 1);
 }
 
-fn an_old_answer_while_another_is_fetched(engines: &Engines) {
+fn stale_while_revalidate(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let pillion = start_with_secret(
@@ -135,7 +135,7 @@ fn an_old_answer_while_another_is_fetched(engines: &Engines) {
     assert!(pillion.metric("pillion_response_cache_lookups_total{action=\"count\",outcome=\"stale\"}") >= 2.0);
 }
 
-fn replicas_keep_answers_together(engines: &Engines) {
+fn replicas_share_the_response_cache(engines: &Engines) {
     let mut redis = Redis::start();
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
@@ -158,7 +158,7 @@ fn replicas_keep_answers_together(engines: &Engines) {
     wait_until("the handler's response", || count(1) == 3);
 }
 
-fn what_cannot_be_kept(_: &Engines) {
+fn responses_that_are_not_cacheable(_: &Engines) {
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text = said("actions: { sendCode: { cache: { ttl: 1h } } }\n");
     assert!(text.contains("the responses of action 'sendCode' cannot be kept: it is a mutation"), "{text}");

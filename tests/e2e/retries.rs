@@ -7,9 +7,9 @@ use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::trials;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![what_is_harmless_is_tried_again];
+pub const TESTS: &[super::Test] = trials![queries_are_retried];
 
-fn what_is_harmless_is_tried_again(engines: &Engines) {
+fn queries_are_retried(engines: &Engines) {
     let handlers = Scripted::start();
     let secret = format!("whsec_{}", "AAAA".repeat(10));
     let config = format!(

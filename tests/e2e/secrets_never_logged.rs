@@ -15,7 +15,7 @@ use serde_json::json;
 use super::distributed_tracing::Collector;
 
 /// The tests.
-pub const TESTS: &[super::Test] = trials![secrets_come_out_nowhere, excerpts_show_no_secrets];
+pub const TESTS: &[super::Test] = trials![secrets_do_not_appear, excerpts_show_no_secrets];
 
 /// As somebody might write it: as it is, and encoded.
 fn spellings(secret: &str) -> Vec<String> {
@@ -24,7 +24,7 @@ fn spellings(secret: &str) -> Vec<String> {
     vec![secret.to_owned(), STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret), hex, percent]
 }
 
-fn secrets_come_out_nowhere(engines: &Engines) {
+fn secrets_do_not_appear(engines: &Engines) {
     let (collector, handlers) = (Collector::start(), Scripted::start());
     handlers.on_path("/later", Reply::Close);
     handlers.on_path("/create-user", Reply::status(500, r#"{"oops":true}"#));

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    a_client_that_people_use,
-    which_answers_are_streams,
-    a_stream_to_the_letter,
-    old_clients_know_no_chunks,
-    streams_end_with_the_program,
-    whoever_goes_is_forgotten,
+    the_graphql_sse_client,
+    content_negotiation_of_streams,
+    the_bytes_of_a_stream,
+    http1_0_clients_get_no_chunks,
+    streams_end_at_shutdown,
+    disconnected_clients_are_released,
     a_token_that_expires_ends_a_stream,
 ];
 
@@ -36,7 +36,7 @@ fn ask_with_npm(pillion: &Pillion, operations: &Value) -> Vec<Vec<Value>> {
     serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}"))
 }
 
-fn a_client_that_people_use(engines: &Engines) {
+fn the_graphql_sse_client(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_millis(300), Box::new(Reply::json(r#"[{"id":7}]"#))));
     let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
@@ -65,7 +65,7 @@ fn post(client: &mut Client, headers: &[(&str, &str)], document: &str) -> Messag
     client.request("POST", "/graphql", headers, json!({ "query": document }).to_string().as_bytes())
 }
 
-fn which_answers_are_streams(engines: &Engines) {
+fn content_negotiation_of_streams(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json("[]"));
     let pillion =
@@ -137,7 +137,7 @@ fn start(pillion: &Pillion) -> String {
     answer["data"]["later"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-fn a_stream_to_the_letter(engines: &Engines) {
+fn the_bytes_of_a_stream(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_millis(500), Box::new(Reply::json(r#"[{"id":7}]"#))));
     let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
@@ -151,7 +151,7 @@ fn a_stream_to_the_letter(engines: &Engines) {
 }
 
 /// HTTP/1.0: the end of the connection is that of the stream.
-fn old_clients_know_no_chunks(engines: &Engines) {
+fn http1_0_clients_get_no_chunks(engines: &Engines) {
     let handlers = Scripted::start();
     let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
     let query = format!("{{ later(id: \"{}\") {{ id }} }}", uuid::Uuid::new_v4());
@@ -167,7 +167,7 @@ fn old_clients_know_no_chunks(engines: &Engines) {
     for request in [post, get] {
         let mut client = pillion.client();
         client.send(request.as_bytes());
-        let answer = client.answer().expect("a response");
+        let answer = client.read_response().expect("a response");
         assert_eq!(
             (answer.status(), answer.header("transfer-encoding"), answer.header("content-length")),
             (200, None, None)
@@ -176,7 +176,7 @@ fn old_clients_know_no_chunks(engines: &Engines) {
     }
 }
 
-fn streams_end_with_the_program(engines: &Engines) {
+fn streams_end_at_shutdown(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json("[]"));
     let mut pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
@@ -190,7 +190,7 @@ fn streams_end_with_the_program(engines: &Engines) {
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
 }
 
-fn whoever_goes_is_forgotten(engines: &Engines) {
+fn disconnected_clients_are_released(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json("[]"));
     let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();

@@ -18,15 +18,15 @@ use pillion_test_support::{trials, wait_for_port, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    bodies_that_stop,
-    bodies_that_stop_over_http2,
-    whoever_waits_for_others_is_not_slow,
-    responses_that_are_not_read,
-    responses_that_are_not_read_over_http2,
-    tls_without_a_handshake,
-    heads_over_tls,
-    heads_in_pieces,
-    connections_of_one_client,
+    stalled_bodies,
+    stalled_bodies_over_http2,
+    waiting_for_a_handler_is_not_slow,
+    unread_responses,
+    unread_responses_over_http2,
+    tls_connections_without_a_handshake,
+    request_heads_over_tls,
+    request_heads_in_fragments,
+    connections_per_client_address,
 ];
 
 /// What is large enough that no socket's buffers hold all of it.
@@ -71,7 +71,7 @@ const COUNT: &str = r#"{"query":"{ count }"}"#;
 const PASSING: &str = r#"{"query":"{ a }"}"#;
 
 /// Ten bytes, and then nothing: `downstream.stream_idle_timeout` is 60 s.
-fn bodies_that_stop(_: &Engines) {
+fn stalled_bodies(_: &Engines) {
     let Stage { pillion, .. } = &stage("downstream: { rate_grace_period: 1s }\n");
     let length = "Content-Length: 1000000\r\n\r\n0123456789";
     let chunked = "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n";
@@ -92,7 +92,7 @@ fn bodies_that_stop(_: &Engines) {
             scope.spawn(move || {
                 let (mut client, began) = (pillion.client(), Instant::now());
                 client.send(request.as_bytes());
-                let status = client.answer().map(|answer| answer.status());
+                let status = client.read_response().map(|answer| answer.status());
                 let what = &request[..request.len().min(80)];
                 assert_eq!(status, Some(408), "{what:?} after {:?}", began.elapsed());
                 assert!(began.elapsed() >= Duration::from_millis(900), "{what:?} after {:?}", began.elapsed());
@@ -139,7 +139,7 @@ fn request(
     client.send_request(request, is_end).expect("a stream")
 }
 
-fn bodies_that_stop_over_http2(_: &Engines) {
+fn stalled_bodies_over_http2(_: &Engines) {
     let Stage { pillion, .. } = &stage("downstream: { rate_grace_period: 1s }\n");
     over_http2(pillion, 65_535, async |client| {
         let mut open = Vec::new();
@@ -164,7 +164,7 @@ fn bodies_that_stop_over_http2(_: &Engines) {
 }
 
 /// What takes longer than the grace period because of a handler is no client's fault, and neither is an idle stream.
-fn whoever_waits_for_others_is_not_slow(engines: &Engines) {
+fn waiting_for_a_handler_is_not_slow(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::Late(Duration::from_secs(3), Box::new(Reply::json("1"))));
     handlers.on_path("/later", Reply::Late(Duration::from_secs(3), Box::new(Reply::json(r#"[{"id":7}]"#))));
@@ -181,7 +181,7 @@ fn whoever_waits_for_others_is_not_slow(engines: &Engines) {
         format!("POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{length}\r\n{COUNT}\r\n0\r\n\r\n")
             .as_bytes(),
     );
-    assert_eq!(chunked.answer().expect("a response").text(), r#"{"data":{"count":1}}"#);
+    assert_eq!(chunked.read_response().expect("a response").text(), r#"{"data":{"count":1}}"#);
     assert_eq!(hear(&mut socket).expect("a result")["payload"]["data"]["count"], 1);
     // Events that come late.
     let setup = Setup::before(engines.postgraphile).with_actions("hasura-async", handlers.port);
@@ -234,7 +234,7 @@ fn large_responses() -> [(&'static str, String); 4] {
 }
 
 /// Each piece is taken within `downstream.stream_idle_timeout`, which is 60 s.
-fn responses_that_are_not_read(_: &Engines) {
+fn unread_responses(_: &Engines) {
     let config = "downstream: { rate_grace_period: 1s, min_download_rate: 256KiB, request_header_timeout: 1s }\n";
     let Stage { pillion, .. } = &stage(config);
     std::thread::scope(|scope| {
@@ -283,7 +283,7 @@ async fn takes(answer: Answer, bytes: Option<usize>) -> bool {
     taken >= LARGE
 }
 
-fn responses_that_are_not_read_over_http2(_: &Engines) {
+fn unread_responses_over_http2(_: &Engines) {
     let config = "downstream: { rate_grace_period: 1s, min_download_rate: 256KiB }\n";
     let Stage { pillion, .. } = &stage(config);
     let asked = [("POST", "/graphql", ACTION), ("POST", "/v1/graphql", PASSING), ("GET", "/large", "")];
@@ -337,7 +337,7 @@ fn has_ended(mut stream: &TcpStream) -> bool {
 }
 
 /// A handshake that does not come is counted, has the deadline of a head, and takes nobody's descriptors.
-fn tls_without_a_handshake(_: &Engines) {
+fn tls_connections_without_a_handshake(_: &Engines) {
     let (Stage { pillion, .. }, Listener { port, .. }) =
         &with_tls("downstream: { request_header_timeout: 2s }\nlimits: { max_connections: 20 }\n");
     let count = || pillion.metric("pillion_connections");
@@ -383,7 +383,7 @@ fn drips_over_tls(listener: &Listener, protocol: &str, bytes: &'static [u8], goe
     reading.join().expect("a reader").map(drop)
 }
 
-fn heads_over_tls(_: &Engines) {
+fn request_heads_over_tls(_: &Engines) {
     let (Stage { pillion, .. }, tls) = &with_tls("downstream: { request_header_timeout: 2s, keepalive_timeout: 2s }\n");
     std::thread::scope(|scope| {
         for (protocol, bytes, goes_on) in [
@@ -407,7 +407,7 @@ fn heads_over_tls(_: &Engines) {
 }
 
 /// A head is read to its end however it comes, by us and by pingora.
-fn heads_in_pieces(_: &Engines) {
+fn request_heads_in_fragments(_: &Engines) {
     let Stage { pillion, .. } = &stage("limits: { max_request_headers: 200 }\n");
     let fields: String = (0..150).map(|index| format!("X-{index}: {}\r\n", "y".repeat(150))).collect();
     let long = |head: &str| format!("{head}{fields}");
@@ -421,7 +421,7 @@ fn heads_in_pieces(_: &Engines) {
             for piece in request.as_bytes().chunks(pieces) {
                 client.send(piece);
             }
-            let answer = client.answer().unwrap_or_else(|| panic!("no response in pieces of {pieces}"));
+            let answer = client.read_response().unwrap_or_else(|| panic!("no response in pieces of {pieces}"));
             assert_eq!(answer.text(), r#"{"data":{"count":1}}"#, "in pieces of {pieces}");
         }
     }
@@ -429,10 +429,10 @@ fn heads_in_pieces(_: &Engines) {
     let mut client = pillion.client();
     client.send(format!("\r\n{short}\r\n{short}").as_bytes());
     for _ in 0..2 {
-        assert_eq!(client.answer().expect("a response").status(), 200);
+        assert_eq!(client.read_response().expect("a response").status(), 200);
     }
     client.send(format!("{}{short}", "\r\n".repeat(100)).as_bytes());
-    assert!(client.answer().is_none_or(|answer| answer.status() == 400));
+    assert!(client.read_response().is_none_or(|answer| answer.status() == 400));
 }
 
 /// Connects from another address of loopback.
@@ -448,7 +448,7 @@ pub fn connect_from(source: &str, port: u16) -> TcpStream {
     })
 }
 
-fn connections_of_one_client(_: &Engines) {
+fn connections_per_client_address(_: &Engines) {
     let limits = "limits: { max_client_connections: 5 }\n";
     let Stage { pillion, handlers, .. } = &stage(limits);
     let count = || pillion.metric("pillion_connections");

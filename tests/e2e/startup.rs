@@ -13,23 +13,23 @@ use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{free_port, trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
-    four_flags_are_enough,
-    all_mistakes_are_told_with_their_places,
+    four_flags_are_sufficient,
+    all_diagnostics_have_locations,
     flag_over_environment_over_file,
     a_whole_exported_folder_is_read,
     the_example_file_is_the_defaults,
-    a_port_that_is_taken,
-    secrets_that_let_everybody_in,
-    hooks_that_cannot_be,
-    settings_of_actions_that_cannot_be,
-    tls_files_that_cannot_be_used,
-    what_is_inconsistent_is_left_out_if_it_may_be,
-    types_that_nobody_has_stop_the_start,
+    a_port_in_use,
+    empty_secrets,
+    invalid_auth_hooks,
+    invalid_action_settings,
+    unusable_tls_files,
+    inconsistent_actions_can_be_disabled,
+    undefined_types_stop_the_start,
     warnings_are_summed_up_by_kind,
-    a_list_of_roles_for_everybody_is_warned_about,
-    an_upstream_that_is_not_there_is_warned_of,
-    times_of_zero,
-    the_demo_leaves_nothing_behind,
+    an_unrestricted_list_of_roles_is_a_warning,
+    an_unavailable_upstream_is_a_warning,
+    durations_of_zero,
+    the_demo_cleans_up,
 ];
 
 pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -42,7 +42,7 @@ pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
     folder
 }
 
-fn four_flags_are_enough(engines: &Engines) {
+fn four_flags_are_sufficient(engines: &Engines) {
     let folder = folder("empty", &[("version.yaml", "version: 3\n")]);
     let mut setup = Setup::before(engines.postgraphile);
     setup.metadata = Some(folder.clone());
@@ -56,7 +56,7 @@ fn four_flags_are_enough(engines: &Engines) {
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
-fn all_mistakes_are_told_with_their_places(_: &Engines) {
+fn all_diagnostics_have_locations(_: &Engines) {
     let files = [
         ("actions.graphql", "type Query {\n  one(a: Thing): Int!\n  two: Int!\n}\ntype Thing { a: Int }\n"),
         (
@@ -128,7 +128,7 @@ fn the_example_file_is_the_defaults(engines: &Engines) {
     assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
 }
 
-fn a_port_that_is_taken(_: &Engines) {
+fn a_port_in_use(_: &Engines) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
     let (status, said) = Setup::before(1)
@@ -139,7 +139,7 @@ fn a_port_that_is_taken(_: &Engines) {
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
 }
 
-fn secrets_that_let_everybody_in(_: &Engines) {
+fn empty_secrets(_: &Engines) {
     let start = |name: &str, value: &str| Setup::before(1).env(name, value).start_in_vain().1;
     assert!(start("HASURA_GRAPHQL_ADMIN_SECRET", " ").contains("empty admin secret"));
     assert!(
@@ -151,7 +151,7 @@ fn secrets_that_let_everybody_in(_: &Engines) {
     assert!(!said.contains("too-short-and-secret"), "{said}");
 }
 
-fn hooks_that_cannot_be(_: &Engines) {
+fn invalid_auth_hooks(_: &Engines) {
     let hook = || Setup::before(1).env("HASURA_GRAPHQL_AUTH_HOOK", "http://me:c4nary@127.0.0.1/");
     let secret = || hook().env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
     let says = |setup: Setup, wanted: &str| {
@@ -168,7 +168,7 @@ fn hooks_that_cannot_be(_: &Engines) {
     says(ftp.env("HASURA_GRAPHQL_AUTH_HOOK", "ftp://me:c4nary@127.0.0.1/"), "not an http or https address");
 }
 
-fn settings_of_actions_that_cannot_be(_: &Engines) {
+fn invalid_action_settings(_: &Engines) {
     let yaml = "actions:\n  count:\n    method: PUT\n    response_headers: [content-length, 'a b']\n    \
                 forwarded_query_params: [query]\n    admin_secret: true\n    colour: red\n";
     let (_, said) = Setup::before(1).with_shop(1).config(yaml).start_in_vain();
@@ -187,7 +187,7 @@ fn settings_of_actions_that_cannot_be(_: &Engines) {
     assert!(said.contains("action 'customer' has a request transform, and in pillion.yaml a method"), "{said}");
 }
 
-fn tls_files_that_cannot_be_used(_: &Engines) {
+fn unusable_tls_files(_: &Engines) {
     let folder = folder("pem", &[("rubbish.pem", "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")]);
     let rubbish = folder.join("rubbish.pem").display().to_string();
     let tls =
@@ -214,7 +214,7 @@ const HALF: [(&str, &str); 2] = [
     ),
 ];
 
-fn what_is_inconsistent_is_left_out_if_it_may_be(engines: &Engines) {
+fn inconsistent_actions_can_be_disabled(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/fine", Reply::json("7"));
     let folder = folder("half", &HALF);
@@ -276,7 +276,7 @@ fn what_is_inconsistent_is_left_out_if_it_may_be(engines: &Engines) {
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
-fn types_that_nobody_has_stop_the_start(engines: &Engines) {
+fn undefined_types_stop_the_start(engines: &Engines) {
     let files = [
         ("actions.graphql", "type Query {\n  one(by: vektor): Int\n  two: Period\n}\n"),
         (
@@ -314,7 +314,7 @@ fn warnings_are_summed_up_by_kind(engines: &Engines) {
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
-fn a_list_of_roles_for_everybody_is_warned_about(_: &Engines) {
+fn an_unrestricted_list_of_roles_is_a_warning(_: &Engines) {
     let check = |roles: &str| {
         let secret = format!(
             r#"{{"type":"HS256","key":"0123456789abcdef0123456789abcdef","claims_map":{{"x-hasura-allowed-roles":{roles},"x-hasura-default-role":{{"path":"$.role"}}}}}}"#
@@ -339,7 +339,7 @@ fn a_list_of_roles_for_everybody_is_warned_about(_: &Engines) {
     assert!(check(r#"{"path":"$.role"}"#).contains("0 errors, 0 warnings"));
 }
 
-fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
+fn an_unavailable_upstream_is_a_warning(engines: &Engines) {
     let pillion = Setup::before(1).start();
     assert!(pillion.ready.starts_with("pillion is listening: "), "{}", pillion.ready);
     pillion.wait_for_log("the upstream does not respond");
@@ -358,7 +358,7 @@ fn an_upstream_that_is_not_there_is_warned_of(engines: &Engines) {
     assert!(!pillion.whole_log("TERM").contains("does not respond"));
 }
 
-fn times_of_zero(_: &Engines) {
+fn durations_of_zero(_: &Engines) {
     let config = "drain_delay: 0\nshutdown_timeout: 0s\nupstream: {pool_idle_timeout: 0s, health_check_interval: 0s, request_timeout: 48h}\n\
                   handlers: {pool_idle_timeout: 0ms, queue_timeout: 0s}\njobs: {initial_backoff: 0s, lease_duration: 0s}\n";
     let (_, said) = Setup::before(1).config(config).start_in_vain();
@@ -372,7 +372,7 @@ fn times_of_zero(_: &Engines) {
     assert_eq!(said.matches("error:").count(), 3, "{said}");
 }
 
-fn the_demo_leaves_nothing_behind(_: &Engines) {
+fn the_demo_cleans_up(_: &Engines) {
     let temporary = folder("demo", &[("marker", "")]);
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"));
     command.arg("demo").env_clear().env("TMPDIR", &temporary).stdout(Stdio::piped()).stderr(Stdio::null());

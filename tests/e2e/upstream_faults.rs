@@ -7,13 +7,13 @@ use pillion_test_support::{free_port, trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    the_engine_is_down_and_comes_back,
-    the_engine_is_slow,
-    half_an_answer_is_never_a_whole_one,
-    an_engine_that_restarts_again_and_again,
+    the_upstream_goes_down_and_recovers,
+    the_upstream_is_slow,
+    truncated_responses_are_errors,
+    the_upstream_restarts_repeatedly,
 ];
 
-fn the_engine_is_down_and_comes_back(_: &Engines) {
+fn the_upstream_goes_down_and_recovers(_: &Engines) {
     let port = free_port();
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
@@ -46,7 +46,7 @@ fn the_engine_is_down_and_comes_back(_: &Engines) {
     assert_eq!(pillion.client().ask("{ __typename }").status(), 200);
 }
 
-fn the_engine_is_slow(_: &Engines) {
+fn the_upstream_is_slow(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::Hang);
     handlers.on_path("/count", Reply::json("1"));
@@ -61,7 +61,7 @@ fn the_engine_is_slow(_: &Engines) {
     assert_eq!(mixed["errors"][0]["extensions"]["code"], "upstream-timeout");
 }
 
-fn half_an_answer_is_never_a_whole_one(_: &Engines) {
+fn truncated_responses_are_errors(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     let pillion = Setup::before(engine.port).with_shop(handlers.port).start();
     let whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"data\":{\"a\":12}}";
@@ -82,7 +82,7 @@ fn half_an_answer_is_never_a_whole_one(_: &Engines) {
     }
 }
 
-fn an_engine_that_restarts_again_and_again(_: &Engines) {
+fn the_upstream_restarts_repeatedly(_: &Engines) {
     let port = free_port();
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));

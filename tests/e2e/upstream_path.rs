@@ -12,14 +12,14 @@ use serde_json::json;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    clients_paths_go_to_the_upstreams,
-    everything_works_before_a_real_one,
-    what_else_hasura_has_stays_where_it_is,
-    commands_know_it,
-    a_path_is_given_once,
+    client_paths_map_to_upstream_paths,
+    everything_works_with_a_real_upstream,
+    other_endpoints_of_hasura_pass_through,
+    commands_use_the_upstream_path,
+    the_upstream_path_is_configured_once,
 ];
 
-fn clients_paths_go_to_the_upstreams(_: &Engines) {
+fn client_paths_map_to_upstream_paths(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/api/data", Reply::json(r#"{"data":{"a":1}}"#));
     handlers.on_path("/count", Reply::json("1"));
@@ -54,7 +54,7 @@ fn clients_paths_go_to_the_upstreams(_: &Engines) {
     assert!(engine.take_seen().iter().any(|seen| seen.path() == "/console?x=1"));
 }
 
-fn everything_works_before_a_real_one(engines: &Engines) {
+fn everything_works_with_a_real_upstream(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/count", Reply::json("1"));
     let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
@@ -87,7 +87,7 @@ fn everything_works_before_a_real_one(engines: &Engines) {
     }
 }
 
-fn what_else_hasura_has_stays_where_it_is(_: &Engines) {
+fn other_endpoints_of_hasura_pass_through(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     for path in ["/v1/graphql", "/v1beta1/relay", "/v1/metadata", "/v1alpha1/graphql"] {
         engine.on_path(path, Reply::json(r#"{"data":{"__typename":"query_root"}}"#));
@@ -118,7 +118,7 @@ fn what_else_hasura_has_stays_where_it_is(_: &Engines) {
     assert!(engine.take_seen().iter().any(|seen| seen.path() == "/v1/metadata"), "{}", reply.text());
 }
 
-fn commands_know_it(engines: &Engines) {
+fn commands_use_the_upstream_path(engines: &Engines) {
     let run = |arguments: &[&str], upstream: String| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
         let metadata = format!("{}/tests/fixtures/metadata/shop", env!("CARGO_MANIFEST_DIR"));
@@ -140,7 +140,7 @@ fn commands_know_it(engines: &Engines) {
     assert!(code == Some(0) && said.contains("count"), "{said}");
 }
 
-fn a_path_is_given_once(engines: &Engines) {
+fn the_upstream_path_is_configured_once(engines: &Engines) {
     let start = |upstream: &str, config: &str| {
         let mut setup = Setup::before(engines.postgraphile).config(config);
         setup.upstream.push_str(upstream);

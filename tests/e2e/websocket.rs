@@ -19,32 +19,32 @@ use tungstenite::handshake::server::{Request, Response};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
-    clients_that_people_use,
-    the_protocol_to_the_letter,
-    only_a_hasura_dialect_checks_who_it_is_at_once,
+    the_graphql_ws_clients,
+    the_messages_of_the_protocol,
+    the_hasura_dialect_authenticates_at_connection_init,
     results_are_pushed,
-    headers_of_a_socket,
-    headers_of_a_socket_are_checked,
-    an_engine_whose_socket_ends,
-    an_upstream_says_who_may_connect,
-    an_upstream_that_closes_its_socket_closes_the_clients,
+    headers_of_a_websocket,
+    headers_of_a_websocket_are_validated,
+    an_upstream_websocket_that_ends,
+    the_upstream_authorizes_connections,
+    a_closed_upstream_websocket_closes_the_clients,
     subscriptions_survive_a_restart_of_the_upstream,
     an_id_is_free_once_its_operation_has_failed,
-    a_mutation_is_finished_though_its_socket_is_closed,
-    sockets_end_with_the_program,
+    a_mutation_finishes_after_its_websocket_closes,
+    websockets_end_at_shutdown,
     a_token_that_expires_ends_a_socket,
     other_protocols_pass_through,
-    whoever_does_not_read_is_let_go,
-    whoever_is_not_there_any_more_is_let_go,
-    pages_of_other_origins,
-    cookies_of_pages,
+    clients_that_do_not_read_are_disconnected,
+    unresponsive_clients_are_disconnected,
+    websocket_origins_are_checked,
+    cookies_of_the_upgrade_request,
 ];
 
 fn setup(engine: u16, handlers: &Scripted) -> Setup {
     Setup::before(engine).with_actions("hasura-async", handlers.port)
 }
 
-fn clients_that_people_use(engines: &Engines) {
+fn the_graphql_ws_clients(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Late(Duration::from_millis(300), Box::new(Reply::json(r#"[{"id":7}]"#))));
     handlers.on_path("/create-user", Reply::json(r#"{"id":1}"#));
@@ -92,7 +92,7 @@ fn closed(result: Result<Value, (u16, String)>) -> u16 {
     result.map_or_else(|(code, _)| code, |message| panic!("{message}"))
 }
 
-fn the_protocol_to_the_letter(engines: &Engines) {
+fn the_messages_of_the_protocol(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::Hang);
     let pillion = setup(engines.postgraphile, &handlers)
@@ -202,7 +202,7 @@ fn the_protocol_to_the_letter(engines: &Engines) {
     assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("100")), "{told}");
 }
 
-fn only_a_hasura_dialect_checks_who_it_is_at_once(engines: &Engines) {
+fn the_hasura_dialect_authenticates_at_connection_init(engines: &Engines) {
     let handlers = Scripted::start();
     let protected = |config: &str| {
         let setup = setup(engines.postgraphile, &handlers).env("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret");
@@ -259,7 +259,7 @@ fn results_are_pushed(engines: &Engines) {
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
-fn headers_of_a_socket(engines: &Engines) {
+fn headers_of_a_websocket(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json("[]"));
     let pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
@@ -278,7 +278,7 @@ fn headers_of_a_socket(engines: &Engines) {
 }
 
 /// As those of any request: what cannot be read is a bad credential and not a lesser role.
-fn headers_of_a_socket_are_checked(_: &Engines) {
+fn headers_of_a_websocket_are_validated(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     handlers.on_path("/later", Reply::json("[]"));
@@ -320,7 +320,7 @@ fn headers_of_a_socket_are_checked(_: &Engines) {
 }
 
 /// Under cors.allowed_origins: ["*"], a page of another origin opens a socket without its visitor's cookies.
-fn cookies_of_pages(engines: &Engines) {
+fn cookies_of_the_upgrade_request(engines: &Engines) {
     // An admin's.
     const COOKIE: &str = "session=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJodHRwczovL2hhc3VyYS5pby9qd3QvY2xhaW1zIjp7IngtaGFzdXJhLWRlZmF1bHQtcm9sZSI6ImFkbWluIiwieC1oYXN1cmEtYWxsb3dlZC1yb2xlcyI6WyJhZG1pbiJdfX0.HZAq65SI_Ge3EdH5BPLgVbocQenIa8lUHqtP5c17DaE";
     let handlers = Scripted::start();
@@ -340,7 +340,7 @@ fn cookies_of_pages(engines: &Engines) {
     }
 }
 
-fn an_engine_whose_socket_ends(_: &Engines) {
+fn an_upstream_websocket_that_ends(_: &Engines) {
     let (engine, handlers) = (Scripted::start(), Scripted::start());
     engine.on_path("/graphql", Reply::json(r#"{"data":{"__typename":"Query"}}"#));
     let pillion = setup(engine.port, &handlers).start().wait_until_ready();
@@ -380,7 +380,7 @@ fn greeted(pillion: &pillion_test_support::pillion::Pillion, protocol: &str, pay
     }
 }
 
-fn an_upstream_says_who_may_connect(_: &Engines) {
+fn the_upstream_authorizes_connections(_: &Engines) {
     let engine = SubscriptionsEngine::start_on(free_port());
     let handlers = Scripted::start();
     let pillion = setup(engine.port, &handlers).start().wait_until_ready();
@@ -423,7 +423,7 @@ fn canonical(text: &str) -> String {
 }
 
 /// An error would end the client's operations for good; after a close it comes back.
-fn an_upstream_that_closes_its_socket_closes_the_clients(_: &Engines) {
+fn a_closed_upstream_websocket_closes_the_clients(_: &Engines) {
     let engine = SubscriptionsEngine::start_on(free_port());
     let handlers = Scripted::start();
     let pillion = setup(engine.port, &handlers).start().wait_until_ready();
@@ -485,7 +485,7 @@ fn an_id_is_free_once_its_operation_has_failed(engines: &Engines) {
     }
 }
 
-fn a_mutation_is_finished_though_its_socket_is_closed(engines: &Engines) {
+fn a_mutation_finishes_after_its_websocket_closes(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/sendCode", Reply::Late(Duration::from_millis(500), Box::new(Reply::json("true"))));
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
@@ -499,7 +499,7 @@ fn a_mutation_is_finished_though_its_socket_is_closed(engines: &Engines) {
     wait_until("the end of the call", || pillion.metric(succeeded) > 0.0);
 }
 
-fn sockets_end_with_the_program(engines: &Engines) {
+fn websockets_end_at_shutdown(engines: &Engines) {
     let handlers = Scripted::start();
     let mut pillion = setup(engines.postgraphile, &handlers).start().wait_until_ready();
     let mut socket = ready(&pillion, MODERN, &[], "{}");
@@ -510,7 +510,7 @@ fn sockets_end_with_the_program(engines: &Engines) {
 }
 
 /// One whose connection is as good as ever, but who says nothing, not even that he is there.
-fn whoever_is_not_there_any_more_is_let_go(engines: &Engines) {
+fn unresponsive_clients_are_disconnected(engines: &Engines) {
     let handlers = Scripted::start();
     let config = "downstream: { websocket_idle_timeout: 2s }\n";
     let pillion = setup(engines.postgraphile, &handlers).config(config).start().wait_until_ready();
@@ -586,7 +586,7 @@ fn flood() -> (u16, Arc<AtomicBool>) {
     (port, goes_on)
 }
 
-fn whoever_does_not_read_is_let_go(_: &Engines) {
+fn clients_that_do_not_read_are_disconnected(_: &Engines) {
     let (engine, goes_on) = flood();
     let handlers = Scripted::start();
     let pillion = setup(engine, &handlers).config("introspection: { mode: upstream }\ndialect: standard\n").start();
@@ -595,7 +595,7 @@ fn whoever_does_not_read_is_let_go(_: &Engines) {
     wait_until("the end of the upstream's socket", || !goes_on.load(Ordering::Relaxed));
 }
 
-fn pages_of_other_origins(engines: &Engines) {
+fn websocket_origins_are_checked(engines: &Engines) {
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json("[]"));
     let pillion = setup(engines.postgraphile, &handlers)

@@ -48,7 +48,6 @@ use serde_json::{Value, json};
 use super::{Family, actions};
 
 pub const FAMILIES: &[Family] = trials![
-    answers,
     coercion,
     configuration,
     directives,
@@ -58,6 +57,7 @@ pub const FAMILIES: &[Family] = trials![
     merging,
     plans,
     relationships,
+    responses,
     schemas,
     shapes,
     templates,
@@ -283,7 +283,7 @@ fn relationships(case: &Value) -> String {
 }
 
 /// A status and a body, as a value or as an error.
-fn answers(case: &Value) -> String {
+fn responses(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
     let shown = |errors: &[HandlerError]| {

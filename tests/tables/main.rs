@@ -19,8 +19,8 @@ mod random_templates;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pillion_test_support::{fixtures, trials};
-use properties::{parts_are_sound_and_keys_are_right, without_actions_nothing_is_ours};
-use random_templates::every_template_has_an_answer;
+use properties::{documents_without_actions_are_not_split, upstream_operations_are_valid_and_keys_complete};
+use random_templates::every_template_has_a_result;
 use serde_json::Value;
 
 /// What holds for every document.
@@ -33,8 +33,11 @@ fn main() -> std::process::ExitCode {
     let families = families::FAMILIES
         .iter()
         .map(|(name, run)| Trial::test(format!("fixtures::{name}"), || check(name, *run).map_err(Failed::from)));
-    let properties: &[Property] =
-        trials![without_actions_nothing_is_ours, parts_are_sound_and_keys_are_right, every_template_has_an_answer];
+    let properties: &[Property] = trials![
+        documents_without_actions_are_not_split,
+        upstream_operations_are_valid_and_keys_complete,
+        every_template_has_a_result
+    ];
     let properties = properties
         .iter()
         .map(|(name, check)| Trial::test(format!("properties::{name}"), move || check().map_err(Failed::from)));

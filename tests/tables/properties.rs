@@ -27,7 +27,7 @@ fn names_action(document: &Document, schema: &ActionSchema) -> bool {
 }
 
 /// (a) Where the bytes name no action, no parser finds one; such a document is not touched.
-pub fn without_actions_nothing_is_ours() -> Result<(), String> {
+pub fn documents_without_actions_are_not_split() -> Result<(), String> {
     let schema = actions::from_sdl(ACTIONS);
     let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
     for_each(CASES, false, |sample| {
@@ -51,7 +51,7 @@ pub fn without_actions_nothing_is_ours() -> Result<(), String> {
 
 /// (b) Each part parses strictly, has every line and column where it was, and holds only what is its own.
 /// (c) The response has exactly the keys that the specification prescribes, in order.
-pub fn parts_are_sound_and_keys_are_right() -> Result<(), String> {
+pub fn upstream_operations_are_valid_and_keys_complete() -> Result<(), String> {
     let schema = actions::from_sdl(ACTIONS);
     for_each(CASES, true, |sample| check_plan(&schema, sample))
 }

@@ -94,7 +94,7 @@ fn run_case(case: &Value, stage: &Stage) -> Result<(), String> {
     stage.tables.as_ref().map(TablesEngine::take_seen);
     let answer = send(case, stage);
     let mut failures = Vec::new();
-    compare_answer(&case["expect"], &answer, &mut failures);
+    compare_response(&case["expect"], &answer, &mut failures);
     if let Some(wanted) = case.get("handlers_saw") {
         compare_seen("handler call", list(wanted), &seen_by(&stage.handlers, false), &mut failures);
     }
@@ -211,7 +211,7 @@ fn body_of(case: &Value) -> String {
     Value::Object(body).to_string()
 }
 
-fn compare_answer(expect: &Value, answer: &Message, failures: &mut Vec<String>) {
+fn compare_response(expect: &Value, answer: &Message, failures: &mut Vec<String>) {
     let status = expect["status"].as_u64().unwrap_or(200);
     let mut differ = |what: &str, wanted: &str, got: &str| {
         if wanted != got {

@@ -15,17 +15,17 @@ struct Privilege {
 
 const PRIVILEGES: [Privilege; 3] = [
     Privilege {
-        tests: &["jobs::no_id_without_room_for_it"],
+        tests: &["jobs::no_job_id_when_the_store_is_full"],
         name: "unshare and mount (user namespaces)",
         probe: &["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", "/tmp"],
     },
     Privilege {
-        tests: &["containers::what_the_manifests_say_starts"],
+        tests: &["containers::the_manifests_start"],
         name: "setpriv to another user (root)",
         probe: &["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "true"],
     },
     Privilege {
-        tests: &["containers::an_image_holds_all_that_is_needed"],
+        tests: &["containers::the_image_is_complete"],
         name: "chroot (root)",
         probe: &["/usr/sbin/chroot", "--userspec=65532:65532", "/", "true"],
     },

@@ -47,11 +47,11 @@ impl Client {
     }
 
     /// Reads a response; `None` if the connection ended instead.
-    pub fn answer(&mut self) -> Option<Message> {
-        self.try_answer().ok()
+    pub fn read_response(&mut self) -> Option<Message> {
+        self.try_read_response().ok()
     }
 
-    fn try_answer(&mut self) -> io::Result<Message> {
+    fn try_read_response(&mut self) -> io::Result<Message> {
         let mut answer = read_head(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if answer.status() >= 200 {
             answer.body = read_body(&mut self.stream, &answer, true)?;
@@ -96,7 +96,7 @@ impl Client {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat());
-        self.try_answer()
+        self.try_read_response()
     }
 
     /// Posts JSON to `/graphql`.

@@ -28,7 +28,7 @@ struct Postgres {
     is_durable: bool,
 }
 
-fn engines_folder() -> PathBuf {
+fn upstreams_folder() -> PathBuf {
     repository().join("tests/engines")
 }
 
@@ -41,7 +41,7 @@ impl Postgres {
     }
 
     fn script(&self, arguments: &[&str]) -> bool {
-        let mut command = Command::new(engines_folder().join("postgres.sh"));
+        let mut command = Command::new(upstreams_folder().join("postgres.sh"));
         if self.is_durable {
             command.env("POSTGRES_FSYNC", "on");
         }
@@ -73,7 +73,7 @@ impl Engines {
             start_node(&["yoga.mjs"], yoga, &url),
             start_node(&["roles.mjs"], roles, &url),
         ];
-        [postgraphile, yoga, roles].into_iter().for_each(wait_for_engine);
+        [postgraphile, yoga, roles].into_iter().for_each(wait_for_upstream);
         Self { postgraphile, yoga, roles, database, _servers: servers, _postgres: postgres }
     }
 }
@@ -146,7 +146,7 @@ impl TablesEngine {
         let mut child = command.stdin(Stdio::piped()).spawn().expect("node starts; `make setup` installs it");
         child.stdin.take().expect("its input").write_all(tables.as_bytes()).expect("it reads");
         let process = Process(child);
-        wait_for_engine(port);
+        wait_for_upstream(port);
         Self { port, _process: process }
     }
 
@@ -169,7 +169,7 @@ impl RealHandlers {
     /// Starts them with these environment variables.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let (express, flask) = (free_port(), free_port());
-        let folder = engines_folder().join("handlers");
+        let folder = upstreams_folder().join("handlers");
         let start = |program: &Path, script: &str, port: u16| {
             let mut command = Command::new(program);
             command.arg(folder.join(script)).env("PORT", port.to_string()).envs(environment.iter().copied());
@@ -177,8 +177,8 @@ impl RealHandlers {
             Process(command.spawn().expect("a handler starts; `make setup` installs what it needs"))
         };
         let processes = [
-            start(&engines_folder().join("node.sh"), "express.mjs", express),
-            start(&engines_folder().join(".venv/bin/python"), "payment.py", flask),
+            start(&upstreams_folder().join("node.sh"), "express.mjs", express),
+            start(&upstreams_folder().join(".venv/bin/python"), "payment.py", flask),
         ];
         for port in [express, flask] {
             wait_until("a handler that listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -187,7 +187,7 @@ impl RealHandlers {
     }
 }
 
-fn wait_for_engine(port: u16) {
+fn wait_for_upstream(port: u16) {
     wait_until("an upstream that answers", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
             && Client::connect(port).ask("{ __typename }").status() == 200
@@ -210,7 +210,7 @@ impl RolesEngine {
     /// Starts one on this port.
     pub fn start_on(port: u16) -> Self {
         let process = start_node(&["roles.mjs"], port, "");
-        wait_for_engine(port);
+        wait_for_upstream(port);
         Self { port, _process: process }
     }
 
@@ -231,7 +231,7 @@ impl SubscriptionsEngine {
     /// Starts one on this port.
     pub fn start_on(port: u16) -> Self {
         let process = start_node(&["subscriptions.mjs"], port, "");
-        wait_for_engine(port);
+        wait_for_upstream(port);
         Self { port, _process: process }
     }
 
@@ -243,7 +243,7 @@ impl SubscriptionsEngine {
 
 /// Runs a script of `tests/engines` on this input and gives its output.
 pub fn run_node(script: &str, arguments: &[&str], input: &str) -> String {
-    let folder = engines_folder();
+    let folder = upstreams_folder();
     let mut command = Command::new(folder.join("node.sh"));
     command.current_dir(folder).arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().expect("node starts");
@@ -265,7 +265,7 @@ fn start_node(arguments: &[&str], port: u16, database: &str) -> Process {
 
 /// A script of `tests/engines` that listens on `port`.
 pub fn node(arguments: &[&str], port: u16) -> Command {
-    let folder = engines_folder();
+    let folder = upstreams_folder();
     // PostGraphile 5 needs a newer Node than many machines have, so it comes with the packages.
     let mut command = Command::new(folder.join("node.sh"));
     command.current_dir(folder).args(arguments).env("PORT", port.to_string());
