@@ -29,6 +29,9 @@ const RETIRED_WORDS: &[&str] = &[
     " places ",
 ];
 
+/// Words that are also retired in names of tests and of fixture cases, where they would only make riddles.
+const RETIRED_IN_NAMES: &[&str] = &["anybody", "everybody", "told", "kept", "mended", "ours", "us"];
+
 /// Names of others and established phrases in which such a word is right.
 const ESTABLISHED: &[&str] = &[
     "base64::engine",     // a module and a trait of the crate
@@ -39,6 +42,7 @@ const ESTABLISHED: &[&str] = &[
     "regex engine",
     "template engine", // Hasura's key, and the message about it
     "template_engine",
+    "test_support::engines",
     "tests/engines", // the upstreams that the end-to-end tests start
 ];
 
@@ -191,23 +195,86 @@ fn concepts_are_found_by_file_name() {
     }
 }
 
+/// The part of a document for a reader: a fixture's comments, description and names of cases, a page's headings; all of other files.
+/// Documents and messages in fixtures, and in the pages made from them, are data.
+fn prose<'t>(name: &str, text: &'t str) -> Vec<(usize, &'t str)> {
+    let lines = (1..).zip(text.lines());
+    if name.starts_with("docs/behaviour") {
+        return lines.filter(|(_, line)| line.starts_with('#')).collect();
+    }
+    if !name.starts_with("tests/fixtures") || name.ends_with(".md") {
+        return lines.collect();
+    }
+    let mut is_description = false;
+    let mut is_prose = |line: &str| {
+        is_description = line.starts_with("about:") || is_description && line.starts_with(' ');
+        is_description || line.trim_start().starts_with('#') || case_name(line).is_some()
+    };
+    lines.filter(|(_, line)| is_prose(line)).map(|(number, line)| (number, case_name(line).unwrap_or(line))).collect()
+}
+
+/// The name of a fixture case, if it stands in this line.
+fn case_name(line: &str) -> Option<&str> {
+    let case = line.strip_prefix("  - ")?;
+    let name = case.trim_start_matches(['{', ' ']).strip_prefix("name: ")?;
+    Some(if case.starts_with('{') { name.split(", ").next().unwrap_or(name) } else { name })
+}
+
+fn retired<'w>(line: &str, words: &'w [&str]) -> Vec<&'w str> {
+    let line = ESTABLISHED.iter().fold(line.to_lowercase(), |line, phrase| line.replace(phrase, ""));
+    words.iter().filter(|word| line.contains(**word)).map(|word| word.trim()).collect()
+}
+
 #[test]
 fn retired_words_do_not_occur() {
-    let mut read: Vec<PathBuf> = files(&root().join("src"), &["rs"]);
-    for folder in ["config", "dashboards", "demo", "docs"] {
-        read.extend(files(&root().join(folder), &["yaml", "md", "json"]));
+    let mut read: Vec<PathBuf> = Vec::new();
+    for folder in
+        ["src", "config", "dashboards", "demo", "docs", "fuzz/src", "fuzz/fuzz_targets", "benches", "tests/fixtures"]
+    {
+        read.extend(files(&root().join(folder), &["rs", "yaml", "md", "json", "mjs", "graphql"]));
     }
-    // Generated from the fixtures, whose documents and messages are data.
-    read.retain(|path| !path.starts_with(root().join("docs/behaviour")));
     read.extend(["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     let mut found = Vec::new();
     for path in &read {
-        for (index, line) in fs::read_to_string(path).expect("a text").lines().enumerate() {
-            let words = ESTABLISHED.iter().fold(line.to_lowercase(), |line, phrase| line.replace(phrase, ""));
-            let retired = RETIRED_WORDS.iter().filter(|word| words.contains(**word));
-            let name = path.strip_prefix(root()).expect("a file of ours").display();
-            found.extend(retired.map(|word| format!("{name}:{}: {:?}", index + 1, word.trim())));
+        let name = path.strip_prefix(root()).expect("a file of ours").display().to_string();
+        for (number, line) in prose(&name, &fs::read_to_string(path).expect("a text")) {
+            found.extend(retired(line, RETIRED_WORDS).iter().map(|word| format!("{name}:{number}: {word:?}")));
         }
+    }
+    assert!(found.is_empty(), "these words are retired, see CONTRIBUTING.md:\n{}", found.join("\n"));
+}
+
+/// Names of functions in the tests, fuzz targets and benchmarks, and of cases in the fixtures.
+fn names_of_tests() -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    for folder in ["tests", "fuzz", "benches"] {
+        for path in files(&root().join(folder), &["rs", "yaml"]) {
+            let file = path.strip_prefix(root()).expect("a file of ours").display().to_string();
+            let text = fs::read_to_string(&path).expect("a text");
+            let is_fixture = file.starts_with("tests/fixtures");
+            let function = |line: &'_ str| {
+                let name = line.split("fn ").nth(1)?.split(['(', '<']).next()?;
+                Some(name.to_owned()).filter(|_| !line.trim_start().starts_with("//"))
+            };
+            let named = text
+                .lines()
+                .filter_map(|line| if is_fixture { case_name(line).map(str::to_owned) } else { function(line) });
+            names.extend(named.map(|name| (file.clone(), name)));
+        }
+    }
+    names
+}
+
+#[test]
+fn names_of_tests_have_no_retired_words() {
+    let has_word =
+        |name: &str, word: &str| name.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|part| part == word);
+    let mut found = Vec::new();
+    for (file, name) in names_of_tests() {
+        let plain = name.replace('_', " ");
+        let words = retired(&plain, RETIRED_WORDS).into_iter();
+        let also = RETIRED_IN_NAMES.iter().copied().filter(|word| has_word(&plain, word));
+        found.extend(words.chain(also).map(|word| format!("{file}: {name}: {word:?}")));
     }
     assert!(found.is_empty(), "these words are retired, see CONTRIBUTING.md:\n{}", found.join("\n"));
 }
