@@ -126,7 +126,7 @@ async fn store(
     if says_no || response.headers.contains_key(SET_COOKIE) {
         return;
     }
-    let Ok(HandlerResponse { value, errors }) = complete::read(execution, allowed, response) else { return };
+    let Ok((HandlerResponse { value, errors }, _charge)) = complete::read(execution, allowed, response) else { return };
     if !errors.is_empty() {
         return;
     }

@@ -1,5 +1,6 @@
 //! Completes a handler's response into the value of its field: read, transformed, completed, joined with rows, counted.
 
+use bytes::Bytes;
 use http::header::{HeaderName, SET_COOKIE};
 use serde_json::Value;
 
@@ -13,11 +14,11 @@ use crate::execution::context::ExecutionContext;
 use crate::fetch::relationship_rows;
 use crate::graphql::selection::SubSelection;
 use crate::handler::exchange::fault_name;
-use crate::handler::internal_extension::{error_text, internal, shows_internal};
+use crate::handler::internal_extension::{INTERNAL_BODY_BYTES_MAX, error_text, internal, shows_internal};
 use crate::handler::request;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult, listed};
 use crate::handler_client::exchange::HandlerHttpResponse;
-use crate::memory::tree_bytes;
+use crate::memory::{Charge, NoRoom, tree_bytes};
 use crate::model::action::Action;
 use crate::model::json::parse_strict;
 use crate::model::response::PathSegment;
@@ -44,7 +45,7 @@ pub(crate) async fn complete_cached(
     client_headers: ClientHeaders,
 ) -> HandlerResult {
     let outcome = complete_with_errors(execution, allowed, None, value, Vec::new()).await;
-    HandlerResult { client_headers, ..outcome }
+    within_budget(execution, allowed, HandlerResult { client_headers, ..outcome }, 0)
 }
 
 /// Records the outcome of a call.
@@ -85,13 +86,15 @@ pub(crate) async fn outcome(
     allowed: &AuthorizedCall,
     response: Result<HandlerHttpResponse, HandlerResponseError>,
 ) -> HandlerResult {
-    let (response, value) = match response {
+    let (mut response, value) = match response {
         Ok(response) => {
             let value = read(execution, allowed, &response);
             (Some(response), value)
         }
         Err(error) => (None, Err(error)),
     };
+    let room = response.as_mut().map_or(Ok(0), |response| room_for_json(execution, response));
+    let value = value.and_then(|value| Ok((value, room.map_err(|_| TransportError::NoRoom)?)));
     match value {
         Err(error) => {
             let internal =
@@ -101,25 +104,64 @@ pub(crate) async fn outcome(
             outcome.client_headers = client_headers(allowed, response.as_ref());
             outcome
         }
-        Ok(HandlerResponse { value, errors }) => {
-            complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await
+        Ok(((HandlerResponse { value, errors }, _tree), room)) => {
+            let outcome = complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await;
+            within_budget(execution, allowed, outcome, room)
         }
     }
 }
 
-/// The value of a response, as it is or as the action's response transform makes it.
+/// Makes room for the completed text of a long response, which is about as long as the body. The body makes way: its value
+/// has been read, and of the text no more than a beginning is ever shown. So a response is held twice at most.
+fn room_for_json(execution: &ExecutionContext<'_>, response: &mut HandlerHttpResponse) -> Result<usize, NoRoom> {
+    let length = response.body.len();
+    if length <= UNMEASURED_BYTES_MAX {
+        return Ok(0);
+    }
+    let shown = response.body.get(..INTERNAL_BODY_BYTES_MAX).filter(|_| shows_internal(execution));
+    response.body = Bytes::copy_from_slice(shown.unwrap_or_default());
+    execution.context.release(length);
+    execution.context.charge(length).map(|()| length)
+}
+
+/// A result that is longer than the `room` made for it is charged for the rest: missing fields are written as nulls, so
+/// it can be longer than the response it was made of.
+fn within_budget(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    outcome: HandlerResult,
+    room: usize,
+) -> HandlerResult {
+    match execution.context.charge(outcome.json.len().saturating_sub(room.max(UNMEASURED_BYTES_MAX))) {
+        Ok(()) => outcome,
+        Err(_) => {
+            let null_escapes = !allowed.action().output.is_nullable();
+            let failed = HandlerResult::failed(TransportError::NoRoom.into(), None, null_escapes);
+            HandlerResult { client_headers: outcome.client_headers, ..failed }
+        }
+    }
+}
+
+/// The value of a response, as it is or as the action's response transform makes it, with what it holds of the budget.
 ///
 /// # Errors
 /// [`HandlerResponseError`].
-pub(crate) fn read(
+pub(crate) fn read<'e>(
+    execution: &ExecutionContext<'e>,
+    allowed: &AuthorizedCall,
+    response: &HandlerHttpResponse,
+) -> Result<(HandlerResponse, Charge<'e>), HandlerResponseError> {
+    let tree = if response.body.len() > UNMEASURED_BYTES_MAX { tree_bytes(&response.body) } else { 0 };
+    let charge = execution.context.hold(tree).map_err(|_| TransportError::NoRoom)?;
+    value_of(execution, allowed, response).map(|value| (value, charge))
+}
+
+fn value_of(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: &HandlerHttpResponse,
 ) -> Result<HandlerResponse, HandlerResponseError> {
     let status = response.status.as_u16();
-    if response.body.len() > UNMEASURED_BYTES_MAX {
-        execution.context.charge(tree_bytes(&response.body)).map_err(|_| TransportError::NoRoom)?;
-    }
     let rules = read_rules(execution.snapshot, allowed.action());
     let Some(transform) = &allowed.action().response_transform else {
         return handler_response::read(rules, status, &response.body);

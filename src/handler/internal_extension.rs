@@ -21,7 +21,7 @@ pub(crate) fn error_text(error: &HandlerResponseError) -> Value {
 }
 
 /// Bytes of a handler's body that `internal` shows.
-const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const INTERNAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Replaces every header value: the configured ones are secrets, and the forwarded ones may be.
 const HIDDEN: &str = "***";

@@ -103,6 +103,7 @@ async fn exchange_plainly(
             let room: RoomFor<'_> =
                 &|bytes| share.map_or(Ok(()), |share| share.grow(bytes)).map_err(RequestError::from);
             let decoded = encoding.decode(&body, call.max_response_bytes, room);
+            share.inspect(|share| share.release(body.len()));
             decoded.map(Bytes::from).map_err(|error| fault_of_decoding(&error))?
         }
         // No other coding was requested, so the body is taken as it is.

@@ -289,7 +289,7 @@ fn classify(
     };
     let internal = |error: &Value| internal_extension::internal(running, allowed, response.as_ref(), error, true);
     // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
-    let value = value.and_then(|HandlerResponse { value, errors }| match errors.is_empty() {
+    let value = value.and_then(|(HandlerResponse { value, errors }, _charge)| match errors.is_empty() {
         true => Ok(value),
         false => Err(HandlerResponseError::RejectedWithList(errors)),
     });

@@ -266,6 +266,14 @@ impl Share {
         })
     }
 
+    /// Takes `bytes` more, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// [`NoRoom`]; then nothing has been taken.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Charge<'_>, NoRoom> {
+        self.grow(bytes).map(|()| Charge { share: Some(self), bytes })
+    }
+
     /// The body of the request has arrived: from now on it has the base of every request.
     ///
     /// # Errors
@@ -379,6 +387,21 @@ impl Drop for Share {
     }
 }
 
+/// Bytes of a share that are given back when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Charge<'s> {
+    share: Option<&'s Share>,
+    bytes: usize,
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        if let Some(share) = self.share {
+            share.release(self.bytes);
+        }
+    }
+}
+
 fn signed(bytes: usize) -> i64 {
     // Sums of a few of them stay within an `i64`.
     i64::try_from(bytes).unwrap_or(i64::MAX).min(i64::MAX / 8)
@@ -424,6 +447,9 @@ mod tests {
         assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB / 2), "it never takes more");
         share.grow(MIB / 2).expect("room");
         share.release(MIB / 2);
+        let charge = share.hold(MIB / 2).expect("room");
+        assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB));
+        drop(charge);
         assert_eq!(budget.held.get(), BASE_BYTES + signed(MIB / 2));
         let sibling = share.sibling();
         sibling.grow(100).expect("room");

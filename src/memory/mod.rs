@@ -10,5 +10,5 @@
 mod budget;
 mod cost;
 
-pub(crate) use crate::memory::budget::{Bounds, Budget, MemoryOwner, NoRoom, Share};
+pub(crate) use crate::memory::budget::{Bounds, Budget, Charge, MemoryOwner, NoRoom, Share};
 pub(crate) use crate::memory::cost::tree_bytes;

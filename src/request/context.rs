@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tokio::sync::OnceCell;
 
 use crate::auth::authenticated::Authenticated;
-use crate::memory::{NoRoom, Share};
+use crate::memory::{Charge, NoRoom, Share};
 use crate::model::request::Caller;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
@@ -74,6 +74,14 @@ impl<'e> RequestContext<'e> {
     /// [`NoRoom`].
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         self.share.map_or(Ok(()), |share| share.grow(bytes))
+    }
+
+    /// The same for as long as what is returned lives.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Charge<'e>, NoRoom> {
+        self.share.map_or(Ok(Charge::default()), |share| share.hold(bytes))
     }
 
     /// Gives bytes back that were charged before.
