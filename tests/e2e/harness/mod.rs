@@ -1,6 +1,7 @@
 //! What only the end-to-end tests need beside `tests/support`: cases of fixtures, the shop, and who may do what.
 
 pub mod fixture;
+pub mod manifests;
 pub mod privileges;
 pub mod shop;
 
