@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "a test that fails says so by a panic")]
 
+#[path = "architecture/chart_values.rs"]
+mod chart_values;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -151,7 +154,7 @@ fn assert_committed(path: &str, wanted: &str) {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(root().join(path), wanted).expect("a file");
     }
-    assert!(read(path) == wanted, "{path} is not what the table of settings says; run the tests with UPDATE_EXPECT=1");
+    assert!(read(path) == wanted, "{path} is not what its source says; run the tests with UPDATE_EXPECT=1");
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod dashboards;
 mod distributed_tracing;
 mod graceful_shutdown;
 mod handler_security;
+mod helm_chart;
 mod http1;
 mod http2_and_tls;
 mod http2_rapid_reset;
@@ -118,6 +119,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         distributed_tracing,
         graceful_shutdown,
         handler_security,
+        helm_chart,
         http1,
         http2_and_tls,
         http2_rapid_reset,
