@@ -168,7 +168,12 @@ fn the_example_and_its_schema_equal_the_settings_table() {
 fn every_metric_is_fed() {
     let declared = read("src/telemetry/metrics.rs");
     // Their series are looked up once, by names of their own.
-    let handles = [("phase_seconds", "phases"), ("plan_cache_lookups", "plan_cache_hits")];
+    let handles = [
+        ("phase_seconds", "phases"),
+        ("plan_cache_lookups", "plan_cache_hits"),
+        ("requests", "by_request"),
+        ("request_seconds", "by_request"),
+    ];
     let fed_as = |name| handles.iter().find(|(declared, _)| *declared == name).map_or(name, |(_, handle)| *handle);
     let declarations = declared.lines().filter(|line| line.contains(" = \"pillion_"));
     let names: Vec<&str> = declarations.filter_map(|line| line.trim().split(':').next()).map(fed_as).collect();

@@ -7,6 +7,7 @@
 //! well.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::downstream::client_address::limited_client;
 use crate::downstream::request_head_checks::wants_websocket;
@@ -26,6 +27,8 @@ pub(crate) struct Admission {
     incomplete: Option<Held>,
     /// Once it is served as a stream of events.
     stream: Option<Held>,
+    /// When the head of its response went out, if events or the frames of a WebSocket follow: they are no latency.
+    streams_since: Option<Instant>,
     /// The client for which limits by address hold, if they do.
     client: Option<IpAddr>,
     /// What it counts as for this client.
@@ -40,6 +43,7 @@ impl Admission {
             _in_flight: Held::new(&metrics.requests_in_flight),
             incomplete: None,
             stream: None,
+            streams_since: None,
             client: None,
             permit: None,
         }
@@ -118,7 +122,8 @@ impl Admission {
         self.incomplete = None;
         let configured = services.configured();
         let limits = &configured.settings.limits;
-        self.stream = Some(Held::new(&metrics.event_streams));
+        // Until it is admitted it is none: what is rejected must not take the place of the next one.
+        let stream = Held::new(&metrics.event_streams);
         if is_above(metrics.event_streams.get(), limits.event_streams_max) {
             return Err(shed(services, Resource::EventStreams));
         }
@@ -129,7 +134,27 @@ impl Admission {
                 return Err(shed(services, Resource::ClientEventStreams));
             }
         }
-        Ok(share.enter()?)
+        share.enter()?;
+        self.stream = Some(stream);
+        self.stream_begins();
+        Ok(())
+    }
+
+    /// The head of its response goes out, and is followed by events or by the frames of a WebSocket.
+    pub(crate) fn stream_begins(&mut self) {
+        self.streams_since = Some(Instant::now());
+    }
+
+    /// When that was.
+    #[must_use]
+    pub(crate) fn streams_since(&self) -> Option<Instant> {
+        self.streams_since
+    }
+
+    /// Is it served as a stream of events?
+    #[must_use]
+    pub(crate) fn is_event_stream(&self) -> bool {
+        self.stream.is_some()
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Http1Session {
     /// Bytes of the body that have not been taken yet.
     body_left: usize,
     response: ResponseProgress,
+    status: Option<StatusCode>,
     /// Bytes that go out with the next piece.
     out: Vec<u8>,
     /// Is the connection to end with this request?
@@ -98,6 +99,7 @@ impl Http1Session {
             raw_head: Bytes::new(),
             body_left: 0,
             response: ResponseProgress::NotBegun,
+            status: None,
             out: Vec::new(),
             is_last: false,
         }
@@ -140,7 +142,7 @@ impl Http1Session {
 
     /// Reads the next request's head.
     pub(crate) async fn read_head(&mut self, matches: impl Fn(&str) -> bool) -> HeadRead {
-        self.response = ResponseProgress::NotBegun;
+        (self.response, self.status) = (ResponseProgress::NotBegun, None);
         let (mut looks, mut looked_at) = (Looks::default(), 0);
         loop {
             if self.buffer.len() > looked_at {
@@ -271,6 +273,12 @@ impl Http1Session {
         std::future::pending::<()>().await;
     }
 
+    /// The status of the response, once it has begun.
+    #[must_use]
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
     /// Begins the response. `headers` declare where its body ends.
     ///
     /// # Errors
@@ -283,6 +291,7 @@ impl Http1Session {
         if self.has_begun() {
             return Err(Error::new_in(ErrorType::InternalError));
         }
+        self.status = Some(status);
         let has_body = !matches!(status.as_u16(), 204 | 304);
         self.response = if has_body { ResponseProgress::UntilEnd } else { ResponseProgress::Length(0) };
         let out = &mut self.out;

@@ -1,4 +1,4 @@
-//! The access log: writes the line about a request that has been served, and records its metrics.
+//! The access log: writes the line about a request that has been served.
 
 use std::time::Instant;
 
@@ -6,7 +6,6 @@ use crate::execution::spans;
 use crate::execution::spans::RequestSpan;
 use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
-use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::runtime::services::Services;
 use crate::telemetry::logs;
@@ -22,9 +21,6 @@ pub(crate) fn record(
 ) {
     let (role, actions) = (response.role.as_deref(), response.actions.as_slice());
     let (status, outcome) = (response.status, response.outcome);
-    if response.kind == RequestKind::Action {
-        services.metrics.request_seconds.observe(began.elapsed().as_secs_f64());
-    }
     spans::record_request(services, trace, began, &RequestSpan { way: path, caller, role, actions, status, outcome });
     if outcome == crate::request::response::SUCCESS
         && !logs::REQUESTS.next(services.configured().settings.success_sample_every)

@@ -18,7 +18,6 @@ use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
-use crate::request::kind::RequestKind;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::request::schema_request::SchemaRequest;
@@ -30,6 +29,7 @@ use crate::runtime::{panic_isolation, schema_fetch};
 use crate::session::hook::{hook_batch, hook_request};
 use crate::session::{Session, SessionError};
 use crate::telemetry::metrics::PhaseClock;
+use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::reads::body_only_reads;
 
 pub(crate) mod explain;

@@ -1,7 +1,6 @@
 //! The request context, responses and rejections: types without behaviour that the whole pipeline shares.
 
 pub(crate) mod context;
-pub(crate) mod kind;
 pub(crate) mod live_dependencies;
 pub(crate) mod rejection;
 pub(crate) mod response;

@@ -2,7 +2,7 @@
 
 use http::header::{HeaderName, HeaderValue};
 
-use crate::request::kind::RequestKind;
+use crate::telemetry::request_kind::RequestKind;
 
 /// Headers that others wrote for the client.
 pub(crate) type ClientHeaders = Vec<(HeaderName, HeaderValue)>;

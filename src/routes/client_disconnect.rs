@@ -7,10 +7,10 @@ use pingora::{Error, ErrorType};
 use crate::downstream::session::DownstreamSession;
 use crate::execution::prepared_request::PreparedRequest;
 use crate::model::action::OperationKind;
-use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
+use crate::telemetry::request_kind::RequestKind;
 
 /// May this work be cancelled at any moment? Work that has started to write is finished.
 #[must_use]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use pingora::Error;
 use pingora::proxy::Session;
 
@@ -12,9 +13,9 @@ use crate::downstream::{connection_deadline, http2_stream_timeout, open_connecti
 use crate::memory::Share;
 use crate::metadata_api::Api;
 use crate::model::min_rate::Allowance;
-use crate::request::kind::RequestKind;
 use crate::routes::get_policy::GetPolicies;
 use crate::runtime::services::Services;
+use crate::telemetry::request_kind::RequestKind;
 
 /// The proxy in front of the upstream.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ pub(crate) struct RequestState {
     pub drops_body: bool,
     /// What became of it, for the metric.
     pub kind: RequestKind,
+    /// The status of its response, where the connection no longer knows it.
+    pub status: Option<StatusCode>,
 }
 
 /// The state of a body that pingora reads. It does not show who is waited for, the client or the upstream.
@@ -74,13 +77,14 @@ impl Gateway {
         self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 
-    /// A request is over.
-    pub(crate) fn finish(&self, path: &str, error: Option<&Error>, ctx: &RequestState) {
+    /// A request is over; its client has seen this `status`.
+    pub(crate) fn finish(&self, path: &str, error: Option<&Error>, status: Option<StatusCode>, ctx: &RequestState) {
         let (metrics, configured) = (&self.services.metrics, self.services.configured());
         connection_deadline::next_head_within(
             configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
         );
-        metrics.requests.with_label_values(&[ctx.kind.label()]).inc();
+        let ended = ctx.admission.streams_since().unwrap_or_else(Instant::now);
+        metrics.by_request.observe(ctx.kind(), status.or(ctx.status), ended.duration_since(ctx.started));
         if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
         }
@@ -104,6 +108,15 @@ impl RequestState {
             upload: None,
             drops_body: false,
             kind: RequestKind::Passthrough,
+            status: None,
+        }
+    }
+
+    /// What became of it. The upstream may respond with events to anything.
+    fn kind(&self) -> RequestKind {
+        match self.kind {
+            RequestKind::Passthrough if self.admission.is_event_stream() => RequestKind::ServerSentEvents,
+            kind => kind,
         }
     }
 }

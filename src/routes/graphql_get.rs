@@ -13,7 +13,6 @@ use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::response::RequestError;
 use crate::protocol::http::{ContentType, Element, prefers_html, read_query_string, request_of};
-use crate::request::kind::RequestKind;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::routes::body_scan::wrong_content_type;
@@ -25,6 +24,7 @@ use crate::routes::graphql_request::{IncomingRequest, send};
 use crate::routes::reject::{reject, reject_and_close, send_upstream_error};
 use crate::routes::{client_disconnect, sse};
 use crate::runtime::snapshot::Snapshot;
+use crate::telemetry::request_kind::RequestKind;
 
 pub(crate) async fn serve_get(
     gateway: &Gateway,

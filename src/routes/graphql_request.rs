@@ -25,10 +25,10 @@ use crate::protocol::http::ResponseType;
 use crate::protocol::trace;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
-use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::get_policy;
+use crate::telemetry::request_kind::RequestKind;
 
 /// HTTP/2 names the host beside the path, and not among the headers.
 pub(crate) fn add_host(headers: &mut HeaderMap, uri: &Uri) {

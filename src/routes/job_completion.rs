@@ -9,10 +9,10 @@ use crate::downstream::session::DownstreamSession;
 use crate::job_runner::completion::{JobCompletion, complete};
 use crate::job_runner::worker::TOKEN_HEADER;
 use crate::memory::Share;
-use crate::request::kind::RequestKind;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send_json};
 use crate::routes::reject::reject_and_close;
+use crate::telemetry::request_kind::RequestKind;
 
 /// The job that a path is about, and whether it is reported as failed.
 fn read_path(path: &str) -> Option<(&str, bool)> {

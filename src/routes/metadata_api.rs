@@ -18,12 +18,12 @@ use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
 use crate::protocol::origin::Origins;
-use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send_json};
 use crate::routes::passthrough::pass_through;
 use crate::routes::reject::reject_and_close;
+use crate::telemetry::request_kind::RequestKind;
 
 /// Is this a request to it?
 #[must_use]

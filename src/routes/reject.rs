@@ -9,11 +9,11 @@ use crate::memory::Share;
 use crate::model::response::RequestError;
 use crate::pipeline;
 use crate::pipeline::render_response;
-use crate::request::kind::RequestKind;
 use crate::request::rejection::{Rejection, upstream_error};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{IncomingRequest, send};
 use crate::runtime::snapshot::Snapshot;
+use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::UpstreamError;
 
 /// Responds that the upstream could not be queried, `may_write` if by what may be a mutation. Returns the status.

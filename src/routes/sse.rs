@@ -19,13 +19,13 @@ use crate::model::action::OperationKind;
 use crate::pipeline::authenticate_or_reject;
 use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
 use crate::protocol::http::wants_events;
-use crate::request::kind::RequestKind;
 use crate::request::response::Response;
 use crate::routes::client_disconnect;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
 use crate::runtime::snapshot::Snapshot;
+use crate::telemetry::request_kind::RequestKind;
 
 /// How often a client hears from us, whatever happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -18,11 +18,11 @@ use crate::downstream::session::DownstreamSession;
 use crate::downstream::{connection_deadline, cors, request_head_checks};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
-use crate::request::kind::RequestKind;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
 use crate::telemetry::metrics::Held;
+use crate::telemetry::request_kind::RequestKind;
 use crate::websocket::session::{WebSocketClient, run_session};
 
 /// What will be spoken, if it is something that we speak. Other sub-protocols pass through.
@@ -69,6 +69,8 @@ pub(crate) async fn serve(
     let Some(session) = downstream.session() else { return Ok(false) };
     session.set_keepalive(None);
     session.write_response_header(Box::new(accepted)).await?;
+    ctx.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+    ctx.admission.stream_begins();
     let mut asked = incoming.asked();
     if !cors::may_use_cookies(cors, &asked.headers) {
         // Any page can open a WebSocket. Without CORS, Hasura's rule holds; a star names no page that may use the

@@ -161,7 +161,8 @@ impl Connections {
         if routed.is_err() {
             direct.close();
         }
-        gateway.finish(direct.head().uri.path(), routed.as_ref().err().map(|error| &**error), &ctx);
+        let error = routed.as_ref().err().map(|error| &**error);
+        gateway.finish(direct.head().uri.path(), error, direct.status(), &ctx);
         if ctx.too_slow == Some(TooSlow::Download) {
             // A client that does not read gets no closing message.
             return Next::End;

@@ -20,6 +20,7 @@ use crate::model::response::RequestError;
 use crate::protocol::http::is_event_stream;
 use crate::routes::gateway::{Gateway, RequestState, Upload};
 use crate::routes::{graphql_request, reject, route};
+use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::UpstreamError;
 use crate::upstream::client::is_untouched;
 use crate::upstream::reads::{body_only_reads, query_string_only_reads};
@@ -182,6 +183,10 @@ impl ProxyHttp for Gateway {
         if is_unasked || !request_head_checks::is_framed_clearly(&response.headers) {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            ctx.kind = RequestKind::WebSocket;
+            ctx.admission.stream_begins();
+        }
         if let (true, Some(share)) = (is_event_stream(&response.headers), &ctx.share) {
             let rejected = |error: RequestError| Error::new_in(ErrorType::HTTPStatus(error.status));
             ctx.admission.becomes_stream(&self.services, share).map_err(rejected)?;
@@ -237,7 +242,8 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestState) {
-        self.finish(session.req_header().uri.path(), error, ctx);
+        let status = session.response_written().map(|head| head.status);
+        self.finish(session.req_header().uri.path(), error, status, ctx);
     }
 
     fn suppress_error_log(&self, _: &Session, _: &RequestState, _: &Error) -> bool {

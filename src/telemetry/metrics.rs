@@ -11,14 +11,16 @@ use prometheus::{
 
 use crate::telemetry::declare::metrics;
 use crate::telemetry::logs;
+use crate::telemetry::request_metrics::RequestMetrics;
 
 metrics! {
     /// What is counted while Pillion runs.
     pub struct Counted {
-        /// Requests that have ended.
-        requests: IntCounterVec = "pillion_requests_total" { kind };
-        /// Requests with an action, from the end of their head until the response is ready.
-        request_seconds: Histogram = "pillion_request_duration_seconds";
+        /// Requests that have ended, by the class of their status; none if the client has seen no status.
+        requests: IntCounterVec = "pillion_requests_total" { kind, status };
+        /// Duration of requests, from the end of their head to the end of the response; of WebSockets and streams of events
+        /// to the head of the response.
+        request_seconds: HistogramVec = "pillion_request_duration_seconds" { kind };
         /// Requests that are being served.
         requests_in_flight: IntGauge = "pillion_requests_in_flight";
         /// Requests in flight whose body has not arrived yet.
@@ -135,6 +137,8 @@ metrics! {
 pub struct Metrics {
     registry: Registry,
     counted: Counted,
+    /// What is measured of every request.
+    pub by_request: RequestMetrics,
     /// The phases of requests.
     pub phases: Phases,
     /// Lookups in the plan cache that found a document.
@@ -252,6 +256,7 @@ impl Metrics {
             .set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         Ok(Self {
             registry,
+            by_request: RequestMetrics::new(&counted.requests, &counted.request_seconds),
             phases: Phases::new(&counted.phase_seconds),
             plan_cache_hits: counted.plan_cache_lookups.with_label_values(&["hit"]),
             plan_cache_misses: counted.plan_cache_lookups.with_label_values(&["miss"]),
@@ -272,14 +277,23 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::StatusCode;
+
     use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::request_kind::RequestKind;
 
     #[test]
     fn every_metric_registers_and_has_our_prefix() {
         let metrics = Metrics::new().expect("no two metrics share a name");
-        metrics.requests.with_label_values(&["action"]).inc();
+        metrics.by_request.observe(RequestKind::Action, Some(StatusCode::OK), Duration::from_millis(3));
+        metrics.by_request.observe(RequestKind::ClientClosed, None, Duration::from_millis(3));
         let text = String::from_utf8(metrics.render()).expect("text");
-        assert!(text.contains("pillion_requests_total{kind=\"action\"} 1"));
+        assert!(text.contains("pillion_requests_total{kind=\"action\",status=\"2xx\"} 1"), "{text}");
+        assert!(text.contains("pillion_requests_total{kind=\"action\",status=\"5xx\"} 0"), "{text}");
+        assert!(text.contains("pillion_requests_total{kind=\"client_closed\",status=\"none\"} 1"), "{text}");
+        assert!(text.contains("pillion_request_duration_seconds_count{kind=\"action\"} 1"), "{text}");
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             assert!(line.starts_with("pillion_") || line.starts_with("process_"), "{line}");
         }

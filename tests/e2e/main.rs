@@ -58,6 +58,7 @@ mod real_handlers;
 mod relationships;
 mod reload;
 mod replay;
+mod request_metrics;
 mod request_smuggling;
 mod request_timeout;
 mod response_cache;
@@ -141,6 +142,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         relationships,
         reload,
         replay,
+        request_metrics,
         request_smuggling,
         request_timeout,
         response_cache,

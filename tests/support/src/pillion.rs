@@ -271,11 +271,19 @@ impl Pillion {
         self
     }
 
-    /// A metric's value by its line in `/metrics`.
-    pub fn metric(&self, name: &str) -> f64 {
+    /// A metric by its name, with labels that may be some of those that it has: the sum of all series that have them. 0 if
+    /// there is none.
+    pub fn metric(&self, selector: &str) -> f64 {
+        let (name, labels) = selector.split_once('{').unwrap_or((selector, "}"));
+        let labels: Vec<&str> = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
         let text = self.admin("/metrics").1;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_default()
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (of, has) = series.split_once('{').unwrap_or((series, "}"));
+            let has: Vec<&str> = has.trim_end_matches('}').split(',').collect();
+            (of == name && labels.iter().all(|label| has.contains(label))).then(|| value.parse::<f64>().ok())?
+        };
+        text.lines().filter_map(value).sum()
     }
 
     /// Waits until requests hold no memory: a response reaches its client before what it held is given back.

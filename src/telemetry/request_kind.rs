@@ -28,6 +28,21 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
+    /// Every kind, in the order of their declaration.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Passthrough,
+        Self::Action,
+        Self::Introspection,
+        Self::ServerSentEvents,
+        Self::WebSocket,
+        Self::Metadata,
+        Self::JobCompletion,
+        Self::Rejected,
+        Self::UpstreamError,
+        Self::ClientClosed,
+        Self::InternalError,
+    ];
+
     /// The value of the label `kind`.
     #[must_use]
     pub(crate) const fn label(self) -> &'static str {
