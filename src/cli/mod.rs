@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
         }
     };
     match matches.subcommand() {
-        Some(("serve", arguments)) => done(serve::run(arguments)),
+        Some(("serve", arguments)) => serve::run(arguments),
         Some(("check", arguments)) => check::run(arguments),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),

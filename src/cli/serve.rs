@@ -1,6 +1,8 @@
 //! `pillion serve`: starts the proxy.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,11 +11,11 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::{BackgroundService, background_service};
 
 use crate::admin::Admin;
-use crate::cli::{block_on, load_from, report};
-use crate::config::load::Loaded;
+use crate::cli::{block_on, config_file, flag_of, load_from, report};
+use crate::config::load::{Loaded, text_of};
 use crate::config::settings::JobStoreSettings;
 use crate::metadata_api::Api;
-use crate::model::source::summed_up;
+use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
 use crate::runtime::services::Services;
@@ -23,19 +25,60 @@ use crate::server::listener;
 use crate::server::listener::BackgroundTask;
 use crate::telemetry::logs;
 
-/// Loads the configuration and serves.
-///
-/// # Errors
-/// Everything that is wrong with the configuration, or why it cannot be served.
-pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
-    let loaded = load_from(arguments, &[]).map_err(|diagnostics| report(&diagnostics))?;
+/// Loads the configuration and serves. Why it cannot is written to standard error, in the format of the log unless a person
+/// reads it.
+pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
+    let started = load_and_serve(arguments);
+    logs::finish();
+    let Err(failure) = started else { return ExitCode::SUCCESS };
+    let format = text_of("log.format", config_file(arguments), &|setting| flag_of(arguments, setting));
+    match std::io::stderr().is_terminal() || format.as_deref() != Some("json") {
+        true => eprintln!("{}", failure.text()),
+        false => logs::write_lines(std::io::stderr, true, || failure.log()),
+    }
+    ExitCode::FAILURE
+}
+
+/// Why it cannot be served.
+enum StartFailure {
+    /// Everything that is wrong with the configuration.
+    Configuration(Vec<Diagnostic>),
+    Other(String),
+}
+
+impl StartFailure {
+    fn text(&self) -> String {
+        match self {
+            Self::Configuration(diagnostics) => report(diagnostics),
+            Self::Other(reason) => reason.clone(),
+        }
+    }
+
+    /// A line for each of them.
+    fn log(&self) {
+        let diagnostics = match self {
+            Self::Configuration(diagnostics) => diagnostics,
+            Self::Other(reason) => return tracing::error!("{reason}"),
+        };
+        for diagnostic in diagnostics {
+            let place = diagnostic.place.as_ref();
+            let (file, line) = (place.map(|place| place.source.name.as_str()), place.map(|place| place.line));
+            let column = place.map(|place| place.column);
+            match diagnostic.severity {
+                Severity::Error => tracing::error!(file, line, column, "{diagnostic}"),
+                Severity::Warning => tracing::warn!(file, line, column, "{diagnostic}"),
+            }
+        }
+    }
+}
+
+fn load_and_serve(arguments: &ArgMatches) -> Result<(), StartFailure> {
+    let loaded = load_from(arguments, &[]).map_err(StartFailure::Configuration)?;
     let config_file = arguments.get_one::<String>("config").map(PathBuf::from);
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));
     let files = Files::new(config_file.as_deref(), &loaded.settings);
-    let served = serve(loaded, Some((again, files)), Vec::new(), Box::new(|| {}));
-    logs::finish();
-    served
+    serve(loaded, Some((again, files)), Vec::new(), Box::new(|| {})).map_err(StartFailure::Other)
 }
 
 /// Serves the loaded configuration, with other services beside it. `again` loads it again while it is served, from

@@ -25,6 +25,7 @@ use crate::server::connections::Connections;
 use crate::server::graceful_shutdown::{AtExit, Drain, Exit, GRACE_SECONDS};
 use crate::server::listener_handover;
 use crate::server::tls::Tls;
+use crate::telemetry::logs;
 
 /// A service that runs in the same process.
 pub(crate) struct BackgroundTask(Box<dyn ServiceWithDependents>);
@@ -235,15 +236,19 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// One line on standard output, in the format of the log and at any level of it.
 fn print_listening(services: &Services) {
-    let settings = &services.configured().settings;
-    let count = services.snapshot.load().catalog.schema.actions.len();
-    println!(
-        "pillion is listening: clients on {}, admin on {}, upstream {}{}, {count} action{}",
-        settings.listen,
-        settings.admin_listen,
-        settings.upstream.url(),
-        settings.upstream.graphql_path.as_deref().unwrap_or_default(),
-        if count == 1 { "" } else { "s" }
-    );
+    let configured = services.configured();
+    let settings = &configured.settings;
+    let actions = services.snapshot.load().catalog.schema.actions.len();
+    logs::write_lines(std::io::stdout, settings.log_json, || {
+        tracing::info!(
+            clients = %settings.listen,
+            admin = %settings.admin_listen,
+            tls = settings.tls.as_ref().map(|tls| tracing::field::display(tls.listen)),
+            upstream = settings.upstream.url() + settings.upstream.graphql_path.as_deref().unwrap_or_default(),
+            actions,
+            "pillion is listening"
+        );
+    });
 }

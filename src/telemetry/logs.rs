@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
@@ -30,6 +31,21 @@ pub(crate) fn start(json: bool, level: &str) {
     } else {
         subscriber.with_ansi(false).try_init()
     };
+}
+
+/// Writes the lines of `work` to `writer` in the same form, at once, whatever the level of the log is: what a process says
+/// of its start and of why it cannot start is for whoever reads its log.
+pub(crate) fn write_lines<W>(writer: W, json: bool, work: impl FnOnce())
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let subscriber = tracing_subscriber::fmt().with_writer(writer);
+    if json {
+        let subscriber = subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        tracing::subscriber::with_default(subscriber.finish(), work);
+    } else {
+        tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), work);
+    }
 }
 
 /// Flushes waiting lines, within a second. Lines that are logged afterwards are lost.

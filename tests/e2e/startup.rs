@@ -11,6 +11,7 @@ use pillion_test_support::pillion::Setup;
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{free_port, trials, wait_until};
+use serde_json::{Value, json};
 
 pub const TESTS: &[super::Test] = trials![
     four_flags_are_sufficient,
@@ -28,6 +29,7 @@ pub const TESTS: &[super::Test] = trials![
     warnings_are_summed_up_by_kind,
     an_unrestricted_list_of_roles_is_a_warning,
     an_unavailable_upstream_is_a_warning,
+    all_output_has_the_format_of_the_log,
     durations_of_zero,
     the_demo_cleans_up,
 ];
@@ -48,8 +50,8 @@ fn four_flags_are_sufficient(engines: &Engines) {
     setup.metadata = Some(folder.clone());
     let pillion = setup.start().wait_until_ready();
     assert_eq!(pillion.ready.lines().count(), 1);
-    assert!(pillion.ready.contains(&format!("clients on 127.0.0.1:{}", pillion.port)), "{}", pillion.ready);
-    assert!(pillion.ready.contains("0 actions"), "{}", pillion.ready);
+    assert!(pillion.ready.contains(&format!("\"clients\":\"127.0.0.1:{}\"", pillion.port)), "{}", pillion.ready);
+    assert!(pillion.ready.contains("\"actions\":0"), "{}", pillion.ready);
     pillion.wait_for_log("every client may call every action");
     pillion.wait_for_log("holds neither actions.yaml nor actions.graphql: there are no actions");
     assert_eq!(pillion.client().ask("{ productById(id: 1) { name } }").status(), 200);
@@ -117,7 +119,7 @@ fn a_whole_exported_folder_is_read(engines: &Engines) {
     let mut setup = Setup::before(engines.postgraphile);
     setup.metadata = Some(folder.clone());
     let pillion = setup.start();
-    assert!(pillion.ready.contains("2 actions"), "{}", pillion.ready);
+    assert!(pillion.ready.contains("\"actions\":2"), "{}", pillion.ready);
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 
@@ -341,7 +343,7 @@ fn an_unrestricted_list_of_roles_is_a_warning(_: &Engines) {
 
 fn an_unavailable_upstream_is_a_warning(engines: &Engines) {
     let pillion = Setup::before(1).start();
-    assert!(pillion.ready.starts_with("pillion is listening: "), "{}", pillion.ready);
+    assert!(pillion.ready.contains("\"pillion is listening\""), "{}", pillion.ready);
     pillion.wait_for_log("the upstream does not respond");
     let log = pillion.log();
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("the upstream does not respond")).collect();
@@ -389,4 +391,49 @@ fn the_demo_cleans_up(_: &Engines) {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(files(), 1, "its folder is gone");
     std::fs::remove_dir_all(temporary).expect("the folder");
+}
+
+/// The line that it is ready, warnings, rejected reloads, the end, and why it cannot start.
+fn all_output_has_the_format_of_the_log(engines: &Engines) {
+    let handlers = Scripted::start();
+    let setup = || Setup::before(engines.postgraphile).with_shop(handlers.port);
+    let pillion = setup().config("log: { level: error }\n").start().wait_until_ready();
+    let ready: Value = serde_json::from_str(&pillion.ready).expect("a line of JSON");
+    for (field, wanted) in [
+        ("level", json!("INFO")),
+        ("message", json!("pillion is listening")),
+        ("clients", json!(format!("127.0.0.1:{}", pillion.port))),
+        ("admin", json!(format!("127.0.0.1:{}", pillion.admin))),
+        ("upstream", json!(format!("http://127.0.0.1:{}", engines.postgraphile))),
+    ] {
+        assert_eq!(ready[field], wanted, "{field}: {}", pillion.ready);
+    }
+    std::fs::write(pillion.config.as_ref().expect("a file"), "log: { levle: info }\n").expect("a file");
+    pillion.signal("HUP");
+    pillion.wait_for_log("levle");
+    let log = pillion.whole_log("TERM");
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+
+    let text = setup().config("log: { format: text }\n").start();
+    assert!(text.ready.contains(" INFO ") && text.ready.contains(" pillion is listening clients=127.0.0.1:"));
+    let refused = |config: &str| {
+        let file = std::env::temp_dir().join(format!("pillion-format-{}-{}.yaml", std::process::id(), free_port()));
+        std::fs::write(&file, config).expect("a file");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let command = command.arg("serve").arg("--upstream=http://127.0.0.1:1").arg("--config").arg(&file).env_clear();
+        let output = command.output().expect("pillion serve");
+        std::fs::remove_file(&file).expect("a file");
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let said = refused("# a comment\nclients: {}\nlog: { level: loud }\n");
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let places: Vec<_> = lines.iter().map(|line| (line["level"].as_str(), line["line"].as_u64())).collect();
+    assert_eq!(places, [(Some("ERROR"), Some(2)), (Some("ERROR"), Some(3))], "{said}");
+    assert!(lines[1]["message"].as_str().is_some_and(|message| message.contains("\"loud\" is not one of")), "{said}");
+    let said = refused("log: { format: text, level: loud }\n");
+    assert!(said.starts_with("error: ") || said.contains(":1:"), "{said}");
 }

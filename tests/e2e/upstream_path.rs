@@ -27,7 +27,7 @@ fn client_paths_map_to_upstream_paths(_: &Engines) {
     setup.upstream.push_str("/api/data");
     let pillion = setup.start().wait_until_ready();
     assert!(
-        pillion.ready.contains(&format!("upstream http://127.0.0.1:{}/api/data,", engine.port)),
+        pillion.ready.contains(&format!("\"upstream\":\"http://127.0.0.1:{}/api/data\"", engine.port)),
         "{}",
         pillion.ready
     );

@@ -173,7 +173,7 @@ impl Setup {
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).expect("its line");
         let pillion = Pillion { port, admin, ready, process, log, reader, config, copy: self.copy };
-        if pillion.ready.contains("is listening") { Ok(pillion) } else { Err(pillion.whole_log("KILL")) }
+        if pillion.ready.contains("is listening") { Ok(pillion) } else { Err(messages_of(&pillion.whole_log("KILL"))) }
     }
 
     /// Starts it with its errors going into a pipe of the caller's.
@@ -190,8 +190,16 @@ impl Setup {
         let mut said = String::new();
         process.0.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
         config.map(std::fs::remove_file);
-        (process.0.wait().expect("its status"), said)
+        (process.0.wait().expect("its status"), messages_of(&said))
     }
+}
+
+/// The messages of a log's lines; what is no such line is as it is.
+fn messages_of(log: &str) -> String {
+    let message =
+        |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?.get("message")?.as_str()?.to_owned());
+    let messages: Vec<String> = log.lines().map(|line| message(line).unwrap_or_else(|| line.to_owned())).collect();
+    messages.join("\n")
 }
 
 fn read_log(stderr: ChildStderr, log: Arc<Mutex<String>>) -> JoinHandle<()> {
