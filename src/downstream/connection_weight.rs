@@ -24,6 +24,9 @@ const TLS: i64 = 1;
 /// HTTP/2 takes so many more.
 const HTTP2: i64 = 3;
 
+/// Both together take one more than each by itself: records of TLS are longer there.
+const HTTP2_OVER_TLS: i64 = TLS + HTTP2 + 1;
+
 impl ConnectionWeights {
     /// For a connection that has just come. `None` if there are too many.
     #[must_use]
@@ -34,9 +37,15 @@ impl ConnectionWeights {
     /// The weight beyond the first. `None` if the limit is reached.
     #[must_use]
     pub(crate) fn beyond_first(services: &Services, stream: &Stream, is_http1: bool) -> Option<Self> {
-        let tls = if stream.get_ssl_digest().is_some() { TLS } else { 0 };
-        let http2 = if is_http1 { 0 } else { HTTP2 };
-        Self::take(services, tls + http2)
+        Self::take(
+            services,
+            match (stream.get_ssl_digest().is_some(), is_http1) {
+                (false, true) => 0,
+                (true, true) => TLS,
+                (false, false) => HTTP2,
+                (true, false) => HTTP2_OVER_TLS,
+            },
+        )
     }
 
     fn take(services: &Services, count: i64) -> Option<Self> {

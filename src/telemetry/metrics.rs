@@ -29,7 +29,7 @@ metrics! {
         event_streams: IntGauge = "pillion_event_streams";
         /// Open connections of clients.
         connections: IntGauge = "pillion_connections";
-        /// What connections count against limits.max_connections: one each, with TLS two, of HTTP/2 four, of both five.
+        /// What connections count against limits.max_connections: one each, with TLS two, of HTTP/2 four, of both six.
         connection_weight: IntGauge = "pillion_connection_weight";
         /// Connections closed because the head of a request took too long.
         request_header_timeouts: IntCounter = "pillion_request_header_timeouts_total";

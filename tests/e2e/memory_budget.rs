@@ -635,7 +635,7 @@ const IDLE: [Idle; 9] = [
     idle("TLS, all kinds", &["{ name }", "{ ping }", ""], true, false, 2),
     idle("HTTP/2, another path", &[""], false, true, 4),
     idle("HTTP/2, all kinds", &["{ name }", "{ ping }", ""], false, true, 4),
-    idle("HTTP/2 with TLS, all kinds", &["{ name }", "{ ping }", ""], true, true, 5),
+    idle("HTTP/2 with TLS, all kinds", &["{ name }", "{ ping }", ""], true, true, 6),
 ];
 
 /// What a connection with one place may take: in a debug build as well, whose futures and structures are somewhat larger.
