@@ -115,7 +115,8 @@ fn values_schema() -> String {
 
 /// Groups that Kubernetes defines: their keys are not the chart's.
 fn is_open(entry: &Entry) -> bool {
-    ["resources", "podSecurityContext", "securityContext"].contains(&entry.path[0].as_str())
+    let names = ["resources", "podSecurityContext", "securityContext"];
+    entry.path.first().is_some_and(|name| names.contains(&name.as_str()))
 }
 
 /// Maps of Kubernetes whose values are strings.

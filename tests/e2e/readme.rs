@@ -387,6 +387,7 @@ fn links_are_not_broken(_: &Engines) {
             "CHANGELOG.md",
             "dashboards/README.md",
             "config/kubernetes/README.md",
+            "config/kubernetes/chart/README.md",
         ]
         .map(str::to_owned),
     );
