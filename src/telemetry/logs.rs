@@ -34,7 +34,7 @@ pub(crate) fn start(json: bool, level: &str) {
 }
 
 /// Writes the lines of `work` to `writer` in the same form, at once, whatever the level of the log is: what a process says
-/// of its start and of why it cannot start is for whoever reads its log.
+/// of its start and of why it cannot start is for the readers of its log.
 pub(crate) fn write_lines<W>(writer: W, json: bool, work: impl FnOnce())
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

@@ -113,7 +113,7 @@ metrics! {
         jobs_oldest_pending_seconds: GaugeVec = "pillion_jobs_oldest_pending_seconds" { action };
         /// Requests to the metadata API that were served here.
         metadata_requests: IntCounterVec = "pillion_metadata_requests_total" { outcome };
-        /// Reloads of the configuration: success, or failure, after which the old one stays.
+        /// Reloads of the configuration: success, or rejected, after which the old one stays.
         config_reloads: IntCounterVec = "pillion_config_reloads_total" { outcome };
         /// Whether the configuration could be used when it was last loaded.
         config_last_reload_successful: IntGauge = "pillion_config_last_reload_successful";
