@@ -23,6 +23,7 @@ pub const TESTS: &[super::Test] = trials![
     pod_settings_are_rendered,
     the_chart_starts,
     the_helm_test_sends_a_query,
+    the_sample_of_the_readme_is_rendered,
 ];
 
 const CHART: &str = "config/kubernetes/chart";
@@ -191,6 +192,10 @@ fn monitoring_objects(_: &Engines) {
     assert_eq!(rule["metadata"]["labels"]["release"], "kps");
     let rules = std::fs::read_to_string(root().join("dashboards/rules.yaml")).expect("a file");
     assert_eq!(rule["spec"], yaml::read(&rules).expect("YAML"));
+    let published = format!("{MONITORED},monitoring.prometheusRule.runbookBaseUrl=https://example.com/runbooks/");
+    let published = rendered_with(&published);
+    let rule = object(&published, "PrometheusRule").expect("a PrometheusRule").to_string();
+    assert!(rule.contains("\"runbook_url\":\"https://example.com/runbooks/PillionAbsent.md\""), "{rule}");
     let has_dashboard = |one: &&Value| one["metadata"]["labels"]["grafana_dashboard"] == "1";
     let shown = documents.iter().find(has_dashboard).expect("a dashboard")["data"]["pillion.json"].clone();
     let shown: Value = serde_json::from_str(shown.as_str().expect("text")).expect("JSON");
@@ -318,4 +323,18 @@ fn the_helm_test_sends_a_query(engines: &Engines) {
     assert_eq!(String::from_utf8_lossy(&good.stdout), r#"{"data":{"__typename":"Query"}}"#);
     assert!(good.status.success());
     assert!(!ask(&format!("http://127.0.0.1:{}/nowhere/", process.port)).status.success());
+}
+
+/// The values that README.md shows.
+fn the_sample_of_the_readme_is_rendered(_: &Engines) {
+    let readme = std::fs::read_to_string(root().join(CHART).join("README.md")).expect("a file");
+    let sample = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let file = std::env::temp_dir().join(format!("pillion-e2e-values-{}.yaml", std::process::id()));
+    std::fs::write(&file, sample).expect("a file");
+    let text =
+        run(tool("helm"), &["template", "shop", CHART, "--set", MINIMAL, "--values", &file.display().to_string()]);
+    std::fs::remove_file(file).expect("the file");
+    let (pod, container) = sidecar_of(&documents(&text), "containers");
+    is_well_behaved(&pod, &container);
+    assert!(text.contains("cert_file: /etc/pillion/tls/tls.crt"), "{text}");
 }
