@@ -4,6 +4,8 @@
 
 #[path = "architecture/chart_values.rs"]
 mod chart_values;
+#[path = "architecture/dashboards.rs"]
+mod dashboards;
 
 use std::collections::BTreeMap;
 use std::fs;

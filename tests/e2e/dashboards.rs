@@ -158,6 +158,17 @@ fn load(pillion: &Pillion) {
     Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"");
 }
 
+/// A reload that is rejected, and one after it that is not.
+fn reject_a_configuration(pillion: &Pillion, folder: &Path) {
+    let reload = || drop(Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b""));
+    let file = folder.join("actions.yaml");
+    let good = fs::read(&file).expect("the file");
+    fs::write(&file, "actions: [").expect("the file");
+    reload();
+    fs::write(&file, good).expect("the file");
+    reload();
+}
+
 /// Of the counters and histograms that are shown without having counted anything yet, those that the load does not cause.
 const NOT_CAUSED: [&str; 7] = [
     "pillion_ambiguous_headers_dropped_total",
@@ -239,6 +250,7 @@ fn every_panel_and_rule_has_data(engines: &Engines) {
     let mut empty = Vec::new();
     for _ in 0..20 {
         load(&pillion);
+        reject_a_configuration(&pillion, &folder);
         wanted.retain(|expression| !prometheus.count(expression).is_ok_and(|count| count > 0));
         empty.clone_from(&wanted);
         if empty.is_empty() {
