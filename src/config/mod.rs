@@ -5,6 +5,7 @@ pub mod actions;
 pub mod document;
 pub mod downstream_settings;
 pub mod excerpt;
+pub mod limits_settings;
 #[cfg(feature = "server")]
 pub mod load;
 pub mod metadata;

@@ -19,7 +19,7 @@ use crate::config::settings_table::{Kind, SETTINGS};
 use crate::config::traffic_settings::TrafficDefaults;
 use crate::config::values::Values;
 use crate::config::yaml::Node;
-use crate::config::{action_settings, downstream_settings, relationship_settings, traffic_settings};
+use crate::config::{action_settings, downstream_settings, limits_settings, relationship_settings, traffic_settings};
 use crate::graphql::root_types::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
@@ -301,7 +301,7 @@ impl Settings {
         };
         let auth = read_auth(values, diagnostics);
         let upstream = read_upstream(values, &auth, diagnostics);
-        let limits = read_limits(values, diagnostics);
+        let limits = limits_settings::read(values, diagnostics);
         let actions = action_settings::read(file, diagnostics);
         Some(Self {
             tls,
@@ -823,74 +823,4 @@ fn read_min_rate(values: &Values, key: &str, diagnostics: &mut Vec<Diagnostic>) 
         bytes_per_second: values.bytes(key, diagnostics),
         grace: values.duration("downstream.rate_grace_period", diagnostics),
     }
-}
-
-fn read_limits(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Limits {
-    let fixed = Limits::default();
-    let bytes_or = |key: &str, otherwise: usize, diagnostics: &mut Vec<Diagnostic>| {
-        if values.is_given(key) { values.bytes(key, diagnostics) } else { otherwise }
-    };
-    let count_or = |key: &str, otherwise: usize, diagnostics: &mut Vec<Diagnostic>| {
-        if values.is_given(key) { values.count(key, diagnostics) } else { otherwise }
-    };
-    let limits = Limits {
-        incomplete_requests_max: count_or("limits.max_incomplete_requests", fixed.incomplete_requests_max, diagnostics),
-        client_requests_max: count_or("limits.max_client_requests", fixed.client_requests_max, diagnostics),
-        event_streams_max: count_or("limits.max_event_streams", fixed.event_streams_max, diagnostics),
-        client_event_streams_max: count_or(
-            "limits.max_client_event_streams",
-            fixed.client_event_streams_max,
-            diagnostics,
-        ),
-        private_clients_are_limited: [
-            "limits.max_client_connections",
-            "limits.max_client_requests",
-            "limits.max_client_event_streams",
-        ]
-        .iter()
-        .any(|key| values.is_given(key)),
-        max_request_body_size: values.bytes("limits.max_request_body_size", diagnostics),
-        max_document_size: values.bytes("limits.max_document_size", diagnostics),
-        max_tokens: values.count("limits.max_tokens", diagnostics),
-        max_depth: values.count("limits.max_depth", diagnostics),
-        max_aliases: values.count("limits.max_aliases", diagnostics),
-        max_directives: values.count("limits.max_directives", diagnostics),
-        max_selections: values.count("limits.max_selections", diagnostics),
-        max_root_fields: values.count("limits.max_root_fields", diagnostics),
-        max_action_calls: values.count("limits.max_action_calls", diagnostics),
-        max_calls_per_action: values.count("limits.max_calls_per_action", diagnostics),
-        max_concurrent_requests: values.count("limits.max_concurrent_requests", diagnostics),
-        max_connections: values.count("limits.max_connections", diagnostics),
-        client_connections_max: count_or("limits.max_client_connections", fixed.client_connections_max, diagnostics),
-        max_values: values.count("limits.max_values", diagnostics),
-        max_decompression_ratio: values.count("limits.max_decompression_ratio", diagnostics),
-        // The default may follow from the container's memory limit.
-        max_memory_bytes: values
-            .text("limits.max_memory_bytes")
-            .map(|_| values.bytes("limits.max_memory_bytes", diagnostics) as u64),
-        max_batch_size: values.count("limits.max_batch_size", diagnostics),
-        max_json_depth: values.count("limits.max_json_depth", diagnostics),
-        max_handler_response_size: values.bytes("limits.max_handler_response_size", diagnostics),
-        max_upstream_response_size: values.bytes("limits.max_upstream_response_size", diagnostics),
-        max_list_length: values.count("limits.max_list_length", diagnostics),
-        max_relationship_keys: values.count("limits.max_relationship_keys", diagnostics),
-        max_buffered_bytes: bytes_or("limits.max_buffered_bytes", fixed.max_buffered_bytes, diagnostics),
-        max_client_bytes: bytes_or("limits.max_client_bytes", fixed.max_client_bytes, diagnostics),
-        max_connection_bytes: bytes_or("limits.max_connection_bytes", fixed.max_connection_bytes, diagnostics),
-        max_concurrent_handler_calls: values.count("limits.max_concurrent_handler_calls", diagnostics),
-        max_request_header_size: values.bytes("limits.max_request_header_size", diagnostics),
-        max_request_headers: values.count("limits.max_request_headers", diagnostics),
-        max_websocket_message_size: values.bytes("limits.max_websocket_message_size", diagnostics),
-        plan_cache_size: values.bytes("limits.plan_cache_size", diagnostics),
-        max_introspection_size: values.bytes("limits.max_introspection_size", diagnostics),
-        max_introspection_depth: values.count("limits.max_introspection_depth", diagnostics),
-        max_template_output_size: values.bytes("limits.max_template_output_size", diagnostics),
-        schema_cache_size: values.bytes("limits.schema_cache_size", diagnostics),
-        request_timeout: values.duration("limits.request_timeout", diagnostics),
-        request_timeout_is_given: values.is_given("limits.request_timeout"),
-        // These two bound our own recursion and our own responses; there is nothing to choose.
-        max_recursion: fixed.max_recursion,
-        max_errors: fixed.max_errors,
-    };
-    limits.fitted(|key| values.is_given(key))
 }

@@ -1,4 +1,5 @@
-//! Limits: every bound on what a request may cost, with its reason. `reliability.md` section 4.5 is their source.
+//! Limits: every bound on what a request may cost, with its reason, and how those that are not configured follow from the
+//! memory limit and from others. The other defaults stand in the table of settings.
 
 use std::time::Duration;
 
@@ -128,9 +129,11 @@ pub const CONNECTION_BYTES: usize = 8 * 1024;
 /// The budget of a process whose memory has no limit.
 const BUFFERED_BYTES: usize = 256 * MIB;
 
-const CONCURRENT_REQUESTS: usize = 4096;
+/// Nesting the parser follows. It bounds our own recursion, so there is nothing to choose.
+pub const RECURSION_MAX: usize = 128;
 
-const CONNECTIONS: usize = 10_000;
+/// Errors in one response.
+pub const ERRORS_MAX: usize = 20;
 
 /// So many more requests may still be on their way than are worked on: they hold little but a connection.
 const INCOMPLETE_MULTIPLE: usize = 2;
@@ -226,56 +229,6 @@ impl Limits {
         match self.max_memory_bytes.map(|memory| usize::try_from(memory).unwrap_or(usize::MAX)) {
             Some(memory) if !is_given => bytes.min(memory / part::RESULT_CACHE).max(1),
             _ => bytes,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_request_body_size: 10 * MIB,
-            max_values: 100_000,
-            max_decompression_ratio: 100,
-            max_document_size: 256 * 1024,
-            max_tokens: 15_000,
-            max_recursion: 128,
-            max_depth: 64,
-            max_aliases: 500,
-            max_directives: 500,
-            max_selections: 50_000,
-            max_root_fields: 100,
-            max_action_calls: 20,
-            max_calls_per_action: 20,
-            max_concurrent_requests: CONCURRENT_REQUESTS,
-            incomplete_requests_max: CONCURRENT_REQUESTS * INCOMPLETE_MULTIPLE,
-            client_requests_max: CONCURRENT_REQUESTS / CLIENT_PART,
-            event_streams_max: CONNECTIONS,
-            client_event_streams_max: CONNECTIONS / CLIENT_PART,
-            private_clients_are_limited: false,
-            max_connections: CONNECTIONS,
-            client_connections_max: CONNECTIONS / CLIENT_PART,
-            max_memory_bytes: None,
-            max_batch_size: 10,
-            max_json_depth: 64,
-            max_errors: 20,
-            max_handler_response_size: 8 * MIB,
-            max_template_output_size: 4 * MIB,
-            max_list_length: 100_000,
-            max_relationship_keys: 10_000,
-            max_upstream_response_size: 64 * MIB,
-            max_buffered_bytes: BUFFERED_BYTES,
-            max_client_bytes: BUFFERED_BYTES / 2,
-            max_connection_bytes: BUFFERED_BYTES / 4,
-            max_concurrent_handler_calls: 4096,
-            max_request_header_size: 32 * 1024,
-            max_request_headers: 100,
-            max_websocket_message_size: MIB,
-            plan_cache_size: 16 * MIB,
-            max_introspection_size: 32 * MIB,
-            max_introspection_depth: 2,
-            schema_cache_size: 128 * MIB,
-            request_timeout: Duration::from_secs(70),
-            request_timeout_is_given: false,
         }
     }
 }
