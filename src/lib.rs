@@ -97,7 +97,7 @@ mod websocket;
 pub mod internals {
     pub use crate::auth::Authenticator;
     pub use crate::cli::main;
-    pub use crate::downstream::http1_framing::Strict;
+    pub use crate::protocol::http1::strict::Strict;
     pub use crate::downstream::http1_session::read_whole_head;
     pub use crate::handler::cache_key::Dependencies;
     pub use crate::http_client::TransportFault;

@@ -50,7 +50,7 @@ const ESTABLISHED: &[&str] = &[
 const CONCEPTS: &[(&str, &str)] = &[
     ("listener", "server/listener.rs"),
     ("HTTP/1 codec", "downstream/http1_session.rs"),
-    ("HTTP/1 framing", "downstream/http1_framing.rs"),
+    ("HTTP/1 framing", "protocol/http1/framing.rs"),
     ("HTTP/2", "downstream/http2_stream_timeout.rs"),
     ("server-sent events", "routes/sse.rs"),
     ("WebSocket", "routes/websocket.rs"),

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::downstream::connection_deadline;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::head_size_limit::HeadBound;
-use crate::downstream::http1_framing::Strict;
+use crate::protocol::http1::strict::Strict;
 use crate::downstream::partial_head::PartialHead;
 
 /// A connection whose client is read to the letter.

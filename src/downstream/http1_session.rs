@@ -20,10 +20,10 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::downstream::buffer_pool::{Buffers, READ_BYTES};
-use crate::downstream::http1_framing::{end_of_head, has_bare_line_feed};
+use crate::protocol::http1::strict::{end_of_head, has_bare_line_feed};
 use crate::downstream::partial_head::Looks;
 use crate::memory::Share;
-use crate::model::chunked::SIZE_MAX;
+use crate::protocol::http1::chunked::SIZE_MAX;
 
 /// A client's connection, and the request on it.
 pub(crate) struct Http1Session {

@@ -10,7 +10,6 @@ pub(crate) mod connection_weight;
 pub(crate) mod cors;
 pub(crate) mod framing_stream;
 pub(crate) mod head_size_limit;
-pub(crate) mod http1_framing;
 pub(crate) mod http1_session;
 pub(crate) mod http2_stream_timeout;
 pub(crate) mod open_connection;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::http_client::message::{Framing, Head, parse_head};
 use crate::http_client::{TransportFault, charge};
 use crate::memory::Share;
-use crate::model::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
 /// Why there is no response, as far as it decides whether to try again.
 pub enum ExchangeError {

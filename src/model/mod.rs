@@ -2,7 +2,6 @@
 
 pub mod action;
 pub mod address;
-pub mod chunked;
 pub mod chunks;
 pub mod excerpt;
 pub mod json;

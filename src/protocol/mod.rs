@@ -7,6 +7,7 @@ pub mod graphql_ws;
 pub mod header_json;
 pub mod hop_by_hop;
 pub mod http;
+pub mod http1;
 pub mod multipart;
 pub mod origin;
 pub mod trace;

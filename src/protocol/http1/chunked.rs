@@ -17,7 +17,7 @@ const SIZE_DIGITS_MAX: usize = 16;
 ///
 /// # Examples
 /// ```
-/// use pillion::model::chunked::read_size;
+/// use pillion::protocol::http1::chunked::read_size;
 ///
 /// assert_eq!(read_size(b"1a"), Some(26));
 /// assert_eq!(read_size(b"0x1a"), None);

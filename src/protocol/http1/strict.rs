@@ -11,7 +11,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use memchr::{memchr, memchr_iter};
 
 use crate::downstream::request_head_checks;
-use crate::model::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 
 /// Follows what a client writes.
 #[derive(Debug)]
