@@ -97,12 +97,9 @@ mod websocket;
 pub mod internals {
     pub use crate::auth::Authenticator;
     pub use crate::cli::main;
-    pub use crate::protocol::http1::strict::Strict;
-    pub use crate::downstream::http1_session::read_whole_head;
     pub use crate::handler::cache_key::Dependencies;
     pub use crate::http_client::TransportFault;
     pub use crate::http_client::connection::Connection;
-    pub use crate::http_client::message::{Head, framing};
     pub use crate::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Status};
     pub use crate::jobs::postgres::PostgresStore;
     pub use crate::jobs::sqlite::SqliteStore;

@@ -7,7 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Method;
-use pillion::internals::{Connection, Head, Strict, TransportFault, framing, read_whole_head};
+use pillion::internals::{Connection, TransportFault};
+use pillion::protocol::http1::response::{ResponseHead, response_framing};
+use pillion::protocol::http1::strict::Strict;
+use pillion::protocol::http1::usual_request::read_whole_head;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::reference::{self, End};
@@ -16,7 +19,7 @@ use super::reference::{self, End};
 const BYTES_MAX: usize = 8 * 1024;
 
 /// A client's connection. Nothing passes that the reference reader rejects; how it is cut does not matter; and what
-/// `downstream/http1_session.rs` takes for a whole head is one, with that target and that length.
+/// `protocol/http1/usual_request.rs` takes for a whole head is one, with that target and that length.
 pub fn request_head(bytes: &[u8]) {
     if bytes.len() > BYTES_MAX {
         return;
@@ -96,9 +99,9 @@ fn read(bytes: &[u8], step: usize) -> Option<Seen> {
     let mut connection = Connection::new(Pieces { bytes, step: step.max(1) });
     let read = async {
         let head = connection.read_response().await?;
-        let framing = framing(&Method::GET, &head)?;
+        let framing = response_framing(&Method::GET, &head)?;
         let body = connection.read_body(framing, BYTES_MAX, None).await?;
-        Ok::<(Head, Bytes), TransportFault>((head, body))
+        Ok::<(ResponseHead, Bytes), TransportFault>((head, body))
     };
     // Nothing here ever waits.
     let (head, body) = read.now_or_never()?.ok()?;

@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::downstream::client_address::limited_client;
-use crate::downstream::request_head_checks::wants_websocket;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::Share;
 use crate::model::response::RequestError;
+use crate::protocol::hop_by_hop::wants_websocket;
 use crate::runtime::load_shedding::Resource;
 use crate::runtime::services::Services;
 use crate::telemetry::metrics::{Held, Metrics, is_above};

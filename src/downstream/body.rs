@@ -10,6 +10,7 @@ use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::limits::{Limits, RATIO_FLOOR_BYTES};
 use crate::model::response::RequestError;
+use crate::protocol::http1::framing::content_length;
 
 /// Why a body could not be read.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ pub(crate) async fn read(
 /// The length of the body that the client declared.
 #[must_use]
 pub(crate) fn announced_length(downstream: &DownstreamSession<'_>) -> Option<usize> {
-    downstream.head().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    content_length(&downstream.head().headers)
 }
 
 /// A client may wait for leave to send its body.

@@ -21,8 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::downstream::connection_deadline;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::head_size_limit::HeadBound;
-use crate::protocol::http1::strict::Strict;
 use crate::downstream::partial_head::PartialHead;
+use crate::protocol::http1::strict::Strict;
 
 /// A connection whose client is read to the letter.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::{io, mem};
@@ -20,10 +19,11 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::downstream::buffer_pool::{Buffers, READ_BYTES};
-use crate::protocol::http1::strict::{end_of_head, has_bare_line_feed};
 use crate::downstream::partial_head::Looks;
 use crate::memory::Share;
-use crate::protocol::http1::chunked::SIZE_MAX;
+use crate::protocol::http1::framing::read_length;
+use crate::protocol::http1::head::end_of_head;
+use crate::protocol::http1::usual_request::{Parsed, UsualRequest, parse};
 
 /// A client's connection, and the request on it.
 pub(crate) struct Http1Session {
@@ -175,10 +175,10 @@ impl Http1Session {
     }
 
     /// Takes the head off the buffer, if it is one after all.
-    fn take(&mut self, found: HeadEnd) -> bool {
-        let HeadEnd { length, body_length, closes, .. } = found;
+    fn take(&mut self, found: UsualRequest) -> bool {
+        let UsualRequest { length, body_length, closes, .. } = found;
         let bytes = self.buffer.split_to(length).freeze();
-        let Some((uri, headers)) = read_fields(&bytes, found) else {
+        let Some((uri, headers)) = found.into_parts(&bytes) else {
             self.give_back(&bytes);
             return false;
         };
@@ -305,7 +305,7 @@ impl Http1Session {
             if *name == header::TRANSFER_ENCODING {
                 self.response = ResponseProgress::Chunked;
             } else if *name == header::CONTENT_LENGTH && has_body {
-                let length = value.to_str().ok().and_then(|length| length.parse().ok());
+                let length = read_length(value.as_bytes());
                 self.response =
                     ResponseProgress::Length(length.ok_or_else(|| Error::new_in(ErrorType::InternalError))?);
             }
@@ -387,177 +387,10 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
     stream.flush().await
 }
 
-/// A head that is served here, as ranges of the bytes that have been read.
-#[derive(Debug, PartialEq, Eq)]
-struct HeadEnd {
-    /// Bytes of it.
-    length: usize,
-    target: Range<usize>,
-    fields: Vec<(HeaderName, Range<usize>)>,
-    body_length: usize,
-    /// Is it the client's last request?
-    closes: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Parsed {
-    Whole(HeadEnd),
-    /// It may become one.
-    Half,
-    Other,
-}
-
-/// As many fields as can be read; whether there are too many is decided later.
-const FIELDS_MAX: usize = 100;
-
-/// Reads the head of a request whose path `matches`. Pure.
-fn parse(read: &[u8], matches: impl Fn(&str) -> bool) -> Parsed {
-    if matches!(read.first(), Some(b'\r' | b'\n')) {
-        // Empty lines before a request.
-        return Parsed::Other;
-    }
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut request = httparse::Request::new(&mut fields);
-    let length = match request.parse(read) {
-        Ok(httparse::Status::Complete(length)) => length,
-        // A method that is another one needs no waiting.
-        Ok(httparse::Status::Partial) if request.method.is_none_or(|method| method == "POST") => return Parsed::Half,
-        _ => return Parsed::Other,
-    };
-    let (Some("POST"), Some(target), Some(1)) = (request.method, request.path, request.version) else {
-        return Parsed::Other;
-    };
-    if read.get(..length).is_none_or(has_bare_line_feed)
-        || !target.starts_with('/')
-        || target.contains('#')
-        || !matches(target.split('?').next().unwrap_or_default())
-    {
-        return Parsed::Other;
-    }
-    let place = |part: &[u8]| {
-        let start = (part.as_ptr() as usize).saturating_sub(read.as_ptr() as usize);
-        start..start + part.len()
-    };
-    let mut found = HeadEnd {
-        length,
-        target: place(target.as_bytes()),
-        fields: Vec::with_capacity(request.headers.len()),
-        body_length: 0,
-        closes: false,
-    };
-    let (mut hosts, mut lengths) = (0, 0);
-    for field in request.headers.iter() {
-        let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { return Parsed::Other };
-        match name {
-            header::HOST if is_plain_host(field.value) => hosts += 1,
-            header::CONTENT_LENGTH => {
-                let Some(length) = read_length(field.value) else { return Parsed::Other };
-                (found.body_length, lengths) = (length, lengths + 1);
-            }
-            header::CONNECTION if field.value.eq_ignore_ascii_case(b"keep-alive") => {}
-            header::CONNECTION if field.value.eq_ignore_ascii_case(b"close") => found.closes = true,
-            header::HOST | header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::EXPECT => {
-                return Parsed::Other;
-            }
-            _ => {}
-        }
-        found.fields.push((name, place(field.value)));
-    }
-    if (hosts, lengths) == (1, 1) { Parsed::Whole(found) } else { Parsed::Other }
-}
-
-/// Where the head of the first request ends, its target, and the bytes of its body, if it is read here: what the fuzz
-/// targets compare with other readers.
-#[doc(hidden)]
-#[must_use]
-pub fn read_whole_head(read: &[u8], matches: impl Fn(&str) -> bool) -> Option<(usize, String, usize)> {
-    let Parsed::Whole(found) = parse(read, matches) else { return None };
-    let (length, body_length, head) = (found.length, found.body_length, read.get(..found.length)?);
-    let target = read.get(found.target.clone())?;
-    read_fields(&Bytes::copy_from_slice(head), found)?;
-    Some((length, String::from_utf8_lossy(target).into_owned(), body_length))
-}
-
-/// A name or a number, with or without a port. Others are for pingora to judge.
-fn is_plain_host(value: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    !value.is_empty() && value.iter().all(is_plain)
-}
-
-fn read_length(value: &[u8]) -> Option<usize> {
-    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let length = std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok();
-    length.filter(|length| u64::try_from(*length).is_ok_and(|length| length <= SIZE_MAX))
-}
-
-/// `None` if there is a byte in it that must not be.
-fn read_fields(bytes: &Bytes, found: HeadEnd) -> Option<(Uri, HeaderMap)> {
-    let uri = Uri::from_maybe_shared(bytes.slice(found.target)).ok()?;
-    let mut headers = HeaderMap::with_capacity(found.fields.len());
-    for (name, place) in found.fields {
-        let value = if place.is_empty() { Bytes::new() } else { bytes.slice(place) };
-        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
-    }
-    Some((uri, headers))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::{Bounds, Budget, MemoryOwner};
-
-    /// What becomes of a head with these lines after its first.
-    fn parsed(first: &str, lines: &str) -> Parsed {
-        parse(format!("{first}\r\n{lines}\r\n").as_bytes(), |path| path == "/graphql")
-    }
-
-    #[test]
-    fn only_what_everybody_understands_alike_is_read_here() {
-        const POST: &str = "POST /graphql HTTP/1.1";
-        let prepared_request = [
-            (POST, "Host: a:1\r\nContent-Length: 2\r\n", (2, false)),
-            ("POST /graphql?x=1 HTTP/1.1", "Host: a\r\ncontent-length: 0\r\nConnection: Close\r\n", (0, true)),
-            (POST, "X: \r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 2\r\n", (2, false)),
-        ];
-        for (first, lines, wanted) in prepared_request {
-            let Parsed::Whole(found) = parsed(first, lines) else { panic!("{lines}") };
-            assert_eq!((found.body_length, found.closes), wanted, "{lines}");
-        }
-        let others = [
-            ("GET /graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
-            ("POST /graphql HTTP/1.0", "Host: a\r\nContent-Length: 2\r\n"),
-            ("POST /elsewhere HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
-            ("POST http://a/graphql HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
-            ("POST /graphql#x HTTP/1.1", "Host: a\r\nContent-Length: 2\r\n"),
-            (POST, "Host: a\r\n"),
-            (POST, "Content-Length: 2\r\n"),
-            (POST, "Host: a\r\nHost: a\r\nContent-Length: 2\r\n"),
-            (POST, "Host: a/b\r\nContent-Length: 2\r\n"),
-            (POST, "Host: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n"),
-            (POST, "Host: a\r\nContent-Length: +2\r\n"),
-            (POST, "Host: a\r\nContent-Length: 99999999999999999999\r\n"),
-            (POST, "Host: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"),
-            (POST, "Host: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"),
-            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"),
-            (POST, "Host: a\r\nContent-Length: 2\r\nConnection: x-hasura-role\r\n"),
-            (POST, "Host : a\r\nContent-Length: 2\r\n"),
-            (POST, "Host: a\nContent-Length: 2\r\n"),
-            (POST, "Host: a\r\nContent-Length: 9223372036854775808\r\n"),
-            (POST, "Host: a\r\n Folded: b\r\nContent-Length: 2\r\n"),
-        ];
-        for (first, lines) in others {
-            assert_eq!(parsed(first, lines), Parsed::Other, "{first} {lines}");
-        }
-    }
-
-    #[test]
-    fn half_a_head_is_waited_for_if_it_may_be_ours() {
-        let whole = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
-        for end in 0..whole.len() {
-            assert_eq!(parse(&whole.as_bytes()[..end], |_| true), Parsed::Half, "{end}");
-        }
-        assert_eq!(parse(b"GET / HT", |_| true), Parsed::Other);
-    }
 
     fn share() -> Share {
         let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };

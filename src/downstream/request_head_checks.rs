@@ -8,7 +8,6 @@ use http::{Method, Version, header, request};
 
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
-use crate::protocol::hop_by_hop::nominated;
 use crate::session::header_checks::check as check_headers;
 
 pub(crate) use crate::session::header_checks::BAD_REQUEST;
@@ -105,35 +104,6 @@ fn is_host(text: &[u8]) -> bool {
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
-}
-
-/// Do all readers of this response see the same end of its body?
-#[must_use]
-pub(crate) fn is_framed_clearly(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    match (codings.next(), lengths.next()) {
-        (None, None) => true,
-        (Some(coding), None) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (None, Some(length)) => {
-            let is_number = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
-            is_number && lengths.all(|other| other == length)
-        }
-        (Some(_), Some(_)) => false,
-    }
-}
-
-/// Does the client end the connection with this request? pingora looks at the first line of `Connection` only.
-#[must_use]
-pub(crate) fn closes(headers: &HeaderMap) -> bool {
-    nominated(headers).iter().any(|word| word == "close")
-}
-
-/// Does the client want a WebSocket?
-#[must_use]
-pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && nominated(headers).contains(&header::UPGRADE)
 }
 
 /// Is `path` one of `paths`, however it is spelled? A spelling that only the upstream understood would go round us.

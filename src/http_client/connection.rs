@@ -10,10 +10,11 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-use crate::http_client::message::{Framing, Head, parse_head};
 use crate::http_client::{TransportFault, charge};
 use crate::memory::Share;
 use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+use crate::protocol::http1::framing::Framing;
+use crate::protocol::http1::response::{ResponseHead, take_response_head};
 
 /// Why there is no response, as far as it decides whether to try again.
 pub enum ExchangeError {
@@ -80,7 +81,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ExchangeError`].
-    pub async fn exchange(&mut self, head: &[u8], body: &[u8]) -> Result<Head, ExchangeError> {
+    pub async fn exchange(&mut self, head: &[u8], body: &[u8]) -> Result<ResponseHead, ExchangeError> {
         match self.write(head, body).await? {
             Some(early) => Ok(early),
             None => self.read_head().await,
@@ -88,7 +89,7 @@ impl Connection {
     }
 
     /// Head and body at once, as far as the system takes them. Gives the head of a response that comes before all is written.
-    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<Head>, ExchangeError> {
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<Option<ResponseHead>, ExchangeError> {
         let stream = &mut self.stream;
         let both = [IoSlice::new(head), IoSlice::new(body)];
         let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
@@ -106,7 +107,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<Head>, TransportFault> {
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<Option<ResponseHead>, TransportFault> {
         self.write_rest(part).await.map_err(TransportFault::from)
     }
 
@@ -117,7 +118,7 @@ impl Connection {
     }
 
     /// Until all is written, or the peer responds or disconnects: it may not want the rest.
-    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<Head>, ExchangeError> {
+    async fn write_rest(&mut self, mut rest: &[u8]) -> Result<Option<ResponseHead>, ExchangeError> {
         while self.is_even && !rest.is_empty() {
             let Ok(ready) = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await else { break };
             // Either may turn out not to be so.
@@ -148,11 +149,11 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn read_response(&mut self) -> Result<Head, TransportFault> {
+    pub async fn read_response(&mut self) -> Result<ResponseHead, TransportFault> {
         self.read_head().await.map_err(TransportFault::from)
     }
 
-    async fn read_head(&mut self) -> Result<Head, ExchangeError> {
+    async fn read_head(&mut self) -> Result<ResponseHead, ExchangeError> {
         loop {
             if let Some(head) = self.take_head()? {
                 return Ok(head);
@@ -165,9 +166,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     }
 
     /// The head of the response, if it is there; those that only announce one are passed over: RFC 9110, section 15.2.
-    fn take_head(&mut self) -> Result<Option<Head>, TransportFault> {
+    fn take_head(&mut self) -> Result<Option<ResponseHead>, TransportFault> {
         while !self.buffer.is_empty() {
-            let Some(head) = parse_head(&mut self.buffer)? else { break };
+            let Some(head) = take_response_head(&mut self.buffer)? else { break };
             match head.status.as_u16() {
                 // No upgrade was requested.
                 101 => return Err(TransportFault::Broken),
@@ -198,7 +199,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 Ok(self.buffer.split_to(length).freeze())
             }
             Framing::Chunked => self.read_chunks(bytes_max, share).await,
-            Framing::UntilEnd => {
+            Framing::Undeclared => {
                 while self.buffer.len() <= bytes_max {
                     match self.read_some(READ_BYTES).await? {
                         0 => return Ok(self.buffer.split().freeze()),

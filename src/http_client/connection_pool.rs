@@ -15,7 +15,9 @@ use tower::{Service, ServiceExt};
 use crate::http_client::TransportFault;
 use crate::http_client::connection::{Connection, ExchangeError};
 use crate::http_client::dns_filter::FilteringResolver;
-use crate::http_client::message::{BodyLength, Framing, Head, Request, Response, encode, encode_head, framing};
+use crate::http_client::message::{BodyLength, Request, Response, encode, encode_head};
+use crate::protocol::http1::framing::Framing;
+use crate::protocol::http1::response::{ResponseHead, response_framing};
 
 /// Connections that wait for the next request, by host and port.
 pub(crate) struct Pool {
@@ -46,9 +48,9 @@ impl Pool {
     /// [`TransportFault`].
     pub(crate) async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
         let (head, mut connection) = self.send(&request).await?;
-        let framing = framing(request.method, &head)?;
+        let framing = response_framing(request.method, &head)?;
         let body = connection.read_body(framing, request.max_response_bytes, request.share).await?;
-        if head.is_persistent && framing != Framing::UntilEnd {
+        if head.is_persistent && framing != Framing::Undeclared {
             self.put(request.authority, connection);
         }
         Ok(Response { status: head.status, headers: head.headers, body })
@@ -66,12 +68,12 @@ impl Pool {
     fn streamed<'r>(
         &'r self,
         request: &Request<'r>,
-        head: Head,
+        head: ResponseHead,
         connection: Connection,
     ) -> Result<Streamed<'r>, TransportFault> {
-        let left = framing(request.method, &head)?;
-        let Head { status, headers, is_persistent } = head;
-        let is_kept = is_persistent && left != Framing::UntilEnd;
+        let left = response_framing(request.method, &head)?;
+        let ResponseHead { status, headers, is_persistent } = head;
+        let is_kept = is_persistent && left != Framing::Undeclared;
         let source = Source { pool: self, authority: request.authority, connection, is_kept };
         Ok(Streamed { status, headers, left, source: Some(source), in_chunk: 0 })
     }
@@ -92,7 +94,7 @@ impl Pool {
         Ok(Upload { pool: self, request, length, connection, early })
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<(Head, Connection), TransportFault> {
+    async fn send(&self, request: &Request<'_>) -> Result<(ResponseHead, Connection), TransportFault> {
         let head = encode(request);
         let mut old = self.take(request.authority);
         loop {
@@ -167,7 +169,7 @@ pub(crate) struct Upload<'r> {
     length: BodyLength,
     connection: Connection,
     /// The head of a response that has come before the end of the body.
-    early: Option<Head>,
+    early: Option<ResponseHead>,
 }
 
 impl<'r> Upload<'r> {
@@ -247,7 +249,7 @@ impl Streamed<'_> {
         let connection = &mut source.connection;
         let piece = match &mut self.left {
             Framing::Length(0) => Bytes::new(),
-            Framing::UntilEnd => connection.read_piece(usize::MAX).await?,
+            Framing::Undeclared => connection.read_piece(usize::MAX).await?,
             Framing::Length(left) => {
                 let piece = some(connection.read_piece(*left).await?)?;
                 *left -= piece.len();

@@ -1,12 +1,9 @@
-//! HTTP/1.1 messages as bytes: writes a request, parses the head of a response, and finds where its body ends.
+//! HTTP/1.1 requests as bytes, and whole responses.
 
-use std::ops::Range;
-
-use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::HeaderMap;
 use http::{Method, StatusCode, header};
 
-use crate::http_client::TransportFault;
 use crate::memory::Share;
 use crate::model::replay::Replay;
 
@@ -80,85 +77,6 @@ pub(crate) fn encode_head(request: &Request<'_>, length: Option<BodyLength>) -> 
     }
     add(&[b"\r\n"]);
     head
-}
-
-/// The head of a response.
-#[derive(Debug)]
-pub struct Head {
-    /// The status.
-    pub status: StatusCode,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// Does the peer keep the connection alive?
-    pub is_persistent: bool,
-}
-
-/// Headers of a response.
-const HEADERS_MAX: usize = 100;
-
-/// Takes a head off the buffer, once it is whole.
-///
-/// # Errors
-/// [`TransportFault::Broken`] for invalid HTTP.
-pub(crate) fn parse_head(buffer: &mut BytesMut) -> Result<Option<Head>, TransportFault> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let Ok(status) = parsed.parse(buffer) else { return Err(TransportFault::Broken) };
-    let httparse::Status::Complete(length) = status else { return Ok(None) };
-    let is_current = parsed.version == Some(1);
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(TransportFault::Broken)?;
-    let mut names: Vec<(HeaderName, Range<usize>)> = Vec::with_capacity(parsed.headers.len());
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| TransportFault::Broken)?;
-        // The value is a part of the buffer, and stays there.
-        let start = (field.value.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize);
-        names.push((name, start..start + field.value.len()));
-    }
-    let head = buffer.split_to(length).freeze();
-    let mut headers = HeaderMap::with_capacity(names.len());
-    for (name, range) in names {
-        let value = if range.is_empty() { Bytes::new() } else { head.slice(range) };
-        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| TransportFault::Broken)?);
-    }
-    let closes = headers.get_all(header::CONNECTION).iter().any(|value| {
-        let value = value.to_str().unwrap_or("close");
-        value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"))
-    });
-    Ok(Some(Head { status, headers, is_persistent: is_current && !closes }))
-}
-
-/// Where a body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// After so many bytes.
-    Length(usize),
-    /// With the last chunk.
-    Chunked,
-    /// With the connection.
-    UntilEnd,
-}
-
-/// RFC 9112, section 6.3. Ambiguous framing is rejected.
-///
-/// # Errors
-/// [`TransportFault::Broken`] for such.
-pub fn framing(method: &Method, head: &Head) -> Result<Framing, TransportFault> {
-    if *method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304) {
-        return Ok(Framing::Length(0));
-    }
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
-    match (codings.next(), lengths.next()) {
-        (None, None) => Ok(Framing::UntilEnd),
-        (Some(coding), None) if codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            Ok(Framing::Chunked)
-        }
-        (None, Some(length)) if lengths.all(|other| other == length) => {
-            let text = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            text.and_then(|text| text.parse().ok()).map(Framing::Length).ok_or(TransportFault::Broken)
-        }
-        _ => Err(TransportFault::Broken),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use thread_local::ThreadLocal;
 
 use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
+use crate::protocol::http1::response::InvalidResponse;
 
 /// Why no whole response came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub enum TransportFault {
 impl From<NoRoom> for TransportFault {
     fn from(_: NoRoom) -> Self {
         Self::NoRoom
+    }
+}
+
+impl From<InvalidResponse> for TransportFault {
+    fn from(_: InvalidResponse) -> Self {
+        Self::Broken
     }
 }
 

@@ -29,6 +29,19 @@ pub fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
 }
 
+/// Does the client end the connection with this request? pingora looks at the first line of `Connection` only.
+#[must_use]
+pub fn closes(headers: &HeaderMap) -> bool {
+    nominated(headers).iter().any(|word| word == "close")
+}
+
+/// Does the client want a WebSocket?
+#[must_use]
+pub fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && nominated(headers).contains(&header::UPGRADE)
+}
+
 /// The headers of a message that may travel on, with all their values.
 ///
 /// # Examples

@@ -16,6 +16,7 @@ use crate::model::replay::Replay;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::protocol::http::is_event_stream;
+use crate::protocol::http1::framing::content_length;
 use crate::routes::body_scan::BodyScan;
 use crate::routes::client_disconnect;
 use crate::routes::client_disconnect::unless_disconnected;
@@ -180,9 +181,7 @@ fn bytes_between(response: &upstream::Forwarded<'_>) -> usize {
     if is_event_stream(response.head().1) {
         return EVENT_BYTES;
     }
-    let length = response.head().1.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    length.map_or(PIECES_BYTES, |length: usize| length.min(PIECES_BYTES))
+    content_length(response.head().1).map_or(PIECES_BYTES, |length| length.min(PIECES_BYTES))
 }
 
 fn address(

@@ -10,6 +10,7 @@ use crate::downstream::client_address::owner;
 use crate::downstream::request_head_checks;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::{NoRoom, Share};
+use crate::protocol::hop_by_hop;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_get::serve_get;
 use crate::routes::graphql_post::serve_post;
@@ -71,9 +72,7 @@ async fn decide(
         return Box::pin(websocket::serve(gateway, downstream, ctx, vocabulary)).await;
     }
     let snapshot = gateway.services.snapshot.load_full();
-    if !ctx.is_graphql
-        || snapshot.catalog.scanner.is_empty()
-        || request_head_checks::wants_websocket(&downstream.head().headers)
+    if !ctx.is_graphql || snapshot.catalog.scanner.is_empty() || hop_by_hop::wants_websocket(&downstream.head().headers)
     {
         return Ok(false);
     }
@@ -108,7 +107,7 @@ const USUAL_HEAD_BYTES: usize = 2 * 1024;
 fn sanitize_headers(gateway: &Gateway, downstream: &mut DownstreamSession<'_>, own: &[HeaderName]) {
     let headers = &downstream.head().headers;
     let look_alikes = header_checks::look_alikes(headers, own);
-    let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !request_head_checks::wants_websocket(headers);
+    let strip_upgrade = headers.contains_key(http::header::UPGRADE) && !hop_by_hop::wants_websocket(headers);
     if let Some(cookies) = header_checks::joined_cookies(headers) {
         downstream.replace_header(&http::header::COOKIE, cookies);
     }

@@ -15,9 +15,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::downstream::client_address::owner;
 use crate::downstream::session::DownstreamSession;
-use crate::downstream::{connection_deadline, cors, request_head_checks};
+use crate::downstream::{connection_deadline, cors};
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
+use crate::protocol::hop_by_hop;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
@@ -33,7 +34,7 @@ pub(crate) fn subprotocol(
 ) -> Option<Subprotocol> {
     let headers = &downstream.head().headers;
     if !ctx.is_graphql
-        || !request_head_checks::wants_websocket(headers)
+        || !hop_by_hop::wants_websocket(headers)
         || gateway.services.snapshot.load().catalog.scanner.is_empty()
     {
         return None;

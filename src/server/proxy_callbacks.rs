@@ -13,11 +13,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts};
-use crate::downstream::{connection_deadline, cors, http2_stream_timeout, request_head_checks};
+use crate::downstream::{connection_deadline, cors, http2_stream_timeout};
 use crate::model::min_rate::Allowance;
 use crate::model::replay::Replay;
 use crate::model::response::RequestError;
+use crate::protocol::hop_by_hop;
 use crate::protocol::http::is_event_stream;
+use crate::protocol::http1::framing::framing_of;
 use crate::routes::gateway::{Gateway, RequestState, Upload};
 use crate::routes::{graphql_request, reject, route};
 use crate::telemetry::request_kind::RequestKind;
@@ -39,9 +41,9 @@ impl ProxyHttp for Gateway {
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none()
             || self.closes_connections()
-            || request_head_checks::closes(&session.req_header().headers)
+            || hop_by_hop::closes(&session.req_header().headers)
             // The bytes after an upgrade are not HTTP, if the upstream agrees; if it does not, they would be ambiguous.
-            || request_head_checks::wants_websocket(&session.req_header().headers);
+            || hop_by_hop::wants_websocket(&session.req_header().headers);
         session.set_keepalive((!is_last).then_some(settings.keepalive_timeout.as_secs()));
         // Bytes before the response are the client's next request, and only its disconnect is an end.
         session.set_pipelining_enabled(true);
@@ -179,8 +181,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         let is_unasked = response.status == StatusCode::SWITCHING_PROTOCOLS
-            && !request_head_checks::wants_websocket(&session.req_header().headers);
-        if is_unasked || !request_head_checks::is_framed_clearly(&response.headers) {
+            && !hop_by_hop::wants_websocket(&session.req_header().headers);
+        if is_unasked || framing_of(&response.headers).is_err() {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 framing, checked byte by byte, against request smuggling. pingora reads more leniently than others do: it
+//! Request smuggling protection: HTTP/1.1 framing of a client's connection, checked byte by byte. pingora reads more leniently than others do: it
 //! escapes what must not be in a target, and lets a chunk's line hold a line feed or no size at all. Each of these
 //! could make a server before us see another request than we do, so they are detected here, before pingora sees them.
 //! Pure.
@@ -8,10 +8,12 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use http::header;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
-use crate::downstream::request_head_checks;
-use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, SIZE_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+use crate::protocol::hop_by_hop::wants_websocket;
+use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
+use crate::protocol::http1::framing::{Framing, Unclear, framing};
+use crate::protocol::http1::head::{Head, end_of_head, is_path, read_request};
 
 /// Follows what a client writes.
 #[derive(Debug)]
@@ -192,27 +194,13 @@ fn take(rest: &[u8], left: u64, at_end: Place, before_end: fn(u64) -> Place) -> 
     Looked::Passed(count, if left == 0 { at_end } else { before_end(left) })
 }
 
-/// Where the first empty line ends. Before `from` there is none.
-#[must_use]
-pub(crate) fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    loop {
-        at += memchr(b'\n', bytes.get(at..)?)? + 1;
-        match bytes.get(at..).unwrap_or_default() {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
-        }
-    }
-}
-
 /// What follows a head; `None` if it is none. After one that can be read in two ways, nothing may.
 fn read_head(head: &[u8]) -> Option<Place> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut request = httparse::Request::new(&mut fields);
-    if has_bare_line_feed(head) || request.parse(head) != Ok(httparse::Status::Complete(head.len())) {
-        return None;
-    }
+    let request = match read_request(head, &mut fields) {
+        Head::Whole { length, message } if length == head.len() => message,
+        _ => return None,
+    };
     if !is_target(request.method?, request.path?) {
         return None;
     }
@@ -221,19 +209,14 @@ fn read_head(head: &[u8]) -> Option<Place> {
         request.headers.iter().filter(is_wanted).map(|field| field.value)
     };
     let is_current = request.version == Some(1);
-    let (mut codings, mut lengths) = (values(header::TRANSFER_ENCODING), values(header::CONTENT_LENGTH));
-    let framed = match (codings.next(), lengths.next()) {
-        (None, None) => Place::Head,
-        (Some(coding), None) if is_current && codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked") => {
-            Place::Size
-        }
-        (None, Some(length)) if lengths.next().is_none() => match read_length(length) {
-            Some(0) => Place::Head,
-            Some(length) => Place::Body(length),
-            // pingora would wait for so much.
-            None if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => return None,
-            None => Place::Rejected,
-        },
+    let framed = match framing(values(header::TRANSFER_ENCODING), values(header::CONTENT_LENGTH)) {
+        // Not even the same length may come twice.
+        _ if values(header::CONTENT_LENGTH).nth(1).is_some() => Place::Rejected,
+        Ok(Framing::Undeclared | Framing::Length(0)) => Place::Head,
+        Ok(Framing::Length(length)) => Place::Body(length as u64),
+        Ok(Framing::Chunked) if is_current => Place::Size,
+        // pingora would wait for so much.
+        Err(Unclear::TooLong) => return None,
         _ => Place::Rejected,
     };
     let upgrades = is_current && values(header::UPGRADE).next().is_some() && {
@@ -245,27 +228,16 @@ fn read_head(head: &[u8]) -> Option<Place> {
                 map.append(name, value);
             }
         });
-        request_head_checks::wants_websocket(&map)
+        wants_websocket(&map)
     };
     Some(if upgrades && framed != Place::Rejected { Place::Anything } else { framed })
-}
-
-/// Does a line of this head end with nothing but a line feed? To many readers that is an end, to others a part of the value.
-pub(crate) fn has_bare_line_feed(head: &[u8]) -> bool {
-    memchr_iter(b'\n', head).any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }
 
 /// A path, or `*` for OPTIONS. pingora takes an absolute address apart, puts a slash before a target without one, and
 /// drops a fragment. Unsupported methods are rejected elsewhere, as such.
 fn is_target(method: &str, target: &str) -> bool {
     let is_served = !matches!(method, "CONNECT" | "TRACE");
-    let is_path = target.starts_with('/') && !target.contains('#');
-    is_path || !is_served || target == "*" && method == "OPTIONS"
-}
-
-fn read_length(value: &[u8]) -> Option<u64> {
-    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok().filter(|length| *length <= SIZE_MAX)
+    is_path(target) || !is_served || target == "*" && method == "OPTIONS"
 }
 
 #[cfg(test)]
