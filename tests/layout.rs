@@ -49,6 +49,7 @@ const ESTABLISHED: &[&str] = &[
 /// What an engineer looks for, and a file or folder whose name says so.
 const CONCEPTS: &[(&str, &str)] = &[
     ("listener", "server/listener.rs"),
+    ("connection life cycle", "server/connection_lifecycle.rs"),
     ("HTTP/1 codec", "downstream/http1_session.rs"),
     ("HTTP/1 framing", "protocol/http1/framing.rs"),
     ("HTTP/2", "downstream/http2_stream_timeout.rs"),

@@ -4,61 +4,11 @@
 //! connection, by which it recognizes HTTP/2.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::downstream::open_connection::OpenConnection;
 use crate::model::min_rate::{Allowance, MinRate};
-
-tokio::task_local! {
-    /// That of the connection whose task this is.
-    static PACE: Arc<ConnectionDeadline>;
-}
-
-/// Runs `work` on the connection that this deadline belongs to.
-pub(crate) fn with_deadline<W: Future>(deadline: Arc<ConnectionDeadline>, work: W) -> impl Future<Output = W::Output> {
-    PACE.scope(deadline, work)
-}
-
-/// The head of a request has been read.
-pub(crate) fn head_was_read() {
-    let _ = PACE.try_with(|deadline| deadline.head_was_read());
-}
-
-/// Which head is awaited on this task's connection, if one is: how many have been read before it.
-#[must_use]
-pub(crate) fn await_head() -> Option<u32> {
-    let awaited = |deadline: &Arc<ConnectionDeadline>| {
-        let awaits = deadline.until.load(Ordering::Relaxed) != NOT_WAITING;
-        awaits.then(|| deadline.heads.load(Ordering::Relaxed))
-    };
-    PACE.try_with(awaited).ok().flatten()
-}
-
-/// A request is over, and the next one's head is to be there within `time`.
-pub(crate) fn next_head_within(time: Duration) {
-    let _ = PACE.try_with(|deadline| deadline.wait(time, false));
-}
-
-/// A request is complete, and another one is optional; after `time` the connection is closed.
-pub(crate) fn idle_for(time: Duration) {
-    let _ = PACE.try_with(|deadline| deadline.wait(time, true));
-}
-
-/// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
-pub(crate) fn head_begins(time: Duration) {
-    let _ = PACE.try_with(|deadline| {
-        if deadline.is_idle.load(Ordering::Relaxed) {
-            deadline.wait(time, false);
-        }
-    });
-}
-
-/// That of this task's connection.
-#[must_use]
-pub(crate) fn current() -> Option<Arc<ConnectionDeadline>> {
-    PACE.try_with(Arc::clone).ok()
-}
 
 /// What a connection is waited for, and how long.
 #[derive(Debug)]
@@ -163,6 +113,29 @@ impl ConnectionDeadline {
         self.until.load(Ordering::Relaxed) != NOT_WAITING
     }
 
+    /// Which head is awaited, if one is: how many have been read before it.
+    #[must_use]
+    pub(crate) fn awaited_head(&self) -> Option<u32> {
+        self.is_waiting().then(|| self.heads.load(Ordering::Relaxed))
+    }
+
+    /// A request is over, and the next one's head is to be there within `time`.
+    pub(crate) fn next_head_within(&self, time: Duration) {
+        self.wait(time, false);
+    }
+
+    /// A request is complete, and another one is optional; after `time` the connection is closed.
+    pub(crate) fn idle_for(&self, time: Duration) {
+        self.wait(time, true);
+    }
+
+    /// A head begins, which is to be there within `time`. That of the first request is waited for since the client came.
+    pub(crate) fn head_begins(&self, time: Duration) {
+        if self.is_idle.load(Ordering::Relaxed) {
+            self.wait(time, false);
+        }
+    }
+
     fn wait(&self, time: Duration, is_idle: bool) {
         self.is_idle.store(is_idle, Ordering::Relaxed);
         self.until.store(now() + millis(time), Ordering::Relaxed);
@@ -246,19 +219,18 @@ mod tests {
     #[tokio::test]
     async fn an_idle_client_times_out() {
         let patience = Duration::from_millis(30);
-        let deadline = Arc::new(ConnectionDeadline::new(patience, DOWNLOAD, None));
+        let deadline = ConnectionDeadline::new(patience, DOWNLOAD, None);
         assert_eq!(deadline.end(patience).await, DeadlineKind::TooSlow);
         // Not while a request is under way, and not before it is time for the next.
         let busy = async {
-            head_was_read();
+            deadline.head_was_read();
             tokio::time::sleep(3 * patience).await;
-            next_head_within(2 * patience);
+            deadline.next_head_within(2 * patience);
             tokio::time::sleep(patience).await;
         };
-        let waiting = PACE.scope(Arc::clone(&deadline), busy);
         tokio::select! {
             biased;
-            () = waiting => {}
+            () = busy => {}
             _ = deadline.end(patience) => panic!("it was not late"),
         }
         assert_eq!(deadline.end(patience).await, DeadlineKind::TooSlow);

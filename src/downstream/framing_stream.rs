@@ -18,10 +18,11 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::downstream::connection_deadline;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::head_size_limit::HeadBound;
 use crate::downstream::partial_head::PartialHead;
+use crate::downstream::session_deadline::digest_with;
+use crate::memory::Share;
 use crate::protocol::http1::strict::Strict;
 
 /// A connection whose client is read to the letter.
@@ -32,7 +33,9 @@ pub(crate) struct StrictStream {
     bound: HeadBound,
     pieces: PartialHead,
     /// Of the connection; reading by the client is recorded on it.
-    deadline: Option<Arc<ConnectionDeadline>>,
+    deadline: Arc<ConnectionDeadline>,
+    /// Carries the deadline to pingora's callbacks.
+    digest: Option<Arc<ProxyDigest>>,
     /// What is left of [`UNREADABLE`], once something was rejected.
     instead: Option<&'static [u8]>,
 }
@@ -41,9 +44,16 @@ pub(crate) struct StrictStream {
 const UNREADABLE: &[u8] = b"\rX";
 
 impl StrictStream {
-    /// The rest of this task's connection, of which `read` has been read already; gives what of that may be believed.
+    /// The rest of a connection, of which `read` has been read already; gives what of that may be believed. A head takes
+    /// `bytes_max` at most, charged to `share`.
     #[must_use]
-    pub(crate) fn new(inner: Stream, mut read: BytesMut, bound: HeadBound) -> (Self, BytesMut) {
+    pub(crate) fn new(
+        inner: Stream,
+        mut read: BytesMut,
+        deadline: Arc<ConnectionDeadline>,
+        (share, bytes_max): (Share, usize),
+    ) -> (Self, BytesMut) {
+        let bound = HeadBound::new(share, deadline.awaited_head(), read.len(), bytes_max);
         let mut strict = Strict::default();
         let passed = strict.pass(&read);
         let is_rejected = passed < read.len();
@@ -51,8 +61,8 @@ impl StrictStream {
             read.truncate(passed);
             read.extend_from_slice(UNREADABLE);
         }
-        let (pieces, deadline) = (PartialHead::default(), connection_deadline::current());
-        (Self { inner, strict, bound, pieces, deadline, instead: is_rejected.then_some(&[]) }, read)
+        let (pieces, digest) = (PartialHead::default(), digest_with(Arc::clone(&deadline)));
+        (Self { inner, strict, bound, pieces, deadline, digest, instead: is_rejected.then_some(&[]) }, read)
     }
 }
 
@@ -101,7 +111,7 @@ impl AsyncRead for StrictStream {
             ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
             let read = buffer.filled().get(before..).unwrap_or_default();
             let (count, passed) = (read.len(), this.strict.pass(read));
-            this.bound.count(count)?;
+            this.bound.count(count, this.deadline.awaited_head())?;
             let at_once = this.pieces.take(read.get(..passed).unwrap_or_default(), this.strict.head_begun());
             buffer.set_filled(before + at_once);
             if passed < count {
@@ -126,10 +136,10 @@ impl AsyncRead for StrictStream {
 impl StrictStream {
     /// Records on the connection's deadline that the client reads.
     fn wrote<T>(&self, written: Poll<io::Result<T>>, bytes: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
-        match (&self.deadline, &written) {
-            (Some(deadline), Poll::Pending) => deadline.write_waits(),
-            (Some(deadline), Poll::Ready(Ok(done))) => deadline.has_written(bytes(done)),
-            _ => {}
+        match &written {
+            Poll::Pending => self.deadline.write_waits(),
+            Poll::Ready(Ok(done)) => self.deadline.has_written(bytes(done)),
+            Poll::Ready(Err(_)) => {}
         }
         written
     }
@@ -213,11 +223,11 @@ impl GetTimingDigest for StrictStream {
 
 impl GetProxyDigest for StrictStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        self.digest.clone()
     }
 
     fn set_proxy_digest(&mut self, digest: ProxyDigest) {
-        self.inner.set_proxy_digest(digest);
+        self.digest = Some(Arc::new(digest));
     }
 }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::io::ErrorKind;
 
-use crate::downstream::connection_deadline;
 use crate::memory::Share;
 
 /// How much of a head has been read from a connection.
@@ -21,23 +20,22 @@ pub(crate) struct HeadBound {
 const FREE_BYTES: usize = 4 * 1024;
 
 impl HeadBound {
-    /// Of a connection of whose current head `read` bytes have been read already. `share` is empty.
+    /// Of a connection of whose head `awaited` so many bytes have been `read` already. `share` is empty.
     #[must_use]
-    pub(crate) fn new(share: Share, read: usize, bytes_max: usize) -> Self {
-        Self { share, head: connection_deadline::await_head(), bytes: read, bytes_max }
+    pub(crate) fn new(share: Share, awaited: Option<u32>, read: usize, bytes_max: usize) -> Self {
+        Self { share, head: awaited, bytes: read, bytes_max }
     }
 
-    /// So many bytes more have been read.
+    /// So many bytes more have been read, while the head `awaited` was, if one was.
     ///
     /// # Errors
     /// When these are too many for a head, or there is no room for them.
-    pub(crate) fn count(&mut self, read: usize) -> io::Result<()> {
-        let head = connection_deadline::await_head();
-        if head.is_none() || head != self.head {
-            (self.head, self.bytes) = (head, 0);
+    pub(crate) fn count(&mut self, read: usize, awaited: Option<u32>) -> io::Result<()> {
+        if awaited.is_none() || awaited != self.head {
+            (self.head, self.bytes) = (awaited, 0);
             self.share.shrink_to(0);
         }
-        if head.is_none() {
+        if awaited.is_none() {
             return Ok(());
         }
         self.bytes += read;

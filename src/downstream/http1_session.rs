@@ -7,6 +7,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::{io, mem};
 
@@ -19,6 +20,7 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::downstream::buffer_pool::{Buffers, READ_BYTES};
+use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::partial_head::Looks;
 use crate::memory::Share;
 use crate::protocol::http1::framing::read_length;
@@ -29,6 +31,8 @@ use crate::protocol::http1::usual_request::{Parsed, UsualRequest, parse};
 pub(crate) struct Http1Session {
     stream: Stream,
     peer: Option<SocketAddr>,
+    /// That of the connection.
+    deadline: Arc<ConnectionDeadline>,
     /// What half a head holds of the memory budget.
     share: Share,
     /// Bytes that have been read and not been used.
@@ -89,10 +93,11 @@ const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 impl Http1Session {
     /// Nothing has been read yet, and `share` is empty.
     #[must_use]
-    pub(crate) fn new(stream: Stream, share: Share) -> Self {
+    pub(crate) fn new(stream: Stream, deadline: Arc<ConnectionDeadline>, share: Share) -> Self {
         Self {
             peer: peer_of(&stream),
             stream,
+            deadline,
             share,
             buffer: BytesMut::new(),
             head: Request::new(()).into_parts().0,
@@ -103,6 +108,12 @@ impl Http1Session {
             out: Vec::new(),
             is_last: false,
         }
+    }
+
+    /// The connection's deadline.
+    #[must_use]
+    pub(crate) fn deadline(&self) -> &Arc<ConnectionDeadline> {
+        &self.deadline
     }
 
     /// Has nothing of another request come?
@@ -389,8 +400,11 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::memory::{Bounds, Budget, MemoryOwner};
+    use crate::model::min_rate::MinRate;
 
     fn share() -> Share {
         let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
@@ -398,9 +412,14 @@ mod tests {
         Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(MemoryOwner::default())
     }
 
+    fn deadline() -> Arc<ConnectionDeadline> {
+        let download = MinRate { bytes_per_second: 1, grace: Duration::from_secs(60) };
+        Arc::new(ConnectionDeadline::new(Duration::from_secs(60), download, None))
+    }
+
     async fn response(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
         let (prepared_request, mut theirs) = tokio::io::duplex(1024);
-        let mut direct = Http1Session::new(Box::new(prepared_request), share());
+        let mut direct = Http1Session::new(Box::new(prepared_request), deadline(), share());
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         direct.write_head(StatusCode::OK, headers.iter()).expect("a head");

@@ -16,4 +16,5 @@ pub(crate) mod open_connection;
 pub(crate) mod partial_head;
 pub(crate) mod request_head_checks;
 pub(crate) mod session;
+pub(crate) mod session_deadline;
 pub(crate) mod write_response;

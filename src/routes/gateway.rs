@@ -8,8 +8,9 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use crate::downstream::admission::Admission;
+use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::session::TooSlow;
-use crate::downstream::{connection_deadline, http2_stream_timeout, open_connection};
+use crate::downstream::{http2_stream_timeout, open_connection};
 use crate::memory::Share;
 use crate::metadata_api::Api;
 use crate::model::min_rate::Allowance;
@@ -77,12 +78,15 @@ impl Gateway {
         self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 
+    /// A request is over: that is how long the next one on its connection is waited for.
+    pub(crate) fn await_next_head(&self, deadline: &ConnectionDeadline) {
+        let settings = &self.services.configured().settings;
+        deadline.next_head_within(settings.keepalive_timeout + settings.request_header_timeout);
+    }
+
     /// A request is over; its client has seen this `status`.
     pub(crate) fn finish(&self, path: &str, error: Option<&Error>, status: Option<StatusCode>, ctx: &RequestState) {
-        let (metrics, configured) = (&self.services.metrics, self.services.configured());
-        connection_deadline::next_head_within(
-            configured.settings.keepalive_timeout + configured.settings.request_header_timeout,
-        );
+        let metrics = &self.services.metrics;
         let ended = ctx.admission.streams_since().unwrap_or_else(Instant::now);
         metrics.by_request.observe(ctx.kind(), status.or(ctx.status), ended.duration_since(ctx.started));
         if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {

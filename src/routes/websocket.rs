@@ -14,8 +14,9 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::downstream::client_address::owner;
+use crate::downstream::cors;
 use crate::downstream::session::DownstreamSession;
-use crate::downstream::{connection_deadline, cors};
+use crate::downstream::session_deadline::deadline_of;
 use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
 use crate::protocol::hop_by_hop;
@@ -69,6 +70,8 @@ pub(crate) async fn serve(
     // An upgrade is never anything else.
     let Some(session) = downstream.session() else { return Ok(false) };
     session.set_keepalive(None);
+    // The connection goes on, so it is counted as before: its deadline holds what counts it.
+    let connection = deadline_of(session).cloned();
     session.write_response_header(Box::new(accepted)).await?;
     ctx.status = Some(StatusCode::SWITCHING_PROTOCOLS);
     ctx.admission.stream_begins();
@@ -90,8 +93,6 @@ pub(crate) async fn serve(
     let metrics = &gateway.services.metrics;
     let (services, held) =
         (Arc::clone(&gateway.services), [&metrics.requests_in_flight, &metrics.sockets].map(Held::new));
-    // The connection goes on, so it is counted as before.
-    let connection = connection_deadline::current();
     // The request is over: all that it took to serve it goes, and only the session stays.
     tokio::spawn(async move {
         run_session(services, wire, early, visitor).await;

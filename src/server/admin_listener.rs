@@ -12,20 +12,20 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
 
-use crate::downstream::connection_deadline::{
-    ConnectionDeadline, DeadlineKind, head_was_read, next_head_within, with_deadline,
-};
+use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::framing_stream::StrictStream;
-use crate::downstream::head_size_limit::HeadBound;
+use crate::downstream::session::DownstreamTimeouts;
+use crate::downstream::session_deadline::deadline_of;
 use crate::memory::MemoryOwner;
 use crate::runtime::services::Services;
+use crate::server::connection_lifecycle::Listener;
 
 /// A small application and its connections.
-pub(crate) struct Operators<S> {
+pub(crate) struct AdminListener<S> {
     requests: Arc<Requests<S>>,
     services: Arc<Services>,
     /// Those that are open, the oldest first.
-    open: Mutex<Vec<Open>>,
+    open: Arc<Mutex<Vec<Open>>>,
 }
 
 struct Open {
@@ -34,70 +34,70 @@ struct Open {
     _keeps: oneshot::Sender<()>,
 }
 
-impl<S: ServeHttp + Send + Sync + 'static> Operators<S> {
+impl<S> AdminListener<S> {
     /// In front of `app`.
     #[must_use]
     pub(crate) fn new(app: S, services: Arc<Services>) -> Self {
-        Self { requests: Arc::new(Requests { app, services: Arc::clone(&services) }), services, open: Mutex::default() }
-    }
-
-    /// Reads heads as the client listener does: to the letter, and not more than there may be.
-    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let bytes_max = self.services.configured().settings.limits.max_request_header_size;
-        let bound = HeadBound::new(self.services.memory.empty(MemoryOwner::default()), 0, bytes_max);
-        let (stream, _) = StrictStream::new(stream, BytesMut::new(), bound);
-        self.requests.process_new(Box::new(stream), shutdown).await
+        Self { requests: Arc::new(Requests { app, services: Arc::clone(&services) }), services, open: Arc::default() }
     }
 
     /// Takes a slot, if need be that of the oldest idle connection: a peer that connects and sends a request at once is
     /// served, however many others only hold connections. `None` if all are serving a request.
-    fn enter(&self, deadline: &Arc<ConnectionDeadline>, max: usize) -> Option<Place<'_, S>> {
+    fn enter(&self, deadline: &Arc<ConnectionDeadline>, max: usize) -> Option<Slot> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= max {
             self.services.metrics.shed.with_label_values(&["admin_connections"]).inc();
             let oldest = open.iter().position(|one| one.deadline.is_waiting())?;
             open.remove(oldest);
         }
-        let (keeps, ended) = oneshot::channel();
+        let (keeps, evicted) = oneshot::channel();
         open.push(Open { deadline: Arc::clone(deadline), _keeps: keeps });
-        Some(Place { all: self, deadline: Arc::clone(deadline), ended })
+        Some(Slot { all: Arc::clone(&self.open), deadline: Arc::clone(deadline), evicted })
     }
 }
 
-/// A place among the connections, given back when it is dropped.
-struct Place<'o, S> {
-    all: &'o Operators<S>,
+/// A slot among the connections, given back when it is dropped.
+pub(crate) struct Slot {
+    all: Arc<Mutex<Vec<Open>>>,
     deadline: Arc<ConnectionDeadline>,
-    ended: oneshot::Receiver<()>,
+    evicted: oneshot::Receiver<()>,
 }
 
-impl<S> Drop for Place<'_, S> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = self.all.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|one| !Arc::ptr_eq(&one.deadline, &self.deadline));
     }
 }
 
-#[async_trait]
-impl<S: ServeHttp + Send + Sync + 'static> ServerApp for Operators<S> {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let configured = self.services.configured();
-        let timeout = configured.settings.request_header_timeout;
-        let deadline = Arc::new(ConnectionDeadline::new(timeout, configured.settings.download_rate_min, None));
-        let mut place = self.enter(&deadline, configured.settings.admin.max_connections)?;
-        let requests = with_deadline(Arc::clone(&deadline), self.serve(stream, shutdown));
-        // Dropped in the middle of a head or of an idle time: nothing is lost but the connection.
-        tokio::select! {
-            stream = requests => stream,
-            waited = deadline.end(timeout) => {
-                if waited != DeadlineKind::Idle {
-                    self.services.metrics.request_header_timeouts.inc();
-                }
-                None
-            }
-            _ = &mut place.ended => None,
-        }
+impl<S: ServeHttp + Send + Sync + 'static> Listener for AdminListener<S> {
+    type Admitted = Slot;
+
+    fn services(&self) -> &Arc<Services> {
+        &self.services
     }
+
+    fn admit(self: Arc<Self>, _: &Stream, timeouts: &DownstreamTimeouts) -> Option<(Arc<ConnectionDeadline>, Slot)> {
+        let deadline = Arc::new(ConnectionDeadline::new(timeouts.head, timeouts.download, None));
+        let slot = self.enter(&deadline, self.services.configured().settings.admin.max_connections)?;
+        Some((deadline, slot))
+    }
+
+    /// Reads heads as the client listener does: to the letter, and not more than there may be.
+    async fn serve(self: Arc<Self>, stream: Stream, deadline: Arc<ConnectionDeadline>, shutdown: ShutdownWatch) {
+        let bytes_max = self.services.configured().settings.limits.max_request_header_size;
+        let share = self.services.memory.empty(MemoryOwner::default());
+        let (stream, _) = StrictStream::new(stream, BytesMut::new(), deadline, (share, bytes_max));
+        // It is none that could be used again.
+        drop(self.requests.process_new(Box::new(stream), &shutdown).await);
+    }
+
+    async fn evicted(slot: &mut Slot) {
+        // It ends when the sender is dropped.
+        let _ = (&mut slot.evicted).await;
+    }
+
+    async fn cleanup(&self) {}
 }
 
 /// The application, which records on the connection's deadline when a head has been read and when the response is
@@ -110,10 +110,15 @@ struct Requests<S> {
 #[async_trait]
 impl<S: ServeHttp + Send + Sync> ServeHttp for Requests<S> {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        head_was_read();
+        let deadline = deadline_of(session).cloned();
+        if let Some(deadline) = &deadline {
+            deadline.head_was_read();
+        }
         let response = self.app.response(session).await;
-        // Within this time the response has to be read, too, and the rest of a body to be sent.
-        next_head_within(self.services.configured().settings.keepalive_timeout);
+        if let Some(deadline) = &deadline {
+            // Within this time the response has to be read, too, and the rest of a body to be sent.
+            deadline.next_head_within(self.services.configured().settings.keepalive_timeout);
+        }
         response
     }
 }

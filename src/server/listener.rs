@@ -19,9 +19,10 @@ use crate::config::settings::{Settings, Upstream};
 use crate::metadata_api::Api;
 use crate::routes::gateway::Gateway;
 use crate::runtime::services::Services;
-use crate::server::admin_listener::Operators;
+use crate::server::admin_listener::AdminListener;
 use crate::server::background_tasks::Background;
-use crate::server::connections::Connections;
+use crate::server::client_listener::ClientListener;
+use crate::server::connection_lifecycle::Connections;
 use crate::server::graceful_shutdown::{AtExit, Drain, Exit, GRACE_SECONDS};
 use crate::server::listener_handover;
 use crate::server::tls::Tls;
@@ -66,7 +67,7 @@ pub(crate) fn serve(
     let gateway = Gateway { services: Arc::clone(services), metadata: metadata.clone(), get_policies: Arc::default() };
     let proxy = http_options(http_proxy(&conf, gateway.clone()), settings);
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
-    let mut proxy = Service::new("proxy".to_owned(), Connections::new(proxy, gateway, tls));
+    let mut proxy = Service::new("proxy".to_owned(), Connections::of(ClientListener::new(proxy, gateway, tls)));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
         proxy.add_listener(listener(tls.listen));
@@ -109,7 +110,7 @@ const RESETS_MAX: usize = 100;
 
 /// The listener for operators, of one thread.
 pub(crate) fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Services>, app: S) -> BackgroundTask {
-    let mut service = Service::new("admin".to_owned(), Operators::new(app, Arc::clone(services)));
+    let mut service = Service::new("admin".to_owned(), Connections::of(AdminListener::new(app, Arc::clone(services))));
     service.add_listener(listener(services.configured().settings.admin_listen));
     service.threads = Some(1);
     BackgroundTask(Box::new(service))

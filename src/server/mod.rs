@@ -2,7 +2,8 @@
 
 pub(crate) mod admin_listener;
 pub(crate) mod background_tasks;
-pub(crate) mod connections;
+pub(crate) mod client_listener;
+pub(crate) mod connection_lifecycle;
 pub(crate) mod graceful_shutdown;
 pub(crate) mod listener;
 pub(crate) mod listener_handover;

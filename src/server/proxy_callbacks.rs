@@ -13,7 +13,8 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts};
-use crate::downstream::{connection_deadline, cors, http2_stream_timeout};
+use crate::downstream::session_deadline::deadline_of;
+use crate::downstream::{cors, http2_stream_timeout};
 use crate::model::min_rate::Allowance;
 use crate::model::replay::Replay;
 use crate::model::response::RequestError;
@@ -37,7 +38,9 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestState) -> pingora::Result<bool> {
         let settings = &self.services.configured().settings;
-        connection_deadline::head_was_read();
+        if let Some(deadline) = deadline_of(session.as_downstream()) {
+            deadline.head_was_read();
+        }
         // pingora has seen whether the client closes the connection, or must not be believed about where its request ends.
         let is_last = session.as_downstream().get_keepalive().is_none()
             || self.closes_connections()
@@ -244,6 +247,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestState) {
+        if let Some(deadline) = deadline_of(session.as_downstream()) {
+            self.await_next_head(deadline);
+        }
         let status = session.response_written().map(|head| head.status);
         self.finish(session.req_header().uri.path(), error, status, ctx);
     }

@@ -1,7 +1,7 @@
-//! The life cycle of a client's connection, from its first byte to its last: connection limit, TLS, protocol detection,
+//! Connections of the client listener, from the first byte to the last: connection limit, TLS, protocol detection,
 //! keep-alive.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::HeaderValue;
 use http::{StatusCode, header};
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
@@ -18,24 +18,23 @@ use pingora::server::ShutdownWatch;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::downstream::buffer_pool::BufferPool;
-use crate::downstream::connection_deadline::{
-    ConnectionDeadline, DeadlineKind, head_begins, head_was_read, idle_for, with_deadline,
-};
+use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::connection_weight::ConnectionWeights;
 use crate::downstream::framing_stream::StrictStream;
-use crate::downstream::head_size_limit::HeadBound;
 use crate::downstream::http1_session::{HeadRead, Http1Session, peer_of};
 use crate::downstream::open_connection::OpenConnection;
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
-use crate::downstream::{connection_deadline, http2_stream_timeout, request_head_checks};
+use crate::downstream::{http2_stream_timeout, request_head_checks};
 use crate::memory::{MemoryOwner, Share};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::route::route;
+use crate::runtime::services::Services;
+use crate::server::connection_lifecycle::Listener;
 use crate::server::tls::Tls;
 use crate::traffic_shaping::per_client_limit::PerClient;
 
 /// What clients connect to.
-pub(crate) struct Connections {
+pub(crate) struct ClientListener {
     proxy: Arc<HttpProxy<Gateway>>,
     gateway: Gateway,
     tls: Option<Tls>,
@@ -51,41 +50,21 @@ enum Next {
     End,
 }
 
-impl Connections {
+impl ClientListener {
     /// In front of `server`, which was made of `gate`.
     #[must_use]
     pub(crate) fn new(proxy: HttpProxy<Gateway>, gateway: Gateway, tls: Option<Tls>) -> Self {
         Self { proxy: Arc::new(proxy), gateway, tls, clients: PerClient::new() }
     }
 
-    /// Serves a connection until its client is late.
-    async fn serve_in_time(
-        self: Arc<Self>,
-        stream: Stream,
-        shutdown: ShutdownWatch,
-        open: OpenConnection,
-        timeouts: DownstreamTimeouts,
-    ) {
-        let deadline = Arc::new(ConnectionDeadline::new(timeouts.head, timeouts.download, Some(open)));
-        tokio::select! {
-            () = with_deadline(Arc::clone(&deadline), Arc::clone(&self).serve(stream, shutdown)) => {}
-            waited = deadline.end(timeouts.head) => self.count(waited),
-        }
-    }
-
-    /// A client was late.
-    fn count(&self, waited: DeadlineKind) {
-        let metrics = &self.gateway.services.metrics;
-        match waited {
-            DeadlineKind::Idle => {}
-            DeadlineKind::TooSlow => metrics.request_header_timeouts.inc(),
-            DeadlineKind::DoesNotRead => metrics.slow_clients.with_label_values(&[TooSlow::Download.label()]).inc(),
-        }
-    }
-
     /// From the first byte to the last. An idle connection holds only what is here: the futures that serve a request
     /// are large, and end with it.
-    async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
+    async fn serve_requests(
+        self: Arc<Self>,
+        mut stream: Stream,
+        deadline: Arc<ConnectionDeadline>,
+        shutdown: ShutdownWatch,
+    ) {
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.is_spoken(&stream)) {
             let Some(accepted) = Box::pin(tls.accept(stream)).await else { return };
             stream = accepted;
@@ -96,11 +75,11 @@ impl Connections {
         };
         if !is_http1 {
             // It is none that could be used again.
-            drop(Arc::new(Streams::new(&self.proxy, &self.gateway)).process_new(stream, &shutdown).await);
+            drop(Arc::new(Streams::new(&self.proxy, &self.gateway, deadline)).process_new(stream, &shutdown).await);
             return;
         }
         let share = self.share(&stream);
-        let mut next = Some(Box::new(Http1Session::new(stream, share)));
+        let mut next = Some(Box::new(Http1Session::new(stream, deadline, share)));
         while let Some(direct) = next {
             next = match self.next_request(direct).await {
                 None => None,
@@ -125,10 +104,10 @@ impl Connections {
         if direct.is_idle() && !direct.listen().await {
             return None;
         }
-        head_begins(self.gateway.services.configured().settings.request_header_timeout);
+        direct.deadline().head_begins(self.gateway.services.configured().settings.request_header_timeout);
         match direct.read_head(|path| self.matches(path)).await {
             HeadRead::Request => {
-                head_was_read();
+                direct.deadline().head_was_read();
                 Some((direct, Next::Request))
             }
             HeadRead::Other => Some((direct, Next::Pingora)),
@@ -162,6 +141,7 @@ impl Connections {
             direct.close();
         }
         let error = routed.as_ref().err().map(|error| &**error);
+        gateway.await_next_head(direct.deadline());
         gateway.finish(direct.head().uri.path(), error, direct.status(), &ctx);
         if ctx.too_slow == Some(TooSlow::Download) {
             // A client that does not read gets no closing message.
@@ -169,7 +149,7 @@ impl Connections {
         }
         if direct.is_kept() {
             if direct.is_idle() {
-                idle_for(gateway.services.configured().settings.keepalive_timeout);
+                direct.deadline().idle_for(gateway.services.configured().settings.keepalive_timeout);
             }
             return Next::Request;
         }
@@ -195,10 +175,11 @@ impl Connections {
     /// pingora serves the next request, and those that the client has begun to send by then. Its session is expensive,
     /// so it does not wait for more. `None` at the connection's end.
     async fn hand_over(&self, direct: Box<Http1Session>, shutdown: &ShutdownWatch) -> Option<Box<Http1Session>> {
+        let deadline = Arc::clone(direct.deadline());
         let (stream, read) = direct.into_parts();
         let bytes_max = HEADS_READ * self.gateway.services.configured().settings.limits.max_request_header_size;
-        let bound = HeadBound::new(self.share(&stream), read.len(), bytes_max);
-        let (stream, read) = StrictStream::new(stream, read, bound);
+        let share = self.share(&stream);
+        let (stream, read) = StrictStream::new(stream, read, Arc::clone(&deadline), (share, bytes_max));
         let (mut session, requests) = (ServerSession::new_http1(Box::new(stream)), &self.proxy);
         let is_last = *shutdown.borrow();
         session.set_keepalive((!is_last).then_some(FIRST_KEEPALIVE_SECONDS));
@@ -206,10 +187,10 @@ impl Connections {
         for number in 1.. {
             let (stream, settings) = requests.process_new_http(session, shutdown).await?.consume();
             if StrictStream::is_after(&stream, number) {
-                idle_for(self.gateway.services.configured().settings.keepalive_timeout);
+                deadline.idle_for(self.gateway.services.configured().settings.keepalive_timeout);
                 let stream = StrictStream::into_inner(stream)?;
                 let share = self.share(&stream);
-                return Some(Box::new(Http1Session::new(stream, share)));
+                return Some(Box::new(Http1Session::new(stream, deadline, share)));
             }
             session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
@@ -279,20 +260,36 @@ async fn send_busy(direct: &mut Http1Session) -> pingora::Result<()> {
 /// How long a client may take to read that there is no room for it.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-#[async_trait]
-impl ServerApp for Connections {
-    /// pingora's own task is large, because it could shake hands for TLS, so each connection gets another one.
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let services = &self.gateway.services;
-        let peer = peer_of(&stream).map(|peer| peer.ip());
-        let open = OpenConnection::admit(services, &self.clients, peer)?;
-        let timeouts = DownstreamTimeouts::of(&services.configured().settings);
-        tokio::spawn(Arc::clone(self).serve_in_time(stream, shutdown.clone(), open, timeouts));
-        None
+impl Listener for ClientListener {
+    /// What counts the connection is held by its deadline, since a WebSocket outlives the serving of its request.
+    type Admitted = ();
+
+    fn services(&self) -> &Arc<Services> {
+        &self.gateway.services
     }
 
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
+    fn admit(self: Arc<Self>, stream: &Stream, timeouts: &DownstreamTimeouts) -> Option<(Arc<ConnectionDeadline>, ())> {
+        let peer = peer_of(stream).map(|peer| peer.ip());
+        let open = OpenConnection::admit(&self.gateway.services, &self.clients, peer)?;
+        Some((Arc::new(ConnectionDeadline::new(timeouts.head, timeouts.download, Some(open))), ()))
+    }
+
+    fn serve(
+        self: Arc<Self>,
+        stream: Stream,
+        deadline: Arc<ConnectionDeadline>,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send {
+        self.serve_requests(stream, deadline, shutdown)
+    }
+
+    /// Beyond the limit, new connections are closed, never old ones.
+    fn evicted((): &mut ()) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    fn cleanup(&self) -> impl Future<Output = ()> + Send {
+        self.proxy.http_cleanup()
     }
 }
 
@@ -301,17 +298,17 @@ struct Streams {
     proxy: Arc<HttpProxy<Gateway>>,
     gateway: Gateway,
     /// Of the connection: the first request is not awaited by the task that knows of it.
-    deadline: Option<Arc<ConnectionDeadline>>,
+    deadline: Arc<ConnectionDeadline>,
     /// Has pingora read the options of h2, and started to read the client's preface?
     is_preface_awaited: AtomicBool,
 }
 
 impl Streams {
-    fn new(proxy: &Arc<HttpProxy<Gateway>>, gateway: &Gateway) -> Self {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, gateway: &Gateway, deadline: Arc<ConnectionDeadline>) -> Self {
         Self {
             proxy: Arc::clone(proxy),
             gateway: gateway.clone(),
-            deadline: connection_deadline::current(),
+            deadline,
             is_preface_awaited: AtomicBool::new(false),
         }
     }
@@ -324,9 +321,7 @@ impl HttpServerApp for Streams {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if let Some(deadline) = &self.deadline {
-            deadline.head_was_read();
-        }
+        self.deadline.head_was_read();
         if session.is_body_done() {
             return self.proxy.process_new_http(session, shutdown).await;
         }
@@ -345,8 +340,8 @@ impl HttpServerApp for Streams {
     fn server_options(&self) -> Option<&HttpServerOptions> {
         // pingora calls this once more when the preface has arrived. From then on h2 limits heads, and pingora limits
         // the time without any request. Without this call, the first request would still be awaited in time.
-        if let Some(deadline) = self.deadline.as_ref().filter(|_| self.is_preface_awaited.load(Ordering::Relaxed)) {
-            deadline.head_was_read();
+        if self.is_preface_awaited.load(Ordering::Relaxed) {
+            self.deadline.head_was_read();
         }
         self.proxy.server_options()
     }
