@@ -61,7 +61,7 @@ impl Admin {
         match path {
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => {
-                let (status, mut text) = match self.services.readiness.check() {
+                let (status, mut text) = match self.services.health.readiness.check() {
                     Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
                     Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
                 };
@@ -108,12 +108,12 @@ async fn purge(services: &Services, query: &str) -> ApiResponse {
     {
         return (StatusCode::NOT_FOUND, TEXT, format!("there is no action {name}\n").into_bytes());
     }
-    if let Some(shared) = &services.shared
+    if let Some(shared) = &services.traffic.redis
         && shared.forget(&format!("pillion:cache:{}:*", action.as_deref().unwrap_or("*"))).await.is_err()
     {
         return (StatusCode::SERVICE_UNAVAILABLE, TEXT, b"Redis is unavailable; nothing was purged\n".to_vec());
     }
-    services.results.purge(action.as_deref());
+    services.traffic.responses.purge(action.as_deref());
     (StatusCode::OK, TEXT, b"forgotten\n".to_vec())
 }
 
@@ -121,7 +121,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The conditions of readiness, and details about each: a line each.
 fn details(services: &Services) -> String {
-    let upstream = services.readiness.upstream().map_or_else(|reason| reason, |()| "ok".into());
+    let upstream = services.health.readiness.upstream().map_or_else(|reason| reason, |()| "ok".into());
     let snapshot = services.snapshot.load();
     let actions = snapshot.catalog.schema.actions.len();
     let schema = schema_state(&snapshot);

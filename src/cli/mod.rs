@@ -107,7 +107,7 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
 /// Probes the upstream once.
 async fn probe_upstream(services: &Services) -> Result<(), String> {
     upstream_health_check::probe(services).await;
-    services.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
+    services.health.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
 }
 
 /// All errors, for a person.

@@ -135,7 +135,7 @@ pub(crate) fn serve(
         beside.push(background_service("reload", Background(reloader)).into());
     }
     listener::serve(&services, metadata, beside, at_exit).map_err(failed)?;
-    services.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
+    services.health.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 
 /// A panic ends one request, and is written to the log without what the request held.

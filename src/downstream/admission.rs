@@ -65,7 +65,7 @@ impl Admission {
         }
         self.incomplete = Some(Held::new(&metrics.incomplete_requests));
         let max = services.configured().settings.limits.incomplete_requests_max;
-        match services.overload.scarce() {
+        match services.health.load.scarce() {
             None if is_above(metrics.incomplete_requests.get(), max) => Err(Resource::IncompleteRequests),
             scarce => scarce.map_or(Ok(()), Err),
         }
@@ -84,7 +84,7 @@ impl Admission {
         let limits = &configured.settings.limits;
         self.client = limited_client(&configured.settings, downstream);
         let Some(client) = self.client else { return Ok(()) };
-        self.permit = services.client_requests.acquire(client, limits.client_requests_max);
+        self.permit = services.slots.client_requests.acquire(client, limits.client_requests_max);
         if self.permit.is_some() { Ok(()) } else { Err(Resource::ClientRequests) }
     }
 
@@ -129,7 +129,7 @@ impl Admission {
         }
         self.permit = None;
         if let Some(client) = self.client {
-            self.permit = services.client_event_streams.acquire(client, limits.client_event_streams_max);
+            self.permit = services.slots.client_event_streams.acquire(client, limits.client_event_streams_max);
             if self.permit.is_none() {
                 return Err(shed(services, Resource::ClientEventStreams));
             }
@@ -166,7 +166,7 @@ pub(crate) fn shed(services: &Services, scarce: Resource) -> RequestError {
 
 /// Of the requests in flight, those count that are worked on. Sockets have limits of their own.
 fn is_room_among_requests(services: &Services) -> Result<(), Resource> {
-    if let Some(scarce) = services.overload.scarce() {
+    if let Some(scarce) = services.health.load.scarce() {
         return Err(scarce);
     }
     let metrics = &services.metrics;

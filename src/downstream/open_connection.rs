@@ -25,7 +25,7 @@ impl OpenConnection {
         let (limits, addresses) = (&configured.settings.limits, &configured.settings.client_addresses);
         let shed = |scarce: &str| metrics.shed.with_label_values(&[scarce]).inc();
         let (open, places) = (Held::new(&metrics.connections), ConnectionWeights::first(services)?);
-        if is_above(metrics.connections.get(), services.overload.max_connections(limits)) {
+        if is_above(metrics.connections.get(), services.health.load.max_connections(limits)) {
             shed("connections");
             return None;
         }
@@ -50,6 +50,6 @@ impl OpenConnection {
 /// Are there so many connections that none should be kept for later requests?
 #[must_use]
 pub(crate) fn are_scarce(services: &Services) -> bool {
-    let max = services.overload.max_connections(&services.configured().settings.limits);
+    let max = services.health.load.max_connections(&services.configured().settings.limits);
     is_nearly_full(services.metrics.connections.get(), max) || connection_weight::are_scarce(services)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(
     let key = dependencies.key(rules.by.as_deref());
     // A caller that cannot wait for the leader's fetch reaches its own timeout.
     let looked =
-        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.results.get_or_lead(&key)).await;
+        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.traffic.responses.get_or_lead(&key)).await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
         CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
         CacheLookup::Stale(kept, fill) => {
@@ -131,7 +131,7 @@ async fn store(
         return;
     }
     let headers = complete::client_headers(allowed, Some(response));
-    let Some(shared) = &execution.services.shared else {
+    let Some(shared) = &execution.services.traffic.redis else {
         fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
         return;
     };
@@ -149,7 +149,7 @@ async fn from_redis(
     fill: &FillGuard,
     rules: &CacheRules,
 ) -> Option<Arc<CachedResponse>> {
-    let (text, left) = execution.services.shared.as_ref()?.get(&fill.key().shared()).await?;
+    let (text, left) = execution.services.traffic.redis.as_ref()?.get(&fill.key().shared()).await?;
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
     // A stale entry is revalidated by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;

@@ -57,7 +57,7 @@ pub(crate) async fn exchange(
     id: &str,
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {
     // When all permits are taken, the call is rejected at once: to wait would only make the queue longer.
-    let _slot = execution.services.call_slots.try_acquire().map_err(|_| TransportError::Busy)?;
+    let _slot = execution.services.slots.handler_calls.try_acquire().map_err(|_| TransportError::Busy)?;
     let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
     let client = execution.snapshot.configured.handlers.here();
     let child = spans::client_span(execution.services, execution.context.trace);

@@ -27,7 +27,7 @@ pub(crate) async fn check_rate_limit(
     let Some(policies) = execution.snapshot.policies.of(action) else { return Ok(()) };
     for limiter in &policies.limiters {
         let who = rate_limit_key(execution, limiter);
-        let counted = match &execution.services.shared {
+        let counted = match &execution.services.traffic.redis {
             None => limiter.count(who),
             // Boxed: otherwise every call carries the size of this future.
             Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
@@ -128,7 +128,7 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 /// Says how policies stand, for who looks at metrics now.
 pub(crate) fn update_gauges(services: &Services) {
     let (open, waiting) = (&services.metrics.circuit_breaker_state, &services.metrics.handler_calls_queued);
-    services.metrics.cache_bytes.set(i64::try_from(services.results.bytes()).unwrap_or(i64::MAX));
+    services.metrics.cache_bytes.set(i64::try_from(services.traffic.responses.bytes()).unwrap_or(i64::MAX));
     open.reset();
     waiting.reset();
     for (action, policies) in services.snapshot.load().policies.all() {

@@ -80,7 +80,7 @@ async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
     let mut looked: Option<Instant> = None;
     loop {
         panic_isolation::failpoint("worker");
-        if services.readiness.is_draining() {
+        if services.health.readiness.is_draining() {
             return;
         }
         // It is not worth a walk over all that waits at each turn.

@@ -196,7 +196,7 @@ pub(crate) async fn allow(
         return crate::execution::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // This bounds only the number of threads; a request that waits here holds what has been charged already.
-    let _slot = services.planning_slots.acquire().await;
+    let _slot = services.slots.planning.acquire().await;
     let wanted = |name: &str| plan.plan.own_variables.iter().any(|own| own == name);
     let given = request.variables.0.iter().filter(|(name, _)| wanted(name));
     let given: Vec<(String, Box<RawValue>)> =
@@ -221,7 +221,7 @@ async fn introspect<'w>(
 ) -> Option<(SemaphorePermit<'w>, Arc<MergedSchema>)> {
     let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let introspected = async {
-        let slot = services.introspection_slots.acquire().await.ok()?;
+        let slot = services.slots.introspection.acquire().await.ok()?;
         let merged = schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
         Some((slot, merged))
     };

@@ -75,7 +75,7 @@ impl Gateway {
     /// Is every connection to be closed after the request that is on it?
     #[must_use]
     pub(crate) fn closes_connections(&self) -> bool {
-        self.services.readiness.is_draining() || open_connection::are_scarce(&self.services)
+        self.services.health.readiness.is_draining() || open_connection::are_scarce(&self.services)
     }
 
     /// A request is over: that is how long the next one on its connection is waited for.

@@ -146,7 +146,7 @@ async fn stream(
             () = &mut operation => is_over = true,
             _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
             // A client that is cut off without a final message reconnects.
-            _ = tick.tick() => if gateway.services.readiness.is_draining() || has_expired(request) { return Ok(()) },
+            _ = tick.tick() => if gateway.services.health.readiness.is_draining() || has_expired(request) { return Ok(()) },
             () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }
     }

@@ -24,7 +24,7 @@ const DESCRIPTORS_FULL: f64 = 0.90;
 
 /// Looks again and again. Never returns.
 pub(crate) async fn watch(services: &Services) {
-    let descriptors = services.overload.descriptors_max;
+    let descriptors = services.health.load.descriptors_max;
     warn_of_descriptors(services);
     let mut forgot: Option<Instant> = None;
     let mut last = 0;
@@ -34,7 +34,7 @@ pub(crate) async fn watch(services: &Services) {
         let memory = configured.settings.limits.max_memory_bytes.map_or(0.0, |limit| part(resident_bytes(), limit));
         if memory >= MEMORY_SHORT && forgot.is_none_or(|forgot| forgot.elapsed() >= FORGET_PAUSE) {
             forgot = Some(Instant::now());
-            services.results.purge(None);
+            services.traffic.responses.purge(None);
         }
         let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
         let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
@@ -42,7 +42,7 @@ pub(crate) async fn watch(services: &Services) {
             (false, true) => 2,
             (false, false) => 0,
         };
-        services.overload.scarce.store(now, Ordering::Relaxed);
+        services.health.load.scarce.store(now, Ordering::Relaxed);
         if now != last {
             tracing::warn!(
                 memory,
@@ -58,11 +58,11 @@ pub(crate) async fn watch(services: &Services) {
 
 fn warn_of_descriptors(services: &Services) {
     let limits = &services.configured().settings.limits;
-    let max_connections = services.overload.max_connections(limits);
+    let max_connections = services.health.load.max_connections(limits);
     if max_connections < limits.max_connections {
         tracing::warn!(
             connections = max_connections,
-            descriptors = services.overload.descriptors_max,
+            descriptors = services.health.load.descriptors_max,
             "limits.max_connections is more than the file descriptors that are left beside those of requests: raise `ulimit -n`"
         );
     }

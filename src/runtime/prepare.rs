@@ -34,7 +34,7 @@ async fn parse(services: &Services, snapshot: &Arc<Snapshot>, text: &str) -> Res
         return PreparedDocument::new(&snapshot.catalog, text);
     }
     // Only the number of threads is bounded by this; who waits here holds nothing but their own text.
-    let _slot = services.planning_slots.acquire().await;
+    let _slot = services.slots.planning.acquire().await;
     let (snapshot, text) = (Arc::clone(snapshot), text.to_owned());
     let parsed = tokio::task::spawn_blocking(move || PreparedDocument::new(&snapshot.catalog, &text)).await;
     parsed.unwrap_or(Err(DocumentError::NotOneOperation))

@@ -58,7 +58,7 @@ pub(crate) async fn refresh(
     let known = snapshot.schema_cache.caller(schema_request);
     let _turn = known.asking.lock().await;
     let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
-    let slot = services.introspection_slots.try_acquire();
+    let slot = services.slots.introspection.try_acquire();
     if was_just_asked || slot.is_err() {
         return Ok(snapshot.schema_cache.known(&snapshot.catalog, schema_request));
     }
@@ -73,11 +73,11 @@ async fn fetch_newest_edition(
     schema_request: &SchemaRequest<'_>,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut rejected = SchemaError::Ended;
-    for edition in services.introspection_edition.load(Ordering::Relaxed)..EDITIONS {
+    for edition in services.schema.edition.load(Ordering::Relaxed)..EDITIONS {
         match fetch_edition(services, snapshot, schema_request, edition).await {
             Err(error @ SchemaError::Response(ClientSchemaError::Rejected(_))) => rejected = error,
             Ok(found) => {
-                services.introspection_edition.store(edition, Ordering::Relaxed);
+                services.schema.edition.store(edition, Ordering::Relaxed);
                 return Ok(found);
             }
             error => return error,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 
 use crate::config::load::Loaded;
+use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
@@ -33,22 +34,12 @@ pub(crate) struct Services {
     replacing: Mutex<()>,
     /// The upstream.
     pub upstream: UpstreamClient,
-    /// Bounds the calls under way.
-    pub call_slots: Semaphore,
-    /// Bounds the planning of long documents, which would delay all other requests.
-    pub planning_slots: Semaphore,
-    /// Bounds the introspection under way: each may hold two large responses.
-    pub introspection_slots: Semaphore,
+    /// How much may go on at one time.
+    pub slots: Slots,
     /// What requests, operations and connections may hold.
     pub memory: Arc<Budget>,
-    /// Requests at one time, by client.
-    pub client_requests: Arc<PerClient>,
-    /// Streams of events at one time, by client.
-    pub client_event_streams: Arc<PerClient>,
-    /// The response cache.
-    pub results: Arc<ResponseCache>,
-    /// Where replicas count together, if they do.
-    pub shared: Option<RedisStore>,
+    /// What responses and counters of handler calls are shared by.
+    pub traffic: TrafficStores,
     /// What we count.
     pub metrics: Arc<Metrics>,
     /// The log of asynchronous actions, once it is open.
@@ -59,16 +50,52 @@ pub(crate) struct Services {
     pub reloads: ReloadRequests,
     /// Collects spans, if tracing is configured.
     pub tracer: Option<Tracer>,
+    /// How the process is.
+    pub health: Health,
+    /// How far the upstream's schema is known.
+    pub schema: SchemaProgress,
+}
+
+/// How much may go on at one time.
+pub(crate) struct Slots {
+    /// Bounds the handler calls under way.
+    pub handler_calls: Semaphore,
+    /// Bounds the planning of long documents, which would delay all other requests.
+    pub planning: Semaphore,
+    /// Bounds the introspection under way: each may hold two large responses.
+    pub introspection: Semaphore,
+    /// Requests, by client.
+    pub client_requests: Arc<PerClient>,
+    /// Streams of events, by client.
+    pub client_event_streams: Arc<PerClient>,
+}
+
+/// Where handler calls share responses and counters.
+pub(crate) struct TrafficStores {
+    /// The response cache.
+    pub responses: Arc<ResponseCache>,
+    /// Where replicas count and cache together, if they do.
+    pub redis: Option<RedisStore>,
+}
+
+/// Whether the process can serve requests.
+#[derive(Default)]
+pub(crate) struct Health {
     /// Is it overloaded?
-    pub overload: LoadState,
+    pub load: LoadState,
     /// Can requests be served?
     pub readiness: Readiness,
-    /// The newest edition of the introspection query that the upstream is believed to take.
-    pub introspection_edition: AtomicUsize,
-    /// Has the upstream's schema ever been merged with the actions?
-    pub schema_was_good: AtomicBool,
     /// Why the program must end, if it must.
     pub fatal: FatalError,
+}
+
+/// How far the upstream's schema is known.
+#[derive(Default)]
+pub(crate) struct SchemaProgress {
+    /// The newest edition of the introspection query that the upstream is believed to take.
+    pub edition: AtomicUsize,
+    /// Has it ever been merged with the actions?
+    pub was_good: AtomicBool,
 }
 
 /// More wait: introspection comes from people and tools, in small numbers.
@@ -95,29 +122,20 @@ impl Services {
             &configured,
             &TrafficPolicies::default(),
         );
-        let planners = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
             replacing: Mutex::default(),
             upstream: UpstreamClient::new(&settings.upstream)?,
-            call_slots: Semaphore::new(settings.limits.max_concurrent_handler_calls.min(Semaphore::MAX_PERMITS)),
-            planning_slots: Semaphore::new(planners),
-            introspection_slots: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            slots: Slots::new(settings),
             memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
-            client_requests: PerClient::new(),
-            client_event_streams: PerClient::new(),
-            results: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)),
-            shared: settings.redis_url.as_ref().map(|url| RedisStore::new(url.expose())).transpose()?,
+            traffic: TrafficStores::new(settings)?,
             tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),
             metrics,
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
             reloads: ReloadRequests::default(),
-            overload: LoadState::default(),
-            readiness: Readiness::default(),
-            introspection_edition: AtomicUsize::new(0),
-            schema_was_good: AtomicBool::new(false),
-            fatal: FatalError::default(),
+            health: Health::default(),
+            schema: SchemaProgress::default(),
         })
     }
 
@@ -154,5 +172,26 @@ impl Services {
         if let Some(next) = next(&self.snapshot.load()) {
             self.snapshot.store(Arc::new(next));
         }
+    }
+}
+
+impl Slots {
+    fn new(settings: &Settings) -> Self {
+        let calls = settings.limits.max_concurrent_handler_calls.min(Semaphore::MAX_PERMITS);
+        let planners = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            handler_calls: Semaphore::new(calls),
+            planning: Semaphore::new(planners),
+            introspection: Semaphore::new(INTROSPECTIONS_AT_ONCE),
+            client_requests: PerClient::new(),
+            client_event_streams: PerClient::new(),
+        }
+    }
+}
+
+impl TrafficStores {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        let redis = settings.redis_url.as_ref().map(|url| RedisStore::new(url.expose())).transpose()?;
+        Ok(Self { responses: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)), redis })
     }
 }

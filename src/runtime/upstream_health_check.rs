@@ -49,7 +49,7 @@ pub(crate) async fn probe(services: &Services) {
             learn_schema(services, path).await;
         }
     }
-    services.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
+    services.health.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
 }
 
 /// The first path with a GraphQL response decides. `None` beside it if the response says nothing about the upstream.
@@ -115,7 +115,7 @@ async fn learn_schema(services: &Services, path: &str) {
                 use_decided(services, &snapshot, decided.clone());
                 return;
             }
-            services.schema_was_good.store(true, Ordering::Relaxed);
+            services.schema.was_good.store(true, Ordering::Relaxed);
             for missing in missing(&merged.role_schema.schema, &snapshot.catalog.schema) {
                 tracing::warn!("{missing}");
             }
@@ -129,8 +129,8 @@ async fn learn_schema(services: &Services, path: &str) {
 fn use_decided(services: &Services, before: &Arc<Snapshot>, decided: ActionSchema) {
     let intolerable: Vec<String> =
         upstream_types::unacceptable(&before.catalog.schema, &decided).into_iter().map(ToString::to_string).collect();
-    if !intolerable.is_empty() && !services.schema_was_good.load(Ordering::Relaxed) {
-        services.fatal.set(intolerable.join("\n\n"));
+    if !intolerable.is_empty() && !services.schema.was_good.load(Ordering::Relaxed) {
+        services.health.fatal.set(intolerable.join("\n\n"));
         return;
     }
     let known = before.catalog.schema.inconsistent.len();
@@ -203,8 +203,8 @@ fn log_result(services: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) 
     }
     let diagnostics: Vec<String> =
         conflicts.iter().map(|conflict| conflict.diagnostic(&snapshot.catalog.schema.locations).to_string()).collect();
-    if !services.schema_was_good.load(Ordering::Relaxed) {
-        services.fatal.set(diagnostics.join("\n\n"));
+    if !services.schema.was_good.load(Ordering::Relaxed) {
+        services.health.fatal.set(diagnostics.join("\n\n"));
         return;
     }
     for diagnostic in diagnostics {

@@ -33,13 +33,13 @@ impl ShutdownSignalWatch for Drain {
                 hand_over(exit);
                 return ShutdownSignal::GracefulUpgrade;
             }
-            () = exit.services.fatal.wait() => {
+            () = exit.services.health.fatal.wait() => {
                 exit.soon();
                 return ShutdownSignal::GracefulTerminate;
             }
         }
         let drain_delay = exit.services.configured().settings.drain_delay;
-        exit.services.readiness.drain();
+        exit.services.health.readiness.drain();
         let in_flight = exit.services.metrics.requests_in_flight.get();
         tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
         let wait = async {
@@ -94,7 +94,7 @@ impl Exit {
         let exit = self.clone();
         std::thread::spawn(move || {
             std::thread::sleep(LAST_MOMENT);
-            let reason = exit.services.fatal.reason();
+            let reason = exit.services.health.fatal.reason();
             log_shutdown(reason.map(str::to_owned));
             let last = exit.last.lock().unwrap_or_else(PoisonError::into_inner).take();
             last.into_iter().for_each(|last| last());
@@ -128,7 +128,7 @@ pub(crate) fn hand_over(exit: &Exit) {
         if let Ok(runtime) = runtime {
             runtime.block_on(async {
                 tokio::time::sleep(HANDOVER).await;
-                exit.services.readiness.drain();
+                exit.services.health.readiness.drain();
                 exit.wait_for_requests().await;
                 exit.finish().await;
             });

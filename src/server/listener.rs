@@ -179,9 +179,9 @@ fn announce(services: Arc<Services>) {
         let started = Instant::now();
         let is_open = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(100)).is_ok();
         while started.elapsed() < Duration::from_secs(10) {
-            let has_looked = services.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
+            let has_looked = services.health.readiness.has_looked() || started.elapsed() > FIRST_LOOK;
             if has_looked && addresses.iter().all(is_open) {
-                if services.fatal.reason().is_none() {
+                if services.health.fatal.reason().is_none() {
                     print_listening(&services);
                     warn_of_upstream(&services);
                 }
@@ -198,7 +198,7 @@ fn warn_of_upstream(services: &Services) {
     let started = Instant::now();
     let upstream = services.configured().settings.upstream.clone();
     let cause = loop {
-        let Err(reason) = services.readiness.upstream() else { return };
+        let Err(reason) = services.health.readiness.upstream() else { return };
         match dial(&upstream) {
             Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
             // The second probe has run by now.

@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
 
     /// Ends the session on shutdown or a timeout.
     fn check(&mut self, opened: Instant) -> Going {
-        if self.services.readiness.is_draining() && self.is_time_to_go() {
+        if self.services.health.readiness.is_draining() && self.is_time_to_go() {
             let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
             return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
         }
