@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command};
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
 
 use crate::action::transform::TransformedRequest;
 use crate::cli::{NO_UPSTREAM, header_argument, headers_of, load_from, report, role_argument};
@@ -21,7 +20,6 @@ use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::pipeline::explain::{Explained, ExplainedStep, explain};
-use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -79,7 +77,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     };
     let trace = TraceContext::read(&headers, 1);
     let caller = Caller { headers, for_handlers: None, address: None, request_id: "of-the-request".into() };
-    let context = context(&caller, &trace);
+    let context = RequestContext::detached(Arc::new(caller), trace, Instant::now() + Duration::from_secs(1));
+    let context = RequestContext { way: "/graphql".into(), subscription: Some(Arc::default()), ..context };
     let explained = explain(&services, &snapshot, &context, &session, &request, merged.as_ref());
     match explained {
         Ok(explained) => {
@@ -121,25 +120,6 @@ fn snapshot_for(services: &Services, upstream: Option<&UpstreamSchema>) -> Arc<S
     let (roots, dialect) = upstream.roots_and_dialect();
     let dialect = services.configured().settings.dialect.unwrap_or(dialect);
     Arc::new(snapshot.for_upstream(roots, dialect))
-}
-
-fn context<'e>(caller: &'e Caller, trace: &'e TraceContext) -> RequestContext<'e> {
-    RequestContext {
-        share: None,
-        caller,
-        trace,
-        path: "/graphql",
-        query: "",
-        is_get: false,
-        response_type: ResponseType::Json,
-        shows_status: false,
-        deadline: Instant::now() + Duration::from_secs(1),
-        is_clients_deadline: false,
-        subscription: Some(Arc::default()),
-        batch: None,
-        handler_headers: HeaderMap::new(),
-        authenticated: OnceCell::new(),
-    }
 }
 
 /// Why the document would be rejected, each error with its source location.

@@ -10,6 +10,7 @@ use crate::downstream::compression::compress;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::Share;
 use crate::protocol::http::ResponseType;
+use crate::request::context::RequestContext;
 use crate::request::response::Response;
 
 /// How a response goes out.
@@ -25,6 +26,20 @@ pub(crate) struct ResponseStyle<'m> {
     pub compressed_from: usize,
     /// Is the connection not to be used again?
     pub closes: bool,
+}
+
+impl<'m> ResponseStyle<'m> {
+    /// Of a response to this request.
+    #[must_use]
+    pub(crate) fn of(context: &'m RequestContext) -> Self {
+        Self {
+            response_type: context.response_type,
+            request_id: &context.caller.request_id,
+            cors: &context.cors,
+            compressed_from: context.compressed_from,
+            closes: false,
+        }
+    }
 }
 
 /// Writes `response`. Its bytes hold `share` until they are no longer needed: HTTP/2 queues them beyond this function.

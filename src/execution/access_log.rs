@@ -1,27 +1,18 @@
 //! The access log: writes the line about a request that has been served.
 
-use std::time::Instant;
-
 use crate::execution::spans;
 use crate::execution::spans::RequestSpan;
-use crate::model::request::Caller;
-use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::runtime::services::Services;
 use crate::telemetry::logs;
 
-/// Records `response` and writes the log line. `path` is where the request came in.
-pub(crate) fn record(
-    services: &Services,
-    response: &Response,
-    caller: &Caller,
-    trace: &TraceContext,
-    path: &str,
-    began: Instant,
-) {
+/// Records the response to a request and writes the log line.
+pub(crate) fn record(services: &Services, response: &Response, context: &RequestContext) {
+    let RequestContext { caller, trace, way, started, .. } = context;
     let (role, actions) = (response.role.as_deref(), response.actions.as_slice());
     let (status, outcome) = (response.status, response.outcome);
-    spans::record_request(services, trace, began, &RequestSpan { way: path, caller, role, actions, status, outcome });
+    spans::record_request(services, context, &RequestSpan { role, actions, status, outcome });
     if outcome == crate::request::response::SUCCESS
         && !logs::REQUESTS.next(services.configured().settings.success_sample_every)
     {
@@ -30,13 +21,13 @@ pub(crate) fn record(
     let line = logs::RequestLine {
         request_id: &caller.request_id,
         trace_id: &trace.trace_id,
-        path,
+        path: way,
         client: caller.address,
         role,
         actions: actions.join(","),
         status,
         outcome,
-        duration: began.elapsed(),
+        duration: started.elapsed(),
     };
     line.write();
 }

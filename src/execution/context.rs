@@ -17,7 +17,7 @@ pub(crate) struct ExecutionContext<'r> {
     /// The generation it began with.
     pub snapshot: &'r Arc<Snapshot>,
     /// How it came.
-    pub context: &'r RequestContext<'r>,
+    pub context: &'r RequestContext,
     /// The caller.
     pub session: &'r Session,
     /// What the client requests.

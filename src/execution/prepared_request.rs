@@ -14,6 +14,10 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 
 /// How a request is routed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once and borrowed; a box would be one more allocation a request"
+)]
 pub(crate) enum Route<'a> {
     /// Nothing of ours is in it.
     Passthrough,
@@ -25,6 +29,8 @@ pub(crate) enum Route<'a> {
 pub(crate) struct PreparedRequest<'a> {
     pub(crate) request: Option<GraphqlRequest<'a>>,
     pub(crate) prepared: Result<Arc<PreparedDocument>, Rejection>,
+    /// The text of the batch that it is an element of.
+    pub(crate) batch: Option<&'a str>,
 }
 
 impl PreparedRequest<'_> {
@@ -59,7 +65,7 @@ pub(crate) enum Execution {
 /// Decides whether a request has anything to do with actions or introspection. Nothing is known about the caller yet.
 pub(crate) async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, element: Element<'a>) -> Route<'a> {
     match element.request {
-        Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()) }),
+        Err(error) => Route::Execute(PreparedRequest { request: None, prepared: Err(error.into()), batch: None }),
         Ok(None) => Route::Passthrough,
         Ok(Some(request)) => {
             let prepared = prepare(services, snapshot, &request.query).await;
@@ -71,7 +77,8 @@ pub(crate) async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, ele
             if !is_ours {
                 return Route::Passthrough;
             }
-            Route::Execute(PreparedRequest { request: Some(request), prepared: prepared.map_err(Rejection::from) })
+            let prepared = prepared.map_err(Rejection::from);
+            Route::Execute(PreparedRequest { request: Some(request), prepared, batch: None })
         }
     }
 }

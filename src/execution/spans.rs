@@ -6,8 +6,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use uuid::Uuid;
 
-use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
 use crate::request::response;
 use crate::runtime::services::Services;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
@@ -45,10 +45,6 @@ fn child(trace: &TraceContext) -> TraceContext {
 
 /// What is known of a request once its response is complete.
 pub(crate) struct RequestSpan<'r> {
-    /// How it came: a path, or the name of a protocol.
-    pub way: &'r str,
-    /// The caller.
-    pub caller: &'r Caller,
     /// The role, once that was known.
     pub role: Option<&'r str>,
     /// The actions that were called.
@@ -60,23 +56,24 @@ pub(crate) struct RequestSpan<'r> {
 }
 
 /// The response to a request is complete.
-pub(crate) fn record_request(services: &Services, trace: &TraceContext, began: Instant, request: &RequestSpan<'_>) {
+pub(crate) fn record_request(services: &Services, context: &RequestContext, request: &RequestSpan<'_>) {
+    let RequestContext { caller, trace, way, started, .. } = context;
     let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = vec![
-        KeyValue::new("url.path", request.way.to_owned()),
+        KeyValue::new("url.path", way.clone()),
         KeyValue::new("http.response.status_code", i64::from(request.status)),
         KeyValue::new("pillion.outcome", request.outcome),
-        KeyValue::new("pillion.request_id", request.caller.request_id.clone()),
+        KeyValue::new("pillion.request_id", caller.request_id.clone()),
         texts("pillion.actions", request.actions),
     ];
-    attributes.extend(request.caller.address.map(|address| KeyValue::new("client.address", address.to_string())));
+    attributes.extend(caller.address.map(|address| KeyValue::new("client.address", address.to_string())));
     attributes.extend(request.role.map(|role| KeyValue::new("pillion.role", role.to_owned())));
     let error = (request.outcome != response::SUCCESS).then_some(request.outcome);
     tracer.take(Ended {
         place: span_ids(trace, true),
         kind: SpanKind::Server,
         name: "graphql".into(),
-        began,
+        began: *started,
         ended: Instant::now(),
         attributes,
         error,

@@ -14,7 +14,6 @@ use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::request::context::RequestContext;
-use crate::request::schema_request::SchemaRequest;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
@@ -36,9 +35,9 @@ pub(crate) async fn fetch(
 /// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
 #[must_use]
 pub(crate) fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> bool {
-    let ExecutionContext { services, snapshot, context, session, plan, .. } = execution;
-    let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
-    let Some(merged) = snapshot.schema_cache.known(&snapshot.catalog, &schema_request) else { return false };
+    let ExecutionContext { snapshot, context, session, plan, .. } = execution;
+    let known = snapshot.schema_cache.known(&snapshot.catalog, context, session.role());
+    let Some(merged) = known else { return false };
     let root = merged.role_schema.schema.get_object(snapshot.catalog.roots.of(plan.kind));
     let is_nullable =
         |name: &str| root.and_then(|root| root.fields.get(name)).is_some_and(|definition| !definition.ty.is_non_null());
@@ -52,25 +51,25 @@ pub(crate) fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOpera
 pub(crate) async fn send(
     services: &Services,
     snapshot: &Snapshot,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     body: Bytes,
     replay: Replay<'_>,
 ) -> Result<UpstreamResponse, UpstreamError> {
     let left = context.deadline.saturating_duration_since(Instant::now());
-    let child = spans::client_span(services, context.trace);
+    let child = spans::client_span(services, &context.trace);
     let mut headers = Cow::Borrowed(&context.caller.headers);
     if let Some(trace) = &child {
         trace.write(headers.to_mut());
     }
     let began = Instant::now();
     let question = UpstreamRequest {
-        path: context.path,
+        path: context.upstream_path(),
         headers: &headers,
         request_id: &context.caller.request_id,
         body,
         replay,
         max_response_bytes: snapshot.catalog.limits.max_upstream_response_size,
-        share: context.share,
+        share: context.share.as_deref(),
         timeout: services.upstream.settings().request_timeout.min(left),
     };
     let timer = services.metrics.upstream_request_seconds.start_timer();

@@ -19,7 +19,7 @@ use crate::handler::{complete, retry};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::MemoryOwner;
 use crate::model::action::OperationKind;
-use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::request::GraphqlRequest;
 use crate::model::traffic::CacheRules;
 use crate::protocol::header_json;
 use crate::protocol::trace::TraceContext;
@@ -39,12 +39,15 @@ pub(crate) async fn run(
         session: execution.session,
         input: allowed.input(),
         headers: &header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers()),
-        query: execution.context.query,
+        query: &execution.context.query,
     };
     let key = dependencies.key(rules.by.as_deref());
     // A caller that cannot wait for the leader's fetch reaches its own timeout.
-    let looked =
-        tokio::time::timeout_at(execution.context.deadline.into(), execution.services.traffic.responses.get_or_lead(&key)).await;
+    let looked = tokio::time::timeout_at(
+        execution.context.deadline.into(),
+        execution.services.traffic.responses.get_or_lead(&key),
+    )
+    .await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
         CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
         CacheLookup::Stale(kept, fill) => {
@@ -84,15 +87,14 @@ async fn fetch(
 fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, fill: FillGuard) {
     let (services, snapshot, session) =
         (Arc::clone(execution.services), Arc::clone(execution.snapshot), execution.session.clone());
-    let caller: Caller = execution.context.caller.clone();
-    let (query, document) = (execution.context.query.to_owned(), execution.request.query.clone().into_owned());
+    let caller = Arc::clone(&execution.context.caller);
+    let (query, document) = (execution.context.query.clone(), execution.request.query.clone().into_owned());
     let (allowed, rules) = (allowed.clone(), rules.clone());
     tokio::spawn(async move {
         let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
         let deadline = Instant::now() + allowed.action().timeout;
-        let share = services.memory.empty(MemoryOwner::default());
-        let context =
-            RequestContext { share: Some(&share), ..RequestContext::detached(&caller, &trace, &query, deadline) };
+        let share = Some(Arc::new(services.memory.empty(MemoryOwner::default())));
+        let context = RequestContext { share, query, ..RequestContext::detached(caller, trace, deadline) };
         let request = GraphqlRequest::of_document(document);
         let plan = Plan::empty(OperationKind::Query);
         let execution = ExecutionContext {

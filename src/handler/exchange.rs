@@ -60,11 +60,12 @@ pub(crate) async fn exchange(
     let _slot = execution.services.slots.handler_calls.try_acquire().map_err(|_| TransportError::Busy)?;
     let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
     let client = execution.snapshot.configured.handlers.here();
-    let child = spans::client_span(execution.services, execution.context.trace);
-    let trace = child.as_ref().unwrap_or(execution.context.trace);
+    let child = spans::client_span(execution.services, &execution.context.trace);
+    let trace = child.as_ref().unwrap_or(&execution.context.trace);
     let began = Instant::now();
     let response =
-        exchange::call(client, prepare(execution, allowed, deadline, id, trace)?, execution.context.share).await;
+        exchange::call(client, prepare(execution, allowed, deadline, id, trace)?, execution.context.share.as_deref())
+            .await;
     if child.is_some() {
         let action = allowed.action();
         // The address is a template, so that no variable of it is shown.

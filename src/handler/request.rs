@@ -19,7 +19,7 @@ pub(crate) fn untransformed(
 ) -> Result<TransformedRequest, TransportError> {
     let action = allowed.action();
     let precedence = execution.snapshot.configured.settings.precedence;
-    let caller = execution.context.caller;
+    let caller = &execution.context.caller;
     let headers = header_precedence::outgoing(
         &action.headers,
         precedence,
@@ -58,7 +58,7 @@ pub(crate) fn outgoing(
         let lookup = lookup(execution, allowed, &outgoing.body);
         outgoing = transform::request(transform, &lookup, outgoing).map_err(HandlerResponseError::RequestTransform)?;
     }
-    forward_query(&mut outgoing.url, execution.context.query, &action.forwarded_query_params);
+    forward_query(&mut outgoing.url, &execution.context.query, &action.forwarded_query_params);
     Ok(outgoing)
 }
 

@@ -42,14 +42,14 @@ pub(crate) async fn enqueue(execution: &ExecutionContext<'_>, allowed: &Authoriz
 async fn store(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Uuid, String> {
     let jobs = execution.services.jobs()?;
     let action = allowed.action();
-    let caller = execution.context.caller;
+    let caller = &execution.context.caller;
     // Made before anything is stored, so that the job can be found if the outcome is unknown.
     let id = Uuid::new_v4();
     let payload = json!({
         "input": allowed.input(),
         "request_query": execution.request.query,
         "request_id": caller.request_id,
-        "query": forwarded_query(execution.context.query, action),
+        "query": forwarded_query(&execution.context.query, action),
     });
     let job = NewJob {
         id,

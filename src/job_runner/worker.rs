@@ -248,10 +248,12 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
     let token = Token::new();
     let trace = TraceContext::read(&HeaderMap::new(), job.id.as_u128());
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
-    let mut context = RequestContext::detached(&caller, &trace, &stored.url_query, Instant::now() + action.timeout);
-    let share = services.memory.empty(MemoryOwner::default());
-    context.share = Some(&share);
-    context.handler_headers = token.headers(job.id);
+    let context = RequestContext {
+        query: stored.url_query,
+        share: Some(Arc::new(services.memory.empty(MemoryOwner::default()))),
+        handler_headers: token.headers(job.id),
+        ..RequestContext::detached(Arc::new(caller), trace, Instant::now() + action.timeout)
+    };
     let request = GraphqlRequest::of_document(stored.request_query);
     let plan = Plan::empty(OperationKind::Mutation);
     let running = ExecutionContext {

@@ -62,17 +62,6 @@ enum Store {
     Shared(Box<Database>),
 }
 
-/// How a request came.
-#[derive(Clone)]
-pub(crate) struct ApiRequest {
-    /// Path and query.
-    pub path: String,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The id it is known by.
-    pub request_id: String,
-}
-
 /// A response: JSON.
 #[derive(Debug)]
 pub(crate) struct ApiResponse {
@@ -177,11 +166,11 @@ impl Api {
         services: &Arc<Services>,
         _: Admin,
         request: Value,
-        asked: ApiRequest,
+        context: &Arc<RequestContext>,
     ) -> ApiResponse {
-        let (api, services) = (Arc::clone(self), Arc::clone(services));
+        let (api, services, context) = (Arc::clone(self), Arc::clone(services), Arc::clone(context));
         let response = tokio::spawn(async move {
-            let response = match api.run(&services, &request, &asked).await {
+            let response = match api.run(&services, &request, &context).await {
                 Ok(response) | Err(response) => response,
             };
             let outcome = if response.status == 200 { "success" } else { "error" };
@@ -196,7 +185,12 @@ impl Api {
         response.await.unwrap_or_else(|_| unexpected("the request ended early").into())
     }
 
-    async fn run(&self, services: &Services, request: &Value, asked: &ApiRequest) -> Result<ApiResponse, ApiResponse> {
+    async fn run(
+        &self,
+        services: &Services,
+        request: &Value,
+        context: &RequestContext,
+    ) -> Result<ApiResponse, ApiResponse> {
         let _turn = self.turn.lock().await;
         let (document, place) = self.load().await?;
         let before = services.snapshot.load_full();
@@ -224,7 +218,7 @@ impl Api {
         let is_changed = run.document != document;
         let is_new = is_changed || run.reloads;
         let next = if is_new { Some(self.next(services, &before, &run.document, look_up).await?) } else { None };
-        let response = fetch_upstream(services, &run, asked).await?;
+        let response = fetch_upstream(services, &run, context).await?;
         let responses = responses(&run, response.as_ref())?;
         if let Some((schema, next)) = next {
             if is_changed {
@@ -449,13 +443,13 @@ impl From<DatabaseError> for ApiError {
 async fn fetch_upstream(
     services: &Services,
     run: &Run<'_>,
-    asked: &ApiRequest,
+    context: &RequestContext,
 ) -> Result<Option<UpstreamResponse>, ApiResponse> {
     let Some(request) = run.upstream_request() else { return Ok(None) };
     let question = UpstreamRequest {
-        path: &asked.path,
-        headers: &asked.headers,
-        request_id: &asked.request_id,
+        path: context.upstream_path(),
+        headers: &context.caller.headers,
+        request_id: &context.caller.request_id,
         body: Bytes::from(request.to_string()),
         replay: Replay::Never,
         max_response_bytes: services.configured().settings.limits.max_upstream_response_size,

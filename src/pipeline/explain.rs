@@ -73,7 +73,7 @@ pub(crate) enum ExplainedStep {
 pub(crate) fn explain(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     session: &Session,
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,

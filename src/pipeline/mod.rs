@@ -20,7 +20,6 @@ use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
-use crate::request::schema_request::SchemaRequest;
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
@@ -43,12 +42,12 @@ pub(crate) mod validate;
 /// The caller, authenticated once for all elements of a batch.
 async fn authenticate<'c>(
     services: &Services,
-    context: &'c RequestContext<'_>,
-    request: Option<&GraphqlRequest<'_>>,
+    context: &'c RequestContext,
+    prepared: Option<&PreparedRequest<'_>>,
 ) -> Result<&'c Authenticated, SessionError> {
-    let told = || match context.batch {
+    let told = || match prepared?.batch {
         Some(batch) => hook_batch(batch),
-        None => request.map(hook_request),
+        None => prepared?.request.as_ref().map(hook_request),
     };
     let configured = services.configured();
     let authenticate =
@@ -60,7 +59,7 @@ async fn authenticate<'c>(
 pub(crate) async fn execute(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     prepared_request: &PreparedRequest<'_>,
 ) -> Execution {
     panic_isolation::failpoint("request");
@@ -79,10 +78,10 @@ pub(crate) async fn execute(
 pub(crate) async fn authenticate_or_reject(
     services: &Services,
     snapshot: &Snapshot,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     prepared_request: &PreparedRequest<'_>,
 ) -> Result<Authenticated, Response> {
-    let authenticated = authenticate(services, context, prepared_request.request.as_ref()).await;
+    let authenticated = authenticate(services, context, Some(prepared_request)).await;
     authenticated
         .cloned()
         .map_err(|error| crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &error.into()))
@@ -92,7 +91,7 @@ pub(crate) async fn authenticate_or_reject(
 pub(crate) async fn reject(
     services: &Services,
     snapshot: &Snapshot,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     rejection: Rejection,
 ) -> Response {
     let authenticated = authenticate(services, context, None).await;
@@ -103,18 +102,17 @@ pub(crate) async fn reject(
 async fn run(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     prepared_request: &PreparedRequest<'_>,
 ) -> Result<Execution, Rejection> {
     let phases = &services.metrics.phases;
     let mut clock = PhaseClock::start();
     let ended = |clock: &mut PhaseClock, name, phase| {
         let (began, ended) = clock.ended(phase);
-        spans::record_phase(services, context.trace, name, began, ended);
+        spans::record_phase(services, &context.trace, name, began, ended);
     };
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
-    let Authenticated { session, set_cookies, .. } =
-        authenticate(services, context, prepared_request.request.as_ref()).await?;
+    let Authenticated { session, set_cookies, .. } = authenticate(services, context, Some(prepared_request)).await?;
     ended(&mut clock, "authenticate", &phases.authenticate);
     let prepared = prepared_request.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &prepared_request.request else { return Err(DocumentError::NotOneOperation.into()) };
@@ -216,13 +214,12 @@ pub(crate) async fn allow(
 async fn introspect<'w>(
     services: &'w Services,
     snapshot: &Arc<Snapshot>,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     session: &Session,
 ) -> Option<(SemaphorePermit<'w>, Arc<MergedSchema>)> {
-    let schema_request = SchemaRequest::of(context, session, services.upstream.settings().request_timeout);
     let introspected = async {
         let slot = services.slots.introspection.acquire().await.ok()?;
-        let merged = schema_fetch::fetch(services, snapshot, &schema_request).await.ok()?;
+        let merged = schema_fetch::fetch(services, snapshot, context, session.role()).await.ok()?;
         Some((slot, merged))
     };
     tokio::time::timeout_at(context.deadline.into(), introspected).await.ok()?
@@ -230,7 +227,7 @@ async fn introspect<'w>(
 
 /// The operation that the client chose, if it may be sent in this way.
 pub(crate) fn operation<'p>(
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     prepared: &'p PreparedDocument,
     request: &GraphqlRequest<'_>,
 ) -> Result<&'p PreparedOperation, Rejection> {
@@ -249,7 +246,7 @@ pub(crate) fn operation<'p>(
 pub(crate) async fn fetch_upstream(
     services: &Services,
     snapshot: &Snapshot,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     json: &str,
 ) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.catalog.limits);

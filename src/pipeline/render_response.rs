@@ -56,7 +56,7 @@ pub(crate) fn respond(dialect: Dialect, finished: &Finished<'_>) -> Response {
 
 /// The response to a rejected request.
 #[must_use]
-pub(crate) fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: &Rejection) -> Response {
+pub(crate) fn reject(dialect: Dialect, context: &RequestContext, rejection: &Rejection) -> Response {
     let errors: Vec<RequestError> = request_errors(dialect, rejection).into_iter().map(bounded).collect();
     let first = errors.first();
     let code = first.map_or(UNEXPECTED, |error| error.code);
@@ -75,7 +75,7 @@ pub(crate) fn reject(dialect: Dialect, context: &RequestContext<'_>, rejection: 
 #[must_use]
 pub(crate) fn element(
     dialect: Dialect,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     response: &UpstreamResponse,
     may_write: impl FnOnce() -> bool,
 ) -> Response {
@@ -151,7 +151,7 @@ fn request_errors(dialect: Dialect, rejection: &Rejection) -> Vec<RequestError> 
 }
 
 /// The HTTP status for the client. An HTTP error always shows.
-fn shown_status(dialect: Dialect, context: &RequestContext<'_>, error: &RequestError) -> u16 {
+fn shown_status(dialect: Dialect, context: &RequestContext, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
     let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
     match dialect {

@@ -4,42 +4,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::auth::authenticated::Authenticated;
 use crate::execution::prepared_request::{Execution, Route, route};
 use crate::execution::{access_log, spans};
-use crate::memory::Share;
 use crate::model::action::OperationKind;
-use crate::model::request::Caller;
 use crate::pipeline::execute;
-use crate::protocol::http::{Body, ResponseType, read_body};
+use crate::protocol::http::{Body, read_body};
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::live_dependencies::{IDLE_MAX, LiveDependencies};
 use crate::request::response::Response;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
-use crate::session::SessionError;
-
-/// An operation whose client listens for more than one response.
-pub(crate) struct SubscriptionRequest {
-    /// For the log: how it came.
-    pub way: &'static str,
-    /// The GraphQL request as JSON.
-    pub payload: String,
-    /// Path and query for the upstream's part.
-    pub path: String,
-    /// Its share of the memory budget: its payload, and the values made of it each time.
-    pub share: Arc<Share>,
-    /// The caller.
-    pub caller: Arc<Caller>,
-    /// The caller's session, if it is known.
-    pub authenticated: Option<Result<Authenticated, SessionError>>,
-}
 
 /// A message to the client about its operation.
 #[derive(Debug)]
@@ -55,11 +34,14 @@ pub(crate) enum SubscriptionMessage {
 /// The first polling interval of a subscription; it grows while nothing happens.
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// Runs it. `send` returns `false` when the client no longer listens.
+/// Runs an operation whose client listens for more than one response. `payload` is its GraphQL request as JSON; `operation` is
+/// the context that all executions have in common, with the share that holds the payload and the values made of it each
+/// time. `send` returns `false` when the client no longer listens.
 pub(crate) async fn run<F: Future<Output = bool>>(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    request: &SubscriptionRequest,
+    operation: &RequestContext,
+    payload: &str,
     send: impl Fn(SubscriptionMessage) -> F,
 ) {
     let mut last: Option<Vec<u8>> = None;
@@ -67,7 +49,8 @@ pub(crate) async fn run<F: Future<Output = bool>>(
     loop {
         // Boxed: otherwise a waiting subscription carries the size of this future.
         let watched = Arc::new(LiveDependencies::default());
-        let Some((response, kind)) = Box::pin(execute_once(services, snapshot, request, &watched)).await else {
+        let Some((response, kind)) = Box::pin(execute_once(services, snapshot, (operation, payload), &watched)).await
+        else {
             send(SubscriptionMessage::Rejected("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
             return;
         };
@@ -88,7 +71,9 @@ pub(crate) async fn run<F: Future<Output = bool>>(
             return;
         }
         // Everything made for this response is freed, but for the response itself.
-        request.share.shrink_to(request.payload.len() + response.body.len());
+        if let Some(share) = &operation.share {
+            share.shrink_to(payload.len() + response.body.len());
+        }
         last = Some(response.body);
         watched.change(pause).await;
         pause = (pause * 2).min(IDLE_MAX);
@@ -103,36 +88,29 @@ fn errors_of(response: &Response) -> String {
 async fn execute_once(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    request: &SubscriptionRequest,
+    (operation, payload): (&RequestContext, &str),
     watched: &Arc<LiveDependencies>,
 ) -> Option<(Response, OperationKind)> {
     let started = Instant::now();
     let limits = &services.configured().settings.limits;
-    let Ok(Body::One(element)) = read_body(request.payload.as_bytes(), limits) else { return None };
+    let Ok(Body::One(element)) = read_body(payload.as_bytes(), limits) else { return None };
     let Route::Execute(prepared_request) = route(services, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
-    let mut trace = TraceContext::read(&request.caller.headers, random.as_u128());
+    let mut trace = TraceContext::read(&operation.caller.headers, random.as_u128());
     spans::sample(services, &mut trace);
     let context = RequestContext {
-        caller: &request.caller,
-        trace: &trace,
-        path: &request.path,
-        query: "",
-        is_get: false,
-        response_type: ResponseType::Json,
-        shows_status: false,
-        subscription: Some(Arc::clone(watched)),
+        trace,
+        started,
         deadline: started + snapshot.catalog.limits.request_timeout,
-        is_clients_deadline: false,
-        batch: None,
-        handler_headers: HeaderMap::new(),
-        share: Some(&request.share),
-        authenticated: OnceCell::new_with(request.authenticated.clone()),
+        subscription: Some(Arc::clone(watched)),
+        share: operation.share.clone(),
+        authenticated: OnceCell::new_with(operation.authenticated.get().cloned()),
+        ..operation.for_task()
     };
     let kind = prepared_request.kind().unwrap_or(OperationKind::Query);
     let Execution::Response(response) = execute(services, snapshot, &context, &prepared_request).await else {
         return None;
     };
-    access_log::record(services, &response, &request.caller, &trace, request.way, started);
+    access_log::record(services, &response, &context);
     Some((response, kind))
 }

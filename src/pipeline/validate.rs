@@ -9,7 +9,6 @@ use crate::model::json::RawObject;
 use crate::model::response::Dialect;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
-use crate::request::schema_request::SchemaRequest;
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::schema_fetch;
@@ -24,7 +23,7 @@ pub(crate) struct ValidationContext<'s> {
     /// The generation the request began with.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub context: &'s RequestContext<'s>,
+    pub context: &'s RequestContext,
     /// The caller.
     pub session: &'s Session,
     /// The document.
@@ -70,27 +69,25 @@ pub(crate) async fn validate(subject: &ValidationContext<'_>, asked: Option<&Mer
 pub(crate) fn revalidate(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
     session: &Session,
 ) {
     if snapshot.catalog.merges_introspection {
-        drop(refresh_in_background(
-            services,
-            snapshot,
-            SchemaRequest::of(context, session, services.upstream.settings().request_timeout).into_owned(),
-        ));
+        drop(refresh_in_background(services, snapshot, context, session));
     }
 }
 
 fn refresh_in_background(
     services: &Arc<Services>,
     snapshot: &Arc<Snapshot>,
-    schema_request: SchemaRequest<'static>,
+    context: &RequestContext,
+    session: &Session,
 ) -> tokio::task::JoinHandle<()> {
     let (services, snapshot) = (Arc::clone(services), Arc::clone(snapshot));
+    let (context, role) = (context.for_task(), session.role().to_owned());
     tokio::spawn(async move {
         // The result is logged there, and cached for later requests.
-        let _ = schema_fetch::refresh(&services, &snapshot, &schema_request).await;
+        let _ = schema_fetch::refresh(&services, &snapshot, &context, &role).await;
     })
 }
 
@@ -112,7 +109,7 @@ impl ValidationContext<'_> {
         let Some(known) = known else { return self.without_schema() };
         let Err(rejection) = self.by(&known) else { return Ok("valid") };
         // The upstream may have changed, or show more to this caller than to others in the same role.
-        let fresh = schema_fetch::refresh(self.services, self.snapshot, &self.schema_request()).await;
+        let fresh = schema_fetch::refresh(self.services, self.snapshot, self.context, self.session.role()).await;
         match fresh {
             Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
             Ok(_) => Err(rejection),
@@ -134,16 +131,16 @@ impl ValidationContext<'_> {
     }
 
     fn known(&self) -> Option<Arc<MergedSchema>> {
-        self.snapshot.schema_cache.known(&self.snapshot.catalog, &self.schema_request())
+        self.snapshot.schema_cache.known(&self.snapshot.catalog, self.context, self.session.role())
     }
 
     /// Introspects the upstream for the first caller of a kind. Only operations with side effects wait for the
     /// response, and those that would be rejected without it.
     async fn learn(&self) -> Option<Arc<MergedSchema>> {
-        if !self.snapshot.schema_cache.is_worth_asking(&self.schema_request()) {
+        if !self.snapshot.schema_cache.is_worth_asking(self.context, self.session.role()) {
             return None;
         }
-        let asked = refresh_in_background(self.services, self.snapshot, self.schema_request().into_owned());
+        let asked = refresh_in_background(self.services, self.snapshot, self.context, self.session);
         if has_side_effects(&self.plan.plan) || !self.plan.plan.upstream_directives.is_empty() {
             // When the time is up the upstream is left to judge its part itself.
             let _ = tokio::time::timeout(WAIT_FOR_SCHEMA, asked).await;
@@ -165,10 +162,6 @@ impl ValidationContext<'_> {
             None => self.learn().await,
         };
         merged.is_some_and(|merged| merged.role_schema.schema.schema_definition.mutation.is_none())
-    }
-
-    fn schema_request(&self) -> SchemaRequest<'_> {
-        SchemaRequest::of(self.context, self.session, self.services.upstream.settings().request_timeout)
     }
 
     /// Federation's root fields are served, and shown by some upstreams only.

@@ -4,4 +4,3 @@ pub(crate) mod context;
 pub(crate) mod live_dependencies;
 pub(crate) mod rejection;
 pub(crate) mod response;
-pub(crate) mod schema_request;

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use pingora::{Error, ErrorType};
 
 use crate::downstream::session::DownstreamSession;
+use crate::execution::access_log;
 use crate::execution::prepared_request::PreparedRequest;
 use crate::model::action::OperationKind;
+use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::IncomingRequest;
 use crate::telemetry::request_kind::RequestKind;
 
 /// May this work be cancelled at any moment? Work that has started to write is finished.
@@ -54,11 +55,11 @@ pub(crate) fn disconnected_error() -> Box<Error> {
 pub(crate) fn log_disconnect(
     gateway: &Gateway,
     ctx: &mut RequestState,
-    incoming: &IncomingRequest,
+    context: &RequestContext,
 ) -> pingora::Result<bool> {
     let response = Response::new(CLIENT_CLOSED, Vec::new(), "client_closed");
     ctx.kind = RequestKind::ClientClosed;
-    incoming.log(gateway, &response, ctx.started);
+    access_log::record(&gateway.services, &response, context);
     Err(disconnected_error())
 }
 

@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 
 use crate::downstream::cors;
 use crate::protocol::hop_by_hop::end_to_end;
+use crate::request::context::RequestContext;
 use crate::upstream::{Fetched, UpstreamClient, UpstreamError};
 
 /// What the upstream does with GET requests of one kind.
@@ -26,14 +27,6 @@ pub(crate) struct GetPolicy {
 /// The policy as far as it is known.
 pub(crate) struct GetPolicies {
     known: Cache<Box<str>, (Instant, Arc<GetPolicy>)>,
-}
-
-/// A GET as far as its policy depends on it.
-pub(crate) struct PolicyProbe<'a> {
-    /// The upstream's path.
-    pub path: &'a str,
-    /// The client's headers.
-    pub headers: &'a HeaderMap,
 }
 
 /// Kinds of requests that are remembered. There are as many as there are origins and sets of headers.
@@ -84,16 +77,17 @@ impl GetPolicies {
     pub(crate) async fn of(
         &self,
         upstream: &UpstreamClient,
-        asked: &PolicyProbe<'_>,
+        context: &RequestContext,
     ) -> Result<Arc<GetPolicy>, UpstreamError> {
-        let kind = kind_of(asked);
+        let (path, headers) = (context.upstream_path(), &context.caller.headers);
+        let kind = kind_of(path, headers);
         if let Some((since, policy)) = self.known.get(&*kind)
             && since.elapsed() < KNOWN_FOR
         {
             return Ok(policy);
         }
-        let question = format!("{}?query=%7B__typename%7D", asked.path);
-        let fetched = upstream.get(&question, &probe_headers(upstream, asked.headers), REJECTION_BYTES_MAX).await?;
+        let question = format!("{path}?query=%7B__typename%7D");
+        let fetched = upstream.get(&question, &probe_headers(upstream, headers), REJECTION_BYTES_MAX).await?;
         let is_about_the_kind = is_about_the_kind(fetched.status);
         let cors = cors::headers_of(&fetched.headers);
         let policy = Arc::new(GetPolicy { rejection: rejection(fetched), cors });
@@ -115,13 +109,13 @@ fn is_about_the_kind(status: StatusCode) -> bool {
     status.is_success() || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 501)
 }
 
-fn kind_of(asked: &PolicyProbe<'_>) -> Box<str> {
-    let mut names: Vec<&str> = asked.headers.keys().map(HeaderName::as_str).collect();
+fn kind_of(path: &str, headers: &HeaderMap) -> Box<str> {
+    let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
-    let telling = TELLING.into_iter().flat_map(|name| asked.headers.get_all(name));
+    let telling = TELLING.into_iter().flat_map(|name| headers.get_all(name));
     let telling: Vec<_> = telling.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     // No header has a line's end in it.
-    [asked.path, &names.join(" "), &telling.join("\n")].join("\n").into()
+    [path, &names.join(" "), &telling.join("\n")].join("\n").into()
 }
 
 fn probe_headers(upstream: &UpstreamClient, client: &HeaderMap) -> HeaderMap {
@@ -158,7 +152,7 @@ mod tests {
             let header = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
-            kind_of(&PolicyProbe { path: "/graphql", headers: &pairs.iter().map(header).collect() })
+            kind_of("/graphql", &pairs.iter().map(header).collect())
         };
         assert_eq!(kind(&[("authorization", "a"), ("accept", "b")]), kind(&[("accept", "c"), ("authorization", "d")]));
         assert_ne!(kind(&[("origin", "https://a")]), kind(&[("origin", "https://b")]));

@@ -7,12 +7,14 @@ use http::HeaderMap;
 use crate::config::settings::GraphqlGet;
 use crate::downstream::cors;
 use crate::downstream::session::DownstreamSession;
+use crate::execution::access_log;
 use crate::execution::prepared_request;
 use crate::execution::prepared_request::{Execution, PreparedRequest, Route};
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::model::response::RequestError;
 use crate::protocol::http::{ContentType, Element, prefers_html, read_query_string, request_of};
+use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::routes::body_scan::wrong_content_type;
@@ -20,7 +22,7 @@ use crate::routes::execute_request::{ExecuteRequest, execute_while_connected};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::get_policy::relayed;
 use crate::routes::graphql_body::scan_query;
-use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::routes::graphql_request::{read_context, send};
 use crate::routes::reject::{reject, reject_and_close, send_upstream_error};
 use crate::routes::{client_disconnect, sse};
 use crate::runtime::snapshot::Snapshot;
@@ -58,34 +60,27 @@ pub(crate) async fn serve_get(
     if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, &share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
-    let mut incoming = IncomingRequest::of(gateway, downstream);
+    let mut context = read_context(gateway, downstream, ctx);
     let is_stream =
         sse::matches(downstream, &prepared_request) && prepared_request.kind() != Some(OperationKind::Mutation);
     // Boxed: GET is rare, and otherwise every request carries the size of this future.
-    let asked = (&mut incoming, &prepared_request, is_stream);
+    let asked = (&mut context, &prepared_request, is_stream);
     if let Some(done) = Box::pin(check_get_policy(gateway, snapshot, downstream, ctx, asked, &share)).await? {
         return Ok(done);
     }
     if is_stream {
-        let authenticated = match sse::authenticate(gateway, ctx, snapshot, &incoming, &prepared_request, &share).await
-        {
+        let authenticated = match sse::authenticate(gateway, snapshot, &context, &prepared_request).await {
             Ok(authenticated) => authenticated,
-            Err(response) => return send(gateway, downstream, ctx, &incoming, response, share).await,
+            Err(response) => return send(gateway, downstream, ctx, &context, response, share).await,
         };
         let payload = parameters.to_json();
-        let stream = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+        let stream = sse::EventStream { snapshot, context: &context, payload, authenticated, share };
         return Box::pin(sse::serve(gateway, downstream, ctx, stream)).await;
     }
-    let work = ExecuteRequest {
-        snapshot,
-        incoming: &incoming,
-        prepared_request: &prepared_request,
-        is_get: true,
-        share: &share,
-    };
-    match execute_while_connected(gateway, downstream, ctx, &work).await {
-        None => client_disconnect::log_disconnect(gateway, ctx, &incoming),
-        Some(Execution::Response(response)) => send(gateway, downstream, ctx, &incoming, response, share).await,
+    let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
+    match execute_while_connected(gateway, downstream, &work).await {
+        None => client_disconnect::log_disconnect(gateway, ctx, &context),
+        Some(Execution::Response(response)) => send(gateway, downstream, ctx, &context, response, share).await,
         Some(Execution::DelegateToUpstream) => Ok(false),
     }
 }
@@ -97,7 +92,7 @@ async fn check_get_policy(
     snapshot: &Arc<Snapshot>,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    (incoming, prepared_request, is_stream): (&mut IncomingRequest, &PreparedRequest<'_>, bool),
+    (context, prepared_request, is_stream): (&mut RequestContext, &PreparedRequest<'_>, bool),
     share: &Arc<Share>,
 ) -> pingora::Result<Option<bool>> {
     let rule = gateway.services.configured().settings.graphql_get;
@@ -112,18 +107,18 @@ async fn check_get_policy(
         }
         GraphqlGet::Upstream => {}
     }
-    let policy = match gateway.get_policies.of(&gateway.services.upstream, &incoming.get_asked()).await {
+    let policy = match gateway.get_policies.of(&gateway.services.upstream, context).await {
         Ok(policy) => policy,
         Err(error) => {
             send_upstream_error(gateway, downstream, ctx, &error, false).await;
             return Ok(Some(true));
         }
     };
-    incoming.set_cors(&policy.cors);
+    context.set_cors(&policy.cors);
     let Some(rejection) = policy.rejection.as_ref().filter(|_| !is_stream) else { return Ok(None) };
     let response = Response::new(rejection.status.as_u16(), Vec::new(), "upstream_rejected_get");
     ctx.kind = RequestKind::Rejected;
-    incoming.log(gateway, &response, ctx.started);
+    access_log::record(&gateway.services, &response, context);
     let configured = gateway.services.configured();
     let missing = cors::missing_headers(&configured.settings.cors, &downstream.head().headers, &rejection.headers);
     let (status, headers, body) = relayed(rejection, &missing);

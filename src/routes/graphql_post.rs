@@ -9,6 +9,7 @@ use crate::execution::prepared_request;
 use crate::execution::prepared_request::{Execution, Route};
 use crate::memory::Share;
 use crate::protocol::http::{Body, ContentType, read_body};
+use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
 use crate::routes::body_scan::BodyScan;
@@ -16,7 +17,7 @@ use crate::routes::execute_request::{ExecuteRequest, execute_while_connected};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_batch::{BatchContext, execute_batch_while_connected, route_batch, uses_actions};
 use crate::routes::graphql_body::{GraphqlBody, LargeBody, WholeBody, read_graphql_body};
-use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::routes::graphql_request::{read_context, send};
 use crate::routes::passthrough::{pass_through, pass_through_in_pieces};
 use crate::routes::reject::{reject, reject_and_close};
 use crate::routes::{client_disconnect, sse};
@@ -28,10 +29,10 @@ pub(crate) enum PostOutcome {
     /// It is the upstream's.
     Pass,
     Reject(Rejection),
-    Send(Box<IncomingRequest>, Response),
-    Stream(Box<IncomingRequest>, String, Authenticated),
+    Send(Box<RequestContext>, Response),
+    Stream(Box<RequestContext>, String, Authenticated),
     /// Its client has disconnected.
-    Gone(Box<IncomingRequest>),
+    Gone(Box<RequestContext>),
 }
 
 pub(crate) async fn serve_post(
@@ -57,7 +58,7 @@ pub(crate) async fn serve_post(
             return Box::pin(serve_large(gateway, snapshot, downstream, ctx, large, &share)).await;
         }
     };
-    let next = execute_post(gateway, snapshot, downstream, ctx, &body, &share).await;
+    let next = execute_post(gateway, snapshot, downstream, ctx, &body).await;
     let wire = body.into_wire();
     if let PostOutcome::Pass = next {
         return pass_through(gateway, downstream, ctx, wire, &share).await;
@@ -66,12 +67,12 @@ pub(crate) async fn serve_post(
     match next {
         PostOutcome::Pass => Ok(false),
         PostOutcome::Reject(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
-        PostOutcome::Send(incoming, response) => send(gateway, downstream, ctx, &incoming, response, share).await,
-        PostOutcome::Stream(incoming, payload, authenticated) => {
-            let stream = sse::EventStream { snapshot, incoming: &incoming, payload, authenticated, share };
+        PostOutcome::Send(context, response) => send(gateway, downstream, ctx, &context, response, share).await,
+        PostOutcome::Stream(context, payload, authenticated) => {
+            let stream = sse::EventStream { snapshot, context: &context, payload, authenticated, share };
             Box::pin(sse::serve(gateway, downstream, ctx, stream)).await
         }
-        PostOutcome::Gone(incoming) => client_disconnect::log_disconnect(gateway, ctx, &incoming),
+        PostOutcome::Gone(context) => client_disconnect::log_disconnect(gateway, ctx, &context),
     }
 }
 
@@ -81,47 +82,40 @@ async fn execute_post(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
     body: &WholeBody,
-    share: &Share,
 ) -> PostOutcome {
     match read_body(body.text(), &gateway.services.configured().settings.limits) {
         Err(error) => PostOutcome::Reject(error.into()),
         Ok(Body::One(element)) => {
-            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
+            let context = Box::new(read_context(gateway, downstream, ctx));
             let json = element.json;
             match prepared_request::route(&gateway.services, snapshot, element).await {
                 Route::Passthrough => PostOutcome::Pass,
                 Route::Execute(prepared_request) if sse::matches(downstream, &prepared_request) => {
-                    match sse::authenticate(gateway, ctx, snapshot, &incoming, &prepared_request, share).await {
-                        Err(response) => PostOutcome::Send(incoming, response),
-                        Ok(authenticated) => PostOutcome::Stream(incoming, json.to_owned(), authenticated),
+                    match sse::authenticate(gateway, snapshot, &context, &prepared_request).await {
+                        Err(response) => PostOutcome::Send(context, response),
+                        Ok(authenticated) => PostOutcome::Stream(context, json.to_owned(), authenticated),
                     }
                 }
                 Route::Execute(prepared_request) => {
-                    let work = ExecuteRequest {
-                        snapshot,
-                        incoming: &incoming,
-                        prepared_request: &prepared_request,
-                        is_get: false,
-                        share,
-                    };
-                    match execute_while_connected(gateway, downstream, ctx, &work).await {
-                        None => PostOutcome::Gone(incoming),
-                        Some(Execution::Response(response)) => PostOutcome::Send(incoming, response),
+                    let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
+                    match execute_while_connected(gateway, downstream, &work).await {
+                        None => PostOutcome::Gone(context),
+                        Some(Execution::Response(response)) => PostOutcome::Send(context, response),
                         Some(Execution::DelegateToUpstream) => PostOutcome::Pass,
                     }
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
-            let incoming = Box::new(IncomingRequest::of(gateway, downstream));
-            let batch = route_batch(gateway, snapshot, elements).await;
+            let context = Box::new(read_context(gateway, downstream, ctx));
+            let batch = route_batch(gateway, snapshot, body.text(), elements).await;
             if !batch.iter().any(|(_, verdict)| uses_actions(verdict)) {
                 return PostOutcome::Pass;
             }
-            let elements = BatchContext { snapshot, incoming: &incoming, batch: &batch, text: body.text(), share };
-            match Box::pin(execute_batch_while_connected(gateway, downstream, ctx, &elements)).await {
-                None => PostOutcome::Gone(incoming),
-                Some(response) => PostOutcome::Send(incoming, response),
+            let elements = BatchContext { snapshot, context: &context, batch: &batch };
+            match Box::pin(execute_batch_while_connected(gateway, downstream, &elements)).await {
+                None => PostOutcome::Gone(context),
+                Some(response) => PostOutcome::Send(context, response),
             }
         }
     }

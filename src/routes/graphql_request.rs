@@ -1,15 +1,12 @@
-//! A GraphQL request that is executed here: its metadata, and how its response is written.
+//! The context of a request, read off its head, and how its response is sent.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Uri, header};
-use tokio::sync::OnceCell;
+use http::{Method, Uri, header, request};
 use uuid::Uuid;
 
-use crate::auth::authenticated::Authenticated;
 use crate::config::settings::Upstream;
 use crate::config::values::parse_duration;
 use crate::downstream::client_address::named_client;
@@ -18,16 +15,13 @@ use crate::downstream::write_response::ResponseStyle;
 use crate::downstream::{cors, request_head_checks, write_response};
 use crate::execution::{access_log, spans};
 use crate::memory::Share;
-use crate::metadata_api::ApiRequest;
 use crate::model::request::Caller;
-use crate::pipeline::subscription::SubscriptionRequest;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::get_policy;
 use crate::telemetry::request_kind::RequestKind;
 
 /// HTTP/2 names the host beside the path, and not among the headers.
@@ -62,146 +56,64 @@ pub(crate) fn upstream_path(upstream: &Upstream, uri: &Uri, is_graphql: bool) ->
     uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-/// What is kept of a request while it is served.
-pub(crate) struct IncomingRequest {
-    caller: Caller,
-    trace: TraceContext,
-    /// The path alone, which may be logged.
-    path: String,
-    upstream_path: String,
-    query: String,
-    cors: HeaderMap,
-    response_type: ResponseType,
-    compressed_from: usize,
+/// Reads the context of a request off its head.
+pub(crate) fn read_context(
+    gateway: &Gateway,
+    downstream: &DownstreamSession<'_>,
+    ctx: &RequestState,
+) -> RequestContext {
+    let head = downstream.head();
+    let snapshot = gateway.services.snapshot.load();
+    let settings = &snapshot.configured.settings;
+    let random = Uuid::new_v4();
+    let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
+    let mut headers = head.headers.clone();
+    add_host(&mut headers, &head.uri);
+    let address = named_client(&settings.client_addresses, downstream).or_else(|| downstream.peer());
+    let mut trace = TraceContext::read(&headers, random.as_u128());
+    spans::sample(&gateway.services, &mut trace);
+    let path = head.uri.path().to_owned();
+    let (timeout, is_clients_deadline) =
+        timeout(&headers, settings.min_request_timeout, snapshot.catalog.limits.request_timeout);
+    RequestContext {
+        upstream_path: context_upstream_path(gateway, head, &settings.graphql_paths),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        is_get: head.method == Method::GET,
+        response_type: ResponseType::negotiate(&headers),
+        shows_status: path.ends_with("/v1alpha1/graphql"),
+        // A page can send a GET without a preflight, so there is no reason to believe that the upstream would allow it.
+        cors: if head.method == Method::POST || settings.cors.completes_upstream {
+            cors::response_headers(&settings.cors, &headers)
+        } else {
+            HeaderMap::new()
+        },
+        compressed_from: settings.compressed_from,
+        way: path.into(),
+        started: ctx.started,
+        is_clients_deadline,
+        share: ctx.share.clone(),
+        ..RequestContext::detached(
+            Arc::new(Caller { headers, for_handlers: None, address, request_id }),
+            trace,
+            ctx.started + timeout,
+        )
+    }
 }
 
-impl IncomingRequest {
-    /// Reads it off the request's head.
-    pub(crate) fn of(gateway: &Gateway, downstream: &DownstreamSession<'_>) -> Self {
-        let head = downstream.head();
-        let configured = gateway.services.configured();
-        let settings = &configured.settings;
-        let random = Uuid::new_v4();
-        let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
-        let mut headers = head.headers.clone();
-        add_host(&mut headers, &head.uri);
-        let address = named_client(&settings.client_addresses, downstream).or_else(|| downstream.peer());
-        let mut trace = TraceContext::read(&headers, random.as_u128());
-        spans::sample(&gateway.services, &mut trace);
-        let path = head.uri.path().to_owned();
-        let upstream = gateway.services.upstream.settings();
-        let is_mapped =
-            upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(&path, &settings.graphql_paths);
-        let mut upstream_path = upstream_path(upstream, &head.uri, is_mapped);
-        if head.method == Method::GET {
-            // The upstream is queried by POST, so a document must not stand in the URL as well.
-            upstream_path.truncate(upstream_path.find('?').unwrap_or(upstream_path.len()));
-        }
-        Self {
-            response_type: ResponseType::negotiate(&headers),
-            // A page can send a GET without a preflight, so there is no reason to believe that the upstream would allow it.
-            cors: if head.method == Method::POST || settings.cors.completes_upstream {
-                cors::response_headers(&settings.cors, &headers)
-            } else {
-                HeaderMap::new()
-            },
-            compressed_from: settings.compressed_from,
-            trace,
-            caller: Caller { headers, for_handlers: None, address, request_id },
-            path,
-            upstream_path,
-            query: head.uri.query().unwrap_or_default().to_owned(),
-        }
+/// Path and query for the upstream's part of a request, if they are not the path that it came by.
+fn context_upstream_path(gateway: &Gateway, head: &request::Parts, graphql_paths: &[String]) -> Option<String> {
+    let (upstream, path) = (gateway.services.upstream.settings(), head.uri.path());
+    let is_mapped = upstream.graphql_path.is_some() && request_head_checks::is_graphql_path(path, graphql_paths);
+    // The upstream is queried by POST, so a document must not stand in the URL as well.
+    let has_query = head.method != Method::GET && head.uri.query().is_some();
+    if !is_mapped && !has_query {
+        return None;
     }
-
-    /// Writes the line about it.
-    pub(crate) fn log(&self, gateway: &Gateway, response: &Response, began: Instant) {
-        access_log::record(&gateway.services, response, &self.caller, &self.trace, &self.path, began);
+    let mut mapped = upstream_path(upstream, &head.uri, is_mapped);
+    if head.method == Method::GET {
+        mapped.truncate(mapped.find('?').unwrap_or(mapped.len()));
     }
-
-    /// The same for the metadata API, which may outlive the request.
-    pub(crate) fn asked(&self) -> ApiRequest {
-        let Caller { headers, request_id, .. } = &self.caller;
-        ApiRequest { path: self.upstream_path.clone(), headers: headers.clone(), request_id: request_id.clone() }
-    }
-
-    /// The client's address.
-    pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.caller.address
-    }
-
-    /// How its responses are written.
-    pub(crate) fn manner(&self) -> ResponseStyle<'_> {
-        let Self { response_type, cors, caller, compressed_from, .. } = self;
-        ResponseStyle {
-            response_type: *response_type,
-            request_id: &caller.request_id,
-            cors,
-            compressed_from: *compressed_from,
-            closes: false,
-        }
-    }
-
-    /// The upstream's CORS headers.
-    pub(crate) fn set_cors(&mut self, cors: &HeaderMap) {
-        if cors.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) || self.cors.is_empty() {
-            self.cors = cors.clone();
-        }
-    }
-
-    /// The upstream's path, and the client's headers.
-    pub(crate) fn get_asked(&self) -> get_policy::PolicyProbe<'_> {
-        get_policy::PolicyProbe { path: &self.upstream_path, headers: &self.caller.headers }
-    }
-
-    /// The same for an operation that may yield more than one result.
-    pub(crate) fn request(
-        &self,
-        way: &'static str,
-        payload: String,
-        authenticated: Authenticated,
-        share: Arc<Share>,
-    ) -> SubscriptionRequest {
-        SubscriptionRequest {
-            way,
-            payload,
-            share,
-            path: self.upstream_path.clone(),
-            caller: Arc::new(self.caller.clone()),
-            authenticated: Some(Ok(authenticated)),
-        }
-    }
-
-    /// How the request came.
-    pub(crate) fn context<'v>(
-        &'v self,
-        gateway: &Gateway,
-        ctx: &RequestState,
-        is_get: bool,
-        share: Option<&'v Share>,
-    ) -> RequestContext<'v> {
-        let (min, max) = (
-            gateway.services.configured().settings.min_request_timeout,
-            gateway.services.snapshot.load().catalog.limits.request_timeout,
-        );
-        let (timeout, is_clients_deadline) = timeout(&self.caller.headers, min, max);
-        RequestContext {
-            share,
-            caller: &self.caller,
-            trace: &self.trace,
-            path: &self.upstream_path,
-            query: &self.query,
-            is_get,
-            response_type: self.response_type,
-            shows_status: self.path.ends_with("/v1alpha1/graphql"),
-            deadline: ctx.started + timeout,
-            is_clients_deadline,
-            subscription: None,
-            batch: None,
-            handler_headers: HeaderMap::new(),
-            authenticated: OnceCell::new(),
-        }
-    }
+    Some(mapped)
 }
 
 /// Sends the response to a request that concerned us, and writes the line about it.
@@ -212,15 +124,15 @@ pub(crate) async fn send(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    incoming: &IncomingRequest,
+    context: &RequestContext,
     response: Response,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
     ctx.kind = response.kind;
-    incoming.log(gateway, &response, ctx.started);
+    access_log::record(&gateway.services, &response, context);
     // Everything else that the request held is freed.
     share.shrink_to(response.body.len());
-    write_response::write(downstream, response, incoming.manner(), Some(share)).await?;
+    write_response::write(downstream, response, ResponseStyle::of(context), Some(share)).await?;
     Ok(true)
 }
 
@@ -231,7 +143,7 @@ pub(crate) async fn send(
 pub(crate) async fn send_json(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    incoming: &IncomingRequest,
+    context: &RequestContext,
     kind: RequestKind,
     status: u16,
     body: String,
@@ -241,7 +153,7 @@ pub(crate) async fn send_json(
     write_response::write(
         downstream,
         response,
-        ResponseStyle { response_type: ResponseType::Json, ..incoming.manner() },
+        ResponseStyle { response_type: ResponseType::Json, ..ResponseStyle::of(context) },
         None,
     )
     .await?;

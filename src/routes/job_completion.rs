@@ -10,7 +10,7 @@ use crate::job_runner::completion::{JobCompletion, complete};
 use crate::job_runner::worker::TOKEN_HEADER;
 use crate::memory::Share;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::{IncomingRequest, send_json};
+use crate::routes::graphql_request::{read_context, send_json};
 use crate::routes::reject::reject_and_close;
 use crate::telemetry::request_kind::RequestKind;
 
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
     if let Err(error) = ctx.admission.body_has_arrived(&gateway.services, share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
-    let incoming = IncomingRequest::of(gateway, downstream);
+    let context = read_context(gateway, downstream, ctx);
     let head = downstream.head();
     let (id, is_failure) = read_path(head.uri.path()).unwrap_or_default();
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
@@ -59,5 +59,5 @@ pub(crate) async fn serve(
             Ok(()) => (200, json!({ "message": "success" })),
             Err(error) => (error.status(), json!({ "error": error.to_string(), "path": "$", "code": error.code() })),
         };
-    send_json(downstream, ctx, &incoming, RequestKind::JobCompletion, status, response.to_string()).await
+    send_json(downstream, ctx, &context, RequestKind::JobCompletion, status, response.to_string()).await
 }

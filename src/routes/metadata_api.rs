@@ -1,5 +1,7 @@
 //! Requests to the metadata API: those about actions are served here, all others are the upstream's.
 
+use std::sync::Arc;
+
 use http::header::{HeaderMap, HeaderName};
 use http::{Method, header};
 
@@ -18,9 +20,10 @@ use crate::model::limits::Limits;
 use crate::model::response::RequestError;
 use crate::protocol::http::ResponseType;
 use crate::protocol::origin::Origins;
+use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::{IncomingRequest, send_json};
+use crate::routes::graphql_request::{read_context, send_json};
 use crate::routes::passthrough::pass_through;
 use crate::routes::reject::reject_and_close;
 use crate::telemetry::request_kind::RequestKind;
@@ -44,15 +47,15 @@ pub(crate) async fn serve(
     share: &Share,
 ) -> pingora::Result<bool> {
     let Some(api) = &gateway.metadata else { return Ok(false) };
-    let incoming = IncomingRequest::of(gateway, downstream);
-    let asked = incoming.asked();
+    let context = Arc::new(read_context(gateway, downstream, ctx));
+    let headers = &context.caller.headers;
     let configured = gateway.services.configured();
-    if let Err(error) = check_sender(&asked.headers, &configured.settings.cors.origins) {
-        return reject(downstream, ctx, &incoming, error).await;
+    if let Err(error) = check_sender(headers, &configured.settings.cors.origins) {
+        return reject(downstream, ctx, &context, error).await;
     }
-    let admin = match metadata_api::authenticate(&gateway.services, &asked.headers).await {
+    let admin = match metadata_api::authenticate(&gateway.services, headers).await {
         Ok(admin) => admin,
-        Err(error) => return reject(downstream, ctx, &incoming, error).await,
+        Err(error) => return reject(downstream, ctx, &context, error).await,
     };
     let bytes_max = configured.settings.metadata_body_size_max;
     let limits = Limits { max_request_body_size: bytes_max, ..configured.settings.limits.clone() };
@@ -94,22 +97,22 @@ pub(crate) async fn serve(
         None => metadata_api::not_an_admin().into(),
         Some(admin) => match Api::request_of(&admin, text) {
             None => return pass_through(gateway, downstream, ctx, wire.clone(), share).await,
-            Some(request) => api.response(&gateway.services, admin, request, asked).await,
+            Some(request) => api.response(&gateway.services, admin, request, &context).await,
         },
     };
-    send_json(downstream, ctx, &incoming, RequestKind::Metadata, response.status, response.body).await
+    send_json(downstream, ctx, &context, RequestKind::Metadata, response.status, response.body).await
 }
 
 /// Rejects a request that is not read any further, and closes the connection.
 async fn reject(
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,
-    incoming: &IncomingRequest,
+    context: &RequestContext,
     error: ApiError,
 ) -> pingora::Result<bool> {
     ctx.kind = RequestKind::Metadata;
     let rejection = metadata_api::ApiResponse::from(error);
-    let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..incoming.manner() };
+    let manner = ResponseStyle { response_type: ResponseType::Json, closes: true, ..ResponseStyle::of(context) };
     write_response::write(
         downstream,
         Response::new(rejection.status, rejection.body.into_bytes(), "metadata"),

@@ -11,7 +11,7 @@ use crate::pipeline;
 use crate::pipeline::render_response;
 use crate::request::rejection::{Rejection, upstream_error};
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::{IncomingRequest, send};
+use crate::routes::graphql_request::{read_context, send};
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::UpstreamError;
@@ -61,11 +61,11 @@ pub(crate) async fn send_rejection(
     error: RequestError,
 ) -> pingora::Result<()> {
     let snapshot = gateway.services.snapshot.load();
-    let incoming = IncomingRequest::of(gateway, downstream);
-    let mut context = incoming.context(gateway, ctx, false, None);
+    let mut context = read_context(gateway, downstream, ctx);
     context.shows_status = true;
     let response = render_response::reject(snapshot.catalog.dialect, &context, &Rejection::Request(error));
-    write_response::write(downstream, response, ResponseStyle { closes: true, ..incoming.manner() }, None).await
+    write_response::write(downstream, response, ResponseStyle { closes: true, ..ResponseStyle::of(&context) }, None)
+        .await
 }
 
 /// Rejects a request that concerns us before it is understood. The credential is checked first all the same.
@@ -77,11 +77,10 @@ pub(crate) async fn reject(
     rejection: Rejection,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let incoming = IncomingRequest::of(gateway, downstream);
-    let context = incoming.context(gateway, ctx, false, None);
+    let context = read_context(gateway, downstream, ctx);
     let response = pipeline::reject(&gateway.services, snapshot, &context, rejection).await;
     count_rejected(gateway, response.outcome);
-    send(gateway, downstream, ctx, &incoming, response, share).await
+    send(gateway, downstream, ctx, &context, response, share).await
 }
 
 /// Rejects a request for its HTTP, and closes the connection.

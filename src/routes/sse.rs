@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, header};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::auth::authenticated::Authenticated;
 use crate::downstream::session::DownstreamSession;
@@ -17,12 +17,12 @@ use crate::execution::prepared_request::PreparedRequest;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::pipeline::authenticate_or_reject;
-use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
+use crate::pipeline::subscription::{SubscriptionMessage, run};
 use crate::protocol::http::wants_events;
+use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::routes::client_disconnect;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::IncomingRequest;
 use crate::routes::reject::reject_and_close;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::request_kind::RequestKind;
@@ -38,7 +38,7 @@ pub(crate) struct EventStream<'s> {
     /// The snapshot.
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
-    pub incoming: &'s IncomingRequest,
+    pub context: &'s RequestContext,
     /// The GraphQL request as JSON.
     pub payload: String,
     /// The caller.
@@ -60,19 +60,11 @@ pub(crate) fn matches(downstream: &DownstreamSession<'_>, prepared_request: &Pre
 /// That response.
 pub(crate) async fn authenticate(
     gateway: &Gateway,
-    ctx: &RequestState,
     snapshot: &Snapshot,
-    incoming: &IncomingRequest,
+    context: &RequestContext,
     prepared_request: &PreparedRequest<'_>,
-    share: &Share,
 ) -> Result<Authenticated, Response> {
-    authenticate_or_reject(
-        &gateway.services,
-        snapshot,
-        &incoming.context(gateway, ctx, false, Some(share)),
-        prepared_request,
-    )
-    .await
+    authenticate_or_reject(&gateway.services, snapshot, context, prepared_request).await
 }
 
 /// Writes the results of the operation to the client.
@@ -85,38 +77,44 @@ pub(crate) async fn serve(
     ctx: &mut RequestState,
     streamed: EventStream<'_>,
 ) -> pingora::Result<bool> {
-    let EventStream { snapshot, incoming, payload, authenticated, share } = streamed;
+    let EventStream { snapshot, context, payload, authenticated, share } = streamed;
     share.shrink_to(payload.len());
     if let Err(error) = ctx.admission.becomes_stream(&gateway.services, &share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
     ctx.kind = RequestKind::ServerSentEvents;
-    let headers = headers(downstream, incoming, &authenticated.set_cookies);
+    let headers = headers(downstream, context, &authenticated.set_cookies);
     downstream.set_write_timeout(SEND_TIMEOUT);
     if downstream.head().version < http::Version::HTTP_11 {
         // It knows no chunks: the end of the connection is that of the stream.
         downstream.close();
     }
     downstream.write_head(StatusCode::OK, headers.iter()).await?;
-    let request = incoming.request("event-stream", payload, authenticated, share);
-    stream(gateway, downstream, snapshot, &request).await?;
+    let operation = RequestContext {
+        way: "event-stream".into(),
+        upstream_path: Some(context.upstream_path().to_owned()),
+        share: Some(share),
+        authenticated: OnceCell::new_with(Some(Ok(authenticated))),
+        ..context.for_task()
+    };
+    stream(gateway, downstream, snapshot, (&operation, &payload)).await?;
     downstream.finish(Bytes::new()).await?;
     Ok(true)
 }
 
-fn headers(downstream: &DownstreamSession<'_>, incoming: &IncomingRequest, cookies: &[HeaderValue]) -> HeaderMap {
+fn headers(downstream: &DownstreamSession<'_>, context: &RequestContext, cookies: &[HeaderValue]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Otherwise nginx buffers the events.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    if let Ok(id) = HeaderValue::from_str(incoming.manner().request_id) {
+    if let Ok(id) = HeaderValue::from_str(&context.caller.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     for cookie in cookies {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
-    add_cors(incoming.manner().cors, &mut headers);
+    add_cors(&context.cors, &mut headers);
     if downstream.head().version == http::Version::HTTP_11 {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -128,14 +126,14 @@ async fn stream(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     snapshot: &Arc<Snapshot>,
-    request: &SubscriptionRequest,
+    (operation, payload): (&RequestContext, &str),
 ) -> pingora::Result<()> {
     let (sender, mut messages) = mpsc::channel(1);
     let send = |message: SubscriptionMessage| {
         let sender = sender.clone();
         async move { sender.send(message).await.is_ok() }
     };
-    let mut operation = pin!(run(&gateway.services, snapshot, request, send));
+    let mut running = pin!(run(&gateway.services, snapshot, operation, payload, send));
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut is_over = false;
@@ -143,10 +141,10 @@ async fn stream(
         tokio::select! {
             biased;
             Some(message) = messages.recv() => write(downstream, event(&message)).await?,
-            () = &mut operation => is_over = true,
+            () = &mut running => is_over = true,
             _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
             // A client that is cut off without a final message reconnects.
-            _ = tick.tick() => if gateway.services.health.readiness.is_draining() || has_expired(request) { return Ok(()) },
+            _ = tick.tick() => if gateway.services.health.readiness.is_draining() || has_expired(operation) { return Ok(()) },
             () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }
     }
@@ -156,8 +154,8 @@ async fn stream(
     Ok(())
 }
 
-fn has_expired(request: &SubscriptionRequest) -> bool {
-    request.authenticated.as_ref().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
+fn has_expired(operation: &RequestContext) -> bool {
+    operation.authenticated.get().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
 }
 
 async fn write(downstream: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {

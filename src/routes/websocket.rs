@@ -21,7 +21,7 @@ use crate::model::response::RequestError;
 use crate::protocol::graphql_ws::Subprotocol;
 use crate::protocol::hop_by_hop;
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_request::IncomingRequest;
+use crate::routes::graphql_request::read_context;
 use crate::routes::reject::reject_and_close;
 use crate::telemetry::metrics::Held;
 use crate::telemetry::request_kind::RequestKind;
@@ -62,10 +62,9 @@ pub(crate) async fn serve(
         return reject_and_close(gateway, downstream, ctx, RequestError::new(400, "access-denied", message)).await;
     }
     ctx.kind = RequestKind::WebSocket;
-    let (incoming, owner) = (
-        IncomingRequest::of(gateway, downstream),
-        owner(&gateway.services.configured().settings.client_addresses, downstream),
-    );
+    // What it took to serve the request is not held for as long as the socket is open.
+    let mut context = read_context(gateway, downstream, ctx).for_task();
+    let owner = owner(&configured.settings.client_addresses, downstream);
     let Some(accepted) = accept(&downstream.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
     let Some(session) = downstream.session() else { return Ok(false) };
@@ -73,22 +72,12 @@ pub(crate) async fn serve(
     // The connection goes on, so it is counted as before: its deadline holds what counts it.
     let connection = deadline_of(session).cloned();
     session.write_response_header(Box::new(accepted)).await?;
-    ctx.status = Some(StatusCode::SWITCHING_PROTOCOLS);
-    ctx.admission.stream_begins();
-    let mut asked = incoming.asked();
-    if !cors::may_use_cookies(cors, &asked.headers) {
+    if !cors::may_use_cookies(cors, &context.caller.headers) {
         // Any page can open a WebSocket. Without CORS, Hasura's rule holds; a star names no page that may use the
         // user's cookies.
-        asked.headers.remove(header::COOKIE);
+        Arc::make_mut(&mut context.caller).headers.remove(header::COOKIE);
     }
-    let visitor = WebSocketClient {
-        headers: asked.headers,
-        path: asked.path,
-        request_id: asked.request_id,
-        address: incoming.address(),
-        owner,
-        vocabulary,
-    };
+    let visitor = WebSocketClient { context, owner, vocabulary };
     let Some((wire, early)) = take_over(session).await? else { return Ok(true) };
     let metrics = &gateway.services.metrics;
     let (services, held) =

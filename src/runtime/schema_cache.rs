@@ -21,7 +21,7 @@ use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::types::TypeKind;
-use crate::request::schema_request::SchemaRequest;
+use crate::request::context::RequestContext;
 use crate::runtime::catalog::Catalog;
 use crate::upstream::UpstreamError;
 
@@ -184,19 +184,19 @@ impl SchemaCache {
     }
 
     /// Beside the role and the configured headers, the path decides: Hasura has another schema on its relay path.
-    pub(crate) fn caller(&self, schema_request: &SchemaRequest<'_>) -> Arc<KnownSchema> {
-        let path = schema_request.path.split('?').next().unwrap_or_default();
+    pub(crate) fn caller(&self, context: &RequestContext, role: &str) -> Arc<KnownSchema> {
+        let path = context.upstream_path().split('?').next().unwrap_or_default();
         // Neither a path nor a header can hold these two, and a role comes last.
         let mut key = path.as_bytes().to_vec();
         for name in &self.vary_by_headers {
             key.push(b'\0');
-            for value in schema_request.headers.get_all(name) {
+            for value in context.caller.headers.get_all(name) {
                 key.push(b'\n');
                 key.extend_from_slice(value.as_bytes());
             }
         }
         key.push(b'\0');
-        key.extend_from_slice(schema_request.role.as_bytes());
+        key.extend_from_slice(role.as_bytes());
         // Never fails: the closure does not.
         let known = self.callers.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         known.unwrap_or_default()
@@ -225,23 +225,23 @@ impl SchemaCache {
 
     /// What callers like this one are known to see.
     #[must_use]
-    pub(crate) fn known(&self, catalog: &Catalog, schema_request: &SchemaRequest<'_>) -> Option<Arc<MergedSchema>> {
-        let hash = self.caller(schema_request).last()?.response?;
+    pub(crate) fn known(&self, catalog: &Catalog, context: &RequestContext, role: &str) -> Option<Arc<MergedSchema>> {
+        let hash = self.caller(context, role).last()?.response?;
         let learned = self.by_content.get(&hash)?;
-        learned.merged(catalog, &schema_request.role).ok()
+        learned.merged(catalog, role).ok()
     }
 
     /// What the upstream itself showed to callers like this one at the last introspection.
     #[must_use]
-    pub(crate) fn of_upstream(&self, schema_request: &SchemaRequest<'_>) -> Option<Arc<UpstreamSchema>> {
-        let hash = self.caller(schema_request).last()?.response?;
+    pub(crate) fn of_upstream(&self, context: &RequestContext, role: &str) -> Option<Arc<UpstreamSchema>> {
+        let hash = self.caller(context, role).last()?.response?;
         Some(Arc::clone(&self.by_content.get(&hash)?.schema))
     }
 
     /// May the upstream be introspected for callers like this one, whose schema is not known, on our own account?
     #[must_use]
-    pub(crate) fn is_worth_asking(&self, schema_request: &SchemaRequest<'_>) -> bool {
-        match self.caller(schema_request).last() {
+    pub(crate) fn is_worth_asking(&self, context: &RequestContext, role: &str) -> bool {
+        match self.caller(context, role).last() {
             None => true,
             Some(SchemaFetch { has_failed: true, at, .. }) => at.elapsed() >= RETRY_INTERVAL,
             // It was known, and did not stay in the cache.

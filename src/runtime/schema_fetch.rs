@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::graphql::client_schema::ClientSchemaError;
 use crate::memory::MemoryOwner;
 use crate::model::replay::Replay;
-use crate::request::schema_request::SchemaRequest;
+use crate::request::context::RequestContext;
 use crate::runtime::schema_cache::{ContentHash, MergedSchema, REFRESH_INTERVAL, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -17,29 +17,29 @@ use crate::upstream::{UpstreamError, UpstreamRequest};
 /// The memory that it takes while it is built, beside the response itself.
 const BUILT_PER_BYTE: usize = 3;
 
-/// Introspects the upstream as this caller, and merges the schema with the actions of its role.
+/// Introspects the upstream as the caller of a request, and merges the schema with the actions of its role.
 ///
 /// # Errors
 /// [`SchemaError`]; it has been logged and counted.
 pub(crate) async fn fetch(
     services: &Services,
     snapshot: &Arc<Snapshot>,
-    schema_request: &SchemaRequest<'_>,
+    context: &RequestContext,
+    role: &str,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
-    let known = snapshot.schema_cache.caller(schema_request);
-    let found = fetch_newest_edition(services, snapshot, schema_request).await;
+    let known = snapshot.schema_cache.caller(context, role);
+    let found = fetch_newest_edition(services, snapshot, context, role).await;
     let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
     services.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
     services.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
-    snapshot.schema_cache.note_failure(&schema_request.role, found.as_ref().err());
+    snapshot.schema_cache.note_failure(role, found.as_ref().err());
     let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
     if let Ok((_, merged)) = &found {
         upstream_types::extend(services, snapshot, merged);
     }
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
-        let role = schema_request.role.as_ref();
         tracing::warn!(role, %error, "the upstream's schema could not be fetched; the previous one stays in use, if there is one");
     }
     found.map(|(_, merged)| merged)
@@ -53,16 +53,17 @@ pub(crate) async fn fetch(
 pub(crate) async fn refresh(
     services: &Services,
     snapshot: &Arc<Snapshot>,
-    schema_request: &SchemaRequest<'_>,
+    context: &RequestContext,
+    role: &str,
 ) -> Result<Option<Arc<MergedSchema>>, SchemaError> {
-    let known = snapshot.schema_cache.caller(schema_request);
+    let known = snapshot.schema_cache.caller(context, role);
     let _turn = known.asking.lock().await;
     let was_just_asked = known.last().is_some_and(|asked| asked.at.elapsed() < REFRESH_INTERVAL);
     let slot = services.slots.introspection.try_acquire();
     if was_just_asked || slot.is_err() {
-        return Ok(snapshot.schema_cache.known(&snapshot.catalog, schema_request));
+        return Ok(snapshot.schema_cache.known(&snapshot.catalog, context, role));
     }
-    fetch(services, snapshot, schema_request).await.map(Some)
+    fetch(services, snapshot, context, role).await.map(Some)
 }
 
 /// An upstream that rejects the newest edition of the introspection types is queried in the one before. The edition
@@ -70,11 +71,12 @@ pub(crate) async fn refresh(
 async fn fetch_newest_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
-    schema_request: &SchemaRequest<'_>,
+    context: &RequestContext,
+    role: &str,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut rejected = SchemaError::Ended;
     for edition in services.schema.edition.load(Ordering::Relaxed)..EDITIONS {
-        match fetch_edition(services, snapshot, schema_request, edition).await {
+        match fetch_edition(services, snapshot, (context, role), edition).await {
             Err(error @ SchemaError::Response(ClientSchemaError::Rejected(_))) => rejected = error,
             Ok(found) => {
                 services.schema.edition.store(edition, Ordering::Relaxed);
@@ -89,24 +91,24 @@ async fn fetch_newest_edition(
 async fn fetch_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
-    schema_request: &SchemaRequest<'_>,
+    (context, role): (&RequestContext, &str),
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     // The result is shared by many callers, so it is charged to none of them.
     let share = services.memory.empty(MemoryOwner::default());
     let request = UpstreamRequest {
-        path: &schema_request.path,
-        headers: &schema_request.headers,
-        request_id: &schema_request.request_id,
+        path: context.upstream_path(),
+        headers: &context.caller.headers,
+        request_id: &context.caller.request_id,
         body: introspection_query(edition),
         replay: Replay::Reads,
         max_response_bytes: snapshot.catalog.limits.max_introspection_size,
         share: Some(&share),
-        timeout: schema_request.timeout,
+        timeout: services.upstream.settings().request_timeout,
     };
     let response = services.upstream.fetch(request).await?.body;
     share.grow(BUILT_PER_BYTE * response.len()).map_err(|_| UpstreamError::NoRoom)?;
-    let (snapshot, role) = (Arc::clone(snapshot), schema_request.role.clone().into_owned());
+    let (snapshot, role) = (Arc::clone(snapshot), role.to_owned());
     // In a place of its own: a large schema takes milliseconds even when it is known.
     let build = move || {
         let built = snapshot.schema_cache.build(&snapshot.catalog, &response, &role);

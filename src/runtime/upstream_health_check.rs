@@ -1,8 +1,8 @@
 //! The health check of the upstream: is it reachable, what are the names of its root types, what is its error format?
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,7 +14,9 @@ use crate::graphql::merge::read_upstream_result;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::replay::Replay;
-use crate::request::schema_request::SchemaRequest;
+use crate::model::request::Caller;
+use crate::protocol::trace::TraceContext;
+use crate::request::context::RequestContext;
 use crate::runtime::schema_cache::{MergedSchema, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -101,15 +103,15 @@ const REQUEST_ID: &str = "pillion-probe";
 /// first time that both are seen, nothing can be served.
 async fn learn_schema(services: &Services, path: &str) {
     let snapshot = services.snapshot.load_full();
-    let schema_request = schema_request(services, path, ADMIN_ROLE, HeaderMap::new());
+    let context = own_context(services, path, HeaderMap::new());
     if !snapshot.catalog.merges_introspection
         || snapshot.catalog.scanner.is_empty()
-        || snapshot.schema_cache.known(&snapshot.catalog, &schema_request).is_some()
-        || !snapshot.schema_cache.is_worth_asking(&schema_request)
+        || snapshot.schema_cache.known(&snapshot.catalog, &context, ADMIN_ROLE).is_some()
+        || !snapshot.schema_cache.is_worth_asking(&context, ADMIN_ROLE)
     {
         return;
     }
-    match schema_fetch::fetch(services, &snapshot, &schema_request).await {
+    match schema_fetch::fetch(services, &snapshot, &context, ADMIN_ROLE).await {
         Ok(merged) => {
             if let Some(decided) = &merged.decided {
                 use_decided(services, &snapshot, decided.clone());
@@ -153,10 +155,10 @@ pub(crate) async fn upstream_schema(services: &Services) -> Option<Arc<UpstreamS
         return None;
     }
     let (path, _) = fetch_all_paths(services).await.ok()?;
-    let schema_request = schema_request(services, &path, ADMIN_ROLE, HeaderMap::new());
+    let context = own_context(services, &path, HeaderMap::new());
     // If it fails, the previous result stays.
-    let _ = schema_fetch::fetch(services, &snapshot, &schema_request).await;
-    snapshot.schema_cache.of_upstream(&schema_request)
+    let _ = schema_fetch::fetch(services, &snapshot, &context, ADMIN_ROLE).await;
+    snapshot.schema_cache.of_upstream(&context, ADMIN_ROLE)
 }
 
 /// The upstream's schema with the actions of `role`, as a caller with our credential, that role and these headers sees it.
@@ -182,19 +184,18 @@ pub(crate) async fn schema_for(
     headers: HeaderMap,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = fetch_all_paths(services).await?;
-    schema_fetch::fetch(services, snapshot, &schema_request(services, &path, role, headers)).await
+    schema_fetch::fetch(services, snapshot, &own_context(services, &path, headers), role).await
 }
 
-fn schema_request<'a>(services: &Services, path: &'a str, role: &'a str, headers: HeaderMap) -> SchemaRequest<'a> {
+/// The context of a request of our own, with our credentials.
+fn own_context(services: &Services, path: &str, headers: HeaderMap) -> RequestContext {
     let mut all = credentials(services);
     all.extend(headers);
-    SchemaRequest {
-        path: path.into(),
-        headers: Cow::Owned(all),
-        request_id: REQUEST_ID.into(),
-        role: role.into(),
-        timeout: services.configured().settings.upstream.request_timeout,
-    }
+    let caller = Caller { headers: all, for_handlers: None, address: None, request_id: REQUEST_ID.into() };
+    let trace = TraceContext::read(&HeaderMap::new(), 1);
+    let deadline = Instant::now() + services.upstream.settings().request_timeout;
+    let context = RequestContext::detached(Arc::new(caller), trace, deadline);
+    RequestContext { way: path.to_owned().into(), ..context }
 }
 
 fn log_result(services: &Services, snapshot: &Snapshot, conflicts: &[Conflict]) {

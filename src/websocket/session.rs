@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -26,9 +25,10 @@ use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
-use crate::pipeline::subscription::{SubscriptionMessage, SubscriptionRequest, run};
+use crate::pipeline::subscription::{SubscriptionMessage, run};
 use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
 use crate::protocol::http::{Body, read_body};
+use crate::request::context::RequestContext;
 use crate::runtime::services::Services;
 use crate::session::SessionError;
 use crate::telemetry::metrics::Held;
@@ -46,14 +46,8 @@ use crate::websocket::{
 
 /// The client that opened the WebSocket.
 pub(crate) struct WebSocketClient {
-    /// The headers of the request that did.
-    pub headers: HeaderMap,
-    /// Its path and query.
-    pub path: String,
-    /// Its id.
-    pub request_id: String,
-    /// The address of the client.
-    pub address: Option<IpAddr>,
+    /// The request that did.
+    pub context: RequestContext,
     /// Whose memory its operations take.
     pub owner: MemoryOwner,
     /// The sub-protocol.
@@ -353,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         }
         let configured = self.services.configured();
         let (limits, protected) = (&configured.settings.limits, &configured.protected_headers);
-        let checked = headers::introduced(&self.visitor.headers, payload.as_deref(), limits, protected);
+        let checked = headers::introduced(&self.visitor.context.caller.headers, payload.as_deref(), limits, protected);
         let (headers, own) = match checked {
             Ok(checked) => checked,
             Err(error) => return self.reject(&error.message).await,
@@ -361,8 +355,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let caller = Caller {
             headers,
             for_handlers: Some(own),
-            address: self.visitor.address,
-            request_id: self.visitor.request_id.clone(),
+            address: self.visitor.context.caller.address,
+            request_id: self.visitor.context.caller.request_id.clone(),
         };
         let vocabulary = self.visitor.vocabulary;
         let mut authenticated = None;
@@ -457,13 +451,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
             return self.fail(&id, "busy", &no_room.to_string()).await;
         }
-        let request = SubscriptionRequest {
-            way: "websocket",
-            payload: payload.get().to_owned(),
-            share: Arc::new(share),
-            path: self.visitor.path.clone(),
+        let payload = payload.get().to_owned();
+        let operation = RequestContext {
+            way: "websocket".into(),
+            upstream_path: Some(self.visitor.context.upstream_path().to_owned()),
             caller,
-            authenticated,
+            share: Some(Arc::new(share)),
+            authenticated: OnceCell::new_with(authenticated),
+            ..self.visitor.context.for_task()
         };
         let number = self.next_number();
         let (services, vocabulary, tell, told_id) =
@@ -484,7 +479,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 let tell = tell.clone();
                 async move { tell.send(event, bytes).await }
             };
-            run(&services, &snapshot, &request, send).await;
+            run(&services, &snapshot, &operation, &payload, send).await;
         };
         let task = tokio::spawn(run);
         let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
@@ -527,8 +522,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let introduction = Introduction {
             settings: &self.services.configured().settings.upstream,
             tls: self.services.upstream.tls(),
-            path: &self.visitor.path,
-            headers: &self.visitor.headers,
+            path: self.visitor.context.upstream_path(),
+            headers: &self.visitor.context.caller.headers,
             payload: self.introduced.as_ref().and_then(|known| known.payload.as_deref()),
             vocabulary: self.visitor.vocabulary,
             message_bytes_max: self.services.configured().settings.limits.max_upstream_response_size,
