@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::downstream::client_address::limited_client;
+use crate::downstream::client_address::ClientAddress;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::Share;
 use crate::model::response::RequestError;
@@ -75,14 +75,10 @@ impl Admission {
     ///
     /// # Errors
     /// [`Resource::ClientRequests`].
-    pub(crate) fn client_is_known(
-        &mut self,
-        services: &Services,
-        downstream: &DownstreamSession<'_>,
-    ) -> Result<(), Resource> {
+    pub(crate) fn client_is_known(&mut self, services: &Services, client: &ClientAddress) -> Result<(), Resource> {
         let configured = services.configured();
         let limits = &configured.settings.limits;
-        self.client = limited_client(&configured.settings, downstream);
+        self.client = client.limited(&configured.settings);
         let Some(client) = self.client else { return Ok(()) };
         self.permit = services.slots.client_requests.acquire(client, limits.client_requests_max);
         if self.permit.is_some() { Ok(()) } else { Err(Resource::ClientRequests) }

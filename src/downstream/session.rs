@@ -1,7 +1,7 @@
 //! One request and its response on a client's connection, whichever protocol stack holds it, with the time spent
 //! waiting for the client.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -194,13 +194,7 @@ impl<'e> DownstreamSession<'e> {
         }
     }
 
-    /// Whom the connection is from.
-    #[must_use]
-    pub(crate) fn peer(&self) -> Option<IpAddr> {
-        self.peer_address().as_ref().map(SocketAddr::ip)
-    }
-
-    /// The same with the port, which no two connections share.
+    /// The client's address with its port, which no two connections share.
     #[must_use]
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         match &self.held {

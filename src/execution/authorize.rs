@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::execution::call_cost;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
@@ -117,7 +116,7 @@ pub(crate) fn authorize(
     let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
     let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
     let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
-    let allow_one = |(index, call): (usize, &PlannedCall)| {
+    let allow_one = |call: &PlannedCall| {
         // Validation has rejected this already; the permission is checked again where the call becomes possible.
         if !call.action.allows(session.role()) {
             return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
@@ -126,12 +125,12 @@ pub(crate) fn authorize(
             ActionMode::Result => result_arguments(),
             ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
         };
-        let same = call_cost::same_before(plan, index).and_then(|same| inputs.get(same)).cloned();
+        let same = call.same_as.and_then(|same| inputs.get(same)).cloned();
         let input = match same {
             Some(same) => same,
             None => {
-                let arguments = call_cost::arguments(call);
-                let values = coerce_argument_values(types, definitions, arguments, &variables).map_err(located)?;
+                let values =
+                    coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
                 Arc::new(Input::from(values))
             }
         };
@@ -144,7 +143,7 @@ pub(crate) fn authorize(
         });
         Ok(AuthorizedCall { action: Arc::clone(&call.action), input, selected })
     };
-    let calls = plan.calls.iter().enumerate().map(allow_one).collect::<Result<_, _>>()?;
+    let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
     let max_depth = snapshot.catalog.limits.max_introspection_depth;
     let compiled =
         plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));

@@ -1,10 +1,9 @@
 //! The memory cost of a document's calls, estimated before anything is allocated: the values of their variables, their
 //! inputs, and the payloads for handlers.
 
-use apollo_compiler::Node;
-use apollo_compiler::ast::{Argument, Value as Literal};
+use apollo_compiler::ast::Value as Literal;
 
-use crate::graphql::plan::{Plan, PlannedCall};
+use crate::graphql::plan::Plan;
 use crate::memory::tree_bytes;
 use crate::model::json::RawObject;
 
@@ -42,12 +41,9 @@ pub(crate) fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Co
     let own = known.iter().map(|variable| variable.values.saturating_mul(2)).fold(0, usize::saturating_add);
     let passing = own.saturating_add(others.unwrap_or_default());
     let mut lasting = 0_usize;
-    for (index, call) in plan.calls.iter().enumerate() {
-        if same_before(plan, index).is_some() {
-            continue;
-        }
+    for call in plan.calls.iter().filter(|call| call.same_as.is_none()) {
         let (mut values, mut text) = (0_usize, document.len());
-        for argument in arguments(call) {
+        for argument in call.arguments() {
             add(&argument.value, &known, &mut values, &mut text);
         }
         // A template looks things up in the values of the payload, and makes another one.
@@ -62,22 +58,6 @@ pub(crate) fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Co
 #[must_use]
 pub(crate) fn text_bytes(plan: &Plan, given: &RawObject<'_>) -> usize {
     plan.own_variables.iter().filter_map(|name| given.get(name)).map(|raw| raw.get().len()).sum()
-}
-
-/// The first call before this one that is the same: of the same action with the same arguments.
-#[must_use]
-pub(crate) fn same_before(plan: &Plan, index: usize) -> Option<usize> {
-    let call = plan.calls.get(index)?;
-    let is_same = |other: &PlannedCall| {
-        std::ptr::eq(&*other.action, &*call.action) && other.kind == call.kind && arguments(other) == arguments(call)
-    };
-    plan.calls.iter().take(index).position(is_same)
-}
-
-/// The arguments of a call, as its first occurrence has them.
-#[must_use]
-pub(crate) fn arguments(call: &PlannedCall) -> &[Node<Argument>] {
-    call.fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default()
 }
 
 fn known<'v>(name: &'v str, given: &RawObject<'_>) -> Option<Known<'v>> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use apollo_compiler::ast::{Field, OperationDefinition};
+use apollo_compiler::ast::{Argument, Field, OperationDefinition};
 use apollo_compiler::{Node, ast};
 
 use crate::graphql::action_mode::ActionMode;
@@ -124,6 +124,20 @@ pub struct PlannedCall {
     pub location: Location,
     /// The selection set, where no variable decides about it.
     pub selection: Option<Arc<SubSelection>>,
+    /// The first call before this one that is the same: of the same action with the same arguments. They share their values.
+    pub same_as: Option<usize>,
+}
+
+impl PlannedCall {
+    /// The arguments, as the first occurrence has them.
+    #[must_use]
+    pub fn arguments(&self) -> &[Node<Argument>] {
+        arguments(&self.fields)
+    }
+}
+
+fn arguments(fields: &[Node<Field>]) -> &[Node<Argument>] {
+    fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default()
 }
 
 /// One request to the upstream.
@@ -335,11 +349,16 @@ impl Planner<'_> {
         };
         let kind = ActionMode::of(action, self.kind);
         let selection = (!is_conditional(self.document, fields)).then(|| selector.of_call(action, kind, fields));
+        let occurrences: Vec<Node<Field>> = fields.iter().map(|field| (*field).clone()).collect();
+        let is_same = |other: &PlannedCall| {
+            Arc::ptr_eq(&other.action, action) && other.kind == kind && other.arguments() == arguments(&occurrences)
+        };
         plan.calls.push(PlannedCall {
             action: Arc::clone(action),
             kind,
             response_name: response_name.to_owned(),
-            fields: fields.iter().map(|field| (*field).clone()).collect(),
+            same_as: plan.calls.iter().position(is_same),
+            fields: occurrences,
             location: self.first_location(fields),
             selection: selection.map(Arc::new),
         });

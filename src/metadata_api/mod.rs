@@ -31,6 +31,7 @@ use crate::model::replay::Replay;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::postgres::{Database, DatabaseError};
+use crate::request::context::RequestContext;
 use crate::runtime::loaded_config::LoadedConfig;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;

@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use tokio::sync::OnceCell;
 
 use crate::auth::authenticated::Authenticated;
-use crate::memory::{NoRoom, Share};
+use crate::memory::{Charge, NoRoom, Share};
 use crate::model::request::Caller;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
@@ -105,6 +105,14 @@ impl RequestContext {
     /// [`NoRoom`].
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         self.share.as_ref().map_or(Ok(()), |share| share.grow(bytes))
+    }
+
+    /// The same for as long as what is returned lives.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Charge<'_>, NoRoom> {
+        self.share.as_ref().map_or(Ok(Charge::default()), |share| share.hold(bytes))
     }
 
     /// Gives bytes back that were charged before.

@@ -8,6 +8,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use crate::downstream::admission::Admission;
+use crate::downstream::client_address::ClientAddress;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::session::TooSlow;
 use crate::downstream::{http2_stream_timeout, open_connection};
@@ -35,6 +36,8 @@ pub(crate) struct RequestState {
     pub admission: Admission,
     /// Its share of the memory budget; none until it is routed.
     pub share: Option<Arc<Share>>,
+    /// Where it comes from; unknown until its head has been checked.
+    pub client: Option<ClientAddress>,
     /// When its head had been read.
     pub started: Instant,
     /// Is it on a GraphQL path?
@@ -105,6 +108,7 @@ impl RequestState {
         Self {
             admission: Admission::new(&gateway.services.metrics),
             share: None,
+            client: None,
             started: Instant::now(),
             is_graphql: false,
             body_was_read: false,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::settings::Upstream;
 use crate::config::values::parse_duration;
-use crate::downstream::client_address::named_client;
+use crate::downstream::client_address::ClientAddress;
 use crate::downstream::session::DownstreamSession;
 use crate::downstream::write_response::ResponseStyle;
 use crate::downstream::{cors, request_head_checks, write_response};
@@ -69,7 +69,8 @@ pub(crate) fn read_context(
     let request_id = trace::request_id(&head.headers).map_or_else(|| random.to_string(), str::to_owned);
     let mut headers = head.headers.clone();
     add_host(&mut headers, &head.uri);
-    let address = named_client(&settings.client_addresses, downstream).or_else(|| downstream.peer());
+    let client = ctx.client.unwrap_or_else(|| ClientAddress::of(&settings.client_addresses, downstream));
+    let address = client.address();
     let mut trace = TraceContext::read(&headers, random.as_u128());
     spans::sample(&gateway.services, &mut trace);
     let path = head.uri.path().to_owned();

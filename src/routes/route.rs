@@ -6,10 +6,10 @@ use http::Method;
 use http::header::HeaderName;
 
 use crate::downstream::admission::shed;
-use crate::downstream::client_address::owner;
+use crate::downstream::client_address::ClientAddress;
 use crate::downstream::request_head_checks;
 use crate::downstream::session::DownstreamSession;
-use crate::memory::{NoRoom, Share};
+use crate::memory::{MemoryOwner, NoRoom, Share};
 use crate::protocol::hop_by_hop;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_get::serve_get;
@@ -53,10 +53,12 @@ async fn decide(
         return reject_and_close(gateway, downstream, ctx, error).await;
     }
     sanitize_headers(gateway, downstream, own);
-    if let Err(scarce) = ctx.admission.client_is_known(&gateway.services, downstream) {
+    let addresses = &configured.settings.client_addresses;
+    let client = *ctx.client.insert(ClientAddress::of(addresses, downstream));
+    if let Err(scarce) = ctx.admission.client_is_known(&gateway.services, &client) {
         return reject_and_close(gateway, downstream, ctx, shed(&gateway.services, scarce)).await;
     }
-    let share = match share(gateway, downstream, ctx.admission.is_incomplete()) {
+    let share = match share(gateway, downstream, client.owner(addresses), ctx.admission.is_incomplete()) {
         Ok(share) => Arc::new(share),
         Err(no_room) => return reject_and_close(gateway, downstream, ctx, no_room.into()).await,
     };
@@ -87,10 +89,10 @@ async fn decide(
 pub(crate) fn share(
     gateway: &Gateway,
     downstream: &DownstreamSession<'_>,
+    owner: MemoryOwner,
     is_incomplete: bool,
 ) -> Result<Share, NoRoom> {
-    let (memory, owner) =
-        (&gateway.services.memory, owner(&gateway.services.configured().settings.client_addresses, downstream));
+    let memory = &gateway.services.memory;
     let share = if is_incomplete { memory.incomplete_request(owner) } else { memory.request(owner) }?;
     let bytes = downstream.head_bytes();
     if bytes > USUAL_HEAD_BYTES {

@@ -13,7 +13,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::downstream::client_address::owner;
+use crate::downstream::client_address::ClientAddress;
 use crate::downstream::cors;
 use crate::downstream::session::DownstreamSession;
 use crate::downstream::session_deadline::deadline_of;
@@ -64,7 +64,8 @@ pub(crate) async fn serve(
     ctx.kind = RequestKind::WebSocket;
     // What it took to serve the request is not held for as long as the socket is open.
     let mut context = read_context(gateway, downstream, ctx).for_task();
-    let owner = owner(&configured.settings.client_addresses, downstream);
+    let addresses = &configured.settings.client_addresses;
+    let owner = ctx.client.unwrap_or_else(|| ClientAddress::of(addresses, downstream)).owner(addresses);
     let Some(accepted) = accept(&downstream.head().headers, vocabulary)? else { return Ok(false) };
     // An upgrade is never anything else.
     let Some(session) = downstream.session() else { return Ok(false) };
