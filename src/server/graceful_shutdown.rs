@@ -15,7 +15,8 @@ use crate::telemetry::logs;
 /// A hook that runs just before the process ends.
 pub(crate) type AtExit = Box<dyn FnOnce() + Send>;
 
-/// Waits for SIGTERM or SIGINT, and then drains requests in flight. A second signal ends the wait.
+/// Waits for SIGTERM or SIGINT, and then drains requests in flight. SIGINT skips the drain delay, and a second signal ends
+/// the wait.
 pub(crate) struct Drain(pub(crate) Exit);
 
 /// How often to look whether requests are still in flight.
@@ -27,8 +28,8 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
         let Self(exit) = self;
-        tokio::select! {
-            () = wait_for_signal() => {}
+        let signal = tokio::select! {
+            signal = wait_for_signal() => signal,
             () = wait_for_handover(&exit.services) => {
                 hand_over(exit);
                 return ShutdownSignal::GracefulUpgrade;
@@ -37,23 +38,23 @@ impl ShutdownSignalWatch for Drain {
                 exit.soon();
                 return ShutdownSignal::GracefulTerminate;
             }
-        }
-        let drain_delay = exit.services.configured().settings.drain_delay;
+        };
+        let drain_delay = signal.drain_delay(exit.services.configured().settings.drain_delay);
         exit.services.health.readiness.drain();
         let in_flight = exit.services.metrics.requests_in_flight.get();
         tracing::info!(in_flight, ?drain_delay, "shutting down; a second signal ends the wait");
         let wait = async {
-            // The load balancer has yet to see that we are not ready.
+            // The load balancer has yet to see that the process is not ready.
             tokio::time::sleep(drain_delay).await;
             exit.wait_for_requests().await;
         };
         tokio::select! {
             () = wait => {}
-            () = wait_for_signal() => {}
+            _ = wait_for_signal() => {}
         }
         tokio::select! {
             () = exit.finish() => {}
-            () = wait_for_signal() => {}
+            _ = wait_for_signal() => {}
         }
         exit.soon();
         ShutdownSignal::GracefulTerminate
@@ -169,15 +170,34 @@ pub(crate) async fn wait_for(kind: SignalKind) {
     }
 }
 
-async fn wait_for_signal() {
+/// What asked the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndSignal {
+    /// SIGTERM, from an orchestrator that tells the load balancer at the same time.
+    Terminate,
+    /// SIGINT, from a person at a terminal (Ctrl-C).
+    Interrupt,
+}
+
+impl EndSignal {
+    /// How long to go on as if nothing had happened. There is no load balancer that has to learn of a Ctrl-C first.
+    fn drain_delay(self, configured: Duration) -> Duration {
+        match self {
+            Self::Terminate => configured,
+            Self::Interrupt => Duration::ZERO,
+        }
+    }
+}
+
+async fn wait_for_signal() -> EndSignal {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Without handlers the system's own rules end the process.
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => EndSignal::Terminate,
+        _ = interrupt.recv() => EndSignal::Interrupt,
     }
 }
 

@@ -14,6 +14,7 @@ pub const TESTS: &[super::Test] = trials![
     requests_during_the_drain_delay_are_served,
     stops_do_not_flood_the_log,
     zero_drain_delay_and_timeout,
+    an_interrupt_skips_the_drain_delay,
 ];
 
 /// Sends a request without waiting for its response.
@@ -85,6 +86,26 @@ fn stops_do_not_flood_the_log(engines: &Engines) {
         }
     };
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(stop))));
+}
+
+/// Ctrl-C comes from a person: no load balancer has to learn of it first.
+fn an_interrupt_skips_the_drain_delay(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/search", Reply::Late(Duration::from_millis(700), Box::new(Reply::json("[]"))));
+    let setup = || Setup::before(engines.postgraphile).with_shop(handlers.port).env("PILLION_DRAIN_DELAY", "1h");
+    // Nothing is in flight: with the delay the test would wait for an hour.
+    let mut pillion = setup().start().wait_until_ready();
+    pillion.signal("INT");
+    wait_for_end(&mut pillion);
+    // What is in flight is finished all the same.
+    let mut pillion = setup().start().wait_until_ready();
+    let mut client = pillion.client();
+    ask_later(&mut client);
+    wait_until("the call", || pillion.metric("pillion_handler_calls_in_flight") > 0.0);
+    pillion.signal("INT");
+    assert_eq!(client.read_response().expect("the response").text(), r#"{"data":{"search":[]}}"#);
+    wait_for_end(&mut pillion);
+    assert!(pillion.process.0.wait().expect("a status").success());
 }
 
 fn zero_drain_delay_and_timeout(engines: &Engines) {
