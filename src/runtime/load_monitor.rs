@@ -73,13 +73,14 @@ pub(crate) fn part(used: u64, all: u64) -> f64 {
     used as f64 / all.max(1) as f64
 }
 
-/// Pages are of this size on every Linux that we run on.
-const PAGE_BYTES: u64 = 4096;
-
+/// Bytes of this process that are in memory; 0 if the system does not say.
 fn resident_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    pages * PAGE_BYTES
+    // Pages are counted, and kernels for arm64 have some of 16 and of 64 KiB.
+    statm_pages().map_or(0, |pages| pages.saturating_mul(procfs::page_size()))
+}
+
+fn statm_pages() -> Option<u64> {
+    fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()
 }
 
 fn open_descriptors() -> u64 {
@@ -92,7 +93,12 @@ mod tests {
 
     #[test]
     fn usage_can_be_read() {
-        assert!(resident_bytes() > 1 << 20);
         assert!(open_descriptors() > 2);
+        // The kernel's own figure, which needs no page size.
+        let status = fs::read_to_string("/proc/self/status").expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        let (counted, told) = (resident_bytes(), kib * 1024);
+        assert!(counted > told / 2 && counted < told * 2, "{counted} bytes, and the kernel says {told}");
     }
 }
