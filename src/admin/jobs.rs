@@ -1,12 +1,14 @@
 //! `/jobs`: the job store of asynchronous actions over HTTP, as `pillion jobs` shows it on the command line.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::values::parse_duration;
 use crate::jobs::Jobs;
-use crate::jobs::job::{Filter, Status, cancelled};
+use crate::jobs::job::{Filter, Requeued, Status, cancelled};
 use crate::jobs::redact::{short, whole};
 use crate::jobs::store::StoreError;
 use crate::runtime::services::Services;
@@ -19,7 +21,6 @@ pub(super) type ApiResponse = (StatusCode, Value);
 
 /// Handles a request for `path`, which starts with `/jobs`.
 pub(super) async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
-    let rejected = |status, reason: &str| (status, json!({ "error": reason }));
     let Ok(jobs) = services.jobs() else {
         return rejected(StatusCode::NOT_FOUND, "there are no asynchronous actions");
     };
@@ -40,7 +41,10 @@ pub(super) async fn handle(services: &Services, method: &Method, path: &str, que
             };
             let changed = match (method.as_str(), rest) {
                 ("GET", []) => jobs.log.find(id).await.map(|job| job.map(|job| whole(&job))),
-                ("POST", ["retry"]) => jobs.log.requeue(id, deadline).await.map(|done| done.then(|| json!({}))),
+                ("POST", ["retry"]) => match read_force(query) {
+                    Ok(force) => return retry(jobs, id, deadline, force).await,
+                    Err(reason) => return rejected(StatusCode::BAD_REQUEST, &reason),
+                },
                 ("POST", ["cancel"]) => jobs.log.cancel(id, &cancelled()).await.map(|done| done.then(|| json!({}))),
                 _ => return rejected(StatusCode::NOT_FOUND, USAGE),
             };
@@ -58,6 +62,37 @@ pub(super) async fn handle(services: &Services, method: &Method, path: &str, que
         Ok(response) => (StatusCode::OK, response),
         Err(error) => rejected(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
+}
+
+fn rejected(status: StatusCode, reason: &str) -> ApiResponse {
+    (status, json!({ "error": reason }))
+}
+
+/// Lets a job run again; a completed one, whose result is deleted, only if this is forced.
+async fn retry(jobs: &Jobs, id: Uuid, deadline: Duration, force: bool) -> ApiResponse {
+    match jobs.log.requeue(id, deadline, force).await {
+        Ok(Requeued::Done) => (StatusCode::OK, json!({})),
+        Ok(Requeued::IsCompleted) => rejected(
+            StatusCode::CONFLICT,
+            "this job is completed: running it again calls its handler again and deletes its result; add ?force=true if \
+             that is meant",
+        ),
+        Ok(Requeued::NotEnded) => rejected(StatusCode::NOT_FOUND, "no job of this id has ended"),
+        Err(error) => rejected(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+/// `force=true`
+fn read_force(query: &str) -> Result<bool, String> {
+    let mut force = false;
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        force = match (name.as_ref(), value.as_ref()) {
+            ("force", "" | "true") => true,
+            ("force", "false") => false,
+            _ => return Err("only force=true or force=false can stand here".into()),
+        };
+    }
+    Ok(force)
 }
 
 const USAGE: &str = "here are GET /jobs, GET /jobs/ID, POST /jobs/ID/retry, POST /jobs/ID/cancel and POST /jobs/purge";

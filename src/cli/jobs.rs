@@ -1,20 +1,16 @@
 //! `pillion jobs`: lists, shows, retries and cancels the jobs of asynchronous actions in the job store.
 
-use std::path::Path;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use uuid::Uuid;
 
 use crate::cli::{block_on, config_file, flag_of, report};
 use crate::config::load::jobs_of;
-use crate::config::settings::JobStoreSettings;
 use crate::config::values::parse_span;
 use crate::jobs::Jobs;
-use crate::jobs::job::{Filter, Status, cancelled};
+use crate::jobs::job::{Filter, Requeued, Status, cancelled};
 use crate::jobs::redact::{short, whole};
-use crate::jobs::store::StoreError;
-use crate::model::source::Diagnostic;
 
 /// `jobs` for the command line; `configured` adds the settings to a command.
 #[must_use]
@@ -29,13 +25,15 @@ pub(crate) fn command(configured: fn(Command) -> Command) -> Command {
     };
     let names = Status::ALL.map(Status::name);
     let status = option("status", "STATUS", "With this status").value_parser(names);
+    let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+    let force = force.help("Also one that is completed: its handler is called again, and its result is deleted");
     Command::new("jobs")
         .about("Looks into the job store of asynchronous actions, and changes what is in it.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(filtered("list", "The newest calls, one line of JSON each").arg(status.clone()))
         .subcommand(by_id("show", "All that is stored of a call, but for its headers"))
-        .subcommand(by_id("retry", "Lets a call that has ended run again"))
+        .subcommand(by_id("retry", "Lets a job that has failed run again").arg(force))
         .subcommand(by_id("cancel", "Ends a call that has not ended"))
         .subcommand(
             filtered("purge", "Deletes calls that have ended, the limit at a time, until none is left").arg(status),
@@ -54,16 +52,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let Some((name, arguments)) = arguments.subcommand() else { return Ok(()) };
     let settings = jobs_of(config_file(arguments), &|setting| flag_of(arguments, setting));
     let settings = settings.map_err(|diagnostics| report(&diagnostics))?;
-    if let JobStoreSettings::Sqlite(path) = &settings.store
-        && !Path::new(path).exists()
-    {
-        let remedy = "name it: --config FILE, or PILLION_JOBS_STORE";
-        return Err(Diagnostic::error(None, format!("there is no job store at {path}"), remedy).to_string());
-    }
     let deadline = settings.deadline;
     let work = async {
         let jobs = Jobs::open(&settings, false).await?;
-        let failed = |error: StoreError| error.to_string();
         match name {
             "list" => list(&jobs, arguments).await,
             "purge" => purge(&jobs, arguments).await,
@@ -72,14 +63,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
                 let id = Uuid::parse_str(id).map_err(|_| format!("{id} is not the id of a call"))?;
                 match name {
                     "show" => show(&jobs, id).await,
-                    "retry" => {
-                        let done = jobs.log.requeue(id, deadline).await.map_err(failed)?;
-                        said(done, "it runs again", "no call of this id has ended")
-                    }
-                    _ => {
-                        let done = jobs.log.cancel(id, &cancelled()).await.map_err(failed)?;
-                        said(done, "it is cancelled", "no call of this id is under way")
-                    }
+                    "retry" => retry(&jobs, id, deadline, arguments.get_flag("force")).await,
+                    _ => cancel(&jobs, id).await,
                 }
             }
         }
@@ -87,12 +72,27 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     block_on(work)?.map_err(|reason| format!("error: {reason}"))
 }
 
-fn said(done: bool, yes: &str, no: &str) -> Result<(), String> {
-    if done {
-        println!("{yes}");
-        return Ok(());
+async fn retry(jobs: &Jobs, id: Uuid, deadline: Duration, force: bool) -> Result<(), String> {
+    match jobs.log.requeue(id, deadline, force).await.map_err(|error| error.to_string())? {
+        Requeued::Done => println!("it runs again"),
+        Requeued::IsCompleted => {
+            return Err(
+                "this job is completed: running it again calls its handler again and deletes its result\n  = help: \
+                        add --force if that is meant"
+                    .to_owned(),
+            );
+        }
+        Requeued::NotEnded => return Err("no job of this id has ended".to_owned()),
     }
-    Err(no.to_owned())
+    Ok(())
+}
+
+async fn cancel(jobs: &Jobs, id: Uuid) -> Result<(), String> {
+    if !jobs.log.cancel(id, &cancelled()).await.map_err(|error| error.to_string())? {
+        return Err("no job of this id is under way".to_owned());
+    }
+    println!("it is cancelled");
+    Ok(())
 }
 
 fn filter(arguments: &ArgMatches) -> Result<(Filter, usize), String> {

@@ -180,9 +180,9 @@ enum Next {
 }
 
 /// Runs a job. A worker that loses the lease stops: another replica has it. The result is stored in any case, because
-/// the store takes it from the last attempt only.
+/// the store takes it with the last fencing token only.
 async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
-    let (id, attempt) = (job.id, job.attempts);
+    let (id, attempt, fencing_token) = (job.id, job.attempts, job.fencing_token);
     if attempt > 1 {
         services.metrics.job_redeliveries.with_label_values(&[&job.action]).inc();
     }
@@ -203,11 +203,11 @@ async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
     // The result is worth more than a database that is unavailable for a while; the lease limits how long.
     loop {
         let done = match &next {
-            Next::End(outcome) => jobs.log.finish(id, attempt, outcome).await,
-            Next::Retry(after) => jobs.log.retry(id, attempt, *after).await,
+            Next::End(outcome) => jobs.log.finish(id, fencing_token, outcome).await,
+            Next::Retry(after) => jobs.log.retry(id, fencing_token, *after).await,
             Next::LeftToHandler(digest) => {
                 jobs.log
-                    .leave_to_handler(id, attempt, digest, services.configured().settings.jobs.completion_timeout)
+                    .leave_to_handler(id, fencing_token, digest, services.configured().settings.jobs.completion_timeout)
                     .await
             }
         };
@@ -237,9 +237,8 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
         }
         return Next::End(failed("action-not-found", "the action does not exist any more", None));
     };
-    let attempts_max = i32::try_from(action.attempts_max).unwrap_or(i32::MAX);
-    if job.attempts > attempts_max.saturating_add(CRASHES_MAX) {
-        let message = format!("given up after {} attempts of which none came to an end", job.attempts - 1);
+    if job.lost_leases > CRASHES_MAX {
+        let message = format!("given up after {} attempts of which none came to an end", job.lost_leases);
         return Next::End(failed(UNEXPECTED, &message, None));
     }
     let Some(stored) = Stored::of(job) else {
@@ -505,8 +504,8 @@ async fn care(services: &Arc<Services>, jobs: &Jobs) {
 /// At the end of the process: whatever still runs is given to the other replicas, or to the next start.
 pub(crate) async fn give_back(services: &Services) {
     let Ok(jobs) = services.jobs() else { return };
-    for (id, attempt) in services.running_jobs.all() {
-        match jobs.log.release(id, attempt).await {
+    for (id, fencing_token) in services.running_jobs.all() {
+        match jobs.log.release(id, fencing_token).await {
             Ok(_) => tracing::info!(action_id = %id, "a job was given back"),
             Err(error) => tracing::warn!(action_id = %id, %error, "a job could not be given back"),
         }

@@ -86,10 +86,26 @@ pub struct Job {
     pub created_at: String,
     /// Where it stands.
     pub status: Status,
-    /// The number of attempts. A result counts only if it is that of the last attempt.
+    /// How often a worker has begun it, retries by hand included.
     pub attempts: i32,
     /// How often it failed in a way that allows for another attempt.
     pub failures: i32,
+    /// The number of the claim: it grows with each, and what a worker reports counts only with that of the last one.
+    /// <https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html>
+    pub fencing_token: i32,
+    /// How often a lease ran out, so that the job was taken over: each time its worker may have been killed by it.
+    pub lost_leases: i32,
+}
+
+/// What came of the wish to let a job run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeued {
+    /// It is due.
+    Done,
+    /// It has a result, which would be replaced, and its handler would be called again.
+    IsCompleted,
+    /// There is no such job, or it has not ended.
+    NotEnded,
 }
 
 /// How a call ended.

@@ -40,6 +40,14 @@ pub(crate) struct Jobs {
     accepted: Mutex<Option<mpsc::Receiver<Accepted>>>,
 }
 
+/// A command only looks into a store that is there: an empty one of its own would look as if nothing had been lost.
+fn no_store(place: &str) -> String {
+    format!(
+        "no job store at {place}\n  = help: name it as the server's configuration does: --config FILE, PILLION_CONFIG or \
+         PILLION_JOBS_STORE"
+    )
+}
+
 type Accepted = (NewJob, oneshot::Sender<Result<(), StoreError>>);
 
 /// Jobs that wait to be stored; more are rejected.
@@ -58,7 +66,7 @@ const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
 impl Jobs {
-    /// Opens the store. With `serves`, no other process may serve from the same file.
+    /// Opens the store. With `serves`, it is made if it is not there, and no other process may serve from the same file.
     ///
     /// # Errors
     /// Why it cannot be used.
@@ -66,10 +74,18 @@ impl Jobs {
         let failed = |error: StoreError| format!("jobs.store: {error}");
         let (log, shared): (Arc<dyn JobStore>, _) = match &settings.store {
             JobStoreSettings::Sqlite(path) => {
+                if !serves && !Path::new(path).exists() {
+                    return Err(no_store(path));
+                }
                 (Arc::new(SqliteStore::open(Path::new(path), serves).map_err(failed)?), None)
             }
             JobStoreSettings::Postgres(database) => {
-                let log = Arc::new(PostgresStore::open(Database::new(database)?).await.map_err(failed)?);
+                let database = Database::new(database)?;
+                let failed = |error: StoreError| format!("jobs.store: {}: {error}", database.shown());
+                if !serves && !PostgresStore::exists(&database).await.map_err(failed)? {
+                    return Err(no_store(&database.shown()));
+                }
+                let log = Arc::new(PostgresStore::open(database.clone()).await.map_err(failed)?);
                 (Arc::clone(&log) as Arc<dyn JobStore>, Some(log))
             }
         };

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
-use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 use crate::postgres::{Database, DatabaseError, in_time};
 
@@ -36,7 +36,9 @@ const TABLE: &str = "
         run_after timestamptz not null default clock_timestamp(),
         expires_at timestamptz not null,
         lease_until timestamptz,
-        completion_digest bytea
+        completion_digest bytea,
+        fencing_token integer not null default 0,
+        lost_leases integer not null default 0
     );
     drop index if exists pillion.action_log_due;
     create index if not exists action_log_waiting on pillion.action_log (action_name, created_at)
@@ -46,10 +48,23 @@ const TABLE: &str = "
 ";
 
 /// The edition of the table that this program writes.
-const EDITION: i32 = 1;
+const EDITION: i32 = 2;
+
+/// What edition 2 added. Until then the attempts were the fencing token. Nothing is locked if the columns are there.
+const ADD_FENCING_TOKEN: &str = "
+    do $$ begin
+        if not exists (select from information_schema.columns where table_schema = 'pillion'
+                       and table_name = 'action_log' and column_name = 'fencing_token') then
+            alter table pillion.action_log add column fencing_token integer not null default 0;
+            alter table pillion.action_log add column lost_leases integer not null default 0;
+            update pillion.action_log set fencing_token = attempts where status in ('created', 'processing');
+        end if;
+    end $$;
+    update pillion.action_log_edition set edition = 2 where edition < 2;
+";
 
 const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
-                       to_json(created_at) #>> '{}', status, attempts, failures";
+                       to_json(created_at) #>> '{}', status, attempts, failures, fencing_token, lost_leases";
 
 /// Notifies all replicas that there is something to do.
 const CHANNEL: &str = "pillion_jobs";
@@ -88,6 +103,7 @@ impl PostgresStore {
         let transaction = in_time(client.transaction()).await?;
         in_time(transaction.batch_execute(LOCK)).await?;
         in_time(transaction.batch_execute(TABLE)).await?;
+        in_time(transaction.batch_execute(ADD_FENCING_TOKEN)).await?;
         in_time(transaction.commit()).await?;
         let row = in_time(client.query_one("select max(edition) from pillion.action_log_edition", &[])).await?;
         let edition: i32 = row.try_get(0).map_err(DatabaseError::from)?;
@@ -95,6 +111,17 @@ impl PostgresStore {
             return Err(StoreError(format!("pillion.action_log was made by a newer program (edition {edition})")));
         }
         Ok(Self { database, slots: Semaphore::new(CONNECTIONS), idle: Mutex::new(vec![client]) })
+    }
+
+    /// Is there a table of jobs? Nothing is made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn exists(database: &Database) -> Result<bool, StoreError> {
+        let client = database.connect().await?;
+        let sql = "select to_regclass('pillion.action_log') is not null";
+        let row = in_time(client.query_one(sql, &[])).await?;
+        Ok(row.try_get(0).map_err(DatabaseError::from)?)
     }
 
     /// Does something with a connection. One that failed is not used again.
@@ -159,6 +186,8 @@ fn read(row: &Row) -> Result<Job, tokio_postgres::Error> {
         status: Status::of(&status).unwrap_or(Status::Error),
         attempts: row.try_get(9)?,
         failures: row.try_get(10)?,
+        fencing_token: row.try_get(11)?,
+        lost_leases: row.try_get(12)?,
     })
 }
 
@@ -248,6 +277,7 @@ impl JobStore for PostgresStore {
              and action_name {of} \
              order by created_at limit $1 for update skip locked) \
              update pillion.action_log as log set status = 'processing', attempts = attempts + 1, \
+             fencing_token = fencing_token + 1, lost_leases = lost_leases + (status = 'processing')::int, \
              lease_until = clock_timestamp() + $2::float8 * interval '1 second' from due where log.id = due.id \
              returning log.{COLUMNS}"
         );
@@ -258,51 +288,52 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
-        let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
+        let (ids, fencing_tokens): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
         // Locked in one order, so that replicas which renew and take over at one time do not wait for one another.
         let sql = "with kept as (select log.id from pillion.action_log as log \
-                   join unnest($1::uuid[], $2::int[]) as held (id, attempt) \
-                   on log.id = held.id and log.attempts = held.attempt \
+                   join unnest($1::uuid[], $2::int[]) as held (id, fencing_token) \
+                   on log.id = held.id and log.fencing_token = held.fencing_token \
                    where log.status = 'processing' and log.completion_digest is null order by log.id for update of log) \
                    update pillion.action_log as log set lease_until = clock_timestamp() + $3::float8 * interval '1 second' \
                    from kept where log.id = kept.id returning log.id";
-        let rows =
-            self.with(async |client| in_time(client.query(sql, &[&ids, &attempts, &seconds(lease)])).await).await?;
+        let rows = self
+            .with(async |client| in_time(client.query(sql, &[&ids, &fencing_tokens, &seconds(lease)])).await)
+            .await?;
         rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
-    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {
-        self.end(id, "attempts = $2 and completion_digest is null", &attempt, outcome).await
+    async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError> {
+        self.end(id, "fencing_token = $2 and completion_digest is null", &fencing_token, outcome).await
     }
 
-    async fn retry(&self, id: Uuid, attempt: i32, pause: Duration) -> Result<bool, StoreError> {
+    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration) -> Result<bool, StoreError> {
         let sql = "update pillion.action_log set status = 'created', failures = failures + 1, lease_until = null, \
                    run_after = clock_timestamp() + $3::float8 * interval '1 second' \
-                   where id = $1 and attempts = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &attempt, &seconds(pause)]).await
+                   where id = $1 and fencing_token = $2 and status = 'processing' and completion_digest is null";
+        self.change(sql, &[&id, &fencing_token, &seconds(pause)]).await
     }
 
-    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError> {
+    async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError> {
         let sql = format!(
             "with given as (update pillion.action_log set status = 'created', attempts = attempts - 1, \
-             run_after = clock_timestamp(), lease_until = null where id = $1 and attempts = $2 \
+             run_after = clock_timestamp(), lease_until = null where id = $1 and fencing_token = $2 \
              and status = 'processing' and completion_digest is null returning 1) \
              select pg_notify('{CHANNEL}', '') from given"
         );
-        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &attempt])).await?.is_empty())).await
+        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &fencing_token])).await?.is_empty())).await
     }
 
     async fn leave_to_handler(
         &self,
         id: Uuid,
-        attempt: i32,
+        fencing_token: i32,
         digest: &TokenDigest,
         timeout: Duration,
     ) -> Result<bool, StoreError> {
         let sql = "update pillion.action_log set completion_digest = $3, \
                    lease_until = clock_timestamp() + $4::float8 * interval '1 second' \
-                   where id = $1 and attempts = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &attempt, &digest.as_slice(), &seconds(timeout)]).await
+                   where id = $1 and fencing_token = $2 and status = 'processing' and completion_digest is null";
+        self.change(sql, &[&id, &fencing_token, &digest.as_slice(), &seconds(timeout)]).await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
@@ -334,15 +365,20 @@ impl JobStore for PostgresStore {
         self.jobs(&sql, &[&filter.action, &status, &age, &rows(limit)]).await
     }
 
-    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError> {
+    async fn requeue(&self, id: Uuid, lifetime: Duration, force: bool) -> Result<Requeued, StoreError> {
         let sql = format!(
-            "with again as (update pillion.action_log set status = 'created', attempts = attempts + 1, failures = 0, \
+            "with again as (update pillion.action_log set status = 'created', failures = 0, lost_leases = 0, \
              run_after = clock_timestamp(), expires_at = clock_timestamp() + $2::float8 * interval '1 second', \
              response_payload = null, errors = null, response_received_at = null \
-             where id = $1 and status in ('completed', 'error') returning 1) \
+             where id = $1 and (status = 'error' or status = 'completed' and $3) returning 1) \
              select pg_notify('{CHANNEL}', '') from again"
         );
-        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &seconds(lifetime)])).await?.is_empty())).await
+        let values: Values<'_> = &[&id, &seconds(lifetime), &force];
+        if self.with(async |client| Ok(!in_time(client.query(&sql, values)).await?.is_empty())).await? {
+            return Ok(Requeued::Done);
+        }
+        let is_completed = self.find(id).await?.is_some_and(|job| job.status == Status::Completed);
+        Ok(if is_completed { Requeued::IsCompleted } else { Requeued::NotEnded })
     }
 
     async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError> {

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::jobs::clock::Clock;
-use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Status, TokenDigest};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 
 /// The edition of the table that this program writes.
-const EDITION: i64 = 1;
+const EDITION: i64 = 2;
 
 /// Times are microseconds since 1970.
 const TABLE: &str = "
@@ -38,7 +38,9 @@ const TABLE: &str = "
         run_after integer not null,
         expires_at integer not null,
         lease_until integer,
-        completion_digest blob
+        completion_digest blob,
+        fencing_token integer not null default 0,
+        lost_leases integer not null default 0
     ) strict;
     drop index if exists action_log_due;
     create index if not exists action_log_waiting on action_log (action_name, created_at)
@@ -47,13 +49,20 @@ const TABLE: &str = "
         where status in ('completed', 'error');
 ";
 
+/// What edition 2 added. Until then the attempts were the fencing token.
+const ADD_FENCING_TOKEN: &str = "
+    alter table action_log add column fencing_token integer not null default 0;
+    alter table action_log add column lost_leases integer not null default 0;
+    update action_log set fencing_token = attempts where status in ('created', 'processing');
+";
+
 /// The latest time at which anything was stored; both halves use an index.
 const LATEST: &str = "select max(coalesce((select max(response_received_at) from action_log \
                       where status in ('completed', 'error')), 0), coalesce((select max(created_at) from action_log \
                       where status in ('created', 'processing')), 0))";
 
 const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
-                       created_at, status, attempts, failures";
+                       created_at, status, attempts, failures, fencing_token, lost_leases";
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -91,8 +100,7 @@ impl SqliteStore {
         if health != "ok" {
             return Err(StoreError(format!("{shown} is damaged: {health}")));
         }
-        connection.execute_batch(TABLE).map_err(failed)?;
-        connection.pragma_update(None, "user_version", EDITION).map_err(failed)?;
+        create_or_migrate(&mut connection).map_err(failed)?;
         let latest: i64 = connection.query_row(LATEST, [], |row| row.get(0)).map_err(failed)?;
         let clock = Clock::start(latest);
         let (work, queue) = mpsc::channel::<Work>();
@@ -229,6 +237,19 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Makes the table, or brings that of an older program up to date, in one transaction: `pillion jobs` may open the file at
+/// the same time.
+fn create_or_migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLE)?;
+    let sql = "select count(*) from pragma_table_info('action_log') where name = 'fencing_token'";
+    if transaction.query_row(sql, [], |row| row.get::<_, i64>(0))? == 0 {
+        transaction.execute_batch(ADD_FENCING_TOKEN)?;
+    }
+    transaction.pragma_update(None, "user_version", EDITION)?;
+    transaction.commit()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
     let id: String = row.get(0)?;
     let status: String = row.get(8)?;
@@ -244,6 +265,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         status: Status::of(&status).unwrap_or(Status::Error),
         attempts: row.get(9)?,
         failures: row.get(10)?,
+        fencing_token: row.get(11)?,
+        lost_leases: row.get(12)?,
     })
 }
 
@@ -321,7 +344,8 @@ impl JobStore for SqliteStore {
                 }
             };
             let sql = format!(
-                "update action_log set status = 'processing', attempts = attempts + 1, lease_until = ?2 \
+                "update action_log set lost_leases = lost_leases + (status = 'processing'), status = 'processing', \
+                 attempts = attempts + 1, fencing_token = fencing_token + 1, lease_until = ?2 \
                  where id in (select id from action_log where status in ('created', 'processing') \
                  and run_after <= ?1 and (status = 'created' or lease_until <= ?1) and completion_digest is null \
                  and expires_at > ?1 and action_name {of} order by created_at limit ?3) \
@@ -347,12 +371,12 @@ impl JobStore for SqliteStore {
             let mut kept = Vec::with_capacity(held.len());
             {
                 let mut statement = transaction.prepare_cached(
-                    "update action_log set lease_until = ?3 where id = ?1 and attempts = ?2 and status = 'processing' \
+                    "update action_log set lease_until = ?3 where id = ?1 and fencing_token = ?2 and status = 'processing' \
                      and completion_digest is null",
                 )?;
                 let until = clock.after(lease);
-                for (id, attempt) in held {
-                    if statement.execute((id.to_string(), attempt, until))? > 0 {
+                for (id, fencing_token) in held {
+                    if statement.execute((id.to_string(), fencing_token, until))? > 0 {
                         kept.push(id);
                     }
                 }
@@ -363,37 +387,37 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError> {
+    async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError> {
         let (status, value, errors) = parts(outcome);
         let sql = "update action_log set status = ?3, response_payload = ?4, errors = ?5, response_received_at = ?6, \
                    lease_until = null, completion_digest = null, request_headers = '{}' \
-                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, status, value, errors, self.clock.now())).await
+                   where id = ?1 and fencing_token = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), fencing_token, status, value, errors, self.clock.now())).await
     }
 
-    async fn retry(&self, id: Uuid, attempt: i32, pause: Duration) -> Result<bool, StoreError> {
+    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration) -> Result<bool, StoreError> {
         let sql = "update action_log set status = 'created', failures = failures + 1, run_after = ?3, lease_until = null \
-                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, self.clock.after(pause))).await
+                   where id = ?1 and fencing_token = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), fencing_token, self.clock.after(pause))).await
     }
 
-    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError> {
+    async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError> {
         let sql = "update action_log set status = 'created', attempts = attempts - 1, run_after = ?3, \
-                   lease_until = null where id = ?1 and attempts = ?2 and status = 'processing' \
+                   lease_until = null where id = ?1 and fencing_token = ?2 and status = 'processing' \
                    and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, self.clock.now())).await
+        self.change(sql, (id.to_string(), fencing_token, self.clock.now())).await
     }
 
     async fn leave_to_handler(
         &self,
         id: Uuid,
-        attempt: i32,
+        fencing_token: i32,
         digest: &TokenDigest,
         timeout: Duration,
     ) -> Result<bool, StoreError> {
         let sql = "update action_log set completion_digest = ?3, lease_until = ?4 \
-                   where id = ?1 and attempts = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), attempt, digest.to_vec(), self.clock.after(timeout))).await
+                   where id = ?1 and fencing_token = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), fencing_token, digest.to_vec(), self.clock.after(timeout))).await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
@@ -441,11 +465,21 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError> {
-        let sql = "update action_log set status = 'created', attempts = attempts + 1, failures = 0, run_after = 0, \
-                   expires_at = ?2, response_payload = null, errors = null, response_received_at = null \
-                   where id = ?1 and status in ('completed', 'error')";
-        self.change(sql, (id.to_string(), self.clock.after(lifetime))).await
+    async fn requeue(&self, id: Uuid, lifetime: Duration, force: bool) -> Result<Requeued, StoreError> {
+        let expires_at = self.clock.after(lifetime);
+        self.run(move |connection| {
+            let sql = "update action_log set status = 'created', failures = 0, lost_leases = 0, run_after = 0, \
+                       expires_at = ?2, response_payload = null, errors = null, response_received_at = null \
+                       where id = ?1 and (status = 'error' or status = 'completed' and ?3)";
+            if connection.prepare_cached(sql)?.execute(params![id.to_string(), expires_at, force])? > 0 {
+                return Ok(Requeued::Done);
+            }
+            let sql = "select count(*) from action_log where id = ?1 and status = 'completed'";
+            let completed: i64 =
+                connection.prepare_cached(sql)?.query_row(params![id.to_string()], |row| row.get(0))?;
+            Ok(if completed > 0 { Requeued::IsCompleted } else { Requeued::NotEnded })
+        })
+        .await
     }
 
     async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError> {

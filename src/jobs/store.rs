@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, TokenDigest};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, Requeued, TokenDigest};
 
 /// Why the store did not do something. It holds no value that was to be stored.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,27 +36,27 @@ pub trait JobStore: Send + Sync {
     /// Which of these jobs have ended. At most `LOOK_MAX` at one time.
     async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
 
-    /// Hands out jobs that are due, the oldest first, those whose lease has run out among them. Each attempt is counted
-    /// here, so that one which takes the worker with it counts as well.
+    /// Hands out jobs that are due, the oldest first, those whose lease has run out among them, each with a new fencing
+    /// token. Each attempt is counted here, so that one which takes the worker with it counts as well.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError>;
 
-    /// Keeps jobs for longer, each by its id and attempt. Gives those that are still this attempt's.
+    /// Keeps jobs for longer, each by its id and fencing token. Gives those whose token is still the last one.
     async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError>;
 
-    /// Ends a job; the client's headers are forgotten. `false` if it is not this attempt's any more.
-    async fn finish(&self, id: Uuid, attempt: i32, outcome: &Outcome) -> Result<bool, StoreError>;
+    /// Ends a job; the client's headers are forgotten. `false` if another worker has claimed it since.
+    async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError>;
 
     /// Lets a failed job wait for another attempt. `false` as above.
-    async fn retry(&self, id: Uuid, attempt: i32, after: Duration) -> Result<bool, StoreError>;
+    async fn retry(&self, id: Uuid, fencing_token: i32, after: Duration) -> Result<bool, StoreError>;
 
-    /// Returns a job as if it had not been started. `false` as above.
-    async fn release(&self, id: Uuid, attempt: i32) -> Result<bool, StoreError>;
+    /// Returns a job; the attempt does not count. `false` as above.
+    async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError>;
 
     /// Leaves a job to its handler, which reports later with the token of this digest. `false` as above.
     async fn leave_to_handler(
         &self,
         id: Uuid,
-        attempt: i32,
+        fencing_token: i32,
         digest: &TokenDigest,
         timeout: Duration,
     ) -> Result<bool, StoreError>;
@@ -74,8 +74,8 @@ pub trait JobStore: Send + Sync {
     /// The newest jobs that fit.
     async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError>;
 
-    /// Lets an ended job run again as if it were new. `false` if it has not ended.
-    async fn requeue(&self, id: Uuid, lifetime: Duration) -> Result<bool, StoreError>;
+    /// Lets a failed job run again as if it were new, and a completed one only if this is forced.
+    async fn requeue(&self, id: Uuid, lifetime: Duration, force: bool) -> Result<Requeued, StoreError>;
 
     /// Ends a job that has not ended. `false` if it has.
     async fn cancel(&self, id: Uuid, errors: &str) -> Result<bool, StoreError>;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::stream;
 use futures_util::stream::StreamExt;
 use tokio::sync::mpsc;
+use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -38,6 +39,9 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
+/// The port of PostgreSQL if the address has none.
+const PORT: u16 = 5432;
+
 /// Timeout of one query.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -53,6 +57,20 @@ impl Database {
         config.connect_timeout(TIMEOUT).application_name("pillion");
         let tls = client_config(settings.tls_ca_file.as_deref(), "database.tls_ca_file")?;
         Ok(Self { config, tls: MakeRustlsConnect::new(tls) })
+    }
+
+    /// Its address as it may be shown: without user, password and options.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let hosts: Vec<String> = hosts.collect();
+        let port = self.config.get_ports().first().copied().unwrap_or(PORT);
+        // Without a name it is that of the user.
+        let name = self.config.get_dbname().unwrap_or_default();
+        format!("postgres://{}:{port}/{name}", hosts.join(","))
     }
 
     /// A connection; it ends when it is dropped.

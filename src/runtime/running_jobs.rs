@@ -11,7 +11,7 @@ use crate::jobs::job::Job;
 /// The calls that this replica runs now.
 #[derive(Default)]
 pub(crate) struct RunningJobs {
-    /// By id, with the attempt.
+    /// By id, with the fencing token.
     pub(crate) jobs: Mutex<HashMap<Uuid, RunningJob>>,
     /// Notified whenever one has ended.
     pub(crate) ended: Notify,
@@ -19,7 +19,7 @@ pub(crate) struct RunningJobs {
 
 pub(crate) struct RunningJob {
     pub(crate) action: String,
-    pub(crate) attempt: i32,
+    pub(crate) fencing_token: i32,
     /// Notified when another replica has taken the job over.
     pub(crate) lost: Arc<Notify>,
 }
@@ -39,16 +39,17 @@ impl RunningJobs {
     /// Returns the notification of a lost job.
     pub(crate) fn begin(&self, job: &Job) -> Arc<Notify> {
         let lost = Arc::new(Notify::new());
-        let running = RunningJob { action: job.action.clone(), attempt: job.attempts, lost: Arc::clone(&lost) };
+        let running =
+            RunningJob { action: job.action.clone(), fencing_token: job.fencing_token, lost: Arc::clone(&lost) };
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, running);
         lost
     }
 
-    /// Of these attempts only the calls in `kept` are still ours.
+    /// Of these, by id and fencing token, only the calls in `kept` are still ours.
     pub(crate) fn lose_all_but(&self, kept: &HashSet<Uuid>, held: &[(Uuid, i32)]) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, attempt) in held.iter().filter(|(id, _)| !kept.contains(id)) {
-            if let Some(job) = jobs.get(id).filter(|job| job.attempt == *attempt) {
+        for (id, fencing_token) in held.iter().filter(|(id, _)| !kept.contains(id)) {
+            if let Some(job) = jobs.get(id).filter(|job| job.fencing_token == *fencing_token) {
                 job.lost.notify_one();
             }
         }
@@ -61,6 +62,6 @@ impl RunningJobs {
 
     pub(crate) fn all(&self) -> Vec<(Uuid, i32)> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.iter().map(|(id, job)| (*id, job.attempt)).collect()
+        jobs.iter().map(|(id, job)| (*id, job.fencing_token)).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pillion::config::settings::DatabaseSettings;
 use pillion::internals::{
-    Claim, Database, Filter, JobStore, NewJob, Of, Outcome, PURGE_MAX, PostgresStore, SqliteStore, Status,
+    Claim, Database, Filter, JobStore, NewJob, Of, Outcome, PURGE_MAX, PostgresStore, Requeued, SqliteStore, Status,
 };
 use pillion::model::secret::Secret;
 use pillion_test_support::engines::Engines;
@@ -24,6 +24,8 @@ pub const TESTS: &[super::Test] = trials![
     pending_jobs_have_a_size_limit,
     system_clock_changes,
     deleted_credentials_are_erased_from_files,
+    stores_of_the_first_edition_are_migrated,
+    attempts_are_counted_apart_from_claims,
 ];
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -280,4 +282,101 @@ fn deleted_credentials_are_erased_from_files(engines: &Engines) {
     let pillion = start(engines.postgraphile, &handlers, &store, "");
     assert!(!holds_any(), "after another start");
     drop(pillion);
+}
+
+/// The table of edition 1, in which the attempts were the fencing token, with a call whose worker has died.
+const FIRST_EDITION: &str = "
+    create table SCHEMA.action_log (
+        id TEXT_OR_UUID primary key,
+        action_name text not null,
+        input_payload text not null,
+        request_headers text not null,
+        session_variables text not null,
+        response_payload text,
+        errors text,
+        created_at TIME not null,
+        response_received_at TIME,
+        status text not null,
+        attempts integer not null default 0,
+        failures integer not null default 0,
+        run_after TIME not null,
+        expires_at TIME not null,
+        lease_until TIME,
+        completion_digest BYTES
+    );
+    insert into SCHEMA.action_log (id, action_name, input_payload, request_headers, session_variables, created_at, status,
+        attempts, failures, run_after, expires_at, lease_until)
+        values ('0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e', 'later', '{}', '{}', '{}', EARLY, 'processing', 3, 0, EARLY, LATE, EARLY);
+";
+
+fn first_edition(words: [&str; 6]) -> String {
+    let names = ["SCHEMA", "TEXT_OR_UUID", "TIME", "BYTES", "EARLY", "LATE"];
+    names.iter().zip(words).fold(FIRST_EDITION.to_owned(), |sql, (name, word)| sql.replace(name, word))
+}
+
+fn stores_of_the_first_edition_are_migrated(engines: &Engines) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for store in stores(engines, "first_edition") {
+        let _store = Store(store.clone());
+        runtime.block_on(async {
+            if let Some(path) = store.strip_prefix("sqlite://") {
+                let sql = first_edition(["main", "text", "integer", "blob", "1", "9000000000000000"]);
+                let sql = format!("{sql}; pragma user_version = 1;");
+                rusqlite::Connection::open(path).and_then(|file| file.execute_batch(&sql)).expect("a store");
+            } else {
+                let sql = first_edition(["pillion", "uuid", "timestamptz", "bytea", "to_timestamp(1)", "'infinity'"]);
+                let sql = format!(
+                    "create schema pillion; create table pillion.action_log_edition (edition integer not null); \
+                     insert into pillion.action_log_edition values (1); {sql}"
+                );
+                let (client, connection) = tokio_postgres::connect(&store, tokio_postgres::NoTls).await.expect("one");
+                tokio::spawn(connection);
+                client.batch_execute(&sql).await.expect("a store");
+            }
+            // The second time nothing is left to do.
+            for (attempts, lost, last) in [(4, 1, false), (5, 0, true)] {
+                let log = open(&store).await;
+                let claimed = log.claim(&claim(1, Duration::ZERO)).await.expect("claimed");
+                let claimed: Vec<_> =
+                    claimed.iter().map(|job| (job.attempts, job.fencing_token, job.lost_leases)).collect();
+                assert_eq!(claimed, [(attempts, attempts, lost)], "{store}");
+                let id = Uuid::parse_str("0d0cb9a9-0b5c-4d3a-8f5b-0d6c1f4c1b1e").expect("an id");
+                let outcome = Outcome::Completed("1".into());
+                assert!(!log.finish(id, attempts - 1, &outcome).await.expect("a response"), "of the worker before");
+                assert!(log.finish(id, attempts, &outcome).await.expect("a response"));
+                if !last {
+                    // It has ended; it runs again.
+                    assert_eq!(log.requeue(id, HOUR, true).await.expect("a response"), Requeued::Done);
+                }
+            }
+        });
+    }
+}
+
+/// What is released does not count, what is retried by hand counts once, and fencing tokens only grow.
+fn attempts_are_counted_apart_from_claims(engines: &Engines) {
+    with_each(engines, "attempts", &async |log: &dyn JobStore| {
+        let job = job();
+        log.insert(std::slice::from_ref(&job)).await.expect("stored");
+        let next = async |lease| {
+            let claimed = log.claim(&claim(1, lease)).await.expect("claimed");
+            claimed.first().map(|job| (job.attempts, job.fencing_token, job.lost_leases)).expect("one")
+        };
+        assert_eq!(next(HOUR).await, (1, 1, 0));
+        assert!(log.release(job.id, 1).await.expect("a response"));
+        assert_eq!(next(Duration::ZERO).await, (1, 2, 0));
+        // Its worker is lost; what it reports later does not count.
+        assert_eq!(next(HOUR).await, (2, 3, 1));
+        assert!(!log.finish(job.id, 2, &Outcome::Failed("{}".into())).await.expect("a response"));
+        assert_eq!(log.requeue(job.id, HOUR, true).await.expect("a response"), Requeued::NotEnded);
+        assert!(log.finish(job.id, 3, &Outcome::Failed("{}".into())).await.expect("a response"));
+        assert_eq!(log.requeue(job.id, HOUR, false).await.expect("a response"), Requeued::Done);
+        assert_eq!(next(HOUR).await, (3, 4, 0));
+        assert!(log.finish(job.id, 4, &Outcome::Completed("1".into())).await.expect("a response"));
+        assert_eq!(log.requeue(job.id, HOUR, false).await.expect("a response"), Requeued::IsCompleted);
+        assert_eq!(log.find(job.id).await.expect("a response").expect("it").response.as_deref(), Some("1"));
+        assert_eq!(log.requeue(job.id, HOUR, true).await.expect("a response"), Requeued::Done);
+        assert_eq!(next(HOUR).await, (4, 5, 0));
+        assert_eq!(log.requeue(Uuid::new_v4(), HOUR, true).await.expect("a response"), Requeued::NotEnded);
+    });
 }

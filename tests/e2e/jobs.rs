@@ -773,14 +773,22 @@ fn the_jobs_command_needs_the_store_only(engines: &Engines) {
     let folder = std::env::temp_dir().join(format!("pillion-e2e-jobs-command-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).expect("a folder");
-    let jobs = |arguments: &[&str]| {
+    let jobs_with = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
-        let output = command.arg("jobs").args(arguments).env_clear().current_dir(&folder).output().expect("it runs");
+        command.arg("jobs").args(arguments).env_clear().envs(environment.iter().copied()).current_dir(&folder);
+        let output = command.output().expect("it runs");
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
+    let jobs = |arguments: &[&str]| jobs_with(arguments, &[]);
     let (is_well, said) = jobs(&["list"]);
-    assert!(!is_well && said.contains("error: there is no job store at pillion-jobs.db"), "{said}");
+    assert!(!is_well && said.contains("error: no job store at pillion-jobs.db"), "{said}");
     assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 0, "nothing is made");
+    // Nor in a database, where none is.
+    let [_, database] = stores(engines, "no_store");
+    for _ in 0..2 {
+        let (is_well, said) = jobs_with(&["list"], &[("PILLION_JOBS_STORE", &database)]);
+        assert!(!is_well && said.contains("error: no job store at postgres://"), "{said}");
+    }
     // A configuration with actions whose secrets are not here, relationships, and no upstream.
     let store = folder.join("used.db");
     let handlers = Scripted::start();
@@ -827,7 +835,17 @@ fn commands_and_the_metadata_api(engines: &Engines) {
         handlers.on_path("/create-user", Reply::json(r#"{"id":5}"#));
         assert_eq!(jobs(&store, &["retry", &broken]), "it runs again\n");
         wait_until("that it has run again", || stored(&store, &broken)["status"] == json!("completed"));
-        assert!(jobs(&store, &["cancel", &broken]).contains("no call of this id is under way"));
+        assert!(jobs(&store, &["cancel", &broken]).contains("no job of this id is under way"));
+        // One attempt failed, and one did not.
+        assert_eq!(stored(&store, &broken)["attempts"], json!(2));
+        // It has a result now, which nobody deletes by mistake.
+        let said = jobs(&store, &["retry", &broken]);
+        assert!(said.contains("this job is completed") && said.contains("add --force"), "{said}");
+        assert_eq!(stored(&store, &broken)["response"], json!({ "id": 5 }));
+        handlers.on_path("/create-user", Reply::json(r#"{"id":6}"#));
+        assert_eq!(jobs(&store, &["retry", "--force", &broken]), "it runs again\n");
+        wait_until("its third attempt", || stored(&store, &broken)["response"] == json!({ "id": 6 }));
+        assert_eq!(stored(&store, &broken)["attempts"], json!(3));
         handlers.on_path("/later", Reply::Hang);
         let hangs = accept(&pillion, ADMIN, "mutation { later(number: 2) }");
         assert_eq!(jobs(&store, &["cancel", &hangs]), "it is cancelled\n");
@@ -844,6 +862,13 @@ fn commands_and_the_metadata_api(engines: &Engines) {
         assert_eq!((status, all.as_array().map(Vec::len), &all[0]["id"]), (200, Some(1), &json!(done)));
         assert_eq!(admin("GET", &format!("/jobs/{done}")).1["response"], json!([{ "id": 1 }]));
         assert_eq!(admin("POST", &format!("/jobs/{done}/cancel")).0, 404);
+        let (status, conflict) = admin("POST", &format!("/jobs/{done}/retry"));
+        assert!(
+            status == 409 && conflict["error"].as_str().is_some_and(|why| why.contains("?force=true")),
+            "{conflict}"
+        );
+        assert_eq!(admin("POST", &format!("/jobs/{done}/retry?force=yes")).0, 400);
+        assert_eq!(admin("GET", &format!("/jobs/{done}")).1["attempts"], json!(1));
         assert_eq!(admin("POST", &format!("/jobs/{hangs}/retry")).0, 200);
         assert_eq!(admin("POST", &format!("/jobs/{hangs}/cancel")).0, 200);
         assert_eq!(admin("POST", "/jobs/purge?action=create_user"), (200, json!({ "deleted": 0 })));
