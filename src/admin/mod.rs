@@ -1,6 +1,7 @@
 //! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`, `/cache/purge`.
 
 mod access;
+mod endpoints;
 mod jobs;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::admin::access::Denied;
@@ -51,8 +53,7 @@ impl Admin {
             (&Method::POST, "/cache/purge") => purge(&self.services, query).await,
             (_, "/jobs") => jobs_response(&self.services, method, path, query).await,
             (_, path) if path.starts_with("/jobs/") => jobs_response(&self.services, method, path, query).await,
-            (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, TEXT, USAGE.to_vec()),
-            _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, b"only GET and HEAD are served\n".to_vec()),
+            (method, _) => in_json(endpoints::not_found(method)),
         })
     }
 
@@ -84,11 +85,12 @@ impl Admin {
 /// Status, content type and body.
 type ApiResponse = (StatusCode, &'static str, Vec<u8>);
 
-const USAGE: &[u8] = b"here are /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge\n";
-
 async fn jobs_response(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
-    let (status, response) = jobs::handle(services, method, path, query).await;
-    (status, "application/json", format!("{response}\n").into_bytes())
+    in_json(jobs::handle(services, method, path, query).await)
+}
+
+fn in_json((status, response): (StatusCode, Value)) -> ApiResponse {
+    (status, "application/json", format!("{response:#}\n").into_bytes())
 }
 
 /// Reloads the configuration.

@@ -162,7 +162,7 @@ async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), 
 }
 
 async fn compare_with_upstream(services: &Services) -> Result<Vec<Diagnostic>, String> {
-    probe_upstream(services).await?;
+    probe_upstream(services).await.map_err(|reason| format!("error: {reason}"))?;
     let error = match upstream_health_check::schema_of(services, ADMIN_ROLE, HeaderMap::new()).await {
         Ok(merged) => {
             let schema = &services.snapshot.load().catalog.schema;

@@ -1,31 +1,33 @@
-//! `pillion explain`: prints the plan of a document: what would be sent where. Nothing is sent.
+//! `pillion explain`: prints the plan of a document: what would be sent where. Nothing of it is sent; the upstream is asked
+//! for its schema if it is configured.
 
-use std::fmt::Write as _;
+mod render;
+
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command};
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
+use http::header::HeaderMap;
 
-use crate::action::transform::TransformedRequest;
-use crate::cli::{NO_UPSTREAM, header_argument, headers_of, load_from, report, role_argument};
+use crate::cli::{
+    NO_UPSTREAM, block_on, has_upstream, header_argument, headers_of, load_from, probe_upstream, report, role_argument,
+};
 use crate::config::load::read_file;
-use crate::graphql::action_mode::ActionMode;
 use crate::graphql::client_schema::{UpstreamSchema, build_client_schema};
-use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::response::Location;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
-use crate::pipeline::explain::{Explained, ExplainedStep, explain};
+use crate::pipeline::explain::{DeniedAction, NotExplained, explain};
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_health_check;
 use crate::session::Session;
 use crate::session::credential::{AuthRules, Credential, read};
 
@@ -33,7 +35,13 @@ use crate::session::credential::{AuthRules, Credential, read};
 #[must_use]
 pub(crate) fn command() -> Command {
     Command::new("explain")
-        .about("Shows the plan of a document: what would be sent where, in which order, with which headers.")
+        .about("Shows the plan of a document: what would be sent where, in which order, with which headers and bodies.")
+        .long_about(
+            "Shows the plan of a document: what would be sent where, in which order, with which headers and bodies. \
+             Nothing of it is sent. An upstream that is configured (--upstream, PILLION_UPSTREAM, pillion.yaml) is asked \
+             for its schema, so that its operation is validated as well; so does a file with its introspection result \
+             (--upstream-schema), without asking.",
+        )
         .arg(Arg::new("file").value_name("FILE").required(true).help("The document; - is standard input"))
         .arg(role_argument())
         .arg(header_argument())
@@ -42,7 +50,7 @@ pub(crate) fn command() -> Command {
         .arg(value(
             "upstream-schema",
             "FILE",
-            "The upstream's introspection result; its operation is then validated as well",
+            "The upstream's introspection result, as `schema --upstream-only --format json` prints it, instead of asking",
         ))
 }
 
@@ -65,9 +73,13 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
         serde_json::from_str(variables).map_err(|error| format!("error: --variables: {error}"))?;
     crate::install_tls_provider();
     let services = Arc::new(Services::new(loaded).map_err(|reason| format!("error: {reason}"))?);
-    let snapshot = snapshot_for(&services, upstream.as_ref());
-    let merged = upstream.map(|upstream| MergedSchema::new(&upstream, &snapshot.catalog, session.role())).transpose();
-    let merged = merged.map_err(|error| format!("error: --upstream-schema: {error}"))?.map(Arc::new);
+    let known = match upstream {
+        Some(upstream) => known_by_file(&services, &upstream, session.role())?,
+        None if has_upstream(arguments) => block_on(ask_upstream(&services, session.role(), headers.clone()))?,
+        None => KnownUpstream { snapshot: services.snapshot.load_full(), schema: Err(NOT_ASKED.to_owned()) },
+    };
+    let KnownUpstream { snapshot, schema } = known;
+    let merged = schema.as_ref().ok();
     let request = GraphqlRequest {
         query: source.text.as_str().into(),
         operation_name: arguments.get_one::<String>("operation").map(|name| name.as_str().into()),
@@ -79,14 +91,45 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let caller = Caller { headers, for_handlers: None, address: None, request_id: "of-the-request".into() };
     let context = RequestContext::detached(Arc::new(caller), trace, Instant::now() + Duration::from_secs(1));
     let context = RequestContext { way: "/graphql".into(), subscription: Some(Arc::default()), ..context };
-    let explained = explain(&services, &snapshot, &context, &session, &request, merged.as_ref());
+    let explained = explain(&services, &snapshot, &context, &session, &request, merged);
     match explained {
         Ok(explained) => {
-            print!("{}", render(&explained, &session, merged.is_some()));
+            print!("{}", render::render(&explained, &session, schema.as_ref().err().map(String::as_str)));
             Ok(())
         }
-        Err(rejection) => Err(report(&diagnostics(&rejection, &source))),
+        Err(NotExplained::Rejected(rejection)) => Err(report(&diagnostics(&rejection, &source))),
+        Err(NotExplained::Denied(denied)) => {
+            let denied: Vec<Diagnostic> = denied.iter().map(|one| denial(one, session.role(), &source)).collect();
+            Err(report(&denied))
+        }
     }
+}
+
+/// What is known of the upstream, or why it is not.
+struct KnownUpstream {
+    snapshot: Arc<Snapshot>,
+    schema: Result<Arc<MergedSchema>, String>,
+}
+
+const NOT_ASKED: &str = "give --upstream or --upstream-schema";
+
+fn known_by_file(services: &Services, upstream: &UpstreamSchema, role: &str) -> Result<KnownUpstream, String> {
+    let snapshot = snapshot_for(services, upstream);
+    let merged = MergedSchema::new(upstream, &snapshot.catalog, role);
+    let merged = merged.map_err(|error| format!("error: --upstream-schema: {error}"))?;
+    Ok(KnownUpstream { snapshot, schema: Ok(Arc::new(merged)) })
+}
+
+/// The plan does not depend on the upstream, so one that does not respond is no error.
+async fn ask_upstream(services: &Services, role: &str, headers: HeaderMap) -> KnownUpstream {
+    let schema = match probe_upstream(services).await {
+        Ok(()) => {
+            let merged = upstream_health_check::schema_of(services, role, headers).await;
+            merged.map_err(|error| format!("its schema is not known: {error}"))
+        }
+        Err(reason) => Err(reason),
+    };
+    KnownUpstream { snapshot: services.snapshot.load_full(), schema }
 }
 
 fn read_document(path: &str) -> Result<Arc<Source>, String> {
@@ -114,9 +157,8 @@ fn session_of(headers: &HeaderMap) -> Result<Session, String> {
     }
 }
 
-fn snapshot_for(services: &Services, upstream: Option<&UpstreamSchema>) -> Arc<Snapshot> {
+fn snapshot_for(services: &Services, upstream: &UpstreamSchema) -> Arc<Snapshot> {
     let snapshot = services.snapshot.load_full();
-    let Some(upstream) = upstream else { return snapshot };
     let (roots, dialect) = upstream.roots_and_dialect();
     let dialect = services.configured().settings.dialect.unwrap_or(dialect);
     Arc::new(snapshot.for_upstream(roots, dialect))
@@ -126,11 +168,7 @@ fn snapshot_for(services: &Services, upstream: Option<&UpstreamSchema>) -> Arc<S
 fn diagnostics(rejection: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
     match rejection {
         Rejection::Request(error) => {
-            let place = error.locations.first().map(|at| SourceLocation {
-                source: Arc::clone(source),
-                line: at.line,
-                column: at.column,
-            });
+            let place = error.locations.first().map(|at| place_of(at, source));
             vec![Diagnostic::error(place, format!("{} ({})", error.message, error.code), "")]
         }
         Rejection::Invalid { diagnostics, .. } => diagnostics
@@ -143,94 +181,15 @@ fn diagnostics(rejection: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
     }
 }
 
-fn render(explained: &Explained, session: &Session, is_checked: bool) -> String {
-    if !explained.concerns_us {
-        return "Nothing of this is an action or introspection: the upstream gets the request as it is.\n".into();
-    }
-    let count = explained.steps.len();
-    let order = match (count, explained.kind) {
-        (1, _) => "1 step".to_owned(),
-        (_, OperationKind::Mutation) => format!("{count} steps, one after the other"),
-        _ => format!("{count} steps, side by side"),
-    };
-    let mut text = format!("{} as role {}: {order}\n", explained.kind.keyword(), session.role());
-    for (index, step) in explained.steps.iter().enumerate() {
-        let is_last = index + 1 == count;
-        let (branch, trunk) = if is_last { ("└─", "   ") } else { ("├─", "│  ") };
-        let (title, details) = describe(step);
-        let _ = writeln!(text, "{branch} {}. {title}", index + 1);
-        for line in details.lines() {
-            let gap = if line.is_empty() { "" } else { "   " };
-            let _ = writeln!(text, "{trunk}{gap}{line}");
-        }
-    }
-    let asks_upstream = explained.steps.iter().any(|step| matches!(step, ExplainedStep::Upstream { .. }));
-    if asks_upstream && !is_checked {
-        text.push_str("The upstream's part has not been checked: give --upstream-schema.\n");
-    }
-    text
+fn place_of(at: &Location, source: &Arc<Source>) -> SourceLocation {
+    SourceLocation { source: Arc::clone(source), line: at.line, column: at.column }
 }
 
-fn describe(step: &ExplainedStep) -> (String, String) {
-    match step {
-        ExplainedStep::Introspection { response_name } => {
-            (format!("introspection: {response_name}"), "served from the merged schema".into())
-        }
-        ExplainedStep::Upstream { fields, document, body } => {
-            let rest: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-            let rest: Map<String, Value> = rest.into_iter().filter(|(key, _)| key != "query").collect();
-            let end = if document.ends_with('\n') { "" } else { "\n" };
-            let mut details = format!("{document}{end}");
-            if !rest.is_empty() {
-                let _ = writeln!(details, "with {}", Value::Object(rest));
-            }
-            (format!("upstream: {}", fields.join(", ")), details)
-        }
-        ExplainedStep::Action { response_name, action, kind: ActionMode::Result, input, .. } => {
-            let title = format!("action {} as {response_name}: what came of a job", action.name);
-            (title, format!("input {}\n", Value::Object(input.clone())))
-        }
-        ExplainedStep::Action { response_name, action, kind, input, request, rows } => {
-            let Action { name, timeout, .. } = action.as_ref();
-            let method = request.as_ref().map_or("call of", |request| request.method.as_str());
-            let (url, seconds) = (action.shown_url(), timeout.as_secs());
-            let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
-            let mut details = format!("input {}\n", Value::Object(input.clone()));
-            if *kind == ActionMode::Later {
-                details.push_str("enqueued, and its id is returned; then, on each attempt:\n");
-            }
-            match request {
-                Err(error) => {
-                    let _ = writeln!(details, "would not be called: {}", error.reason());
-                }
-                Ok(request) => describe_request(action, request, &mut details),
-            }
-            details.push_str("traceparent, x-b3-*: those of the request\n");
-            for field in rows {
-                let _ = writeln!(details, "rows of the upstream for its response: {field}");
-            }
-            (title, details)
-        }
-    }
-}
-
-/// Its address is left out: variables are filled in there.
-fn describe_request(action: &Action, request: &TransformedRequest, details: &mut String) {
-    if request.url.query() != action.handler.url.query() {
-        let _ = writeln!(details, "query {}", action.handler.shown(request.url.query().unwrap_or_default()));
-    }
-    if action.request_transform.is_some() {
-        let _ = writeln!(details, "body {}", action.handler.shown(&String::from_utf8_lossy(&request.body)));
-    }
-    for (name, value) in &request.headers {
-        let _ = writeln!(details, "{name}: {}", shown(name, value));
-    }
-}
-
-/// A value as it may be shown.
-fn shown(name: &HeaderName, value: &HeaderValue) -> String {
-    if value.is_sensitive() || [AUTHORIZATION, COOKIE].contains(name) {
-        return "***".into();
-    }
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+/// A client in this role gets "no such field"; the person who configures the action gets the reason.
+fn denial(DeniedAction { action, location }: &DeniedAction, role: &str, source: &Arc<Source>) -> Diagnostic {
+    let roles: Vec<&str> = action.roles.iter().map(String::as_str).collect();
+    let permissions = if roles.is_empty() { "admin only".to_owned() } else { roles.join(", ") };
+    let message = format!("action '{}': role {role} may not call it: permissions are {permissions}", action.name);
+    let remedy = "add the role to the permissions of the action in actions.yaml, or explain as another one: --role";
+    Diagnostic::error(Some(place_of(location, source)), message, remedy)
 }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::load::{Loaded, load};
+use crate::config::load::{Loaded, load, text_of};
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
 use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
@@ -90,6 +90,11 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
 /// An address that does not exist, for commands that do without the upstream.
 const NO_UPSTREAM: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
 
+/// Is there an upstream, by a flag, a variable or the configuration file?
+fn has_upstream(arguments: &ArgMatches) -> bool {
+    text_of("upstream.url", config_file(arguments), &|setting| flag_of(arguments, setting)).is_some()
+}
+
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)
@@ -105,9 +110,13 @@ fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
 }
 
 /// Probes the upstream once.
+///
+/// # Errors
+/// Its URL, and why it is of no use.
 async fn probe_upstream(services: &Services) -> Result<(), String> {
     upstream_health_check::probe(services).await;
-    services.health.readiness.check().map_err(|reason| format!("error: upstream: {reason}"))
+    let url = services.configured().settings.upstream.url();
+    services.health.readiness.check().map_err(|reason| format!("upstream {url}: {reason}"))
 }
 
 /// All errors, for a person.

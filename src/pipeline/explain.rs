@@ -11,10 +11,13 @@ use crate::execution::authorize;
 use crate::execution::context::ExecutionContext;
 use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
-use crate::graphql::plan::{PlanStep, UpstreamOperation};
+use crate::graphql::collect_fields::root_fields;
+use crate::graphql::plan::{Plan, PlanStep, UpstreamOperation};
+use crate::graphql::suggestions::did_you_mean;
 use crate::handler::request;
 use crate::model::action::{Action, OperationKind};
 use crate::model::request::GraphqlRequest;
+use crate::model::response::Location;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::runtime::plan_cache::PreparedDocument;
@@ -31,6 +34,30 @@ pub(crate) struct Explained {
     pub kind: OperationKind,
     /// What would be done: for a mutation one after the other, otherwise side by side.
     pub steps: Vec<ExplainedStep>,
+    /// Root fields that are left to the upstream, and may be misspelt actions: what to say of each.
+    pub hints: Vec<String>,
+}
+
+/// Why a request would not be carried out.
+pub(crate) enum NotExplained {
+    /// The role may not call these actions. A client is told that there is no such field.
+    Denied(Vec<DeniedAction>),
+    /// What the client would be told.
+    Rejected(Rejection),
+}
+
+impl<E: Into<Rejection>> From<E> for NotExplained {
+    fn from(error: E) -> Self {
+        Self::Rejected(error.into())
+    }
+}
+
+/// An action that the role may not call.
+pub(crate) struct DeniedAction {
+    /// Which.
+    pub action: Arc<Action>,
+    /// Where it stands in the document.
+    pub location: Location,
 }
 
 /// One piece of work.
@@ -77,15 +104,20 @@ pub(crate) fn explain(
     session: &Session,
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,
-) -> Result<Explained, Rejection> {
+) -> Result<Explained, NotExplained> {
     let prepared = PreparedDocument::new(&snapshot.catalog, &request.query)?;
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if !prepared.concern.any() {
-        return Ok(Explained { concerns_us: false, kind, steps: Vec::new() });
+        let hints = hints(snapshot, &prepared, kind, request.operation_name.as_deref(), merged);
+        return Ok(Explained { concerns_us: false, kind, steps: Vec::new(), hints });
     }
     let cached =
         prepared.plan(&snapshot.catalog, operation, &request.variables, snapshot.catalog.merges_introspection)?;
+    let denied = denied(&cached.plan, session);
+    if !denied.is_empty() {
+        return Err(NotExplained::Denied(denied));
+    }
     cached.validate(&snapshot.catalog, session.role())?;
     if let Some(merged) = merged {
         cached.validate_whole(&snapshot.catalog, &prepared.document, merged)?;
@@ -105,7 +137,41 @@ pub(crate) fn explain(
             Some(ExplainedStep::Introspection { response_name })
         }
     };
-    Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect() })
+    let hints = hints(snapshot, &prepared, kind, request.operation_name.as_deref(), merged);
+    Ok(Explained { concerns_us: true, kind, steps: plan.steps.iter().filter_map(step).collect(), hints })
+}
+
+fn denied(plan: &Plan, session: &Session) -> Vec<DeniedAction> {
+    let denied = plan.calls.iter().filter(|call| !call.action.allows(session.role()));
+    denied.map(|call| DeniedAction { action: Arc::clone(&call.action), location: call.location }).collect()
+}
+
+/// Root fields that only the upstream could know, with the actions whose names are near. If the upstream's schema is known,
+/// validation says it better.
+fn hints(
+    snapshot: &Snapshot,
+    prepared: &PreparedDocument,
+    kind: OperationKind,
+    operation: Option<&str>,
+    merged: Option<&Arc<MergedSchema>>,
+) -> Vec<String> {
+    let (catalog, document) = (&snapshot.catalog, &prepared.document);
+    let (None, Ok(operation)) = (merged, document.operation(operation)) else { return Vec::new() };
+    let names: Vec<&str> = catalog
+        .schema
+        .actions
+        .values()
+        .filter(|action| action.kind == kind)
+        .map(|action| action.field.as_str())
+        .collect();
+    let fields = root_fields(document, operation, catalog.roots.of(kind));
+    let fields = fields.iter().map(|field| field.name.as_str());
+    let foreign = fields.filter(|name| !name.starts_with("__") && !names.contains(name));
+    let hints = foreign.filter_map(|name| match did_you_mean(name, names.iter().copied()).as_str() {
+        "" => None,
+        question => Some(format!("\"{name}\" is not an action, so it is left to the upstream.{question}")),
+    });
+    hints.collect()
 }
 
 fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {

@@ -28,7 +28,16 @@ fn health_readiness_and_metrics(engines: &Engines) {
     let details = pillion.admin("/readyz?verbose").1;
     assert!(details.starts_with("ready\nupstream: ok\nactions: "), "{details}");
     assert!(details.contains("\njobs.store: none"), "{details}");
-    assert_eq!(pillion.admin("/nothing").0, 404);
+    for path in ["/nothing", "/"] {
+        let (status, body) = pillion.admin(path);
+        let told: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let paths: Vec<_> =
+            told["endpoints"].as_array().expect("a list").iter().map(|one| one["path"].clone()).collect();
+        assert!(
+            status == 404 && paths.contains(&"/metrics".into()) && paths.contains(&"/jobs/ID/retry".into()),
+            "{body}"
+        );
+    }
     let mut client = pillion.client();
     client.ask("{ count }");
     client.ask("{ count }");

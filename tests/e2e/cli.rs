@@ -197,6 +197,7 @@ fn explain_shows_the_plan(_: &Engines) {
     assert_says(&output, 0, &[]);
     let wanted = "\
 mutation as role customer: 4 steps, one after the other
+session variables {\"x-hasura-role\":\"customer\",\"x-hasura-user-id\":\"7\"}
 ├─ 1. upstream: createReview
 │     mutation Buy(                   , $stars: Int!) {
 │       createReview(input: { stars: $stars }) { id } # é😀
@@ -208,6 +209,7 @@ mutation as role customer: 4 steps, one after the other
 │     with {\"operationName\":\"Buy\",\"variables\":{\"stars\":5}}
 ├─ 2. action placeOrder as placeOrder: POST {{HANDLERS}}/placeOrder, within 30 s
 │     input {\"order\":{\"productId\":2,\"amount\":1}}
+│     body {\"action\":{\"name\":\"placeOrder\"},\"input\":{\"order\":{\"productId\":2,\"amount\":1}},\"session_variables\":{\"x-hasura-role\":\"customer\",\"x-hasura-user-id\":\"7\"},\"request_query\":\"QUERY\"}
 │     authorization: ***
 │     x-mine: 1
 │     x-hasura-role: customer
@@ -219,15 +221,22 @@ mutation as role customer: 4 steps, one after the other
 │     traceparent, x-b3-*: those of the request
 ├─ 3. action sendCode as sendCode: POST {{HANDLERS}}/sendCode, within 30 s
 │     input {\"phone\":\"1\"}
+│     body {\"action\":{\"name\":\"sendCode\"},\"input\":{\"phone\":\"1\"},\"session_variables\":{\"x-hasura-role\":\"customer\",\"x-hasura-user-id\":\"7\"},\"request_query\":\"QUERY\"}
 │     content-type: application/json
 │     user-agent: pillion/0.1.0
 │     traceparent, x-b3-*: those of the request
 └─ 4. upstream: deleteReviewById
 ";
+    // The payload has the whole document.
+    let in_json = json!(document).to_string();
+    let wanted = wanted.replace("QUERY", in_json.trim_matches('"'));
     let told = said(&output);
     let told_lines: Vec<&str> = told.lines().map(str::trim_end).take(wanted.lines().count()).collect();
     assert_eq!(told_lines, wanted.lines().map(str::trim_end).collect::<Vec<_>>(), "{told}");
-    assert!(told.ends_with("The upstream's part has not been checked: give --upstream-schema.\n"), "{told}");
+    assert!(
+        told.ends_with("The upstream's part has not been checked: give --upstream or --upstream-schema.\n"),
+        "{told}"
+    );
     assert!(!told.contains("c4nary") && !told.contains("configured-key"), "{told}");
     // What is sent, to the letter: trailing blanks included.
     assert!(
@@ -258,6 +267,7 @@ fn explain_shows_transformed_requests(_: &Engines) {
     let told = said(&explain_with("rest", document, &["--role=clerk", "--header=X-Hasura-User-Id: 7"]));
     let wanted = "\
 mutation as role clerk: 2 steps, one after the other
+session variables {\"x-hasura-role\":\"clerk\",\"x-hasura-user-id\":\"7\"}
 ├─ 1. action pay as pay: POST {{HANDLERS}}/charges, within 30 s
 │     input {\"amount\":5}
 │     body amount=5&currency=eur&user=7
@@ -282,7 +292,17 @@ mutation as role clerk: 2 steps, one after the other
 fn explain_shows_validation_errors(_: &Engines) {
     let wrong = explain("{\n  quote(productId: \"x\") { totl }\n}\n", &[]);
     assert_says(&wrong, 1, &["document.graphql:2:20: error:", "document.graphql:2:27: error:", "totl", "2 |   quote("]);
-    assert_says(&explain("{ secretReport { rows } }", &["--role=guest"]), 1, &["secretReport"]);
+    let denied = explain("{\n  secretReport { rows }\n}\n", &["--role=guest"]);
+    let words = [
+        "document.graphql:2:3: error: action 'secretReport': role guest may not call it: permissions are ",
+        "help: add the role to the permissions",
+    ];
+    assert_says(&denied, 1, &words);
+    assert_says(
+        &explain("{ quoet(productId: 1) { total } }", &[]),
+        0,
+        &["\"quoet\" is not an action", "Did you mean \"quote\""],
+    );
     assert_says(&explain("{ count", &[]), 1, &["document.graphql:1:8: error: syntax error"]);
     let missing = "query ($n: Int!) { quote(productId: $n) { total } }";
     assert_says(&explain(missing, &[]), 1, &["Variable \"$n\" of required type \"Int!\" was not provided"]);
@@ -297,12 +317,8 @@ fn schema(port: u16, metadata: &str, more: &[&str]) -> Output {
 }
 
 fn explain_validates_upstream_fields(engines: &Engines) {
-    // The upstream's own schema: what is merged with no actions at all.
-    let empty = folder("no-actions", &[("version.yaml", "version: 3\n")]);
-    let upstream = format!("http://127.0.0.1:{}", engines.yoga);
-    let metadata = empty.display().to_string();
-    let arguments = ["schema", "--format=json", "--upstream", upstream.as_str(), "--metadata", metadata.as_str()];
-    let engine = pillion(&arguments, &[]);
+    let empty = folder("upstream-only", &[("engine.json", "")]);
+    let engine = schema(engines.yoga, "shop", &["--upstream-only", "--format=json"]);
     assert_says(&engine, 0, &["RootQuery"]);
     let file = empty.join("engine.json");
     std::fs::write(&file, &engine.stdout).expect("a file");
@@ -315,6 +331,18 @@ fn explain_validates_upstream_fields(engines: &Engines) {
     let fine = explain("query { count ...F } fragment F on RootQuery { books { title } }", &[&engine_schema]);
     assert_says(&fine, 0, &["2 steps, side by side"]);
     assert!(!said(&fine).contains("has not been checked"));
+    // The same without a file: the upstream is asked, by whatever way its address comes.
+    let upstream = format!("--upstream=http://127.0.0.1:{}", engines.yoga);
+    let asked = explain("{ count books { titel } }", &[&upstream]);
+    assert_says(&asked, 1, &["document.graphql:1:17: error:", "titel", "Did you mean"]);
+    assert_says(&explain("{ count books { title } }", &[&upstream]), 0, &["2 steps, side by side"]);
+    let config = empty.join("pillion.yaml");
+    std::fs::write(&config, format!("upstream: {{ url: 'http://127.0.0.1:{}' }}\n", engines.yoga)).expect("a file");
+    let config = format!("--config={}", config.display());
+    assert_says(&explain("{ count books { titel } }", &[&config]), 1, &["titel"]);
+    // One that is away is told, and changes nothing of the plan.
+    let away = explain("{ count books { titel } }", &["--upstream=http://127.0.0.1:1"]);
+    assert_says(&away, 0, &["2 steps", "has not been checked: upstream http://127.0.0.1:1"]);
     std::fs::remove_dir_all(empty).expect("the folder");
 }
 

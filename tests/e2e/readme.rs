@@ -343,6 +343,11 @@ fn the_demo_needs_nothing_but_the_program(_: &Engines) {
         assert!(text.contains(words), "{words} is not in:\n{text}");
     }
     assert!(folder.is_dir());
+    // A browser gets something that can be read.
+    let url = text.split_whitespace().find(|word| word.ends_with("/graphql")).expect("the address of Pillion");
+    let port = url.rsplit(':').next().and_then(|end| end.split('/').next()).and_then(|port| port.parse().ok());
+    let page = Client::connect(port.expect("a port")).request("GET", "/", &[("Accept", "text/html")], b"");
+    assert!(page.status() == 404 && page.text().contains("POST /graphql"), "{}", page.text());
     let started = Instant::now();
     let status = Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, EmptySubscription, InputObject, Object, Request, Schema, SimpleObject};
 use async_trait::async_trait;
-use http::Response;
+use http::{Method, Response};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
@@ -93,6 +93,14 @@ impl DemoUpstream {
 #[async_trait]
 impl ServeHttp for DemoUpstream {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if session.req_header().method != Method::POST {
+            // A browser asks for a page, and there is none.
+            let here = "a GraphQL server, with actions of Pillion in front of it: POST /graphql with a JSON body";
+            return json_response(
+                404,
+                serde_json::json!({ "message": "there is no page here", "here": here }).to_string().into_bytes(),
+            );
+        }
         let body = read_body(session).await;
         let body = match serde_json::from_slice::<Request>(&body) {
             Ok(request) => serde_json::to_vec(&self.0.execute(request).await).unwrap_or_default(),
