@@ -95,7 +95,8 @@ mod tests {
     }
 
     fn settings() -> AdminListener {
-        AdminListener { token: None, allowed_hosts: vec!["pillion.internal".into()], max_connections: 1 }
+        let allowed_hosts = vec!["pillion.internal".into()];
+        AdminListener { metrics_listen: None, token: None, allowed_hosts, max_connections: 1 }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`, `/cache/purge`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/jobs`, `/reload`, `/cache/purge`; and the metrics listener, which
+//! has the first three of them only.
 
 mod access;
 mod endpoints;
@@ -27,6 +28,8 @@ pub(crate) struct Admin {
     services: Arc<Services>,
     /// Is it reachable from this machine only? A reload does not change where it listens.
     is_loopback: bool,
+    /// Is this the metrics listener? No token makes it show or change more.
+    is_read_only: bool,
 }
 
 impl Admin {
@@ -34,7 +37,13 @@ impl Admin {
     #[must_use]
     pub(crate) fn new(services: Arc<Services>) -> Self {
         let is_loopback = services.configured().settings.admin_listen.ip().is_loopback();
-        Self { services, is_loopback }
+        Self { services, is_loopback, is_read_only: false }
+    }
+
+    /// The metrics listener's part of it.
+    #[must_use]
+    pub(crate) fn read_only(services: Arc<Services>) -> Self {
+        Self { services, is_loopback: false, is_read_only: true }
     }
 
     /// Handles a request, if its sender is authorized.
@@ -43,9 +52,15 @@ impl Admin {
         access::check_sender(head, &configured.settings.admin)?;
         let (method, path) = (&head.method, head.uri.path());
         let query = head.uri.query().unwrap_or_default();
-        let has_token = access::check_token(head, configured.settings.admin.token.as_ref(), self.is_loopback);
+        let has_token = match self.is_read_only {
+            true => Err((StatusCode::FORBIDDEN, "the admin listener shows them".into())),
+            false => access::check_token(head, configured.settings.admin.token.as_ref(), self.is_loopback),
+        };
         if access::is_public(method, path) {
             return Ok(self.show(path, query, has_token));
+        }
+        if self.is_read_only {
+            return Ok(in_json(endpoints::not_found(method, true)));
         }
         has_token?;
         Ok(match (method, path) {
@@ -53,7 +68,7 @@ impl Admin {
             (&Method::POST, "/cache/purge") => purge(&self.services, query).await,
             (_, "/jobs") => jobs_response(&self.services, method, path, query).await,
             (_, path) if path.starts_with("/jobs/") => jobs_response(&self.services, method, path, query).await,
-            (method, _) => in_json(endpoints::not_found(method)),
+            (method, _) => in_json(endpoints::not_found(method, false)),
         })
     }
 
@@ -90,7 +105,7 @@ async fn jobs_response(services: &Services, method: &Method, path: &str, query: 
 }
 
 fn in_json((status, response): (StatusCode, Value)) -> ApiResponse {
-    (status, "application/json", format!("{response:#}\n").into_bytes())
+    (status, "application/json", format!("{response}\n").into_bytes())
 }
 
 /// Reloads the configuration.

@@ -128,7 +128,7 @@ pub(crate) fn serve(
         );
     }
     count_panics(&services);
-    beside.push(listener::admin_service(&services, Admin::new(Arc::clone(&services))));
+    beside.extend(admin_listeners(&services));
     if let Some((load, files)) = again {
         let reloader =
             Reloader { services: Arc::clone(&services), metadata: metadata.clone(), load, files: files.into() };
@@ -136,6 +136,19 @@ pub(crate) fn serve(
     }
     listener::serve(&services, metadata, beside, at_exit).map_err(failed)?;
     services.health.fatal.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
+}
+
+/// The admin listener, and the metrics listener if there is one.
+fn admin_listeners(services: &Arc<Services>) -> Vec<BackgroundTask> {
+    let configured = services.configured();
+    let settings = &configured.settings;
+    let admin = Admin::new(Arc::clone(services));
+    let mut listeners = vec![listener::admin_service(services, "admin", settings.admin_listen, admin)];
+    if let Some(listen) = settings.admin.metrics_listen {
+        let metrics = Admin::read_only(Arc::clone(services));
+        listeners.push(listener::admin_service(services, "metrics", listen, metrics));
+    }
+    listeners
 }
 
 /// A panic ends one request, and is written to the log without what the request held.

@@ -194,6 +194,7 @@ pub struct Introspection {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "see the table of settings")]
 pub struct AdminListener {
+    pub metrics_listen: Option<SocketAddr>,
     pub token: Option<Secret>,
     pub allowed_hosts: Vec<String>,
     pub max_connections: usize,
@@ -560,6 +561,13 @@ fn read_admin(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AdminListen
         values.reject("admin.token", message, "choose another, such as openssl rand -hex 32 makes", diagnostics);
     }
     AdminListener {
+        metrics_listen: values
+            .is_given("admin.metrics_listen")
+            .then(|| {
+                let what = "an address such as 0.0.0.0:8002";
+                values.parsed("admin.metrics_listen", what, diagnostics, |text| text.parse().ok())
+            })
+            .flatten(),
         token: token.map(Secret::new),
         allowed_hosts,
         max_connections: values.count("admin.max_connections", diagnostics),

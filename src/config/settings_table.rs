@@ -101,6 +101,8 @@ pub const SETTINGS: &[Setting] = &[
         "Listen address for clients: HTTP/1.1, and HTTP/2 with prior knowledge.").at_start(),
     setting("admin_listen", Some("admin-listen"), &["PILLION_ADMIN_LISTEN"], Kind::Text, Some("127.0.0.1:8001"),
         "Listen address of the admin listener: /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge. Keep it away\nfrom clients; see admin.token.").at_start(),
+    setting("admin.metrics_listen", Some("metrics-listen"), &["PILLION_ADMIN_METRICS_LISTEN"], Kind::Text, None,
+        "Listen address of a listener that shows /healthz, /readyz and /metrics and nothing else, for Prometheus and\nKubernetes: with it, admin_listen can stay on loopback.").at_start(),
     setting("admin.token", None, &["PILLION_ADMIN_TOKEN"], Kind::Secret, None,
         "Bearer token (Authorization: Bearer …) for /jobs, /reload, /cache/purge and /readyz?verbose on the admin\nlistener. Without a token these are served on loopback only; /healthz, /readyz and /metrics need none. Prefer\nthe variable to this key."),
     setting("admin.allowed_hosts", None, &["PILLION_ADMIN_ALLOWED_HOSTS"], Kind::Texts, None,

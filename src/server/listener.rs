@@ -108,10 +108,15 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// A connection of HTTP/2 ends after so many streams that break its rules.
 const RESETS_MAX: usize = 100;
 
-/// The listener for operators, of one thread.
-pub(crate) fn admin_service<S: ServeHttp + Send + Sync + 'static>(services: &Arc<Services>, app: S) -> BackgroundTask {
-    let mut service = Service::new("admin".to_owned(), Connections::of(AdminListener::new(app, Arc::clone(services))));
-    service.add_listener(listener(services.configured().settings.admin_listen));
+/// A listener for operators, of one thread: that of `name`, admin or metrics.
+pub(crate) fn admin_service<S: ServeHttp + Send + Sync + 'static>(
+    services: &Arc<Services>,
+    name: &str,
+    listen: SocketAddr,
+    app: S,
+) -> BackgroundTask {
+    let mut service = Service::new(name.to_owned(), Connections::of(AdminListener::new(app, Arc::clone(services))));
+    service.add_listener(listener(listen));
     service.threads = Some(1);
     BackgroundTask(Box::new(service))
 }
@@ -225,7 +230,7 @@ fn dial(upstream: &Upstream) -> std::io::Result<()> {
 
 fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
     let tls = settings.tls.as_ref().map(|tls| tls.listen);
-    [settings.listen, settings.admin_listen].into_iter().chain(tls)
+    [settings.listen, settings.admin_listen].into_iter().chain(settings.admin.metrics_listen).chain(tls)
 }
 
 /// A listener on all addresses is reachable on loopback.

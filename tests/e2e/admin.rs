@@ -1,12 +1,13 @@
 //! The admin listener, and the line a request leaves in the log.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
-use pillion_test_support::{trials, wait_until};
+use pillion_test_support::{free_port, trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
     health_readiness_and_metrics,
@@ -16,6 +17,8 @@ pub const TESTS: &[super::Test] = trials![
     successful_requests_are_sampled,
     a_panic_ends_one_request,
     access_to_the_admin_listener,
+    the_metrics_listener_is_read_only,
+    the_health_command_reads_the_configuration_of_the_server,
     idle_connections_do_not_block_health_checks,
 ];
 
@@ -268,4 +271,58 @@ fn idle_connections_do_not_block_health_checks(engines: &Engines) {
     // In time the rest is let go as well.
     wait_until("the end of them all", || held.iter_mut().all(Client::is_closed));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// Whatever token a request has: the listener is for Prometheus and probes.
+fn the_metrics_listener_is_read_only(engines: &Engines) {
+    let port = free_port();
+    let setup = Setup::before(engines.postgraphile).with_shop(1).env("PILLION_ADMIN_TOKEN", "t0ken");
+    let setup = setup.env("PILLION_ADMIN_METRICS_LISTEN", &format!("127.0.0.1:{port}"));
+    let pillion = setup.start().wait_until_ready();
+    let token = [("Authorization", "Bearer t0ken")];
+    let get = |path: &str, headers: &[(&str, &str)]| Client::admin(port).request("GET", path, headers, b"");
+    for (path, word) in [("/healthz", "ok"), ("/readyz", "ready"), ("/metrics", "pillion_upstream_up 1")] {
+        let response = get(path, &[]);
+        assert!(response.status() == 200 && response.text().contains(word), "{path}: {}", response.text());
+        assert_eq!(get(path, &[("Origin", "http://evil.example")]).status(), 403, "{path}");
+    }
+    let details = get("/readyz?verbose", &token).text();
+    assert!(details.starts_with("ready\n") && !details.contains("actions: "), "{details}");
+    for (method, path) in
+        [("GET", "/jobs"), ("GET", "/"), ("POST", "/reload"), ("POST", "/cache/purge"), ("POST", "/jobs/purge")]
+    {
+        let response = Client::admin(port).request(method, path, &token, b"");
+        let paths: Vec<_> =
+            response.json()["endpoints"].as_array().expect("a list").iter().map(|one| one["path"].clone()).collect();
+        assert_eq!(paths, ["/healthz", "/readyz", "/metrics"], "{method} {path}");
+        assert_eq!(response.status(), if method == "GET" { 404 } else { 405 }, "{method} {path}");
+    }
+    // The admin listener has all of it, as before.
+    assert_eq!(Client::admin(pillion.admin).request("POST", "/cache/purge", &token, b"").status(), 200);
+}
+
+fn the_health_command_reads_the_configuration_of_the_server(engines: &Engines) {
+    let pillion = Setup::before(engines.postgraphile).with_shop(1).env("PILLION_ADMIN_TOKEN", "t0ken").start();
+    let pillion = pillion.wait_until_ready();
+    let file = std::env::temp_dir().join(format!("pillion-e2e-health-{}.yaml", std::process::id()));
+    let health = |config: &str, arguments: &[&str]| {
+        std::fs::write(&file, config).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let output =
+            command.arg("health").args(arguments).env_clear().env("PILLION_CONFIG", &file).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let config = format!("admin_listen: 127.0.0.1:{}\nadmin: {{ token: t0ken }}\n", pillion.admin);
+    assert_eq!(health(&config, &[]), (Some(0), "ok\n".to_owned()));
+    assert_eq!(health(&config, &["--ready"]), (Some(0), "ready\n".to_owned()));
+    let (status, details) = health(&config, &["--verbose"]);
+    assert!(status == Some(0) && details.contains("actions: "), "{details}");
+    let (status, details) = health(&config.replace("t0ken", "an0ther"), &["--verbose"]);
+    assert!(status == Some(0) && !details.contains("actions: ") && !details.contains("an0ther"), "{details}");
+    let (status, said) = health("admin_listen: 127.0.0.1:1\n", &[]);
+    assert!(
+        status == Some(1) && said.contains("http://127.0.0.1:1/healthz") && said.contains("Connection refused"),
+        "{said}"
+    );
+    std::fs::remove_file(&file).expect("the file");
 }
