@@ -52,6 +52,11 @@ impl KeySet {
         Ok(Self { url, client, metrics, keys: ArcSwap::default(), last_fetch: Mutex::new(None) })
     }
 
+    /// Where it is fetched from.
+    pub(crate) fn url(&self) -> &reqwest::Url {
+        &self.url
+    }
+
     /// Checks a token's signature; a key that is not known yet is looked for once.
     ///
     /// # Errors

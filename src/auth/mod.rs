@@ -87,6 +87,12 @@ impl Authenticator {
         })
     }
 
+    /// Fetches each set of keys once. Gives its address, and why it could not be had.
+    pub(crate) async fn refresh_key_sets(&self) -> Vec<(reqwest::Url, Result<(), String>)> {
+        let refresh = |set: Arc<KeySet>| async move { (set.url().clone(), set.refresh().await.map(drop)) };
+        futures_util::future::join_all(self.key_sets().into_iter().map(refresh)).await
+    }
+
     /// Keeps the sets of keys fresh. Never returns.
     pub async fn keep_keys_fresh(&self) {
         let refresh = |set: Arc<KeySet>| async move {

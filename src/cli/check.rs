@@ -1,24 +1,24 @@
-//! `pillion check`: validates the configuration, and checks it against the upstream and the handlers.
+//! `pillion check`: validates the configuration, and looks at what it names: upstream, handlers, JWKS, Redis, PostgreSQL.
 
-use std::collections::BTreeMap;
+mod dependencies;
+mod handlers;
+mod probe;
+mod target;
+mod upstream;
+
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use http::HeaderMap;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
-use crate::cli::{NO_UPSTREAM, block_on, load_from, probe_upstream, report};
+use crate::cli::check::dependencies::Dependencies;
+use crate::cli::check::target::{Target, TargetResult};
+use crate::cli::{NO_UPSTREAM, block_on, has_upstream, load_from, report};
 use crate::config::load::Loaded;
 use crate::config::upstream_types;
 use crate::config::warnings::lint;
-use crate::graphql::check_relationships::missing;
-use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::source::{Diagnostic, Severity};
 use crate::runtime::services::Services;
-use crate::runtime::upstream_health_check;
 
 /// `check` for the command line.
 #[must_use]
@@ -26,11 +26,15 @@ pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Checks configuration, metadata, variables and templates.")
         .long_about(
-            "Checks configuration, metadata, variables and templates; with --upstream also whether the actions go with \
-             the upstream's schema, and with --handlers whether every handler can be reached.\n\n\
-             Exit status: 0 if nothing is wrong, 1 if something is, 2 if it could not be checked.",
+            "Checks configuration, metadata, variables and templates. If an upstream is configured (--upstream, \
+             PILLION_UPSTREAM or pillion.yaml), also whether it can be reached and whether the actions go with its schema; \
+             with --handlers whether every handler can be reached; with --all all of this, JWKS, auth hook, Redis and \
+             PostgreSQL. No action is called: handlers get a connection and OPTIONS / without a body.\n\n\
+             Exit status: 0 if nothing is wrong, 1 if something is, 2 if nothing is, but something could not be checked.",
         )
-        .arg(flag("handlers", "Connect to the host of every handler"))
+        .arg(flag("handlers", "Look whether every handler can be reached, without calling an action"))
+        .arg(flag("all", "Look at everything that the configuration names"))
+        .arg(flag("offline", "Look at nothing but files and variables").conflicts_with_all(["handlers", "all"]))
         .arg(flag("strict", "Take warnings for errors"))
         .arg(
             Arg::new("format")
@@ -45,42 +49,123 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// The findings, and whether everything could be checked.
+/// What to look at beside files and variables.
+#[derive(Clone, Copy)]
+struct Wanted {
+    upstream: bool,
+    handlers: bool,
+    dependencies: bool,
+}
+
+impl Wanted {
+    fn of(arguments: &ArgMatches) -> Self {
+        let all = arguments.get_flag("all");
+        let is_offline = arguments.get_flag("offline");
+        Self {
+            upstream: !is_offline && (all || has_upstream(arguments)),
+            handlers: all || arguments.get_flag("handlers"),
+            dependencies: all,
+        }
+    }
+}
+
+/// What is wrong, and what was looked at.
+#[derive(Default)]
 struct Findings {
     diagnostics: Vec<Diagnostic>,
-    is_complete: bool,
+    targets: Vec<Target>,
+}
+
+impl Findings {
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|found| found.severity == severity).count()
+    }
+
+    fn is_complete(&self) -> bool {
+        !self.targets.iter().any(Target::is_missing)
+    }
+
+    /// Could the upstream not be looked at? A handler whose host is decided by requests never can, which is no fault.
+    fn lacks_upstream(&self) -> bool {
+        self.targets.iter().any(|target| target.kind == upstream::KIND && target.is_missing())
+    }
+
+    fn failed(&mut self, targets: Vec<Target>) {
+        for target in targets {
+            if let TargetResult::Failed(failure) = &target.result {
+                let message = format!("{} cannot be used: {failure}", target.kind);
+                self.diagnostics.push(Diagnostic::error(None, message, "start it, or correct its address"));
+            }
+            self.targets.push(target);
+        }
+    }
 }
 
 /// Checks everything and prints the findings.
 pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
-    let asks_upstream = arguments.value_source("upstream.url") == Some(ValueSource::CommandLine);
+    let wanted = Wanted::of(arguments);
     let findings = match load_from(arguments, NO_UPSTREAM) {
-        Err(diagnostics) => Findings { diagnostics, is_complete: true },
-        Ok(loaded) => check(loaded, asks_upstream, arguments.get_flag("handlers")),
-    };
-    let count = |severity| findings.diagnostics.iter().filter(|found| found.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
-        let diagnostics: Vec<Value> = findings.diagnostics.iter().map(as_json).collect();
-        println!("{}", json!({ "errors": errors, "warnings": warnings, "diagnostics": diagnostics }));
-    } else {
-        if !findings.diagnostics.is_empty() {
-            println!("{}\n", report(&findings.diagnostics));
+        Err(diagnostics) => {
+            let targets = wanted
+                .upstream
+                .then(|| Target::not_checked(upstream::KIND, "", "the configuration has errors, which come first"));
+            Findings { diagnostics, targets: targets.into_iter().collect() }
         }
-        println!("{errors} {}, {warnings} {}", plural(errors, "error"), plural(warnings, "warning"));
+        Ok(loaded) => check(loaded, wanted, has_upstream(arguments)),
+    };
+    if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
+        println!("{}", as_json(&findings));
+    } else {
+        print_text(&findings);
     }
+    let (errors, warnings) = (findings.count(Severity::Error), findings.count(Severity::Warning));
     match () {
-        () if !findings.is_complete => ExitCode::from(2),
         () if errors > 0 || warnings > 0 && arguments.get_flag("strict") => ExitCode::from(1),
+        () if findings.lacks_upstream() => ExitCode::from(2),
         () => ExitCode::SUCCESS,
     }
 }
 
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { word.to_owned() } else { format!("{word}s") }
+fn print_text(findings: &Findings) {
+    if !findings.diagnostics.is_empty() {
+        println!("{}\n", report(&findings.diagnostics));
+    }
+    for target in &findings.targets {
+        println!("{}", target.line());
+    }
+    if !findings.targets.is_empty() {
+        println!();
+    }
+    println!("{}", summary(findings));
 }
 
-fn as_json(found: &Diagnostic) -> Value {
+/// The last line. What could not be checked is no "0 errors".
+fn summary(findings: &Findings) -> String {
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let (errors, warnings) = (findings.count(Severity::Error), findings.count(Severity::Warning));
+    if findings.is_complete() {
+        return format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
+    }
+    let missing = findings.targets.iter().filter(|target| target.is_missing()).count();
+    let found = [(errors, "error"), (warnings, "warning")].into_iter().filter(|(number, _)| *number > 0);
+    let found: Vec<String> = found.map(|(number, word)| count(number, word)).collect();
+    let rest = if found.is_empty() { "nothing is wrong".to_owned() } else { found.join(", ") };
+    format!("incomplete: {} not be made; in what was checked: {rest}", count(missing, "check") + " could")
+}
+
+fn as_json(findings: &Findings) -> Value {
+    let diagnostics: Vec<Value> = findings.diagnostics.iter().map(diagnostic_json).collect();
+    let checks: Vec<Value> = findings.targets.iter().map(Target::json).collect();
+    json!({
+        "complete": findings.is_complete(),
+        "errors": findings.count(Severity::Error),
+        "warnings": findings.count(Severity::Warning),
+        "diagnostics": diagnostics,
+        "checks": checks,
+    })
+}
+
+fn diagnostic_json(found: &Diagnostic) -> Value {
     let severity = if found.severity == Severity::Error { "error" } else { "warning" };
     let place = found.place.as_ref();
     json!({
@@ -94,92 +179,66 @@ fn as_json(found: &Diagnostic) -> Value {
     })
 }
 
-fn check(mut loaded: Loaded, asks_upstream: bool, asks_handlers: bool) -> Findings {
-    let mut diagnostics = std::mem::take(&mut loaded.warnings);
-    diagnostics.extend(lint(&loaded.schema, &loaded.settings));
-    diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
+fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool) -> Findings {
+    let mut findings = Findings { diagnostics: std::mem::take(&mut loaded.warnings), targets: Vec::new() };
+    findings.diagnostics.extend(lint(&loaded.schema, &loaded.settings));
+    findings.diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
     let undecided = upstream_types::undecided(&loaded.schema);
-    if !asks_upstream {
-        diagnostics.extend(undecided);
+    let has_jobs = loaded.schema.actions.values().any(|action| action.is_async);
+    let dependencies = Dependencies::of(&loaded.settings, has_jobs);
+    if !wanted.upstream || !has_upstream {
+        findings.diagnostics.extend(undecided);
     }
-    if !asks_upstream && !asks_handlers {
-        return Findings { diagnostics, is_complete: true };
+    findings.targets.extend(not_asked(&loaded, wanted, has_upstream, &dependencies));
+    if !wanted.upstream && !wanted.handlers && !wanted.dependencies {
+        return findings;
     }
-    let connect_timeout = loaded.settings.handlers.connect_timeout;
-    let outcome = block_on(async {
-        let services = Services::new(loaded).map_err(|reason| format!("error: {reason}"))?;
-        let mut found = Vec::new();
-        if asks_handlers {
-            found.extend(look_at_handlers(&services.snapshot.load().catalog.schema, connect_timeout).await);
+    let looked = block_on(async {
+        let services = Services::new(loaded).map_err(|reason| Diagnostic::error(None, reason, ""))?;
+        let mut found = Findings::default();
+        if wanted.upstream && has_upstream {
+            let (target, diagnostics) = upstream::check_upstream(&services).await;
+            found.targets.push(target);
+            found.diagnostics.extend(diagnostics);
         }
-        if asks_upstream {
-            found.extend(compare_with_upstream(&services).await?);
+        if wanted.handlers {
+            let (targets, diagnostics) = handlers::probe_handlers(&services).await;
+            found.targets.extend(targets);
+            found.diagnostics.extend(diagnostics);
         }
-        Ok::<_, String>(found)
+        if wanted.dependencies {
+            found.failed(dependencies.probe(&services).await);
+        }
+        Ok::<_, Diagnostic>(found)
     });
-    let is_complete = match outcome.and_then(|outcome| outcome) {
-        Ok(found) => {
-            diagnostics.extend(found);
-            true
+    match looked {
+        Ok(Ok(found)) => {
+            findings.diagnostics.extend(found.diagnostics);
+            findings.targets.extend(found.targets);
         }
-        Err(reason) => {
-            eprintln!("{reason}");
-            false
-        }
-    };
-    Findings { diagnostics, is_complete }
+        Ok(Err(error)) => findings.diagnostics.push(error),
+        Err(reason) => findings.diagnostics.push(Diagnostic::error(None, reason, "")),
+    }
+    findings
 }
 
-/// One connection for each host and port.
-async fn look_at_handlers(schema: &ActionSchema, timeout: Duration) -> Vec<Diagnostic> {
-    let mut reached: BTreeMap<(String, u16), Result<(), String>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for action in schema.actions.values() {
-        let url = &action.handler.url;
-        let address = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(80));
-        if !reached.contains_key(&address) {
-            let outcome = connect(&address, timeout).await;
-            reached.insert(address.clone(), outcome);
+/// What is configured and no flag asked for, so that "0 errors" is not taken for more than it is.
+fn not_asked(loaded: &Loaded, wanted: Wanted, has_upstream: bool, dependencies: &Dependencies) -> Vec<Target> {
+    let mut targets = Vec::new();
+    match (wanted.upstream, has_upstream) {
+        (true, false) => {
+            let reason = "none is configured: --upstream, PILLION_UPSTREAM or upstream.url in pillion.yaml";
+            targets.push(Target::not_checked(upstream::KIND, "", reason));
         }
-        if let Some(Err(reason)) = reached.get(&address) {
-            let template = &action.handler.template;
-            let message = format!("the handler of action '{}', {template}, cannot be reached: {reason}", action.name);
-            let place = schema.locations.actions.get(&action.field).cloned();
-            found.push(Diagnostic::error(place, message, "start it, or correct its address"));
-        }
+        (false, false) => targets.push(Target::not_asked(upstream::KIND, "", "give --upstream")),
+        (false, true) => targets.push(Target::not_asked(upstream::KIND, "", "because of --offline")),
+        (true, true) => {}
     }
-    found
-}
-
-async fn connect((host, port): &(String, u16), timeout: Duration) -> Result<(), String> {
-    // An address of version 6 stands in brackets in a URL.
-    let host = host.trim_matches(['[', ']']);
-    match tokio::time::timeout(timeout, TcpStream::connect((host, *port))).await {
-        Err(_) => Err("no response in time".into()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(_)) => Ok(()),
+    if !wanted.handlers && !loaded.schema.actions.is_empty() {
+        targets.push(Target::not_asked("handlers", "", "give --handlers"));
     }
-}
-
-async fn compare_with_upstream(services: &Services) -> Result<Vec<Diagnostic>, String> {
-    probe_upstream(services).await.map_err(|reason| format!("error: {reason}"))?;
-    let error = match upstream_health_check::schema_of(services, ADMIN_ROLE, HeaderMap::new()).await {
-        Ok(merged) => {
-            let schema = &services.snapshot.load().catalog.schema;
-            let mut found = missing(&merged.role_schema.schema, schema);
-            if let Some(decided) = &merged.decided {
-                found.extend(decided.inconsistent.iter().skip(schema.inconsistent.len()).cloned());
-            }
-            return Ok(found);
-        }
-        Err(error) => error,
-    };
-    if !error.conflicts().is_empty() {
-        let locations = &services.snapshot.load().catalog.schema.locations;
-        return Ok(error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect());
+    if !wanted.dependencies {
+        targets.extend(dependencies.not_asked("give --all"));
     }
-    let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
-    let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);
-    found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
-    Ok(found)
+    targets
 }

@@ -4,6 +4,7 @@ pub(crate) mod check;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod explain;
+mod hasura_files;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod schema;
@@ -97,7 +98,9 @@ fn has_upstream(arguments: &ArgMatches) -> bool {
 
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
-    load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)
+    let mut loaded = load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)?;
+    hasura_files::warn_of_lost_features(&mut loaded);
+    Ok(loaded)
 }
 
 fn config_file(arguments: &ArgMatches) -> Option<&Path> {

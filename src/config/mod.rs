@@ -8,6 +8,7 @@ pub mod excerpt;
 pub mod limits_settings;
 #[cfg(feature = "server")]
 pub mod load;
+pub mod lost_features;
 pub mod metadata;
 pub mod metadata_keys;
 pub mod prefix;

@@ -6,6 +6,7 @@ use http::{Method, header};
 
 use crate::action::transform::{REQUEST_VARIABLES, RESPONSE_VARIABLES};
 use crate::config::yaml::{Data, Fields, Node};
+use crate::graphql::suggestions::did_you_mean;
 use crate::kriti::parse::{parse, parse_text};
 use crate::kriti::scope::{UnboundVariable, unbound_variables};
 use crate::kriti::{Template, TemplateError};
@@ -109,8 +110,10 @@ fn template(
 
 /// An unbound variable fails every call, or those that evaluate it.
 fn check_variables(node: &Node, template: &Template, scope: Scope, diagnostics: &mut Vec<Diagnostic>) {
-    for UnboundVariable { error, is_certain } in unbound_variables(template, scope) {
-        let remedy = format!("use {}, or a variable of a range around it", scope.join(", "));
+    for UnboundVariable { name, error, is_certain } in unbound_variables(template, scope) {
+        let suggestion = did_you_mean(&name, scope.iter().copied());
+        let stop = if suggestion.is_empty() { "" } else { "." };
+        let remedy = format!("use {}, or a variable of a range around it{stop}{suggestion}", scope.join(", "));
         if is_certain {
             node.reject(error.to_string(), &remedy, diagnostics);
         } else {

@@ -6,6 +6,7 @@
 pub mod eval;
 pub mod functions;
 pub mod parse;
+pub mod prefix;
 pub mod scope;
 
 use std::sync::Arc;

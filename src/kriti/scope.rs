@@ -9,7 +9,9 @@ use crate::kriti::{Expression, Key, Node, Step, Template, TemplateError, TextPie
 /// A variable that is not in scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnboundVariable {
-    /// Its name and its place in the template.
+    /// Its name.
+    pub name: String,
+    /// Its place in the template.
     pub error: TemplateError,
     /// Does it fail every evaluation of the template? Otherwise it stands in a branch, in the body of a loop or after
     /// `??`, and fails only those that come there.
@@ -75,7 +77,7 @@ impl<'t> ScopeChecker<'t> {
         }
         let message = format!("Variable '{name}' not in scope");
         let error = TemplateError::at(&self.template.source, node.offset, message);
-        self.unbound.push(UnboundVariable { error, is_certain: self.is_certain });
+        self.unbound.push(UnboundVariable { name: name.to_owned(), error, is_certain: self.is_certain });
     }
 
     /// Whatever fails before the last `?` is null.

@@ -52,6 +52,19 @@ impl RedisStore {
         Ok(Self { client, connection: OnceCell::new(), script: Script::new(STEP) })
     }
 
+    /// Makes a connection of its own and sends PING.
+    ///
+    /// # Errors
+    /// What Redis or the connection says.
+    pub(crate) async fn ping(&self, timeout: Duration) -> Result<(), String> {
+        let ping = async {
+            let mut connection = self.client.get_multiplexed_async_connection().await?;
+            redis::cmd("PING").query_async::<()>(&mut connection).await
+        };
+        let ponged = tokio::time::timeout(timeout, ping).await;
+        ponged.map_err(|_| "no response in time".to_owned())?.map_err(|error| error.to_string())
+    }
+
     /// It connects when it is used, and again whenever it has lost the connection.
     async fn connection(&self) -> Result<ConnectionManager, StoreUnavailable> {
         let connect = async || {

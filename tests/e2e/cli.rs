@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pillion_test_support::engines::{Engines, run_node};
-use pillion_test_support::scripted::Scripted;
-use pillion_test_support::trials;
+use pillion_test_support::pillion::Setup;
+use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::{tls, trials, wait_for_port};
 use serde_json::{Value, json};
 
 use super::startup::folder;
@@ -16,6 +17,8 @@ pub const TESTS: &[super::Test] = trials![
     check_warns,
     check_probes_the_upstream,
     check_probes_handlers,
+    check_probes_dependencies,
+    check_warns_of_lost_features,
     explain_shows_the_plan,
     explain_shows_validation_errors,
     explain_shows_relationship_fetches,
@@ -79,6 +82,17 @@ fn check_reports_diagnostics(_: &Engines) {
     // A variable that is not set, and a call that makes no sense.
     assert_says(&check(&fixture("shop"), &[], &[]), 1, &["the environment variable HANDLERS is not set"]);
     assert_eq!(check(&fine, &["--colour"], &[]).status.code(), Some(2));
+    // A variable that a template cannot see fails every call.
+    std::fs::write(fine.join("actions.graphql"), "type Query { one(a: Int): Int }\n").expect("a file");
+    let transform = "request_transform: {version: 2, body: {action: transform, template: '{\"b\": {{$bdy.input.a}}}'}}";
+    let yaml =
+        format!("actions:\n  - name: one\n    definition:\n      handler: 'http://127.0.0.1:1'\n      {transform}\n");
+    std::fs::write(fine.join("actions.yaml"), yaml).expect("a file");
+    assert_says(
+        &check(&fine, &[], &[]),
+        1,
+        &["actions.yaml:5:", "Variable '$bdy' not in scope", "Did you mean \"$body\"?"],
+    );
     std::fs::remove_dir_all(fine).expect("the folder");
 }
 
@@ -149,10 +163,44 @@ fn check_probes_the_upstream(engines: &Engines) {
     ];
     assert_says(&check(&lookups, &["--upstream", &upstream, "--config", &config], &[]), 1, &words);
     std::fs::remove_dir_all(lookups).expect("the folder");
-    // Only a flag makes it ask: the same address in the environment is for serving.
-    assert_eq!(check(&clash, &[], &[("PILLION_UPSTREAM", &upstream)]).status.code(), Some(0));
-    let nobody = check(&clash, &["--upstream", "http://127.0.0.1:1"], &[]);
-    assert_says(&nobody, 2, &["the upstream cannot be reached"]);
+    // The address may come by a variable or the file as well, unless files are all that is wanted.
+    assert_says(&check(&clash, &[], &[("PILLION_UPSTREAM", &upstream)]), 1, &["both define the type \"Book\""]);
+    let offline = check(&clash, &["--offline"], &[("PILLION_UPSTREAM", &upstream)]);
+    assert_says(&offline, 0, &["upstream not looked at", "0 errors"]);
+    for (address, failure) in [
+        ("http://127.0.0.1:1", "TCP: 127.0.0.1:1: Connection refused (os error 111)"),
+        ("http://nosuch.invalid", "DNS: nosuch.invalid:80: "),
+    ] {
+        let away = check(&clash, &["--upstream", address], &[]);
+        assert_says(
+            &away,
+            2,
+            &[&format!("upstream not checked: {address}"), failure, "incomplete: 1 check could not be made"],
+        );
+        assert!(!said(&away).contains("0 errors"), "{}", said(&away));
+        let json = check(&clash, &["--format", "json"], &[("PILLION_UPSTREAM", address)]);
+        let told: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+        assert_eq!((json.status.code(), &told["complete"]), (Some(2), &json!(false)), "{told}");
+        let upstream = told["checks"].as_array().and_then(|all| all.iter().find(|one| one["kind"] == "upstream"));
+        let reason = upstream.and_then(|upstream| upstream["reason"].as_str()).unwrap_or_default();
+        assert!(reason.starts_with(failure), "{told}");
+    }
+    // A page of HTML, and an authority that is not trusted.
+    let pages = Scripted::start();
+    pages.on_path("/graphql", Reply::status(404, "<html></html>"));
+    let page = check(&clash, &["--upstream", &format!("http://127.0.0.1:{}", pages.port)], &[]);
+    assert_says(&page, 2, &["upstream not checked", "GraphQL: 127.0.0.1", "404"]);
+    let tls = tls::Listener::on_free_port();
+    let _behind_tls = Setup::before(engines.yoga).config(&tls.config).start().wait_until_ready();
+    wait_for_port(tls.port);
+    let address = format!("https://localhost:{}", tls.port);
+    let untrusted = check(&clash, &["--upstream", &address], &[]);
+    assert_says(&untrusted, 2, &["upstream not checked", "TLS: localhost:", "invalid peer certificate"]);
+    let authority = tls.certificate.display().to_string();
+    let trusted = check(&clash, &["--upstream", &address], &[("PILLION_UPSTREAM_TLS_CA_FILE", &authority)]);
+    assert_says(&trusted, 1, &["ok (DNS, TCP, TLS, HTTP, GraphQL)", "both define the type \"Book\""]);
+    let nothing = check(&clash, &["--all"], &[]);
+    assert_says(&nothing, 1, &["upstream not checked: none is configured", "incomplete", "1 error"]);
     std::fs::remove_dir_all(clash).expect("the folder");
 }
 
@@ -161,8 +209,117 @@ fn check_probes_handlers(_: &Engines) {
     let address = format!("http://127.0.0.1:{}", handlers.port);
     assert_says(&check(&fixture("shop"), &["--handlers"], &[("HANDLERS", &address)]), 0, &["0 errors"]);
     let gone = check(&fixture("shop"), &["--handlers"], &[HANDLERS]);
-    assert_says(&gone, 1, &["the handler of action 'quote', {{HANDLERS}}/quote, cannot be reached", "9 errors"]);
+    let words = [
+        "the handler of action 'quote', {{HANDLERS}}/quote, cannot be reached: TCP: 127.0.0.1:1: Connection refused",
+        "handler 127.0.0.1:1: TCP",
+        "9 errors",
+    ];
+    assert_says(&gone, 1, &words);
+    // No action was called: what a handler sees has neither a body nor its path.
+    let seen = handlers.take_seen();
+    assert!(
+        !seen.is_empty()
+            && seen.iter().all(|call| (call.method(), call.path()) == ("OPTIONS", "/") && call.body.is_empty()),
+        "{seen:?}"
+    );
     assert!(!said(&gone).contains("127.0.0.1:1/"), "addresses stay templates");
+    // A request decides about the host.
+    let dynamic = folder(
+        "dynamic-host",
+        &[
+            ("actions.graphql", "type Query { one(region: String): Int }\n"),
+            (
+                "actions.yaml",
+                "actions:\n  - name: one\n    definition:\n      handler: 'http://127.0.0.1:1'\n      request_transform:\n        version: 2\n        url: 'http://{{$body.input.region}}.example/x'\n    permissions: [{role: user}]\n",
+            ),
+        ],
+    );
+    let words =
+        ["handler not checked: action 'one': the request decides about the host of http://{{$body.input.region}}"];
+    assert_says(&check(&dynamic, &["--handlers"], &[]), 0, &words);
+    std::fs::remove_dir_all(dynamic).expect("the folder");
+}
+
+/// Whatever else Hasura's metadata configures for documents with actions.
+fn check_warns_of_lost_features(_: &Engines) {
+    let folder = folder(
+        "lost-features",
+        &[
+            ("actions.graphql", "type Query { one: Int }\n"),
+            (
+                "actions.yaml",
+                "actions:\n  - name: one\n    definition: {handler: 'http://127.0.0.1:1'}\n    permissions: [{role: user}]\n",
+            ),
+            (
+                "query_collections.yaml",
+                "- name: allowed\n  definition:\n    queries:\n      - name: mixed\n        query: 'query { one users { id } }'\n      - name: theirs\n        query: '{ users { id } }'\n- name: rest\n  definition:\n    queries:\n      - {name: get, query: '{ one }'}\n- name: other\n  definition:\n    queries:\n      - {name: idle, query: '{ one }'}\n      - {name: broken, query: '{ one'}\n",
+            ),
+            ("allow_list.yaml", "- collection: allowed\n  scope: {global: true}\n"),
+            (
+                "rest_endpoints.yaml",
+                "- name: get\n  url: get\n  methods: [GET]\n  definition: {query: {collection_name: rest, query_name: get}}\n",
+            ),
+        ],
+    );
+    let words = [
+        "HASURA_GRAPHQL_ENABLE_ALLOWLIST has no effect on documents with actions",
+        "query_collections.yaml:4:9: warning: the query 'mixed' of the collection 'allowed' with the action 'one' is in the allow list",
+        "rest_endpoints.yaml:1:3: warning: this REST endpoint runs the query 'get' with the action 'one'",
+        "the query 'idle' of the collection 'other' with the action 'one' has an effect in the upstream only",
+        "0 errors, 4 warnings",
+    ];
+    assert_says(&check(&folder, &[], &[("HASURA_GRAPHQL_ENABLE_ALLOWLIST", "true")]), 0, &words);
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+/// Redis, PostgreSQL, JWKS and the auth hook.
+fn check_probes_dependencies(engines: &Engines) {
+    let fine = folder(
+        "dependencies",
+        &[
+            ("actions.graphql", "type Mutation { one: Int }\n"),
+            (
+                "actions.yaml",
+                "actions:\n  - name: one\n    definition: {kind: asynchronous, handler: 'HANDLER'}\n    permissions: [{role: user}]\n",
+            ),
+        ],
+    );
+    let handlers = Scripted::start();
+    let yaml = std::fs::read_to_string(fine.join("actions.yaml")).expect("a file");
+    let yaml = yaml.replace("HANDLER", &format!("http://127.0.0.1:{}", handlers.port));
+    std::fs::write(fine.join("actions.yaml"), yaml).expect("a file");
+    handlers.on_path("/keys", Reply::json(r#"{"keys":[{"kty":"RSA"}]}"#));
+    let (keys, dead) = (format!("http://127.0.0.1:{}/keys", handlers.port), "http://127.0.0.1:1/keys".to_owned());
+    let database = engines.new_database("check_dependencies");
+    let upstream = format!("http://127.0.0.1:{}", engines.yoga);
+    let all = |keys: &str, redis: &str, database: &str| {
+        let secret = json!({ "jwk_url": keys }).to_string();
+        let environment = [
+            ("HASURA_GRAPHQL_ADMIN_SECRET", "s3cret"),
+            ("HASURA_GRAPHQL_JWT_SECRET", secret.as_str()),
+            ("PILLION_REDIS_URL", redis),
+            ("PILLION_JOBS_STORE", database),
+            ("PILLION_UPSTREAM", &upstream),
+        ];
+        check(&fine, &["--all"], &environment)
+    };
+    let dead_redis = "redis://:c4nary@127.0.0.1:1";
+    let broken = all(&dead, dead_redis, "postgres://user:c4nary@127.0.0.1:1/none");
+    let words = [
+        "JWKS cannot be used: TCP: 127.0.0.1:1: Connection refused",
+        "Redis cannot be used: TCP: 127.0.0.1:1: Connection refused",
+        "PostgreSQL cannot be used: PostgreSQL: postgres://127.0.0.1:1/none: ",
+        "3 errors",
+    ];
+    assert_says(&broken, 1, &words);
+    assert!(!said(&broken).contains("c4nary"), "{}", said(&broken));
+    let mixed = all(&keys, dead_redis, &database);
+    assert_says(
+        &mixed,
+        1,
+        &["JWKS 127.0.0.1", "ok (DNS, TCP, HTTP, JWKS)", "ok (PostgreSQL)", "ok (DNS, TCP, HTTP, GraphQL)", "1 error"],
+    );
+    std::fs::remove_dir_all(fine).expect("the folder");
 }
 
 fn explain(document: &str, more: &[&str]) -> Output {

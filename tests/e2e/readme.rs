@@ -4,7 +4,7 @@
 //! | block | what is done with it |
 //! |---|---|
 //! | `sh` | `pillion`, `node` and `curl` are run as printed; `make` must have the target; [`NOT_RUN`] lists the rest |
-//! | `yaml` | a `pillion.yaml` about the actions of `tests/fixtures/metadata/readme`: `pillion check --strict` |
+//! | `yaml` | a `pillion.yaml` about the actions of `tests/fixtures/metadata/readme`: `pillion check --strict --offline` |
 //! | `graphql` | a document: `pillion explain`, with the actions that the page has shown before |
 //! | `json response` | is what the `curl` before it got |
 //! | `json payload` | is what the handler gets from the `curl` before it |
@@ -125,7 +125,7 @@ fn commands(text: &str) -> Vec<String> {
 
 fn check_config() -> String {
     let metadata = root().join("tests/fixtures/metadata/readme");
-    format!("pillion check --strict --config pillion.yaml --metadata {}", metadata.display())
+    format!("pillion check --strict --offline --config pillion.yaml --metadata {}", metadata.display())
 }
 
 /// Somebody who reads the page and does what it says.

@@ -1,0 +1,74 @@
+//! `check --upstream`: can the upstream be reached, does it speak GraphQL, and do the actions go with its schema?
+
+use http::HeaderMap;
+
+use crate::cli::check::probe::{Failure, HostPort, ProbeOptions, Step, connect, handshake};
+use crate::cli::check::target::Target;
+use crate::config::settings::Upstream;
+use crate::config::upstream_types;
+use crate::graphql::check_relationships::missing;
+use crate::http_client::tls::client_config;
+use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::source::Diagnostic;
+use crate::runtime::services::Services;
+use crate::runtime::upstream_health_check;
+
+/// What `check` calls it.
+pub(super) const KIND: &str = "upstream";
+
+/// Looks at the upstream, and compares the actions with its schema.
+pub(super) async fn check_upstream(services: &Services) -> (Target, Vec<Diagnostic>) {
+    let configured = services.configured();
+    let upstream = &configured.settings.upstream;
+    let url = format!("{}{}", upstream.url(), upstream.graphql_path.as_deref().unwrap_or_default());
+    let reached = match reach(upstream).await {
+        Ok(steps) => steps,
+        Err(failure) => return (Target::not_checked(KIND, url, failure.to_string()), Vec::new()),
+    };
+    upstream_health_check::probe(services).await;
+    if let Err(reason) = services.health.readiness.check() {
+        let failure = Failure { step: Step::Graphql, address: upstream.authority(), reason };
+        return (Target::not_checked(KIND, url, failure.to_string()), Vec::new());
+    }
+    let steps = [reached.as_slice(), &[Step::Http, Step::Graphql]].concat();
+    (Target::new(KIND, url, Ok(steps)), compare(services).await)
+}
+
+async fn reach(upstream: &Upstream) -> Result<Vec<Step>, Failure> {
+    let address = HostPort::new(&upstream.host, upstream.port);
+    let stream = connect(&address, ProbeOptions { timeout: upstream.connect_timeout, allows: &|_| true }).await?;
+    if !upstream.is_tls {
+        return Ok(vec![Step::Dns, Step::Tcp]);
+    }
+    let config = client_config(upstream.tls_ca_file.as_deref(), "upstream.tls_ca_file");
+    let config = config.map_err(|reason| Failure { step: Step::Tls, address: address.to_string(), reason })?;
+    handshake(&address, stream, config, upstream.connect_timeout).await?;
+    Ok(vec![Step::Dns, Step::Tcp, Step::Tls])
+}
+
+/// What is wrong between the actions and the upstream's schema.
+async fn compare(services: &Services) -> Vec<Diagnostic> {
+    let error = match upstream_health_check::schema_of(services, ADMIN_ROLE, HeaderMap::new()).await {
+        Ok(merged) => {
+            let schema = &services.snapshot.load().catalog.schema;
+            let mut found = missing(&merged.role_schema.schema, schema);
+            if let Some(decided) = &merged.decided {
+                found.extend(newly_inconsistent(schema, decided));
+            }
+            return found;
+        }
+        Err(error) => error,
+    };
+    if !error.conflicts().is_empty() {
+        let locations = &services.snapshot.load().catalog.schema.locations;
+        return error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect();
+    }
+    let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
+    let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);
+    found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
+    found
+}
+
+fn newly_inconsistent(before: &ActionSchema, decided: &ActionSchema) -> Vec<Diagnostic> {
+    decided.inconsistent.iter().skip(before.inconsistent.len()).cloned().collect()
+}
