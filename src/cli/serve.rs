@@ -1,7 +1,7 @@
 //! `pillion serve`: starts the proxy.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::admin::Admin;
 use crate::cli::{block_on, config_file, flag_of, load_from, report};
 use crate::config::load::{Loaded, text_of};
 use crate::config::settings::JobStoreSettings;
+use crate::jobs::ephemeral_volume::ephemeral_volume;
 use crate::metadata_api::Api;
 use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::reload::files::Files;
@@ -121,11 +122,7 @@ pub(crate) fn serve(
     let services = Arc::new(Services::new(loaded).map_err(failed)?);
     block_on(services.open_jobs_for(&services.snapshot.load().catalog.schema))?.map_err(failed)?;
     if let (Ok(_), JobStoreSettings::Sqlite(file)) = (services.jobs(), &services.configured().settings.jobs.store) {
-        tracing::info!(
-            file,
-            "calls of asynchronous actions are stored in a file: it must be on a volume that stays, and no other replica \
-             sees them; for several replicas set jobs.store to a PostgreSQL"
-        );
+        describe_job_file(file);
     }
     count_panics(&services);
     beside.extend(admin_listeners(&services));
@@ -149,6 +146,23 @@ fn admin_listeners(services: &Arc<Services>) -> Vec<BackgroundTask> {
         listeners.push(listener::admin_service(services, "metrics", listen, metrics));
     }
     listeners
+}
+
+/// Says what a job store in a file means, and warns if the file is on a volume that is lost.
+fn describe_job_file(file: &str) {
+    match ephemeral_volume(Path::new(file)) {
+        None => tracing::info!(
+            file,
+            "jobs are stored in a file: it must be on a volume that stays, and no other replica sees them; for several \
+             replicas set jobs.store to a PostgreSQL"
+        ),
+        Some(volume) => tracing::warn!(
+            file,
+            volume,
+            "jobs are stored in a file that is lost with its container or pod, and no other replica sees them; put it on a \
+             persistent volume, or set jobs.store to a PostgreSQL"
+        ),
+    }
 }
 
 /// A panic ends one request, and is written to the log without what the request held.

@@ -1,6 +1,7 @@
 //! The job store of asynchronous actions: an accepted job is stored before its id is returned, and none is lost.
 
 mod clock;
+pub(crate) mod ephemeral_volume;
 pub(crate) mod job;
 pub(crate) mod postgres;
 pub(crate) mod redact;

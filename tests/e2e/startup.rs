@@ -30,6 +30,7 @@ pub const TESTS: &[super::Test] = trials![
     an_unrestricted_list_of_roles_is_a_warning,
     an_unavailable_upstream_is_a_warning,
     all_output_has_the_format_of_the_log,
+    jobs_on_an_ephemeral_volume_are_a_warning,
     durations_of_zero,
     the_demo_cleans_up,
 ];
@@ -436,4 +437,19 @@ fn all_output_has_the_format_of_the_log(engines: &Engines) {
     assert!(lines[1]["message"].as_str().is_some_and(|message| message.contains("\"loud\" is not one of")), "{said}");
     let said = refused("log: { format: text, level: loud }\n");
     assert!(said.starts_with("error: ") || said.contains(":1:"), "{said}");
+}
+
+/// /dev/shm is memory on every Linux; an emptyDir is among the lines that the unit test reads.
+fn jobs_on_an_ephemeral_volume_are_a_warning(_: &Engines) {
+    let upstream = Scripted::start();
+    let file = format!("/dev/shm/pillion-e2e-{}-{}.db", std::process::id(), free_port());
+    let setup = Setup::before(upstream.port).with_actions("values", upstream.port);
+    let pillion = setup.env("PILLION_JOBS_STORE", &format!("sqlite://{file}")).start();
+    pillion.wait_for_log("lost with its container or pod");
+    let log = pillion.whole_log("TERM");
+    ["", "-wal", "-shm", ".lock"].iter().for_each(|ending| drop(std::fs::remove_file(format!("{file}{ending}"))));
+    let warning = log.lines().find(|line| line.contains("lost with its container")).expect("the warning");
+    for wanted in ["\"WARN\"", "\"volume\":\"memory\"", &file, "set jobs.store to a PostgreSQL"] {
+        assert!(warning.contains(wanted), "{wanted} is not in {warning}");
+    }
 }
