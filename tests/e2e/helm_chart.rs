@@ -211,7 +211,7 @@ fn monitoring_objects(_: &Engines) {
     let service = documents.iter().find(is_selected).expect("a Service for it");
     assert_eq!(
         (&service["spec"]["clusterIP"], &service["spec"]["ports"][0]["name"]),
-        (&json!("None"), &json!("pillion-admin"))
+        (&json!("None"), &json!("pillion-metrics"))
     );
 }
 

@@ -127,11 +127,27 @@ pub fn is_restricted(pod: &Value, container: &Value) {
     }
 }
 
+/// What changes things listens on loopback, and has no port.
+fn only_what_shows_is_reachable(container: &Value) {
+    let of = |name: &str| {
+        let variables = container["env"].as_array().into_iter().flatten();
+        variables.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str()).unwrap_or_default()
+    };
+    let (admin, metrics) = (of("PILLION_ADMIN_LISTEN"), of("PILLION_ADMIN_METRICS_LISTEN"));
+    let ports: Vec<String> =
+        container["ports"].as_array().into_iter().flatten().map(|port| port["containerPort"].to_string()).collect();
+    assert!(
+        admin.starts_with("127.0.0.1:") && !ports.iter().any(|port| admin.ends_with(&format!(":{port}"))),
+        "{admin}"
+    );
+    assert!(ports.iter().any(|port| metrics == format!("0.0.0.0:{port}")), "{metrics}");
+}
+
 /// The container of Pillion as a process: its ConfigMaps as files, its environment, its folder, and its user without any rights.
 pub struct Container {
     /// Of the GraphQL listener.
     pub port: u16,
-    admin: u16,
+    metrics: u16,
     folder: PathBuf,
     environment: Vec<(String, String)>,
     _process: Process,
@@ -140,7 +156,8 @@ pub struct Container {
 impl Container {
     /// Starts it with `more` variables, as from a Secret.
     pub fn start(documents: &[Value], container: &Value, more: &[(&str, String)]) -> Self {
-        let (port, admin) = (free_port(), free_port());
+        only_what_shows_is_reachable(container);
+        let (port, admin, metrics) = (free_port(), free_port(), free_port());
         let folder = std::env::temp_dir().join(format!("pillion-e2e-container-{}-{port}", std::process::id()));
         for (suffix, place) in [("-config", "config"), ("-metadata", "metadata")] {
             let is_it = |one: &&Value| {
@@ -160,8 +177,11 @@ impl Container {
             let value = variable["value"].as_str()?.replace("/etc/pillion", &folder.display().to_string());
             Some((variable["name"].as_str()?.to_owned(), value))
         });
-        let listeners =
-            [("PILLION_ADMIN_LISTEN", format!("0.0.0.0:{admin}")), ("PILLION_LISTEN", format!("127.0.0.1:{port}"))];
+        let listeners = [
+            ("PILLION_ADMIN_LISTEN", format!("127.0.0.1:{admin}")),
+            ("PILLION_ADMIN_METRICS_LISTEN", format!("0.0.0.0:{metrics}")),
+            ("PILLION_LISTEN", format!("127.0.0.1:{port}")),
+        ];
         let more = more.iter().cloned().chain(listeners).map(|(name, value)| (name.to_owned(), value));
         let environment: Vec<(String, String)> = own.chain(more).collect();
         let mut command = Command::new("setpriv");
@@ -169,16 +189,17 @@ impl Container {
         command.arg(env!("CARGO_BIN_EXE_pillion")).current_dir(&data).env_clear().envs(environment.clone());
         command.args(container["args"].as_array().into_iter().flatten().filter_map(Value::as_str));
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("setpriv");
-        Self { port, admin, folder, environment, _process: Process(process) }
+        Self { port, metrics, folder, environment, _process: Process(process) }
     }
 
     /// Until the probes of the container succeed.
     pub fn wait_for_probes(&self, container: &Value) {
         let asks = |path: &str| {
-            std::net::TcpStream::connect(("127.0.0.1", self.admin))
-                .is_ok_and(|_| Client::admin(self.admin).request("GET", path, &[], b"").status() == 200)
+            std::net::TcpStream::connect(("127.0.0.1", self.metrics))
+                .is_ok_and(|_| Client::admin(self.metrics).request("GET", path, &[], b"").status() == 200)
         };
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            assert_eq!(container[probe]["httpGet"]["port"], "pillion-metrics", "{probe}");
             let path = container[probe]["httpGet"]["path"].as_str().expect("a path");
             wait_until(probe, || asks(path));
         }

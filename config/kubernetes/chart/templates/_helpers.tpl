@@ -68,7 +68,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     {{- /* As variables, so that `kubectl exec … pillion jobs list` and `health` read the same configuration. */}}
     - { name: PILLION_CONFIG, value: /etc/pillion/config/pillion.yaml }
     - { name: PILLION_METADATA, value: /etc/pillion/metadata }
-    - { name: PILLION_ADMIN_LISTEN, value: "0.0.0.0:8001" }
+    {{- /* What changes things stays inside of the pod; the kubelet and Prometheus reach what only shows. */}}
+    - { name: PILLION_ADMIN_LISTEN, value: "127.0.0.1:8001" }
+    - { name: PILLION_ADMIN_METRICS_LISTEN, value: "0.0.0.0:8002" }
     {{- with .Values.upstream.url }}
     - { name: PILLION_UPSTREAM, value: {{ . | quote }} }
     {{- end }}
@@ -92,16 +94,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   {{- end }}
   ports:
     - { name: graphql, containerPort: 8000 }
-    - { name: pillion-admin, containerPort: 8001 }
+    - { name: pillion-metrics, containerPort: 8002 }
   {{- /* Not /readyz: as a sidecar it starts before the upstream. */}}
   startupProbe:
-    httpGet: { path: /healthz, port: pillion-admin }
+    httpGet: { path: /healthz, port: pillion-metrics }
     {{- toYaml .Values.startupProbe | nindent 4 }}
   livenessProbe:
-    httpGet: { path: /healthz, port: pillion-admin }
+    httpGet: { path: /healthz, port: pillion-metrics }
     {{- toYaml .Values.livenessProbe | nindent 4 }}
   readinessProbe:
-    httpGet: { path: /readyz, port: pillion-admin }
+    httpGet: { path: /readyz, port: pillion-metrics }
     {{- toYaml .Values.readinessProbe | nindent 4 }}
   resources:
     {{- toYaml .Values.resources | nindent 4 }}
