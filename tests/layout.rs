@@ -36,9 +36,13 @@ const RETIRED_IN_NAMES: &[&str] = &["anybody", "everybody", "told", "kept", "men
 const ESTABLISHED: &[&str] = &[
     "base64::engine",     // a module and a trait of the crate
     "connection refused", // the operating system's words for ECONNREFUSED
-    "graphql engine",     // what readers call their upstream
-    "graphql-engine",     // the name of Hasura's repository and image
-    "refused_stream",     // an error code of HTTP/2
+    "connection_refused",
+    "connectionrefused",
+    "connectrefused",        // an error type of pingora
+    "is_connection_refusal", // a method of the redis crate
+    "graphql engine",        // what readers call their upstream
+    "graphql-engine",        // the name of Hasura's repository and image
+    "refused_stream",        // an error code of HTTP/2
     "regex engine",
     "template engine", // Hasura's key, and the message about it
     "template_engine",

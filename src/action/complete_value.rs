@@ -26,6 +26,20 @@ pub struct CompletionError {
     pub related: Option<Box<RelatedError>>,
 }
 
+/// How the only message begins that holds a value of the response.
+const INT_RANGE: &str = "Int cannot represent";
+
+impl CompletionError {
+    /// What was expected and what was there instead, without any value: for logs.
+    #[must_use]
+    pub fn expectation(&self) -> &str {
+        match self.message.starts_with(INT_RANGE) {
+            true => "got a number that is no Int",
+            false => &self.message,
+        }
+    }
+}
+
 /// The completed value as JSON text.
 #[derive(Debug, PartialEq)]
 pub struct CompletedValue {
@@ -327,7 +341,7 @@ impl<'a> Completer<'a> {
             ("Int", Value::Number(number)) => {
                 let fits = number.as_i64().is_some_and(|integer| i32::try_from(integer).is_ok());
                 if standard && !fits {
-                    return self.reject(format!("Int cannot represent {number}"));
+                    return self.reject(format!("{INT_RANGE} {number}"));
                 }
                 self.write(value)
             }

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::action::transform::TransformError;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::PathSegment;
-use crate::model::traffic::TrafficRejection;
+use crate::model::traffic::{TrafficPolicy, TrafficRejection};
 
 /// Why a handler gave no usable value. `Display` may be shown to any client.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -92,6 +93,55 @@ impl HandlerResponseError {
         }
     }
 
+    /// The cause, for metrics and logs.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoResponse(fault) => fault.kind(),
+            Self::NotJson { .. } => ErrorKind::NotJson,
+            Self::RequestTransform(_) | Self::ResponseTransform(_) => ErrorKind::TransformFailed,
+            Self::Status { .. } => ErrorKind::HttpStatus,
+            Self::NotSent(rejection) => match rejection.policy {
+                TrafficPolicy::Concurrency => ErrorKind::Concurrency,
+                TrafficPolicy::Breaker => ErrorKind::CircuitOpen,
+                TrafficPolicy::RateLimit => ErrorKind::RateLimit,
+            },
+            Self::Rejected { .. } | Self::RejectedWithList(_) => ErrorKind::Rejected,
+            Self::MalformedErrors { .. } | Self::NoEnvelope => ErrorKind::WrongShape,
+            Self::NotStored | Self::NotLookedUp => ErrorKind::JobStore,
+            Self::NotAnId(_) => ErrorKind::InvalidRequest,
+        }
+    }
+
+    /// What happened, for logs and admins: with status and the words of the system, but without any value of a request
+    /// or response. The handler's own message is one.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::NoResponse(fault) => fault.detail(),
+            Self::NotJson { status } => format!("status {status}, and the body is not JSON"),
+            Self::RequestTransform(error) => format!("request transform: {error}"),
+            Self::ResponseTransform(error) => format!("response transform: {error}"),
+            Self::Status { status } => format!("status {status}"),
+            Self::Rejected { .. } | Self::RejectedWithList(_) => "the handler rejected the call".into(),
+            Self::NotAnId(_) => "the id of a job is no UUID".into(),
+            Self::NotStored
+            | Self::NotLookedUp
+            | Self::NotSent(_)
+            | Self::MalformedErrors { .. }
+            | Self::NoEnvelope => self.to_string(),
+        }
+    }
+
+    /// The status of the response that cannot be used, if there is one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::NotJson { status } | Self::Status { status } => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Is it the handler's own error? Then there is nothing to explain about it.
     #[must_use]
     pub fn is_handlers_own(&self) -> bool {
@@ -103,7 +153,7 @@ impl HandlerResponseError {
     pub fn may_have_been_executed(&self) -> bool {
         match self {
             Self::NoResponse(fault) => {
-                matches!(fault, TransportError::Timeout | TransportError::Broken | TransportError::TooLarge { .. })
+                matches!(fault, TransportError::Timeout | TransportError::Broken(_) | TransportError::TooLarge { .. })
             }
             Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,
             Self::Status { status } => *status >= 500,
@@ -124,13 +174,13 @@ impl HandlerResponseError {
 pub enum TransportError {
     /// No connection, or TLS failed.
     #[error("the handler cannot be reached")]
-    Connect,
+    Connect(Reason),
     /// Nothing within the action's timeout.
     #[error("Response timeout")]
     Timeout,
     /// The connection ended, or what came was not HTTP.
     #[error("the connection to the handler broke")]
-    Broken,
+    Broken(Reason),
     /// More than we hold.
     #[error("the handler's response is larger than {max} bytes")]
     TooLarge {
@@ -146,6 +196,31 @@ pub enum TransportError {
     /// The memory budget has no room for the handler's response.
     #[error("there is no memory for the handler's response now")]
     NoRoom,
+}
+
+impl TransportError {
+    /// The cause, for metrics and logs.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Connect(reason) | Self::Broken(reason) => reason.kind(),
+            Self::Timeout => ErrorKind::Timeout,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Header(_) => ErrorKind::InvalidRequest,
+            Self::Busy => ErrorKind::Overloaded,
+            Self::NoRoom => ErrorKind::Memory,
+        }
+    }
+
+    /// What happened, with the words of the system.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Connect(reason) | Self::Broken(reason) => reason.text().to_owned(),
+            Self::Timeout => "no whole response within the timeout".into(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Bytes of a handler's error message that a client gets to see; the rest is cut off.

@@ -19,6 +19,7 @@ use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
 use crate::handler::policy;
 use crate::model::action::ActionSchema;
+use crate::model::label::Label;
 use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -138,7 +139,13 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The conditions of readiness, and details about each: a line each.
 fn details(services: &Services) -> String {
-    let upstream = services.health.readiness.upstream().map_or_else(|reason| reason, |()| "ok".into());
+    let upstream = services.health.readiness.upstream().map_or_else(
+        |unready| {
+            let (url, reason) = (services.upstream.settings().url(), unready.reason);
+            format!("{url}: {}: {}", reason.kind().label(), reason.text())
+        },
+        |()| "ok".into(),
+    );
     let snapshot = services.snapshot.load();
     let actions = snapshot.catalog.schema.actions.len();
     let schema = schema_state(&snapshot);

@@ -14,9 +14,11 @@ use tokio::sync::Semaphore;
 use crate::auth::authenticated::Authenticated;
 use crate::auth::lifetime::lifetime;
 use crate::http_client::read_body;
+use crate::model::label::Label;
 use crate::protocol::client_headers;
 use crate::session::hook::{HookCache, HookMode, HookRules, failed, forwarded_headers, post_body, read};
 use crate::session::{Session, SessionError};
+use crate::telemetry::labels::HookOutcome;
 use crate::telemetry::metrics::Metrics;
 
 /// The hook.
@@ -75,7 +77,7 @@ impl Hook {
         let forwarded = forwarded_headers(&self.rules, headers);
         let key = self.rules.cache.as_ref().map(|cache| caller_key(cache, &forwarded));
         if let Some(session) = key.and_then(|key| self.kept_session(&key)) {
-            self.count("cached");
+            self.count(HookOutcome::Cached);
             return Ok(Authenticated { session, set_cookies: Vec::new(), expires: None });
         }
         let sends_request = self.rules.sends_request && self.rules.mode == HookMode::Post && key.is_none();
@@ -83,13 +85,13 @@ impl Hook {
         let exchange = self.exchange(client, &forwarded, request.as_deref());
         let exchanged = tokio::time::timeout(self.rules.timeout, exchange).await.unwrap_or(None);
         let Some((status, set_cookies, body)) = exchanged else {
-            self.count("failure");
+            self.count(HookOutcome::Failure);
             return Err(failed());
         };
         let response = read(status, &body).inspect_err(|error| {
-            self.count(if error.status == 401 { "denied" } else { "invalid" });
+            self.count(if error.status == 401 { HookOutcome::Denied } else { HookOutcome::Invalid });
         })?;
-        self.count("success");
+        self.count(HookOutcome::Success);
         let time = lifetime(response.cache_control.as_deref(), response.expires.as_deref()).unwrap_or_default();
         // A cookie is meant for this one response.
         let may_keep = set_cookies.is_empty() && body.len() <= KEPT_BYTES_MAX;
@@ -110,8 +112,8 @@ impl Hook {
         }
     }
 
-    fn count(&self, outcome: &str) {
-        self.metrics.auth_hook_requests.with_label_values(&[outcome]).inc();
+    fn count(&self, outcome: HookOutcome) {
+        self.metrics.auth_hook_requests.with_label_values(&[outcome.label()]).inc();
     }
 
     /// Status, cookies and body of the response. The request only reads, so it may be retried.

@@ -11,8 +11,12 @@ use tokio::sync::Mutex;
 
 use crate::auth::lifetime::lifetime;
 use crate::auth::token::{Token, VerifyingKey};
-use crate::http_client::{TransportFault, read_body};
+use crate::http_client::{TransportFault, fault_of, read_body, shown_url};
+use crate::model::error_kind::{ErrorKind, Reason};
+use crate::model::label::Label;
 use crate::session::SessionError;
+use crate::telemetry::availability::Dependency;
+use crate::telemetry::labels::FetchOutcome;
 use crate::telemetry::metrics::Metrics;
 
 /// The keys at one address.
@@ -24,10 +28,16 @@ pub(crate) struct KeySet {
     keys: ArcSwap<Vec<Value>>,
     /// Held while a fetch is under way, so that there is only one.
     last_fetch: Mutex<Option<Instant>>,
+    /// The server of the set.
+    server: Dependency,
 }
 
 /// Bytes of a key set.
 const SET_BYTES_MAX: usize = 1024 * 1024;
+
+/// One in each set.
+const SERVER: fn() -> Dependency =
+    || Dependency::new("JWKS unavailable: the last keys stay in use", "JWKS available again");
 
 /// How long a fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,7 +59,7 @@ impl KeySet {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("jwk_url: \"{url}\" is not an http or https address"));
         }
-        Ok(Self { url, client, metrics, keys: ArcSwap::default(), last_fetch: Mutex::new(None) })
+        Ok(Self { url, client, metrics, keys: ArcSwap::default(), last_fetch: Mutex::new(None), server: SERVER() })
     }
 
     /// Where it is fetched from.
@@ -99,8 +109,8 @@ impl KeySet {
     /// Fetches the set and returns when to refresh it: a little before it expires, so that no request waits for it.
     ///
     /// # Errors
-    /// Why it could not be had.
-    pub(crate) async fn refresh(&self) -> Result<Duration, String> {
+    /// Why it could not be had; it has been logged and counted.
+    pub(crate) async fn refresh(&self) -> Result<Duration, Reason> {
         let mut last_fetch = self.last_fetch.lock().await;
         self.fetch(&mut last_fetch).await
     }
@@ -111,31 +121,31 @@ impl KeySet {
         RETRY_INTERVAL
     }
 
-    async fn fetch(&self, last_fetch: &mut Option<Instant>) -> Result<Duration, String> {
+    async fn fetch(&self, last_fetch: &mut Option<Instant>) -> Result<Duration, Reason> {
         *last_fetch = Some(Instant::now());
         let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch_untimed()).await;
-        let fetched = fetched.unwrap_or_else(|_| Err("it did not respond in time".into()));
-        let outcome = if fetched.is_ok() { "success" } else { "failure" };
-        self.metrics.jwks_fetches.with_label_values(&[outcome]).inc();
-        let (keys, interval) = fetched.map_err(|reason| format!("Error fetching JWK from {}: {reason}", self.url))?;
+        let fetched = fetched.unwrap_or_else(|_| Err(TransportFault::Timeout.reason()));
+        let outcome = if fetched.is_ok() { FetchOutcome::Success } else { FetchOutcome::Failure };
+        self.metrics.jwks_fetches.with_label_values(&[outcome.label()]).inc();
+        let url = shown_url(&self.url);
+        let (keys, interval) = fetched.inspect_err(|reason| self.server.missed(&url, reason))?;
+        self.server.found(&url);
         self.keys.store(Arc::new(keys));
         Ok(interval)
     }
 
-    async fn fetch_untimed(&self) -> Result<(Vec<Value>, Duration), String> {
-        let response = self.client.get(self.url.clone()).send().await.map_err(|_| "the connection failed")?;
+    async fn fetch_untimed(&self) -> Result<(Vec<Value>, Duration), Reason> {
+        let response = self.client.get(self.url.clone()).send().await.map_err(|error| fault_of(&error).reason())?;
         if !response.status().is_success() {
-            return Err(format!("Non-2xx response on fetching JWK: {}", response.status().as_u16()));
+            return Err(Reason::new(ErrorKind::HttpStatus, format!("status {}", response.status().as_u16())));
         }
         let interval = refresh_interval(response.headers());
-        let body = read_body(response, SET_BYTES_MAX).await.map_err(|fault| match fault {
-            TransportFault::TooLarge => "the set is larger than 1 MiB".to_owned(),
-            _ => "the connection failed".to_owned(),
-        })?;
-        let set: Value = serde_json::from_slice(&body).map_err(|_| "it is not JSON".to_owned())?;
+        let body = read_body(response, SET_BYTES_MAX).await.map_err(TransportFault::reason)?;
+        let not_json = |_| Reason::new(ErrorKind::NotJson, "the JWK set is not JSON");
+        let set: Value = serde_json::from_slice(&body).map_err(not_json)?;
         match set.get("keys").and_then(Value::as_array) {
             Some(keys) if !keys.is_empty() => Ok((keys.clone(), interval)),
-            _ => Err("there are no keys in it".into()),
+            _ => Err(Reason::new(ErrorKind::WrongShape, "there are no keys in the JWK set")),
         }
     }
 }

@@ -89,7 +89,9 @@ impl Authenticator {
 
     /// Fetches each set of keys once. Gives its address, and why it could not be had.
     pub(crate) async fn refresh_key_sets(&self) -> Vec<(reqwest::Url, Result<(), String>)> {
-        let refresh = |set: Arc<KeySet>| async move { (set.url().clone(), set.refresh().await.map(drop)) };
+        let refresh = |set: Arc<KeySet>| async move {
+            (set.url().clone(), set.refresh().await.map(drop).map_err(|reason| reason.text().to_owned()))
+        };
         futures_util::future::join_all(self.key_sets().into_iter().map(refresh)).await
     }
 
@@ -97,10 +99,7 @@ impl Authenticator {
     pub async fn keep_keys_fresh(&self) {
         let refresh = |set: Arc<KeySet>| async move {
             loop {
-                let interval = set.refresh().await.unwrap_or_else(|reason| {
-                    tracing::warn!(reason, "keys for tokens could not be fetched; the last good ones stay");
-                    KeySet::retry_interval()
-                });
+                let interval = set.refresh().await.unwrap_or_else(|_| KeySet::retry_interval());
                 tokio::time::sleep(interval).await;
             }
         };

@@ -171,7 +171,7 @@ fn count_panics(services: &Services) {
     std::panic::set_hook(Box::new(move |panic| {
         panics.inc();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a defect of Pillion has ended a request or a task");
+        tracing::error!(place, "internal error (bug), please report: a request or a task has ended");
     }));
 }
 

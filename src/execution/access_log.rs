@@ -28,6 +28,15 @@ pub(crate) fn record(services: &Services, response: &Response, context: &Request
         status,
         outcome,
         duration: started.elapsed(),
+        times: [
+            response.times.authenticate,
+            response.times.introspect,
+            response.times.plan,
+            response.times.validate,
+            response.times.upstream,
+            response.times.handlers,
+            response.times.respond,
+        ],
     };
     line.write();
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::graphql::plan::Plan;
 use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
+use crate::request::step_times::RunningTime;
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -26,4 +27,10 @@ pub(crate) struct ExecutionContext<'r> {
     pub plan: &'r Plan,
     /// The merged schema, if introspection is served from it.
     pub merged: Option<&'r Arc<MergedSchema>>,
+    /// The name of the operation, if it has one.
+    pub operation_name: Option<&'r str>,
+    /// How long upstream requests took.
+    pub upstream_time: RunningTime,
+    /// How long handler calls took.
+    pub handler_time: RunningTime,
 }

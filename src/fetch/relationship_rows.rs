@@ -7,9 +7,11 @@ use serde_json::Value;
 use crate::action::relationship::{RelatedError, RowKeys, RowQuery, RowSet};
 use crate::execution::context::ExecutionContext;
 use crate::fetch::upstream_operation;
+use crate::fetch::upstream_operation::Sender;
 use crate::graphql::relationship_selection::VariableText;
 use crate::model::replay::Replay;
 use crate::request::rejection::{LIMIT_EXCEEDED, code_of};
+use crate::telemetry::failure_log::UpstreamPurpose;
 
 /// Requests for the rows of one response that are under way at one time.
 const REQUESTS_AT_ONCE: usize = 4;
@@ -69,9 +71,9 @@ async fn fetch_one(
     let (document, used) = wanted.document(request, &is_null);
     let query = Value::from(document).to_string();
     let body = upstream_operation::rows_request_json(&query, &used, given);
-    let response =
-        upstream_operation::send(execution.services, execution.snapshot, execution.context, body.into(), Replay::Reads)
-            .await;
+    let ExecutionContext { services, snapshot, context, .. } = execution;
+    let sender = Sender::of(execution, UpstreamPurpose::Relationship);
+    let response = upstream_operation::send(services, snapshot, context, body.into(), Replay::Reads, sender).await;
     response
         .map(|response| response.body)
         .map_err(|error| Box::new(RelatedError::new(code_of(&error), error.to_string())))

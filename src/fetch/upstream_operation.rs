@@ -1,7 +1,7 @@
 //! The upstream's part of an operation: builds the request, and interprets the response.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opentelemetry::KeyValue;
@@ -12,10 +12,15 @@ use crate::execution::spans;
 use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
+use crate::model::label::Label;
 use crate::model::replay::Replay;
 use crate::request::context::RequestContext;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_failure;
+use crate::runtime::upstream_failure::{FailedRequest, UpstreamFailure};
+use crate::telemetry::failure_log::UpstreamPurpose;
+use crate::telemetry::labels::CallOutcome;
 use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Sends a part and waits for the response, which may still be anything.
@@ -29,7 +34,27 @@ pub(crate) async fn fetch(
     let replay = Replay::of(execution.plan.kind == OperationKind::Query);
     let body = Bytes::from(request_json(execution, part));
     execution.context.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
-    send(execution.services, execution.snapshot, execution.context, body, replay).await
+    let sender = Sender::of(execution, UpstreamPurpose::Operation);
+    send(execution.services, execution.snapshot, execution.context, body, replay, sender).await
+}
+
+/// On whose account a request is sent, for the failure log.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender<'s> {
+    /// What for.
+    pub purpose: UpstreamPurpose,
+    /// The name of the client's operation.
+    pub operation_name: Option<&'s str>,
+    /// The caller's role, if it is known.
+    pub role: Option<&'s str>,
+}
+
+impl<'s> Sender<'s> {
+    /// A running operation.
+    #[must_use]
+    pub(crate) fn of(execution: &ExecutionContext<'s>, purpose: UpstreamPurpose) -> Self {
+        Self { purpose, operation_name: execution.operation_name, role: Some(execution.session.role()) }
+    }
 }
 
 /// May every root field of a part be null, by the schema that this caller is known to see? Not if it is unknown.
@@ -54,6 +79,7 @@ pub(crate) async fn send(
     context: &RequestContext,
     body: Bytes,
     replay: Replay<'_>,
+    sender: Sender<'_>,
 ) -> Result<UpstreamResponse, UpstreamError> {
     let left = context.deadline.saturating_duration_since(Instant::now());
     let child = spans::client_span(services, &context.trace);
@@ -82,20 +108,33 @@ pub(crate) async fn send(
             KeyValue::new("server.port", i64::from(settings.port)),
             KeyValue::new("http.request.method", "POST"),
         ];
-        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|error| match error {
-            UpstreamError::TimedOut => "timeout",
-            _ => "failure",
-        });
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|error| error.kind().label());
         spans::record_client_span(services, trace, "upstream".into(), began, status, attributes);
     }
-    let outcome = match &response {
-        Ok(response) if response.status.is_success() => "success",
-        Ok(_) => "error_status",
-        Err(UpstreamError::TimedOut) => "timeout",
-        Err(_) => "failure",
+    let outcome = match UpstreamFailure::of(&response) {
+        None => CallOutcome::Success.label(),
+        Some(found) => {
+            log(services, context, &found, sender, began.elapsed());
+            found.kind.label()
+        }
     };
     services.metrics.upstream_requests.with_label_values(&[outcome]).inc();
     response
+}
+
+fn log(services: &Services, context: &RequestContext, found: &UpstreamFailure, sender: Sender<'_>, duration: Duration) {
+    upstream_failure::log(
+        services,
+        found,
+        &FailedRequest {
+            purpose: sender.purpose,
+            request_id: &context.caller.request_id,
+            trace_id: &context.trace.trace_id,
+            operation_name: sender.operation_name,
+            role: sender.role,
+            duration,
+        },
+    );
 }
 
 /// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.

@@ -14,17 +14,21 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::plan::Plan;
 use crate::handler::cache_key::Dependencies;
+use crate::handler::failure::{Attempted, CallFailure, ExchangeFacts};
 use crate::handler::result::HandlerResult;
-use crate::handler::{complete, retry};
+use crate::handler::{complete, failure, retry};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::MemoryOwner;
 use crate::model::action::OperationKind;
+use crate::model::label::Label;
 use crate::model::request::GraphqlRequest;
 use crate::model::traffic::CacheRules;
 use crate::protocol::header_json;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::response::ClientHeaders;
+use crate::request::step_times::RunningTime;
+use crate::telemetry::labels::CacheOutcome;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
 
 /// Returns the cached response, or makes the call.
@@ -49,20 +53,25 @@ pub(crate) async fn run(
     )
     .await;
     let (label, found) = match looked.unwrap_or(CacheLookup::Nothing) {
-        CacheLookup::Fresh(kept) => ("hit", Ok(kept)),
+        CacheLookup::Fresh(kept) => (CacheOutcome::Hit, Ok(kept)),
         CacheLookup::Stale(kept, fill) => {
             if let Some(fill) = fill {
                 refresh(execution, allowed, rules, fill);
             }
-            ("stale", Ok(kept))
+            (CacheOutcome::Stale, Ok(kept))
         }
         CacheLookup::Miss(fill) => match from_redis(execution, &fill, rules).await {
-            Some(kept) => ("hit", Ok(kept)),
-            None => ("miss", Err(Some(fill))),
+            Some(kept) => (CacheOutcome::Hit, Ok(kept)),
+            None => (CacheOutcome::Miss, Err(Some(fill))),
         },
-        CacheLookup::Nothing => ("miss", Err(None)),
+        CacheLookup::Nothing => (CacheOutcome::Miss, Err(None)),
     };
-    execution.services.metrics.response_cache_lookups.with_label_values(&[allowed.action().name.as_str(), label]).inc();
+    execution
+        .services
+        .metrics
+        .response_cache_lookups
+        .with_label_values(&[allowed.action().name.as_str(), label.label()])
+        .inc();
     match found {
         Ok(kept) => complete::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await,
         Err(fill) => fetch(execution, allowed, rules, fill).await,
@@ -75,12 +84,12 @@ async fn fetch(
     rules: &CacheRules,
     fill: Option<FillGuard>,
 ) -> HandlerResult {
-    let response = retry::call(execution, allowed).await;
+    let attempted = retry::call(execution, allowed).await;
     if let Some(fill) = fill {
         fill.release_waiters();
-        store(execution, allowed, rules, &fill, &response).await;
+        store(execution, allowed, rules, &fill, &attempted.response).await;
     }
-    complete::complete(execution, allowed, response).await
+    complete::complete(execution, allowed, attempted).await
 }
 
 /// Fetches another response while the old one is given.
@@ -105,10 +114,17 @@ fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &C
             request: &request,
             plan: &plan,
             merged: None,
+            operation_name: None,
+            upstream_time: RunningTime::default(),
+            handler_time: RunningTime::default(),
         };
-        let response = retry::call(&execution, &allowed).await;
+        let Attempted { response, attempts, began } = retry::call(&execution, &allowed).await;
         fill.release_waiters();
         store(&execution, &allowed, &rules, &fill, &response).await;
+        if let Err(error) = response {
+            let facts = ExchangeFacts { status: None, attempts, duration: began.elapsed() };
+            failure::log(&execution, &allowed, &CallFailure::of_response(&error), facts);
+        }
     });
 }
 

@@ -13,27 +13,38 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::fetch::relationship_rows;
 use crate::graphql::selection::SubSelection;
-use crate::handler::exchange::fault_name;
-use crate::handler::internal_extension::{INTERNAL_BODY_BYTES_MAX, error_text, internal, shows_internal};
+use crate::handler::failure;
+use crate::handler::failure::{Attempted, CallFailure, ExchangeFacts};
+use crate::handler::internal_extension::{INTERNAL_BODY_BYTES_MAX, ShownError, internal, shows_internal};
 use crate::handler::request;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult, listed};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::{Charge, NoRoom, tree_bytes};
 use crate::model::action::Action;
 use crate::model::json::parse_strict;
+use crate::model::label::Label;
 use crate::model::response::PathSegment;
 use crate::model::types::TypeRef;
 use crate::request::response::ClientHeaders;
 use crate::runtime::snapshot::Snapshot;
+use crate::telemetry::labels::CallOutcome;
 
-/// What a response comes to, counted.
+/// What a call comes to, counted, and logged if it failed.
 pub(crate) async fn complete(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    response: Result<HandlerHttpResponse, HandlerResponseError>,
+    Attempted { response, attempts, began }: Attempted,
 ) -> HandlerResult {
+    let status = response.as_ref().map(|response| response.status.as_u16()).ok();
+    let duration = began.elapsed();
     let outcome = outcome(execution, allowed, response).await;
-    count(execution, allowed, label(&outcome));
+    match CallFailure::of(allowed, &outcome) {
+        None => count(execution, allowed, CallOutcome::Success.label()),
+        Some(found) => {
+            count(execution, allowed, found.kind.label());
+            failure::log(execution, allowed, &found, ExchangeFacts { status, attempts, duration });
+        }
+    }
     outcome
 }
 
@@ -53,34 +64,6 @@ pub(crate) fn count(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, 
     execution.services.metrics.handler_calls.with_label_values(&[allowed.action().name.as_str(), label]).inc();
 }
 
-pub(crate) fn label(outcome: &HandlerResult) -> &'static str {
-    match outcome.errors.first().map(|error| &error.cause) {
-        None => "success",
-        Some(HandlerCallErrorCause::Shape(CompletionError { related: Some(_), .. })) => "relationship_failed",
-        Some(HandlerCallErrorCause::Shape(_)) => "wrong_shape",
-        Some(HandlerCallErrorCause::Listed(_)) => "rejected",
-        Some(HandlerCallErrorCause::Response(error)) => label_of(error),
-    }
-}
-
-/// The outcome label of a failed call.
-#[must_use]
-pub(crate) fn label_of(error: &HandlerResponseError) -> &'static str {
-    match error {
-        HandlerResponseError::Rejected { .. } | HandlerResponseError::RejectedWithList(_) => "rejected",
-        HandlerResponseError::NotJson { .. } => "not_json",
-        HandlerResponseError::MalformedErrors { .. } | HandlerResponseError::NoEnvelope => "wrong_shape",
-        HandlerResponseError::Status { .. } => "error_status",
-        HandlerResponseError::NotSent(_) => "policy",
-        HandlerResponseError::RequestTransform(_) | HandlerResponseError::ResponseTransform(_) => "transform_failed",
-        HandlerResponseError::NoResponse(TransportError::TooLarge { .. }) => "broken",
-        HandlerResponseError::NoResponse(fault) => fault_name(fault),
-        HandlerResponseError::NotStored | HandlerResponseError::NotLookedUp | HandlerResponseError::NotAnId(_) => {
-            "not_sent"
-        }
-    }
-}
-
 pub(crate) async fn outcome(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
@@ -98,7 +81,7 @@ pub(crate) async fn outcome(
     match value {
         Err(error) => {
             let internal =
-                internal(execution, allowed, response.as_ref(), &error_text(&error), shows_internal(execution));
+                internal(execution, allowed, response.as_ref(), &ShownError::of(&error), shows_internal(execution));
             let internal = internal.filter(|_| !error.is_handlers_own());
             let mut outcome = HandlerResult::failed(error, internal, !allowed.action().output.is_nullable());
             outcome.client_headers = client_headers(allowed, response.as_ref());
@@ -195,7 +178,7 @@ async fn complete_with_errors(
     let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
     let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
     let errors = misfits.into_iter().take(execution.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
-        internal: internal(execution, allowed, response, &Value::from("unexpected response"), shows)
+        internal: internal(execution, allowed, response, &ShownError::of_shape(&error, allowed.selected()), shows)
             .filter(|_| error.related.is_none()),
         cause: HandlerCallErrorCause::Shape(error),
     });

@@ -14,7 +14,9 @@ use crate::handler::request;
 use crate::handler_client::exchange;
 use crate::handler_client::exchange::{HandlerHttpRequest, HandlerHttpResponse};
 use crate::handler_client::signature::sign;
+use crate::model::label::Label;
 use crate::protocol::trace::TraceContext;
+use crate::telemetry::failure_log::milliseconds;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Held;
 
@@ -73,7 +75,7 @@ pub(crate) async fn exchange(
             KeyValue::new("pillion.action", action.name.clone()),
             KeyValue::new("url.template", action.shown_url().to_owned()),
         ];
-        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|fault| fault_name(fault));
+        let status = response.as_ref().map(|response| response.status.as_u16()).map_err(|fault| fault.kind().label());
         spans::record_client_span(
             execution.services,
             trace,
@@ -111,20 +113,10 @@ fn log_call(
         url = action.shown_url(),
         status = response.as_ref().ok().map(|response| response.status.as_u16()),
         response_size = response.as_ref().ok().map(|response| response.body.len()),
-        error = response.as_ref().err().map(fault_name),
-        duration_ms = began.elapsed().as_secs_f64() * 1000.0,
+        error.kind = response.as_ref().err().map(|fault| fault.kind().label()),
+        duration_ms = milliseconds(began.elapsed()),
         "handler call"
     );
-}
-
-pub(crate) fn fault_name(fault: &TransportError) -> &'static str {
-    match fault {
-        TransportError::Connect => "unreachable",
-        TransportError::Timeout => "timeout",
-        TransportError::Busy | TransportError::NoRoom => "busy",
-        TransportError::TooLarge { .. } => "too_large",
-        TransportError::Broken | TransportError::Header(_) => "broken",
-    }
 }
 
 fn class_of(status: StatusCode) -> &'static str {

@@ -4,20 +4,51 @@ use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 use serde_json::{Map, Value, json};
 
+use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::HandlerResponseError;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
+use crate::graphql::selection::SubSelection;
+use crate::handler::failure::CallFailure;
 use crate::handler::request;
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::model::action::{ADMIN_ROLE, ConfiguredHeader, WrittenValue};
+use crate::model::label::Label;
 
-/// What an error is called where the exchange is shown.
-#[must_use]
-pub(crate) fn error_text(error: &HandlerResponseError) -> Value {
-    match error {
-        HandlerResponseError::NoResponse(fault) => json!({ "type": "http_exception", "message": fault.to_string() }),
-        other => Value::from(other.reason()),
+/// An error where the exchange is shown: in Hasura's words, and beside them its kind and cause as the log has them.
+pub(crate) struct ShownError {
+    text: Value,
+    reason: Value,
+}
+
+impl ShownError {
+    /// No usable response.
+    #[must_use]
+    pub(crate) fn of(error: &HandlerResponseError) -> Self {
+        let text = match error {
+            HandlerResponseError::NoResponse(fault) => {
+                json!({ "type": "http_exception", "message": fault.to_string() })
+            }
+            other => Value::from(other.reason()),
+        };
+        Self { text, reason: reason(&CallFailure::of_response(error)) }
     }
+
+    /// A value that does not fit.
+    #[must_use]
+    pub(crate) fn of_shape(error: &CompletionError, selected: &SubSelection) -> Self {
+        Self { text: "unexpected response".into(), reason: reason(&CallFailure::of_shape(error, selected)) }
+    }
+
+    /// Kind and cause.
+    #[must_use]
+    pub(crate) fn reason(&self) -> &Value {
+        &self.reason
+    }
+}
+
+fn reason(failure: &CallFailure) -> Value {
+    json!({ "kind": failure.kind.label(), "message": failure.message })
 }
 
 /// Bytes of a handler's body that `internal` shows.
@@ -38,14 +69,14 @@ pub(crate) fn internal(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: Option<&HandlerHttpResponse>,
-    error: &Value,
+    error: &ShownError,
     is_shown: bool,
 ) -> Option<Value> {
     if !is_shown {
         return None;
     }
     let mut internal = Map::new();
-    internal.insert("error".into(), error.clone());
+    internal.insert("error".into(), error.text.clone());
     let action = allowed.action();
     let untransformed = request::untransformed(execution, allowed).ok();
     let transformed = action.request_transform.as_ref().and_then(|_| request::outgoing(execution, allowed).ok());
@@ -74,6 +105,8 @@ pub(crate) fn internal(
         });
         internal.insert("response".into(), response);
     }
+    // Ours; what stands before it is as Hasura has it.
+    internal.insert("reason".into(), error.reason.clone());
     Some(Value::Object(internal))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod cache_key;
 pub(crate) mod call;
 pub(crate) mod complete;
 pub(crate) mod exchange;
+pub(crate) mod failure;
 pub(crate) mod internal_extension;
 pub(crate) mod policy;
 pub(crate) mod request;

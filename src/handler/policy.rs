@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
-use crate::handler::exchange;
+use crate::handler::{exchange, failure};
 use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::model::action::Action;
+use crate::model::error_kind::ErrorKind;
+use crate::model::label::Label;
 use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
 use crate::runtime::services::Services;
+use crate::telemetry::failure_log::milliseconds;
 use crate::traffic_shaping::ActionPolicies;
-use crate::traffic_shaping::circuit_breaker::{CircuitState, WaitBudget};
+use crate::traffic_shaping::circuit_breaker::{CallPermit, CircuitState, CircuitTransition, WaitBudget};
 use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};
 
 /// Counts a call that a client wants.
@@ -86,6 +90,11 @@ pub(crate) async fn attempt(
         let message = "the circuit breaker of this action is open, because its handler fails".to_owned();
         reject(execution, allowed, TrafficRejection { policy: TrafficPolicy::Breaker, message, retry_after })
     })?;
+    if permit.as_ref().is_some_and(CallPermit::is_first_trial) {
+        let (host, port) = failure::peer_of(allowed.action());
+        let action = allowed.action().name.as_str();
+        tracing::info!(action, server.address = host, server.port = port, "circuit breaker half-open");
+    }
     let Some(_running) = policies.concurrency_limit.acquire().await else {
         let message = "too many calls of this action at one time".to_owned();
         let rejected =
@@ -94,11 +103,49 @@ pub(crate) async fn attempt(
     };
     let response = exchange::exchange(execution, allowed, id).await;
     match (permit, is_healthy(&response, budget)) {
-        (Some(permit), Some(is_well)) => permit.record(is_well),
+        (Some(permit), Some(is_well)) => {
+            if let Some(transition) = permit.record(is_well) {
+                log_transition(allowed.action(), transition, &response);
+            }
+        }
         // Dropped without a result, so that the next caller becomes the trial.
         (permit, _) => drop(permit),
     }
     response
+}
+
+/// A circuit breaker has opened or closed.
+fn log_transition(
+    action: &Action,
+    transition: CircuitTransition,
+    response: &Result<HandlerHttpResponse, HandlerResponseError>,
+) {
+    let (host, port) = failure::peer_of(action);
+    let action = action.name.as_str();
+    match transition {
+        CircuitTransition::Opened(pause) => {
+            let (kind, message) = match response {
+                Ok(response) => (ErrorKind::HttpStatus, format!("status {}", response.status.as_u16())),
+                Err(error) => (error.kind(), error.detail()),
+            };
+            tracing::warn!(
+                error.kind = kind.label(),
+                error.message = message,
+                action,
+                server.address = host,
+                server.port = port,
+                reset_timeout_ms = milliseconds(pause),
+                "circuit breaker opened"
+            );
+        }
+        CircuitTransition::Closed(duration) => tracing::info!(
+            action,
+            server.address = host,
+            server.port = port,
+            open_ms = milliseconds(duration),
+            "circuit breaker closed"
+        ),
+    }
 }
 
 /// Does the call wait for its handler's full timeout? A client may have requested less time, or calls before this one
@@ -158,7 +205,7 @@ fn reject(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rejected: 
 fn is_healthy(response: &Result<HandlerHttpResponse, HandlerResponseError>, budget: WaitBudget) -> Option<bool> {
     match response {
         Ok(response) => Some(!response.status.is_server_error()),
-        Err(HandlerResponseError::NoResponse(TransportError::Connect | TransportError::Broken)) => Some(false),
+        Err(HandlerResponseError::NoResponse(TransportError::Connect(_) | TransportError::Broken(_))) => Some(false),
         Err(HandlerResponseError::NoResponse(TransportError::Timeout)) => (budget == WaitBudget::Full).then_some(false),
         Err(HandlerResponseError::NoResponse(TransportError::TooLarge { .. })) => Some(true),
         Err(_) => None,

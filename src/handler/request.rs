@@ -8,6 +8,7 @@ use crate::action::transform::{Lookup, TransformedRequest, forward_query};
 use crate::action::{header_precedence, payload, transform};
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
+use crate::model::error_kind::{ErrorKind, Reason};
 
 /// As it is without a transform; trace headers are left out.
 ///
@@ -40,7 +41,7 @@ pub(crate) fn untransformed(
 pub(crate) fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
     allowed.payload(|input| {
         let body = payload::body(&allowed.action().name, input, execution.session, &execution.request.query);
-        body.map_err(|_| TransportError::Broken)
+        body.map_err(|_| TransportError::Broken(Reason::new(ErrorKind::Internal, "the payload cannot be written")))
     })
 }
 

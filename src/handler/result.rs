@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::request::response::ClientHeaders;
 
 /// The result of a handler call.
@@ -43,7 +44,14 @@ impl HandlerResult {
     /// A planned call without authorization. `authorize` allows all or none, so this does not occur.
     #[must_use]
     pub(crate) fn not_made() -> Self {
-        Self::failed(HandlerResponseError::NoResponse(TransportError::Broken), None, false)
+        Self::failed(
+            HandlerResponseError::NoResponse(TransportError::Broken(Reason::new(
+                ErrorKind::Internal,
+                "not authorized",
+            ))),
+            None,
+            false,
+        )
     }
 
     /// A value as it is.

@@ -60,9 +60,9 @@ pub(crate) async fn call(
     let response =
         tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
     response.map_err(|fault| match fault {
-        TransportFault::Connect => TransportError::Connect,
+        TransportFault::Connect(reason) => TransportError::Connect(reason),
         TransportFault::Timeout => TransportError::Timeout,
-        TransportFault::Broken => TransportError::Broken,
+        TransportFault::Broken(reason) => TransportError::Broken(reason),
         TransportFault::TooLarge => TransportError::TooLarge { max },
         TransportFault::NoRoom => TransportError::NoRoom,
     })
@@ -116,7 +116,7 @@ fn fault_of_decoding(error: &RequestError) -> TransportFault {
     match error.status {
         413 => TransportFault::TooLarge,
         503 => TransportFault::NoRoom,
-        _ => TransportFault::Broken,
+        _ => TransportFault::invalid_http("the body cannot be decoded"),
     }
 }
 

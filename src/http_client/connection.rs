@@ -19,9 +19,9 @@ use crate::protocol::http1::response::{ResponseHead, take_response_head};
 /// Why there is no response, as far as it decides whether to try again.
 pub enum ExchangeError {
     /// Not a byte of the request has gone out.
-    Unsent,
+    Unsent(TransportFault),
     /// Not a byte of a response has come.
-    NoResponse,
+    NoResponse(TransportFault),
     /// Nothing that another attempt would change.
     Final(TransportFault),
 }
@@ -35,8 +35,7 @@ impl From<TransportFault> for ExchangeError {
 impl From<ExchangeError> for TransportFault {
     fn from(failure: ExchangeError) -> Self {
         match failure {
-            ExchangeError::Unsent | ExchangeError::NoResponse => Self::Broken,
-            ExchangeError::Final(fault) => fault,
+            ExchangeError::Unsent(fault) | ExchangeError::NoResponse(fault) | ExchangeError::Final(fault) => fault,
         }
     }
 }
@@ -93,7 +92,7 @@ impl Connection {
         let stream = &mut self.stream;
         let both = [IoSlice::new(head), IoSlice::new(body)];
         let first = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, &both)).await;
-        let written = first.map_err(|_| ExchangeError::Unsent)?;
+        let written = first.map_err(|error| ExchangeError::Unsent(TransportFault::broken(&error)))?;
         for part in [head.get(written..), body.get(written.saturating_sub(head.len())..)].into_iter().flatten() {
             if let Some(early) = self.write_rest(part).await? {
                 return Ok(Some(early));
@@ -159,9 +158,14 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 return Ok(head);
             }
             let is_untouched = self.buffer.is_empty();
-            if self.buffer.len() > HEAD_BYTES_MAX || self.read_more(READ_BYTES).await.is_err() {
-                return Err(if is_untouched { ExchangeError::NoResponse } else { TransportFault::Broken.into() });
+            if self.buffer.len() > HEAD_BYTES_MAX {
+                return Err(TransportFault::invalid_http("the head of the response is larger than 64 KiB").into());
             }
+            let read = self.read_more(READ_BYTES).await;
+            read.map_err(|fault| match is_untouched {
+                true => ExchangeError::NoResponse(fault),
+                false => ExchangeError::Final(fault),
+            })?;
         }
     }
 
@@ -171,7 +175,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             let Some(head) = take_response_head(&mut self.buffer)? else { break };
             match head.status.as_u16() {
                 // No upgrade was requested.
-                101 => return Err(TransportFault::Broken),
+                101 => return Err(TransportFault::invalid_http("status 101 without an upgrade")),
                 100..=199 => {}
                 _ => return Ok(Some(head)),
             }
@@ -242,7 +246,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         while self.buffer.len() < 2 {
             self.read_more(READ_BYTES).await?;
         }
-        if self.buffer.split_to(2) == b"\r\n"[..] { Ok(()) } else { Err(TransportFault::Broken) }
+        let end = self.buffer.split_to(2);
+        if end == b"\r\n"[..] { Ok(()) } else { Err(TransportFault::invalid_http("a chunk is longer than announced")) }
     }
 
     /// The bytes that have arrived, at most `max` of them; waits for more if there are none. Empty at the end of the
@@ -264,7 +269,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// [`TransportFault::Broken`] for an invalid number.
     pub async fn read_chunk_size(&mut self) -> Result<u64, TransportFault> {
         let line = self.read_line(SIZE_LINE_BYTES_MAX).await?;
-        read_size(&line).ok_or(TransportFault::Broken)
+        read_size(&line).ok_or_else(|| TransportFault::invalid_http("the size of a chunk is no number"))
     }
 
     /// They end with an empty line, and are discarded.
@@ -280,7 +285,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             }
             left = left.saturating_sub(line.len());
             if !is_trailer(&line) {
-                return Err(TransportFault::Broken);
+                return Err(TransportFault::invalid_http("a trailer is no header"));
             }
         }
     }
@@ -294,11 +299,11 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 let mut line = self.buffer.split_to(end + 1);
                 let is_whole = line.ends_with(b"\r\n") && end <= bytes_max;
                 line.truncate(end.saturating_sub(1));
-                return if is_whole { Ok(line) } else { Err(TransportFault::Broken) };
+                return if is_whole { Ok(line) } else { Err(TransportFault::invalid_http(LINE)) };
             }
             searched = self.buffer.len();
             if searched > bytes_max {
-                return Err(TransportFault::Broken);
+                return Err(TransportFault::invalid_http(LINE));
             }
             self.read_more(READ_BYTES).await?;
         }
@@ -306,15 +311,18 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     /// At least one byte more, or a fault.
     async fn read_more(&mut self, room: usize) -> Result<(), TransportFault> {
-        if self.read_some(room).await? > 0 { Ok(()) } else { Err(TransportFault::Broken) }
+        if self.read_some(room).await? > 0 { Ok(()) } else { Err(TransportFault::closed()) }
     }
 
     /// 0 at the end of the connection.
     async fn read_some(&mut self, room: usize) -> Result<usize, TransportFault> {
         self.buffer.reserve(room);
-        self.stream.read_buf(&mut self.buffer).await.map_err(|_| TransportFault::Broken)
+        self.stream.read_buf(&mut self.buffer).await.map_err(|error| TransportFault::broken(&error))
     }
 }
+
+/// What is wrong with a line of chunked framing.
+const LINE: &str = "a line of chunked framing is too long or does not end with CRLF";
 
 /// Bytes of a body that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;

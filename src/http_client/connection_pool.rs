@@ -16,6 +16,7 @@ use crate::http_client::TransportFault;
 use crate::http_client::connection::{Connection, ExchangeError};
 use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::message::{BodyLength, Request, Response, encode, encode_head};
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::protocol::http1::framing::Framing;
 use crate::protocol::http1::response::{ResponseHead, response_framing};
 
@@ -106,10 +107,9 @@ impl Pool {
             match connection.exchange(&head, request.body).await {
                 Ok(head) => return Ok((head, connection)),
                 // A second one would be a new connection, so this happens once.
-                Err(ExchangeError::Unsent) if is_old => {}
-                Err(ExchangeError::NoResponse) if is_old && request.replay.is_allowed() => {}
-                Err(ExchangeError::Unsent | ExchangeError::NoResponse) => return Err(TransportFault::Broken),
-                Err(ExchangeError::Final(fault)) => return Err(fault),
+                Err(ExchangeError::Unsent(_)) if is_old => {}
+                Err(ExchangeError::NoResponse(_)) if is_old && request.replay.is_allowed() => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -124,10 +124,10 @@ impl Pool {
 
     async fn connect(&self, authority: &str) -> Result<Connection, TransportFault> {
         let uri = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
-        let uri = uri.map_err(|_| TransportFault::Connect)?;
+        let uri = uri.map_err(|error| TransportFault::unconnected(&error))?;
         let mut connector = self.connector.clone();
-        let ready = connector.ready().await.map_err(|_| TransportFault::Connect)?;
-        let stream = ready.call(uri).await.map_err(|_| TransportFault::Connect)?;
+        let ready = connector.ready().await.map_err(|error| TransportFault::unconnected(&error))?;
+        let stream = ready.call(uri).await.map_err(|error| TransportFault::unconnected(&error))?;
         Ok(Connection::new(stream.into_inner()))
     }
 
@@ -181,7 +181,7 @@ impl<'r> Upload<'r> {
         match self.length {
             BodyLength::Known(left) => {
                 // More than was announced would be taken for the next request.
-                self.length = BodyLength::Known(left.checked_sub(piece.len()).ok_or(TransportFault::Broken)?);
+                self.length = BodyLength::Known(left.checked_sub(piece.len()).ok_or_else(not_as_announced)?);
                 self.send(piece).await
             }
             // An empty chunk would be the last one.
@@ -208,7 +208,7 @@ impl<'r> Upload<'r> {
     pub(crate) async fn finish(mut self) -> Result<Streamed<'r>, TransportFault> {
         match self.length {
             BodyLength::Chunked => drop(self.send(b"0\r\n\r\n").await?),
-            BodyLength::Known(1..) if self.connection.takes_more() => return Err(TransportFault::Broken),
+            BodyLength::Known(1..) if self.connection.takes_more() => return Err(not_as_announced()),
             BodyLength::Known(_) => {}
         }
         let head = match self.early.take() {
@@ -285,7 +285,12 @@ impl Streamed<'_> {
 
 /// Not the end of the connection.
 fn some(piece: Bytes) -> Result<Bytes, TransportFault> {
-    if piece.is_empty() { Err(TransportFault::Broken) } else { Ok(piece) }
+    if piece.is_empty() { Err(TransportFault::closed()) } else { Ok(piece) }
+}
+
+/// A body that has another length than its head said.
+fn not_as_announced() -> TransportFault {
+    TransportFault::Broken(Reason::new(ErrorKind::InvalidRequest, "the body has not the announced length"))
 }
 
 #[cfg(test)]
@@ -299,7 +304,11 @@ mod tests {
     use crate::model::replay::Replay;
 
     /// Status and text.
-    type Said = Result<(u16, String), TransportFault>;
+    type Said = Result<(u16, String), ErrorKind>;
+
+    fn kind_of(fault: TransportFault) -> ErrorKind {
+        fault.reason().kind()
+    }
 
     /// Responds to every request on every connection with these bytes; a connection ends after `per_connection` of
     /// them.
@@ -336,7 +345,7 @@ mod tests {
             max_response_bytes: 10,
             share: None,
         };
-        let response = pool.exchange(request).await?;
+        let response = pool.exchange(request).await.map_err(kind_of)?;
         Ok((response.status.as_u16(), String::from_utf8_lossy(&response.body).into_owned()))
     }
 
@@ -358,8 +367,8 @@ mod tests {
     async fn ask_for_pieces(authority: &str) -> Said {
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from("{}"));
         let request = Request { max_response_bytes: 0, ..posted(authority, &headers, &body) };
-        let (mut response, mut text) = (pool.stream(request).await?, String::new());
-        while let Some(piece) = response.next_chunk().await? {
+        let (mut response, mut text) = (pool.stream(request).await.map_err(kind_of)?, String::new());
+        while let Some(piece) = response.next_chunk().await.map_err(kind_of)? {
             text += &String::from_utf8_lossy(&piece);
         }
         Ok((response.status.as_u16(), text))
@@ -379,43 +388,40 @@ mod tests {
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: u\r\n\r\n",
                 good("abc"),
             ),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Err(ErrorKind::ConnectionClosed)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", Err(ErrorKind::InvalidHttp)),
             (
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                Err(TransportFault::Broken),
+                Err(ErrorKind::InvalidHttp),
             ),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Err(ErrorKind::InvalidHttp)),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX\r\n0\r\n\r\n",
-                Err(TransportFault::Broken),
+                Err(ErrorKind::InvalidHttp),
             ),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", Err(ErrorKind::ConnectionClosed)),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\nab\r\n0\r\n\r\n",
-                Err(TransportFault::Broken),
+                Err(ErrorKind::InvalidHttp),
             ),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\n\n", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: u\n\n", Err(ErrorKind::InvalidHttp)),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
-                Err(TransportFault::Broken),
+                Err(ErrorKind::InvalidHttp),
             ),
-            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err(TransportFault::TooLarge)),
-            (b"HTTP/1.1 200 OK\r\n\r\nmore than ten", Err(TransportFault::TooLarge)),
-            (
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n",
-                Err(TransportFault::TooLarge),
-            ),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Err(TransportFault::Broken)),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", Err(TransportFault::Broken)),
-            (b"HTTP/1.1 2", Err(TransportFault::Broken)),
-            (b"", Err(TransportFault::Broken)),
+            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err(ErrorKind::TooLarge)),
+            (b"HTTP/1.1 200 OK\r\n\r\nmore than ten", Err(ErrorKind::TooLarge)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n", Err(ErrorKind::TooLarge)),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Err(ErrorKind::InvalidHttp)),
+            (b"HTTP/1.1 2", Err(ErrorKind::ConnectionClosed)),
+            (b"", Err(ErrorKind::ConnectionClosed)),
         ];
         for (bytes, wanted) in cases {
             let authority = server(bytes, 1);
@@ -424,8 +430,8 @@ mod tests {
             let got = ask_for_pieces(&server(bytes, 1)).await;
             // The limit is the caller's; the announced length must arrive.
             let wanted = match wanted {
-                Err(TransportFault::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
-                Err(TransportFault::TooLarge) => &Err(TransportFault::Broken),
+                Err(ErrorKind::TooLarge) if bytes.ends_with(b"ten") => &Ok((200, "more than ten".into())),
+                Err(ErrorKind::TooLarge) => &Err(ErrorKind::ConnectionClosed),
                 other => other,
             };
             assert_eq!(got, *wanted, "in pieces: {}", String::from_utf8_lossy(bytes));

@@ -2,7 +2,6 @@
 //! connection goes to a remaining address, so a name that resolves differently at the next lookup (DNS rebinding) gains
 //! nothing.
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +9,9 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::dns;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use crate::http_client::failure::ResolveError;
 use crate::model::address::{is_link_local_or_metadata, is_private};
+use crate::model::error_kind::ErrorKind;
 
 /// The system's resolver, without addresses that may not be connected to.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +31,16 @@ impl FilteringResolver {
     }
 
     async fn look_up(self, name: String) -> ResolvedAddresses {
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+        let found = found.map_err(|error| ResolveError { kind: ErrorKind::Dns, text: error.to_string() })?;
+        let found: Vec<SocketAddr> = found.collect();
         let count = found.len();
         let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| self.allows(address.ip())).collect();
         if allowed.is_empty() && count > 0 {
-            let message = format!("{name} has only addresses that are not allowed");
-            tracing::warn!(
-                reason = message,
-                "a handler is not called; see handlers.allow_link_local and handlers.allow_private"
+            let text = format!(
+                "{name} has only addresses that are not allowed; see handlers.allow_link_local and handlers.allow_private"
             );
-            return Err(Box::<dyn Error + Send + Sync>::from(message));
+            return Err(ResolveError { kind: ErrorKind::AddressDenied, text });
         }
         Ok(allowed.into_iter())
     }
@@ -53,11 +54,11 @@ impl Resolve for FilteringResolver {
 }
 
 /// Addresses, or why there are none.
-type ResolvedAddresses = Result<std::vec::IntoIter<SocketAddr>, Box<dyn Error + Send + Sync>>;
+type ResolvedAddresses = Result<std::vec::IntoIter<SocketAddr>, ResolveError>;
 
 impl tower::Service<dns::Name> for FilteringResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Box<dyn Error + Send + Sync>;
+    type Error = ResolveError;
     type Future = Pin<Box<dyn Future<Output = ResolvedAddresses> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -83,8 +84,13 @@ mod tests {
         let usual = || FilteringResolver { link_local: false, private: true };
         assert!(resolve(usual(), "localhost").await.is_ok_and(|found| !found.is_empty()));
         let rejected = resolve(usual(), "169.254.169.254").await;
-        assert_eq!(rejected, Err("169.254.169.254 has only addresses that are not allowed".into()));
+        let denied = |name: &str| {
+            format!(
+                "{name} has only addresses that are not allowed; see handlers.allow_link_local and handlers.allow_private"
+            )
+        };
+        assert_eq!(rejected, Err(denied("169.254.169.254")));
         let rejected = resolve(FilteringResolver { link_local: true, private: false }, "localhost").await;
-        assert_eq!(rejected, Err("localhost has only addresses that are not allowed".into()));
+        assert_eq!(rejected, Err(denied("localhost")));
     }
 }

@@ -4,33 +4,74 @@ pub(crate) mod connection;
 pub(crate) mod connection_pool;
 pub(crate) mod decode;
 pub(crate) mod dns_filter;
+pub(crate) mod failure;
 pub(crate) mod message;
 pub(crate) mod outbound;
 pub(crate) mod tls;
-
-use std::error::Error;
 
 use bytes::Bytes;
 use reqwest::Response;
 use thread_local::ThreadLocal;
 
+use crate::http_client::failure::reason_of;
 use crate::memory::{NoRoom, Share};
 use crate::model::chunks::{Chunks, TooLong};
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::protocol::http1::response::InvalidResponse;
 
 /// Why no whole response came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportFault {
     /// No connection, or TLS failed.
-    Connect,
+    Connect(Reason),
     /// Not in time.
     Timeout,
     /// The connection ended, or the response was not HTTP.
-    Broken,
+    Broken(Reason),
     /// More than is held.
     TooLarge,
     /// More than the memory budget has room for.
     NoRoom,
+}
+
+impl TransportFault {
+    /// The response is not HTTP.
+    #[must_use]
+    pub(crate) fn invalid_http(what: &'static str) -> Self {
+        Self::Broken(Reason::new(ErrorKind::InvalidHttp, what))
+    }
+
+    /// The peer closed the connection too early.
+    #[must_use]
+    pub(crate) fn closed() -> Self {
+        Self::Broken(Reason::new(
+            ErrorKind::ConnectionClosed,
+            "the connection was closed before the end of the response",
+        ))
+    }
+
+    /// The system reported an error on a connection.
+    #[must_use]
+    pub(crate) fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Broken(reason_of(error, ErrorKind::ConnectionClosed))
+    }
+
+    /// The cause, for logs.
+    #[must_use]
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::Connect(reason) | Self::Broken(reason) => reason,
+            Self::Timeout => Reason::new(ErrorKind::Timeout, "no whole response within the timeout"),
+            Self::TooLarge => Reason::new(ErrorKind::TooLarge, "the response is too large"),
+            Self::NoRoom => Reason::new(ErrorKind::Memory, "the memory budget has no room for the response"),
+        }
+    }
+
+    /// There is no connection.
+    #[must_use]
+    pub(crate) fn unconnected(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Connect(reason_of(error, ErrorKind::ConnectionFailed))
+    }
 }
 
 impl From<NoRoom> for TransportFault {
@@ -41,7 +82,7 @@ impl From<NoRoom> for TransportFault {
 
 impl From<InvalidResponse> for TransportFault {
     fn from(_: InvalidResponse) -> Self {
-        Self::Broken
+        Self::invalid_http("this is no response of HTTP/1.1, or its length is ambiguous")
     }
 }
 
@@ -108,15 +149,23 @@ pub(crate) async fn read_body_within(
     Ok(chunks.finish())
 }
 
-/// The library's own message holds the address, so only the kind of error is taken from it.
+/// A URL without userinfo and query, which may hold secrets.
+#[must_use]
+pub(crate) fn shown_url(url: &reqwest::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+/// The library's own message holds the URL, so only the cause is taken from it.
 #[must_use]
 pub(crate) fn fault_of(error: &reqwest::Error) -> TransportFault {
     if error.is_timeout() && !error.is_connect() {
         return TransportFault::Timeout;
     }
-    match error.source() {
-        _ if error.is_connect() => TransportFault::Connect,
-        Some(source) if source.is::<std::io::Error>() => TransportFault::Connect,
-        _ => TransportFault::Broken,
+    match std::error::Error::source(error) {
+        _ if error.is_timeout() => TransportFault::Connect(Reason::new(ErrorKind::ConnectTimeout, "connect timeout")),
+        _ if error.is_connect() => TransportFault::unconnected(error),
+        Some(source) if source.is::<std::io::Error>() => TransportFault::unconnected(error),
+        _ => TransportFault::broken(error),
     }
 }

@@ -10,7 +10,9 @@ use crate::job_runner::worker::{digest_of, error_list_json, fit};
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::jobs::store;
 use crate::model::json::parse_strict;
+use crate::model::label::Label;
 use crate::runtime::services::Services;
+use crate::telemetry::labels::AttemptOutcome;
 
 /// What a handler reports.
 pub(crate) struct JobCompletion<'r> {
@@ -69,7 +71,7 @@ pub(crate) async fn complete(services: &Services, report: &JobCompletion<'_>) ->
     let id = Uuid::parse_str(report.id).map_err(|_| JobCompletionError::NotAwaited)?;
     let digest = digest_of(report.token);
     let not_stored = |error: store::StoreError| {
-        tracing::warn!(action_id = %id, %error, "a report could not be stored");
+        tracing::warn!(action_id = %id, %error, "job completion not persisted");
         JobCompletionError::NotStored
     };
     let job = jobs.log.awaiting(id, &digest).await.map_err(not_stored)?.ok_or(JobCompletionError::NotAwaited)?;
@@ -78,9 +80,10 @@ pub(crate) async fn complete(services: &Services, report: &JobCompletion<'_>) ->
         return Err(JobCompletionError::NotAwaited);
     }
     jobs.waiting.tell_ended(id);
-    let label = if matches!(outcome, Outcome::Completed(_)) { "completed" } else { "error" };
+    let is_completed = matches!(outcome, Outcome::Completed(_));
+    let label = if is_completed { AttemptOutcome::Completed } else { AttemptOutcome::Error }.label();
     services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
-    tracing::info!(action_id = %id, action = job.action, outcome = label, "a handler has reported");
+    tracing::info!(action_id = %id, action = job.action, outcome = label, "job completed by its handler");
     Ok(())
 }
 

@@ -17,9 +17,12 @@ use crate::handler::policy;
 use crate::handler::result::HandlerResult;
 use crate::jobs::job::{Job, NewJob, Status};
 use crate::model::action::{ADMIN_ROLE, Action};
+use crate::model::error_kind::ErrorKind;
+use crate::model::label::Label;
 use crate::model::response::PathSegment;
 use crate::protocol::header_json;
 use crate::session::Session;
+use crate::telemetry::labels::EnqueueOutcome;
 
 /// Stores a call. Its id is the response.
 pub(crate) async fn enqueue(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
@@ -30,12 +33,17 @@ pub(crate) async fn enqueue(execution: &ExecutionContext<'_>, allowed: &Authoriz
     let outcome = match store(execution, allowed).await {
         Ok(id) => HandlerResult::of_json(Value::from(id.to_string()).to_string()),
         Err(reason) => {
-            tracing::error!(action = action.name, reason, "a call of an asynchronous action could not be stored");
+            tracing::error!(
+                error.kind = ErrorKind::JobStore.label(),
+                error.message = reason,
+                action = action.name,
+                "job not enqueued"
+            );
             HandlerResult::failed(HandlerResponseError::NotStored, None, true)
         }
     };
-    let label = if outcome.errors.is_empty() { "accepted" } else { "rejected" };
-    execution.services.metrics.jobs_enqueued.with_label_values(&[action.name.as_str(), label]).inc();
+    let label = if outcome.errors.is_empty() { EnqueueOutcome::Accepted } else { EnqueueOutcome::Rejected };
+    execution.services.metrics.jobs_enqueued.with_label_values(&[action.name.as_str(), label.label()]).inc();
     outcome
 }
 
@@ -105,7 +113,7 @@ pub(crate) async fn result(execution: &ExecutionContext<'_>, allowed: &Authorize
     };
     match find(execution, id).await {
         Err(reason) => {
-            tracing::error!(reason, "a job could not be looked up");
+            tracing::error!(error.kind = ErrorKind::JobStore.label(), error.message = reason, "job lookup failed");
             HandlerResult::failed(HandlerResponseError::NotLookedUp, None, false)
         }
         Ok(job) => match job.filter(|job| is_visible(job, allowed.action(), execution.session)) {
@@ -163,9 +171,9 @@ async fn render(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, job:
     outcome
 }
 
-/// The exchange with the handler is for admins only.
+/// The exchange with the handler is for admins only. Until the job has ended, its errors are those of an attempt.
 fn errors(job: &Job, session: &Session) -> String {
-    let Some(text) = &job.errors else { return "null".into() };
+    let Some(text) = job.errors.as_ref().filter(|_| job.status == Status::Error) else { return "null".into() };
     let mut errors: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     if session.role() != ADMIN_ROLE {
         errors.shift_remove("internal");

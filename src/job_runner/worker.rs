@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -17,7 +17,9 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::SubSelection;
-use crate::handler::{complete, exchange, internal_extension};
+use crate::handler::failure::{CallFailure, ExchangeFacts};
+use crate::handler::internal_extension::ShownError;
+use crate::handler::{complete, exchange, failure, internal_extension};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::job_runner::enqueue::headers_of;
 use crate::jobs::Jobs;
@@ -27,13 +29,16 @@ use crate::jobs::store::{PURGE_MAX, StoreError};
 use crate::memory::MemoryOwner;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::parse_strict;
+use crate::model::label::Label;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
+use crate::request::step_times::RunningTime;
 use crate::runtime::panic_isolation;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
+use crate::telemetry::labels::{AttemptOutcome, CallOutcome};
 
 /// Claims that may be lost with their worker before a call is given up as one that kills it.
 const CRASHES_MAX: i32 = 5;
@@ -88,7 +93,11 @@ async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
         if looks_for_unknown {
             looked = Some(Instant::now());
         }
-        match claim(services, jobs, looks_for_unknown).await {
+        let claimed = claim(services, jobs, looks_for_unknown).await;
+        if claimed.is_ok() {
+            services.health.dependencies.job_store.found(jobs.store_name());
+        }
+        match claimed {
             Ok(0) => {
                 let _ = tokio::time::timeout(interval, async {
                     tokio::select! {
@@ -100,7 +109,7 @@ async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "no jobs can be taken");
+                services.health.dependencies.job_store.missed(jobs.store_name(), &error.reason());
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
@@ -160,7 +169,7 @@ async fn keep_leases(services: &Arc<Services>, jobs: &Arc<Jobs>) {
         match jobs.log.renew(&held, lease).await {
             Ok(kept) => services.running_jobs.lose_all_but(&kept.into_iter().collect(), &held),
             Err(error) => {
-                tracing::warn!(%error, calls = held.len(), "the leases of running calls cannot be renewed");
+                tracing::warn!(%error, jobs = held.len(), "job leases not renewed, retrying");
                 // Sooner than usual, because there is less time left.
                 pause = Some(STORE_PAUSE.min(interval));
             }
@@ -174,7 +183,8 @@ const RENEWALS_PER_LEASE: u32 = 4;
 /// The next state of a job.
 enum Next {
     End(Outcome),
-    Retry(Duration),
+    /// After this time, and with the error of this attempt.
+    Retry(Duration, String),
     /// Its handler reports later, with this token.
     LeftToHandler(TokenDigest),
 }
@@ -190,21 +200,21 @@ async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
         biased;
         next = next(services, job) => next,
         () = lost.notified() => {
-            tracing::warn!(action_id = %id, attempt, "a job was taken over by another replica");
+            tracing::warn!(action_id = %id, attempt, "job lease lost: taken over by another replica");
             return;
         }
     };
     let label = match &next {
-        Next::End(Outcome::Completed(_)) => "completed",
-        Next::End(Outcome::Failed(_)) => "error",
-        Next::Retry(_) => "retry",
-        Next::LeftToHandler(_) => "deferred",
+        Next::End(Outcome::Completed(_)) => AttemptOutcome::Completed,
+        Next::End(Outcome::Failed(_)) => AttemptOutcome::Error,
+        Next::Retry(..) => AttemptOutcome::Retry,
+        Next::LeftToHandler(_) => AttemptOutcome::Deferred,
     };
     // The result is worth more than a database that is unavailable for a while; the lease limits how long.
     loop {
         let done = match &next {
             Next::End(outcome) => jobs.log.finish(id, fencing_token, outcome).await,
-            Next::Retry(after) => jobs.log.retry(id, fencing_token, *after).await,
+            Next::Retry(after, errors) => jobs.log.retry(id, fencing_token, *after, errors).await,
             Next::LeftToHandler(digest) => {
                 jobs.log
                     .leave_to_handler(id, fencing_token, digest, services.configured().settings.jobs.completion_timeout)
@@ -214,13 +224,13 @@ async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: &Notify) {
         match done {
             Ok(is_ours) => {
                 jobs.waiting.tell_ended(id);
-                let label = if is_ours { label } else { "stale" };
+                let label = if is_ours { label } else { AttemptOutcome::Stale }.label();
                 services.metrics.job_attempts.with_label_values(&[job.action.as_str(), label]).inc();
-                tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "asynchronous action");
+                tracing::info!(action_id = %id, action = job.action, attempt, outcome = label, "job attempt ended");
                 return;
             }
             Err(error) => {
-                tracing::warn!(action_id = %id, %error, "what came of a job cannot be stored yet");
+                tracing::warn!(action_id = %id, %error, "job result not persisted, retrying");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
@@ -233,7 +243,8 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
     let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         if job.failures < UNKNOWN_MAX {
-            return Next::Retry(UNKNOWN_PAUSE);
+            let errors = error_json("action-not-found", "no replica has run it that knows the action", None);
+            return Next::Retry(UNKNOWN_PAUSE, errors);
         }
         return Next::End(failed("action-not-found", "the action does not exist any more", None));
     };
@@ -263,10 +274,17 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
         request: &request,
         plan: &plan,
         merged: None,
+        operation_name: None,
+        upstream_time: RunningTime::default(),
+        handler_time: RunningTime::default(),
     };
     let allowed = AuthorizedCall::stored(action, stored.input);
+    let began = Instant::now();
     let response = exchange::call(&running, &allowed, &job.id.to_string()).await;
-    classify(&running, &allowed, job, response, &token)
+    let status = response.as_ref().map(|response| response.status.as_u16()).ok();
+    let attempts = u32::try_from(job.attempts).unwrap_or_default();
+    let facts = ExchangeFacts { status, attempts, duration: began.elapsed() };
+    classify(&running, &allowed, job, response, (&token, facts))
 }
 
 /// What a handler's response means for a job.
@@ -275,11 +293,11 @@ fn classify(
     allowed: &AuthorizedCall,
     job: &Job,
     response: Result<HandlerHttpResponse, HandlerResponseError>,
-    token: &Token,
+    (token, facts): (&Token, ExchangeFacts),
 ) -> Next {
     let (response, value) = match response {
         Ok(response) if response.status.as_u16() == 202 && response.body.iter().all(u8::is_ascii_whitespace) => {
-            complete::count(running, allowed, "deferred");
+            complete::count(running, allowed, CallOutcome::Deferred.label());
             return Next::LeftToHandler(token.digest());
         }
         Ok(response) => {
@@ -288,7 +306,7 @@ fn classify(
         }
         Err(error) => (None, Err(error)),
     };
-    let internal = |error: &Value| internal_extension::internal(running, allowed, response.as_ref(), error, true);
+    let internal = |error: &ShownError| internal_extension::internal(running, allowed, response.as_ref(), error, true);
     // A job ends with a value or with errors; a value with errors beside it is not the whole of it.
     let value = value.and_then(|(HandlerResponse { value, errors }, _charge)| match errors.is_empty() {
         true => Ok(value),
@@ -297,23 +315,31 @@ fn classify(
     match value {
         Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
             Ok(json) => {
-                complete::count(running, allowed, "success");
+                complete::count(running, allowed, CallOutcome::Success.label());
                 Next::End(Outcome::Completed(json))
             }
             Err(error) => {
-                complete::count(running, allowed, "wrong_shape");
-                Next::End(failed(UNEXPECTED, &error.message, internal(&Value::from("unexpected response"))))
+                let selected = SubSelection::all();
+                fail(running, allowed, &CallFailure::of_shape(&error, &selected), facts);
+                Next::End(failed(UNEXPECTED, &error.message, internal(&ShownError::of_shape(&error, &selected))))
             }
         },
         Err(error) => {
-            complete::count(running, allowed, complete::label_of(&error));
+            fail(running, allowed, &CallFailure::of_response(&error), facts);
             if let Some(pause) = initial_backoff(running, allowed.action(), job, response.as_ref(), &error) {
-                return Next::Retry(pause);
+                let shown = json!({ "reason": ShownError::of(&error).reason() });
+                return Next::Retry(pause, error_json(UNEXPECTED, &error.to_string(), Some(shown)));
             }
-            let internal = internal(&internal_extension::error_text(&error));
+            let internal = internal(&ShownError::of(&error));
             Next::End(of_response(&error, internal))
         }
     }
+}
+
+/// Counts and logs a failed attempt.
+fn fail(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, found: &CallFailure, facts: ExchangeFacts) {
+    complete::count(running, allowed, found.kind.label());
+    failure::log(running, allowed, found, facts);
 }
 
 /// The declared fields of a value, if it fits its type.
@@ -374,7 +400,7 @@ fn initial_backoff(
         (HandlerResponseError::NoResponse(TransportError::Timeout), _) => Failure::Timeout,
         (
             HandlerResponseError::NoResponse(
-                TransportError::Connect | TransportError::Broken | TransportError::Busy | TransportError::NoRoom,
+                TransportError::Connect(_) | TransportError::Broken(_) | TransportError::Busy | TransportError::NoRoom,
             ),
             _,
         ) => Failure::Connection,
@@ -481,8 +507,11 @@ async fn care(services: &Arc<Services>, jobs: &Jobs) {
             jobs.log.counts().await
         };
         match cared.await {
-            Err(error) => tracing::warn!(%error, "the log of asynchronous actions cannot be cared for"),
+            // Nothing works without a store, and that has its own line.
+            Err(_) if services.health.dependencies.job_store.is_lost() => {}
+            Err(error) => services.health.dependencies.job_maintenance.missed(jobs.store_name(), &error.reason()),
             Ok(counts) => {
+                services.health.dependencies.job_maintenance.found(jobs.store_name());
                 let (waiting, age) = (&services.metrics.jobs_waiting, &services.metrics.jobs_oldest_pending_seconds);
                 waiting.reset();
                 age.reset();
@@ -506,11 +535,13 @@ pub(crate) async fn give_back(services: &Services) {
     let Ok(jobs) = services.jobs() else { return };
     for (id, fencing_token) in services.running_jobs.all() {
         match jobs.log.release(id, fencing_token).await {
-            Ok(_) => tracing::info!(action_id = %id, "a job was given back"),
-            Err(error) => tracing::warn!(action_id = %id, %error, "a job could not be given back"),
+            Ok(_) => tracing::info!(action_id = %id, "job released for another replica"),
+            Err(error) => {
+                tracing::warn!(action_id = %id, %error, "job not released; it is taken over when its lease ends");
+            }
         }
     }
     if let Err(error) = jobs.log.forget().await {
-        tracing::warn!(%error, "what was deleted from the store may still be in its files");
+        tracing::warn!(%error, "job store not vacuumed: deleted values may still be in its files");
     }
 }

@@ -80,7 +80,7 @@ pub struct Job {
     pub session: String,
     /// The handler's value as JSON.
     pub response: Option<String>,
-    /// Why there is none, as JSON.
+    /// Why there is none, as JSON; of a job that waits for another attempt, why the last one failed.
     pub errors: Option<String>,
     /// When it was stored, as PostgreSQL writes a time with its zone in JSON.
     pub created_at: String,

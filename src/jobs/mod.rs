@@ -23,7 +23,9 @@ use crate::jobs::postgres::PostgresStore;
 use crate::jobs::sqlite::SqliteStore;
 use crate::jobs::store::{JobStore, LOOK_MAX, StoreError};
 use crate::jobs::waiters::JobWaiters;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::postgres::Database;
+use crate::telemetry::availability::Dependency;
 
 /// The log, as requests and workers use it.
 pub(crate) struct Jobs {
@@ -37,6 +39,8 @@ pub(crate) struct Jobs {
     stored_bytes: AtomicU64,
     max_pending_bytes: u64,
     shared: Option<Arc<PostgresStore>>,
+    /// Notifications of other replicas.
+    notifications: Dependency,
     inbox: mpsc::Sender<Accepted>,
     accepted: Mutex<Option<mpsc::Receiver<Accepted>>>,
 }
@@ -98,6 +102,10 @@ impl Jobs {
             stored_bytes: AtomicU64::new(0),
             max_pending_bytes: settings.max_pending_bytes as u64,
             shared,
+            notifications: Dependency::new(
+                "LISTEN connection to the job store lost: jobs of other replicas are polled for",
+                "LISTEN connection to the job store available again",
+            ),
             inbox,
             accepted: Mutex::new(Some(accepted)),
         })
@@ -137,6 +145,12 @@ impl Jobs {
         }
     }
 
+    /// What kind of store it is: its address may hold a password.
+    #[must_use]
+    pub(crate) fn store_name(&self) -> &'static str {
+        if self.shared.is_some() { "postgresql" } else { "sqlite" }
+    }
+
     /// What the calls that have not ended take by the store's own count.
     pub(crate) fn set_stored_bytes(&self, bytes: u64) {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
@@ -158,9 +172,15 @@ impl Jobs {
     pub(crate) async fn listen(&self) {
         let Some(shared) = &self.shared else { return std::future::pending().await };
         loop {
-            if let Err(error) = shared.listen(&self.new, &|id| self.waiting.tell_ended(id)).await {
-                tracing::warn!(%error, "other replicas cannot be heard; their work is looked for from time to time");
-            }
+            let listening = || {
+                self.notifications.found(self.store_name());
+                // Events before LISTEN.
+                self.new.notify_one();
+            };
+            let ended = shared.listen(&listening, &self.new, &|id| self.waiting.tell_ended(id)).await;
+            let closed = || Reason::new(ErrorKind::ConnectionClosed, "the connection has ended");
+            let reason = ended.map_or_else(|error| error.reason(), |()| closed());
+            self.notifications.missed(self.store_name(), &reason);
             tokio::time::sleep(LISTEN_PAUSE).await;
         }
     }

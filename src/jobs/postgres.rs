@@ -154,11 +154,15 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn listen(&self, new: &Notify, ended: &(dyn Fn(Uuid) + Sync)) -> Result<(), StoreError> {
+    pub async fn listen(
+        &self,
+        listening: &(dyn Fn() + Sync),
+        new: &Notify,
+        ended: &(dyn Fn(Uuid) + Sync),
+    ) -> Result<(), StoreError> {
         let (client, mut messages) = self.database.listen().await?;
         in_time(client.batch_execute(&format!("listen {CHANNEL}; listen {ENDED_CHANNEL}"))).await?;
-        // Events before LISTEN.
-        new.notify_one();
+        listening();
         while let Some(message) = messages.recv().await {
             match message {
                 AsyncMessage::Notification(notification) if notification.channel() == ENDED_CHANNEL => {
@@ -306,11 +310,11 @@ impl JobStore for PostgresStore {
         self.end(id, "fencing_token = $2 and completion_digest is null", &fencing_token, outcome).await
     }
 
-    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration) -> Result<bool, StoreError> {
+    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration, errors: &str) -> Result<bool, StoreError> {
         let sql = "update pillion.action_log set status = 'created', failures = failures + 1, lease_until = null, \
-                   run_after = clock_timestamp() + $3::float8 * interval '1 second' \
+                   run_after = clock_timestamp() + $3::float8 * interval '1 second', errors = $4 \
                    where id = $1 and fencing_token = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &fencing_token, &seconds(pause)]).await
+        self.change(sql, &[&id, &fencing_token, &seconds(pause), &errors]).await
     }
 
     async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError> {

@@ -395,10 +395,10 @@ impl JobStore for SqliteStore {
         self.change(sql, (id.to_string(), fencing_token, status, value, errors, self.clock.now())).await
     }
 
-    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration) -> Result<bool, StoreError> {
-        let sql = "update action_log set status = 'created', failures = failures + 1, run_after = ?3, lease_until = null \
-                   where id = ?1 and fencing_token = ?2 and status = 'processing' and completion_digest is null";
-        self.change(sql, (id.to_string(), fencing_token, self.clock.after(pause))).await
+    async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration, errors: &str) -> Result<bool, StoreError> {
+        let sql = "update action_log set status = 'created', failures = failures + 1, run_after = ?3, lease_until = null, \
+                   errors = ?4 where id = ?1 and fencing_token = ?2 and status = 'processing' and completion_digest is null";
+        self.change(sql, (id.to_string(), fencing_token, self.clock.after(pause), errors.to_owned())).await
     }
 
     async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError> {

@@ -6,11 +6,20 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, Requeued, TokenDigest};
+use crate::model::error_kind::{ErrorKind, Reason};
 
 /// Why the store did not do something. It holds no value that was to be stored.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the store of asynchronous actions cannot be used: {0}")]
 pub struct StoreError(pub String);
+
+impl StoreError {
+    /// The same for logs.
+    #[must_use]
+    pub(crate) fn reason(&self) -> Reason {
+        Reason::new(ErrorKind::JobStore, self.0.clone())
+    }
+}
 
 /// Jobs that are looked up at one time.
 pub(crate) const LOOK_MAX: usize = 1_000;
@@ -46,8 +55,8 @@ pub trait JobStore: Send + Sync {
     /// Ends a job; the client's headers are forgotten. `false` if another worker has claimed it since.
     async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError>;
 
-    /// Lets a failed job wait for another attempt. `false` as above.
-    async fn retry(&self, id: Uuid, fencing_token: i32, after: Duration) -> Result<bool, StoreError>;
+    /// Lets a failed job wait for another attempt, with the error of this one. `false` as above.
+    async fn retry(&self, id: Uuid, fencing_token: i32, after: Duration, errors: &str) -> Result<bool, StoreError>;
 
     /// Returns a job; the attempt does not count. `false` as above.
     async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError>;

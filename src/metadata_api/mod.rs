@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use crate::metadata_api::folder::Folder;
 use crate::metadata_api::postgres::Versioned;
 use crate::metadata_api::run::Run;
 use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, summed_up};
@@ -35,9 +36,12 @@ use crate::request::context::RequestContext;
 use crate::runtime::loaded_config::LoadedConfig;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_failure;
+use crate::runtime::upstream_failure::{FailedRequest, UpstreamFailure};
 use crate::runtime::upstream_health_check::{schema_for, upstream_schema};
 use crate::runtime::upstream_types;
-use crate::upstream::{UpstreamRequest, UpstreamResponse};
+use crate::telemetry::failure_log::UpstreamPurpose;
+use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
 pub(crate) mod command;
 pub(crate) mod edit;
@@ -300,10 +304,14 @@ impl Api {
         let mut client = None;
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
-            if let Err(error) = self.check(services, database, &mut client).await {
-                client = None;
-                tracing::warn!(%error, "changes of the metadata by other replicas cannot be seen");
-                tokio::time::sleep(WATCH_PAUSE).await;
+            let watched = &services.health.dependencies.metadata_database;
+            match self.check(services, database, &mut client).await {
+                Ok(()) => watched.found(DATABASE),
+                Err(error) => {
+                    client = None;
+                    watched.missed(DATABASE, &Reason::new(ErrorKind::ConnectionFailed, error.to_string()));
+                    tokio::time::sleep(WATCH_PAUSE).await;
+                }
             }
         }
     }
@@ -329,15 +337,19 @@ impl Api {
         }
         match resolve(&services.configured(), &document, None) {
             Err(found) => {
-                tracing::error!(version, reason = summary(&found), "another replica's metadata cannot be used");
+                tracing::error!(
+                    version,
+                    reason = summary(&found),
+                    "metadata of another replica rejected, keeping the current one"
+                );
             }
             Ok(Usable { schema, .. }) => {
                 upstream_types::log_inconsistent(&schema);
                 if let Err(reason) = services.open_jobs_for(&schema).await {
-                    tracing::error!(reason, "asynchronous actions cannot be stored");
+                    tracing::error!(reason, "job store not opened: asynchronous actions are rejected");
                 }
                 services.replace_snapshot(|current| current.with_actions(schema).ok());
-                tracing::info!(version, "another replica has changed the metadata");
+                tracing::info!(version, "metadata of another replica applied");
             }
         }
         Ok(())
@@ -409,6 +421,9 @@ fn warn(warnings: &[Diagnostic]) {
     }
 }
 
+/// What the database is called in the log: its address may hold a password.
+const DATABASE: &str = "postgresql";
+
 /// A number that changes with the metadata: what Hasura calls its version.
 fn version_of(document: &Document) -> u32 {
     let digest = digest(&SHA256, document.to_json().to_string().as_bytes());
@@ -457,7 +472,9 @@ async fn fetch_upstream(
         share: None,
         timeout: services.configured().settings.upstream.request_timeout,
     };
+    let began = Instant::now();
     let response = services.upstream.fetch(question).await;
+    log_failure(services, context, &response, began.elapsed());
     let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
     let response = response.map_err(|error| failed(error.to_string()))?;
     if response.status.is_success() {
@@ -466,6 +483,25 @@ async fn fetch_upstream(
     let error = serde_json::from_slice::<Value>(&response.body);
     let error = error.map_err(|_| failed(format!("the upstream response {}", response.status)))?;
     Err(ApiResponse { status: response.status.as_u16(), body: run.upstream_error(&error).to_string() })
+}
+
+/// A rejected command is the client's, so only what is no response at all is a failure.
+fn log_failure(
+    services: &Services,
+    context: &RequestContext,
+    response: &Result<UpstreamResponse, UpstreamError>,
+    duration: Duration,
+) {
+    let failure = match response {
+        Err(error) => UpstreamFailure::of_error(error),
+        Ok(response) if response.status.is_success() => return,
+        Ok(response) => UpstreamFailure::of_status(response.status),
+    };
+    let (purpose, request_id) = (UpstreamPurpose::MetadataApi, context.caller.request_id.as_str());
+    let trace_id = context.trace.trace_id.as_str();
+    let request =
+        FailedRequest { purpose, request_id, trace_id, operation_name: None, role: Some(ADMIN_ROLE), duration };
+    upstream_failure::log(services, &failure, &request);
 }
 
 /// The upstream's replies, one for each of its commands.

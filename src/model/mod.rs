@@ -3,8 +3,10 @@
 pub mod action;
 pub mod address;
 pub mod chunks;
+pub mod error_kind;
 pub mod excerpt;
 pub mod json;
+pub mod label;
 pub mod limits;
 pub mod min_rate;
 pub mod network;

@@ -20,6 +20,7 @@ use crate::model::request::GraphqlRequest;
 use crate::model::response::Location;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
+use crate::request::step_times::RunningTime;
 use crate::runtime::plan_cache::PreparedDocument;
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
@@ -125,7 +126,18 @@ pub(crate) fn explain(
     }
     let allowed = authorize::authorize(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;
-    let execution = ExecutionContext { services, snapshot, context, session, request, plan, merged };
+    let execution = ExecutionContext {
+        services,
+        snapshot,
+        context,
+        session,
+        request,
+        plan,
+        merged,
+        operation_name: None,
+        upstream_time: RunningTime::default(),
+        handler_time: RunningTime::default(),
+    };
     let step = |step: &PlanStep| match step {
         PlanStep::Upstream(index) => plan.parts.get(*index).map(|part| upstream_step(&execution, part)),
         PlanStep::Action(index) => {

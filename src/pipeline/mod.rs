@@ -11,6 +11,7 @@ use crate::execution::authorize::AuthorizedCalls;
 use crate::execution::prepared_request::{Execution, PreparedRequest};
 use crate::execution::{call_cost, spans};
 use crate::fetch::upstream_operation;
+use crate::fetch::upstream_operation::Sender;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::UpstreamOperation;
 use crate::model::action::OperationKind;
@@ -20,6 +21,7 @@ use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
+use crate::request::step_times::{RunningTime, StepTimes, micros};
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
@@ -27,6 +29,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::runtime::{panic_isolation, schema_fetch};
 use crate::session::hook::{hook_batch, hook_request};
 use crate::session::{Session, SessionError};
+use crate::telemetry::failure_log::UpstreamPurpose;
 use crate::telemetry::metrics::PhaseClock;
 use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::reads::body_only_reads;
@@ -110,10 +113,12 @@ async fn run(
     let ended = |clock: &mut PhaseClock, name, phase| {
         let (began, ended) = clock.ended(phase);
         spans::record_phase(services, &context.trace, name, began, ended);
+        micros(ended.duration_since(began))
     };
+    let mut times = StepTimes::default();
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
     let Authenticated { session, set_cookies, .. } = authenticate(services, context, Some(prepared_request)).await?;
-    ended(&mut clock, "authenticate", &phases.authenticate);
+    times.authenticate = ended(&mut clock, "authenticate", &phases.authenticate);
     let prepared = prepared_request.prepared.as_ref().map_err(Clone::clone)?;
     let Some(request) = &prepared_request.request else { return Err(DocumentError::NotOneOperation.into()) };
     if let Some(excess) = request.excess {
@@ -123,14 +128,14 @@ async fn run(
     let mut introspected = None;
     if operation.concern.introspection {
         introspected = Box::pin(introspect(services, snapshot, context, session)).await;
-        ended(&mut clock, "introspect", &phases.introspect);
+        times.introspect = ended(&mut clock, "introspect", &phases.introspect);
         if introspected.is_none() && !prepared.concern.action {
             return Ok(Execution::DelegateToUpstream);
         }
     }
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
     let plan = prepared.plan(&snapshot.catalog, operation, &request.variables, merged.is_some())?;
-    ended(&mut clock, "plan", &phases.plan);
+    times.plan = ended(&mut clock, "plan", &phases.plan);
     let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
@@ -150,12 +155,23 @@ async fn run(
     }
     let allowed = allow(services, snapshot, session, prepared, &plan, request).await?;
     context.release(cost.passing);
-    ended(&mut clock, "validate", &phases.validate);
-    let plan = &plan.plan;
-    let execution =
-        crate::execution::context::ExecutionContext { services, snapshot, context, session, request, plan, merged };
+    times.validate = ended(&mut clock, "validate", &phases.validate);
+    let (operation_name, plan) = (plan.operation.name.as_deref(), &plan.plan);
+    let execution = crate::execution::context::ExecutionContext {
+        services,
+        snapshot,
+        context,
+        session,
+        request,
+        plan,
+        merged,
+        operation_name,
+        upstream_time: RunningTime::default(),
+        handler_time: RunningTime::default(),
+    };
     let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
     ended(&mut clock, "run", &phases.run);
+    (times.upstream, times.handlers) = (execution.upstream_time.total(), execution.handler_time.total());
     // A write that happened must not look as if it had not.
     if let (Err(no_room), OperationKind::Query) =
         (context.charge(crate::pipeline::step_result::bytes_of(&outcome)), plan.kind)
@@ -170,7 +186,8 @@ async fn run(
     if response.upstream_rejected {
         crate::pipeline::validate::revalidate(services, snapshot, context, session);
     }
-    ended(&mut clock, "respond", &phases.respond);
+    times.respond = ended(&mut clock, "respond", &phases.respond);
+    response.times = times;
     if response.outcome == crate::request::response::SUCCESS {
         response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
@@ -250,7 +267,8 @@ pub(crate) async fn fetch_upstream(
     json: &str,
 ) -> Response {
     let may_write = || !body_only_reads(json.as_bytes(), &snapshot.catalog.limits);
-    match upstream_operation::send(services, snapshot, context, json.to_owned().into(), Replay::Never).await {
+    let sender = Sender { purpose: UpstreamPurpose::BatchElement, operation_name: None, role: None };
+    match upstream_operation::send(services, snapshot, context, json.to_owned().into(), Replay::Never, sender).await {
         Ok(response) => {
             crate::pipeline::render_response::element(snapshot.catalog.dialect, context, &response, may_write)
         }

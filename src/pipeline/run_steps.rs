@@ -1,5 +1,7 @@
 //! Runs the steps of a plan: those of a query in parallel, those of a mutation in order.
 
+use std::time::Instant;
+
 use futures_util::future::{join, join_all};
 
 use crate::execution::authorize::AuthorizedCalls;
@@ -12,6 +14,7 @@ use crate::handler::call;
 use crate::handler::result::HandlerResult;
 use crate::job_runner::enqueue;
 use crate::model::action::OperationKind;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::Dialect;
 use crate::pipeline::introspection;
 use crate::pipeline::step_result::{Outcome, StepOutcome};
@@ -50,10 +53,11 @@ async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall
 }
 
 async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
-    match step {
+    let began = Instant::now();
+    let outcome = match step {
         PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {
             Some(part) => upstream_operation::fetch(execution, part).await,
-            None => Err(UpstreamError::Broken),
+            None => Err(UpstreamError::Broken(Reason::new(ErrorKind::Internal, "a step has no operation"))),
         }),
         PlanStep::Action(index) => {
             let kind = execution.plan.calls.get(index).map(|call| call.kind);
@@ -70,7 +74,14 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, s
             Some(introspection) => Box::pin(introspection::run(execution, introspection)).await,
             None => Ok("null".into()),
         }),
+    };
+    let is_parallel = execution.plan.kind != OperationKind::Mutation;
+    match step {
+        PlanStep::Upstream(_) => execution.upstream_time.note(began.elapsed(), is_parallel),
+        PlanStep::Action(_) => execution.handler_time.note(began.elapsed(), is_parallel),
+        PlanStep::Introspection(_) => {}
     }
+    outcome
 }
 
 /// After this, does nothing further of a mutation run? In Hasura's dialect any failure ends it; in the standard one

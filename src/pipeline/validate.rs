@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::graphql::plan::Plan;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
+use crate::model::label::Label;
 use crate::model::response::Dialect;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -15,6 +16,7 @@ use crate::runtime::schema_fetch;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
+use crate::telemetry::labels::ValidationOutcome;
 
 /// What is checked, and for which caller.
 pub(crate) struct ValidationContext<'s> {
@@ -55,12 +57,12 @@ pub(crate) async fn validate(subject: &ValidationContext<'_>, asked: Option<&Mer
     }
     let known = subject.known();
     let outcome = match (asked, &known) {
-        (Some(merged), _) => subject.by(merged).map(|()| "valid"),
-        (None, Some(known)) if subject.by(known).is_ok() => Ok("valid"),
+        (Some(merged), _) => subject.by(merged).map(|()| ValidationOutcome::Valid),
+        (None, Some(known)) if subject.by(known).is_ok() => Ok(ValidationOutcome::Valid),
         // Boxed: rare, and otherwise every request carries the size of this future.
         _ => Box::pin(subject.by_fresh_schema(known)).await,
     };
-    let label = outcome.as_ref().map_or("invalid", |label| label);
+    let label = outcome.as_ref().map_or(ValidationOutcome::Invalid, |label| *label).label();
     subject.services.metrics.upstream_validations.with_label_values(&[label]).inc();
     outcome.map(drop)
 }
@@ -101,17 +103,17 @@ impl ValidationContext<'_> {
     }
 
     /// It is not known to be valid.
-    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<&'static str, Rejection> {
+    async fn by_fresh_schema(&self, known: Option<Arc<MergedSchema>>) -> Result<ValidationOutcome, Rejection> {
         let known = match known {
             Some(known) => Some(known),
             None => self.learn().await,
         };
         let Some(known) = known else { return self.without_schema() };
-        let Err(rejection) = self.by(&known) else { return Ok("valid") };
+        let Err(rejection) = self.by(&known) else { return Ok(ValidationOutcome::Valid) };
         // The upstream may have changed, or show more to this caller than to others in the same role.
         let fresh = schema_fetch::refresh(self.services, self.snapshot, self.context, self.session.role()).await;
         match fresh {
-            Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| "valid"),
+            Ok(Some(fresh)) if fresh.id != known.id => self.by(&fresh).map(|()| ValidationOutcome::Valid),
             Ok(_) => Err(rejection),
             Err(_) => self.without_schema(),
         }
@@ -119,10 +121,10 @@ impl ValidationContext<'_> {
 
     /// Everything that needs the upstream's schema is left to the upstream. It does not see directives on our fields,
     /// so those are then unknown.
-    fn without_schema(&self) -> Result<&'static str, Rejection> {
+    fn without_schema(&self) -> Result<ValidationOutcome, Rejection> {
         let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
         if upstream_directives.is_empty() {
-            return Ok("schema_unknown");
+            return Ok(ValidationOutcome::SchemaUnknown);
         }
         let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.catalog.limits.max_errors);
         let diagnostics = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();

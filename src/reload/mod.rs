@@ -13,12 +13,14 @@ use tokio::sync::oneshot;
 use crate::config::load::Loaded;
 use crate::metadata_api::Api;
 use crate::model::action::ADMIN_ROLE;
+use crate::model::label::Label;
 use crate::model::source::{Diagnostic, summed_up};
 use crate::reload::files::Files;
 use crate::runtime::loaded_config::LoadedConfig;
 use crate::runtime::services::Services;
 use crate::runtime::upstream_health_check::schema_for;
 use crate::runtime::upstream_types;
+use crate::telemetry::labels::ReloadOutcome;
 
 /// Loads the configuration as it was loaded at the start.
 pub(crate) type Load = Box<dyn Fn() -> Result<Loaded, Vec<Diagnostic>> + Send + Sync>;
@@ -75,19 +77,19 @@ impl Reloader {
         self.services.reloads.note(outcome.as_ref().map(drop).map_err(Clone::clone));
         let metrics = &self.services.metrics;
         metrics.config_last_reload_successful.set(i64::from(outcome.is_ok()));
-        let label = if outcome.is_ok() { "success" } else { "rejected" };
-        metrics.config_reloads.with_label_values(&[label]).inc();
+        let label = if outcome.is_ok() { ReloadOutcome::Success } else { ReloadOutcome::Rejected };
+        metrics.config_reloads.with_label_values(&[label.label()]).inc();
         match &outcome {
             Ok(waiting) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 metrics.config_last_reload_success.set(now.as_secs_f64());
-                tracing::info!(reason, "the configuration was reloaded");
+                tracing::info!(reason, "configuration applied");
                 if !waiting.is_empty() {
                     tracing::warn!(settings = waiting.join(", "), "some settings take effect at the next start only");
                 }
             }
             Err(diagnostics) => {
-                tracing::error!(reason, "the new configuration was rejected; the old one stays: {diagnostics}");
+                tracing::error!(reason, "configuration rejected, keeping the current one: {diagnostics}");
             }
         }
         let outcome = outcome.map(drop);

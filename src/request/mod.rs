@@ -4,3 +4,4 @@ pub(crate) mod context;
 pub(crate) mod live_dependencies;
 pub(crate) mod rejection;
 pub(crate) mod response;
+pub(crate) mod step_times;

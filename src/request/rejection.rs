@@ -8,6 +8,8 @@ use crate::graphql::validate::Unknown;
 use crate::graphql::value_error::CoerceError;
 use crate::memory::NoRoom;
 use crate::model::action::OperationKind;
+use crate::model::error_kind::ErrorKind;
+use crate::model::label::Label;
 use crate::model::request::Excess;
 use crate::model::response::{Dialect, RequestError, location_at};
 use crate::protocol::http::HttpError;
@@ -103,7 +105,11 @@ impl Rejection {
     /// An internal error. Its text goes to the log, not to the client.
     #[must_use]
     pub(crate) fn internal(reason: &str) -> Self {
-        tracing::error!(reason, "a request failed by a defect of Pillion");
+        tracing::error!(
+            error.kind = ErrorKind::Internal.label(),
+            error.message = reason,
+            "internal error (bug), please report: a request has failed"
+        );
         Self::Request(RequestError::new(500, UNEXPECTED, "internal error"))
     }
 
@@ -177,8 +183,18 @@ pub(crate) fn upstream_error(error: &UpstreamError, may_write: bool) -> RequestE
 #[must_use]
 pub(crate) fn code_of(error: &UpstreamError) -> &'static str {
     match error {
-        UpstreamError::TimedOut => "upstream-timeout",
-        UpstreamError::NoRoom => "busy",
-        _ => "upstream-error",
+        UpstreamError::TimedOut => TIMED_OUT,
+        UpstreamError::NoRoom => BUSY,
+        _ => FAILED,
     }
+}
+
+const TIMED_OUT: &str = "upstream-timeout";
+const BUSY: &str = "busy";
+const FAILED: &str = "upstream-error";
+
+/// Is it the code of an operation that the upstream did not respond to?
+#[must_use]
+pub(crate) fn is_code_of_upstream(code: &str) -> bool {
+    matches!(code, TIMED_OUT | BUSY | FAILED)
 }

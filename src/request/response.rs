@@ -2,6 +2,7 @@
 
 use http::header::{HeaderName, HeaderValue};
 
+use crate::request::step_times::StepTimes;
 use crate::telemetry::request_kind::RequestKind;
 
 /// Headers that others wrote for the client.
@@ -29,6 +30,8 @@ pub(crate) struct Response {
     pub kind: RequestKind,
     /// Has the upstream rejected its operation as a whole, as if it were invalid?
     pub upstream_rejected: bool,
+    /// For the log: how long its steps took.
+    pub times: StepTimes,
 }
 
 impl Response {
@@ -45,6 +48,7 @@ impl Response {
             role: None,
             kind: RequestKind::Action,
             upstream_rejected: false,
+            times: StepTimes::default(),
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::metadata_api::Api;
 use crate::model::min_rate::Allowance;
 use crate::routes::get_policy::GetPolicies;
 use crate::runtime::services::Services;
+use crate::runtime::upstream_failure;
+use crate::runtime::upstream_failure::{FailedRequest, UpstreamFailure};
+use crate::telemetry::failure_log::UpstreamPurpose;
 use crate::telemetry::request_kind::RequestKind;
 
 /// The proxy in front of the upstream.
@@ -91,13 +94,32 @@ impl Gateway {
     pub(crate) fn finish(&self, path: &str, error: Option<&Error>, status: Option<StatusCode>, ctx: &RequestState) {
         let metrics = &self.services.metrics;
         let ended = ctx.admission.streams_since().unwrap_or_else(Instant::now);
-        metrics.by_request.observe(ctx.kind(), status.or(ctx.status), ended.duration_since(ctx.started));
+        let status = status.or(ctx.status);
+        metrics.by_request.observe(ctx.kind(), status, ended.duration_since(ctx.started));
+        if let (RequestKind::Passthrough, Some(status)) = (ctx.kind, status.filter(StatusCode::is_server_error)) {
+            self.log_server_error(status, ctx);
+        }
         if let Some(too_slow) = ctx.too_slow.or_else(|| error.and_then(TooSlow::of)) {
             metrics.slow_clients.with_label_values(&[too_slow.label()]).inc();
         }
         if let Some(error) = error {
             tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
         }
+    }
+}
+
+impl Gateway {
+    /// The upstream's 5xx has passed.
+    fn log_server_error(&self, status: StatusCode, ctx: &RequestState) {
+        let request = FailedRequest {
+            purpose: UpstreamPurpose::Passthrough,
+            request_id: "",
+            trace_id: "",
+            operation_name: None,
+            role: None,
+            duration: ctx.started.elapsed(),
+        };
+        upstream_failure::log(&self.services, &UpstreamFailure::of_status(status), &request);
     }
 }
 

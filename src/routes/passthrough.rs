@@ -11,7 +11,9 @@ use crate::downstream::admission::Admission;
 use crate::downstream::body::{BodyError, announced_length, send_continue};
 use crate::downstream::cors;
 use crate::downstream::session::DownstreamSession;
+use crate::http_client::TransportFault;
 use crate::memory::Share;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop::end_to_end;
@@ -22,7 +24,8 @@ use crate::routes::client_disconnect;
 use crate::routes::client_disconnect::unless_disconnected;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{add_host, upstream_path};
-use crate::routes::reject::{reject_and_close, send_upstream_error};
+use crate::routes::reject::{log_upstream_failure, reject_and_close, send_upstream_error};
+use crate::runtime::upstream_failure::UpstreamFailure;
 use crate::upstream;
 use crate::upstream::reads::body_only_reads;
 use crate::upstream::{UpstreamClient, UpstreamError};
@@ -40,8 +43,9 @@ pub(crate) enum Forwarded {
     Rejected(RequestError),
     /// The body broke off.
     Broken(Box<pingora::Error>),
-    /// The response broke off half-way; the connection must be closed, so that half is not taken for the whole.
-    Cut,
+    /// The response broke off half-way; the connection must be closed, so that half is not taken for the whole. With the
+    /// fault, if it is the upstream's.
+    Cut(Option<UpstreamError>),
 }
 
 impl From<BodyError> for Forwarded {
@@ -132,7 +136,10 @@ pub(crate) async fn forward_in_pieces(
         };
         upload = Some(begun);
     }
-    let Some(upload) = upload else { return Forwarded::Failed(UpstreamError::Broken) };
+    let Some(upload) = upload else {
+        let reason = Reason::new(ErrorKind::InvalidRequest, "the body of the request is empty");
+        return Forwarded::Failed(UpstreamError::Broken(reason));
+    };
     admission.body_has_passed();
     if !takes_more {
         // The rest of the body must not be taken for the next request.
@@ -167,7 +174,7 @@ async fn send_response(
     }
     match stream_response(gateway, response, downstream, listens).await {
         Ok(()) => Forwarded::Done,
-        Err(Cut) => Forwarded::Cut,
+        Err(Cut(fault)) => Forwarded::Cut(fault),
     }
 }
 
@@ -212,7 +219,15 @@ fn request_headers(upstream: &UpstreamClient, downstream: &DownstreamSession<'_>
     headers
 }
 
-struct Cut;
+/// A response that broke off; with the fault, if it is the upstream's.
+struct Cut(Option<UpstreamError>);
+
+impl Cut {
+    /// The client has disconnected, or is too slow.
+    fn of_client<E>(_: E) -> Self {
+        Self(None)
+    }
+}
 
 async fn stream_response(
     gateway: &Gateway,
@@ -233,19 +248,20 @@ async fn stream_response(
     let chunked = HeaderValue::from_static("chunked");
     let coding = is_chunked.then_some((&header::TRANSFER_ENCODING, &chunked));
     if added.is_empty() {
-        downstream.write_head(status, end_to_end(headers).chain(coding)).await.map_err(|_| Cut)?;
+        downstream.write_head(status, end_to_end(headers).chain(coding)).await.map_err(Cut::of_client)?;
     } else {
         let own = end_to_end(headers).filter(|(name, _)| !cors::is_cors_header(name));
-        downstream.write_head(status, own.chain(coding).chain(&added)).await.map_err(|_| Cut)?;
+        downstream.write_head(status, own.chain(coding).chain(&added)).await.map_err(Cut::of_client)?;
     }
     loop {
         let next = pin!(tokio::time::timeout(idle, response.next_chunk()));
-        let next = if listens { unless_disconnected(downstream, next).await.ok_or(Cut)? } else { next.await };
-        let chunk = next.map_err(|_| Cut)?;
-        let Some(chunk) = chunk.map_err(|_| Cut)? else { break };
-        downstream.write_body(chunk).await.map_err(|_| Cut)?;
+        let next = if listens { unless_disconnected(downstream, next).await.ok_or(Cut(None))? } else { next.await };
+        let chunk = next.unwrap_or(Err(TransportFault::Timeout));
+        let chunk = chunk.map_err(|fault| Cut(Some(UpstreamError::from(fault))))?;
+        let Some(chunk) = chunk else { break };
+        downstream.write_body(chunk).await.map_err(Cut::of_client)?;
     }
-    downstream.finish(Bytes::new()).await.map_err(|_| Cut)
+    downstream.finish(Bytes::new()).await.map_err(Cut::of_client)
 }
 
 pub(crate) async fn pass_through_in_pieces(
@@ -297,7 +313,12 @@ async fn finish_forwarded(
         Forwarded::Rejected(error) => return reject_and_close(gateway, downstream, ctx, error).await,
         Forwarded::Broken(error) => return Err(error.into_down()),
         Forwarded::Gone => return Err(client_disconnect::disconnected_error()),
-        Forwarded::Cut => downstream.shutdown().await,
+        Forwarded::Cut(fault) => {
+            if let Some(fault) = fault {
+                log_upstream_failure(gateway, downstream, ctx, &UpstreamFailure::of_error(&fault));
+            }
+            downstream.shutdown().await;
+        }
         Forwarded::Failed(error) => drop(send_upstream_error(gateway, downstream, ctx, &error, may_write()).await),
     }
     Ok(true)

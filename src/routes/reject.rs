@@ -13,6 +13,9 @@ use crate::request::rejection::{Rejection, upstream_error};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{read_context, send};
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::upstream_failure;
+use crate::runtime::upstream_failure::{FailedRequest, UpstreamFailure};
+use crate::telemetry::failure_log::UpstreamPurpose;
 use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::UpstreamError;
 
@@ -25,11 +28,26 @@ pub(crate) async fn send_upstream_error(
     may_write: bool,
 ) -> u16 {
     ctx.kind = RequestKind::UpstreamError;
+    log_upstream_failure(gateway, downstream, ctx, &UpstreamFailure::of_error(fault));
     let error = upstream_error(fault, may_write);
     let status = error.status;
     // Fails only if the client has disconnected.
     let _ = send_rejection(gateway, downstream, ctx, error).await;
     status
+}
+
+/// Writes the line about an upstream request of a client that was to be forwarded.
+pub(crate) fn log_upstream_failure(
+    gateway: &Gateway,
+    downstream: &DownstreamSession<'_>,
+    ctx: &RequestState,
+    failure: &UpstreamFailure,
+) {
+    let context = read_context(gateway, downstream, ctx);
+    let (request_id, trace_id) = (context.caller.request_id.as_str(), context.trace.trace_id.as_str());
+    let (purpose, duration) = (UpstreamPurpose::Passthrough, ctx.started.elapsed());
+    let request = FailedRequest { purpose, request_id, trace_id, operation_name: None, role: None, duration };
+    upstream_failure::log(&gateway.services, failure, &request);
 }
 
 /// Responds that an internal error has ended the request, if no response has begun yet.

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::runtime::load_shedding::bounds;
+use crate::runtime::load_shedding::{Resource, bounds};
 use crate::runtime::services::Services;
 
 /// How often to look.
@@ -44,12 +44,11 @@ pub(crate) async fn watch(services: &Services) {
         };
         services.health.load.scarce.store(now, Ordering::Relaxed);
         if now != last {
-            tracing::warn!(
-                memory,
-                descriptors = files,
-                is_shedding = now != 0,
-                "load shedding: requests are rejected while this lasts"
-            );
+            let exhausted = services.health.load.scarce().map(Resource::label);
+            match exhausted {
+                Some(resource) => tracing::warn!(resource, memory, descriptors = files, "load shedding started"),
+                None => tracing::warn!(memory, descriptors = files, "load shedding stopped"),
+            }
             last = now;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

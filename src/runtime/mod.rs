@@ -14,5 +14,6 @@ pub(crate) mod schema_cache;
 pub(crate) mod schema_fetch;
 pub(crate) mod services;
 pub(crate) mod snapshot;
+pub(crate) mod upstream_failure;
 pub(crate) mod upstream_health_check;
 pub(crate) mod upstream_types;

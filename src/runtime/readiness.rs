@@ -5,6 +5,8 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
+use crate::model::error_kind::{ErrorKind, Reason};
+
 /// Something that makes it pointless to go on.
 #[derive(Default)]
 pub(crate) struct FatalError {
@@ -32,11 +34,20 @@ impl FatalError {
     }
 }
 
+/// Why the upstream is not ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Unready {
+    /// For everybody who can reach the admin listener.
+    pub message: String,
+    /// For operators.
+    pub reason: Reason,
+}
+
 /// Readiness. It is false until the first successful health check of the upstream.
 pub(crate) struct Readiness {
     draining: AtomicBool,
     has_looked: AtomicBool,
-    upstream: RwLock<Result<(), String>>,
+    upstream: RwLock<Result<(), Unready>>,
 }
 
 impl Default for Readiness {
@@ -44,7 +55,10 @@ impl Default for Readiness {
         Self {
             draining: AtomicBool::new(false),
             has_looked: AtomicBool::new(false),
-            upstream: RwLock::new(Err("the upstream has not responded yet".into())),
+            upstream: RwLock::new(Err(Unready {
+                message: "the upstream has not responded yet".into(),
+                reason: Reason::new(ErrorKind::Timeout, "it has not responded yet"),
+            })),
         }
     }
 }
@@ -62,7 +76,7 @@ impl Readiness {
     }
 
     /// Records whether the upstream responds.
-    pub(crate) fn set_upstream(&self, state: Result<(), String>) {
+    pub(crate) fn set_upstream(&self, state: Result<(), Unready>) {
         *self.upstream.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.has_looked.store(true, Ordering::Release);
     }
@@ -81,14 +95,14 @@ impl Readiness {
         if self.is_draining() {
             return Err("shutting down".into());
         }
-        self.upstream()
+        self.upstream().map_err(|unready| unready.message)
     }
 
     /// The result of the last health check of the upstream.
     ///
     /// # Errors
     /// Why it did not.
-    pub(crate) fn upstream(&self) -> Result<(), String> {
+    pub(crate) fn upstream(&self) -> Result<(), Unready> {
         self.upstream.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -20,6 +20,7 @@ use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::error_kind::ErrorKind;
 use crate::model::types::TypeKind;
 use crate::request::context::RequestContext;
 use crate::runtime::catalog::Catalog;
@@ -132,17 +133,15 @@ impl SchemaError {
         }
     }
 
-    /// For the metric.
-    pub(crate) fn label(&self) -> &'static str {
+    /// The cause, for metrics and logs.
+    pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Upstream(UpstreamError::TooLarge { .. }) => "too_large",
-            Self::Upstream(_) => "failure",
-            Self::Response(ClientSchemaError::Rejected(_)) => "rejected",
-            Self::Response(ClientSchemaError::Malformed(_)) => "malformed",
-            Self::Response(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => "invalid",
-            Self::Merge(error) if matches!(**error, MergeError::Conflicts(_)) => "conflict",
-            Self::Merge(_) => "not_merged",
-            Self::Ended => "defect",
+            Self::Upstream(error) => error.kind(),
+            Self::Response(ClientSchemaError::Rejected(_)) => ErrorKind::Rejected,
+            Self::Response(ClientSchemaError::Malformed(_)) => ErrorKind::NotGraphql,
+            Self::Response(ClientSchemaError::Incomplete(_) | ClientSchemaError::Invalid(_)) => ErrorKind::WrongShape,
+            Self::Merge(_) => ErrorKind::SchemaConflict,
+            Self::Ended => ErrorKind::Internal,
         }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 
 use crate::graphql::client_schema::ClientSchemaError;
 use crate::memory::MemoryOwner;
+use crate::model::label::Label;
 use crate::model::replay::Replay;
 use crate::request::context::RequestContext;
 use crate::runtime::schema_cache::{ContentHash, MergedSchema, REFRESH_INTERVAL, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::runtime::upstream_types;
+use crate::telemetry::labels::CallOutcome;
 use crate::upstream::introspect::{EDITIONS, introspection_query};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
@@ -29,7 +31,7 @@ pub(crate) async fn fetch(
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let known = snapshot.schema_cache.caller(context, role);
     let found = fetch_newest_edition(services, snapshot, context, role).await;
-    let outcome = found.as_ref().map_or_else(SchemaError::label, |_| "success");
+    let outcome = found.as_ref().map_or_else(|error| error.kind().label(), |_| CallOutcome::Success.label());
     services.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
     services.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
@@ -40,7 +42,18 @@ pub(crate) async fn fetch(
     }
     let is_new = before.is_none_or(|asked| !asked.has_failed);
     if let (Err(error), true) = (&found, is_new) {
-        tracing::warn!(role, %error, "the upstream's schema could not be fetched; the previous one stays in use, if there is one");
+        let detail = match error {
+            SchemaError::Upstream(error) => error.detail(),
+            error => error.to_string(),
+        };
+        tracing::warn!(
+            error.kind = error.kind().label(),
+            error.message = detail,
+            server.address = services.upstream.settings().host,
+            server.port = services.upstream.settings().port,
+            role,
+            "upstream introspection failed; the previous schema stays in use, if there is one"
+        );
     }
     found.map(|(_, merged)| merged)
 }

@@ -18,6 +18,8 @@ use crate::runtime::readiness::{FatalError, Readiness};
 use crate::runtime::reload_requests::ReloadRequests;
 use crate::runtime::running_jobs::RunningJobs;
 use crate::runtime::snapshot::{Snapshot, SnapshotCell};
+use crate::telemetry::availability::Dependency;
+use crate::telemetry::failure_log::FailureLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 use crate::traffic_shaping::TrafficPolicies;
@@ -87,6 +89,42 @@ pub(crate) struct Health {
     pub readiness: Readiness,
     /// Why the program must end, if it must.
     pub fatal: FatalError,
+    /// Where failed calls are logged.
+    pub failures: FailureLog,
+    /// What comes and goes without our doing.
+    pub dependencies: Dependencies,
+}
+
+/// The dependencies whose changes are logged.
+pub(crate) struct Dependencies {
+    /// The upstream, as its health check sees it.
+    pub upstream: Dependency,
+    /// The job store, as workers see it.
+    pub job_store: Dependency,
+    /// The maintenance of the job store: what expires and what is deleted.
+    pub job_maintenance: Dependency,
+    /// The database of the metadata.
+    pub metadata_database: Dependency,
+}
+
+impl Default for Dependencies {
+    fn default() -> Self {
+        Self {
+            upstream: Dependency::unknown(
+                "upstream unavailable: /readyz returns 503, and requests that need it fail",
+                "upstream available again",
+            ),
+            job_store: Dependency::new("job store unavailable, retrying", "job store available again"),
+            job_maintenance: Dependency::new(
+                "job store maintenance failed, retrying",
+                "job store maintenance works again",
+            ),
+            metadata_database: Dependency::new(
+                "metadata database unavailable: changes by other replicas are not seen",
+                "metadata database available again",
+            ),
+        }
+    }
 }
 
 /// How far the upstream's schema is known.

@@ -13,10 +13,12 @@ use crate::graphql::client_schema::UpstreamSchema;
 use crate::graphql::merge::read_upstream_result;
 use crate::graphql::merge_schema::Conflict;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::model::request::Caller;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
+use crate::runtime::readiness::Unready;
 use crate::runtime::schema_cache::{MergedSchema, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -51,7 +53,18 @@ pub(crate) async fn probe(services: &Services) {
             learn_schema(services, path).await;
         }
     }
-    services.health.readiness.set_upstream(found.map(drop).map_err(|error| error.to_string()));
+    let settings = services.upstream.settings();
+    services.health.readiness.set_upstream(match found {
+        Ok(_) => {
+            services.health.dependencies.upstream.found(&settings.url());
+            Ok(())
+        }
+        Err(error) => {
+            let reason = Reason::new(error.kind(), error.detail());
+            services.health.dependencies.upstream.missed(&settings.url(), &reason);
+            Err(Unready { message: error.to_string(), reason })
+        }
+    });
 }
 
 /// The first path with a GraphQL response decides. `None` beside it if the response says nothing about the upstream.
@@ -59,7 +72,7 @@ async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect:
     let configured = services.configured();
     let chosen = configured.settings.upstream.graphql_path.as_ref();
     let paths = chosen.map_or(configured.settings.graphql_paths.as_slice(), std::slice::from_ref);
-    let mut failure = UpstreamError::Unreachable;
+    let mut failure = UpstreamError::Broken(Reason::new(ErrorKind::InvalidRequest, "there is no GraphQL path"));
     for path in paths {
         match fetch_schema(services, path, QUESTION).await {
             Ok(Some(upstream)) => return Ok((path.clone(), Some(upstream))),
@@ -67,7 +80,7 @@ async fn fetch_all_paths(services: &Services) -> Result<(String, Option<dialect:
                 return fetch_schema(services, path, SMALL_QUESTION).await.map(|upstream| (path.clone(), upstream));
             }
             // Another path will not find it either.
-            Err(error @ (UpstreamError::Unreachable | UpstreamError::TimedOut)) => return Err(error),
+            Err(error @ (UpstreamError::Unreachable(_) | UpstreamError::TimedOut)) => return Err(error),
             Err(error) => failure = error,
         }
     }

@@ -16,7 +16,9 @@ use pingora::services::background::{BackgroundService, GenBackgroundService, bac
 use pingora::services::listening::Service;
 
 use crate::config::settings::{Settings, Upstream};
+use crate::http_client::failure;
 use crate::metadata_api::Api;
+use crate::model::error_kind::ErrorKind;
 use crate::routes::gateway::Gateway;
 use crate::runtime::services::Services;
 use crate::server::admin_listener::AdminListener;
@@ -203,20 +205,24 @@ fn warn_of_upstream(services: &Services) {
     let started = Instant::now();
     let upstream = services.configured().settings.upstream.clone();
     let cause = loop {
-        let Err(reason) = services.health.readiness.upstream() else { return };
+        let Err(unready) = services.health.readiness.upstream() else { return };
         match dial(&upstream) {
-            Err(error) if started.elapsed() >= FIRST_LOOK => break error.to_string(),
+            Err(error) if started.elapsed() >= FIRST_LOOK => {
+                // The health check may still wait for a connection.
+                let has_looked = services.health.readiness.has_looked();
+                break if has_looked {
+                    unready.reason
+                } else {
+                    failure::reason_of(&error, ErrorKind::ConnectionFailed)
+                };
+            }
             // The second probe has run by now.
-            Ok(()) if started.elapsed() >= upstream.health_check_interval + FIRST_LOOK => break reason,
+            Ok(()) if started.elapsed() >= upstream.health_check_interval + FIRST_LOOK => break unready.reason,
             // It may not have been up yet at the first probe.
             Ok(()) | Err(_) => std::thread::sleep(DIAL_INTERVAL),
         }
     };
-    tracing::warn!(
-        upstream = upstream.url(),
-        cause,
-        "the upstream does not respond: /readyz returns 503, and requests that need it fail until it does"
-    );
+    services.health.dependencies.upstream.report_absent(&upstream.url(), &cause);
 }
 
 /// How often to look whether an upstream is there by now.

@@ -15,6 +15,8 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts};
 use crate::downstream::session_deadline::deadline_of;
 use crate::downstream::{cors, http2_stream_timeout};
+use crate::http_client::failure;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::min_rate::Allowance;
 use crate::model::replay::Replay;
 use crate::model::response::RequestError;
@@ -236,8 +238,8 @@ impl ProxyHttp for Gateway {
             (ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout, _) => {
                 UpstreamError::TimedOut
             }
-            (kind, ErrorSource::Upstream) if !was_connected(kind) => UpstreamError::Unreachable,
-            _ => UpstreamError::Broken,
+            (kind, ErrorSource::Upstream) if !was_connected(kind) => UpstreamError::Unreachable(reason_of(error)),
+            _ => UpstreamError::Broken(reason_of(error)),
         };
         let was_sent = *error.etype() != ErrorType::ConnectTimedout;
         let may_write = was_sent && ctx.is_graphql && !replay_of(self, session, ctx).is_allowed();
@@ -257,6 +259,28 @@ impl ProxyHttp for Gateway {
     fn suppress_error_log(&self, _: &Session, _: &RequestState, _: &Error) -> bool {
         // Its message holds headers and addresses; `logging` has ours.
         true
+    }
+}
+
+/// The cause of an upstream failure. The words are those of the system or of pingora's error type: its contexts hold headers.
+fn reason_of(error: &Error) -> Reason {
+    let kind = match error.etype() {
+        ErrorType::ConnectNoRoute => return Reason::new(ErrorKind::Dns, "the host name has no known address"),
+        ErrorType::ConnectRefused => ErrorKind::ConnectionRefused,
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => ErrorKind::ConnectTimeout,
+        ErrorType::TLSHandshakeFailure
+        | ErrorType::InvalidCert
+        | ErrorType::HandshakeError
+        | ErrorType::TLSWantX509Lookup => ErrorKind::Tls,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error => ErrorKind::InvalidHttp,
+        ErrorType::ConnectionClosed => ErrorKind::ConnectionClosed,
+        ErrorType::ReadError | ErrorType::WriteError => ErrorKind::ConnectionReset,
+        _ => ErrorKind::ConnectionFailed,
+    };
+    let root = error.root_cause();
+    match root.is::<Error>() {
+        true => Reason::new(kind, error.etype().as_str().to_owned()),
+        false => Reason::new(failure::reason_of(root, kind).kind(), root.to_string()),
     }
 }
 

@@ -72,14 +72,24 @@ impl Declare for HistogramVec {
     }
 }
 
-/// Declares a struct of metrics, and `declare`, which registers them. A label is followed by its values if there are few
-/// and all are known; of a metric with that label alone, their series are there from the start.
+/// The values of a label: a list of them, or an enum.
+macro_rules! label_values {
+    ([$($value:literal),+]) => { [$($value),+] };
+    ($values:ident) => {{
+        use crate::model::label::Label;
+        crate::telemetry::labels::$values::ALL.iter().map(|value| value.label())
+    }};
+}
+pub(super) use label_values;
+
+/// Declares a struct of metrics, and `declare`, which registers them. A label is followed by its values, a list or an enum of
+/// `telemetry/labels.rs`, if all are known and it is the only one: their series are there from the start.
 macro_rules! metrics {
     (
         $(#[$about:meta])*
         pub struct $metrics:ident {
             $( $(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal
-               $({ $($label:ident $(: [$($value:literal),+])?),+ })?; )+
+               $({ $($label:ident $(: $values:tt)?),+ })?; )+
         }
     ) => {
         $(#[$about])*
@@ -98,7 +108,7 @@ macro_rules! metrics {
                     $field: {
                         let help = concat!($($help),+).trim();
                         let metric = <$kind>::declare($name, help, &[$($(stringify!($label)),+)?])?;
-                        $($($( $( metric.start_series($value); )+ )?)+)?
+                        $($($( for value in crate::telemetry::declare::label_values!($values) { metric.start_series(value); } )?)+)?
                         registry.register(Box::new(metric.clone()))?;
                         metric
                     },

@@ -11,6 +11,8 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::telemetry::failure_log::milliseconds;
+
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
 
@@ -119,11 +121,16 @@ pub(crate) struct RequestLine<'l> {
     pub outcome: &'static str,
     /// From the request's head to its response.
     pub duration: Duration,
+    /// Of that its steps in microseconds, zero for none: authenticate, introspect, plan, validate, upstream, handlers,
+    /// respond.
+    pub times: [u32; 7],
 }
 
 impl RequestLine<'_> {
     /// Writes it.
     pub(crate) fn write(&self) {
+        let [authenticate, introspect, plan, validate, upstream, handlers, respond] =
+            self.times.map(|micros| (micros > 0).then_some(f64::from(micros) / 1000.0));
         tracing::info!(
             request_id = self.request_id,
             trace_id = self.trace_id,
@@ -133,7 +140,14 @@ impl RequestLine<'_> {
             actions = self.actions,
             status = self.status,
             outcome = self.outcome,
-            duration_ms = self.duration.as_secs_f64() * 1000.0,
+            duration_ms = milliseconds(self.duration),
+            authenticate_ms = authenticate,
+            introspect_ms = introspect,
+            plan_ms = plan,
+            validate_ms = validate,
+            upstream_ms = upstream,
+            handlers_ms = handlers,
+            respond_ms = respond,
             "request"
         );
     }

@@ -48,7 +48,7 @@ metrics! {
         phase_seconds: HistogramVec = "pillion_phase_duration_seconds" {
             phase: ["authenticate", "introspect", "plan", "validate", "run", "respond"]
         };
-        /// Handler calls that have ended.
+        /// Handler calls that have ended; of those that failed, the outcome is the error kind.
         handler_calls: IntCounterVec = "pillion_handler_calls_total" { action, outcome };
         /// Handler calls, from connecting to the end of the response.
         handler_call_seconds: HistogramVec = "pillion_handler_call_duration_seconds" { action };
@@ -74,7 +74,8 @@ metrics! {
         handler_calls_queued: IntGaugeVec = "pillion_handler_calls_queued" { action };
         /// Handler calls in flight.
         handler_calls_in_flight: IntGauge = "pillion_handler_calls_in_flight";
-        /// Upstream requests for the upstream's part of requests with an action.
+        /// Upstream requests for the upstream's part of requests with an action; of those that failed, the outcome is the
+        /// error kind.
         upstream_requests: IntCounterVec = "pillion_upstream_requests_total" { outcome };
         /// Upstream requests for the upstream's part of requests with an action.
         upstream_request_seconds: Histogram = "pillion_upstream_request_duration_seconds";
@@ -82,15 +83,15 @@ metrics! {
         sockets: IntGauge = "pillion_websocket_connections";
         /// Operations in flight on WebSockets.
         websocket_operations: IntGauge = "pillion_websocket_operations";
-        /// Panics; each is a defect of Pillion.
+        /// Panics; each is a bug in Pillion.
         panics: IntCounter = "pillion_panics_total";
         /// Lines of the log that were dropped because nothing read them.
         log_lines_dropped: IntCounter = "pillion_log_lines_dropped_total";
-        /// Introspection requests to the upstream.
+        /// Introspection requests to the upstream; of those that failed, the outcome is the error kind.
         introspections: IntCounterVec = "pillion_upstream_introspections_total" { outcome };
         /// Upstream operations validated before execution: valid, invalid, or schema_unknown, which the upstream validates
         /// itself.
-        upstream_validations: IntCounterVec = "pillion_upstream_validations_total" { outcome };
+        upstream_validations: IntCounterVec = "pillion_upstream_validations_total" { outcome: ValidationOutcome };
         /// Names that the actions and the upstream both define.
         schema_conflicts: IntGauge = "pillion_schema_conflicts";
         /// Whether the upstream responded to the last health check: 1 or 0.
@@ -98,7 +99,7 @@ metrics! {
         /// Lookups in the plan cache.
         plan_cache_lookups: IntCounterVec = "pillion_plan_cache_lookups_total" { outcome: ["hit", "miss"] };
         /// Fetches of JWK sets.
-        jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome };
+        jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome: FetchOutcome };
         /// Sessions requested of the auth hook; cached ones needed no request.
         auth_hook_requests: IntCounterVec = "pillion_auth_hook_requests_total" { outcome };
         /// Calls of asynchronous actions: accepted ones are stored, rejected ones are not.
@@ -114,7 +115,7 @@ metrics! {
         /// Requests to the metadata API that were served here.
         metadata_requests: IntCounterVec = "pillion_metadata_requests_total" { outcome };
         /// Reloads of the configuration: success, or rejected, after which the old one stays.
-        config_reloads: IntCounterVec = "pillion_config_reloads_total" { outcome };
+        config_reloads: IntCounterVec = "pillion_config_reloads_total" { outcome: ReloadOutcome };
         /// Whether the configuration could be used when it was last loaded.
         config_last_reload_successful: IntGauge = "pillion_config_last_reload_successful";
         /// When the configuration that is in use was loaded, in seconds since 1970.

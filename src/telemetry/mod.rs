@@ -1,6 +1,9 @@
 //! Observability: logs, metrics and traces.
 
+pub(crate) mod availability;
 mod declare;
+pub(crate) mod failure_log;
+pub(crate) mod labels;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod request_kind;

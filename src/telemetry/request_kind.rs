@@ -23,7 +23,7 @@ pub(crate) enum RequestKind {
     UpstreamError,
     /// Its client disconnected.
     ClientClosed,
-    /// A defect of Pillion ended it.
+    /// An internal error (a bug) ended it.
     InternalError,
 }
 

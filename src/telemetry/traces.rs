@@ -14,12 +14,18 @@ use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use prometheus::IntCounterVec;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::settings::Traces;
 use crate::http_client::outbound::{self, EnvironmentProxy};
+use crate::http_client::{TransportFault, fault_of, shown_url};
+use crate::model::error_kind::{ErrorKind, Reason};
+use crate::model::label::Label;
+use crate::telemetry::availability::Dependency;
+use crate::telemetry::labels::SpanOutcome;
 
 /// The ids of a span, its trace and its parent.
 #[derive(Clone, Debug)]
@@ -63,6 +69,7 @@ pub(crate) struct Tracer {
     receiver: Mutex<Option<mpsc::Receiver<SpanStatus>>>,
     settings: Traces,
     counted: IntCounterVec,
+    collector: Dependency,
 }
 
 /// Spans that wait to be exported; more are dropped, because nothing waits for them.
@@ -82,7 +89,9 @@ impl Tracer {
     #[must_use]
     pub(crate) fn new(settings: Traces, counted: IntCounterVec) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        Self { sender, receiver: Mutex::new(Some(receiver)), settings, counted }
+        let collector =
+            Dependency::new("OTLP collector unavailable: spans are dropped", "OTLP collector available again");
+        Self { sender, receiver: Mutex::new(Some(receiver)), settings, counted, collector }
     }
 
     /// Is a trace without a sampling decision recorded? `random` is different for each.
@@ -95,7 +104,7 @@ impl Tracer {
     /// Takes a span.
     pub(crate) fn take(&self, ended: Ended) {
         if self.sender.try_send(SpanStatus::Span(Box::new(span_data(ended)))).is_err() {
-            self.counted.with_label_values(&["dropped"]).inc();
+            self.counted.with_label_values(&[SpanOutcome::Dropped.label()]).inc();
         }
     }
 
@@ -117,26 +126,39 @@ impl Tracer {
         let exporter = match exporter(&self.settings) {
             Ok(exporter) => exporter,
             Err(reason) => {
-                tracing::error!(reason, "spans cannot be sent");
+                tracing::error!(reason, "OTLP exporter not started: no spans are sent");
                 return std::future::pending().await;
             }
         };
-        let mut was_good = true;
         loop {
             let (batch, flushes) = gather(&mut receiver).await;
             let count = batch.len() as u64;
             if count > 0 {
                 let sent = tokio::time::timeout(PATIENCE, exporter.export(batch)).await;
-                let is_good = matches!(sent, Ok(Ok(())));
-                if was_good && !is_good {
-                    tracing::warn!("the collector of spans does not take them; they are dropped");
-                }
-                was_good = is_good;
-                self.counted.with_label_values(&[if is_good { "sent" } else { "failed" }]).inc_by(count);
+                let outcome = self.note(sent.map_err(|_| TransportFault::Timeout.reason()));
+                self.counted.with_label_values(&[outcome.label()]).inc_by(count);
             }
             for flush in flushes {
                 // The caller may have stopped waiting.
                 let _ = flush.send(());
+            }
+        }
+    }
+}
+
+impl Tracer {
+    /// Logs when the collector goes away and comes back.
+    fn note(&self, sent: Result<OTelSdkResult, Reason>) -> SpanOutcome {
+        let url = reqwest::Url::parse(&self.settings.endpoint).as_ref().map(shown_url).unwrap_or_default();
+        let failed = |error: OTelSdkError| Reason::new(ErrorKind::ConnectionFailed, error.to_string());
+        match sent.and_then(|exported| exported.map_err(failed)) {
+            Ok(()) => {
+                self.collector.found(&url);
+                SpanOutcome::Sent
+            }
+            Err(reason) => {
+                self.collector.missed(&url, &reason);
+                SpanOutcome::Failed
             }
         }
     }
@@ -226,7 +248,7 @@ impl HttpClient for Client {
         let (head, body) = request.into_parts();
         let url = reqwest::Url::parse(&head.uri.to_string())?;
         let request = self.0.request(head.method, url).headers(head.headers).body(body);
-        let received = request.send().await?;
+        let received = request.send().await.map_err(|error| fault_of(&error).reason().text().to_owned())?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = received.status();
         *response.headers_mut() = received.headers().clone();

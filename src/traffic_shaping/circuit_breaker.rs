@@ -29,6 +29,10 @@ struct State {
     pieces: [(usize, usize); PIECES],
     /// How often it has opened; a call from before says nothing about the state after.
     era: u64,
+    /// Of that era a trial has been reported.
+    reported_trial_of: u64,
+    /// Since when no call has succeeded.
+    failing_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,15 @@ pub(crate) enum WaitBudget {
     Full,
     /// Less, by the client's choice: a timeout says nothing about the handler.
     Short,
+}
+
+/// A change of the state, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CircuitTransition {
+    /// No call is made for this time.
+    Opened(Duration),
+    /// It was open, in all its trials, for this time.
+    Closed(Duration),
 }
 
 /// The state, for metrics.
@@ -66,6 +79,7 @@ pub(crate) struct CallPermit<'b> {
     era: u64,
     /// The wait budget of a trial call.
     trial: Option<WaitBudget>,
+    is_first_trial: bool,
     is_recorded: bool,
 }
 
@@ -73,7 +87,14 @@ impl CircuitBreaker {
     /// Stays open for `pause`.
     #[must_use]
     pub(crate) fn new(pause: Duration) -> Self {
-        let state = State { phase: Phase::Closed, begun: Instant::now(), pieces: [(0, 0); PIECES], era: 0 };
+        let state = State {
+            phase: Phase::Closed,
+            begun: Instant::now(),
+            pieces: [(0, 0); PIECES],
+            era: 0,
+            reported_trial_of: 0,
+            failing_since: None,
+        };
         Self { pause, state: Mutex::new(state) }
     }
 
@@ -95,7 +116,11 @@ impl CircuitBreaker {
         if let Some(budget) = trial {
             state.phase = Phase::Trying(budget);
         }
-        Ok(CallPermit { breaker: self, era: state.era, trial, is_recorded: false })
+        let is_first_trial = trial.is_some() && state.reported_trial_of != state.era;
+        if is_first_trial {
+            state.reported_trial_of = state.era;
+        }
+        Ok(CallPermit { breaker: self, era: state.era, trial, is_first_trial, is_recorded: false })
     }
 
     /// The state, for metrics.
@@ -115,7 +140,9 @@ impl CircuitBreaker {
 
 impl State {
     fn open(&mut self, pause: Duration) {
-        self.phase = Phase::OpenUntil(Instant::now() + pause);
+        let now = Instant::now();
+        self.phase = Phase::OpenUntil(now + pause);
+        self.failing_since.get_or_insert(now);
         self.era += 1;
         self.pieces = [(0, 0); PIECES];
     }
@@ -139,26 +166,33 @@ impl State {
 }
 
 impl CallPermit<'_> {
+    /// Is it the first trial since the breaker opened? Others follow if it ends without a result.
+    #[must_use]
+    pub(crate) fn is_first_trial(&self) -> bool {
+        self.is_first_trial
+    }
+
     /// Records the result of the call: did the handler respond as healthy handlers do?
-    pub(crate) fn record(mut self, is_good: bool) {
+    pub(crate) fn record(mut self, is_good: bool) -> Option<CircuitTransition> {
         self.is_recorded = true;
         let mut state = self.breaker.lock();
         if state.era != self.era {
-            return;
+            return None;
         }
-        match (self.trial.is_some(), is_good) {
-            (true, true) => {
-                state.phase = Phase::Closed;
-                state.pieces = [(0, 0); PIECES];
+        let pause = self.breaker.pause;
+        if self.trial.is_none() {
+            state.count(is_good);
+            if !state.is_failing() {
+                return None;
             }
-            (true, false) => state.open(self.breaker.pause),
-            (false, _) => {
-                state.count(is_good);
-                if state.is_failing() {
-                    state.open(self.breaker.pause);
-                }
-            }
+        } else if is_good {
+            state.phase = Phase::Closed;
+            state.pieces = [(0, 0); PIECES];
+            // A second trial may have closed it already.
+            return state.failing_since.take().map(|since| CircuitTransition::Closed(since.elapsed()));
         }
+        state.open(pause);
+        Some(CircuitTransition::Opened(pause))
     }
 }
 

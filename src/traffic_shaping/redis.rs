@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Script};
+use redis::{Client, RedisError, RedisResult, Script};
 use tokio::sync::OnceCell;
+
+use crate::model::error_kind::{ErrorKind, Reason};
+use crate::telemetry::availability::Dependency;
 
 /// The connection to Redis, made when it is first needed and again whenever it is lost.
 pub(crate) struct RedisStore {
+    /// Host and port.
+    address: String,
+    /// Logs when it goes away and comes back.
+    server: Dependency,
     client: Client,
     connection: OnceCell<ConnectionManager>,
     script: Script,
@@ -49,7 +56,32 @@ impl RedisStore {
     pub(crate) fn new(url: &str) -> Result<Self, String> {
         let wrong = || "redis.url: this is not an address of Redis".to_owned();
         let client = Client::open(url).map_err(|_| wrong())?;
-        Ok(Self { client, connection: OnceCell::new(), script: Script::new(STEP) })
+        let address = client.get_connection_info().addr().to_string();
+        let server = Dependency::new(
+            "Redis unavailable: shared rate limits and cached responses do without it",
+            "Redis available again",
+        );
+        Ok(Self { address, server, client, connection: OnceCell::new(), script: Script::new(STEP) })
+    }
+
+    /// What a command comes to, within the time that a request waits for Redis.
+    async fn in_time<T>(&self, command: impl Future<Output = RedisResult<T>>) -> Result<T, StoreUnavailable> {
+        let done = tokio::time::timeout(COMMAND_TIMEOUT, command).await;
+        self.note(done.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())))
+    }
+
+    /// Logs when Redis goes away and comes back.
+    fn note<T>(&self, done: RedisResult<T>) -> Result<T, StoreUnavailable> {
+        match done {
+            Ok(value) => {
+                self.server.found(&self.address);
+                Ok(value)
+            }
+            Err(error) => {
+                self.server.missed(&self.address, &reason_of(&error));
+                Err(StoreUnavailable)
+            }
+        }
     }
 
     /// Makes a connection of its own and sends PING.
@@ -71,7 +103,7 @@ impl RedisStore {
             let config = ConnectionManagerConfig::new()
                 .set_response_timeout(Some(COMMAND_TIMEOUT))
                 .set_connection_timeout(Some(COMMAND_TIMEOUT * 10));
-            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(|_| StoreUnavailable)
+            self.note(ConnectionManager::new_lazy_with_config(self.client.clone(), config))
         };
         self.connection.get_or_try_init(connect).await.cloned()
     }
@@ -82,7 +114,7 @@ impl RedisStore {
         let mut both = redis::pipe();
         both.get(key).pttl(key);
         let reply = both.query_async::<(Option<String>, i64)>(&mut connection);
-        let (text, left) = tokio::time::timeout(COMMAND_TIMEOUT, reply).await.ok()?.ok()?;
+        let (text, left) = self.in_time(reply).await.ok()?;
         Some((text?, Duration::from_millis(u64::try_from(left).ok()?)))
     }
 
@@ -91,7 +123,7 @@ impl RedisStore {
         let Ok(mut connection) = self.connection().await else { return };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let _ = tokio::time::timeout(COMMAND_TIMEOUT, command.query_async::<()>(&mut connection)).await;
+        let _ = self.in_time(command.query_async::<()>(&mut connection)).await;
     }
 
     /// Purges the entries with names of this form.
@@ -104,11 +136,10 @@ impl RedisStore {
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCANNED);
-            let (next, keys): (u64, Vec<String>) =
-                scan.query_async(&mut connection).await.map_err(|_| StoreUnavailable)?;
+            let (next, keys): (u64, Vec<String>) = self.note(scan.query_async(&mut connection).await)?;
             if !keys.is_empty() {
                 let removed = redis::cmd("UNLINK").arg(keys).query_async::<()>(&mut connection).await;
-                removed.map_err(|_| StoreUnavailable)?;
+                self.note(removed)?;
             }
             if next == 0 {
                 return Ok(());
@@ -133,12 +164,22 @@ impl RedisStore {
             step.key(key).arg(micros(*interval));
         }
         let reply = step.invoke_async::<String>(&mut connection);
-        let reply = tokio::time::timeout(COMMAND_TIMEOUT, reply).await.map_err(|_| StoreUnavailable)?;
-        match reply.ok().and_then(|text| text.parse().ok()).ok_or(StoreUnavailable)? {
+        match self.in_time(reply).await?.parse().map_err(|_| StoreUnavailable)? {
             0 => Ok(Ok(())),
             wait => Ok(Err(Duration::from_micros(wait))),
         }
     }
+}
+
+/// The cause of a failure. Redis' own words hold no password.
+fn reason_of(error: &RedisError) -> Reason {
+    let kind = match error.kind() {
+        _ if error.is_connection_refusal() => ErrorKind::ConnectionRefused,
+        _ if error.is_timeout() => ErrorKind::Timeout,
+        redis::ErrorKind::AuthenticationFailed => ErrorKind::Rejected,
+        _ => ErrorKind::ConnectionFailed,
+    };
+    Reason::new(kind, error.to_string())
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -18,13 +18,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::settings::Upstream;
+use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::{TransportFault, charge};
 use crate::memory::Share;
 use crate::model::chunks::{Chunks, TooLong};
 use crate::model::replay::Replay;
 
 /// A pool of connections to the upstream.
-pub(crate) type Client = HyperClient<HttpsConnector<HttpConnector>, RequestBody>;
+pub(crate) type Client = HyperClient<HttpsConnector<HttpConnector<FilteringResolver>>, RequestBody>;
 
 /// The body of a request.
 pub(crate) enum RequestBody {
@@ -65,7 +66,7 @@ impl Body for RequestBody {
 /// Makes a client.
 #[must_use]
 pub(crate) fn client(settings: &Upstream, tls: &ClientConfig) -> Client {
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(FilteringResolver::NOTHING);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(settings.connect_timeout));
@@ -105,10 +106,10 @@ pub(crate) async fn send(
     loop {
         match client.request(request()).await {
             Ok(response) => return Ok(response),
-            Err(error) if error.is_connect() => return Err(TransportFault::Connect),
+            Err(error) if error.is_connect() => return Err(TransportFault::unconnected(&error)),
             Err(error) if rejections < REJECTIONS_MAX && is_untouched(&error) => rejections += 1,
             Err(_) if replay.is_allowed() => replay = Replay::Never,
-            Err(_) => return Err(TransportFault::Broken),
+            Err(error) => return Err(TransportFault::broken(&error)),
         }
     }
 }
@@ -144,8 +145,9 @@ impl Upload {
         let _ = self.pieces.send(Bytes::new()).await;
         match self.response.await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(TransportFault::Connect),
-            _ => Err(TransportFault::Broken),
+            Ok(Err(error)) if error.is_connect() => Err(TransportFault::unconnected(&error)),
+            Ok(Err(error)) => Err(TransportFault::broken(&error)),
+            Err(_) => Err(TransportFault::closed()),
         }
     }
 }
@@ -171,7 +173,7 @@ pub(crate) fn is_untouched(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(crate) async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, TransportFault> {
     while let Some(frame) = body.frame().await {
         // Other frames are trailers, which end here.
-        if let Ok(data) = frame.map_err(|_| TransportFault::Broken)?.into_data() {
+        if let Ok(data) = frame.map_err(|error| TransportFault::broken(&error))?.into_data() {
             return Ok(Some(data));
         }
     }

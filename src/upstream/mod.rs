@@ -26,6 +26,7 @@ use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::tls::client_config;
 use crate::http_client::{PerThread, TransportFault, connection_pool, message};
 use crate::memory::Share;
+use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::client::Client;
@@ -35,13 +36,13 @@ use crate::upstream::client::Client;
 pub(crate) enum UpstreamError {
     /// No connection.
     #[error("the upstream cannot be reached")]
-    Unreachable,
+    Unreachable(Reason),
     /// Not in time.
     #[error("the upstream did not respond in time")]
     TimedOut,
     /// The connection ended, or what came was not HTTP.
     #[error("the connection to the upstream broke")]
-    Broken,
+    Broken(Reason),
     /// More than we hold.
     #[error("the upstream's response is larger than {max} bytes")]
     TooLarge {
@@ -63,7 +64,28 @@ impl UpstreamError {
     /// May the upstream have carried out the operation all the same? Without a connection nothing was sent.
     #[must_use]
     pub(crate) fn may_have_been_executed(&self) -> bool {
-        !matches!(self, Self::Unreachable)
+        !matches!(self, Self::Unreachable(_))
+    }
+
+    /// The cause, for metrics and logs.
+    #[must_use]
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable(reason) | Self::Broken(reason) => reason.kind(),
+            Self::TimedOut => ErrorKind::Timeout,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::NoRoom => ErrorKind::Memory,
+            Self::NotGraphql { .. } => ErrorKind::NotGraphql,
+        }
+    }
+
+    /// What happened, for operators: with the words of the system, which clients do not read.
+    #[must_use]
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Unreachable(reason) | Self::Broken(reason) => reason.text().to_owned(),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -454,10 +476,10 @@ impl UpstreamClient {
 
     /// The client chooses path and query, never the host: `//elsewhere/` is a path here.
     fn uri(&self, path: &str) -> Result<Uri, TransportFault> {
-        let path = PathAndQuery::try_from(path).map_err(|_| TransportFault::Broken)?;
+        let path = PathAndQuery::try_from(path).map_err(|_| no_path())?;
         let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = Some(path);
-        Uri::from_parts(parts).map_err(|_| TransportFault::Broken)
+        Uri::from_parts(parts).map_err(|_| no_path())
     }
 
     fn headers(&self, question: &UpstreamRequest<'_>) -> HeaderMap {
@@ -489,11 +511,21 @@ fn authority_and_target(uri: &Uri) -> (&str, &str) {
     (uri.authority().map_or("", Authority::as_str), uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
+fn no_path() -> TransportFault {
+    TransportFault::Broken(Reason::new(ErrorKind::InvalidRequest, "the path of the request is invalid"))
+}
+
+impl From<TransportFault> for UpstreamError {
+    fn from(fault: TransportFault) -> Self {
+        error_of(fault, 0)
+    }
+}
+
 fn error_of(fault: TransportFault, max: usize) -> UpstreamError {
     match fault {
-        TransportFault::Connect => UpstreamError::Unreachable,
+        TransportFault::Connect(reason) => UpstreamError::Unreachable(reason),
         TransportFault::Timeout => UpstreamError::TimedOut,
-        TransportFault::Broken => UpstreamError::Broken,
+        TransportFault::Broken(reason) => UpstreamError::Broken(reason),
         TransportFault::TooLarge => UpstreamError::TooLarge { max },
         TransportFault::NoRoom => UpstreamError::NoRoom,
     }
@@ -559,6 +591,6 @@ mod tests {
         ] {
             assert_eq!(upstream.uri(path).map(|uri| uri.to_string()).as_deref(), Ok(wanted));
         }
-        assert_eq!(upstream.uri("@elsewhere/graphql"), Err(TransportFault::Broken));
+        assert_eq!(upstream.uri("@elsewhere/graphql"), Err(no_path()));
     }
 }

@@ -154,7 +154,7 @@ fn a_panic_ends_one_request(engines: &Engines) {
     wait_until("nothing in flight", || pillion.metric("pillion_requests_in_flight") == 0.0);
     assert_eq!(pillion.admin("/readyz").0, 200);
     let log = pillion.whole_log("TERM");
-    assert_eq!(log.matches("a defect of Pillion").count(), 3, "{log}");
+    assert_eq!(log.matches("internal error (bug), please report").count(), 3, "{log}");
     assert!(log.contains("src/runtime/panic_isolation.rs"), "{log}");
 }
 

@@ -165,7 +165,7 @@ fn handlers_with_tls(engines: &Engines) {
     let strict = start("dialect: standard\n");
     let answer = strict.client().ask("{ count }").json();
     assert_eq!(answer["errors"][0]["message"], "http exception when calling webhook");
-    assert_eq!(strict.metric("pillion_handler_calls_total{action=\"count\",outcome=\"unreachable\"}"), 1.0);
+    assert_eq!(strict.metric("pillion_handler_calls_total{action=\"count\",outcome=\"tls\"}"), 1.0);
     // The one in front asks questions of its own.
     assert_eq!(handlers.take_seen().iter().filter(|seen| seen.path() == "/count").count(), 1);
 }

@@ -18,6 +18,7 @@ pub const TESTS: &[super::Test] = trials![
     results_are_for_their_callers,
     only_headers_of_the_handler_are_stored,
     failed_jobs_are_retried_as_configured,
+    the_reason_of_the_last_attempt_is_shown_to_operators,
     jobs_complete_by_callback,
     late_completions_are_rejected,
     jobs_survive_a_kill,
@@ -201,6 +202,7 @@ fn hasuras_cases(engines: &Engines) {
         let seen = wait_for(&pillion, ADMIN, "create_user_timeout", &id, "id errors");
         let internal = &seen["data"]["create_user_timeout"]["errors"]["internal"];
         assert_eq!(internal["error"]["message"], json!("Response timeout"));
+        assert_eq!(internal["reason"]["kind"], json!("timeout"));
         assert_eq!(internal["request"]["url"], json!("{{HANDLERS}}/create-user-timeout"));
     }
 }
@@ -274,6 +276,26 @@ fn only_headers_of_the_handler_are_stored(engines: &Engines) {
         }
         let row = stored(&store, &id);
         assert_eq!((&row["status"], &row["attempts"]), (&json!("completed"), &json!(1)), "{row}");
+    }
+}
+
+/// Clients see no errors before a job has ended.
+fn the_reason_of_the_last_attempt_is_shown_to_operators(engines: &Engines) {
+    let config = "jobs: { max_attempts: 3, initial_backoff: 1h }\n";
+    for store in stores(engines, "reasons") {
+        let _store = Store(store.clone());
+        let handlers = Scripted::start();
+        let pillion = start(engines.postgraphile, &handlers, &store, config);
+        handlers.on_path("/later", Reply::Close);
+        let id = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
+        let shown = || Client::admin(pillion.admin).request("GET", &format!("/jobs/{id}"), &[], b"").json();
+        wait_until("the end of an attempt", || !shown()["errors"].is_null());
+        let job = shown();
+        assert_eq!(job["status"], json!("created"), "{job}");
+        assert_eq!(job["errors"]["internal"]["reason"]["kind"], json!("connection_closed"), "{job}");
+        pillion.wait_for_log("\"error.kind\":\"connection_closed\"");
+        let seen = look(&pillion, ADMIN, "later", &id, "errors");
+        assert_eq!(seen["data"]["later"]["errors"], Value::Null, "{seen}");
     }
 }
 
@@ -613,6 +635,7 @@ fn a_job_store_that_is_unavailable(engines: &Engines) {
     let first = accept(&pillion, ADMIN, "mutation { later(number: 1) }");
     wait_for(&pillion, ADMIN, "later", &first, "id");
     database.stop();
+    pillion.wait_for_log("\"job store unavailable, retrying\"");
     let answer = ask_as(&pillion, ADMIN, "mutation { later(number: 2) }", &json!({}));
     let message = "the action could not be stored and will not run; try again later";
     assert_eq!(answer["errors"][0]["message"], json!(message), "{answer}");
@@ -628,6 +651,7 @@ fn a_job_store_that_is_unavailable(engines: &Engines) {
         second.is_some()
     });
     wait_for(&pillion, ADMIN, "later", &second.expect("an id"), "id");
+    pillion.wait_for_log("\"job store available again\"");
     assert!(!pillion.whole_log("TERM").contains(&database.url()));
 }
 

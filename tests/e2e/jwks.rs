@@ -88,6 +88,7 @@ fn keys_are_fetched_once_and_rotate(engines: &Engines) {
     // Failures leave the last good set; a new set replaces it before it has expired.
     keys.on_path("/jwks", Reply::status(500, "no"));
     wait_until("a failed fetch", || pillion.metric("pillion_jwks_fetches_total{outcome=\"failure\"}") > 0.0);
+    pillion.wait_for_log("JWKS unavailable");
     assert_eq!(ask(&pillion, &first), json!({ "data": { "count": 1 } }));
     assert!(ask(&pillion, &second)["errors"].is_array());
 }

@@ -34,6 +34,7 @@ mod containers;
 mod cors;
 mod dashboards;
 mod distributed_tracing;
+mod failure_log;
 mod graceful_shutdown;
 mod handler_security;
 mod helm_chart;
@@ -118,6 +119,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         cors,
         dashboards,
         distributed_tracing,
+        failure_log,
         graceful_shutdown,
         handler_security,
         helm_chart,

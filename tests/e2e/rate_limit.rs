@@ -98,7 +98,9 @@ fn replicas_share_a_rate_limit(engines: &Engines) {
     redis.stop();
     assert_eq!(codes(query), [Value::Null, Value::Null, Value::Null, Value::Null]);
     assert_eq!(error_code(&ask_as_admin(&replicas[0], &user, mutation)), limited);
+    replicas[0].wait_for_log("Redis unavailable");
     assert!(replicas[0].metric("pillion_rate_limit_store_errors_total{action=\"sendCode\"}") >= 1.0);
     redis.start_again();
     wait_until("that calls are counted again", || codes(query)[3] == limited);
+    replicas[0].wait_for_log("\"Redis available again\"");
 }
