@@ -163,6 +163,9 @@ fn assert_committed(path: &str, wanted: &str) {
 fn the_example_and_its_schema_equal_the_settings_table() {
     assert_committed("config/pillion.example.yaml", &pillion::config::settings_doc::example_yaml());
     assert_committed("config/pillion.schema.json", &pillion::config::settings_doc::json_schema());
+    let printed = |schema| format!("{schema:#}\n");
+    assert_committed("config/actions.schema.json", &printed(pillion::config::metadata_schema::actions_yaml()));
+    assert_committed("config/relationships.schema.json", &printed(pillion::config::json_schema::relationships()));
 }
 
 /// A metric that nothing feeds is always 0, and looks as if all were well.

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::config::values::parse_duration;
+use crate::config::units::parse_duration;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Requeued, Status, cancelled};
 use crate::jobs::redact::{short, whole};

@@ -182,7 +182,7 @@ fn diagnostics(rejection: &Rejection, source: &Arc<Source>) -> Vec<Diagnostic> {
 }
 
 fn place_of(at: &Location, source: &Arc<Source>) -> SourceLocation {
-    SourceLocation { source: Arc::clone(source), line: at.line, column: at.column }
+    SourceLocation::new(source, at.line, at.column)
 }
 
 /// A client in this role gets "no such field"; the person who configures the action gets the reason.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::cli::{block_on, config_file, flag_of, report};
 use crate::config::load::jobs_of;
-use crate::config::values::parse_span;
+use crate::config::units::parse_span;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Requeued, Status, cancelled};
 use crate::jobs::redact::{short, whole};

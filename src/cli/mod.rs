@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod schema;
 pub(crate) mod serve;
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -124,8 +125,15 @@ async fn probe_upstream(services: &Services) -> Result<(), String> {
 
 /// All errors, for a person.
 fn report(diagnostics: &[Diagnostic]) -> String {
-    let rendered: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    let has_colours = has_colours();
+    let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(has_colours)).collect();
     rendered.join("\n\n")
+}
+
+/// Both streams must be a terminal, as a report may go to either, and `NO_COLOR` not set: <https://no-color.org>.
+fn has_colours() -> bool {
+    let is_off = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_off && std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
 }
 
 fn role_argument() -> Arg {

@@ -1,14 +1,13 @@
 //! Settings of single actions in `pillion.yaml`: what Hasura's files have no place for.
 
-use http::header;
 use http::header::HeaderName;
 use indexmap::IndexMap;
 
-use crate::config::traffic_settings;
+use crate::config::formats::Format;
 use crate::config::traffic_settings::TrafficOverrides;
 use crate::config::yaml::{Fields, Node};
+use crate::config::{traffic_settings, typed_fields};
 use crate::model::source::{Diagnostic, SourceLocation};
-use crate::protocol::hop_by_hop::is_hop_by_hop;
 
 /// The settings of one action in `pillion.yaml`.
 #[derive(Clone, Debug, Default)]
@@ -41,19 +40,6 @@ pub struct ActionSettings {
     pub policies: TrafficOverrides,
 }
 
-/// Headers of our own response that no handler may write.
-const OURS: [HeaderName; 5] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_ENCODING,
-    HeaderName::from_static("x-request-id"),
-    // Cookies are forwarded to the client by default.
-    header::SET_COOKIE,
-];
-
-/// What GraphQL itself has in a URL.
-const GRAPHQL_PARAMS: [&str; 4] = ["query", "variables", "operationName", "extensions"];
-
 /// Reads `actions`, by name.
 pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> IndexMap<String, ActionSettings> {
     let mut actions = IndexMap::new();
@@ -64,89 +50,67 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> IndexMap<
         let Some(fields) = Fields::of(node, "an action's settings", diagnostics) else { continue };
         actions
             .insert(name.to_owned(), ActionSettings { place: Some(place.clone()), ..read_one(&fields, diagnostics) });
-        fields.finish(diagnostics);
+        fields.finish_strictly(diagnostics);
     }
     actions
 }
 
 fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSettings {
-    let mut count = |key: &str| {
-        let count = fields.count(key, diagnostics).and_then(|count| usize::try_from(count).ok());
-        count.map(|count| count.max(1))
-    };
+    let mut count = |key: &str| typed_fields::count(fields, key, diagnostics);
     let (calls, attempts, concurrency) =
         (count("max_calls_per_document"), count("max_attempts"), count("max_concurrency"));
-    let mut flag = |key: &str| fields.bool(key, diagnostics).unwrap_or(false);
+    let mut flag = |key: &str| typed_fields::bool(fields, key, diagnostics).unwrap_or(false);
     let (idempotent, session_headers, admin_secret) =
         (flag("idempotent"), flag("session_headers"), flag("admin_secret"));
-    let names =
-        fields.get("forwarded_client_headers").map(|_| header_names(fields, "forwarded_client_headers", diagnostics));
+    let mut choice = |key: &str, choices| typed_fields::choice(fields, key, choices, diagnostics);
+    let (method, envelope) = (choice("method", &["GET", "POST"]), choice("envelope", &["none", "graphql"]));
     ActionSettings {
         place: None,
         calls_per_document_max: calls,
         attempts,
         concurrency,
         idempotent,
-        forwarded_client_headers: names,
+        forwarded_client_headers: header_names(fields, "forwarded_client_headers", Format::HeaderName, diagnostics),
         session_headers,
         admin_secret,
-        is_get: read_method(fields, diagnostics),
+        is_get: method == Some("GET"),
         forwarded_query_params: read_params(fields, diagnostics),
         response_headers: read_response_headers(fields, diagnostics),
-        has_envelope: read_envelope(fields, diagnostics),
+        has_envelope: envelope == Some("graphql"),
         policies: traffic_settings::read_overrides(fields, diagnostics),
     }
 }
 
-fn header_names(fields: &Fields<'_>, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
-    let mut names = Vec::new();
-    for node in fields.list(key, diagnostics) {
-        let text = node.scalar_text().unwrap_or_default();
-        names.extend(node.header_name(&text, diagnostics));
+fn header_names(
+    fields: &Fields<'_>,
+    key: &str,
+    format: Format,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Vec<HeaderName>> {
+    let texts = typed_fields::texts(fields, key, Some(format), diagnostics)?;
+    let mut names = Vec::with_capacity(texts.len());
+    for (text, node) in texts {
+        let Some(name) = node.header_name(&text, diagnostics) else { continue };
+        if format.except().contains(&name.as_str()) {
+            let message = format!("the header '{name}' of a response is not a handler's to write");
+            node.reject(message, "remove it; cookies go to the client anyway", diagnostics);
+        }
+        names.push(name);
     }
-    names
+    Some(names)
 }
 
 fn read_response_headers(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
-    let mut names = header_names(fields, "response_headers", diagnostics);
-    for name in names.extract_if(.., |name| OURS.contains(name) || is_hop_by_hop(name)) {
-        let message = format!("the header '{name}' of a response is not a handler's to write");
-        let place = fields.get("response_headers").map(|node| node.place.clone());
-        diagnostics.push(Diagnostic::error(place, message, "remove it; cookies go to the client anyway"));
-    }
-    names
-}
-
-fn read_method(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> bool {
-    let Some(node) = fields.get("method") else { return false };
-    match node.scalar_text().as_deref() {
-        Some("GET") => true,
-        Some("POST") => false,
-        _ => {
-            node.reject("a handler is called by GET or by POST", "write GET, or use a request transform", diagnostics);
-            false
-        }
-    }
-}
-
-fn read_envelope(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> bool {
-    let Some(node) = fields.get("envelope") else { return false };
-    match node.scalar_text().as_deref() {
-        Some("graphql") => true,
-        Some("none") => false,
-        _ => {
-            let remedy = "write graphql if the handler returns {\"data\": …, \"errors\": […]}, or none";
-            node.reject("there is no such envelope of a handler's response", remedy, diagnostics);
-            false
-        }
-    }
+    header_names(fields, "response_headers", Format::ResponseHeader, diagnostics).unwrap_or_default()
 }
 
 fn read_params(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let format = Format::ForwardedParam;
     let mut names = Vec::new();
-    for node in fields.list("forwarded_query_params", diagnostics) {
-        let name = node.scalar_text().unwrap_or_default();
-        if name.is_empty() || GRAPHQL_PARAMS.contains(&name.as_str()) {
+    for (name, node) in
+        typed_fields::texts(fields, "forwarded_query_params", Some(format), diagnostics).unwrap_or_default()
+    {
+        if name.is_empty() || format.except().contains(&name.as_str()) {
             node.reject(format!("the parameter \"{name}\" cannot be sent on"), "name another one", diagnostics);
         } else {
             names.push(name);

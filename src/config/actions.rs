@@ -57,10 +57,16 @@ pub fn read_all(
 ) -> (ActionSchema, Vec<Diagnostic>) {
     let source = |name: &str, text: &str| Arc::new(Source::new(name, text));
     let (mut metadata, mut signatures, mut diagnostics) = (Metadata::default(), Signatures::default(), Vec::new());
-    sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut diagnostics);
+    let mut is_broken = !sdl::read(&source("actions.graphql", graphql), &mut signatures, &mut diagnostics);
     match yaml::parse(&source("actions.yaml", yaml)) {
         Ok(node) => metadata::read(&node, &signatures, &mut metadata, &mut diagnostics),
-        Err(diagnostic) => diagnostics.push(diagnostic),
+        Err(diagnostic) => {
+            is_broken = true;
+            diagnostics.push(diagnostic);
+        }
+    }
+    if is_broken {
+        return (ActionSchema::default(), diagnostics);
     }
     let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
     let relationships = relationship_settings::read(config.as_ref(), &mut diagnostics);
@@ -77,6 +83,7 @@ pub fn read_all(
         allowed_hosts: &AllowedHosts::default(),
         allows_link_local: false,
         admin_secret: None,
+        knows_all_actions: true,
     };
     let schema = resolve(metadata, signatures, &options, &mut diagnostics);
     (schema, diagnostics)

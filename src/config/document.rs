@@ -204,8 +204,7 @@ impl Document {
 const TYPES: &str = "custom_types";
 
 fn place_of(name: &str) -> SourceLocation {
-    let source = Arc::new(Source::new(name, ""));
-    SourceLocation { source, line: 1, column: 1 }
+    SourceLocation::new(&Arc::new(Source::new(name, "")), 1, 1)
 }
 
 /// JSON as a node that stands nowhere.

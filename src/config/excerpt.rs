@@ -183,7 +183,7 @@ const METADATA_KEYS: [&str; 42] = [
 fn is_known(key: &str) -> bool {
     METADATA_KEYS.contains(&key)
         || SETTINGS.iter().any(|setting| setting.key.split('.').any(|part| part == key))
-        || ACTION_KEYS.iter().any(|(name, ..)| *name == key)
+        || ACTION_KEYS.iter().any(|known| known.key == key)
 }
 
 #[cfg(test)]
@@ -198,11 +198,11 @@ mod tests {
         let source = Arc::new(Source::new("x.yaml", text));
         let _ = parse(&source);
         let lines = (1..=text.lines().count()).map(|line| {
-            let place = SourceLocation { source: Arc::clone(&source), line, column: 1 };
+            let place = SourceLocation::new(&source, line, 1);
             let shown = Diagnostic::error(Some(place), "x", "").to_string();
             shown
                 .lines()
-                .nth(1)
+                .nth(2)
                 .and_then(|line| line.split_once(" | "))
                 .map(|(_, line)| line.to_owned())
                 .unwrap_or_default()

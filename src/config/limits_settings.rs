@@ -83,7 +83,7 @@ pub(crate) fn read(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Limits
 mod tests {
     use super::*;
     use crate::config::settings_table::{Kind, SETTINGS};
-    use crate::config::values::parse_bytes;
+    use crate::config::units::parse_bytes;
 
     /// Each default of the table is the value of the field that is named as its setting: none stands anywhere else.
     #[test]

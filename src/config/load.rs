@@ -1,5 +1,6 @@
 //! Loads the configuration. Configuration files are opened and the environment is read here only.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::env::VarError;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read
 use crate::config::settings_table::{SETTINGS, Setting};
 use crate::config::values::Values;
 use crate::config::yaml::{Data, Node};
-use crate::config::{metadata, sdl, yaml};
+use crate::config::{metadata, sdl, unknown_variables, yaml};
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
@@ -43,9 +44,22 @@ pub fn load(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let (file, values) = read_values(config_file, flag, assumed, &mut diagnostics);
+    if config_file.is_some() && file.is_none() {
+        // Everything else would follow from settings that are missing.
+        return Err(each_once(diagnostics));
+    }
     let settings = Settings::read(&values, file.as_ref(), &mut diagnostics);
-    let Some(settings) = settings else { return Err(each_once(diagnostics)) };
-    let schema = load_actions(&settings, &environment, &mut diagnostics);
+    let Some(settings) = settings else {
+        diagnostics.extend(unknown_variables::warnings(&variable_names(), &HashSet::new()));
+        return Err(each_once(diagnostics));
+    };
+    let looked_up = RefCell::new(HashSet::new());
+    let look_up = |name: &str| {
+        looked_up.borrow_mut().insert(name.to_owned());
+        environment(name)
+    };
+    let schema = load_actions(&settings, &look_up, &mut diagnostics);
+    diagnostics.extend(unknown_variables::warnings(&variable_names(), &looked_up.borrow()));
     let diagnostics = each_once(diagnostics);
     match schema {
         Some(schema) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
@@ -93,6 +107,7 @@ fn read_config_file(path: Option<&Path>, diagnostics: &mut Vec<Diagnostic>) -> O
         // A file that is truncated before it is written must not open what it closes.
         let message = format!("{}: the file is empty", source.name);
         diagnostics.push(Diagnostic::error(None, message, "write {} into it if no setting is meant"));
+        return None;
     }
     yaml::parse(&source).map_err(|diagnostic| diagnostics.push(diagnostic)).ok()
 }
@@ -153,6 +168,10 @@ fn load_actions(
 ) -> Option<ActionSchema> {
     let mut of_files = Vec::new();
     let files = settings.metadata.as_deref().map(|folder| read_files(folder, &mut of_files)).unwrap_or_default();
+    if files.is_broken {
+        diagnostics.extend(of_files);
+        return None;
+    }
     let read = |diagnostics: &mut Vec<Diagnostic>| {
         diagnostics.extend(of_files.iter().cloned());
         let mut metadata = Metadata::default();
@@ -164,7 +183,9 @@ fn load_actions(
         }
         (metadata, files.signatures.clone())
     };
-    diagnostics.extend(warn_of_nothing(settings, &files));
+    if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) {
+        diagnostics.extend(warn_of_nothing(settings, &files));
+    }
     let surroundings = surroundings(settings, settings.auth.admin_secrets.first(), environment);
     match resolve_usable(&read, &surroundings, None, &tolerated(settings)) {
         Ok(Usable { schema, warnings }) => {
@@ -178,13 +199,21 @@ fn load_actions(
     }
 }
 
-/// A folder that exists, but without what makes actions, is probably another one than was meant.
+/// Metadata without actions is probably an oversight: no folder, another one than was meant, a file of another name.
 fn warn_of_nothing(settings: &Settings, files: &Files) -> Option<Diagnostic> {
-    let folder = settings.metadata.as_ref()?;
-    // The metadata API may have started with an empty folder.
-    let is_written = matches!(settings.metadata_api, MetadataApi::Folder(_));
-    let is_empty = files.is_empty && folder.is_dir() && !is_written;
-    is_empty.then(|| {
+    // The metadata API may start with nothing.
+    if !matches!(settings.metadata_api, MetadataApi::Off) {
+        return None;
+    }
+    let Some(folder) = &settings.metadata else {
+        let remedy = "give the folder of actions.yaml and actions.graphql: --metadata FOLDER, or PILLION_METADATA";
+        return Some(Diagnostic::warning(None, "no metadata folder is given: there are no actions", remedy));
+    };
+    if let Some(other) = &files.unread {
+        let message = format!("{} is not read: the signatures of actions stand in actions.graphql", other.display());
+        return Some(Diagnostic::warning(None, message, "rename it to actions.graphql"));
+    }
+    (files.is_empty && folder.is_dir()).then(|| {
         let message = format!(
             "the metadata folder {} holds neither actions.yaml nor actions.graphql: there are no actions",
             folder.display()
@@ -231,6 +260,10 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
+fn variable_names() -> Vec<String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}
+
 /// The files that variables name; see [`environment`].
 #[must_use]
 pub fn named_files() -> Vec<PathBuf> {
@@ -260,6 +293,8 @@ pub fn surroundings<'s>(
         allowed_hosts: &settings.handlers.allowed_hosts,
         allows_link_local: settings.handlers.allow_link_local,
         admin_secret,
+        // The metadata API adds actions and removes them, and their settings may stay.
+        knows_all_actions: settings.metadata.is_some() && matches!(settings.metadata_api, MetadataApi::Off),
     }
 }
 
@@ -274,25 +309,50 @@ pub struct Files {
     pub signatures: Signatures,
     /// Is there no file for actions?
     pub is_empty: bool,
+    /// Is a file neither YAML nor SDL? Then nothing can be said of what it defines.
+    pub is_broken: bool,
+    /// A GraphQL file beside `actions.yaml` that is not read, where no other one is.
+    pub unread: Option<PathBuf>,
 }
 
 /// Reads the files of a metadata folder.
 pub fn read_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Files {
     let mut files = Files { is_empty: true, ..Files::default() };
-    for path in metadata_files(folder, diagnostics) {
+    let paths = metadata_files(folder, diagnostics);
+    files.unread = unread_graphql(folder, &paths);
+    for path in paths {
         files.is_empty &= path.ends_with(INHERITED_ROLES);
         let Some(source) = open(&path, diagnostics) else { continue };
-        if path.extension().is_some_and(|extension| extension == "graphql") {
-            sdl::read(&source, &mut files.signatures, diagnostics);
+        if is_graphql(&path) {
+            files.is_broken |= !sdl::read(&source, &mut files.signatures, diagnostics);
             continue;
         }
         match yaml::parse(&source) {
             Ok(node) if path.ends_with(INHERITED_ROLES) => files.inherited_roles = Some(node),
             Ok(node) => files.actions.push(node),
-            Err(diagnostic) => diagnostics.push(diagnostic),
+            Err(diagnostic) => {
+                files.is_broken = true;
+                diagnostics.push(diagnostic);
+            }
         }
     }
     files
+}
+
+fn is_graphql(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "graphql")
+}
+
+fn unread_graphql(folder: &Path, read: &[PathBuf]) -> Option<PathBuf> {
+    if read.iter().any(|path| is_graphql(path)) {
+        return None;
+    }
+    let entries =
+        [folder.to_path_buf(), folder.join("metadata")].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let mut found: Vec<PathBuf> =
+        entries.flatten().filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_graphql(path)).collect();
+    found.sort();
+    found.into_iter().next()
 }
 
 /// The file of an exported folder that defines inherited roles.
@@ -301,6 +361,13 @@ pub const INHERITED_ROLES: &str = "inherited_roles.yaml";
 /// `actions.yaml`, `actions.graphql`, `inherited_roles.yaml` and all files of `actions/`, in the folder itself or in
 /// its `metadata_api/`.
 pub fn metadata_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    if folder.is_file() {
+        let message = format!("the metadata folder {} is a file", folder.display());
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let remedy = format!("give the folder that it is in: --metadata {}", parent.display());
+        diagnostics.push(Diagnostic::error(None, message, remedy));
+        return Vec::new();
+    }
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());
         diagnostics.push(Diagnostic::error(None, message, "correct --metadata"));

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::config::sdl::Signatures;
 use crate::config::transform;
+use crate::config::units::parse_span;
 use crate::config::yaml::{Data, Fields, Node};
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation, assign};
 use crate::model::transform::{BodyTransform, RequestTransform, ResponseTransform};
@@ -206,6 +207,11 @@ fn read_action(entry: &Node, signatures: &Signatures, diagnostics: &mut Vec<Diag
     let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
     let mut permissions = Vec::new();
     for permission in fields.list("permissions", diagnostics) {
+        if let Some(role) = permission.scalar_text() {
+            let message = format!("a permission is a mapping with a role, and this is {}", permission.kind());
+            permission.reject(message, &format!("write - role: {role}"), diagnostics);
+            continue;
+        }
         let Some(fields) = Fields::of(permission, "a permission", diagnostics) else { continue };
         permissions.extend(fields.required_text("role", diagnostics));
         // Comments are for people, definitions a relic of old exports.
@@ -242,17 +248,13 @@ fn read_action(entry: &Node, signatures: &Signatures, diagnostics: &mut Vec<Diag
         output_type,
         deprecated: definition.text(DEPRECATED, diagnostics),
         handler: placed_text(&definition, "handler", diagnostics),
-        headers: definition
-            .list("headers", diagnostics)
-            .iter()
-            .filter_map(|node| read_header(node, diagnostics))
-            .collect(),
+        headers: read_headers(&definition, diagnostics),
         forward_client_headers: definition.bool("forward_client_headers", diagnostics).unwrap_or(false),
         ignored_client_headers: definition
             .get("ignored_client_headers")
             .map(|_| placed_texts(definition.list("ignored_client_headers", diagnostics))),
         // Hasura's tools write no zero: there it stands for a timeout that was not given.
-        timeout: definition.count("timeout", diagnostics).filter(|seconds| *seconds > 0),
+        timeout: read_timeout(&definition, diagnostics).filter(|seconds| *seconds > 0),
         permissions,
         comment,
         request_transform: definition
@@ -268,8 +270,31 @@ fn read_action(entry: &Node, signatures: &Signatures, diagnostics: &mut Vec<Diag
     Some(action)
 }
 
+/// Hasura's number of seconds.
+fn read_timeout(definition: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<u64> {
+    let node = definition.get("timeout")?;
+    if let Some(span) =
+        node.scalar_text().filter(|_| matches!(node.data, Data::Text(_))).and_then(|text| parse_span(&text))
+    {
+        let message = format!("\"timeout\" must be a whole number of seconds, and is {}", node.kind());
+        node.reject(message, &format!("write timeout: {}", span.as_secs().max(1)), diagnostics);
+        return None;
+    }
+    definition.count("timeout", diagnostics)
+}
+
 fn placed_texts(nodes: &[Node]) -> Vec<(String, SourceLocation)> {
     nodes.iter().filter_map(|node| Some((node.scalar_text()?, node.place.clone()))).collect()
+}
+
+fn read_headers(definition: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderEntry> {
+    if let Some(node) = definition.get("headers").filter(|node| matches!(node.data, Data::Map(_))) {
+        let remedy = "write a list: - name: X-Name with a value or value_from_env";
+        node.reject("\"headers\" must be a list, and is a mapping", remedy, diagnostics);
+        return Vec::new();
+    }
+    let nodes = definition.list("headers", diagnostics).iter();
+    nodes.filter_map(|node| read_header(node, diagnostics)).collect()
 }
 
 fn read_header(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<HeaderEntry> {

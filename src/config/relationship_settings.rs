@@ -3,7 +3,7 @@
 use apollo_compiler::ast::{Definition, Field, Selection, Value};
 use apollo_compiler::{Node as Syntax, ast};
 
-use crate::config::yaml::{Fields, Node};
+use crate::config::yaml::{Data, Fields, Node};
 use crate::graphql::diagnostics;
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Lookup, LookupPiece};
@@ -31,7 +31,8 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Relat
     let Some(entries) = Fields::of(node, "relationships", diagnostics) else { return relationships };
     for (key, place, value) in entries.all() {
         let named = key.split_once('.').filter(|(_, name)| apollo_compiler::Name::is_valid_syntax(name));
-        let (Some((type_name, name)), Some(text)) = (named, value.scalar_text()) else {
+        let text = matches!(value.data, Data::Text(_)).then(|| value.scalar_text()).flatten();
+        let (Some((type_name, name)), Some(text)) = (named, text) else {
             let message = format!("\"{key}\" does not say how a relationship is looked up");
             diagnostics.push(Diagnostic::error(Some(place.clone()), message, REMEDY));
             continue;

@@ -16,13 +16,14 @@ use crate::action::template::TemplateError;
 use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
 use crate::config::prefix::Prefixes;
-use crate::config::resolver::{ResolveOptions, Resolver, TypeUse};
+use crate::config::resolver::{ResolveOptions, Resolver, TypeUse, did_you_mean_type};
 use crate::config::sdl::{Signature, Signatures, parse_type};
 use crate::config::traffic_settings::rules_of;
 use crate::config::upstream_types::LookUp;
 use crate::config::{prefix, upstream_types};
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::schema;
+use crate::graphql::suggestions::did_you_mean;
 use crate::model::action::{
     ADMIN_ROLE, Action, ActionSchema, ConfiguredHeader, Handler, HeaderRules, OperationKind, SourceMap, Tolerated,
     ValuePiece, WrittenValue,
@@ -58,8 +59,15 @@ fn resolve_each(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
     let interfaces = signatures.interfaces.keys().cloned().collect();
-    let mut resolver = Resolver { surroundings, diagnostics, interfaces, undecided: IndexMap::new() };
     let mut signatures = signatures;
+    let mut resolver = Resolver {
+        surroundings,
+        diagnostics,
+        interfaces,
+        undecided: IndexMap::new(),
+        type_places: std::mem::take(&mut signatures.type_places),
+        subscriptions: std::mem::take(&mut signatures.subscriptions),
+    };
     resolver.exported_types(&metadata, &mut signatures);
     resolver.interfaces(&signatures);
     let mut types = resolver.types(&metadata, &signatures);
@@ -92,10 +100,16 @@ fn resolve_each(
         let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
         resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
-    for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !actions.contains_key(*name)) {
-        let message = format!("pillion.yaml has settings for action '{name}', which does not exist");
+    let names = || actions.keys().map(String::as_str);
+    for (name, settings) in surroundings.actions.iter().filter(|(name, _)| !locations.actions.contains_key(*name)) {
+        let suggestion = did_you_mean(name, names());
+        let stop = if suggestion.is_empty() { "" } else { "." };
+        let message = format!("pillion.yaml has settings for action '{name}', which does not exist{stop}{suggestion}");
         let remedy = "check its name, or remove the settings";
-        let diagnostic = Diagnostic::warning(settings.place.clone(), message, remedy);
+        let diagnostic = match surroundings.knows_all_actions {
+            true => Diagnostic::error(settings.place.clone(), message, remedy),
+            false => Diagnostic::warning(settings.place.clone(), message, remedy),
+        };
         resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
     let undecided = resolver.undecided;
@@ -273,14 +287,22 @@ impl Resolver<'_, '_> {
         };
         for argument in &signature.arguments {
             let name = argument.ty.named();
-            let remedy = format!("correct the type of argument \"{}\"", argument.name);
+            let place = self.type_place(&format!("{}({}:)", entry.name, argument.name), &signature.place);
+            let remedy = format!(
+                "correct the type of argument \"{}\"{}",
+                argument.name,
+                did_you_mean_type(types, name, |kind| !matches!(kind, TypeKind::Object(_)))
+            );
             let message =
                 format!("the type: \"{name}\" is not defined in custom types or it is not a scalar/enum/input_object");
             match self.kind_of(types, name) {
                 Some(TypeUse::Both | TypeUse::Input) => {}
-                Some(TypeUse::Output) => self.error(&signature.place, message, remedy),
+                Some(TypeUse::Output) => {
+                    let remedy = format!("\"{name}\" is an object type: use an input object, an enum or a scalar");
+                    self.error(&place, message, remedy);
+                }
                 None => {
-                    let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                    let diagnostic = Diagnostic::error(Some(place), message, remedy);
                     self.leave_to_upstream(name, diagnostic.about(SourceFile::Action(entry.name.clone())));
                 }
             }
@@ -288,12 +310,17 @@ impl Resolver<'_, '_> {
         let output = signature.output.named();
         let output_is_enum = matches!(types.get(output).map(|found| &found.kind), Some(TypeKind::Enum(_)));
         let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
-        let remedy = format!("correct what action '{}' returns", entry.name);
+        let place = self.type_place(&entry.name, &signature.place);
+        let remedy = format!(
+            "correct what action '{}' returns{}",
+            entry.name,
+            did_you_mean_type(types, output, |kind| matches!(kind, TypeKind::Object(_) | TypeKind::Scalar))
+        );
         match self.kind_of(types, output) {
             Some(TypeUse::Both | TypeUse::Output) if !output_is_enum => {}
-            Some(_) => self.error(&signature.place, message, remedy),
+            Some(_) => self.error(&place, message, remedy),
             None => {
-                let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+                let diagnostic = Diagnostic::error(Some(place), message, remedy);
                 self.leave_to_upstream(output, diagnostic.about(SourceFile::Action(entry.name.clone())));
             }
         }
@@ -358,6 +385,9 @@ impl Resolver<'_, '_> {
     /// The signature that a JSON export carries in the definition itself.
     fn exported_signature(&mut self, entry: &ActionEntry) -> Option<Signature> {
         let Some((output, output_place)) = &entry.output_type else {
+            if self.subscriptions.contains(&entry.name) {
+                return None;
+            }
             let message = format!("action {} is not present in actions.graphql", entry.name);
             let is_query = entry.operation.as_ref().is_some_and(|(operation, _)| operation == "query");
             let root = if is_query { "Query" } else { "Mutation" };
@@ -457,7 +487,8 @@ impl Resolver<'_, '_> {
     }
 
     fn template_error(&mut self, action: &str, what: &str, place: &SourceLocation, error: &TemplateError) {
-        let place = SourceLocation { column: place.column + error.offset(), ..place.clone() };
+        let length = place.length.saturating_sub(error.offset()).max(1);
+        let place = SourceLocation { column: place.column + error.offset(), length, ..place.clone() };
         let remedy = match error {
             TemplateError::Missing { name, .. } => format!("set {name}, or remove it from the template"),
             TemplateError::Unclosed { .. } | TemplateError::Unknown { .. } => "write {{NAME}}".to_owned(),

@@ -4,7 +4,7 @@ use apollo_compiler::Name;
 
 use crate::config::metadata::{InputEntry, Metadata, TypeList};
 use crate::config::relationship_settings::RelationshipSettings;
-use crate::config::resolver::{Resolver, TypeUse};
+use crate::config::resolver::{Resolver, TypeUse, did_you_mean_type};
 use crate::config::sdl::{Signatures, parse_type};
 use crate::graphql::coerce::coerce_default;
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
@@ -272,12 +272,19 @@ impl Resolver<'_, '_> {
         is_input: bool,
     ) {
         let kind = if is_input { "input object type" } else { "object type" };
+        let place = &self.type_place(&format!("{owner}.{field}"), place);
         match self.kind_of(types, ty.named()) {
             None => {
                 // The two blanks are Hasura's.
                 let message =
                     format!("the type \"{}\" for field \"{field}\" in  {kind} \"{owner}\" does not exist", ty.named());
-                let diagnostic = Diagnostic::error(Some(place.clone()), message, "define it, or correct its name");
+                let fits = |kind: &TypeKind| match kind {
+                    TypeKind::Object(_) => !is_input,
+                    TypeKind::InputObject(_) => is_input,
+                    TypeKind::Scalar | TypeKind::Enum(_) => true,
+                };
+                let remedy = format!("define it, or correct its name{}", did_you_mean_type(types, ty.named(), fits));
+                let diagnostic = Diagnostic::error(Some(place.clone()), message, remedy);
                 self.leave_to_upstream(ty.named(), diagnostic.about(SourceFile::Type(owner.to_owned())));
             }
             Some(TypeUse::Output) if is_input => {

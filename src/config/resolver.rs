@@ -1,6 +1,6 @@
 //! The state of resolving metadata, which the passes over actions and over types share.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -9,9 +9,11 @@ use crate::config::action_settings::ActionSettings;
 use crate::config::prefix::Prefixes;
 use crate::config::relationship_settings::RelationshipSettings;
 use crate::config::traffic_settings::TrafficDefaults;
+use crate::graphql::suggestions::did_you_mean;
 use crate::model::address::AllowedHosts;
 use crate::model::secret::Secret;
-use crate::model::source::Diagnostic;
+use crate::model::source::{Diagnostic, SourceLocation};
+use crate::model::types::{TypeKind, Types};
 
 /// Settings that resolving depends on, beside the metadata files.
 pub struct ResolveOptions<'s> {
@@ -39,6 +41,8 @@ pub struct ResolveOptions<'s> {
     pub allows_link_local: bool,
     /// For handlers that may have it.
     pub admin_secret: Option<&'s Secret>,
+    /// Are all actions in the metadata that is resolved, so that settings for another one are an error?
+    pub knows_all_actions: bool,
 }
 
 /// Collects the errors of both passes.
@@ -49,6 +53,17 @@ pub(crate) struct Resolver<'r, 's> {
     pub(crate) interfaces: HashSet<String>,
     /// See [`ActionSchema::undecided`].
     pub(crate) undecided: IndexMap<String, Vec<Diagnostic>>,
+    /// See [`Signatures::type_places`](crate::config::sdl::Signatures).
+    pub(crate) type_places: HashMap<String, SourceLocation>,
+    /// See [`Signatures::subscriptions`](crate::config::sdl::Signatures).
+    pub(crate) subscriptions: HashSet<String>,
+}
+
+impl Resolver<'_, '_> {
+    /// Where the type of this field or argument stands; `otherwise` if no SDL says it.
+    pub(crate) fn type_place(&self, coordinate: &str, otherwise: &SourceLocation) -> SourceLocation {
+        self.type_places.get(coordinate).unwrap_or(otherwise).clone()
+    }
 }
 
 /// Where a type may stand.
@@ -57,4 +72,11 @@ pub(crate) enum TypeUse {
     Input,
     Output,
     Both,
+}
+
+/// ` Did you mean …?` with types that may stand there.
+pub(crate) fn did_you_mean_type(types: &Types, name: &str, fits: impl Fn(&TypeKind) -> bool) -> String {
+    let others = types.0.iter().filter(|(_, definition)| fits(&definition.kind)).map(|(name, _)| name.as_str());
+    let suggestion = did_you_mean(name, others);
+    if suggestion.is_empty() { suggestion } else { format!(".{suggestion}") }
 }

@@ -3,15 +3,19 @@
 //! Hasura's tools write one block for each action, so most real files define `Mutation` many times, and some define
 //! `scalar String`. The blocks are merged; no validating schema builder would take such a file.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use apollo_compiler::ast::{Definition, Directive, EnumTypeDefinition, FieldDefinition, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
+use apollo_compiler::parser::SourceSpan;
+use apollo_compiler::validation::DiagnosticList;
 use apollo_compiler::{Name, Node, ast};
 use indexmap::IndexMap;
 
 use crate::config::sdl_directives;
 use crate::config::sdl_directives::{Annotations, Owner};
+use crate::graphql::brackets;
 use crate::graphql::coerce::{Variables, json_of, type_ref};
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
@@ -29,6 +33,10 @@ pub struct Signatures {
     pub types: IndexMap<String, (TypeDefinition, SourceLocation)>,
     /// Interfaces, by name. Hasura's tools drop them, so that they may stand there as long as nothing has their type.
     pub interfaces: IndexMap<String, SourceLocation>,
+    /// Where the types of fields and arguments stand, by their coordinate: `action`, `action(argument:)`, `Type.field`.
+    pub type_places: HashMap<String, SourceLocation>,
+    /// Fields of `Subscription`, which are no actions.
+    pub subscriptions: HashSet<String>,
 }
 
 /// One action as the SDL declares it.
@@ -48,21 +56,17 @@ pub struct Signature {
     pub deprecated: Option<Deprecation>,
 }
 
-/// Reads one file into `signatures`.
-pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut Vec<Diagnostic>) {
+/// Reads one file into `signatures`. `false` if it is not SDL at all: what other files say of it would mislead.
+pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut Vec<Diagnostic>) -> bool {
     // A file with nothing but comments is no document, and no error.
     if source.text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return;
+        return true;
     }
     let document = match ast::Document::parse(source.text.as_str(), &source.name) {
         Ok(document) => document,
         Err(failed) => {
-            diagnostics.extend(failed.errors.iter().take(ERRORS_MAX).map(|diagnostic| {
-                let place = diagnostic.error.location().map(|span| SourceLocation::at_offset(source, span.offset()));
-                let message = diagnostics::message(&source.text, diagnostic.error, None);
-                Diagnostic::error(place, message, "correct the GraphQL")
-            }));
-            return;
+            diagnostics.extend(syntax_error(source, &failed.errors));
+            return false;
         }
     };
     let mut reader = Reader { source, signatures, diagnostics };
@@ -73,10 +77,25 @@ pub fn read(source: &Arc<Source>, signatures: &mut Signatures, diagnostics: &mut
             assign(reader.diagnostics, start, &SourceFile::Type(name.to_string()));
         }
     }
+    true
 }
 
-/// Syntax errors of one file that are reported; the rest follow from the first ones.
-const ERRORS_MAX: usize = 20;
+/// The first one; others follow from it. A bracket that is not closed is named itself, not where its end was missed.
+fn syntax_error(source: &Arc<Source>, errors: &DiagnosticList) -> Option<Diagnostic> {
+    let offset_of = |span: SourceSpan| span.offset();
+    let first = errors.iter().min_by_key(|found| found.error.location().map_or(usize::MAX, offset_of))?;
+    let offset = first.error.location().map(offset_of);
+    if let Some((at, bracket)) = brackets::unclosed(&source.text)
+        && offset.is_none_or(|offset| at < offset)
+    {
+        let place = SourceLocation::at_span(source, at..at + 1);
+        let message = format!("syntax error: this {bracket} is never closed");
+        return Some(Diagnostic::error(Some(place), message, "close it where its block ends"));
+    }
+    let place = offset.map(|offset| SourceLocation::at_offset(source, offset));
+    let message = diagnostics::message(&source.text, first.error, None);
+    Some(Diagnostic::error(place, message, "correct the GraphQL"))
+}
 
 struct Reader<'r> {
     source: &'r Arc<Source>,
@@ -87,6 +106,14 @@ struct Reader<'r> {
 impl Reader<'_> {
     fn place<T>(&self, node: &Node<T>) -> SourceLocation {
         SourceLocation::at_offset(self.source, node.location().map_or(0, |span| span.offset()))
+    }
+
+    /// Remembers where the type of this field or argument stands.
+    fn note_type(&mut self, coordinate: String, ty: &ast::Type) {
+        if let Some(span) = ty.inner_named_type().location() {
+            let place = SourceLocation::at_span(self.source, span.offset()..span.end_offset());
+            self.signatures.type_places.insert(coordinate, place);
+        }
     }
 
     /// Past a description, which may have many lines.
@@ -108,6 +135,7 @@ impl Reader<'_> {
                 let place = self.place_of_name(&object.name);
                 match root_kind(&object.name) {
                     Some(kind) => self.actions(kind, &object.fields),
+                    None if is_subscription(object) => self.subscriptions(&object.fields),
                     None => self.object(&object.name, place, object.description.as_deref(), &object.fields),
                 }
             }
@@ -147,6 +175,7 @@ impl Reader<'_> {
         let Annotations { is_one_of, .. } = self.directives(&input.directives, Owner::InputObject, &input.name);
         let mut fields = Vec::with_capacity(input.fields.len());
         for field in &input.fields {
+            self.note_type(format!("{}.{}", input.name, field.name), &field.ty);
             let value = self.input_value(field);
             if is_one_of && (!value.ty.is_nullable() || value.default.is_some()) {
                 let message = format!(
@@ -205,6 +234,10 @@ impl Reader<'_> {
                 self.diagnostics.push(diagnostic.about(SourceFile::Action(name)));
                 continue;
             }
+            self.note_type(name.clone(), &field.ty);
+            for argument in &field.arguments {
+                self.note_type(format!("{name}({}:)", argument.name), &argument.ty);
+            }
             // In the order of the text, so that warnings come in it.
             let arguments = field.arguments.iter().map(|argument| self.input_value(argument)).collect();
             let Annotations { deprecated, .. } = self.directives(&field.directives, Owner::Member, &field.name);
@@ -220,6 +253,16 @@ impl Reader<'_> {
         }
     }
 
+    fn subscriptions(&mut self, fields: &[Node<FieldDefinition>]) {
+        for field in fields {
+            let message = format!("\"{}\" cannot be a subscription: actions are queries or mutations", field.name);
+            let remedy = format!("declare it in type Query or Mutation: type Query {{ {}(…): … }}", field.name);
+            let place = self.place_of_name(&field.name);
+            self.diagnostics.push(Diagnostic::error(Some(place), message, remedy));
+            self.signatures.subscriptions.insert(field.name.to_string());
+        }
+    }
+
     fn object(
         &mut self,
         name: &str,
@@ -230,6 +273,7 @@ impl Reader<'_> {
         let mut output = IndexMap::new();
         for field in fields {
             let field_place = self.place_of_name(&field.name);
+            self.note_type(format!("{name}.{}", field.name), &field.ty);
             if !field.arguments.is_empty() {
                 let message = format!("the object \"{name}\" can't have arguments");
                 let remedy = format!("remove the arguments of \"{}\"", field.name);
@@ -295,7 +339,12 @@ impl Reader<'_> {
     }
 }
 
-/// Hasura reads these two names only; `Subscription` is an object type like any other.
+/// An object named `Subscription` is one like any other, unless its fields have arguments, which only actions can have.
+fn is_subscription(object: &ast::ObjectTypeDefinition) -> bool {
+    object.name == "Subscription" && object.fields.iter().any(|field| !field.arguments.is_empty())
+}
+
+/// Hasura reads these two names only.
 fn root_kind(name: &str) -> Option<OperationKind> {
     match name {
         "Query" => Some(OperationKind::Query),

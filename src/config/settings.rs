@@ -1,7 +1,7 @@
 //! The settings: read from flags, environment variables and `pillion.yaml`, and validated.
 //! [`crate::config::settings_table`] lists them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use url::Url;
 use crate::action::header_precedence::Precedence;
 use crate::config::action_settings::ActionSettings;
 use crate::config::downstream_settings::ClientAddresses;
+use crate::config::formats::Format;
+use crate::config::listen_address::parse_listen;
 use crate::config::prefix::Prefixes;
 use crate::config::relationship_settings::RelationshipSettings;
 use crate::config::settings_table::{Kind, SETTINGS};
@@ -283,11 +285,8 @@ pub struct Handlers {
 impl Settings {
     /// Reads the values; every error is collected. With an error among them the result must not be used.
     pub fn read(values: &Values, file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
-        let address = |key: &str, diagnostics: &mut Vec<Diagnostic>| {
-            values.parsed(key, "an address such as 127.0.0.1:8000", diagnostics, |text| text.parse().ok())
-        };
-        let listen = address("listen", diagnostics);
-        let admin_listen = address("admin_listen", diagnostics);
+        let listen = read_listen(values, "listen", ANY, diagnostics);
+        let admin_listen = read_listen(values, "admin_listen", LOOPBACK, diagnostics);
         let tls = read_tls(values, diagnostics);
         let dialect = match values.text("dialect").as_deref() {
             Some("hasura") => Some(Dialect::Hasura),
@@ -477,16 +476,16 @@ fn read_introspection(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Int
 fn check_choices(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     for setting in SETTINGS {
         if let Kind::Choice(choices) = setting.kind {
-            let wanted = format!("one of {}", choices.join(", "));
-            values.parsed(setting.key, &wanted, diagnostics, |text| choices.contains(&text).then_some(()));
+            values.choice(setting.key, choices, diagnostics);
         }
     }
 }
 
 fn read_paths(values: &Values, upstream: Option<&Upstream>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let mut paths = values.texts("graphql_paths");
-    if paths.iter().any(|path| !path.starts_with('/')) {
-        values.reject("graphql_paths", "a path must start with /", "write /graphql, for instance", diagnostics);
+    if let Some(path) = paths.iter().find(|path| !is_path(path)) {
+        let message = format!("\"{path}\" is not a path: it must start with / and have no query");
+        values.reject("graphql_paths", &message, "write /graphql, for instance", diagnostics);
     }
     for path in HASURA_PATHS.into_iter().chain(upstream.and_then(|upstream| upstream.graphql_path.as_deref())) {
         if !paths.iter().any(|known| known == path) {
@@ -494,6 +493,10 @@ fn read_paths(values: &Values, upstream: Option<&Upstream>, diagnostics: &mut Ve
         }
     }
     paths
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == text)
 }
 
 fn read_compression(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> usize {
@@ -561,13 +564,7 @@ fn read_admin(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AdminListen
         values.reject("admin.token", message, "choose another, such as openssl rand -hex 32 makes", diagnostics);
     }
     AdminListener {
-        metrics_listen: values
-            .is_given("admin.metrics_listen")
-            .then(|| {
-                let what = "an address such as 0.0.0.0:8002";
-                values.parsed("admin.metrics_listen", what, diagnostics, |text| text.parse().ok())
-            })
-            .flatten(),
+        metrics_listen: read_listen(values, "admin.metrics_listen", ANY, diagnostics),
         token: token.map(Secret::new),
         allowed_hosts,
         max_connections: values.count("admin.max_connections", diagnostics),
@@ -596,9 +593,18 @@ fn read_identity(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<(
     }
 }
 
+/// The host of listen addresses without one.
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// That of the admin listener, which must not be open to all by an oversight.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn read_listen(values: &Values, key: &str, host: IpAddr, diagnostics: &mut Vec<Diagnostic>) -> Option<SocketAddr> {
+    values.parsed(key, Format::Listen.wanted(), diagnostics, |text| parse_listen(text, host))
+}
+
 fn read_tls(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<TlsListener> {
-    let wanted = "an address such as 0.0.0.0:8443";
-    let listen = values.parsed("tls.listen", wanted, diagnostics, |text| text.parse().ok())?;
+    let listen = read_listen(values, "tls.listen", ANY, diagnostics)?;
     let (Some(cert_file), Some(key_file)) = (values.text("tls.cert_file"), values.text("tls.key_file")) else {
         values.reject(
             "tls.listen",
@@ -622,13 +628,13 @@ fn read_upstream(values: &Values, auth: &AuthRules, diagnostics: &mut Vec<Diagno
         return None;
     };
     let remedy = "write http://host:port or https://host:port, with or without a path";
-    let Some(uri) = text.parse::<http::Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
-    else {
+    let is_http = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && Url::parse(&text).is_ok();
+    let Some(uri) = text.parse::<http::Uri>().ok().filter(is_http) else {
         // The text itself is not repeated: it may hold a password.
         values.reject("upstream.url", "this is not an http or https address", remedy, diagnostics);
         return None;
     };
-    if uri.query().is_some() || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
+    if text.contains(['?', '#']) || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
         let message = "the address must have neither a query nor a user";
         values.reject("upstream.url", message, remedy, diagnostics);
         return None;
@@ -661,10 +667,8 @@ fn read_upstream(values: &Values, auth: &AuthRules, diagnostics: &mut Vec<Diagno
 fn read_upstream_path(values: &Values, uri: &http::Uri, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let in_url = Some(uri.path()).filter(|path| *path != "/").map(str::to_owned);
     let key = "upstream.graphql_path";
-    let set = values.parsed(key, "a path such as /v1/graphql", diagnostics, |text| {
-        let is_path = text.starts_with('/') && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == text);
-        is_path.then(|| text.to_owned())
-    });
+    let set =
+        values.parsed(key, "a path such as /v1/graphql", diagnostics, |text| is_path(text).then(|| text.to_owned()));
     if let (Some(in_url), Some(set)) = (&in_url, &set)
         && in_url != set
     {
@@ -768,31 +772,35 @@ fn reject_beside_hook(
 }
 
 fn read_hook(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<HookRules> {
+    let mode = values.choice("auth.hook_mode", &["GET", "POST"], &mut Vec::new());
+    let headers = values.header_names("auth.hook_cache_key_headers", "write names of headers", diagnostics);
+    let time_max = values.duration("auth.hook_cache_max_ttl", diagnostics);
+    let sends_request = values.bool("auth.hook_send_request_body", diagnostics);
+    let timeout = values.duration("auth.hook_timeout", diagnostics);
+    let attempts = values.count("auth.hook_attempts", diagnostics);
     let url = values.text("auth.hook")?;
     if !Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
         // The text itself is not repeated: it may hold a password.
         let message = "this is not an http or https address";
         values.reject("auth.hook", message, "write http://host:port/path", diagnostics);
     }
-    let mode = values.parsed("auth.hook_mode", "GET or POST", diagnostics, |text| match text {
-        "GET" => Some(HookMode::Get),
-        "POST" => Some(HookMode::Post),
-        _ => None,
-    });
-    let headers = values.header_names("auth.hook_cache_key_headers", "write names of headers", diagnostics);
-    let time_max = values.duration("auth.hook_cache_max_ttl", diagnostics);
     Some(HookRules {
         url: Secret::new(url),
-        mode: mode.unwrap_or(HookMode::Get),
-        sends_request: values.bool("auth.hook_send_request_body", diagnostics),
-        timeout: values.duration("auth.hook_timeout", diagnostics),
-        attempts: values.count("auth.hook_attempts", diagnostics),
+        mode: if mode == Some("POST") { HookMode::Post } else { HookMode::Get },
+        sends_request,
+        timeout,
+        attempts,
         cache: (!headers.is_empty()).then_some(HookCache { headers, time_max }),
     })
 }
 
+/// Hasura's JSON.
+const JWT_REMEDY: &str = "write {\"type\": \"HS256\", \"key\": \"a secret of at least 32 characters\"} or {\"jwk_url\": \
+                          \"https://…\"}; types are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
+                          ES384, ES512 and Ed25519";
+
 fn read_jwt(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
-    let remedy = "see the documentation of HASURA_GRAPHQL_JWT_SECRET";
+    let remedy = JWT_REMEDY;
     let mut rules = Vec::new();
     let mut take = |key: &str, rule: Result<JwtRules, String>, diagnostics: &mut Vec<Diagnostic>| match rule {
         Ok(rule) => {

@@ -1,5 +1,7 @@
 //! One table of all settings. Flags, variables, `config/pillion.example.yaml` and the JSON Schema come out of it.
 
+use crate::config::formats::Format;
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -36,8 +38,8 @@ impl Kind {
             Self::Count => "a whole number of at least 1",
             Self::Number => "a whole number",
             Self::Bytes => "a number of bytes such as 10MiB",
-            Self::Duration => "a time such as 30s",
-            Self::DurationOrZero => "a time such as 30s, or 0s",
+            Self::Duration => "a time such as 500ms, 30s or 1m30s",
+            Self::DurationOrZero => "a time such as 500ms, 30s or 1m30s, or 0s",
         }
     }
 }
@@ -62,6 +64,8 @@ pub struct Setting {
     pub env: &'static [&'static str],
     /// The kind of its value.
     pub kind: Kind,
+    /// The format of its text, or of each of its texts.
+    pub format: Option<Format>,
     /// The default value.
     pub default: Option<&'static str>,
     /// When a change of it takes effect.
@@ -78,13 +82,27 @@ const fn setting(
     default: Option<&'static str>,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, flag, env, kind, default, applies: Applies::OnReload, doc }
+    Setting { key, flag, env, kind, format: None, default, applies: Applies::OnReload, doc }
 }
 
 impl Setting {
     /// It takes effect at the next start only.
     const fn at_start(self) -> Self {
         Self { applies: Applies::AtStart, ..self }
+    }
+
+    /// Its text has this format.
+    const fn format(self, format: Format) -> Self {
+        Self { format: Some(format), ..self }
+    }
+
+    /// What to write, for a message.
+    #[must_use]
+    pub fn wanted(&self) -> &'static str {
+        match (self.kind, self.format) {
+            (Kind::Texts, _) | (_, None) => self.kind.wanted(),
+            (_, Some(format)) => format.wanted(),
+        }
     }
 }
 
@@ -94,23 +112,26 @@ pub const INVERTED_VARIABLES: &[&str] = &["HASURA_GRAPHQL_DISABLE_CORS"];
 /// Groups for which a single value may stand, and the setting that it then is.
 pub const SHORTHANDS: [(&str, &str); 1] = [("metadata", "metadata.folder")];
 
+/// Groups of settings that restrict access: one that is there and empty is an error.
+pub const LOCKS: [&str; 2] = ["auth", "admin"];
+
 /// All settings, in the order of the example file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting("listen", Some("listen"), &["PILLION_LISTEN"], Kind::Text, Some("0.0.0.0:8000"),
-        "Listen address for clients: HTTP/1.1, and HTTP/2 with prior knowledge.").at_start(),
+        "Listen address for clients: HTTP/1.1, and HTTP/2 with prior knowledge. localhost:8000 is 127.0.0.1:8000; 8000 and\n:8000 are that port on all interfaces.").format(Format::Listen).at_start(),
     setting("admin_listen", Some("admin-listen"), &["PILLION_ADMIN_LISTEN"], Kind::Text, Some("127.0.0.1:8001"),
-        "Listen address of the admin listener: /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge. Keep it away\nfrom clients; see admin.token.").at_start(),
+        "Listen address of the admin listener: /healthz, /readyz, /metrics, /jobs, /reload and /cache/purge. Keep it away\nfrom clients; see admin.token. 8001 and :8001 are that port on loopback.").format(Format::Listen).at_start(),
     setting("admin.metrics_listen", Some("metrics-listen"), &["PILLION_ADMIN_METRICS_LISTEN"], Kind::Text, None,
-        "Listen address of a listener that shows /healthz, /readyz and /metrics and nothing else, for Prometheus and\nKubernetes: with it, admin_listen can stay on loopback.").at_start(),
+        "Listen address of a listener that shows /healthz, /readyz and /metrics and nothing else, for Prometheus and\nKubernetes: with it, admin_listen can stay on loopback. 8002 and :8002 are that port on all interfaces.").format(Format::Listen).at_start(),
     setting("admin.token", None, &["PILLION_ADMIN_TOKEN"], Kind::Secret, None,
-        "Bearer token (Authorization: Bearer …) for /jobs, /reload, /cache/purge and /readyz?verbose on the admin\nlistener. Without a token these are served on loopback only; /healthz, /readyz and /metrics need none. Prefer\nthe variable to this key."),
+        "Bearer token (Authorization: Bearer …) for /jobs, /reload, /cache/purge and /readyz?verbose on the admin\nlistener. Without a token these are served on loopback only; /healthz, /readyz and /metrics need none. Prefer\nthe variable to this key.").format(Format::Token),
     setting("admin.allowed_hosts", None, &["PILLION_ADMIN_ALLOWED_HOSTS"], Kind::Texts, None,
-        "Host names that requests to the admin listener may carry, beside IP addresses and localhost: protects against\nDNS rebinding. /healthz and /readyz are served under any name."),
+        "Host names that requests to the admin listener may carry, beside IP addresses and localhost: protects against\nDNS rebinding. /healthz and /readyz are served under any name.").format(Format::HostName),
     setting("admin.max_connections", None, &["PILLION_ADMIN_MAX_CONNECTIONS"], Kind::Count, Some("64"),
         "Maximum number of concurrent connections to the admin listener, so that they cannot take file descriptors from\nclients. Beyond it the oldest idle connection is closed."),
     setting("tls.listen", Some("tls-listen"), &["PILLION_TLS_LISTEN"], Kind::Text, None,
-        "Listen address for clients over TLS: HTTP/1.1 and HTTP/2. Requires tls.cert_file and tls.key_file.").at_start(),
+        "Listen address for clients over TLS: HTTP/1.1 and HTTP/2. Requires tls.cert_file and tls.key_file.").format(Format::Listen).at_start(),
     setting("tls.cert_file", Some("tls-cert-file"), &["PILLION_TLS_CERT_FILE"], Kind::Text, None,
         "Certificate chain of the TLS listener, PEM.").at_start(),
     setting("tls.key_file", Some("tls-key-file"), &["PILLION_TLS_KEY_FILE"], Kind::Text, None,
@@ -127,11 +148,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("introspection.mode", None, &["PILLION_INTROSPECTION_MODE"], Kind::Choice(&["merged", "upstream"]), Some("merged"),
         "Where introspection is served. merged: clients see the upstream and the actions as one schema, and the upstream's\noperation is validated before any action runs. upstream: introspection passes through, and the upstream's schema is\nnever fetched."),
     setting("introspection.vary_by_headers", None, &["PILLION_INTROSPECTION_VARY_BY_HEADERS"], Kind::Texts, None,
-        "Request headers that the upstream's schema depends on beside the role, such as a tenant header."),
+        "Request headers that the upstream's schema depends on beside the role, such as a tenant header.").format(Format::HeaderName),
     setting("names.type_prefix", None, &["PILLION_TYPE_PREFIX"], Kind::Text, None,
-        "Prefix for the names of the actions' types, to avoid conflicts with the upstream's types. Scalars are shared."),
+        "Prefix for the names of the actions' types, to avoid conflicts with the upstream's types. Scalars are shared.").format(Format::NamePrefix),
     setting("names.field_prefix", None, &["PILLION_FIELD_PREFIX"], Kind::Text, None,
-        "Prefix for the names of the actions' root fields, to avoid conflicts with the upstream's fields. Handlers, logs\nand metrics still see the action's own name."),
+        "Prefix for the names of the actions' root fields, to avoid conflicts with the upstream's fields. Handlers, logs\nand metrics still see the action's own name.").format(Format::NamePrefix),
     setting("threads", Some("threads"), &["PILLION_THREADS"], Kind::Count, None,
         "Worker threads that serve requests. Default: the number of processors.").at_start(),
     setting("reload.watch_files", None, &["PILLION_RELOAD_WATCH_FILES"], Kind::Bool, Some("true"),
@@ -151,9 +172,9 @@ pub const SETTINGS: &[Setting] = &[
         "What happens when an action or a type in the folder cannot be used: a variable is not set, a template does not\nparse, a type is not defined. reject: Pillion does not start, and a reload keeps the old configuration. serve: it is\nleft out with everything that needs it, the rest is served, and the log, /readyz?verbose, check and\nget_inconsistent_metadata name it. What the metadata API has accepted with allow_inconsistent_metadata is left out in any case."),
 
     setting("upstream.url", Some("upstream"), &["PILLION_UPSTREAM"], Kind::Text, None,
-        "The upstream: http://host:port or https://host:port, with its GraphQL path if that is another than the clients':\nhttp://host:8080/v1/graphql. Other paths of requests are passed on as they are.").at_start(),
+        "The upstream: http://host:port or https://host:port, with its GraphQL path if that is another than the clients':\nhttp://host:8080/v1/graphql. Other paths of requests are passed on as they are.").format(Format::HttpUrl).at_start(),
     setting("upstream.graphql_path", None, &["PILLION_UPSTREAM_GRAPHQL_PATH"], Kind::Text, None,
-        "GraphQL path of the upstream, to which requests on any of graphql_paths are sent; the same as a path in\nupstream.url. Default: requests keep their path, and Pillion's own requests go to the first of graphql_paths\nthat responds.").at_start(),
+        "GraphQL path of the upstream, to which requests on any of graphql_paths are sent; the same as a path in\nupstream.url. Default: requests keep their path, and Pillion's own requests go to the first of graphql_paths\nthat responds.").format(Format::Path).at_start(),
     setting("upstream.connect_timeout", None, &["PILLION_UPSTREAM_CONNECT_TIMEOUT"], Kind::Duration, Some("2s"),
         "Timeout for connecting to the upstream.").at_start(),
     setting("upstream.request_timeout", None, &["PILLION_UPSTREAM_REQUEST_TIMEOUT"], Kind::Duration, Some("60s"),
@@ -176,13 +197,13 @@ pub const SETTINGS: &[Setting] = &[
         "When a client's WebSocket gets one to the upstream. eager: at connection_init, and the client gets the upstream's\nacknowledgement or rejection. lazy: with the first operation for the upstream. auto: eager, unless clients are\nauthenticated here (auth).").at_start(),
 
     setting("graphql_paths", None, &["PILLION_GRAPHQL_PATHS"], Kind::Texts, Some("/graphql"),
-        "Paths that serve GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well."),
+        "Paths that serve GraphQL. /v1/graphql, /v1alpha1/graphql and /v1beta1/relay always do as well.").format(Format::Path),
     setting("graphql_get", None, &["PILLION_GRAPHQL_GET"], Kind::Choice(&["upstream", "allow", "deny"]), Some("upstream"),
         "GET requests with an action. upstream: the upstream's policy is probed with a GET like the client's, and cached for a\nminute; what it rejects (405, or 400 for CSRF) is rejected, and its CORS headers decide which pages may read the\nresponse. allow: without a probe. deny: 405."),
     setting("cors.enabled", None, &["PILLION_CORS_ENABLED", "HASURA_GRAPHQL_DISABLE_CORS"], Kind::Bool, Some("true"),
         "Send Pillion's own CORS headers. HASURA_GRAPHQL_DISABLE_CORS is the inverse; cookies are not read from WebSockets\nthen, as in Hasura. The upstream's own headers pass in any case."),
     setting("cors.allowed_origins", None, &["PILLION_CORS_ALLOWED_ORIGINS", "HASURA_GRAPHQL_CORS_DOMAIN"], Kind::Texts, Some("*"),
-        "Origins whose pages may open WebSockets and read responses of ours, such as https://*.shop.example; browsers let any\npage open a WebSocket, with the user's cookies. If it is set, Pillion also serves preflights that the upstream does\nnot, and adds CORS headers to the upstream's responses that have none. With *, pages read without credentials, and\nWebSockets of other origins have no cookies."),
+        "Origins whose pages may open WebSockets and read responses of ours, such as https://*.shop.example; browsers let any\npage open a WebSocket, with the user's cookies. If it is set, Pillion also serves preflights that the upstream does\nnot, and adds CORS headers to the upstream's responses that have none. With *, pages read without credentials, and\nWebSockets of other origins have no cookies.").format(Format::Origin),
     setting("compression.enabled", None, &["PILLION_COMPRESSION_ENABLED"], Kind::Bool, Some("true"),
         "Compress Pillion's own responses for clients that accept it (zstd, gzip, br). Passthrough responses stay as the\nupstream sends them."),
     setting("compression.min_size", None, &["PILLION_COMPRESSION_MIN_SIZE"], Kind::Bytes, Some("1KiB"),
@@ -199,7 +220,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("auth.jwt_secrets", None, &["PILLION_JWT_SECRETS", "HASURA_GRAPHQL_JWT_SECRETS"], Kind::Secret, None,
         "Several of them, as a JSON list in a string; the single one is then ignored."),
     setting("auth.hook", None, &["PILLION_AUTH_HOOK", "HASURA_GRAPHQL_AUTH_HOOK"], Kind::Secret, None,
-        "URL of an authentication service (webhook) that maps request headers to a session, instead of JWTs."),
+        "URL of an authentication service (webhook) that maps request headers to a session, instead of JWTs.").format(Format::HookUrl),
     setting("auth.hook_mode", None, &["PILLION_AUTH_HOOK_MODE", "HASURA_GRAPHQL_AUTH_HOOK_MODE"], Kind::Choice(&["GET", "POST"]), Some("GET"),
         "GET: the hook receives the client's headers as its own. POST: it receives them and the GraphQL request as JSON."),
     setting("auth.hook_send_request_body", None, &["PILLION_AUTH_HOOK_SEND_REQUEST_BODY", "HASURA_GRAPHQL_AUTH_HOOK_SEND_REQUEST_BODY"], Kind::Bool, Some("true"),
@@ -209,7 +230,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("auth.hook_attempts", None, &["PILLION_AUTH_HOOK_ATTEMPTS"], Kind::Count, Some("2"),
         "Maximum number of attempts to call the auth hook if no response comes."),
     setting("auth.hook_cache_key_headers", None, &["PILLION_AUTH_HOOK_CACHE_KEY_HEADERS"], Kind::Texts, None,
-        "Cache the auth hook's responses by these request headers. The hook then receives only these headers, so list all\nthat it reads: authorization, cookie, x-hasura-role."),
+        "Cache the auth hook's responses by these request headers. The hook then receives only these headers, so list all\nthat it reads: authorization, cookie, x-hasura-role.").format(Format::HeaderName),
     setting("auth.hook_cache_max_ttl", None, &["PILLION_AUTH_HOOK_CACHE_MAX_TTL"], Kind::Duration, Some("60s"),
         "Maximum time a response of the auth hook is cached. Only responses with Cache-Control or Expires in their body\nare cached, and never one that sets a cookie."),
     setting("auth.unauthorized_role", None, &["PILLION_UNAUTHORIZED_ROLE", "HASURA_GRAPHQL_UNAUTHORIZED_ROLE"], Kind::Text, None,
@@ -229,7 +250,7 @@ pub const SETTINGS: &[Setting] = &[
         "Call handlers through HTTP_PROXY, HTTPS_PROXY and NO_PROXY.").at_start(),
 
     setting("handlers.allowed_hosts", None, &["PILLION_HANDLERS_ALLOWED_HOSTS"], Kind::Texts, None,
-        "Allow-list of handler hosts: api.example.org, *.example.org, api.example.org:8443. Default: all but link-local\nones."),
+        "Allow-list of handler hosts: api.example.org, *.example.org, api.example.org:8443. Default: all but link-local\nones.").format(Format::AllowedHost),
     setting("handlers.allow_private", None, &["PILLION_HANDLERS_ALLOW_PRIVATE"], Kind::Bool, Some("true"),
         "Allow handlers and the auth hook at private and loopback addresses, as usual within one pod or cluster. Checked\non the address that is connected to."),
     setting("handlers.tls_cert_file", None, &["PILLION_HANDLERS_TLS_CERT_FILE"], Kind::Text, None,
@@ -237,7 +258,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("handlers.tls_key_file", None, &["PILLION_HANDLERS_TLS_KEY_FILE"], Kind::Text, None,
         "Private key of the client certificate, PEM."),
     setting("handlers.signing_secrets", None, &["PILLION_HANDLERS_SIGNING_SECRETS"], Kind::Secret, None,
-        "Secrets that sign every handler call (Standard Webhooks): whsec_ and base64. During rotation give both,\nseparated by a space."),
+        "Secrets that sign every handler call (Standard Webhooks): whsec_ and base64. During rotation give both,\nseparated by a space.").format(Format::SigningSecrets),
     setting("handlers.max_concurrent_calls", None, &["PILLION_HANDLERS_MAX_CONCURRENT_CALLS"], Kind::Count, Some("256"),
         "Concurrency limit of each action, so that a handler that does not respond takes nothing from the others."),
     setting("handlers.max_queued_calls", None, &["PILLION_HANDLERS_MAX_QUEUED_CALLS"], Kind::Number, Some("64"),
@@ -253,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("handlers.max_retries", None, &["PILLION_HANDLERS_MAX_RETRIES"], Kind::Number, Some("0"),
         "Maximum number of retries of a query's handler call after no response, 502, 503 or 504, within its timeout. The\nretry budget is a tenth of all calls."),
     setting("handlers.rate_limit", None, &["PILLION_HANDLERS_RATE_LIMIT"], Kind::Texts, None,
-        "Rate limits of each action: 100 per 1s, 5 per 60s by x-hasura-user-id, 20 per 1s by address. All of them apply."),
+        "Rate limits of each action: 100 per 1s, 5 per 60s by x-hasura-user-id, 20 per 1s by address. All of them apply.\nAs an object: {requests: 5, per: 60s, key: x-hasura-user-id}.").format(Format::RateLimit),
     setting("handlers.rate_limit_failure_mode", None, &["PILLION_HANDLERS_RATE_LIMIT_FAILURE_MODE"], Kind::Choice(&["allow", "deny"]), Some("allow"),
         "What happens to calls while the rate limit store (Redis) is unavailable."),
     setting("downstream.keepalive_timeout", None, &["PILLION_DOWNSTREAM_KEEPALIVE_TIMEOUT"], Kind::Duration, Some("60s"),
@@ -273,11 +294,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("downstream.websocket_idle_timeout", None, &["PILLION_DOWNSTREAM_WEBSOCKET_IDLE_TIMEOUT"], Kind::Duration, Some("60s"),
         "Idle timeout of a client's WebSocket. Clients are pinged before it."),
     setting("downstream.client_address_header", None, &["PILLION_DOWNSTREAM_CLIENT_ADDRESS_HEADER"], Kind::Text, None,
-        "Header in which the proxy before Pillion sends the client's address, such as X-Forwarded-For; its last element\ncounts. Default: the peer address of the connection."),
+        "Header in which the proxy before Pillion sends the client's address, such as X-Forwarded-For; its last element\ncounts. Default: the peer address of the connection.").format(Format::HeaderName),
     setting("downstream.trusted_proxies", None, &["PILLION_DOWNSTREAM_TRUSTED_PROXIES"], Kind::Texts, None,
-        "Trusted proxies before Pillion, as addresses and networks: 10.0.0.0/8, 2001:db8::/32. Only their\nclient_address_header is trusted, and limits by client address do not count the proxies themselves. Not set: the\nheader is trusted from any peer."),
+        "Trusted proxies before Pillion, as addresses and networks: 10.0.0.0/8, 2001:db8::/32. Only their\nclient_address_header is trusted, and limits by client address do not count the proxies themselves. Not set: the\nheader is trusted from any peer.").format(Format::Network),
     setting("metadata_api.store", Some("metadata-api"), &["PILLION_METADATA_API_STORE"], Kind::Choice(&["none", "folder", "postgres"]), Some("none"),
-        "Where the metadata API (POST /v1/metadata and /v1/query of an admin) stores actions: none (it is not served), the\nmetadata folder, or PostgreSQL, which replicas share. Everything else on these paths goes to the upstream.").at_start(),
+        "Where the metadata API (POST /v1/metadata and /v1/query of an admin) stores actions. none: there is no\nsuch API here. folder: in the metadata folder. postgres: in PostgreSQL, which replicas share. Everything else on\nthese paths goes to the upstream.").at_start(),
     setting("metadata_api.max_body_size", None, &["PILLION_METADATA_API_MAX_BODY_SIZE"], Kind::Bytes, Some("4MiB"),
         "Maximum size of a metadata API request. The metadata of some hundred tables takes 1 to 2 MiB; it is read after\nauthentication.").at_start(),
     setting("database.url", None, &["PILLION_DATABASE_URL"], Kind::Secret, None,
@@ -287,19 +308,19 @@ pub const SETTINGS: &[Setting] = &[
     setting("redis.url", None, &["PILLION_REDIS_URL"], Kind::Secret, None,
         "Redis, for rate limits and cached responses that replicas share: redis://user:password@host:6379/0, or\nrediss://. Without it each replica has its own.").at_start(),
     setting("jobs.store", None, &["PILLION_JOBS_STORE"], Kind::Secret, Some("sqlite://pillion-jobs.db"),
-        "Job store of asynchronous actions: sqlite:///path for a single replica, postgres://user:password@host/database\nfor replicas that share it.").at_start(),
+        "Job store of asynchronous actions: sqlite:///path for a single replica, postgres://user:password@host/database\nfor replicas that share it.").format(Format::JobStore).at_start(),
     setting("jobs.max_concurrency", None, &["PILLION_JOBS_MAX_CONCURRENCY"], Kind::Count, Some("32"),
         "Maximum number of jobs that run concurrently in this replica.").at_start(),
     setting("jobs.max_concurrency_per_action", None, &["PILLION_JOBS_MAX_CONCURRENCY_PER_ACTION"], Kind::Count, Some("16"),
         "The same for one action, unless it has its own (actions: NAME: max_concurrency).").at_start(),
-    setting("jobs.poll_interval", None, &["PILLION_JOBS_POLL_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Text, Some("1000"),
+    setting("jobs.poll_interval", None, &["PILLION_JOBS_POLL_INTERVAL", "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL"], Kind::Number, Some("1000"),
         "Interval in milliseconds at which the job store is polled. 0: this replica runs no jobs.").at_start(),
     setting("jobs.lease_duration", None, &["PILLION_JOBS_LEASE_DURATION"], Kind::Duration, Some("12s"),
         "Lease of a running job: when its replica is lost, another one runs it after that. Leases are renewed four times\nas often, all together, so the store may fail for three quarters of it.").at_start(),
     setting("jobs.max_attempts", None, &["PILLION_JOBS_MAX_ATTEMPTS"], Kind::Count, Some("1"),
         "Maximum number of attempts of a job, unless its action has its own (actions: NAME: max_attempts). After a crash\nit is always run again, with the same Idempotency-Key.").at_start(),
     setting("jobs.retry_on", None, &["PILLION_JOBS_RETRY_ON"], Kind::Texts, Some("connection, timeout, 5xx, 429"),
-        "Failures after which a job is retried. A 429 may say when (Retry-After).").at_start(),
+        "Failures after which a job is retried. A 429 may say when (Retry-After).").format(Format::RetryOn).at_start(),
     setting("jobs.initial_backoff", None, &["PILLION_JOBS_INITIAL_BACKOFF"], Kind::DurationOrZero, Some("1s"),
         "Backoff before the second attempt; it doubles with each attempt, up to an hour.").at_start(),
     setting("jobs.start_deadline", None, &["PILLION_JOBS_START_DEADLINE"], Kind::Duration, Some("24h"),
@@ -367,7 +388,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.max_client_event_streams", None, &["PILLION_LIMITS_MAX_CLIENT_EVENT_STREAMS"], Kind::Count, None,
         "The same for one client address, counted as for limits.max_client_requests. Default: an eighth of\nlimits.max_event_streams."),
     setting("limits.max_connections", None, &["PILLION_LIMITS_MAX_CONNECTIONS"], Kind::Count, Some("10000"),
-        "Maximum weight of client connections, in units of 8 KiB: a connection counts one, with TLS two, with HTTP/2 four, with\nboth six. Further connections are closed at once, and near the limit none is kept alive for later requests.\nAt most one for each 32 KiB of limits.max_memory_bytes unless it is set, and no more than the file descriptors that\nrequests leave: two for each of limits.max_concurrent_requests, but half at most."),
+        "Maximum weight of client connections, in units of 8 KiB: a connection counts one, with TLS two, with HTTP/2 four, with\nboth five. Further connections are closed at once, and near the limit none is kept alive for later requests.\nAt most one for each 32 KiB of limits.max_memory_bytes unless it is set, and no more than the file descriptors that\nrequests leave: two for each of limits.max_concurrent_requests, but half at most."),
     setting("limits.max_client_connections", None, &["PILLION_LIMITS_MAX_CLIENT_CONNECTIONS"], Kind::Count, None,
         "Maximum number of connections of one client address. Of version 6, a /64 may have as many, a /56 twice and a /48 three\ntimes as many. A proxy that names its clients is not counted (downstream.client_address_header), nor is a private\naddress while neither proxies nor a limit by address are set. Default: an eighth of limits.max_connections."),
     setting("limits.max_memory_bytes", None, &["PILLION_LIMITS_MAX_MEMORY_BYTES"], Kind::Bytes, None,
@@ -401,81 +422,112 @@ pub const SETTINGS: &[Setting] = &[
         "With action-handler-log, each handler call is logged as well. Hasura's other names have no effect."),
 
     setting("telemetry.otlp_endpoint", None, &["PILLION_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, None,
-        "OTLP collector for spans, such as http://127.0.0.1:4318. Default: no spans are exported.").at_start(),
+        "OTLP collector for spans, such as http://127.0.0.1:4318. Default: no spans are exported.").format(Format::Url).at_start(),
     setting("telemetry.otlp_protocol", None, &["PILLION_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], Kind::Choice(&["http/protobuf", "grpc"]), Some("http/protobuf"),
         "OTLP protocol.").at_start(),
     setting("telemetry.otlp_headers", None, &["PILLION_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], Kind::Secret, None,
-        "Headers for the collector: name=value, with commas between.").at_start(),
+        "Headers for the collector: name=value, with commas between.").format(Format::Pairs).at_start(),
     setting("telemetry.sample_ratio", None, &["PILLION_TRACES_SAMPLE_RATIO", "OTEL_TRACES_SAMPLER_ARG"], Kind::Text, Some("1.0"),
-        "Ratio of sampled traces, from 0.0 to 1.0, where the client has not decided.").at_start(),
+        "Ratio of sampled traces, from 0.0 to 1.0, where the client has not decided.").format(Format::Ratio).at_start(),
     setting("telemetry.service_name", None, &["PILLION_SERVICE_NAME", "OTEL_SERVICE_NAME"], Kind::Text, Some("pillion"),
         "Service name in traces.").at_start(),
 ];
 
+/// A key in the settings of one action.
+#[derive(Clone, Copy, Debug)]
+pub struct ActionKey {
+    /// The key.
+    pub key: &'static str,
+    /// What stands there.
+    pub value: ActionValue,
+    /// An example, as YAML.
+    pub sample: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What stands under a key in the settings of one action.
+#[derive(Clone, Copy, Debug)]
+pub enum ActionValue {
+    /// A value of this kind; its texts have this format.
+    One(Kind, Option<Format>),
+    /// A mapping with these keys.
+    Mapping(&'static [Member]),
+}
+
+/// A key of a mapping in the settings of one action.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The key.
+    pub key: &'static str,
+    /// The kind of its value.
+    pub kind: Kind,
+    /// The format of its texts.
+    pub format: Option<Format>,
+    /// Must it be there?
+    pub is_required: bool,
+}
+
+const fn action_key(
+    key: &'static str,
+    kind: Kind,
+    format: Option<Format>,
+    sample: &'static str,
+    doc: &'static str,
+) -> ActionKey {
+    ActionKey { key, value: ActionValue::One(kind, format), sample, doc }
+}
+
+/// Keys of the response cache of an action.
+pub const CACHE_KEYS: &[Member] = &[
+    Member { key: "ttl", kind: Kind::Duration, format: None, is_required: true },
+    Member { key: "stale_while_revalidate", kind: Kind::Duration, format: None, is_required: false },
+    Member { key: "vary_by", kind: Kind::Texts, format: Some(Format::SessionVariable), is_required: false },
+];
+
 /// Keys of one action under `actions`, with their documentation.
-pub const ACTION_KEYS: [(&str, &str, &str); 19] = [
-    (
-        "max_calls_per_document",
-        "integer",
-        "Maximum number of calls in one document. 1 for something like a one-time password.",
-    ),
-    (
-        "max_attempts",
-        "integer",
-        "Maximum number of attempts of a job of an asynchronous action; see jobs.max_attempts.",
-    ),
-    (
-        "max_concurrency",
-        "integer",
-        "Maximum number of its jobs that run concurrently; see jobs.max_concurrency_per_action.",
-    ),
-    ("idempotent", "boolean", "A call that may have been received already may be sent again."),
-    ("forwarded_client_headers", "array", "The only client headers that are forwarded to the handler."),
-    ("session_headers", "boolean", "Send all session variables as headers, and as JSON in X-Hasura-Session-Variables."),
-    (
-        "admin_secret",
-        "boolean",
-        "Send the admin secret as X-Hasura-Admin-Secret, for handlers that query the upstream as an admin.",
-    ),
-    (
-        "method",
-        "string",
-        "GET: the arguments are query parameters, and there is no body. For more, use a request transform.",
-    ),
-    ("forwarded_query_params", "array", "Parameters of the client's URL that are added to the handler's."),
-    (
-        "response_headers",
-        "array",
-        "Headers of the handler's response that the client gets. Cookies always go to the client.",
-    ),
-    (
-        "envelope",
-        "string",
-        "graphql: a 2xx body of its handler is a GraphQL response, {data, errors}, with errors beside data; none: it is the \
-         value.",
-    ),
-    ("max_concurrent_calls", "integer", "Concurrency limit of its handler; see handlers.max_concurrent_calls."),
-    ("max_queued_calls", "integer", "Calls that wait for a permit; see handlers.max_queued_calls."),
-    ("circuit_breaker", "boolean", "Circuit breaker of its handler; see handlers.circuit_breaker."),
-    (
-        "max_retries",
-        "integer",
-        "Maximum number of retries of a call, if it is a query's or idempotent; see handlers.max_retries.",
-    ),
-    ("rate_limit", "array", "Its rate limits, instead of handlers.rate_limit. [] is without a limit."),
-    (
-        "rate_limit_failure_mode",
-        "string",
-        "allow or deny its calls while the rate limit store is unavailable; see handlers.rate_limit_failure_mode.",
-    ),
-    (
-        "cache",
-        "object",
-        "Cache a query's responses for requests of the same role with the same arguments. vary_by names the session variables that they depend on; without it all of them.",
-    ),
-    (
-        "signing_secrets_from_env",
-        "array",
-        "Variables with the secrets that sign its calls, instead of handlers.signing_secrets.",
-    ),
+#[rustfmt::skip]
+pub const ACTION_KEYS: &[ActionKey] = &[
+    action_key("max_calls_per_document", Kind::Count, None, "1",
+        "Maximum number of calls in one document. 1 for something like a one-time password."),
+    action_key("max_attempts", Kind::Count, None, "3",
+        "Maximum number of attempts of a job of an asynchronous action; see jobs.max_attempts."),
+    action_key("max_concurrency", Kind::Count, None, "4",
+        "Maximum number of its jobs that run concurrently; see jobs.max_concurrency_per_action."),
+    action_key("idempotent", Kind::Bool, None, "true",
+        "A call that may have been received already may be sent again."),
+    action_key("forwarded_client_headers", Kind::Texts, Some(Format::HeaderName), "[authorization]",
+        "The only client headers that are forwarded to the handler."),
+    action_key("session_headers", Kind::Bool, None, "true",
+        "Send all session variables as headers, and as JSON in X-Hasura-Session-Variables."),
+    action_key("admin_secret", Kind::Bool, None, "false",
+        "Send the admin secret as X-Hasura-Admin-Secret, for handlers that query the upstream as an admin."),
+    action_key("method", Kind::Choice(&["GET", "POST"]), None, "POST",
+        "GET: the arguments are query parameters, and there is no body. For more, use a request transform."),
+    action_key("forwarded_query_params", Kind::Texts, Some(Format::ForwardedParam), "[locale]",
+        "Parameters of the client's URL that are added to the handler's."),
+    action_key("response_headers", Kind::Texts, Some(Format::ResponseHeader), "[x-total-count]",
+        "Headers of the handler's response that the client gets. Cookies always go to the client."),
+    action_key("envelope", Kind::Choice(&["none", "graphql"]), None, "graphql",
+        "graphql: a 2xx body of its handler is a GraphQL response, {data, errors}, with errors beside data; none: it is the value."),
+    action_key("max_concurrent_calls", Kind::Count, None, "32",
+        "Concurrency limit of its handler; see handlers.max_concurrent_calls."),
+    action_key("max_queued_calls", Kind::Number, None, "8",
+        "Calls that wait for a permit; see handlers.max_queued_calls."),
+    action_key("circuit_breaker", Kind::Bool, None, "true",
+        "Circuit breaker of its handler; see handlers.circuit_breaker."),
+    action_key("max_retries", Kind::Number, None, "1",
+        "Maximum number of retries of a call, if it is a query's or idempotent; see handlers.max_retries."),
+    action_key("rate_limit", Kind::Texts, Some(Format::RateLimit), "[5 per 60s by x-hasura-user-id]",
+        "Its rate limits, instead of handlers.rate_limit. [] is without a limit."),
+    action_key("rate_limit_failure_mode", Kind::Choice(&["allow", "deny"]), None, "deny",
+        "allow or deny its calls while the rate limit store is unavailable; see handlers.rate_limit_failure_mode."),
+    ActionKey {
+        key: "cache",
+        value: ActionValue::Mapping(CACHE_KEYS),
+        sample: "{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}",
+        doc: "Cache a query's responses for requests of the same role with the same arguments. vary_by names the session variables that they depend on; without it all of them.",
+    },
+    action_key("signing_secrets_from_env", Kind::Texts, None, "[]",
+        "Variables with the secrets that sign its calls, instead of handlers.signing_secrets."),
 ];

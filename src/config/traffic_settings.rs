@@ -7,7 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::config::values::{Values, parse_duration};
+use crate::config::formats::Format;
+use crate::config::setting_text::{LIMIT_REMEDY, parse_limit};
+use crate::config::typed_fields;
+use crate::config::values::Values;
 use crate::config::yaml::Fields;
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::traffic::{CacheRules, RateLimit, SigningKey, TrafficRules};
@@ -35,8 +38,6 @@ pub struct TrafficDefaults {
     pub circuit_breaker_reset_timeout: Duration,
 }
 
-const LIMIT_REMEDY: &str = "write 5 per 60s, 5 per 60s by address or 5 per 60s by x-hasura-user-id";
-
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 const KEY_BYTES_MIN: usize = 24;
 
@@ -46,7 +47,7 @@ const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as opens
 pub fn read_defaults(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> TrafficDefaults {
     let mut rate_limits = Vec::new();
     for text in values.texts("handlers.rate_limit") {
-        match RateLimit::parse(&text, parse_duration) {
+        match parse_limit(&text) {
             Some(limit) => rate_limits.push(limit),
             None => {
                 let message = format!("\"{text}\" is not a limit of calls in a time");
@@ -88,43 +89,27 @@ fn signing_key(text: &str) -> Option<SigningKey> {
 
 /// Reads the keys of one action that are about policies.
 pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> TrafficOverrides {
-    let mut number =
-        |key: &str| fields.count(key, diagnostics).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-    let (max_concurrent_calls, max_queued_calls) =
-        (number("max_concurrent_calls").map(|count| count.max(1)), number("max_queued_calls"));
-    let max_retries = number("max_retries");
-    let rate_limits = fields.get("rate_limit").map(|_| {
+    let rate_limits = typed_fields::texts(fields, "rate_limit", Some(Format::RateLimit), diagnostics).map(|texts| {
         let mut limits = Vec::new();
-        for node in fields.list("rate_limit", diagnostics) {
-            let text = node.scalar_text().unwrap_or_default();
-            match RateLimit::parse(&text, parse_duration) {
+        for (text, node) in texts {
+            match parse_limit(&text) {
                 Some(limit) => limits.push(limit),
                 None => node.reject(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, diagnostics),
             }
         }
         limits
     });
-    let when = fields.get("rate_limit_failure_mode").and_then(|node| {
-        let text = node.scalar_text().unwrap_or_default();
-        match text.as_str() {
-            "allow" => Some(false),
-            "deny" => Some(true),
-            _ => {
-                node.reject(format!("\"{text}\" is neither allow nor deny"), "write one of them", diagnostics);
-                None
-            }
-        }
-    });
-    let names = fields.list("signing_secrets_from_env", diagnostics).iter();
+    let failure_mode = typed_fields::choice(fields, "rate_limit_failure_mode", &["allow", "deny"], diagnostics);
+    let names = typed_fields::texts(fields, "signing_secrets_from_env", None, diagnostics).unwrap_or_default();
     TrafficOverrides {
-        max_concurrent_calls,
-        max_queued_calls,
-        circuit_breaker: fields.bool("circuit_breaker", diagnostics),
+        max_concurrent_calls: typed_fields::count(fields, "max_concurrent_calls", diagnostics),
+        max_queued_calls: typed_fields::number(fields, "max_queued_calls", diagnostics),
+        circuit_breaker: typed_fields::bool(fields, "circuit_breaker", diagnostics),
         cache: read_cache(fields, diagnostics),
-        max_retries,
+        max_retries: typed_fields::number(fields, "max_retries", diagnostics),
         rate_limits,
-        denies_when_store_unavailable: when,
-        signing_secrets: names.map(|node| (node.scalar_text().unwrap_or_default(), node.place.clone())).collect(),
+        denies_when_store_unavailable: failure_mode.map(|mode| mode == "deny"),
+        signing_secrets: names.into_iter().map(|(name, node)| (name, node.place.clone())).collect(),
     }
 }
 
@@ -132,28 +117,23 @@ pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) ->
 fn read_cache(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<(CacheRules, SourceLocation)> {
     let node = fields.get("cache")?;
     let own = Fields::of(node, "a cache", diagnostics)?;
-    let mut time = |key: &'static str| {
-        let text = own.text(key, diagnostics)?;
-        let time = parse_duration(&text);
-        if time.is_none() {
-            node.reject(format!("{key}: \"{text}\" is not a time"), "write a time such as 60s", diagnostics);
+    let fresh = typed_fields::duration(&own, "ttl", diagnostics);
+    let stale = typed_fields::duration(&own, "stale_while_revalidate", diagnostics);
+    let has_ttl = own.get("ttl").is_some();
+    let by = typed_fields::texts(&own, "vary_by", Some(Format::SessionVariable), diagnostics).map(|texts| {
+        let names = texts.into_iter().map(|(name, node)| (name.to_ascii_lowercase(), node));
+        let (names, others): (Vec<_>, Vec<_>) = names.partition(|(name, _)| name.starts_with("x-hasura-"));
+        for (name, node) in others {
+            let remedy = "write x-hasura- and its name";
+            node.reject(format!("vary_by: \"{name}\" is no session variable"), remedy, diagnostics);
         }
-        time
-    };
-    let (fresh, stale) = (time("ttl"), time("stale_while_revalidate"));
-    let by = own.get("vary_by").map(|_| {
-        let names = own.list("vary_by", diagnostics).iter().filter_map(crate::config::yaml::Node::scalar_text);
-        names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
+        names.into_iter().map(|(name, _)| name).collect()
     });
-    for name in by.iter().flatten().filter(|name| !name.starts_with("x-hasura-")) {
-        node.reject(format!("vary_by: \"{name}\" is no session variable"), "write x-hasura- and its name", diagnostics);
-    }
-    own.finish(diagnostics);
-    let Some(fresh) = fresh else {
+    own.finish_strictly(diagnostics);
+    if !has_ttl {
         node.reject("a cache needs a time to live", "add ttl: 60s, for instance", diagnostics);
-        return None;
-    };
-    Some((CacheRules { fresh, stale: stale.unwrap_or_default(), by }, node.place.clone()))
+    }
+    Some((CacheRules { fresh: fresh?, stale: stale.unwrap_or_default(), by }, node.place.clone()))
 }
 
 /// The policies of one action. `environment` gives the values of variables.

@@ -58,8 +58,21 @@ pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
     let first = |(name, diagnostics): (&String, &Vec<Diagnostic>)| {
         let message =
             format!("the type \"{name}\" is not defined here, and must be a scalar or an enum of the upstream");
-        let place = diagnostics.first().and_then(|diagnostic| diagnostic.place.clone());
-        Diagnostic::warning(place, message, "define it, or correct its name; --upstream checks it")
+        let first = diagnostics.first();
+        let place = first.and_then(|diagnostic| diagnostic.place.clone());
+        let suggestion =
+            first.and_then(|diagnostic| diagnostic.remedy.split_once(" Did you mean ")).map(|(_, names)| names);
+        let remedy = match suggestion {
+            Some(names) => {
+                format!("did you mean {names} Otherwise define it; --upstream checks whether the upstream has it")
+            }
+            None => {
+                "define it, or correct its name; --upstream checks whether the upstream has it. Rows of the upstream \
+                     are added by a relationship: custom_types in actions.yaml, or relationships in pillion.yaml"
+                    .to_owned()
+            }
+        };
+        Diagnostic::warning(place, message, remedy)
     };
     schema.undecided.iter().map(first).collect()
 }

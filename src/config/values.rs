@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 
-use crate::config::settings_table::{INVERTED_VARIABLES, Kind, SETTINGS, SHORTHANDS, Setting};
+use crate::config::setting_text::text_of;
+use crate::config::settings_table::{INVERTED_VARIABLES, Kind, LOCKS, SETTINGS, SHORTHANDS, Setting};
+use crate::config::units::{DURATION_MAX, parse_bytes, parse_span};
 use crate::config::yaml::{Data, Fields, Node};
 use crate::graphql::suggestions::did_you_mean;
 use crate::model::source::{Diagnostic, SourceLocation};
@@ -143,6 +145,22 @@ impl Values {
         }
     }
 
+    /// The one of `choices` that is set; another text is an error.
+    pub fn choice(
+        &self,
+        key: &str,
+        choices: &'static [&'static str],
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<&'static str> {
+        let text = self.text(key)?;
+        let found = chosen(&text, choices);
+        if found.is_none() {
+            let (message, remedy) = not_a_choice(&text, choices);
+            self.reject(key, &message, &remedy, diagnostics);
+        }
+        found
+    }
+
     /// Parses the text with `read`; an invalid one is an error.
     pub fn parsed<T>(
         &self,
@@ -175,14 +193,14 @@ impl Values {
         self.parsed(key, "a whole number", diagnostics, |text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// A number of bytes: `64KiB`, `10MiB`, `100`.
+    /// A number of bytes: `64KiB`, `10MB`, `100`.
     pub fn bytes(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> usize {
         self.parsed(key, "a number of bytes such as 10MiB", diagnostics, parse_bytes).unwrap_or(1)
     }
 
-    /// A span of time: `500ms`, `30s`, `2m`; a bare number is seconds. Zero only where the table of settings allows it.
+    /// A span of time: `500ms`, `30s`, `1m30s`; a bare number is seconds. Zero only where the table of settings allows it.
     pub fn duration(&self, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Duration {
-        let span = self.parsed(key, "a time such as 500ms, 30s or 2m", diagnostics, parse_span).unwrap_or_default();
+        let span = self.parsed(key, Kind::Duration.wanted(), diagnostics, parse_span).unwrap_or_default();
         let may_be_zero = SETTINGS.iter().any(|setting| setting.key == key && setting.kind == Kind::DurationOrZero);
         let is_given = self.text(key).as_deref().and_then(parse_span).is_some();
         if is_given && span.is_zero() && !may_be_zero {
@@ -198,9 +216,6 @@ impl Values {
         span
     }
 }
-
-/// Groups of settings that restrict access.
-const LOCKS: [&str; 2] = ["auth", "admin"];
 
 /// A variable of a secret that is set, and blank. compose makes such ones of variables that are not set.
 fn reject_empty(setting: &Setting, environment: &dyn Fn(&str) -> Option<String>, diagnostics: &mut Vec<Diagnostic>) {
@@ -230,8 +245,10 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                     continue;
                 }
                 (Data::Null, _) => continue,
-                (Data::List(items), Kind::Texts) => items.iter().map(Node::scalar_text).collect::<Option<Vec<_>>>(),
-                _ => value.scalar_text().map(|text| vec![text]),
+                (Data::List(items), Kind::Texts) => {
+                    items.iter().map(|item| text_of(item, setting.format)).collect::<Option<Vec<_>>>()
+                }
+                _ => text_of(value, setting.format).map(|text| vec![text]),
             };
             match texts {
                 Some(texts) if setting.kind == Kind::Secret && texts.iter().any(|text| text.trim().is_empty()) => {
@@ -242,8 +259,8 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                 }
                 None => diagnostics.push(Diagnostic::error(
                     Some(value.place.clone()),
-                    format!("\"{key}\" must be {}, and is {}", setting.kind.wanted(), value.kind()),
-                    format!("write {}", setting.kind.wanted()),
+                    format!("\"{key}\" must be {}, and is {}", setting.wanted(), value.kind()),
+                    format!("write {}", setting.wanted()),
                 )),
             }
         } else if let Some(first) = SETTINGS.iter().find_map(|setting| setting.key.strip_prefix(group.as_str())) {
@@ -262,22 +279,45 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                 )),
             }
         } else if !["actions", "relationships"].contains(&key.as_str()) {
-            let known = SETTINGS.iter().map(|setting| setting.key);
+            let groups = SETTINGS.iter().filter_map(|setting| setting.key.split_once('.')).map(|(group, _)| group);
+            let known = SETTINGS.iter().map(|setting| setting.key).chain(groups).chain(["actions", "relationships"]);
+            let suggestion = did_you_mean(&key, known);
+            let stop = if suggestion.is_empty() { "" } else { "." };
             diagnostics.push(Diagnostic::error(
                 Some(place.clone()),
-                format!("unknown key \"{key}\" in pillion.yaml.{}", did_you_mean(&key, known)),
+                format!("unknown key \"{key}\" in pillion.yaml{stop}{suggestion}"),
                 "correct or remove it; config/pillion.example.yaml lists all keys",
             ));
         }
     }
 }
 
-fn parse_bool(text: &str) -> Option<bool> {
+/// `true` or `false`, in any of Hasura's spellings.
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" => Some(true),
         "false" | "f" | "no" | "n" => Some(false),
         _ => None,
     }
+}
+
+/// The one of `choices` that is meant. To readers of YAML 1.1, such as Helm, `off` and `no` are false: where there is a
+/// choice "none", that stands for it.
+#[must_use]
+pub fn chosen(text: &str, choices: &'static [&'static str]) -> Option<&'static str> {
+    let text = if text == "false" { "none" } else { text };
+    choices.iter().find(|choice| **choice == text).copied()
+}
+
+/// Message and remedy for a text that is none of `choices`.
+#[must_use]
+pub fn not_a_choice(text: &str, choices: &[&str]) -> (String, String) {
+    let is_none = choices.contains(&"none") && ["off", "no", "disabled"].contains(&text.to_ascii_lowercase().as_str());
+    let suggestion =
+        if is_none { " Did you mean \"none\"?".to_owned() } else { did_you_mean(text, choices.iter().copied()) };
+    let (listed, stop) = (choices.join(", "), if suggestion.is_empty() { "" } else { "." });
+    (format!("\"{text}\" is not one of {listed}{stop}{suggestion}"), format!("write one of {listed}"))
 }
 
 /// Anything else stays, and is rejected later.
@@ -291,81 +331,4 @@ fn full_key(prefix: &str, key: &str, value: &Node) -> String {
     let is_group = matches!(value.data, Data::Map(_) | Data::Null);
     let long = SHORTHANDS.iter().find(|(short, _)| *short == key && !is_group);
     long.map_or(key, |(_, long)| (*long).to_owned())
-}
-
-/// `64KiB`, `10MiB`, `1GiB`, `100`, `100B`; not zero.
-///
-/// # Examples
-/// ```
-/// use pillion::config::values::parse_bytes;
-///
-/// assert_eq!(parse_bytes("8MiB"), Some(8 * 1024 * 1024));
-/// assert_eq!(parse_bytes("8 apples"), None);
-/// ```
-#[must_use]
-pub fn parse_bytes(text: &str) -> Option<usize> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..)? {
-        "" | "B" => 1,
-        "KiB" => 1024,
-        "MiB" => 1024 * 1024,
-        "GiB" => 1024 * 1024 * 1024,
-        _ => return None,
-    };
-    digits.trim().parse::<usize>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
-}
-
-/// The longest span of time that a setting takes: a day.
-const DURATION_MAX: Duration = Duration::from_secs(86_400);
-
-/// `500ms`, `30s`, `2m`, `1h`, `30`; not zero, at most a day.
-///
-/// # Examples
-/// ```
-/// use std::time::Duration;
-///
-/// use pillion::config::values::parse_duration;
-///
-/// assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
-/// assert_eq!(parse_duration("soon"), None);
-/// ```
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    parse_span(text).filter(|span| *span > Duration::ZERO && *span <= DURATION_MAX)
-}
-
-/// The same of any length.
-#[must_use]
-pub fn parse_span(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.trim().parse().ok()?;
-    match text.get(digits.len()..)? {
-        "ms" => Some(Duration::from_millis(number)),
-        "" | "s" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units() {
-        assert_eq!(parse_bytes("64KiB"), Some(65_536));
-        assert_eq!(parse_bytes("100"), Some(100));
-        assert_eq!(parse_bytes("0"), None);
-        assert_eq!(parse_bytes("10MB"), None);
-        assert_eq!(parse_bytes("99999999999999999999GiB"), None);
-        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(parse_duration("30"), Some(Duration::from_secs(30)));
-        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
-        assert_eq!(parse_duration("0s"), None);
-        assert_eq!(parse_span("0s"), Some(Duration::ZERO));
-        assert_eq!(parse_span("48h"), Some(Duration::from_secs(172_800)));
-        assert_eq!(parse_duration("-1s"), None);
-        assert_eq!(parse_duration("2d"), None);
-    }
 }

@@ -1,6 +1,6 @@
 //! YAML with the source location of every node, and readers that collect errors instead of stopping at the first.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -8,6 +8,7 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value};
 
 use crate::config::excerpt;
+use crate::graphql::suggestions::did_you_mean;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 
 /// A YAML value and where it stands.
@@ -56,15 +57,14 @@ pub enum Data {
 /// assert!(diagnostic.to_string().starts_with("pillion.yaml:"), "{diagnostic}");
 /// ```
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
-    let remedy = "correct the YAML; quotes are needed around values that start with { or hold ': '";
     let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {
         source.hide(excerpt::all_but_known_keys(&source.text));
         let marker = error.marker();
-        let place = SourceLocation { source: Arc::clone(source), line: marker.line().max(1), column: marker.col() + 1 };
-        Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy)
+        let place = SourceLocation::new(source, marker.line().max(1), marker.col() + 1);
+        Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy_for(error.info()))
     })?;
     source.hide(excerpt::secrets_of(&documents));
-    let start = SourceLocation { source: Arc::clone(source), line: 1, column: 1 };
+    let start = SourceLocation::new(source, 1, 1);
     if documents.len() > 1 {
         return Err(Diagnostic::error(Some(start), "the file holds several YAML documents", "split it into files"));
     }
@@ -74,14 +74,33 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
     }
 }
 
+/// What is mostly behind a message of the parser.
+fn remedy_for(reason: &str) -> &'static str {
+    const KINDS: [(&str, &str); 4] = [
+        ("tabs disallowed", "indent with spaces: YAML allows no tabs there"),
+        ("mapping values are not allowed", "put the value in quotes, as it holds ': ', or correct the indentation"),
+        ("'-' indicator", "indent the line as those of the same list"),
+        (
+            "block mapping",
+            "indent the line as those of the same mapping; quotes are needed around values that start with {",
+        ),
+    ];
+    let known = KINDS.iter().find(|(part, _)| reason.contains(part)).map(|(_, remedy)| *remedy);
+    known.unwrap_or("correct the YAML; quotes are needed around values that start with { or hold ': '")
+}
+
 /// Nesting of a configuration file. Real files stay far below, and the walk is recursive.
 const DEPTH_MAX: usize = 64;
 
 fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Result<Node, Diagnostic> {
+    let (start, end) = (node.span.start, node.span.end);
+    let is_scalar = !matches!(node.data, YamlData::Sequence(_) | YamlData::Mapping(_));
+    let length = if is_scalar && start.line() == end.line() { end.index().saturating_sub(start.index()) } else { 1 };
     let place = SourceLocation {
         source: Arc::clone(source),
-        line: node.span.start.line().max(1),
-        column: node.span.start.col() + 1,
+        line: start.line().max(1),
+        column: start.col() + 1,
+        length: length.max(1),
     };
     if depth_left == 0 {
         return Err(Diagnostic::error(Some(place), "this is nested too deeply", "flatten it"));
@@ -178,6 +197,8 @@ pub struct Fields<'n> {
     what: &'static str,
     place: SourceLocation,
     entries: Vec<(&'n str, &'n SourceLocation, &'n Node, Cell<bool>)>,
+    /// The keys that were asked for, to suggest one of them in the place of an unknown one.
+    known: RefCell<Vec<String>>,
 }
 
 impl<'n> Fields<'n> {
@@ -193,7 +214,7 @@ impl<'n> Fields<'n> {
                 return None;
             }
         };
-        Some(Self { what, place: node.place.clone(), entries })
+        Some(Self { what, place: node.place.clone(), entries, known: RefCell::default() })
     }
 
     /// Where the mapping starts.
@@ -205,6 +226,7 @@ impl<'n> Fields<'n> {
     /// The value of `key`, null and absent being the same.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.known.borrow_mut().push(key.to_owned());
         let (.., node, asked) = self.entries.iter().find(|(name, ..)| *name == key)?;
         asked.set(true);
         (!matches!(node.data, Data::Null)).then_some(*node)
@@ -276,13 +298,23 @@ impl<'n> Fields<'n> {
 
     /// Warns about unknown keys.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
-        for (key, place, ..) in self.entries.iter().filter(|(.., asked)| !asked.get()) {
-            diagnostics.push(Diagnostic::warning(
-                Some((*place).clone()),
-                format!("unknown key \"{key}\" in {}", self.what),
-                "check its spelling, or remove it: it has no effect",
-            ));
-        }
+        let remedy = "check its spelling, or remove it: it has no effect";
+        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::warning(Some(place), message, remedy)));
+    }
+
+    /// Rejects unknown keys: in our own file a misspelt one could switch a protection off.
+    pub fn finish_strictly(self, diagnostics: &mut Vec<Diagnostic>) {
+        let remedy = "correct or remove it; config/pillion.example.yaml lists all keys";
+        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::error(Some(place), message, remedy)));
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = (SourceLocation, String)> {
+        self.entries.iter().filter(|(.., asked)| !asked.get()).map(|(key, place, ..)| {
+            let known = self.known.borrow();
+            let suggestion = did_you_mean(key, known.iter().map(String::as_str));
+            let stop = if suggestion.is_empty() { "" } else { "." };
+            ((*place).clone(), format!("unknown key \"{key}\" in {}{stop}{suggestion}", self.what))
+        })
     }
 }
 

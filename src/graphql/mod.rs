@@ -1,6 +1,7 @@
 //! GraphQL documents: parse, validate, plan, mask, coerce and merge. Pure.
 
 pub mod action_mode;
+pub mod brackets;
 pub mod check_document;
 pub mod check_relationships;
 pub mod client_schema;

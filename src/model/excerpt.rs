@@ -12,10 +12,14 @@ const SHOWN_MAX: usize = 160;
 /// Characters to each side of it that are looked at, so that sixty thousand diagnostics about one long line have an end.
 const LOOKED_AT_MAX: usize = 1_000;
 
-/// The line `row`, and its `column`, with what stands below it before the caret. `hidden` are the characters of the text that must not be
-/// shown; text for which they are known is YAML, whose comments are left out.
+/// The line `row`, and the bytes of it that are marked: `length` characters from `column` on. `hidden` are the characters of
+/// the text that must not be shown; text for which they are known is YAML, whose comments are left out.
 #[must_use]
-pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, (row, column): (usize, usize)) -> Option<(String, String)> {
+pub fn line(
+    text: &str,
+    hidden: Option<&Vec<Range<usize>>>,
+    (row, column, length): (usize, usize, usize),
+) -> Option<(String, Range<usize>)> {
     let mut first = 0;
     let mut lines = text.lines();
     let mut raw = text.split_inclusive('\n');
@@ -44,7 +48,7 @@ pub fn line(text: &str, hidden: Option<&Vec<Range<usize>>>, (row, column): (usiz
         let comment = comment_of(&characters, &is_hidden);
         hide(&mut is_hidden, comment..characters.len());
     }
-    Some(write(&characters, &is_hidden, caret))
+    Some(write(&characters, &is_hidden, caret..caret.saturating_add(length.max(1))))
 }
 
 /// A text without the user names and passwords in its URLs, and without what follows `Bearer` and `Basic`.
@@ -84,16 +88,29 @@ fn masked(characters: &[char], is_hidden: &[bool]) -> (Vec<char>, Vec<usize>) {
     (shown, positions)
 }
 
-fn write(characters: &[char], is_hidden: &[bool], caret: usize) -> (String, String) {
+fn write(characters: &[char], is_hidden: &[bool], marked: Range<usize>) -> (String, Range<usize>) {
     let (shown, positions) = masked(characters, is_hidden);
-    let caret = positions.get(caret).copied().unwrap_or(shown.len());
-    let from = caret.saturating_sub(SHOWN_MAX);
-    let before = if from > 0 { "…" } else { "" };
-    let after = if shown.len() > caret + SHOWN_MAX { "…" } else { "" };
-    let line: String = shown.iter().skip(from).take(caret + SHOWN_MAX - from).collect();
-    let blank = |c: &char| if *c == '\t' { '\t' } else { ' ' };
-    let indent: String = shown.iter().skip(from).take(caret - from).map(blank).collect();
-    (format!("{before}{line}{after}"), format!("{}{indent}", before.replace('…', " ")))
+    let shown_at = |index: usize| positions.get(index).copied().unwrap_or(shown.len());
+    let start = shown_at(marked.start);
+    // What is hidden is marked as a whole, however long it is.
+    let is_last_hidden = marked.end.checked_sub(1).and_then(|last| is_hidden.get(last)).copied().unwrap_or(false);
+    let end = shown_at(marked.end).max(if is_last_hidden { shown_at(marked.end - 1) + MASK.len() } else { 0 });
+    let (from, to) = (start.saturating_sub(SHOWN_MAX), start + SHOWN_MAX);
+    let mut line = String::new();
+    if from > 0 {
+        line.push('…');
+    }
+    let (mut marked_from, mut marked_to) = (None, None);
+    for (index, character) in shown.iter().enumerate().take(to).skip(from) {
+        marked_from = marked_from.or((index == start).then_some(line.len()));
+        marked_to = marked_to.or((index == end).then_some(line.len()));
+        line.push(*character);
+    }
+    let marked = marked_from.unwrap_or(line.len())..marked_to.unwrap_or(line.len());
+    if shown.len() > to {
+        line.push('…');
+    }
+    (line, marked)
 }
 
 /// `scheme://user:password@` up to the last `@` of the word, and the word after `Bearer` or `Basic`.
@@ -172,14 +189,29 @@ fn comment_of(characters: &[char], is_hidden: &[bool]) -> usize {
 mod tests {
     use super::*;
 
-    fn shown(text: &str, hidden: Range<usize>, line_number: usize, column: usize) -> (String, String) {
+    fn shown(text: &str, hidden: Range<usize>, line_number: usize, column: usize) -> (String, Range<usize>) {
         let hidden: Vec<Range<usize>> = std::iter::once(hidden).collect();
-        line(text, Some(&hidden), (line_number, column)).unwrap_or_default()
+        line(text, Some(&hidden), (line_number, column, 1)).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_whole_token_is_marked() {
+        let marked = |text: &str, hidden: Range<usize>, column, length| {
+            let hidden: Vec<Range<usize>> = std::iter::once(hidden).collect();
+            let (line, marked) = line(text, Some(&hidden), (1, column, length)).unwrap_or_default();
+            line.get(marked).unwrap_or_default().to_owned()
+        };
+        assert_eq!(marked("a: Qute, b: 1", 0..0, 4, 4), "Qute");
+        assert_eq!(marked("ä: ü, b: 1", 0..0, 4, 1), "ü");
+        assert_eq!(marked("a: geheim, b: 1", 3..9, 4, 6), "***");
+        assert_eq!(marked("a: geheim, b: 1", 3..9, 6, 1), "***");
+        assert_eq!(marked("a: 1", 0..0, 4, 100), "1");
+        assert_eq!(marked("a: 1", 0..0, 5, 1), "");
     }
 
     #[test]
     fn hidden_text_has_no_length() {
-        assert_eq!(shown("a: geheim, b: 1", 3..9, 1, 12), ("a: ***, b: 1".into(), "        ".into()));
+        assert_eq!(shown("a: geheim, b: 1", 3..9, 1, 12), ("a: ***, b: 1".into(), 8..9));
         // From the line before, in the middle of it, to its end.
         assert_eq!(shown("ä: |\n  eins\n  zwei\nb: 1", 3..19, 2, 3).0, "***");
         assert_eq!(shown("ä: |\n  eins\n  zwei\nb: 1", 3..19, 4, 1).0, "b: 1");
@@ -203,7 +235,8 @@ mod tests {
     #[test]
     fn a_long_line_is_cut() {
         let text = "x ".repeat(5_000);
-        let (line, indent) = shown(&text, 0..0, 1, 5_000);
-        assert!(line.chars().count() == 2 * SHOWN_MAX + 2 && indent.chars().count() == SHOWN_MAX + 1, "{line}");
+        let (line, marked) = shown(&text, 0..0, 1, 5_000);
+        let before = line.get(..marked.start).map(|before| before.chars().count());
+        assert!(line.chars().count() == 2 * SHOWN_MAX + 2 && before == Some(SHOWN_MAX + 1), "{line}");
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
 use crate::model::excerpt;
 
 /// A text with the name under which its author knows it.
@@ -47,6 +49,8 @@ pub struct SourceLocation {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// How many characters stand there, at least one: the token that is meant.
+    pub length: usize,
 }
 
 impl SourceLocation {
@@ -57,15 +61,32 @@ impl SourceLocation {
         Self { source: Arc::new(source), ..*self }
     }
 
-    /// The place of the byte `offset` in `source`.
+    /// One character.
+    #[must_use]
+    pub fn new(source: &Arc<Source>, line: usize, column: usize) -> Self {
+        Self { source: Arc::clone(source), line, column, length: 1 }
+    }
+
+    /// The place of the byte `offset` in `source`, with the word that begins there.
     #[must_use]
     pub fn at_offset(source: &Arc<Source>, offset: usize) -> Self {
-        let before = source.text.get(..offset).unwrap_or(&source.text);
+        let rest = source.text.get(offset..).unwrap_or_default();
+        let is_of_word = |character: &char| character.is_alphanumeric() || matches!(character, '_' | '$' | '@');
+        let word: usize = rest.chars().take_while(is_of_word).map(char::len_utf8).sum();
+        Self::at_span(source, offset..offset + word)
+    }
+
+    /// The place of these bytes of `source`, up to the end of their first line.
+    #[must_use]
+    pub fn at_span(source: &Arc<Source>, span: Range<usize>) -> Self {
+        let before = source.text.get(..span.start).unwrap_or(&source.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let text = source.text.get(span).unwrap_or_default().lines().next().unwrap_or_default();
         Self {
             source: Arc::clone(source),
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            length: text.chars().count().max(1),
         }
     }
 }
@@ -193,31 +214,44 @@ pub fn summed_up(diagnostics: &[Diagnostic]) -> Vec<String> {
     kinds.iter().map(line).collect()
 }
 
-/// For a person: the place and the message, the offending line, a caret, notes and the remedy.
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+/// The width for which excerpts are laid out: they are cut already.
+const WIDTH: usize = 1_000;
+
+impl Diagnostic {
+    /// For a person: the place and the message, the line with the token marked, notes and the remedy. Colours are those of
+    /// terminals.
+    #[must_use]
+    pub fn render(&self, has_colours: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
         };
+        let renderer = if has_colours { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
+        let message = excerpt::without_logins(&self.message);
+        let mut group = Group::with_title(level.primary_title(message));
+        let mut prefix = String::new();
         if let Some(place) = &self.place {
-            write!(formatter, "{}:{}:{}: ", place.source.name, place.line, place.column)?;
-        }
-        write!(formatter, "{severity}: {}", excerpt::without_logins(&self.message))?;
-        if let Some(place) = &self.place
-            && let Some((line, indent)) =
-                excerpt::line(&place.source.text, place.source.hidden.get(), (place.line, place.column))
-        {
-            let number = place.line.to_string();
-            write!(formatter, "\n  {number} | {line}\n  {:width$} | {indent}^", "", width = number.len())?;
+            prefix = format!("{}:{}:{}: ", place.source.name, place.line, place.column);
+            let at = (place.line, place.column, place.length);
+            if let Some((line, marked)) = excerpt::line(&place.source.text, place.source.hidden.get(), at) {
+                let snippet = Snippet::source(line).line_start(place.line);
+                group = group.element(snippet.annotation(AnnotationKind::Primary.span(marked)));
+            }
         }
         for note in &self.notes {
-            write!(formatter, "\n  {}", excerpt::without_logins(note).replace('\n', "\n  "))?;
+            group = group.element(Level::NOTE.message(excerpt::without_logins(note)));
         }
         if !self.remedy.is_empty() {
-            write!(formatter, "\n  help: {}", self.remedy)?;
+            group = group.element(Level::HELP.message(self.remedy.as_str()));
         }
-        Ok(())
+        format!("{prefix}{}", renderer.render(&[group]))
+    }
+}
+
+/// Without colours.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.render(false))
     }
 }
 
@@ -233,14 +267,16 @@ mod tests {
             Diagnostic::error(Some(SourceLocation::at_offset(&source, offset)), "unknown key", "remove it");
         assert_eq!(
             diagnostic.to_string(),
-            "a.yaml:2:3: error: unknown key\n  2 |   händler: y\n    |   ^\n  help: remove it"
+            "a.yaml:2:3: error: unknown key\n  |\n2 |   händler: y\n  |   ^^^^^^^\n  |\n  = help: remove it"
         );
+        let coloured = diagnostic.render(true);
+        assert!(coloured.starts_with("a.yaml:2:3: \u{1b}["), "{coloured:?}");
     }
 
     #[test]
     fn warnings_of_one_kind_are_one_line() {
         let source = Arc::new(Source::new("a.yaml", "x\ny\n"));
-        let at = |line: usize| Some(SourceLocation { source: Arc::clone(&source), line, column: 1 });
+        let at = |line: usize| Some(SourceLocation::new(&source, line, 1));
         let unknown = |line, key: &str| Diagnostic::warning(at(line), format!("unknown key \"{key}\""), "remove it");
         let admin_only = Diagnostic::warning(None, "only admin may call action 'a'", "");
         assert_eq!(

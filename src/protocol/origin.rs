@@ -26,11 +26,10 @@ impl Origins {
     /// # Errors
     /// That text.
     pub fn parse(texts: &[String]) -> Result<Self, String> {
-        if texts.iter().any(|text| text == "*") {
-            return Ok(Self::Any);
-        }
-        let patterns = texts.iter().map(|text| Pattern::parse(text).ok_or_else(|| text.clone()));
-        patterns.collect::<Result<_, _>>().map(Self::Listed)
+        let named = texts.iter().filter(|text| *text != "*");
+        let patterns: Vec<Pattern> =
+            named.map(|text| Pattern::parse(text).ok_or_else(|| text.clone())).collect::<Result<_, _>>()?;
+        Ok(if patterns.len() < texts.len() { Self::Any } else { Self::Listed(patterns) })
     }
 
     /// Is this origin named, and not only one of all?

@@ -8,7 +8,7 @@ use http::{Method, Uri, header, request};
 use uuid::Uuid;
 
 use crate::config::settings::Upstream;
-use crate::config::values::parse_duration;
+use crate::config::units::parse_duration;
 use crate::downstream::client_address::ClientAddress;
 use crate::downstream::session::DownstreamSession;
 use crate::downstream::write_response::ResponseStyle;

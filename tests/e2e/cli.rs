@@ -72,12 +72,16 @@ fn check_reports_diagnostics(_: &Engines) {
     std::fs::write(fine.join("actions.graphql"), "type Query {\n  one(a: Out): Int\n}\ntype Out {\n  b: Int\n}\n")
         .expect("a file");
     let broken = check(&fine, &[], &[]);
-    assert_says(&broken, 1, &["actions.graphql:2:3: error:", "2 |   one(a: Out): Int", "  |   ^", "help:", "1 error"]);
+    assert_says(
+        &broken,
+        1,
+        &["actions.graphql:2:10: error:", "2 |   one(a: Out): Int", "  |          ^^^", "help:", "1 error"],
+    );
     let json = check(&fine, &["--format", "json"], &[]);
     let told: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!((json.status.code(), &told["errors"]), (Some(1), &json!(1)));
     let found = &told["diagnostics"][0];
-    assert_eq!((&found["severity"], &found["line"], &found["column"]), (&json!("error"), &json!(2), &json!(3)));
+    assert_eq!((&found["severity"], &found["line"], &found["column"]), (&json!("error"), &json!(2), &json!(10)));
     assert!(found["file"].as_str().is_some_and(|file| file.ends_with("actions.graphql")), "{told}");
     // A variable that is not set, and a call that makes no sense.
     assert_says(&check(&fixture("shop"), &[], &[]), 1, &["the environment variable HANDLERS is not set"]);

@@ -69,6 +69,7 @@ mod secrets_never_logged;
 mod server_sent_events;
 mod slow_clients;
 mod startup;
+mod typical_errors;
 mod upstream_faults;
 mod upstream_path;
 mod websocket;
@@ -154,6 +155,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         server_sent_events,
         slow_clients,
         startup,
+        typical_errors,
         upstream_faults,
         upstream_path,
         websocket,

@@ -398,8 +398,9 @@ fn configuration(case: &Value) -> String {
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
     let (_, diagnostics) =
         actions::load(graphql, text(case, "yaml"), &environment, case["config"].as_str().unwrap_or_default());
-    let is_shown =
-        |(index, line): &(usize, &str)| *index == 0 || case["with_help"] == json!(true) && line.starts_with("  help: ");
+    let is_shown = |(index, line): &(usize, &str)| {
+        *index == 0 || case["with_help"] == json!(true) && line.starts_with("  = help: ")
+    };
     let shown = |text: String| {
         let lines = text.lines().enumerate().filter(is_shown).map(|(_, line)| line.to_owned());
         lines.collect::<Vec<_>>().join("\n")

@@ -16,11 +16,16 @@ mod actions;
 mod families;
 mod properties;
 mod random_templates;
+mod schemas;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pillion_test_support::{fixtures, trials};
 use properties::{documents_without_actions_are_not_split, upstream_operations_are_valid_and_keys_complete};
 use random_templates::every_template_has_a_result;
+use schemas::{
+    the_example_is_valid_and_has_the_defaults, the_schema_and_the_program_agree,
+    the_schema_of_actions_accepts_the_files_of_tests, the_schema_of_actions_and_the_program_agree,
+};
 use serde_json::Value;
 
 /// What holds for every document.
@@ -36,7 +41,11 @@ fn main() -> std::process::ExitCode {
     let properties: &[Property] = trials![
         documents_without_actions_are_not_split,
         upstream_operations_are_valid_and_keys_complete,
-        every_template_has_a_result
+        every_template_has_a_result,
+        the_example_is_valid_and_has_the_defaults,
+        the_schema_and_the_program_agree,
+        the_schema_of_actions_and_the_program_agree,
+        the_schema_of_actions_accepts_the_files_of_tests,
     ];
     let properties = properties
         .iter()
