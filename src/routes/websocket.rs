@@ -73,6 +73,8 @@ pub(crate) async fn serve(
     // The connection goes on, so it is counted as before: its deadline holds what counts it.
     let connection = deadline_of(session).cloned();
     session.write_response_header(Box::new(accepted)).await?;
+    ctx.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+    ctx.admission.stream_begins();
     if !cors::may_use_cookies(cors, &context.caller.headers) {
         // Any page can open a WebSocket. Without CORS, Hasura's rule holds; a star names no page that may use the
         // user's cookies.

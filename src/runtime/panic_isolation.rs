@@ -41,7 +41,7 @@ pub(crate) fn failpoint(place: &str) {
 
 /// There are none in a release.
 #[cfg(not(debug_assertions))]
-pub fn failpoint(_: &str) {}
+pub(crate) fn failpoint(_: &str) {}
 
 #[cfg(test)]
 mod tests {
