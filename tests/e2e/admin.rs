@@ -73,7 +73,7 @@ fn one_log_line_for_each_request(engines: &Engines) {
     assert_eq!(lines.len(), 1, "{log}");
     let line: serde_json::Value = serde_json::from_str(lines[0]).expect("a line of JSON");
     assert_eq!(line["actions"], "count");
-    assert_eq!(line["status"], 200);
+    assert_eq!(line["http.response.status_code"], 200);
     assert_eq!(line["outcome"], "success");
     assert_eq!(line["role"], "admin");
     assert!(!log.contains("hidden") && !log.contains("action-handler-log"), "{log}");
@@ -86,8 +86,8 @@ fn one_log_line_for_each_request(engines: &Engines) {
     let log = pillion.log();
     let line = log.lines().find(|line| line.contains("action-handler-log")).unwrap_or_default();
     let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-    assert_eq!((&line["action_name"], &line["status"]), (&"count".into(), &200.into()));
-    assert_eq!((&line["url"], &line["response_size"]), (&"{{HANDLERS}}/count".into(), &1.into()));
+    assert_eq!((&line["action_name"], &line["http.response.status_code"]), (&"count".into(), &200.into()));
+    assert_eq!((&line["url.template"], &line["response_size"]), (&"{{HANDLERS}}/count".into(), &1.into()));
 }
 
 /// Its pipe is full after a hundred lines or so, and its queue after some thousands.
@@ -129,7 +129,11 @@ fn successful_requests_are_sampled(engines: &Engines) {
         (2, 10),
         "{log}"
     );
-    assert_eq!((count("handler call", "\"status\":200"), count("handler call", "\"status\":400")), (2, 10), "{log}");
+    assert_eq!(
+        (count("\"handler call\"", "status_code\":200"), count("\"handler call\"", "status_code\":400")),
+        (2, 10),
+        "{log}"
+    );
 }
 
 /// One in a request, one in the loop that takes jobs, one in such a call.
