@@ -23,6 +23,8 @@ const RETIRED_WORDS: &[&str] = &[
     "answer",
     "refus",
     "mistake",
+    "remedy",
+    "remedies",
     "whoever",
     "nobody",
     "somebody",

@@ -175,7 +175,7 @@ fn diagnostic_json(found: &Diagnostic) -> Value {
         "line": place.map(|place| place.line),
         "column": place.map(|place| place.column),
         "notes": found.notes,
-        "help": found.remedy,
+        "help": found.help,
     })
 }
 

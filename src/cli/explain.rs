@@ -190,6 +190,6 @@ fn denial(DeniedAction { action, location }: &DeniedAction, role: &str, source: 
     let roles: Vec<&str> = action.roles.iter().map(String::as_str).collect();
     let permissions = if roles.is_empty() { "admin only".to_owned() } else { roles.join(", ") };
     let message = format!("action '{}': role {role} may not call it: permissions are {permissions}", action.name);
-    let remedy = "add the role to the permissions of the action in actions.yaml, or explain as another one: --role";
-    Diagnostic::error(Some(place_of(location, source)), message, remedy)
+    let help = "add the role to the permissions of the action in actions.yaml, or explain as another one: --role";
+    Diagnostic::error(Some(place_of(location, source)), message, help)
 }

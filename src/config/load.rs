@@ -153,8 +153,8 @@ fn setting_variables(
         match variable(name) {
             Ok(text) => variables.extend(text.map(|text| (*name, text))),
             Err(message) => {
-                let remedy = format!("correct it, or set {name} itself");
-                diagnostics.push(Diagnostic::error(None, message, remedy));
+                let help = format!("correct it, or set {name} itself");
+                diagnostics.push(Diagnostic::error(None, message, help));
             }
         }
     }
@@ -206,8 +206,8 @@ fn warn_of_nothing(settings: &Settings, files: &Files) -> Option<Diagnostic> {
         return None;
     }
     let Some(folder) = &settings.metadata else {
-        let remedy = "give the folder of actions.yaml and actions.graphql: --metadata FOLDER, or PILLION_METADATA";
-        return Some(Diagnostic::warning(None, "no metadata folder is given: there are no actions", remedy));
+        let help = "give the folder of actions.yaml and actions.graphql: --metadata FOLDER, or PILLION_METADATA";
+        return Some(Diagnostic::warning(None, "no metadata folder is given: there are no actions", help));
     };
     if let Some(other) = &files.unread {
         let message = format!("{} is not read: the signatures of actions stand in actions.graphql", other.display());
@@ -364,8 +364,8 @@ pub fn metadata_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
     if folder.is_file() {
         let message = format!("the metadata folder {} is a file", folder.display());
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let remedy = format!("give the folder that it is in: --metadata {}", parent.display());
-        diagnostics.push(Diagnostic::error(None, message, remedy));
+        let help = format!("give the folder that it is in: --metadata {}", parent.display());
+        diagnostics.push(Diagnostic::error(None, message, help));
         return Vec::new();
     }
     if !folder.is_dir() {
@@ -405,8 +405,8 @@ pub fn read_file(path: &Path) -> Result<Arc<Source>, Vec<Diagnostic>> {
 
 fn open(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
     let name = path.display().to_string();
-    let mut reject = |reason: String, remedy: &str| {
-        diagnostics.push(Diagnostic::error(None, format!("{name}: {reason}"), remedy));
+    let mut reject = |reason: String, help: &str| {
+        diagnostics.push(Diagnostic::error(None, format!("{name}: {reason}"), help));
         None
     };
     match fs::metadata(path) {

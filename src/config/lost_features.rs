@@ -55,8 +55,8 @@ pub fn lost_features(schema: &ActionSchema, files: &HasuraFiles) -> Vec<Diagnost
             key.1,
             listed(&query.actions)
         );
-        let remedy = "let its clients send the query to the GraphQL path of Pillion";
-        warnings.push(Diagnostic::warning(Some(node.place.clone()), message, remedy));
+        let help = "let its clients send the query to the GraphQL path of Pillion";
+        warnings.push(Diagnostic::warning(Some(node.place.clone()), message, help));
         reported.insert(key);
     }
     let allowed: BTreeSet<String> =
@@ -64,7 +64,7 @@ pub fn lost_features(schema: &ActionSchema, files: &HasuraFiles) -> Vec<Diagnost
     for (key, query) in stored.iter().filter(|(key, _)| allowed.contains(&key.0) || !reported.contains(*key)) {
         let (collection, name) = key;
         let (actions, place) = (listed(&query.actions), Some(query.place.clone()));
-        let (effect, remedy) = if allowed.contains(collection) {
+        let (effect, help) = if allowed.contains(collection) {
             (
                 "is in the allow list, which is not applied to documents with actions; the upstream gets a part of it that \
                  is not in its allow list",
@@ -74,7 +74,7 @@ pub fn lost_features(schema: &ActionSchema, files: &HasuraFiles) -> Vec<Diagnost
             ("has an effect in the upstream only, which knows no actions", "remove it, or send it to Pillion")
         };
         let message = format!("the query '{name}' of the collection '{collection}' with the action {actions} {effect}");
-        warnings.push(Diagnostic::warning(place, message, remedy));
+        warnings.push(Diagnostic::warning(place, message, help));
     }
     warnings
 }

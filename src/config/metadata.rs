@@ -289,8 +289,8 @@ fn placed_texts(nodes: &[Node]) -> Vec<(String, SourceLocation)> {
 
 fn read_headers(definition: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderEntry> {
     if let Some(node) = definition.get("headers").filter(|node| matches!(node.data, Data::Map(_))) {
-        let remedy = "write a list: - name: X-Name with a value or value_from_env";
-        node.reject("\"headers\" must be a list, and is a mapping", remedy, diagnostics);
+        let help = "write a list: - name: X-Name with a value or value_from_env";
+        node.reject("\"headers\" must be a list, and is a mapping", help, diagnostics);
         return Vec::new();
     }
     let nodes = definition.list("headers", diagnostics).iter();
@@ -385,8 +385,8 @@ fn read_relationship(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<(
     let fields = Fields::of(node, "a relationship", diagnostics)?;
     let name = fields.required_text("name", diagnostics);
     let place = fields.get("name").map_or_else(|| fields.place().clone(), |node| node.place.clone());
-    let mut reject = |place: &SourceLocation, message: String, remedy: &str| {
-        diagnostics.push(Diagnostic::error(Some(place.clone()), message, remedy));
+    let mut reject = |place: &SourceLocation, message: String, help: &str| {
+        diagnostics.push(Diagnostic::error(Some(place.clone()), message, help));
     };
     let is_array = match fields.get("type").and_then(Node::scalar_text).as_deref() {
         Some("object") => false,
@@ -398,8 +398,8 @@ fn read_relationship(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<(
     };
     let table = fields.get("remote_table").and_then(read_table);
     if table.is_none() {
-        let remedy = "write remote_table: {schema: public, name: …}, or the table's name alone";
-        reject(fields.place(), "a relationship needs a \"remote_table\"".into(), remedy);
+        let help = "write remote_table: {schema: public, name: …}, or the table's name alone";
+        reject(fields.place(), "a relationship needs a \"remote_table\"".into(), help);
     }
     // Which of the upstream's databases it is, the upstream knows by the table's root field.
     let _ = fields.get("source");

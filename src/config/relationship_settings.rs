@@ -21,7 +21,7 @@ pub struct RelationshipSettings {
     pub place: SourceLocation,
 }
 
-const REMEDY: &str = "write Type.name: rootField(argument: $output_field)";
+const HELP: &str = "write Type.name: rootField(argument: $output_field)";
 
 /// Reads `relationships`: `Order.customer: customerById(id: $customer_id)`.
 pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<RelationshipSettings> {
@@ -34,7 +34,7 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Relat
         let text = matches!(value.data, Data::Text(_)).then(|| value.scalar_text()).flatten();
         let (Some((type_name, name)), Some(text)) = (named, text) else {
             let message = format!("\"{key}\" does not say how a relationship is looked up");
-            diagnostics.push(Diagnostic::error(Some(place.clone()), message, REMEDY));
+            diagnostics.push(Diagnostic::error(Some(place.clone()), message, HELP));
             continue;
         };
         match parse_lookup(&text) {
@@ -44,7 +44,7 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Relat
                 lookup,
                 place: place.clone(),
             }),
-            Err(reason) => value.reject(format!("the lookup of \"{key}\": {reason}"), REMEDY, diagnostics),
+            Err(reason) => value.reject(format!("the lookup of \"{key}\": {reason}"), HELP, diagnostics),
         }
     }
     relationships

@@ -96,8 +96,8 @@ fn resolve_each(
     }
     for (name, signature) in &signatures.actions {
         let message = format!("action '{name}' has a signature, but no definition");
-        let remedy = format!("add to actions.yaml: - name: {name} with a definition and its handler");
-        let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, remedy);
+        let help = format!("add to actions.yaml: - name: {name} with a definition and its handler");
+        let diagnostic = Diagnostic::error(Some(signature.place.clone()), message, help);
         resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
     let names = || actions.keys().map(String::as_str);
@@ -105,10 +105,10 @@ fn resolve_each(
         let suggestion = did_you_mean(name, names());
         let stop = if suggestion.is_empty() { "" } else { "." };
         let message = format!("pillion.yaml has settings for action '{name}', which does not exist{stop}{suggestion}");
-        let remedy = "check its name, or remove the settings";
+        let help = "check its name, or remove the settings";
         let diagnostic = match surroundings.knows_all_actions {
-            true => Diagnostic::error(settings.place.clone(), message, remedy),
-            false => Diagnostic::warning(settings.place.clone(), message, remedy),
+            true => Diagnostic::error(settings.place.clone(), message, help),
+            false => Diagnostic::warning(settings.place.clone(), message, help),
         };
         resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
@@ -240,8 +240,8 @@ fn written_value(source: &HeaderSource) -> WrittenValue {
 }
 
 impl Resolver<'_, '_> {
-    pub(crate) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::error(Some(place.clone()), message, remedy));
+    pub(crate) fn error(&mut self, place: &SourceLocation, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::error(Some(place.clone()), message, help));
     }
 
     pub(crate) fn assign(&mut self, start: usize, subject: &SourceFile) {
@@ -265,9 +265,9 @@ impl Resolver<'_, '_> {
         for (name, place) in &signatures.interfaces {
             if used.contains(name.as_str()) {
                 let message = format!("actions cannot use the interface '{name}'");
-                let remedy =
+                let help =
                     "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
-                let diagnostic = Diagnostic::error(Some(place.clone()), message, remedy);
+                let diagnostic = Diagnostic::error(Some(place.clone()), message, help);
                 self.diagnostics.push(diagnostic.about(SourceFile::Type(name.clone())));
             } else {
                 let message = format!("the interface '{name}' has no effect: actions cannot use interfaces");
@@ -276,8 +276,8 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn warning(&mut self, place: &SourceLocation, message: impl Into<String>, remedy: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::warning(Some(place.clone()), message, remedy));
+    fn warning(&mut self, place: &SourceLocation, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::warning(Some(place.clone()), message, help));
     }
 
     fn action(&mut self, mut entry: ActionEntry, signature: Option<Signature>, types: &mut Types) -> Option<Action> {
@@ -288,7 +288,7 @@ impl Resolver<'_, '_> {
         for argument in &signature.arguments {
             let name = argument.ty.named();
             let place = self.type_place(&format!("{}({}:)", entry.name, argument.name), &signature.place);
-            let remedy = format!(
+            let help = format!(
                 "correct the type of argument \"{}\"{}",
                 argument.name,
                 did_you_mean_type(types, name, |kind| !matches!(kind, TypeKind::Object(_)))
@@ -298,11 +298,11 @@ impl Resolver<'_, '_> {
             match self.kind_of(types, name) {
                 Some(TypeUse::Both | TypeUse::Input) => {}
                 Some(TypeUse::Output) => {
-                    let remedy = format!("\"{name}\" is an object type: use an input object, an enum or a scalar");
-                    self.error(&place, message, remedy);
+                    let help = format!("\"{name}\" is an object type: use an input object, an enum or a scalar");
+                    self.error(&place, message, help);
                 }
                 None => {
-                    let diagnostic = Diagnostic::error(Some(place), message, remedy);
+                    let diagnostic = Diagnostic::error(Some(place), message, help);
                     self.leave_to_upstream(name, diagnostic.about(SourceFile::Action(entry.name.clone())));
                 }
             }
@@ -311,16 +311,16 @@ impl Resolver<'_, '_> {
         let output_is_enum = matches!(types.get(output).map(|found| &found.kind), Some(TypeKind::Enum(_)));
         let message = format!("the type: \"{output}\" is not an object or scalar type defined in custom types");
         let place = self.type_place(&entry.name, &signature.place);
-        let remedy = format!(
+        let help = format!(
             "correct what action '{}' returns{}",
             entry.name,
             did_you_mean_type(types, output, |kind| matches!(kind, TypeKind::Object(_) | TypeKind::Scalar))
         );
         match self.kind_of(types, output) {
             Some(TypeUse::Both | TypeUse::Output) if !output_is_enum => {}
-            Some(_) => self.error(&place, message, remedy),
+            Some(_) => self.error(&place, message, help),
             None => {
-                let diagnostic = Diagnostic::error(Some(place), message, remedy);
+                let diagnostic = Diagnostic::error(Some(place), message, help);
                 self.leave_to_upstream(output, diagnostic.about(SourceFile::Action(entry.name.clone())));
             }
         }
@@ -336,9 +336,8 @@ impl Resolver<'_, '_> {
             }
             if types.get(&entry.name).is_some() {
                 let message = format!("duplicate type names: \"{}\"", entry.name);
-                let remedy =
-                    "rename the type or the action: the result of an asynchronous action has a type of its name";
-                self.error(&signature.place, message, remedy);
+                let help = "rename the type or the action: the result of an asynchronous action has a type of its name";
+                self.error(&signature.place, message, help);
             }
         }
         let settings = self.surroundings.actions.get(&entry.name);
@@ -391,8 +390,8 @@ impl Resolver<'_, '_> {
             let message = format!("action {} is not present in actions.graphql", entry.name);
             let is_query = entry.operation.as_ref().is_some_and(|(operation, _)| operation == "query");
             let root = if is_query { "Query" } else { "Mutation" };
-            let remedy = format!("declare it there: type {root} {{ {}(…): … }}", entry.name);
-            self.error(&entry.place, message, remedy);
+            let help = format!("declare it there: type {root} {{ {}(…): … }}", entry.name);
+            self.error(&entry.place, message, help);
             return None;
         };
         let kind = match entry.operation.as_ref().map(|(text, place)| (text.as_str(), place)) {
@@ -489,11 +488,11 @@ impl Resolver<'_, '_> {
     fn template_error(&mut self, action: &str, what: &str, place: &SourceLocation, error: &TemplateError) {
         let length = place.length.saturating_sub(error.offset()).max(1);
         let place = SourceLocation { column: place.column + error.offset(), length, ..place.clone() };
-        let remedy = match error {
+        let help = match error {
             TemplateError::Missing { name, .. } => format!("set {name}, or remove it from the template"),
             TemplateError::Unclosed { .. } | TemplateError::Unknown { .. } => "write {{NAME}}".to_owned(),
         };
-        self.error(&place, format!("{what} of action '{action}': {error}"), remedy);
+        self.error(&place, format!("{what} of action '{action}': {error}"), help);
     }
 
     /// A handler that is called by GET is one whose request is rewritten in the plainest way.
@@ -618,8 +617,8 @@ impl Resolver<'_, '_> {
                 "a client can replace the header '{name}' of action '{}': forwarded headers come first",
                 entry.name
             );
-            let remedy = "set configured_header_precedence, or name the header in ignored_client_headers";
-            self.warning(place, message, remedy);
+            let help = "set configured_header_precedence, or name the header in ignored_client_headers";
+            self.warning(place, message, help);
         }
     }
 }

@@ -249,8 +249,8 @@ impl Resolver<'_, '_> {
         let root_field = table.root_field();
         for word in field_mapping.values().chain([&root_field]).filter(|word| !Name::is_valid_syntax(word)) {
             let message = format!("the relationship \"{name}\" needs \"{word}\", which is no name in GraphQL");
-            let remedy = format!("say how it is looked up: relationships: {{{type_name}.{name}: …}} in pillion.yaml");
-            self.error(place, message, &remedy);
+            let help = format!("say how it is looked up: relationships: {{{type_name}.{name}: …}} in pillion.yaml");
+            self.error(place, message, &help);
         }
     }
 
@@ -283,8 +283,8 @@ impl Resolver<'_, '_> {
                     TypeKind::InputObject(_) => is_input,
                     TypeKind::Scalar | TypeKind::Enum(_) => true,
                 };
-                let remedy = format!("define it, or correct its name{}", did_you_mean_type(types, ty.named(), fits));
-                let diagnostic = Diagnostic::error(Some(place.clone()), message, remedy);
+                let help = format!("define it, or correct its name{}", did_you_mean_type(types, ty.named(), fits));
+                let diagnostic = Diagnostic::error(Some(place.clone()), message, help);
                 self.leave_to_upstream(ty.named(), diagnostic.about(SourceFile::Type(owner.to_owned())));
             }
             Some(TypeUse::Output) if is_input => {

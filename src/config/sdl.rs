@@ -216,9 +216,8 @@ impl Reader<'_> {
 
     fn reject_at(&mut self, place: SourceLocation, what: &str) {
         let message = format!("actions cannot use {what}");
-        let remedy =
-            "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
-        self.diagnostics.push(Diagnostic::error(Some(place), message, remedy));
+        let help = "use object types, input objects, enums and scalars, and declare actions in type Query or Mutation";
+        self.diagnostics.push(Diagnostic::error(Some(place), message, help));
     }
 
     fn actions(&mut self, kind: OperationKind, fields: &[Node<FieldDefinition>]) {
@@ -256,9 +255,9 @@ impl Reader<'_> {
     fn subscriptions(&mut self, fields: &[Node<FieldDefinition>]) {
         for field in fields {
             let message = format!("\"{}\" cannot be a subscription: actions are queries or mutations", field.name);
-            let remedy = format!("declare it in type Query or Mutation: type Query {{ {}(…): … }}", field.name);
+            let help = format!("declare it in type Query or Mutation: type Query {{ {}(…): … }}", field.name);
             let place = self.place_of_name(&field.name);
-            self.diagnostics.push(Diagnostic::error(Some(place), message, remedy));
+            self.diagnostics.push(Diagnostic::error(Some(place), message, help));
             self.signatures.subscriptions.insert(field.name.to_string());
         }
     }
@@ -276,8 +275,8 @@ impl Reader<'_> {
             self.note_type(format!("{name}.{}", field.name), &field.ty);
             if !field.arguments.is_empty() {
                 let message = format!("the object \"{name}\" can't have arguments");
-                let remedy = format!("remove the arguments of \"{}\"", field.name);
-                self.diagnostics.push(Diagnostic::error(Some(field_place.clone()), message, remedy));
+                let help = format!("remove the arguments of \"{}\"", field.name);
+                self.diagnostics.push(Diagnostic::error(Some(field_place.clone()), message, help));
             }
             let value = OutputField {
                 ty: type_ref(&field.ty),

@@ -50,9 +50,9 @@ pub(crate) fn read(
             }
             (name, _) => {
                 let message = format!("the directive @{name} on \"{of}\" has no effect");
-                let remedy = "remove it; @deprecated, @oneOf and @specifiedBy(url: …) are known, each where the \
+                let help = "remove it; @deprecated, @oneOf and @specifiedBy(url: …) are known, each where the \
                               specification has it";
-                diagnostics.push(Diagnostic::warning(Some(place(directive)), message, remedy));
+                diagnostics.push(Diagnostic::warning(Some(place(directive)), message, help));
                 continue;
             }
         }

@@ -7,7 +7,7 @@ use crate::config::yaml::{Data, Node};
 use crate::model::traffic::RateLimit;
 
 /// How a rate limit is written.
-pub const LIMIT_REMEDY: &str =
+pub const LIMIT_HELP: &str =
     "write 5 per 60s, 5 per 60s by address, 5 per 60s by x-hasura-user-id, or {requests: 5, per: 60s, key: address}";
 
 /// Keys of the mapping, in the order of the text.

@@ -422,8 +422,8 @@ pub fn read_jobs(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Jobs {
         }),
         _ => {
             // The text itself is not repeated: it may hold a password.
-            let remedy = "write sqlite:///path or postgres://user:password@host/database";
-            values.reject("jobs.store", "this is not the address of a store", remedy, diagnostics);
+            let help = "write sqlite:///path or postgres://user:password@host/database";
+            values.reject("jobs.store", "this is not the address of a store", help, diagnostics);
             JobStoreSettings::Sqlite(String::new())
         }
     };
@@ -574,8 +574,8 @@ fn read_admin(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AdminListen
 fn read_allowed_hosts(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AllowedHosts {
     AllowedHosts::parse(&values.texts("handlers.allowed_hosts")).unwrap_or_else(|wrong| {
         let message = format!("\"{wrong}\" is not a host");
-        let remedy = "write api.example.org, *.example.org or api.example.org:8443";
-        values.reject("handlers.allowed_hosts", &message, remedy, diagnostics);
+        let help = "write api.example.org, *.example.org or api.example.org:8443";
+        values.reject("handlers.allowed_hosts", &message, help, diagnostics);
         AllowedHosts::default()
     })
 }
@@ -627,16 +627,16 @@ fn read_upstream(values: &Values, auth: &AuthRules, diagnostics: &mut Vec<Diagno
         );
         return None;
     };
-    let remedy = "write http://host:port or https://host:port, with or without a path";
+    let help = "write http://host:port or https://host:port, with or without a path";
     let is_http = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && Url::parse(&text).is_ok();
     let Some(uri) = text.parse::<http::Uri>().ok().filter(is_http) else {
         // The text itself is not repeated: it may hold a password.
-        values.reject("upstream.url", "this is not an http or https address", remedy, diagnostics);
+        values.reject("upstream.url", "this is not an http or https address", help, diagnostics);
         return None;
     };
     if text.contains(['?', '#']) || uri.authority().is_some_and(|part| part.as_str().contains('@')) {
         let message = "the address must have neither a query nor a user";
-        values.reject("upstream.url", message, remedy, diagnostics);
+        values.reject("upstream.url", message, help, diagnostics);
         return None;
     }
     let graphql_path = read_upstream_path(values, &uri, diagnostics);
@@ -795,25 +795,25 @@ fn read_hook(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option<HookR
 }
 
 /// Hasura's JSON.
-const JWT_REMEDY: &str = "write {\"type\": \"HS256\", \"key\": \"a secret of at least 32 characters\"} or {\"jwk_url\": \
+const JWT_HELP: &str = "write {\"type\": \"HS256\", \"key\": \"a secret of at least 32 characters\"} or {\"jwk_url\": \
                           \"https://…\"}; types are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
                           ES384, ES512 and Ed25519";
 
 fn read_jwt(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Vec<JwtRules> {
-    let remedy = JWT_REMEDY;
+    let help = JWT_HELP;
     let mut rules = Vec::new();
     let mut take = |key: &str, rule: Result<JwtRules, String>, diagnostics: &mut Vec<Diagnostic>| match rule {
         Ok(rule) => {
             if let [_, _, ..] = rule.claims.literal_roles().as_slice() {
                 let roles = rule.claims.literal_roles().join(", ");
                 let message = format!("claims_map lets every user take every one of these roles: {roles}");
-                let remedy = "read them from the token: \"x-hasura-allowed-roles\": {\"path\": \"$.roles\"}; a claim \
+                let help = "read them from the token: \"x-hasura-allowed-roles\": {\"path\": \"$.roles\"}; a claim \
                               with a single role will do as well";
-                values.warn(key, &message, remedy, diagnostics);
+                values.warn(key, &message, help, diagnostics);
             }
             rules.push(rule);
         }
-        Err(reason) => values.reject(key, &reason, remedy, diagnostics),
+        Err(reason) => values.reject(key, &reason, help, diagnostics),
     };
     if let Some(json) = values.text("auth.jwt_secrets") {
         match serde_json::from_str::<Vec<serde_json::Value>>(&json) {
@@ -821,12 +821,12 @@ fn read_jwt(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Vec<JwtRules>
                 values.reject(
                     "auth.jwt_secrets",
                     "a list without a JWT secret authenticates no request",
-                    remedy,
+                    help,
                     diagnostics,
                 );
             }
             Ok(list) => list.iter().for_each(|one| take("auth.jwt_secrets", JwtRules::from_value(one), diagnostics)),
-            Err(_) => values.reject("auth.jwt_secrets", "this is not a JSON list of objects", remedy, diagnostics),
+            Err(_) => values.reject("auth.jwt_secrets", "this is not a JSON list of objects", help, diagnostics),
         }
     } else if let Some(json) = values.text("auth.jwt_secret") {
         take("auth.jwt_secret", JwtRules::parse(&json), diagnostics);

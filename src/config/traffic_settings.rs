@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::config::formats::Format;
-use crate::config::setting_text::{LIMIT_REMEDY, parse_limit};
+use crate::config::setting_text::{LIMIT_HELP, parse_limit};
 use crate::config::typed_fields;
 use crate::config::values::Values;
 use crate::config::yaml::Fields;
@@ -41,7 +41,7 @@ pub struct TrafficDefaults {
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 const KEY_BYTES_MIN: usize = 24;
 
-const KEY_REMEDY: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
+const KEY_HELP: &str = "write whsec_ and at least 24 bytes in base64, as openssl rand -base64 32 makes them";
 
 /// Reads the settings for all actions.
 pub fn read_defaults(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> TrafficDefaults {
@@ -51,13 +51,13 @@ pub fn read_defaults(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Traf
             Some(limit) => rate_limits.push(limit),
             None => {
                 let message = format!("\"{text}\" is not a limit of calls in a time");
-                values.reject("handlers.rate_limit", &message, LIMIT_REMEDY, diagnostics);
+                values.reject("handlers.rate_limit", &message, LIMIT_HELP, diagnostics);
             }
         }
     }
     let secrets = values.text("handlers.signing_secrets").unwrap_or_default();
     let signing_keys = signing_keys(&secrets).unwrap_or_else(|| {
-        values.reject("handlers.signing_secrets", "this is not a secret that signs", KEY_REMEDY, diagnostics);
+        values.reject("handlers.signing_secrets", "this is not a secret that signs", KEY_HELP, diagnostics);
         Vec::new()
     });
     let circuit_breaker_reset_timeout = values.duration("handlers.circuit_breaker.reset_timeout", diagnostics);
@@ -94,7 +94,7 @@ pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) ->
         for (text, node) in texts {
             match parse_limit(&text) {
                 Some(limit) => limits.push(limit),
-                None => node.reject(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_REMEDY, diagnostics),
+                None => node.reject(format!("\"{text}\" is not a limit of calls in a time"), LIMIT_HELP, diagnostics),
             }
         }
         limits
@@ -124,8 +124,8 @@ fn read_cache(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<
         let names = texts.into_iter().map(|(name, node)| (name.to_ascii_lowercase(), node));
         let (names, others): (Vec<_>, Vec<_>) = names.partition(|(name, _)| name.starts_with("x-hasura-"));
         for (name, node) in others {
-            let remedy = "write x-hasura- and its name";
-            node.reject(format!("vary_by: \"{name}\" is no session variable"), remedy, diagnostics);
+            let help = "write x-hasura- and its name";
+            node.reject(format!("vary_by: \"{name}\" is no session variable"), help, diagnostics);
         }
         names.into_iter().map(|(name, _)| name).collect()
     });
@@ -165,7 +165,7 @@ pub fn rules_of(
             Some(Some(keys)) => rules.signing_keys.extend(keys),
             Some(None) => {
                 let message = format!("what {name} holds is not a secret that signs");
-                diagnostics.push(Diagnostic::error(Some(place.clone()), message, KEY_REMEDY));
+                diagnostics.push(Diagnostic::error(Some(place.clone()), message, KEY_HELP));
             }
             None => {
                 let message = format!("the variable {name} is not set");

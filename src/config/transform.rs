@@ -113,12 +113,12 @@ fn check_variables(node: &Node, template: &Template, scope: Scope, diagnostics: 
     for UnboundVariable { name, error, is_certain } in unbound_variables(template, scope) {
         let suggestion = did_you_mean(&name, scope.iter().copied());
         let stop = if suggestion.is_empty() { "" } else { "." };
-        let remedy = format!("use {}, or a variable of a range around it{stop}{suggestion}", scope.join(", "));
+        let help = format!("use {}, or a variable of a range around it{stop}{suggestion}", scope.join(", "));
         if is_certain {
-            node.reject(error.to_string(), &remedy, diagnostics);
+            node.reject(error.to_string(), &help, diagnostics);
         } else {
             let message = format!("{error}: calls that come to it fail");
-            diagnostics.push(Diagnostic::warning(Some(node.place.clone()), message, remedy));
+            diagnostics.push(Diagnostic::warning(Some(node.place.clone()), message, help));
         }
     }
 }
@@ -163,8 +163,8 @@ fn read_body(node: &Node, scope: Scope, diagnostics: &mut Vec<Diagnostic>) -> Op
             None
         }
         _ => {
-            let remedy = "write remove, transform or x_www_form_urlencoded";
-            node.reject(format!("\"{action}\" is nothing that can be done to a body"), remedy, diagnostics);
+            let help = "write remove, transform or x_www_form_urlencoded";
+            node.reject(format!("\"{action}\" is nothing that can be done to a body"), help, diagnostics);
             None
         }
     }

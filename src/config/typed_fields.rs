@@ -61,8 +61,8 @@ pub fn choice(
     let text = node.scalar_text().unwrap_or_else(|| node.kind().to_owned());
     let found = values::chosen(&text, choices);
     if found.is_none() {
-        let (message, remedy) = values::not_a_choice(&text, choices);
-        node.reject(format!("\"{key}\": {message}"), &remedy, diagnostics);
+        let (message, help) = values::not_a_choice(&text, choices);
+        node.reject(format!("\"{key}\": {message}"), &help, diagnostics);
     }
     found
 }

@@ -61,8 +61,8 @@ pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
         let first = diagnostics.first();
         let place = first.and_then(|diagnostic| diagnostic.place.clone());
         let suggestion =
-            first.and_then(|diagnostic| diagnostic.remedy.split_once(" Did you mean ")).map(|(_, names)| names);
-        let remedy = match suggestion {
+            first.and_then(|diagnostic| diagnostic.help.split_once(" Did you mean ")).map(|(_, names)| names);
+        let help = match suggestion {
             Some(names) => {
                 format!("did you mean {names} Otherwise define it; --upstream checks whether the upstream has it")
             }
@@ -72,7 +72,7 @@ pub fn undecided(schema: &ActionSchema) -> Vec<Diagnostic> {
                     .to_owned()
             }
         };
-        Diagnostic::warning(place, message, remedy)
+        Diagnostic::warning(place, message, help)
     };
     schema.undecided.iter().map(first).collect()
 }

@@ -110,27 +110,27 @@ impl Values {
     }
 
     /// The names of headers in a list; invalid names are rejected.
-    pub fn header_names(&self, key: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
+    pub fn header_names(&self, key: &str, help: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<HeaderName> {
         let mut names = Vec::new();
         for name in self.texts(key) {
             match HeaderName::try_from(&name) {
                 Ok(name) => names.push(name),
-                Err(_) => self.reject(key, &format!("\"{name}\" cannot be the name of a header"), remedy, diagnostics),
+                Err(_) => self.reject(key, &format!("\"{name}\" cannot be the name of a header"), help, diagnostics),
             }
         }
         names
     }
 
     /// Says that the value is no good.
-    pub fn reject(&self, key: &str, message: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
+    pub fn reject(&self, key: &str, message: &str, help: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (place, name) = self.written_at(key);
-        diagnostics.push(Diagnostic::error(place, format!("{name}: {message}"), remedy));
+        diagnostics.push(Diagnostic::error(place, format!("{name}: {message}"), help));
     }
 
     /// Says that the value is probably not as it was meant.
-    pub fn warn(&self, key: &str, message: &str, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
+    pub fn warn(&self, key: &str, message: &str, help: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (place, name) = self.written_at(key);
-        diagnostics.push(Diagnostic::warning(place, format!("{name}: {message}"), remedy));
+        diagnostics.push(Diagnostic::warning(place, format!("{name}: {message}"), help));
     }
 
     /// Where the value was written, and by which name.
@@ -155,8 +155,8 @@ impl Values {
         let text = self.text(key)?;
         let found = chosen(&text, choices);
         if found.is_none() {
-            let (message, remedy) = not_a_choice(&text, choices);
-            self.reject(key, &message, &remedy, diagnostics);
+            let (message, help) = not_a_choice(&text, choices);
+            self.reject(key, &message, &help, diagnostics);
         }
         found
     }
@@ -267,8 +267,8 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             match value.data {
                 Data::Null if LOCKS.contains(&key.as_str()) => {
                     let message = format!("\"{key}\" is there, and holds nothing");
-                    let remedy = "give its settings, or remove it: a file that was cut must not open anything";
-                    diagnostics.push(Diagnostic::error(Some(place.clone()), message, remedy));
+                    let help = "give its settings, or remove it: a file that was cut must not open anything";
+                    diagnostics.push(Diagnostic::error(Some(place.clone()), message, help));
                 }
                 Data::Map(_) | Data::Null => read_group(value, &group, given, diagnostics),
                 // What stands there is not repeated: it may hold a password.
@@ -310,7 +310,7 @@ pub fn chosen(text: &str, choices: &'static [&'static str]) -> Option<&'static s
     choices.iter().find(|choice| **choice == text).copied()
 }
 
-/// Message and remedy for a text that is none of `choices`.
+/// Message and help for a text that is none of `choices`.
 #[must_use]
 pub fn not_a_choice(text: &str, choices: &[&str]) -> (String, String) {
     let is_none = choices.contains(&"none") && ["off", "no", "disabled"].contains(&text.to_ascii_lowercase().as_str());

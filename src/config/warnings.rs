@@ -26,8 +26,8 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
                 action.timeout.as_secs(),
                 settings.limits.request_timeout.as_secs()
             );
-            let remedy = "lower its timeout, or raise limits.request_timeout";
-            warnings.push(Diagnostic::warning(place.cloned(), message, remedy));
+            let help = "lower its timeout, or raise limits.request_timeout";
+            warnings.push(Diagnostic::warning(place.cloned(), message, help));
         }
     }
     let used: HashSet<&str> = reachable_types(&schema.types, &actions).into_iter().collect();

@@ -61,7 +61,7 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
         source.hide(excerpt::all_but_known_keys(&source.text));
         let marker = error.marker();
         let place = SourceLocation::new(source, marker.line().max(1), marker.col() + 1);
-        Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), remedy_for(error.info()))
+        Diagnostic::error(Some(place), format!("this is not YAML: {}", error.info()), help_for(error.info()))
     })?;
     source.hide(excerpt::secrets_of(&documents));
     let start = SourceLocation::new(source, 1, 1);
@@ -75,7 +75,7 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
 }
 
 /// What is mostly behind a message of the parser.
-fn remedy_for(reason: &str) -> &'static str {
+fn help_for(reason: &str) -> &'static str {
     const KINDS: [(&str, &str); 4] = [
         ("tabs disallowed", "indent with spaces: YAML allows no tabs there"),
         ("mapping values are not allowed", "put the value in quotes, as it holds ': ', or correct the indentation"),
@@ -85,7 +85,7 @@ fn remedy_for(reason: &str) -> &'static str {
             "indent the line as those of the same mapping; quotes are needed around values that start with {",
         ),
     ];
-    let known = KINDS.iter().find(|(part, _)| reason.contains(part)).map(|(_, remedy)| *remedy);
+    let known = KINDS.iter().find(|(part, _)| reason.contains(part)).map(|(_, help)| *help);
     known.unwrap_or("correct the YAML; quotes are needed around values that start with { or hold ': '")
 }
 
@@ -148,8 +148,8 @@ impl Node {
     }
 
     /// Says that the value is no good.
-    pub fn reject(&self, message: impl Into<String>, remedy: &str, diagnostics: &mut Vec<Diagnostic>) {
-        diagnostics.push(Diagnostic::error(Some(self.place.clone()), message, remedy));
+    pub fn reject(&self, message: impl Into<String>, help: &str, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.push(Diagnostic::error(Some(self.place.clone()), message, help));
     }
 
     /// `name` as a header's; an error stands at this node.
@@ -298,14 +298,14 @@ impl<'n> Fields<'n> {
 
     /// Warns about unknown keys.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
-        let remedy = "check its spelling, or remove it: it has no effect";
-        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::warning(Some(place), message, remedy)));
+        let help = "check its spelling, or remove it: it has no effect";
+        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::warning(Some(place), message, help)));
     }
 
     /// Rejects unknown keys: in our own file a misspelt one could switch a protection off.
     pub fn finish_strictly(self, diagnostics: &mut Vec<Diagnostic>) {
-        let remedy = "correct or remove it; config/pillion.example.yaml lists all keys";
-        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::error(Some(place), message, remedy)));
+        let help = "correct or remove it; config/pillion.example.yaml lists all keys";
+        diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::error(Some(place), message, help)));
     }
 
     fn unknown(&self) -> impl Iterator<Item = (SourceLocation, String)> {

@@ -16,8 +16,8 @@ pub fn missing(schema: &Schema, actions: &ActionSchema) -> Vec<Diagnostic> {
         for relationship in &definition.relationships {
             let owner = format!("for relationship \"{}\" of object type \"{type_name}\"", relationship.name);
             let place = actions.locations.types.get(type_name).cloned();
-            for (what, remedy) in missing_for(schema, relationship) {
-                found.push(Diagnostic::error(place.clone(), format!("the {what} {owner} does not exist"), remedy));
+            for (what, help) in missing_for(schema, relationship) {
+                found.push(Diagnostic::error(place.clone(), format!("the {what} {owner} does not exist"), help));
             }
         }
     }

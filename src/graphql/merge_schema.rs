@@ -46,10 +46,10 @@ impl Conflict {
             None => (places.types.get(&self.name), "type"),
         };
         let message = format!("the actions and the upstream both define {}", self.what());
-        let remedy = format!("rename it here, or set names.{setting}_prefix");
+        let help = format!("rename it here, or set names.{setting}_prefix");
         let notes = [("actions", &self.prepared_request), ("upstream", &self.upstreams)]
             .map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
-        Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, remedy) }
+        Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, help) }
     }
 }
 

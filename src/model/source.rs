@@ -1,4 +1,4 @@
-//! Diagnostics of the configuration: source locations, messages and remedies.
+//! Diagnostics of the configuration: source locations, messages and help texts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -130,24 +130,24 @@ pub struct Diagnostic {
     /// What else helps to understand it; each may have several lines.
     pub notes: Vec<String>,
     /// What to do about it.
-    pub remedy: String,
+    pub help: String,
     /// The object that it makes unusable; nothing if that is not one action or type alone.
     pub subject: Option<Box<SourceFile>>,
 }
 
 impl Diagnostic {
     /// An error that stops the start.
-    pub fn error(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Severity::Error, place, message.into(), remedy.into())
+    pub fn error(place: Option<SourceLocation>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Severity::Error, place, message.into(), help.into())
     }
 
     /// A warning, which stops nothing.
-    pub fn warning(place: Option<SourceLocation>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, place, message.into(), remedy.into())
+    pub fn warning(place: Option<SourceLocation>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, place, message.into(), help.into())
     }
 
-    fn new(severity: Severity, place: Option<SourceLocation>, message: String, remedy: String) -> Self {
-        Self { severity, message, place, notes: Vec::new(), remedy, subject: None }
+    fn new(severity: Severity, place: Option<SourceLocation>, message: String, help: String) -> Self {
+        Self { severity, message, place, notes: Vec::new(), help, subject: None }
     }
 
     /// The same error, which makes `subject` unusable.
@@ -162,7 +162,7 @@ impl Diagnostic {
     pub fn on_one_line(&self) -> String {
         let place = self.place.as_ref();
         let place = place.map(|place| format!("{}:{}:{}: ", place.source.name, place.line, place.column));
-        let help = if self.remedy.is_empty() { String::new() } else { format!("; help: {}", self.remedy) };
+        let help = if self.help.is_empty() { String::new() } else { format!("; help: {}", self.help) };
         format!("{}{}{help}", place.unwrap_or_default(), excerpt::without_logins(&self.message))
     }
 
@@ -218,7 +218,7 @@ pub fn summed_up(diagnostics: &[Diagnostic]) -> Vec<String> {
 const WIDTH: usize = 1_000;
 
 impl Diagnostic {
-    /// For a person: the place and the message, the line with the token marked, notes and the remedy. Colours are those of
+    /// For a person: the place and the message, the line with the token marked, notes and the help. Colours are those of
     /// terminals.
     #[must_use]
     pub fn render(&self, has_colours: bool) -> String {
@@ -241,8 +241,8 @@ impl Diagnostic {
         for note in &self.notes {
             group = group.element(Level::NOTE.message(excerpt::without_logins(note)));
         }
-        if !self.remedy.is_empty() {
-            group = group.element(Level::HELP.message(self.remedy.as_str()));
+        if !self.help.is_empty() {
+            group = group.element(Level::HELP.message(self.help.as_str()));
         }
         format!("{prefix}{}", renderer.render(&[group]))
     }

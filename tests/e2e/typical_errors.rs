@@ -7,9 +7,9 @@ use pillion_test_support::engines::Engines;
 use pillion_test_support::{fixtures, trials};
 use serde_json::Value;
 
-pub const TESTS: &[super::Test] = trials![each_error_has_place_cause_and_remedy, terminals_get_colours];
+pub const TESTS: &[super::Test] = trials![each_error_has_place_cause_and_help, terminals_get_colours];
 
-fn each_error_has_place_cause_and_remedy(_: &Engines) {
+fn each_error_has_place_cause_and_help(_: &Engines) {
     let file = fixtures::read("typical_errors.yaml");
     let cases = file["cases"].as_array().expect("cases");
     assert!(cases.len() >= 52, "{}", cases.len());

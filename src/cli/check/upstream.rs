@@ -63,9 +63,9 @@ async fn compare(services: &Services) -> Vec<Diagnostic> {
         let locations = &services.snapshot.load().catalog.schema.locations;
         return error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect();
     }
-    let remedy = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
+    let help = "names that exclude one another cannot be found, and the upstream's part of documents is left to it";
     let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);
-    found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), remedy));
+    found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), help));
     found
 }
 
