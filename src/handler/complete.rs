@@ -19,7 +19,7 @@ use crate::handler::internal_extension::{INTERNAL_BODY_BYTES_MAX, ShownError, in
 use crate::handler::request;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult, listed};
 use crate::handler_client::exchange::HandlerHttpResponse;
-use crate::memory::{Charge, NoRoom, tree_bytes};
+use crate::memory::{Charge, tree_bytes};
 use crate::model::action::Action;
 use crate::model::json::parse_strict;
 use crate::model::label::Label;
@@ -76,8 +76,7 @@ pub(crate) async fn outcome(
         }
         Err(error) => (None, Err(error)),
     };
-    let room = response.as_mut().map_or(Ok(0), |response| room_for_json(execution, response));
-    let value = value.and_then(|value| Ok((value, room.map_err(|_| TransportError::NoRoom)?)));
+    let room = response.as_mut().map_or(0, |response| make_way_for_json(execution, response));
     match value {
         Err(error) => {
             let internal =
@@ -87,24 +86,24 @@ pub(crate) async fn outcome(
             outcome.client_headers = client_headers(allowed, response.as_ref());
             outcome
         }
-        Ok(((HandlerResponse { value, errors }, _tree), room)) => {
+        Ok((HandlerResponse { value, errors }, _tree)) => {
             let outcome = complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await;
             within_budget(execution, allowed, outcome, room)
         }
     }
 }
 
-/// Makes room for the completed text of a long response, which is about as long as the body. The body makes way: its value
-/// has been read, and of the text no more than a beginning is ever shown. So a response is held twice at most.
-fn room_for_json(execution: &ExecutionContext<'_>, response: &mut HandlerHttpResponse) -> Result<usize, NoRoom> {
+/// The body of a long response makes way for its completed text, which is about as long and takes over what is charged for
+/// the body: the value has been read, and of the text no more than a beginning is ever shown. So a response is held twice
+/// at most. Gives the bytes that are charged.
+fn make_way_for_json(execution: &ExecutionContext<'_>, response: &mut HandlerHttpResponse) -> usize {
     let length = response.body.len();
     if length <= UNMEASURED_BYTES_MAX {
-        return Ok(0);
+        return 0;
     }
     let shown = response.body.get(..INTERNAL_BODY_BYTES_MAX).filter(|_| shows_internal(execution));
     response.body = Bytes::copy_from_slice(shown.unwrap_or_default());
-    execution.context.release(length);
-    execution.context.charge(length).map(|()| length)
+    length
 }
 
 /// A result that is longer than the `room` made for it is charged for the rest: missing fields are written as nulls, so

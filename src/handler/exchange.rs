@@ -16,8 +16,8 @@ use crate::handler_client::exchange::{HandlerHttpRequest, HandlerHttpResponse};
 use crate::handler_client::signature::sign;
 use crate::model::label::Label;
 use crate::protocol::trace::TraceContext;
-use crate::telemetry::failure_log::milliseconds;
 use crate::telemetry::logs;
+use crate::telemetry::logs::milliseconds;
 use crate::telemetry::metrics::Held;
 
 /// Makes a job. Jobs have limits of their own, so no traffic policy applies; `id` is its own.

@@ -14,7 +14,7 @@ use crate::model::label::Label;
 use crate::model::network::ClientNetworks;
 use crate::model::traffic::{RateKey, TrafficPolicy, TrafficRejection};
 use crate::runtime::services::Services;
-use crate::telemetry::failure_log::milliseconds;
+use crate::telemetry::logs::milliseconds;
 use crate::traffic_shaping::ActionPolicies;
 use crate::traffic_shaping::circuit_breaker::{CallPermit, CircuitState, CircuitTransition, WaitBudget};
 use crate::traffic_shaping::rate_limit::{CallRateLimiter, Caller};

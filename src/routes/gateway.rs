@@ -106,9 +106,7 @@ impl Gateway {
             tracing::debug!(path, error = %error.etype().as_str(), source = error.esource().as_str(), "request failed");
         }
     }
-}
 
-impl Gateway {
     /// The upstream's 5xx has passed.
     fn log_server_error(&self, status: StatusCode, ctx: &RequestState) {
         let request = FailedRequest {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::error_kind::Reason;
 use crate::model::label::Label;
-use crate::telemetry::failure_log::milliseconds;
+use crate::telemetry::logs::milliseconds;
 
 /// The state of a dependency, and since when. Time is an argument.
 #[derive(Debug)]

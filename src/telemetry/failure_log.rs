@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::error_kind::{ErrorKind, Severity};
 use crate::model::label::{Label, labels};
+use crate::telemetry::logs::milliseconds;
 
 labels! {
     /// What an upstream request was sent for.
@@ -178,13 +179,6 @@ fn write_line(failure: &Failure<'_>, suppressed: u64) {
         Severity::Warn => line!(warn, failure, suppressed),
         Severity::Error => line!(error, failure, suppressed),
     }
-}
-
-/// A duration in milliseconds with three decimals, as all lines have it.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "a duration of more than 285 years may lose microseconds")]
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]

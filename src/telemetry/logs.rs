@@ -11,8 +11,6 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::telemetry::failure_log::milliseconds;
-
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
 
@@ -151,6 +149,13 @@ impl RequestLine<'_> {
             "request"
         );
     }
+}
+
+/// A duration in milliseconds with three decimals, as all lines have it.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a duration of more than 285 years may lose microseconds")]
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]
