@@ -34,6 +34,8 @@ pub struct ActionSettings {
     pub forwarded_query_params: Vec<String>,
     /// Headers of the handler's response that the client gets.
     pub response_headers: Vec<HeaderName>,
+    /// Calls that its handler takes in one request.
+    pub batch_size: Option<usize>,
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
     /// What policies it otherwise than all others.
@@ -57,8 +59,8 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> IndexMap<
 
 fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSettings {
     let mut count = |key: &str| typed_fields::count(fields, key, diagnostics);
-    let (calls, attempts, concurrency) =
-        (count("max_calls_per_document"), count("max_attempts"), count("max_concurrency"));
+    let (calls, attempts, concurrency, batch_size) =
+        (count("max_calls_per_document"), count("max_attempts"), count("max_concurrency"), count("batch"));
     let mut flag = |key: &str| typed_fields::bool(fields, key, diagnostics).unwrap_or(false);
     let (idempotent, session_headers, admin_secret) =
         (flag("idempotent"), flag("session_headers"), flag("admin_secret"));
@@ -76,6 +78,7 @@ fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSet
         is_get: method == Some("GET"),
         forwarded_query_params: read_params(fields, diagnostics),
         response_headers: read_response_headers(fields, diagnostics),
+        batch_size,
         has_envelope: envelope == Some("graphql"),
         policies: traffic_settings::read_overrides(fields, diagnostics),
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::action::{Action, ActionSchema, SourceMap};
+use crate::model::extension_field::ExtensionField;
 use crate::model::types::{InputValue, TypeDefinition, TypeKind, TypeRef, Types};
 
 /// The prefixes of names. Empty prefixes change nothing.
@@ -49,9 +50,19 @@ pub fn apply(schema: ActionSchema, prefixes: &Prefixes) -> ActionSchema {
             .map(|(name, place)| (format!("{}{name}", prefixes.fields), place))
             .collect(),
         types: schema.locations.types.into_iter().map(|(name, place)| (new_name(&name), place)).collect(),
+        extension_fields: schema.locations.extension_fields,
     };
+    // Their own names, and those of the types that they are on, are the upstream's.
+    let extension_fields = schema.extension_fields.iter().map(|field| {
+        Arc::new(ExtensionField {
+            action: format!("{}{}", prefixes.fields, field.action),
+            ty: type_ref(field.ty.clone(), &new_name),
+            ..ExtensionField::clone(field)
+        })
+    });
+    let extension_fields = extension_fields.collect();
     let types = schema.types.0.into_iter().map(|(name, definition)| (new_name(&name), rename(definition, &new_name)));
-    ActionSchema { actions: actions.collect(), types: Types(types.collect()), locations, ..schema }
+    ActionSchema { actions: actions.collect(), types: Types(types.collect()), extension_fields, locations, ..schema }
 }
 
 fn rename(definition: TypeDefinition, new_name: &impl Fn(&str) -> String) -> TypeDefinition {

@@ -372,6 +372,7 @@ impl Resolver<'_, '_> {
                 .map(|settings| settings.forwarded_query_params.clone())
                 .unwrap_or_default(),
             response_headers: settings.map(|settings| settings.response_headers.clone()).unwrap_or_default(),
+            batch_size: settings.and_then(|settings| settings.batch_size),
             has_envelope: settings.is_some_and(|settings| settings.has_envelope),
             response_transform: entry.response_transform,
             attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),

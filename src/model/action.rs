@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use url::Url;
 
 use crate::kriti::Template;
+use crate::model::extension_field::ExtensionField;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
 use crate::model::traffic::TrafficRules;
@@ -75,6 +76,8 @@ pub struct Action {
     pub forwarded_query_params: Vec<String>,
     /// Headers of the handler's response that the client gets, beside cookies.
     pub response_headers: Vec<HeaderName>,
+    /// Calls that its handler takes in one request; `None` if it takes one call only.
+    pub batch_size: Option<usize>,
     /// Is a 2xx body of the handler a GraphQL response, `{"data": …, "errors": […]}`?
     pub has_envelope: bool,
     /// How the handler's response is.
@@ -193,6 +196,8 @@ pub struct ActionSchema {
     pub actions: IndexMap<String, Arc<Action>>,
     /// By name.
     pub types: Types,
+    /// The fields that it adds to the upstream's types.
+    pub extension_fields: Vec<Arc<ExtensionField>>,
     /// Where each action and each type was written, for diagnostics.
     pub locations: SourceMap,
     /// Names of types that are not defined here and have not been looked up in the upstream's schema yet, each with the
@@ -235,6 +240,8 @@ pub struct SourceMap {
     pub actions: HashMap<String, SourceLocation>,
     /// Types, by name.
     pub types: HashMap<String, SourceLocation>,
+    /// Extension fields, as `Type.field`.
+    pub extension_fields: HashMap<String, SourceLocation>,
 }
 
 impl ActionSchema {

@@ -67,6 +67,12 @@ pub struct Limits {
     pub max_list_length: usize,
     /// Keys by which one handler's response may have rows of the upstream looked up.
     pub max_relationship_keys: usize,
+    /// Keys for which all extension fields of one response may call handlers.
+    pub max_field_keys: usize,
+    /// Of these, keys in one handler call.
+    pub max_field_keys_per_call: usize,
+    /// Rounds of handler calls for extension fields: rows of a relationship below such a field may have some again.
+    pub max_field_rounds: usize,
     /// Bytes of an upstream's response that we must hold to merge it.
     pub max_upstream_response_size: usize,
     /// Bytes that requests, operations on sockets and connections may hold at once.

@@ -5,6 +5,7 @@ pub mod address;
 pub mod chunks;
 pub mod error_kind;
 pub mod excerpt;
+pub mod extension_field;
 pub mod json;
 pub mod label;
 pub mod limits;
