@@ -60,6 +60,14 @@ pub enum HandlerResponseError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The key of a row does not fit an argument of the action; the call was not made.
+    #[error("a key of the row does not fit the argument \"{argument}\" of the type {ty}")]
+    UnfitKey {
+        /// The argument.
+        argument: String,
+        /// Its type.
+        ty: String,
+    },
     /// A 2xx response of an action with `envelope: graphql` that is no GraphQL response.
     #[error("not a valid GraphQL response from webhook: it has neither data nor errors")]
     NoEnvelope,
@@ -109,7 +117,7 @@ impl HandlerResponseError {
             Self::Rejected { .. } | Self::RejectedWithList(_) => ErrorKind::Rejected,
             Self::MalformedErrors { .. } | Self::NoEnvelope => ErrorKind::WrongShape,
             Self::NotStored | Self::NotLookedUp => ErrorKind::JobStore,
-            Self::NotAnId(_) => ErrorKind::InvalidRequest,
+            Self::NotAnId(_) | Self::UnfitKey { .. } => ErrorKind::InvalidRequest,
         }
     }
 
@@ -129,6 +137,7 @@ impl HandlerResponseError {
             | Self::NotLookedUp
             | Self::NotSent(_)
             | Self::MalformedErrors { .. }
+            | Self::UnfitKey { .. }
             | Self::NoEnvelope => self.to_string(),
         }
     }
@@ -160,6 +169,7 @@ impl HandlerResponseError {
             Self::NotStored
             | Self::NotLookedUp
             | Self::NotAnId(_)
+            | Self::UnfitKey { .. }
             | Self::RequestTransform(_)
             | Self::NotSent(_)
             | Self::Rejected { .. }

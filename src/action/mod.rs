@@ -5,6 +5,7 @@ pub mod error_list;
 pub mod handler_error;
 pub mod handler_response;
 pub mod header_precedence;
+pub mod key_arguments;
 pub mod payload;
 pub mod relationship;
 pub mod template;

@@ -6,16 +6,20 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::action::handler_error::HandlerResponseError;
+use crate::action::key_arguments::{CallKeys, fill};
 use crate::graphql::action_mode::ActionMode;
-use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use crate::graphql::coerce::{coerce_argument, coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
 use crate::graphql::plan::PlannedCall;
 use crate::graphql::schema::result_arguments;
 use crate::graphql::selection::{Selector, SubSelection};
 use crate::graphql::value_error::CoerceError;
 use crate::model::action::{Action, OperationKind};
+use crate::model::extension_field::ExtensionField;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
+use crate::model::types::Types;
 use crate::request::rejection::Rejection;
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::snapshot::Snapshot;
@@ -88,6 +92,89 @@ impl AuthorizedCall {
     #[must_use]
     pub(crate) fn replay(&self) -> Replay<'static> {
         Replay::of(self.action.kind == OperationKind::Query || self.action.idempotent)
+    }
+}
+
+/// An extension field that may be resolved: the role of the session may call its action.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "the pipeline does not make one yet")]
+pub(crate) struct AuthorizedField {
+    field: Arc<ExtensionField>,
+    action: Arc<Action>,
+    /// The client's arguments, coerced; none that the configuration gives is among them.
+    arguments: Arc<Map<String, Value>>,
+}
+
+#[allow(dead_code, reason = "the pipeline does not make one yet")]
+impl AuthorizedField {
+    /// Checks the permission. `arguments` are the client's, coerced.
+    ///
+    /// # Errors
+    /// The role may not call the action.
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        session: &Session,
+        field: &Arc<ExtensionField>,
+        arguments: Map<String, Value>,
+    ) -> Result<Self, Rejection> {
+        // Validation has rejected this already; the permission is checked again where the call becomes possible.
+        let action = snapshot.catalog.schema.action(OperationKind::Query, &field.action);
+        let may_be_called =
+            |action: &&Arc<Action>| action.kind == OperationKind::Query && action.allows(session.role());
+        match action.filter(may_be_called) {
+            Some(action) if !action.is_async => {
+                Ok(Self { field: Arc::clone(field), action: Arc::clone(action), arguments: Arc::new(arguments) })
+            }
+            _ => Err(Rejection::unknown_root_field(&field.name, &field.type_name)),
+        }
+    }
+
+    /// The field.
+    #[must_use]
+    pub(crate) fn field(&self) -> &Arc<ExtensionField> {
+        &self.field
+    }
+
+    /// Whom to call.
+    #[must_use]
+    pub(crate) fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+
+    /// The client's arguments.
+    #[must_use]
+    pub(crate) fn arguments(&self) -> &Map<String, Value> {
+        &self.arguments
+    }
+
+    /// The call for these keys: the arguments in the order of their definition, those with keys coerced.
+    ///
+    /// # Errors
+    /// [`HandlerResponseError::UnfitKey`].
+    pub(crate) fn call(&self, types: &Types, keys: CallKeys<'_>) -> Result<AuthorizedCall, HandlerResponseError> {
+        let key_fields = self.field.key_fields();
+        let mut values = Map::new();
+        for definition in &self.action.arguments {
+            let template = self.field.arguments.iter().find(|(name, _)| *name == definition.name);
+            let value = match template {
+                None => self.arguments.get(&definition.name).cloned(),
+                Some((argument, template)) => {
+                    let filled = fill(template, &key_fields, keys);
+                    // What does not fit is a value of the upstream, so the error does not show it.
+                    let unfit = |_| HandlerResponseError::UnfitKey {
+                        argument: argument.clone(),
+                        ty: definition.ty.to_string(),
+                    };
+                    Some(coerce_argument(types, definition, filled).map_err(unfit)?)
+                }
+            };
+            values.extend(value.map(|value| (definition.name.clone(), value)));
+        }
+        Ok(AuthorizedCall {
+            action: Arc::clone(&self.action),
+            input: Arc::new(values.into()),
+            selected: Arc::default(),
+        })
     }
 }
 

@@ -71,6 +71,14 @@ pub fn coerce_argument_values(
     Ok(values)
 }
 
+/// An argument that is given as JSON, as a value of its type.
+///
+/// # Errors
+/// When the type does not take it.
+pub fn coerce_argument(types: &Types, definition: &InputValue, value: Value) -> Result<Value, CoerceError> {
+    coerce_value(types, &definition.ty, value, &ValuePath::root(Holder::Argument, &definition.name, None))
+}
+
 /// A default from a configuration file, as a value of its type.
 ///
 /// # Errors

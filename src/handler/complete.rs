@@ -96,7 +96,7 @@ pub(crate) async fn outcome(
 /// The body of a long response makes way for its completed text, which is about as long and takes over what is charged for
 /// the body: the value has been read, and of the text no more than a beginning is ever shown. So a response is held twice
 /// at most. Gives the bytes that are charged.
-fn make_way_for_json(execution: &ExecutionContext<'_>, response: &mut HandlerHttpResponse) -> usize {
+pub(crate) fn make_way_for_json(execution: &ExecutionContext<'_>, response: &mut HandlerHttpResponse) -> usize {
     let length = response.body.len();
     if length <= UNMEASURED_BYTES_MAX {
         return 0;
@@ -138,7 +138,7 @@ pub(crate) fn read<'e>(
     value_of(execution, allowed, response).map(|value| (value, charge))
 }
 
-fn value_of(
+pub(crate) fn value_of(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: &HandlerHttpResponse,

@@ -7,8 +7,14 @@ pub(crate) mod call;
 pub(crate) mod complete;
 pub(crate) mod exchange;
 pub(crate) mod failure;
+#[allow(dead_code, reason = "the pipeline does not call it yet")]
+pub(crate) mod field_calls;
+#[allow(dead_code, reason = "the pipeline does not call it yet")]
+pub(crate) mod field_values;
 pub(crate) mod internal_extension;
 pub(crate) mod policy;
+#[allow(dead_code, reason = "the pipeline does not call it yet")]
+pub(crate) mod raw_call;
 pub(crate) mod request;
 pub(crate) mod result;
 pub(crate) mod retry;
