@@ -2,6 +2,7 @@
 //! each to libFuzzer (`make fuzz`), `tests/fuzz.rs` runs each on its seeds and on mutations of them from a fixed seed.
 
 pub mod addresses;
+pub mod batches;
 pub mod cached;
 pub mod documents;
 pub mod files;
@@ -17,9 +18,10 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 14] = [
+pub const PROPERTIES: [(&str, Property); 15] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
+    ("batch", batches::batch),
     ("connection_init", sessions::connection_init),
     ("query_string", sessions::query_string),
     ("claims", sessions::claims),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::action::batch_error::BatchError;
 use crate::action::transform::TransformError;
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::PathSegment;
@@ -68,6 +69,9 @@ pub enum HandlerResponseError {
         /// Its type.
         ty: String,
     },
+    /// The response to a batch of calls does not fit them.
+    #[error("not a valid response to a batch from webhook: {0}")]
+    MismatchedBatch(BatchError),
     /// A 2xx response of an action with `envelope: graphql` that is no GraphQL response.
     #[error("not a valid GraphQL response from webhook: it has neither data nor errors")]
     NoEnvelope,
@@ -115,7 +119,7 @@ impl HandlerResponseError {
                 TrafficPolicy::RateLimit => ErrorKind::RateLimit,
             },
             Self::Rejected { .. } | Self::RejectedWithList(_) => ErrorKind::Rejected,
-            Self::MalformedErrors { .. } | Self::NoEnvelope => ErrorKind::WrongShape,
+            Self::MalformedErrors { .. } | Self::MismatchedBatch(_) | Self::NoEnvelope => ErrorKind::WrongShape,
             Self::NotStored | Self::NotLookedUp => ErrorKind::JobStore,
             Self::NotAnId(_) | Self::UnfitKey { .. } => ErrorKind::InvalidRequest,
         }
@@ -138,6 +142,7 @@ impl HandlerResponseError {
             | Self::NotSent(_)
             | Self::MalformedErrors { .. }
             | Self::UnfitKey { .. }
+            | Self::MismatchedBatch(_)
             | Self::NoEnvelope => self.to_string(),
         }
     }
@@ -164,7 +169,7 @@ impl HandlerResponseError {
             Self::NoResponse(fault) => {
                 matches!(fault, TransportError::Timeout | TransportError::Broken(_) | TransportError::TooLarge { .. })
             }
-            Self::NotJson { .. } | Self::ResponseTransform(_) | Self::NoEnvelope => true,
+            Self::NotJson { .. } | Self::ResponseTransform(_) | Self::MismatchedBatch(_) | Self::NoEnvelope => true,
             Self::Status { status } => *status >= 500,
             Self::NotStored
             | Self::NotLookedUp

@@ -8,7 +8,10 @@ use crate::session::Session;
 #[derive(Serialize)]
 struct Payload<'a> {
     action: ActionName<'a>,
-    input: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<&'a [&'a Map<String, Value>]>,
     session_variables: &'a Session,
     request_query: &'a str,
 }
@@ -42,9 +45,40 @@ pub fn body(
     session: &Session,
     request_query: &str,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let mut json = Vec::with_capacity(256 + request_query.len());
-    let payload =
-        Payload { action: ActionName { name: action_name }, input, session_variables: session, request_query };
-    serde_json::to_writer(&mut json, &payload)?;
+    let action = ActionName { name: action_name };
+    write(&Payload { action, input: Some(input), inputs: None, session_variables: session, request_query })
+}
+
+/// The JSON of one request for several calls: the same, with the arguments of each call in `inputs`.
+///
+/// # Errors
+/// None that these types can cause; the signature is `serde_json`'s.
+///
+/// # Examples
+/// ```
+/// use pillion::action::payload::batch_body;
+/// use pillion::session::Session;
+/// use serde_json::{Map, Value, json};
+///
+/// let Value::Object(variables) = json!({ "x-hasura-role": "user" }) else { unreachable!() };
+/// let Value::Object(first) = json!({ "id": 1 }) else { unreachable!() };
+/// let (session, second) = (Session::stored(variables).unwrap(), Map::new());
+/// let payload: Value = serde_json::from_slice(&batch_body("profile", &[&first, &second], &session, "{ users }").unwrap()).unwrap();
+/// assert_eq!(payload["inputs"], json!([{ "id": 1 }, {}]));
+/// assert_eq!(payload.get("input"), None);
+/// ```
+pub fn batch_body(
+    action_name: &str,
+    inputs: &[&Map<String, Value>],
+    session: &Session,
+    request_query: &str,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let action = ActionName { name: action_name };
+    write(&Payload { action, input: None, inputs: Some(inputs), session_variables: session, request_query })
+}
+
+fn write(payload: &Payload<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(256 + payload.request_query.len());
+    serde_json::to_writer(&mut json, payload)?;
     Ok(json)
 }

@@ -13,6 +13,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::action::key_text::key_text;
 use crate::graphql::literal::untyped;
 use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
@@ -135,15 +136,6 @@ fn key_of(field: &RelationshipSelection, object: &Map<String, Value>) -> Key {
 
 fn is_scalar(value: &Value) -> bool {
     !value.is_array() && !value.is_object()
-}
-
-/// Upstreams write a number that is too large for JavaScript as a string, and identifiers in lower case.
-fn key_text(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) if text.len() == 36 && text.contains('-') => text.to_ascii_lowercase().into(),
-        Value::String(text) => text.as_str().into(),
-        other => other.to_string().into(),
-    }
 }
 
 /// One root field of a request for rows.

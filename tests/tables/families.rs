@@ -8,6 +8,7 @@ use apollo_compiler::ast::OperationDefinition;
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Name, Node, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pillion::action::batch_response::{BatchElement, BatchTarget, read_batch};
 use pillion::action::complete_value::{CompletedValue, CompletionRules, complete_value};
 use pillion::action::handler_error::HandlerError;
 use pillion::action::handler_error::HandlerResponseError;
@@ -48,6 +49,7 @@ use serde_json::{Value, json};
 use super::{Family, actions};
 
 pub const FAMILIES: &[Family] = trials![
+    batches,
     coercion,
     configuration,
     directives,
@@ -282,18 +284,43 @@ fn relationships(case: &Value) -> String {
     lines.join("\n")
 }
 
+/// Errors of a handler.
+fn shown_errors(errors: &[HandlerError]) -> Value {
+    let shown =
+        |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
+    errors.iter().map(shown).collect()
+}
+
+/// The elements of a response to a batch.
+fn batches(case: &Value) -> String {
+    let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
+    let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
+    let keys = case["keys"].as_str().map(|keys| parse_strict(keys.as_bytes()).expect("keys"));
+    let keys: Vec<&Value> = keys.iter().filter_map(Value::as_array).flatten().collect();
+    let target = match case["by"].as_str() {
+        Some(field) => BatchTarget::Keys { field, keys: &keys },
+        None => BatchTarget::Inputs(case["inputs"].as_u64().expect("a number").try_into().expect("a number")),
+    };
+    let read = handler_response::read(rules, status, text(case, "body").as_bytes());
+    let shown = |element: BatchElement| match (element.value, element.errors.as_slice()) {
+        (Ok(value), []) => value.as_ref().clone(),
+        (Ok(value), errors) => json!({ "value": *value, "errors": shown_errors(errors) }),
+        (Err(error), _) => json!({ "error": shown_errors(&[error])[0] }),
+    };
+    match read.and_then(|response| read_batch(response, target)) {
+        Ok(elements) => elements.into_iter().map(shown).collect::<Value>().to_string(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
 /// A status and a body, as a value or as an error.
 fn responses(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
-    let shown = |errors: &[HandlerError]| {
-        let shown = |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
-        Value::from(errors.iter().map(shown).collect::<Vec<_>>())
-    };
     match handler_response::read(rules, status, text(case, "body").as_bytes()) {
         Ok(HandlerResponse { value, errors }) if errors.is_empty() => value.to_string(),
-        Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown(&errors) }).to_string(),
-        Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown(&errors) }).to_string(),
+        Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown_errors(&errors) }).to_string(),
+        Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown_errors(&errors) }).to_string(),
         Err(HandlerResponseError::Rejected { message, extensions }) => {
             json!({ "message": message, "extensions": extensions }).to_string()
         }
