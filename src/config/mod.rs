@@ -21,6 +21,7 @@ pub mod relationship_settings;
 pub mod resolve;
 mod resolve_types;
 pub mod resolver;
+mod root_field_call;
 pub mod sdl;
 mod sdl_directives;
 pub mod setting_text;

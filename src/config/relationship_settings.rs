@@ -1,10 +1,11 @@
 //! Settings of relationships in `pillion.yaml`: by which root field of the upstream their rows are looked up.
 
-use apollo_compiler::ast::{Definition, Field, Selection, Value};
-use apollo_compiler::{Node as Syntax, ast};
+use apollo_compiler::Node as Syntax;
+use apollo_compiler::ast::{Field, Value};
 
+use crate::config::root_field_call;
+use crate::config::root_field_call::RootFieldCall;
 use crate::config::yaml::{Data, Fields, Node};
-use crate::graphql::diagnostics;
 use crate::model::source::{Diagnostic, SourceLocation};
 use crate::model::types::{Lookup, LookupPiece};
 
@@ -51,26 +52,11 @@ pub fn read(file: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Relat
 }
 
 fn parse_lookup(text: &str) -> Result<Lookup, String> {
-    let source = format!("{{{text}}}");
-    let document = ast::Document::parse(source.as_str(), "lookup").map_err(|failed| {
-        // The last brace is ours.
-        let written = source.strip_suffix('}').unwrap_or_default();
-        failed.errors.iter().next().map_or_else(String::new, |found| diagnostics::message(written, found.error, None))
-    })?;
-    let field = match document.definitions.as_slice() {
-        [Definition::OperationDefinition(operation)] => match operation.selection_set.as_slice() {
-            [Selection::Field(field)] => field,
-            _ => return Err("it must be one root field of the upstream".into()),
-        },
-        _ => return Err("it must be one root field of the upstream".into()),
-    };
-    if field.alias.is_some() || !field.selection_set.is_empty() || !field.directives.is_empty() {
-        return Err("it must be a field with its arguments and nothing else; the client selects what is below".into());
-    }
+    let RootFieldCall { source, field } = root_field_call::parse(text, "root field of the upstream")?;
     Ok(Lookup::RootField {
         field: field.name.to_string(),
         arguments: field.arguments.iter().map(|argument| argument.name.to_string()).collect(),
-        text: pieces(&source, field),
+        text: pieces(&source, &field),
     })
 }
 
