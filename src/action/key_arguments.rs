@@ -84,6 +84,8 @@ mod tests {
             arguments: arguments.into_iter().map(|template| ("skus".into(), template)).collect(),
             matched_by: Some("sku".into()),
             ty: TypeRef::Named("Stock".into()),
+            description: None,
+            deprecated: None,
         }
     }
 

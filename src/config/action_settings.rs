@@ -35,7 +35,7 @@ pub struct ActionSettings {
     /// Headers of the handler's response that the client gets.
     pub response_headers: Vec<HeaderName>,
     /// Calls that its handler takes in one request.
-    pub batch_size: Option<usize>,
+    pub batch_size: Option<(usize, SourceLocation)>,
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
     /// What policies it otherwise than all others.
@@ -78,7 +78,7 @@ fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSet
         is_get: method == Some("GET"),
         forwarded_query_params: read_params(fields, diagnostics),
         response_headers: read_response_headers(fields, diagnostics),
-        batch_size,
+        batch_size: batch_size.zip(fields.get("batch").map(|node| node.place.clone())),
         has_envelope: envelope == Some("graphql"),
         policies: traffic_settings::read_overrides(fields, diagnostics),
     }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use crate::action::header_precedence::Precedence;
+use crate::config::action_settings;
+use crate::config::extension_field_settings;
 use crate::config::metadata::{self, Metadata};
 use crate::config::prefix::Prefixes;
 use crate::config::relationship_settings;
@@ -46,7 +46,7 @@ pub fn read_actions(
     if diagnostics.is_empty() { Ok(schema) } else { Err(diagnostics) }
 }
 
-/// The same with the relationships of a `pillion.yaml`, which may be empty, and with warnings. If a diagnostic is an error,
+/// The same with what a `pillion.yaml`, which may be empty, says of relationships, extension fields and single actions, and with warnings. If a diagnostic is an error,
 /// the schema must not be used.
 #[must_use]
 pub fn read_all(
@@ -68,13 +68,16 @@ pub fn read_all(
     if is_broken {
         return (ActionSchema::default(), diagnostics);
     }
-    let config = if config.is_empty() { None } else { yaml::parse(&source("pillion.yaml", config)).ok() };
+    let config = yaml::parse(&source("pillion.yaml", config)).map_err(|diagnostic| diagnostics.push(diagnostic)).ok();
     let relationships = relationship_settings::read(config.as_ref(), &mut diagnostics);
+    let extension_fields = extension_field_settings::read(config.as_ref(), &mut diagnostics);
+    let actions = action_settings::read(config.as_ref(), &mut diagnostics);
     let options = ResolveOptions {
         environment,
-        actions: &IndexMap::new(),
+        actions: &actions,
         precedence: Precedence::ClientFirst,
         relationships: &relationships,
+        extension_fields: &extension_fields,
         max_calls_per_action: 20,
         prefixes: &Prefixes::default(),
         jobs: (1, 16),

@@ -135,11 +135,12 @@ fn shown_of(characters: &[char]) -> usize {
 }
 
 /// Keys of Hasura's metadata that are no settings of ours.
-const METADATA_KEYS: [&str; 42] = [
+const METADATA_KEYS: [&str; 44] = [
     "actions",
     "add_headers",
     "arguments",
     "body",
+    "call",
     "comment",
     "custom_types",
     "definition",
@@ -156,6 +157,7 @@ const METADATA_KEYS: [&str; 42] = [
     "method",
     "name",
     "objects",
+    "output",
     "output_type",
     "permissions",
     "query_params",

@@ -5,7 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::formats::{BOOL, BYTES, COUNT, DURATION, DURATION_OR_ZERO, Format, NUMBER, SECRET};
-use crate::config::settings_table::{ACTION_KEYS, ActionValue, Kind, LOCKS, Member, SETTINGS, SHORTHANDS, Setting};
+use crate::config::settings_table::{
+    ACTION_KEYS, ActionValue, FIELD_KEYS, FieldKey, Kind, LOCKS, Member, SETTINGS, SHORTHANDS, Setting,
+};
 
 /// The dialect of all schemas. Nothing in them is newer than draft 7, which is the newest that some validators know.
 pub(crate) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -14,6 +16,12 @@ pub(crate) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 pub const RELATIONSHIPS_DOC: &str = "By which root field of the upstream the rows of a relationship are looked up, where the \
 upstream has not the root fields\nof Hasura: Type.name: rootField(argument: $field), in which $field is a field of that \
 type. The relationship's value\nis that of the root field; clients may give its other arguments.";
+
+/// What `fields` is for.
+pub const FIELDS_DOC: &str = "Fields that are added to the upstream's types, each resolved by a query action: Type.name: \
+action(argument: $field),\nin which $field is a field of the row. The action's other arguments are the client's. With \
+action(list: [$field]) by key\nthe action is called once for all rows, and the elements of its list are matched by their \
+field \"key\".";
 
 /// What `actions` is for.
 pub const ACTIONS_DOC: &str = "What Hasura's files have no place for, by action.";
@@ -47,6 +55,7 @@ pub fn pillion_yaml() -> Value {
         }
         properties.insert("actions".into(), actions());
         properties.insert("relationships".into(), relationships_map());
+        properties.insert("fields".into(), fields_map());
     }
     schema
 }
@@ -61,16 +70,42 @@ pub fn relationships() -> Value {
     schema
 }
 
+const NAME: &str = "[_A-Za-z][_0-9A-Za-z]*";
+
+/// Arguments in brackets: no others but those of objects, and any in strings.
+const ARGUMENTS: &str = r#"\(([^(){}"]|"[^"]*"|\{([^()"]|"[^"]*")*\})+\)"#;
+
 fn relationships_map() -> Value {
-    let name = "[_A-Za-z][_0-9A-Za-z]*";
-    // No brackets but those of objects, and any in strings.
-    let arguments = r#"([^(){}"]|"[^"]*"|\{([^()"]|"[^"]*")*\})+"#;
-    let lookup = format!("^\\s*{name}\\s*(\\({arguments}\\))?\\s*$");
+    let lookup = format!("^\\s*{NAME}\\s*({ARGUMENTS})?\\s*$");
     json!({
         "type": ["object", "null"],
         "description": RELATIONSHIPS_DOC.replace('\n', " "),
         "additionalProperties": false,
-        "patternProperties": { format!("^[^.]*\\.{name}$"): { "type": "string", "pattern": lookup } }
+        "patternProperties": { format!("^[^.]*\\.{NAME}$"): { "type": "string", "pattern": lookup } }
+    })
+}
+
+fn fields_map() -> Value {
+    let by = format!("by\\s+{NAME}");
+    let call = format!("^\\s*{NAME}(\\s*{ARGUMENTS}(\\s*{by})?|\\s+{by})?\\s*$");
+    let call = json!({ "type": "string", "pattern": call });
+    let mut properties = json!({ "call": call });
+    if let Value::Object(properties) = &mut properties {
+        for FieldKey { key, choices, doc, .. } in FIELD_KEYS {
+            let mut schema = choices.map_or_else(|| json!({ "type": ["string", "null"] }), choice);
+            if let Value::Object(schema) = &mut schema {
+                schema.insert("description".into(), (*doc).into());
+            }
+            properties.insert((*key).to_owned(), schema);
+        }
+    }
+    let mapping =
+        json!({ "type": "object", "additionalProperties": false, "required": ["call"], "properties": properties });
+    json!({
+        "type": ["object", "null"],
+        "description": FIELDS_DOC.replace('\n', " "),
+        "additionalProperties": false,
+        "patternProperties": { format!("^{NAME}\\.{NAME}$"): { "anyOf": [call, mapping] } }
     })
 }
 

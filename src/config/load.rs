@@ -284,6 +284,7 @@ pub fn surroundings<'s>(
         environment,
         actions: &settings.actions,
         relationships: &settings.relationships,
+        extension_fields: &settings.extension_fields,
         precedence: settings.precedence,
         max_calls_per_action: settings.limits.max_calls_per_action,
         jobs: (settings.jobs.attempts, settings.jobs.concurrency_per_action),

@@ -2,9 +2,11 @@
 
 pub mod action_settings;
 pub mod actions;
+mod argument_template;
 pub mod document;
 pub mod downstream_settings;
 pub mod excerpt;
+pub mod extension_field_settings;
 pub mod formats;
 pub mod json_schema;
 pub mod limits_settings;
@@ -19,6 +21,7 @@ pub mod prefix;
 pub mod print;
 pub mod relationship_settings;
 pub mod resolve;
+mod resolve_extension_fields;
 mod resolve_types;
 pub mod resolver;
 mod root_field_call;

@@ -16,6 +16,7 @@ use crate::action::template::TemplateError;
 use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
 use crate::config::prefix::Prefixes;
+use crate::config::resolve_extension_fields::Named;
 use crate::config::resolver::{ResolveOptions, Resolver, TypeUse, did_you_mean_type};
 use crate::config::sdl::{Signature, Signatures, parse_type};
 use crate::config::traffic_settings::rules_of;
@@ -46,7 +47,7 @@ pub fn resolve(
     surroundings: &ResolveOptions<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
-    let schema = resolve_each(metadata, signatures, surroundings, diagnostics);
+    let schema = resolve_each(metadata, signatures, surroundings, &HashSet::new(), diagnostics);
     reject_invalid(&schema, surroundings.prefixes, diagnostics);
     schema
 }
@@ -56,6 +57,7 @@ fn resolve_each(
     metadata: Metadata,
     signatures: Signatures,
     surroundings: &ResolveOptions<'_>,
+    left_out: &HashSet<&SourceFile>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ActionSchema {
     let interfaces = signatures.interfaces.keys().cloned().collect();
@@ -112,13 +114,16 @@ fn resolve_each(
         };
         resolver.diagnostics.push(diagnostic.about(SourceFile::Action(name.clone())));
     }
+    let named = Named { actions: &actions, defined: &locations.actions, left_out, types: &types };
+    let (extension_fields, of_fields) = resolver.extension_fields(&named);
+    locations.extension_fields = of_fields;
     let undecided = resolver.undecided;
     for name in undecided.keys() {
         // Any value is valid until the upstream's schema is known.
         let definition = TypeDefinition { is_upstreams: true, ..TypeDefinition::new(TypeKind::Scalar, None) };
         types.0.insert(name.clone(), definition);
     }
-    let schema = ActionSchema { actions, types, locations, undecided, ..ActionSchema::default() };
+    let schema = ActionSchema { actions, types, extension_fields, locations, undecided, ..ActionSchema::default() };
     prefix::apply(schema, surroundings.prefixes)
 }
 
@@ -152,7 +157,7 @@ pub fn resolve_usable(
         let mut diagnostics = Vec::new();
         let (mut metadata, mut signatures) = read(&mut diagnostics);
         leave_out(&mut metadata, &mut signatures, &left_out);
-        let mut schema = resolve_each(metadata, signatures, surroundings, &mut diagnostics);
+        let mut schema = resolve_each(metadata, signatures, surroundings, &left_out, &mut diagnostics);
         diagnostics.retain(is_news);
         reject_invalid(&schema, surroundings.prefixes, &mut diagnostics);
         if let Some(look_up) = look_up {
@@ -350,6 +355,9 @@ impl Resolver<'_, '_> {
         if let Some((_, place)) = own.and_then(|own| own.cache.as_ref()) {
             self.check_cache(&entry.name, signature.kind, &headers, place);
         }
+        if let Some((_, place)) = settings.and_then(|settings| settings.batch_size.as_ref()) {
+            self.check_batch(&entry.name, signature.kind, is_async, place);
+        }
         let policies = rules_of(self.surroundings.policies, own, self.surroundings.environment, self.diagnostics);
         Some(Action {
             field: entry.name.clone(),
@@ -372,7 +380,7 @@ impl Resolver<'_, '_> {
                 .map(|settings| settings.forwarded_query_params.clone())
                 .unwrap_or_default(),
             response_headers: settings.map(|settings| settings.response_headers.clone()).unwrap_or_default(),
-            batch_size: settings.and_then(|settings| settings.batch_size),
+            batch_size: settings.and_then(|settings| settings.batch_size.as_ref()).map(|(size, _)| *size),
             has_envelope: settings.is_some_and(|settings| settings.has_envelope),
             response_transform: entry.response_transform,
             attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),
@@ -423,6 +431,17 @@ impl Resolver<'_, '_> {
             let message =
                 format!("action '{action}' gets all of the client's headers, so hardly two responses are for the same");
             self.error(place, message, "name those that count in forwarded_client_headers");
+        }
+    }
+
+    /// Calls that do something are made one by one, in the order of the document.
+    fn check_batch(&mut self, action: &str, kind: OperationKind, is_async: bool, place: &SourceLocation) {
+        if kind != OperationKind::Query {
+            let what = if is_async { "asynchronous" } else { "a mutation" };
+            self.error(place, format!("calls of action '{action}' cannot be joined: it is {what}"), "remove \"batch\"");
+        } else if self.surroundings.actions.get(action).is_some_and(|settings| settings.is_get) {
+            let message = format!("calls of action '{action}' cannot be joined: a GET has no body");
+            self.error(place, message, "remove \"batch\" or \"method\"");
         }
     }
 

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::action::header_precedence::Precedence;
 use crate::config::action_settings::ActionSettings;
+use crate::config::extension_field_settings::ExtensionFieldSettings;
 use crate::config::prefix::Prefixes;
 use crate::config::relationship_settings::RelationshipSettings;
 use crate::config::traffic_settings::TrafficDefaults;
@@ -23,6 +24,8 @@ pub struct ResolveOptions<'s> {
     pub actions: &'s IndexMap<String, ActionSettings>,
     /// The settings of relationships.
     pub relationships: &'s [RelationshipSettings],
+    /// The settings of extension fields.
+    pub extension_fields: &'s [ExtensionFieldSettings],
     /// For the warning about secrets that a client can replace.
     pub precedence: Precedence,
     /// The defaults of job attempts and concurrency.

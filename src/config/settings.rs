@@ -13,6 +13,7 @@ use url::Url;
 use crate::action::header_precedence::Precedence;
 use crate::config::action_settings::ActionSettings;
 use crate::config::downstream_settings::ClientAddresses;
+use crate::config::extension_field_settings::ExtensionFieldSettings;
 use crate::config::formats::Format;
 use crate::config::listen_address::parse_listen;
 use crate::config::prefix::Prefixes;
@@ -21,7 +22,10 @@ use crate::config::settings_table::{Kind, SETTINGS};
 use crate::config::traffic_settings::TrafficDefaults;
 use crate::config::values::Values;
 use crate::config::yaml::Node;
-use crate::config::{action_settings, downstream_settings, limits_settings, relationship_settings, traffic_settings};
+use crate::config::{
+    action_settings, downstream_settings, extension_field_settings, limits_settings, relationship_settings,
+    traffic_settings,
+};
 use crate::graphql::root_types::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
@@ -88,6 +92,7 @@ pub struct Settings {
     pub logs_handler_calls: bool,
     pub actions: IndexMap<String, ActionSettings>,
     pub relationships: Vec<RelationshipSettings>,
+    pub extension_fields: Vec<ExtensionFieldSettings>,
     pub metadata_api: MetadataApi,
     pub metadata_body_size_max: usize,
     pub jobs: Jobs,
@@ -365,6 +370,7 @@ impl Settings {
             log_level: values.text("log.level").unwrap_or_else(|| "info".into()),
             actions,
             relationships: relationship_settings::read(file, diagnostics),
+            extension_fields: extension_field_settings::read(file, diagnostics),
             metadata_api: read_metadata_api(values, diagnostics),
             metadata_body_size_max: values.bytes("metadata_api.max_body_size", diagnostics),
             jobs: read_jobs(values, diagnostics),

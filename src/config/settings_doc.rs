@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::config::json_schema;
-use crate::config::json_schema::{ACTIONS_DOC, RELATIONSHIPS_DOC};
-use crate::config::settings_table::{ACTION_KEYS, ActionKey, Applies, Kind, SETTINGS, Setting};
+use crate::config::json_schema::{ACTIONS_DOC, FIELDS_DOC, RELATIONSHIPS_DOC};
+use crate::config::settings_table::{ACTION_KEYS, ActionKey, Applies, FIELD_KEYS, FieldKey, Kind, SETTINGS, Setting};
 
 /// `config/pillion.example.yaml`: every setting with its default and its reason.
 #[must_use]
@@ -47,6 +47,13 @@ pub fn example_yaml() -> String {
     }
     let doc = RELATIONSHIPS_DOC.replace('\n', "\n# ");
     let _ = write!(yaml, "\n# {doc}\nrelationships: {{}}\n#  Order.customer: \"customerById(id: $customer_id)\"\n");
+    let doc = FIELDS_DOC.replace('\n', "\n# ");
+    let _ =
+        write!(yaml, "\n# {doc}\nfields: {{}}\n#  Product.stock: \"stocks(skus: [$sku]) by sku\"\n#  User.profile:\n");
+    let _ = writeln!(yaml, "#    call: \"getProfile(id: $id)\"");
+    for FieldKey { key, sample, doc, .. } in FIELD_KEYS {
+        let _ = writeln!(yaml, "#    # {doc}\n#    {key}: {sample}");
+    }
     yaml
 }
 

@@ -115,6 +115,9 @@ pub const SHORTHANDS: [(&str, &str); 1] = [("metadata", "metadata.folder")];
 /// Groups of settings that restrict access: one that is there and empty is an error.
 pub const LOCKS: [&str; 2] = ["auth", "admin"];
 
+/// Keys of `pillion.yaml` that hold no settings but maps whose keys are names.
+pub const MAPS: [&str; 3] = ["actions", "relationships", "fields"];
+
 /// All settings, in the order of the example file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
@@ -538,4 +541,38 @@ pub const ACTION_KEYS: &[ActionKey] = &[
     },
     action_key("signing_secrets_from_env", Kind::Texts, None, "[]",
         "Variables with the secrets that sign its calls, instead of handlers.signing_secrets."),
+];
+
+/// A key of the settings of an extension field, beside `call`.
+pub struct FieldKey {
+    /// The key.
+    pub key: &'static str,
+    /// Its values; any string if there are none.
+    pub choices: Option<&'static [&'static str]>,
+    /// A value, for the example file.
+    pub sample: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What an extension field may be set to if it is written as a mapping.
+pub const FIELD_KEYS: &[FieldKey] = &[
+    FieldKey {
+        key: "output",
+        choices: Some(&["nullable", "non_null"]),
+        sample: "nullable",
+        doc: "If the action's type is not nullable. nullable: the field is, and null if its call fails; non_null: it is not, and the row is null then.",
+    },
+    FieldKey {
+        key: "description",
+        choices: None,
+        sample: "The picture.",
+        doc: "Its description, instead of the action's.",
+    },
+    FieldKey {
+        key: "deprecated",
+        choices: None,
+        sample: "Use profile.",
+        doc: "Why it is deprecated, instead of the action's reason.",
+    },
 ];

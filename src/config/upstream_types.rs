@@ -48,6 +48,19 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
         }
         false
     });
+    let (actions, locations) = (&decided.actions, &schema.locations);
+    decided.extension_fields.retain(|field| {
+        let has_action = actions.contains_key(&field.action);
+        if !has_action {
+            let coordinate = field.coordinate();
+            let name = schema.actions.get(&field.action).map_or(field.action.as_str(), |action| action.name.as_str());
+            let message = format!("the extension field \"{coordinate}\" needs action '{name}', which cannot be used");
+            let place = locations.extension_fields.get(&coordinate).cloned();
+            let diagnostic = Diagnostic::error(place, message, "correct the action");
+            inconsistent.push(diagnostic.about(SourceFile::ExtensionField(coordinate)));
+        }
+        has_action
+    });
     decided.inconsistent.extend(inconsistent);
     decided
 }

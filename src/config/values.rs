@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::setting_text::text_of;
-use crate::config::settings_table::{INVERTED_VARIABLES, Kind, LOCKS, SETTINGS, SHORTHANDS, Setting};
+use crate::config::settings_table::{INVERTED_VARIABLES, Kind, LOCKS, MAPS, SETTINGS, SHORTHANDS, Setting};
 use crate::config::units::{DURATION_MAX, parse_bytes, parse_span};
 use crate::config::yaml::{Data, Fields, Node};
 use crate::graphql::suggestions::did_you_mean;
@@ -278,9 +278,9 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                     format!("write {key}: {{ {first}: … }}"),
                 )),
             }
-        } else if !["actions", "relationships"].contains(&key.as_str()) {
+        } else if !MAPS.contains(&key.as_str()) {
             let groups = SETTINGS.iter().filter_map(|setting| setting.key.split_once('.')).map(|(group, _)| group);
-            let known = SETTINGS.iter().map(|setting| setting.key).chain(groups).chain(["actions", "relationships"]);
+            let known = SETTINGS.iter().map(|setting| setting.key).chain(groups).chain(MAPS);
             let suggestion = did_you_mean(&key, known);
             let stop = if suggestion.is_empty() { "" } else { "." };
             diagnostics.push(Diagnostic::error(

@@ -88,6 +88,15 @@ pub fn coerce_default(types: &Types, input: &InputValue, default: Value) -> Resu
     coerce_value(types, &input.ty, default, &place)
 }
 
+/// A constant argument from a configuration file, written as a literal, as a value of its type.
+///
+/// # Errors
+/// When the type does not take it.
+pub fn coerce_constant(types: &Types, argument: &str, ty: &TypeRef, literal: &Literal) -> Result<Value, CoerceError> {
+    let place = ValuePath::root(Holder::Argument, argument, None);
+    coerce_literal(types, ty, literal, &Variables::new(), &place).map(Option::unwrap_or_default)
+}
+
 fn offset_of<T>(node: &Node<T>) -> Option<usize> {
     node.location().map(|span| span.offset())
 }

@@ -131,13 +131,15 @@ pub(crate) fn inconsistent(document: &Document, subject: &EditTarget, found: &[D
     ApiError { internal: Some(Box::new(objects.into())), ..ApiError::new(code, error) }
 }
 
-/// Each inconsistent object with the reason, in Hasura's form. Whatever is not about an action is about the types.
+/// Each inconsistent object with the reason, in Hasura's form. Whatever is not about an action or an extension field is
+/// about the types.
 #[must_use]
 pub(crate) fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
     let mut objects = Vec::new();
     let reasons = |action: Option<&str>| -> Vec<&str> {
         let own = found.iter().filter(|one| match one.subject.as_deref() {
             Some(source::SourceFile::Action(name)) => action == Some(name),
+            Some(source::SourceFile::ExtensionField(_)) => false,
             _ => action.is_none(),
         });
         own.map(|one| one.message.as_str()).collect()
@@ -167,5 +169,14 @@ pub(crate) fn objects(document: &Document, found: &[Diagnostic]) -> Vec<Value> {
             }));
         }
     }
+    objects.extend(found.iter().filter_map(|one| match one.subject.as_deref() {
+        Some(source::SourceFile::ExtensionField(name)) => Some(json!({
+            "definition": { "field": name },
+            "reason": format!("Inconsistent object: {}", one.message),
+            "name": format!("extension field {name}"),
+            "type": "extension_field",
+        })),
+        _ => None,
+    }));
     objects
 }

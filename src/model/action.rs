@@ -215,7 +215,8 @@ pub enum Tolerated {
     /// None: all must be right.
     #[default]
     Nothing,
-    /// Those that an administrator has accepted, as [`SourceFile`]s are shown.
+    /// Those that an administrator has accepted, as [`SourceFile`]s are shown, and extension fields: the metadata API
+    /// changes the actions that they need, and cannot correct them.
     These(HashSet<String>),
     /// All.
     Everything,
@@ -227,7 +228,9 @@ impl Tolerated {
     pub fn includes(&self, subject: &SourceFile) -> bool {
         match self {
             Self::Nothing => false,
-            Self::These(names) => names.contains(&subject.to_string()),
+            Self::These(names) => {
+                matches!(subject, SourceFile::ExtensionField(_)) || names.contains(&subject.to_string())
+            }
             Self::Everything => true,
         }
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::types::TypeRef;
+use crate::model::types::{Deprecation, TypeRef};
 
 /// One extension field.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,10 @@ pub struct ExtensionField {
     pub matched_by: Option<String>,
     /// Its type: the action's, or that of one element if elements are matched.
     pub ty: TypeRef,
+    /// For readers of the schema: its own, or the action's.
+    pub description: Option<String>,
+    /// Why it should not be selected any more: its own reason, or the action's.
+    pub deprecated: Option<Deprecation>,
 }
 
 /// The value of an argument, in which values of the row stand.
@@ -57,6 +61,12 @@ impl ExtensionField {
         keys
     }
 
+    /// `Type.field`, as the configuration names it.
+    #[must_use]
+    pub fn coordinate(&self) -> String {
+        format!("{}.{}", self.type_name, self.name)
+    }
+
     /// Does the configuration give the argument of this name?
     #[must_use]
     pub fn gives(&self, argument: &str) -> bool {
@@ -84,8 +94,11 @@ mod tests {
             ],
             matched_by: None,
             ty: TypeRef::Named("Int".into()),
+            description: None,
+            deprecated: None,
         };
         assert_eq!(field.key_fields(), ["shop_id", "sku"]);
+        assert_eq!(field.coordinate(), "Product.stock");
         assert!(field.gives("at") && !field.gives("size"));
     }
 }

@@ -107,6 +107,8 @@ pub enum SourceFile {
     Action(String),
     /// The custom type of this name, without any prefix.
     Type(String),
+    /// The extension field with these coordinates: `Type.field`.
+    ExtensionField(String),
 }
 
 impl fmt::Display for SourceFile {
@@ -114,6 +116,7 @@ impl fmt::Display for SourceFile {
         match self {
             Self::Action(name) => write!(formatter, "action \"{name}\""),
             Self::Type(name) => write!(formatter, "type \"{name}\""),
+            Self::ExtensionField(name) => write!(formatter, "extension field \"{name}\""),
         }
     }
 }
@@ -131,7 +134,7 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: String,
-    /// The object that it makes unusable; nothing if that is not one action or type alone.
+    /// The object that it makes unusable; nothing if that is not one action, type or field alone.
     pub subject: Option<Box<SourceFile>>,
 }
 

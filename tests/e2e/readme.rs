@@ -312,7 +312,9 @@ fn each_block_works(engines: &Engines) {
 fn each_sample_of_the_example_file_works(engines: &Engines) {
     let example = text_of("config/pillion.example.yaml");
     let (_, samples) = example.split_once("\nactions: {}\n#  NAME:\n").expect("the samples begin there");
-    let (samples, relationship) = samples.split_once("\nrelationships: {}\n#").expect("more samples");
+    let (samples, others) = samples.split_once("\nrelationships: {}\n#").expect("more samples");
+    let (relationship, fields) = others.split_once("\n\n").expect("samples of fields");
+    let (_, fields) = fields.split_once("\nfields: {}\n#").expect("samples of fields");
     let reader = Reader::new("example", engines.postgraphile);
     let mut settings: Vec<&str> = samples.lines().filter_map(|line| line.strip_prefix("#    ")).collect();
     settings.retain(|line| !line.starts_with('#'));
@@ -322,6 +324,8 @@ fn each_sample_of_the_example_file_works(engines: &Engines) {
         assert!(fits("shippingQuote") || fits("sendInvoice"), "{setting}");
     }
     assert!(reader.accepts(&format!("relationships:\n{relationship}")), "{relationship}");
+    let fields = fields.replace("\n#", "\n");
+    assert!(reader.accepts(&format!("fields:\n{fields}")), "{fields}");
 }
 
 /// `pillion demo`, until Ctrl-C.

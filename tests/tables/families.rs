@@ -33,11 +33,12 @@ use pillion::graphql::{schema, validate};
 use pillion::kriti::eval::{Environment, evaluate};
 use pillion::kriti::{TemplateError, parse};
 use pillion::model::action::{ActionSchema, ConfiguredHeader, Handler, HeaderRules, WrittenValue};
+use pillion::model::extension_field::{ArgumentTemplate, ExtensionField};
 use pillion::model::json::{RawObject, parse_strict};
 use pillion::model::limits::Limits;
 use pillion::model::response::Dialect;
 use pillion::model::secret::Secret;
-use pillion::model::source::Source;
+use pillion::model::source::{Diagnostic, Severity, Source};
 use pillion::model::transform::RequestTransform;
 use pillion::session::claims::{JwtRules, check_registered, session};
 use pillion::session::credential::{AuthRules, Credential, read};
@@ -53,6 +54,7 @@ pub const FAMILIES: &[Family] = trials![
     coercion,
     configuration,
     directives,
+    extension_fields,
     headers,
     hooks,
     masks,
@@ -425,15 +427,61 @@ fn configuration(case: &Value) -> String {
     let environment = [("HANDLER", "http://handlers"), ("KEY", "k")];
     let (_, diagnostics) =
         actions::load(graphql, text(case, "yaml"), &environment, case["config"].as_str().unwrap_or_default());
-    let is_shown = |(index, line): &(usize, &str)| {
-        *index == 0 || case["with_help"] == json!(true) && line.starts_with("  = help: ")
-    };
-    let shown = |text: String| {
-        let lines = text.lines().enumerate().filter(is_shown).map(|(_, line)| line.to_owned());
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    let lines: Vec<String> = diagnostics.iter().map(|diagnostic| shown(diagnostic.to_string())).collect();
+    let with_help = case["with_help"] == json!(true);
+    let lines: Vec<String> = diagnostics.iter().map(|diagnostic| first_lines(diagnostic, with_help)).collect();
     if lines.is_empty() { "fine".into() } else { lines.join("\n") }
+}
+
+/// The first line of a diagnostic, and perhaps its help.
+fn first_lines(diagnostic: &Diagnostic, with_help: bool) -> String {
+    let text = diagnostic.to_string();
+    // More blanks stand before it where line numbers are longer.
+    let help = text.lines().map(str::trim_start).find(|line| with_help && line.starts_with("= help: "));
+    let lines = text.lines().take(1).map(str::to_owned).chain(help.map(|help| format!("  {help}")));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is said about extension fields, and what they are.
+fn extension_fields(case: &Value) -> String {
+    let graphql = text(case, "actions");
+    let (schema, diagnostics) = actions::load(graphql, &actions::actions_yaml(graphql), &[], text(case, "config"));
+    let with_help = case["with_help"] == json!(true);
+    let mut lines: Vec<String> = diagnostics.iter().map(|diagnostic| first_lines(diagnostic, with_help)).collect();
+    if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) {
+        lines.extend(schema.extension_fields.iter().map(|field| shown_field(field)));
+    }
+    lines.join("\n")
+}
+
+fn shown_field(field: &ExtensionField) -> String {
+    let arguments = field.arguments.iter().map(|(name, template)| format!("{name}: {}", shown_template(template)));
+    let by = field.matched_by.as_ref().map(|key| format!(" by {key}")).unwrap_or_default();
+    let mut line = format!(
+        "{}: {} = {}({}){by}, keys: {}",
+        field.coordinate(),
+        field.ty,
+        field.action,
+        arguments.collect::<Vec<_>>().join(", "),
+        field.key_fields().join(" ")
+    );
+    for (what, text) in [("description", &field.description), ("deprecated", &field.deprecated)] {
+        line.extend(text.iter().map(|text| format!(", {what}: {text}")));
+    }
+    line
+}
+
+fn shown_template(template: &ArgumentTemplate) -> String {
+    match template {
+        ArgumentTemplate::Constant(value) => value.to_string(),
+        ArgumentTemplate::Key(name) => format!("${name}"),
+        ArgumentTemplate::List(items) => {
+            format!("[{}]", items.iter().map(shown_template).collect::<Vec<_>>().join(", "))
+        }
+        ArgumentTemplate::Object(fields) => {
+            let field = |(name, field): &(String, ArgumentTemplate)| format!("{name}: {}", shown_template(field));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// What is said about `actions.graphql`, and how it is written again.

@@ -139,6 +139,7 @@ fn configuration(random: &mut Mutator) -> Value {
         5 => ("metadata", pick(random, &[json!("folder"), json!(["folder"]), json!(null)]).clone()),
         6..=9 => ("actions", actions(random)),
         10..=11 => ("relationships", relationships(random)),
+        13..=14 => ("fields", fields(random)),
         12 if random.below(8) == 0 => return pick(random, &[json!(null), json!([]), json!("upstream")]).clone(),
         _ => return whole.into(),
     };
@@ -216,6 +217,45 @@ fn relationships(random: &mut Mutator) -> Value {
         json!({ "field": "customer" }),
     ];
     let entry = |random: &mut Mutator| ((*pick(random, &KEYS)).to_owned(), pick(random, &lookups).clone());
+    match random.below(8) {
+        0 => pick(random, &odd_values()).clone(),
+        _ => Value::Object((0..=random.below(2)).map(|_| entry(random)).collect()),
+    }
+}
+
+fn fields(random: &mut Mutator) -> Value {
+    const KEYS: [&str; 6] = ["Product.stock", "Product", "Product.stock.count", "A.the-b", ".a", "_A1._a1"];
+    let calls = [
+        json!("stocks(skus: [$sku]) by sku"),
+        json!("getProfile(id: $id, at: { shop: 1 })"),
+        json!("getProfile"),
+        json!("stocks(skus: [$sku])by  sku "),
+        json!("stocks(skus: [$sku]) by"),
+        json!("stocks(skus: [$sku]) bysku"),
+        json!("goodby sku"),
+        json!("good by sku"),
+        json!("getProfile(id: $id) { name }"),
+        json!("profile: getProfile(id: $id)"),
+        json!("getProfile(id: $id"),
+        json!(""),
+        json!(7),
+        json!(null),
+        json!(["getProfile"]),
+    ];
+    let texts = [json!("text"), json!(null), json!(true), json!(1)];
+    let outputs = [json!("nullable"), json!("non_null"), json!(null), json!("null"), json!(true)];
+    let entry = |random: &mut Mutator| {
+        let call = pick_early(random, &calls).clone();
+        let value = match random.below(6) {
+            0 => json!({ "call": call }),
+            1 => json!({ "call": call, "output": pick(random, &outputs) }),
+            2 => json!({ "call": call, "description": pick(random, &texts), "deprecated": pick(random, &texts) }),
+            3 => json!({ "output": "nullable" }),
+            4 => json!({ "call": call, "ouput": "nullable" }),
+            _ => call,
+        };
+        ((*pick_early(random, &KEYS)).to_owned(), value)
+    };
     match random.below(8) {
         0 => pick(random, &odd_values()).clone(),
         _ => Value::Object((0..=random.below(2)).map(|_| entry(random)).collect()),
