@@ -455,7 +455,8 @@ impl Planner<'_> {
         }
         let keep = Keep {
             field: &|field| {
-                self.surroundings.schema.action(self.kind, &field.name).is_some()
+                field.name == "__typename"
+                    || self.surroundings.schema.action(self.kind, &field.name).is_some()
                     || self.surroundings.serves_introspection && is_introspection(self.kind, &field.name)
             },
             other_types: false,

@@ -52,7 +52,7 @@ pub(crate) struct CachedPlan {
     /// The operation it plans.
     pub operation: Node<OperationDefinition>,
     /// Does its validation need more than the actions? Root fields of the upstream, even if they are skipped,
-    /// relationships, other operations.
+    /// relationships, directives of the operation, other operations; or is nothing of it ours, because all is skipped?
     pub concerns_upstream: bool,
     /// The variables that no action uses, or whose types the actions do not determine.
     upstream_variables: Vec<Node<VariableDefinition>>,
@@ -148,6 +148,8 @@ impl PreparedDocument {
             concerns_upstream: !plan.parts.is_empty()
                 || !upstream_variables.is_empty()
                 || plan.has_relationships
+                || plan.own_text.is_none()
+                || !operation.directives.is_empty()
                 || !plan.upstream_directives.is_empty()
                 || self.has_upstream_fields(catalog, operation)
                 || only_checked(catalog, operation).is_none() && self.operations.len() > 1,
