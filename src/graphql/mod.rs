@@ -3,6 +3,7 @@
 pub mod action_mode;
 pub mod brackets;
 pub mod check_document;
+pub mod check_extension_fields;
 pub mod check_relationships;
 pub mod client_schema;
 pub mod coerce;
@@ -12,6 +13,7 @@ pub mod document;
 pub mod document_size;
 pub mod introspect;
 mod introspection_result;
+pub mod key_types;
 pub mod literal;
 pub mod mask;
 pub mod merge;

@@ -119,6 +119,10 @@ impl Reloader {
                     }
                     schema = Arc::new(decided.clone());
                 }
+                let unfit = upstream_types::unacceptable_fields(&schema, &merged.field_diagnostics);
+                if !unfit.is_empty() {
+                    return Err(one_line(&unfit));
+                }
             }
             Err(error) if !error.conflicts().is_empty() => {
                 let conflicts = error.conflicts().iter().map(|one| one.diagnostic(&schema.locations));

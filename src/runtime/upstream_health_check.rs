@@ -134,6 +134,9 @@ async fn learn_schema(services: &Services, path: &str) {
             for missing in missing(&merged.role_schema.schema, &snapshot.catalog.schema) {
                 tracing::warn!("{missing}");
             }
+            for diagnostic in &merged.field_diagnostics {
+                tracing::error!("{diagnostic}");
+            }
         }
         Err(error) => log_result(services, &snapshot, error.conflicts()),
     }

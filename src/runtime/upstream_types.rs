@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::upstream_types::extended;
 use crate::model::action::ActionSchema;
-use crate::model::source::Diagnostic;
+use crate::model::source::{Diagnostic, Severity};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -13,10 +13,19 @@ use crate::runtime::snapshot::Snapshot;
 /// What `decided` leaves out and may not leave out.
 #[must_use]
 pub(crate) fn unacceptable<'d>(schema: &ActionSchema, decided: &'d ActionSchema) -> Vec<&'d Diagnostic> {
-    let is_tolerable = |diagnostic: &Diagnostic| {
-        diagnostic.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject))
-    };
-    decided.inconsistent.iter().skip(schema.inconsistent.len()).filter(|diagnostic| !is_tolerable(diagnostic)).collect()
+    let news = decided.inconsistent.iter().skip(schema.inconsistent.len());
+    news.filter(|diagnostic| !is_tolerable(schema, diagnostic)).collect()
+}
+
+/// What may not be wrong with extension fields of those that the upstream's schema has been compared with.
+#[must_use]
+pub(crate) fn unacceptable_fields(schema: &ActionSchema, found: &[Diagnostic]) -> Vec<Diagnostic> {
+    let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors.filter(|diagnostic| !is_tolerable(schema, diagnostic)).cloned().collect()
+}
+
+fn is_tolerable(schema: &ActionSchema, diagnostic: &Diagnostic) -> bool {
+    diagnostic.subject.as_deref().is_some_and(|subject| schema.tolerated.includes(subject))
 }
 
 /// Enums grow while everything runs: what the upstream has just shown is taken over.

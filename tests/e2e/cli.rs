@@ -16,6 +16,7 @@ pub const TESTS: &[super::Test] = trials![
     check_reports_diagnostics,
     check_warns,
     check_probes_the_upstream,
+    check_compares_extension_fields_as_each_role,
     check_probes_handlers,
     check_probes_dependencies,
     check_warns_of_lost_features,
@@ -206,6 +207,44 @@ fn check_probes_the_upstream(engines: &Engines) {
     let nothing = check(&clash, &["--all"], &[]);
     assert_says(&nothing, 1, &["upstream not checked: none is configured", "incomplete", "1 error"]);
     std::fs::remove_dir_all(clash).expect("the folder");
+}
+
+fn check_compares_extension_fields_as_each_role(engines: &Engines) {
+    let permissions = "    permissions: [{role: user}, {role: clerk}, {role: nobody's own}]\n";
+    let actions = format!(
+        "actions:\n  - name: rate\n    definition: {{handler: 'http://127.0.0.1:1'}}\n{permissions}  - name: own\n    definition: {{handler: 'http://127.0.0.1:1'}}\n"
+    );
+    let config = |fields: &str| {
+        let graphql = "type Query {\n  rate(price: Float, id: Int, name: Boolean): Int\n  own(price: Float): Int\n}\n";
+        let files = [("actions.graphql", graphql), ("actions.yaml", &actions), ("pillion.yaml", fields)];
+        folder("check-fields", &files)
+    };
+    let upstream = format!("http://127.0.0.1:{}", engines.roles);
+    let look = |fields: &str| {
+        let folder = config(fields);
+        let file = folder.join("pillion.yaml").display().to_string();
+        let output = check(&folder, &["--upstream", &upstream, "--config", &file], &[]);
+        std::fs::remove_dir_all(folder).expect("the folder");
+        output
+    };
+    let fine = "fields:\n  products.rated: 'rate(id: $id)'\n  products.own: 'own(price: $price)'\n";
+    let told = look(fine);
+    assert_says(&told, 0, &["0 errors, 1 warning", "only admin may call action 'own'"]);
+    let told = look("fields:\n  products.rate: 'rate(price: $price)'\n  products_aggregate.rate: 'rate(id: $count)'\n");
+    let wanted = "pillion.yaml:2:3: warning: role \"user\" cannot read the key field products.price, so it does not see the extension field \"products.rate\"";
+    assert_says(&told, 0, &[wanted, "0 errors, 3 warnings", "let the role read the key field"]);
+    assert!(!said(&told).contains("clerk"), "{}", said(&told));
+    let told = look(
+        "fields:\n  product.rate: 'rate(id: $id)'\n  products.rate: 'rate(name: $name)'\n  products.cost: 'rate(price: $cost)'\n",
+    );
+    let words = [
+        "pillion.yaml:2:3: error: the extension field \"product.rate\": the upstream has no type \"product\". Did you mean \"products\"",
+        "pillion.yaml:3:3: error: the extension field \"products.rate\": the key field products.name is of the type String!, which argument \"name\" of action 'rate' does not take",
+        "pillion.yaml:4:3: error: the extension field \"products.cost\": the upstream's type \"products\" has no key field \"cost\"",
+        // For each of them once, and not once more for each role.
+        "3 errors, 1 warning",
+    ];
+    assert_says(&told, 1, &words);
 }
 
 fn check_probes_handlers(_: &Engines) {

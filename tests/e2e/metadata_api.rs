@@ -22,6 +22,7 @@ pub const TESTS: &[super::Test] = trials![
     a_bulk_with_commands_of_the_upstream,
     names_of_the_upstream_are_rejected,
     inconsistent_objects_stay_disabled,
+    extension_fields_come_and_go_with_their_actions,
     inconsistent_objects_are_merged_into_one_list,
     replicas_with_different_environments,
     unauthenticated_commands_are_cheap,
@@ -529,6 +530,54 @@ fn inconsistent_objects_stay_disabled(engines: &Engines) {
     let complete = next("NOT_YET");
     assert_eq!(ask(&complete, "{ later }"), json!({ "data": { "later": 7 } }));
     assert!(complete.admin("/readyz?verbose").1.contains("metadata: consistent\n"));
+}
+
+/// Only `pillion.yaml` has them, so it does not stop the metadata from being built up.
+fn extension_fields_come_and_go_with_their_actions(engines: &Engines) {
+    let fields = "fields: { Product.mine: 'mine(id: $id)' }\n";
+    let setup = into_folder(engines.postgraphile, "empty", 1).config(fields);
+    let pillion = setup.start().wait_until_ready();
+    let is_left_out = || {
+        pillion.admin("/readyz?verbose").1.contains(
+            ":1:25: the extension field \"Product.mine\" needs action 'mine', which does not exist",
+        )
+    };
+    assert!(is_left_out(), "{}", pillion.admin("/readyz?verbose").1);
+    let arguments = |name: &str| json!([{ "name": name, "type": "Int!" }]);
+    let create = |argument: &str| {
+        let definition = json!({ "type": "query", "output_type": "Int", "handler": "{{HANDLERS}}/", "arguments": arguments(argument) });
+        json!({ "type": "create_action", "args": { "name": "mine", "definition": definition } })
+    };
+    let get = json!({ "type": "get_inconsistent_metadata", "args": {} });
+    let (_, answer) = command(&pillion, &get);
+    let wanted = json!({
+        "name": "extension field Product.mine",
+        "type": "extension_field",
+        "definition": { "field": "Product.mine" },
+        "reason": "Inconsistent object: the extension field \"Product.mine\" needs action 'mine', which does not exist",
+    });
+    assert_eq!(answer["inconsistent_objects"], json!([wanted]));
+    assert_eq!(command(&pillion, &create("id")), done());
+    assert!(pillion.admin("/readyz?verbose").1.contains("metadata: consistent\n"));
+    // An action that is needed stays, unless that is meant.
+    let drop = json!({ "type": "drop_action", "args": { "name": "mine" } });
+    let (status, answer) = command(&pillion, &drop);
+    assert_eq!((status, &answer["error"]), (400, &json!("cannot continue due to inconsistent metadata")), "{answer}");
+    assert_eq!(answer["internal"], json!([wanted]));
+    let types = json!({ "enums": [], "input_objects": [], "objects": [], "scalars": [] });
+    let metadata = json!({ "version": 3, "sources": [], "actions": [], "custom_types": types });
+    let replace = |allowed: bool| {
+        let args = json!({ "allow_inconsistent_metadata": allowed, "metadata": metadata });
+        command(&pillion, &json!({ "type": "replace_metadata", "version": 2, "args": args }))
+    };
+    assert_eq!(replace(false).0, 400);
+    let (status, answer) = replace(true);
+    assert_eq!((status, &answer["inconsistent_objects"]), (200, &json!([wanted])), "{answer}");
+    assert!(is_left_out());
+    // One that does not go with the field is no better than none.
+    let (status, answer) = command(&pillion, &create("no"));
+    assert_eq!(status, 200, "{answer}");
+    assert!(pillion.admin("/readyz?verbose").1.contains("action 'mine' has no argument \"id\""));
 }
 
 fn inconsistent_objects_are_merged_into_one_list(_: &Engines) {

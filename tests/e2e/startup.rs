@@ -26,6 +26,7 @@ pub const TESTS: &[super::Test] = trials![
     unusable_tls_files,
     inconsistent_actions_can_be_disabled,
     undefined_types_stop_the_start,
+    extension_fields_that_do_not_fit_are_logged,
     warnings_are_summed_up_by_kind,
     an_unrestricted_list_of_roles_is_a_warning,
     an_unavailable_upstream_is_a_warning,
@@ -207,7 +208,7 @@ fn unusable_tls_files(_: &Engines) {
 const HALF: [(&str, &str); 2] = [
     (
         "actions.graphql",
-        "type Query { fine: Int  unset: Int  lost: Lost  far(by: Mood): Int }\ntype Lost { at: Nowhere }\n",
+        "type Query { fine: Int  unset(id: ID): Int  lost: Lost  far(by: Mood): Int }\ntype Lost { at: Nowhere }\n",
     ),
     (
         "actions.yaml",
@@ -224,7 +225,8 @@ fn inconsistent_actions_can_be_disabled(engines: &Engines) {
     let setup = |inconsistency: &str| {
         let address = format!("http://127.0.0.1:{}", handlers.port);
         let setup = Setup::before(engines.yoga).env("HANDLERS", &address);
-        let mut setup = setup.env("PILLION_METADATA_ON_INCONSISTENCY", inconsistency);
+        let fields = "fields: { Book.unset: 'unset(id: $id)', Book.far: 'far(by: $title)' }\n";
+        let mut setup = setup.env("PILLION_METADATA_ON_INCONSISTENCY", inconsistency).config(fields);
         setup.metadata = Some(folder.clone());
         setup
     };
@@ -238,7 +240,9 @@ fn inconsistent_actions_can_be_disabled(engines: &Engines) {
     assert!(shown.contains("\"fine\"") && !shown.contains("unset") && !shown.contains("lost"), "{shown}");
     assert!(pillion.client().ask("{ unset }").text().contains("Cannot query field"));
     // Each is named once in the log, and where one looks for it.
-    for object in ["action \\\"unset\\\"", "type \\\"Lost\\\"", "action \\\"lost\\\"", "action \\\"far\\\""] {
+    let actions = ["action \\\"unset\\\"", "action \\\"lost\\\"", "action \\\"far\\\"", "type \\\"Lost\\\""];
+    let fields_of_them = ["extension field \\\"Book.unset\\\"", "extension field \\\"Book.far\\\""];
+    for object in actions.into_iter().chain(fields_of_them) {
         pillion.wait_for_log(&format!("\"object\":\"{object}\""));
         assert_eq!(pillion.log().matches(&format!("\"object\":\"{object}\"")).count(), 1, "{}", pillion.log());
     }
@@ -249,6 +253,8 @@ fn inconsistent_actions_can_be_disabled(engines: &Engines) {
         "the environment variable NOWHERE is not set",
         "not served: type \"Lost\": ",
         "the type \"Nowhere\" for field \"at\" in  object type \"Lost\" does not exist",
+        "the extension field \"Book.unset\" needs action 'unset', which cannot be used",
+        "the extension field \"Book.far\" needs action 'far', which cannot be used",
     ] {
         assert!(details.contains(wanted), "{wanted} is not in:\n{details}");
     }
@@ -295,6 +301,29 @@ fn undefined_types_stop_the_start(engines: &Engines) {
     assert_eq!(status.code(), Some(1), "{said}");
     let wanted = "actions.graphql:2:11: error: the type: \"vektor\" is not defined in custom types";
     assert!(said.contains(wanted) && !said.contains("\"Period\""), "{said}");
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
+
+/// The others are served: an upstream's table may have gone while Pillion was down.
+fn extension_fields_that_do_not_fit_are_logged(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/act", Reply::json("7"));
+    let yaml =
+        format!("actions:\n  - name: act\n    definition: {{handler: 'http://127.0.0.1:{}/act'}}\n", handlers.port);
+    let files = [("actions.graphql", "type Query { act(id: ID): Int }\n"), ("actions.yaml", yaml.as_str())];
+    let folder = folder("unfit-fields", &files);
+    let fields = "fields:\n  Bok.act: 'act(id: $id)'\n  Book.one: 'act(id: $idd)'\n  Book.two: 'act(id: $id)'\n";
+    let mut setup = Setup::before(engines.yoga).config(fields);
+    setup.metadata = Some(folder.clone());
+    let pillion = setup.start().wait_until_ready();
+    for words in [
+        ":2:3: error: the extension field \\\"Bok.act\\\": the upstream has no type \\\"Bok\\\". Did you mean \\\"Book\\\"?",
+        ":3:3: error: the extension field \\\"Book.one\\\": the upstream's type \\\"Book\\\" has no key field \\\"idd\\\"",
+    ] {
+        pillion.wait_for_log(words);
+    }
+    assert!(!pillion.log().contains("Book.two"), "{}", pillion.log());
+    assert_eq!(pillion.client().ask("{ act }").text(), r#"{"data":{"act":7}}"#);
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 

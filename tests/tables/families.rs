@@ -19,6 +19,7 @@ use pillion::action::template;
 use pillion::action::transform::{self, Lookup, TransformedRequest};
 use pillion::config::prefix::{self, Prefixes};
 use pillion::config::transform::{read_request, read_response};
+use pillion::graphql::check_extension_fields;
 use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::collect_fields::Condition;
@@ -449,6 +450,15 @@ fn extension_fields(case: &Value) -> String {
     let mut lines: Vec<String> = diagnostics.iter().map(|diagnostic| first_lines(diagnostic, with_help)).collect();
     if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) {
         lines.extend(schema.extension_fields.iter().map(|field| shown_field(field)));
+    }
+    if let Some(upstream) = case["upstream"].as_str() {
+        let upstream = Schema::parse_and_validate(upstream, "upstream.graphql").expect("a valid schema");
+        let role = case["role"].as_str().unwrap_or("admin");
+        let found = check_extension_fields::diagnostics(&upstream, &schema, role);
+        lines = found.iter().map(|diagnostic| first_lines(diagnostic, with_help)).collect();
+    }
+    if lines.is_empty() {
+        return "fine".into();
     }
     lines.join("\n")
 }

@@ -1,6 +1,8 @@
 //! `check --upstream`: can the upstream be reached, does it speak GraphQL, and do the actions go with its schema?
 
-use http::HeaderMap;
+use std::collections::{BTreeSet, HashSet};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::cli::check::probe::{Failure, HostPort, ProbeOptions, Step, connect, handshake};
 use crate::cli::check::target::Target;
@@ -55,6 +57,8 @@ async fn compare(services: &Services) -> Vec<Diagnostic> {
             if let Some(decided) = &merged.decided {
                 found.extend(newly_inconsistent(schema, decided));
             }
+            found.extend(merged.field_diagnostics.iter().cloned());
+            found.extend(compare_as_roles(services, schema, &merged.field_diagnostics).await);
             return found;
         }
         Err(error) => error,
@@ -67,6 +71,43 @@ async fn compare(services: &Services) -> Vec<Diagnostic> {
     let mut found = upstream_types::undecided(&services.snapshot.load().catalog.schema);
     found.push(Diagnostic::warning(None, format!("the upstream's schema is not known: {error}"), help));
     found
+}
+
+/// The roles that may call the actions of extension fields.
+fn roles_with_fields(schema: &ActionSchema) -> BTreeSet<String> {
+    let actions = schema.extension_fields.iter().filter_map(|field| schema.actions.get(&field.action));
+    actions.flat_map(|action| action.roles.iter().cloned()).filter(|role| role != ADMIN_ROLE).collect()
+}
+
+/// What is wrong with extension fields for roles and not for an admin, each once.
+async fn compare_as_roles(services: &Services, schema: &ActionSchema, of_admin: &[Diagnostic]) -> Vec<Diagnostic> {
+    let known: HashSet<_> = of_admin.iter().filter_map(|diagnostic| diagnostic.subject.clone()).collect();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    for role in roles_with_fields(schema) {
+        for diagnostic in compare_as(services, &role).await {
+            let is_known = diagnostic.subject.as_ref().is_some_and(|subject| known.contains(subject));
+            if !is_known && seen.insert(diagnostic.to_string()) {
+                found.push(diagnostic);
+            }
+        }
+    }
+    found
+}
+
+/// What is wrong with extension fields for a role, which the upstream may show another schema.
+async fn compare_as(services: &Services, role: &str) -> Vec<Diagnostic> {
+    let Ok(value) = HeaderValue::from_str(role) else { return Vec::new() };
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-hasura-role"), value)]);
+    let error = match upstream_health_check::schema_of(services, role, headers).await {
+        Ok(merged) => return merged.field_diagnostics.clone(),
+        Err(error) => error,
+    };
+    let locations = &services.snapshot.load().catalog.schema.locations;
+    if !error.conflicts().is_empty() {
+        return error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect();
+    }
+    let message = format!("the upstream's schema as role \"{role}\" sees it is not known: {error}");
+    vec![Diagnostic::warning(None, message, "extension fields could not be checked for the role")]
 }
 
 fn newly_inconsistent(before: &ActionSchema, decided: &ActionSchema) -> Vec<Diagnostic> {
