@@ -79,7 +79,10 @@ pub fn cache_key(bytes: &[u8]) {
     let (Some(first), Some(second)) = (Call::read(first), Call::read(second)) else { return };
     let key = |call: &Call, by: Option<&[String]>| {
         let Call { session, input, headers, query } = call;
-        Dependencies { action: sample(), session, input, headers, query }.key(by).shared()
+        let dependencies = Dependencies { action: sample(), session, headers, query };
+        let (alone, element) = (dependencies.template(by, None), dependencies.template(by, Some("id")));
+        assert_ne!(alone.key(input), element.key(input), "a list is not one of its elements");
+        alone.key(input).shared()
     };
     assert_eq!(key(&first, None) == key(&second, None), first.is(&second), "{text}");
     let by = ["x-hasura-user-id".to_owned()];

@@ -9,7 +9,7 @@ use crate::model::response::PathSegment;
 use crate::model::traffic::{TrafficPolicy, TrafficRejection};
 
 /// Why a handler gave no usable value. `Display` may be shown to any client.
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum HandlerResponseError {
     /// The call of an asynchronous action is not stored; nothing was done.
     #[error("the action could not be stored and will not run; try again later")]

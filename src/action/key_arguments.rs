@@ -50,6 +50,26 @@ pub fn takes_all_keys(field: &ExtensionField) -> bool {
     field.matched_by.is_some() && (lists, others) == (1, 0)
 }
 
+/// Which of [`ExtensionField::key_fields`] has the value by which elements are matched: the one that is the only item of a
+/// list, or else the first.
+#[must_use]
+pub fn matched_key(field: &ExtensionField) -> usize {
+    let name = field.arguments.iter().find_map(|(_, template)| listed_key(template));
+    let position = |name: &str| field.key_fields().iter().position(|known| *known == name);
+    name.and_then(position).unwrap_or_default()
+}
+
+fn listed_key(template: &ArgumentTemplate) -> Option<&str> {
+    match template {
+        ArgumentTemplate::Constant(_) | ArgumentTemplate::Key(_) => None,
+        ArgumentTemplate::List(items) => match items.as_slice() {
+            [ArgumentTemplate::Key(name)] => Some(name),
+            items => items.iter().find_map(listed_key),
+        },
+        ArgumentTemplate::Object(fields) => fields.iter().find_map(|(_, field)| listed_key(field)),
+    }
+}
+
 /// How often a key is the only item of a list, and how often it stands elsewhere.
 fn places(template: &ArgumentTemplate) -> (usize, usize) {
     match template {
@@ -111,6 +131,8 @@ mod tests {
         assert!(takes_all_keys(&field(vec![list(), ArgumentTemplate::Constant(1.into())])));
         assert!(takes_all_keys(&field(vec![ArgumentTemplate::Object(vec![("in".into(), list())])])));
         assert!(!takes_all_keys(&field(vec![list(), key("shop")])));
+        assert_eq!(matched_key(&field(vec![key("shop"), list()])), 1);
+        assert_eq!(matched_key(&field(vec![key("shop")])), 0);
         assert!(!takes_all_keys(&field(vec![list(), list()])));
         assert!(!takes_all_keys(&ExtensionField { matched_by: None, ..field(vec![list()]) }));
     }

@@ -19,7 +19,7 @@ use crate::model::action::{Action, OperationKind};
 use crate::model::extension_field::ExtensionField;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
-use crate::model::types::Types;
+use crate::model::types::{InputValue, Types};
 use crate::request::rejection::Rejection;
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::snapshot::Snapshot;
@@ -41,13 +41,32 @@ pub(crate) struct AuthorizedCall {
 struct Input {
     /// Coerced.
     values: Map<String, Value>,
+    /// The inputs of several calls instead, if they share a payload.
+    batch: Option<Vec<Arc<Input>>>,
     /// The payload that holds them, once one has been made.
     payload: OnceLock<Bytes>,
 }
 
+/// What a payload holds.
+pub(crate) enum PayloadInput<'i> {
+    /// The arguments of one call.
+    One(&'i Map<String, Value>),
+    /// Those of several.
+    Batch(Vec<&'i Map<String, Value>>),
+}
+
+impl Input {
+    fn of_payload(&self) -> PayloadInput<'_> {
+        match &self.batch {
+            None => PayloadInput::One(&self.values),
+            Some(inputs) => PayloadInput::Batch(inputs.iter().map(|input| &input.values).collect()),
+        }
+    }
+}
+
 impl From<Map<String, Value>> for Input {
     fn from(values: Map<String, Value>) -> Self {
-        Self { values, payload: OnceLock::new() }
+        Self { values, batch: None, payload: OnceLock::new() }
     }
 }
 
@@ -58,13 +77,22 @@ impl AuthorizedCall {
         Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
     }
 
+    /// One for several calls of one action, whose payload has the arguments of all of them. `None` without any.
+    #[must_use]
+    pub(crate) fn batch(calls: &[Self]) -> Option<Self> {
+        let action = Arc::clone(&calls.first()?.action);
+        let batch = Some(calls.iter().map(|call| Arc::clone(&call.input)).collect());
+        let input = Arc::new(Input { batch, ..Input::default() });
+        Some(Self { action, input, selected: Arc::default() })
+    }
+
     /// Whom to call.
     #[must_use]
     pub(crate) fn action(&self) -> &Arc<Action> {
         &self.action
     }
 
-    /// Its arguments, coerced.
+    /// Its arguments, coerced; of a batch none.
     #[must_use]
     pub(crate) fn input(&self) -> &Map<String, Value> {
         &self.input.values
@@ -74,11 +102,11 @@ impl AuthorizedCall {
     ///
     /// # Errors
     /// Those of `make`.
-    pub(crate) fn payload<E>(&self, make: impl FnOnce(&Map<String, Value>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+    pub(crate) fn payload<E>(&self, make: impl FnOnce(PayloadInput<'_>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
         if let Some(payload) = self.input.payload.get() {
             return Ok(payload.clone());
         }
-        let payload = Bytes::from(make(&self.input.values)?);
+        let payload = Bytes::from(make(self.input.of_payload())?);
         Ok(self.input.payload.get_or_init(|| payload).clone())
     }
 
@@ -155,18 +183,9 @@ impl AuthorizedField {
         let key_fields = self.field.key_fields();
         let mut values = Map::new();
         for definition in &self.action.arguments {
-            let template = self.field.arguments.iter().find(|(name, _)| *name == definition.name);
-            let value = match template {
+            let value = match self.given(types, definition, &key_fields, keys) {
+                Some(given) => Some(given?),
                 None => self.arguments.get(&definition.name).cloned(),
-                Some((argument, template)) => {
-                    let filled = fill(template, &key_fields, keys);
-                    // What does not fit is a value of the upstream, so the error does not show it.
-                    let unfit = |_| HandlerResponseError::UnfitKey {
-                        argument: argument.clone(),
-                        ty: definition.ty.to_string(),
-                    };
-                    Some(coerce_argument(types, definition, filled).map_err(unfit)?)
-                }
             };
             values.extend(value.map(|value| (definition.name.clone(), value)));
         }
@@ -175,6 +194,31 @@ impl AuthorizedField {
             input: Arc::new(values.into()),
             selected: Arc::default(),
         })
+    }
+
+    /// Would there be a call for these keys?
+    ///
+    /// # Errors
+    /// [`HandlerResponseError::UnfitKey`].
+    pub(crate) fn check(&self, types: &Types, keys: CallKeys<'_>) -> Result<(), HandlerResponseError> {
+        let key_fields = self.field.key_fields();
+        let mut given =
+            self.action.arguments.iter().filter_map(|definition| self.given(types, definition, &key_fields, keys));
+        given.try_for_each(|value| value.map(drop))
+    }
+
+    /// The value of an argument that the configuration gives.
+    fn given(
+        &self,
+        types: &Types,
+        definition: &InputValue,
+        key_fields: &[&str],
+        keys: CallKeys<'_>,
+    ) -> Option<Result<Value, HandlerResponseError>> {
+        let (argument, template) = self.field.arguments.iter().find(|(name, _)| *name == definition.name)?;
+        // What does not fit is a value of the upstream, so the error does not show it.
+        let unfit = |_| HandlerResponseError::UnfitKey { argument: argument.clone(), ty: definition.ty.to_string() };
+        Some(coerce_argument(types, definition, fill(template, key_fields, keys)).map_err(unfit))
     }
 }
 

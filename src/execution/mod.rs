@@ -4,5 +4,6 @@ pub(crate) mod access_log;
 pub(crate) mod authorize;
 pub(crate) mod call_cost;
 pub(crate) mod context;
+pub(crate) mod detached;
 pub(crate) mod prepared_request;
 pub(crate) mod spans;

@@ -1,33 +1,26 @@
 //! The cached handler call: serves a query from the response cache, with request coalescing and stale-while-revalidate.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::handler_response::HandlerResponse;
 use crate::action::header_precedence;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
-use crate::graphql::plan::Plan;
+use crate::execution::detached::DetachedExecution;
 use crate::handler::cache_key::Dependencies;
 use crate::handler::failure::{Attempted, CallFailure, ExchangeFacts};
 use crate::handler::result::HandlerResult;
 use crate::handler::{complete, failure, retry};
 use crate::handler_client::exchange::HandlerHttpResponse;
-use crate::memory::MemoryOwner;
-use crate::model::action::OperationKind;
 use crate::model::label::Label;
-use crate::model::request::GraphqlRequest;
 use crate::model::traffic::CacheRules;
 use crate::protocol::header_json;
-use crate::protocol::trace::TraceContext;
-use crate::request::context::RequestContext;
 use crate::request::response::ClientHeaders;
-use crate::request::step_times::RunningTime;
 use crate::telemetry::labels::CacheOutcome;
 use crate::traffic_shaping::response_cache::{CacheLookup, CachedResponse, FillGuard};
 
@@ -38,14 +31,10 @@ pub(crate) async fn run(
     rules: &CacheRules,
 ) -> HandlerResult {
     let action = allowed.action();
-    let dependencies = Dependencies {
-        action,
-        session: execution.session,
-        input: allowed.input(),
-        headers: &header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers()),
-        query: &execution.context.query,
-    };
-    let key = dependencies.key(rules.by.as_deref());
+    let headers = header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers());
+    let query = &execution.context.query;
+    let dependencies = Dependencies { action, session: execution.session, headers: &headers, query };
+    let key = dependencies.template(rules.by.as_deref(), None).key(allowed.input());
     // A caller that cannot wait for the leader's fetch reaches its own timeout.
     let looked = tokio::time::timeout_at(
         execution.context.deadline.into(),
@@ -94,30 +83,10 @@ async fn fetch(
 
 /// Fetches another response while the old one is given.
 fn refresh(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, rules: &CacheRules, fill: FillGuard) {
-    let (services, snapshot, session) =
-        (Arc::clone(execution.services), Arc::clone(execution.snapshot), execution.session.clone());
-    let caller = Arc::clone(&execution.context.caller);
-    let (query, document) = (execution.context.query.clone(), execution.request.query.clone().into_owned());
+    let detached = DetachedExecution::of(execution, allowed.action().timeout);
     let (allowed, rules) = (allowed.clone(), rules.clone());
     tokio::spawn(async move {
-        let trace = TraceContext::read(&caller.headers, Uuid::new_v4().as_u128());
-        let deadline = Instant::now() + allowed.action().timeout;
-        let share = Some(Arc::new(services.memory.empty(MemoryOwner::default())));
-        let context = RequestContext { share, query, ..RequestContext::detached(caller, trace, deadline) };
-        let request = GraphqlRequest::of_document(document);
-        let plan = Plan::empty(OperationKind::Query);
-        let execution = ExecutionContext {
-            services: &services,
-            snapshot: &snapshot,
-            context: &context,
-            session: &session,
-            request: &request,
-            plan: &plan,
-            merged: None,
-            operation_name: None,
-            upstream_time: RunningTime::default(),
-            handler_time: RunningTime::default(),
-        };
+        let execution = detached.context();
         let Attempted { response, attempts, began } = retry::call(&execution, &allowed).await;
         fill.release_waiters();
         store(&execution, &allowed, &rules, &fill, &response).await;
@@ -137,25 +106,44 @@ async fn store(
     response: &Result<HandlerHttpResponse, HandlerResponseError>,
 ) {
     let Ok(response) = response else { return };
+    if !is_storable(response) {
+        return;
+    }
+    let Ok((HandlerResponse { value, errors }, _charge)) = complete::read(execution, allowed, response) else { return };
+    if errors.is_empty() {
+        let headers = complete::client_headers(allowed, Some(response));
+        keep(execution, rules, &headers, vec![(fill, Arc::new(value))]).await;
+    }
+}
+
+/// May the values of this response be cached?
+#[must_use]
+pub(crate) fn is_storable(response: &HandlerHttpResponse) -> bool {
     let says_no = response.headers.get_all(CACHE_CONTROL).iter().any(|value| {
         let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
         ["no-store", "no-cache", "private"].iter().any(|word| text.contains(word))
     });
-    if says_no || response.headers.contains_key(SET_COOKIE) {
-        return;
+    !says_no && !response.headers.contains_key(SET_COOKIE)
+}
+
+/// Stores the values of one response, each under its own key.
+pub(crate) async fn keep(
+    execution: &ExecutionContext<'_>,
+    rules: &CacheRules,
+    headers: &ClientHeaders,
+    values: Vec<(&FillGuard, Arc<Value>)>,
+) {
+    let (mut fresh, mut stale) = (rules.fresh, rules.stale);
+    if let Some(shared) = &execution.services.traffic.redis {
+        let listed = header_list(headers);
+        let text = |value: &Value| json!({ "value": value, "headers": listed }).to_string();
+        let entries = values.iter().map(|(fill, value)| (fill.key().shared(), text(value))).collect();
+        shared.put_all(entries, rules.fresh + rules.stale).await;
+        (fresh, stale) = (rules.fresh.min(NEAR), Duration::ZERO);
     }
-    let Ok((HandlerResponse { value, errors }, _charge)) = complete::read(execution, allowed, response) else { return };
-    if !errors.is_empty() {
-        return;
+    for (fill, value) in values {
+        fill.keep(Arc::new(CachedResponse::new(value, headers.clone(), fresh, stale)));
     }
-    let headers = complete::client_headers(allowed, Some(response));
-    let Some(shared) = &execution.services.traffic.redis else {
-        fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh, rules.stale)));
-        return;
-    };
-    let text = json!({ "value": value, "headers": header_list(&headers) }).to_string();
-    shared.put(&fill.key().shared(), text, rules.fresh + rules.stale).await;
-    fill.keep(Arc::new(CachedResponse::new(value, headers, rules.fresh.min(NEAR), Duration::ZERO)));
 }
 
 /// How long a replica caches an entry from Redis, where others may have purged it.
@@ -167,12 +155,22 @@ async fn from_redis(
     fill: &FillGuard,
     rules: &CacheRules,
 ) -> Option<Arc<CachedResponse>> {
-    let (text, left) = execution.services.traffic.redis.as_ref()?.get(&fill.key().shared()).await?;
+    let entry = execution.services.traffic.redis.as_ref()?.get(&fill.key().shared()).await?;
+    keep_shared(entry, fill, rules)
+}
+
+/// Keeps an entry of Redis, whose remaining lifetime stands beside its text.
+pub(crate) fn keep_shared(
+    (text, left): (String, Duration),
+    fill: &FillGuard,
+    rules: &CacheRules,
+) -> Option<Arc<CachedResponse>> {
     let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
     // A stale entry is revalidated by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;
     let headers = read_headers(read.get("headers")?);
-    let kept = Arc::new(CachedResponse::new(read.remove("value")?, headers, fresh.min(NEAR), Duration::ZERO));
+    let value = Arc::new(read.remove("value")?);
+    let kept = Arc::new(CachedResponse::new(value, headers, fresh.min(NEAR), Duration::ZERO));
     fill.keep(Arc::clone(&kept));
     Some(kept)
 }

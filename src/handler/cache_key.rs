@@ -1,6 +1,8 @@
 //! The key of a cached response: everything that the response may depend on, so that two calls share one only if their
 //! handler receives the same for the same session. Pure.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
@@ -16,8 +18,6 @@ pub struct Dependencies<'k> {
     pub action: &'k Action,
     /// In whose name it is called.
     pub session: &'k Session,
-    /// The coerced arguments.
-    pub input: &'k Map<String, Value>,
     /// The client's headers that the handler gets.
     pub headers: &'k HeaderMap,
     /// The query string of the client's URL.
@@ -25,11 +25,12 @@ pub struct Dependencies<'k> {
 }
 
 impl Dependencies<'_> {
-    /// The role and the variables that the rules name (all, if they name none), the arguments, what of the client's headers
-    /// and URL the handler gets, and the handler itself.
+    /// Beside the arguments: the role and the variables that the rules name (all, if they name none), what of the client's
+    /// headers and URL the handler gets, and the handler itself. `matched_by` is the field by which the value is found in a
+    /// list, if it is an element of one.
     #[must_use]
-    pub fn key(&self, by: Option<&[String]>) -> Key {
-        let Self { action, session, input, headers, query } = self;
+    pub fn template(&self, by: Option<&[String]>, matched_by: Option<&str>) -> KeyTemplate {
+        let Self { action, session, headers, query } = self;
         let variables: Vec<(&str, Option<&str>)> = match by {
             None => session.variables().map(|(name, value)| (name, Some(value))).collect(),
             Some(names) => names.iter().map(|name| (name.as_str(), session.variable(name))).collect(),
@@ -43,8 +44,24 @@ impl Dependencies<'_> {
         forward_query(&mut url, query, &action.forwarded_query_params);
         let transforms = format!("{:?}", (&action.request_transform, &action.response_transform));
         let handler = [action.handler.base_url.expose(), &transforms];
-        let input = sorted_members(input);
-        Key::new(&action.name, &json!([session.role(), variables, input, headers, url.query(), handler]))
+        let before = json!([session.role(), variables]);
+        let after = json!([headers, url.query(), handler, matched_by]);
+        KeyTemplate { action: action.name.as_str().into(), before: before.to_string(), after: after.to_string() }
+    }
+}
+
+/// What the keys of calls of one action have in common. It holds credentials, so it is not shown.
+pub struct KeyTemplate {
+    action: Arc<str>,
+    before: String,
+    after: String,
+}
+
+impl KeyTemplate {
+    /// The key of the call with these arguments, coerced.
+    #[must_use]
+    pub fn key(&self, input: &Map<String, Value>) -> Key {
+        Key::new(&self.action, &[&self.before, &sorted_members(input).to_string(), &self.after])
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) async fn complete_cached(
     value: &Value,
     client_headers: ClientHeaders,
 ) -> HandlerResult {
-    let outcome = complete_with_errors(execution, allowed, None, value, Vec::new()).await;
+    let outcome =
+        complete_with_errors(execution, allowed, Exchanged { sent: allowed, response: None }, value, Vec::new()).await;
     within_budget(execution, allowed, HandlerResult { client_headers, ..outcome }, 0)
 }
 
@@ -87,7 +88,14 @@ pub(crate) async fn outcome(
             outcome
         }
         Ok((HandlerResponse { value, errors }, _tree)) => {
-            let outcome = complete_with_errors(execution, allowed, response.as_ref(), &value, errors).await;
+            let outcome = complete_with_errors(
+                execution,
+                allowed,
+                Exchanged { sent: allowed, response: response.as_ref() },
+                &value,
+                errors,
+            )
+            .await;
             within_budget(execution, allowed, outcome, room)
         }
     }
@@ -163,10 +171,31 @@ pub(crate) fn read_rules(snapshot: &Snapshot, action: &Action) -> ReadRules {
     ReadRules { is_envelope: action.has_envelope, max_errors: snapshot.catalog.limits.max_errors }
 }
 
+/// The call that a value came by, if it is known.
+pub(crate) struct Exchanged<'x> {
+    /// What was sent; a batch may have been.
+    pub sent: &'x AuthorizedCall,
+    /// The response.
+    pub response: Option<&'x HandlerHttpResponse>,
+}
+
+/// The completed value of a call that shared its request with others.
+pub(crate) async fn complete_joined(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    exchanged: Option<Exchanged<'_>>,
+    value: &Value,
+    own_errors: Vec<HandlerError>,
+) -> HandlerResult {
+    let exchanged = exchanged.unwrap_or(Exchanged { sent: allowed, response: None });
+    let outcome = complete_with_errors(execution, allowed, exchanged, value, own_errors).await;
+    within_budget(execution, allowed, HandlerResult { client_headers: ClientHeaders::new(), ..outcome }, 0)
+}
+
 async fn complete_with_errors(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    response: Option<&HandlerHttpResponse>,
+    Exchanged { sent, response }: Exchanged<'_>,
     value: &Value,
     own_errors: Vec<HandlerError>,
 ) -> HandlerResult {
@@ -177,7 +206,7 @@ async fn complete_with_errors(
     let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
     let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
     let errors = misfits.into_iter().take(execution.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
-        internal: internal(execution, allowed, response, &ShownError::of_shape(&error, allowed.selected()), shows)
+        internal: internal(execution, sent, response, &ShownError::of_shape(&error, allowed.selected()), shows)
             .filter(|_| error.related.is_none()),
         cause: HandlerCallErrorCause::Shape(error),
     });

@@ -1,4 +1,4 @@
-//! What handlers have for an extension field: a value or a failure for each key.
+//! What handlers have for the keys of an extension field, or for several calls: a value or a failure for each.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, listed};
 use crate::memory::Charge;
 use crate::request::response::ClientHeaders;
 
-/// The values of an extension field. They are the handler's, not completed yet.
+/// The values for the keys of an extension field, or for calls that share requests. They are the handler's, not completed
+/// yet.
 #[derive(Debug)]
 pub(crate) struct FieldValues<'e> {
     /// For each key, in the order in which they were given: its value, or which of the failures is the reason that there

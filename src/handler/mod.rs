@@ -3,17 +3,19 @@
 pub(crate) mod cache;
 #[doc(hidden)]
 pub(crate) mod cache_key;
+pub(crate) mod cached_values;
 pub(crate) mod call;
+pub(crate) mod call_inputs;
 pub(crate) mod complete;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 #[allow(dead_code, reason = "the pipeline does not call it yet")]
 pub(crate) mod field_calls;
-#[allow(dead_code, reason = "the pipeline does not call it yet")]
 pub(crate) mod field_values;
+pub(crate) mod grouped_calls;
 pub(crate) mod internal_extension;
+pub(crate) mod joined_calls;
 pub(crate) mod policy;
-#[allow(dead_code, reason = "the pipeline does not call it yet")]
 pub(crate) mod raw_call;
 pub(crate) mod request;
 pub(crate) mod result;

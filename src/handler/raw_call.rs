@@ -40,16 +40,13 @@ fn read<'e>(execution: &ExecutionContext<'e>, allowed: &AuthorizedCall, attempte
         Ok(response) => response,
         Err(error) => return RawResult { value: Err(error), response: None, facts, charge: Charge::default() },
     };
-    // Many values are held at one time, so that small ones count as well.
-    let charge = execution.context.hold(tree_bytes(&response.body)).map_err(|_| TransportError::NoRoom.into());
-    let value =
-        charge.and_then(|charge| complete::value_of(execution, allowed, &response).map(|value| (value, charge)));
+    // Many values and errors are held at one time, so that small ones count as well.
+    let (value, charge) = match execution.context.hold(tree_bytes(&response.body)) {
+        Ok(charge) => (complete::value_of(execution, allowed, &response), charge),
+        Err(_) => (Err(TransportError::NoRoom.into()), Charge::default()),
+    };
     let length = complete::make_way_for_json(execution, &mut response);
     execution.context.release(length);
-    let (value, charge) = match value {
-        Ok((value, charge)) => (Ok(value), charge),
-        Err(error) => (Err(error), Charge::default()),
-    };
     RawResult { value, response: Some(response), facts, charge }
 }
 

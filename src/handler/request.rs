@@ -6,7 +6,7 @@ use http::Method;
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::action::transform::{Lookup, TransformedRequest, forward_query};
 use crate::action::{header_precedence, payload, transform};
-use crate::execution::authorize::AuthorizedCall;
+use crate::execution::authorize::{AuthorizedCall, PayloadInput};
 use crate::execution::context::ExecutionContext;
 use crate::model::error_kind::{ErrorKind, Reason};
 
@@ -40,7 +40,11 @@ pub(crate) fn untransformed(
 /// None that a payload can cause.
 pub(crate) fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
     allowed.payload(|input| {
-        let body = payload::body(&allowed.action().name, input, execution.session, &execution.request.query);
+        let (name, session, query) = (&allowed.action().name, execution.session, &execution.request.query);
+        let body = match input {
+            PayloadInput::One(input) => payload::body(name, input, session, query),
+            PayloadInput::Batch(inputs) => payload::batch_body(name, &inputs, session, query),
+        };
         body.map_err(|_| TransportError::Broken(Reason::new(ErrorKind::Internal, "the payload cannot be written")))
     })
 }

@@ -21,7 +21,7 @@ pub(crate) struct HandlerResult {
 }
 
 /// One thing that went wrong with a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HandlerCallError {
     /// What.
     pub cause: HandlerCallErrorCause,
@@ -30,7 +30,7 @@ pub(crate) struct HandlerCallError {
 }
 
 /// What can go wrong with a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum HandlerCallErrorCause {
     /// No usable response.
     Response(HandlerResponseError),

@@ -10,8 +10,9 @@ use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::merge::read_upstream_result;
 use crate::graphql::plan::PlanStep;
-use crate::handler::call;
+use crate::handler::grouped_calls::CallGroup;
 use crate::handler::result::HandlerResult;
+use crate::handler::{call, grouped_calls};
 use crate::job_runner::enqueue;
 use crate::model::action::OperationKind;
 use crate::model::error_kind::{ErrorKind, Reason};
@@ -25,6 +26,11 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
     if execution.plan.kind == OperationKind::Mutation {
         return run_in_order(execution, allowed).await;
     }
+    let groups = grouped_calls::groups(&execution.plan.calls);
+    if !groups.is_empty() {
+        // Boxed: rare, and otherwise every request carries the size of this future.
+        return Box::pin(run_with_groups(execution, allowed, &groups)).await;
+    }
     match execution.plan.steps.as_slice() {
         // Most documents have one or two steps; these futures are large, and here they stay where they are.
         [only] => vec![(*only, run_step(execution, allowed, *only).await)],
@@ -37,6 +43,29 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
             steps.iter().copied().zip(outcomes).collect()
         }
     }
+}
+
+/// Calls of a group share requests; all other steps run beside them.
+async fn run_with_groups(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, groups: &[CallGroup]) -> Outcome {
+    let is_grouped =
+        |step: &PlanStep| matches!(step, PlanStep::Action(index) if groups.iter().any(|group| group.has(*index)));
+    let steps = execution.plan.steps.iter().copied();
+    let single = steps.clone().filter(|step| !is_grouped(step));
+    let single = join_all(single.map(|step| async move { (step, run_step(execution, allowed, step).await) }));
+    let began = Instant::now();
+    let grouped = join_all(groups.iter().map(|group| grouped_calls::run(execution, &allowed.calls, group)));
+    let grouped = async {
+        let results = grouped.await;
+        execution.handler_time.note(began.elapsed(), true);
+        results
+    };
+    let (single, grouped) = join(single, grouped).await;
+    let grouped = grouped.into_iter().flatten();
+    let grouped = grouped.map(|(index, result)| (PlanStep::Action(index), StepOutcome::Call(result)));
+    let mut outcome: Outcome = single.into_iter().chain(grouped).collect();
+    // In the order of the plan: Hasura's dialect reports the first failure of it.
+    outcome.sort_by_key(|(step, _)| steps.clone().position(|other| other == *step));
+    outcome
 }
 
 async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {

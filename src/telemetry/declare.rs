@@ -1,6 +1,9 @@
 //! One declaration for each metric: its field, type, name, labels with their values, and help, which is its doc comment.
 
-use prometheus::core::Collector;
+use std::ops::Deref;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts,
@@ -10,6 +13,38 @@ use prometheus::{
 /// its whole timeout.
 const SECONDS: &[f64] =
     &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Upper bounds of histogram buckets for numbers of things in one call: from one to as many as the default of
+/// `limits.max_field_keys_per_call`.
+const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
+
+/// A histogram of numbers of things.
+#[derive(Clone, Debug)]
+pub struct Sizes(Histogram);
+
+impl Deref for Sizes {
+    type Target = Histogram;
+
+    fn deref(&self) -> &Histogram {
+        &self.0
+    }
+}
+
+impl Collector for Sizes {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.collect()
+    }
+}
+
+impl Declare for Sizes {
+    fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
+        Histogram::with_opts(HistogramOpts::new(name, help).buckets(SIZES.to_vec())).map(Self)
+    }
+}
 
 /// A type of metric.
 pub(super) trait Declare: Collector + Clone + Sized + 'static {

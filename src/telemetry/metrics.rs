@@ -9,7 +9,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::telemetry::declare::metrics;
+use crate::telemetry::declare::{Sizes, metrics};
 use crate::telemetry::logs;
 use crate::telemetry::request_metrics::RequestMetrics;
 
@@ -60,6 +60,10 @@ metrics! {
         handler_response_bytes: IntCounterVec = "pillion_handler_response_bytes_total" { action };
         /// Handler calls rejected by the traffic policy of their action.
         handler_calls_rejected: IntCounterVec = "pillion_handler_calls_rejected_total" { action, reason };
+        /// Handler calls for extension fields, each for one key or for a batch of them.
+        field_batches: IntCounterVec = "pillion_field_batches_total" { action };
+        /// Keys in handler calls for extension fields.
+        field_batch_size: Sizes = "pillion_field_batch_size";
         /// Lookups in the response cache: hit, stale (revalidated in the background) or miss.
         response_cache_lookups: IntCounterVec = "pillion_response_cache_lookups_total" { action, outcome };
         /// Bytes of cached responses.

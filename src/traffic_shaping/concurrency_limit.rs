@@ -8,6 +8,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// A limit: a handler that does not respond cannot take what others need.
 pub(crate) struct ConcurrencyLimit {
     slots: Semaphore,
+    /// Half as many, for calls that come in numbers.
+    for_many: Semaphore,
     waiting: AtomicUsize,
     max_queued_calls: usize,
     queue_timeout: Duration,
@@ -26,8 +28,9 @@ impl ConcurrencyLimit {
     /// For so many calls, and so many that wait for so long.
     #[must_use]
     pub(crate) fn new(max_concurrent_calls: usize, max_queued_calls: usize, queue_timeout: Duration) -> Self {
-        let slots = Semaphore::new(max_concurrent_calls.min(Semaphore::MAX_PERMITS));
-        Self { slots, waiting: AtomicUsize::new(0), max_queued_calls, queue_timeout }
+        let max = max_concurrent_calls.min(Semaphore::MAX_PERMITS);
+        let (slots, for_many) = (Semaphore::new(max), Semaphore::new((max / 2).max(1)));
+        Self { slots, for_many, waiting: AtomicUsize::new(0), max_queued_calls, queue_timeout }
     }
 
     /// A permit for one call, or nothing if there is none in time.
@@ -41,6 +44,12 @@ impl ConcurrencyLimit {
             return None;
         }
         tokio::time::timeout(self.queue_timeout, self.slots.acquire()).await.ok()?.ok()
+    }
+
+    /// A permit for one of many calls that a request has, beside that for the call itself. Those who wait for it take no
+    /// room in the queue, and leave half of the limit to other requests. The caller limits how long it waits.
+    pub(crate) async fn acquire_for_many(&self) -> Option<SemaphorePermit<'_>> {
+        self.for_many.acquire().await.ok()
     }
 
     /// How many wait.
@@ -69,5 +78,16 @@ mod tests {
         assert_eq!(limit.waiting(), 0);
         let (waited, ()) = tokio::join!(limit.acquire(), async { drop(first) });
         assert!(waited.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_calls_leave_half_of_the_limit_to_others() {
+        let limit = ConcurrencyLimit::new(4, 0, Duration::ZERO);
+        let _many = (limit.acquire_for_many().await, limit.acquire_for_many().await);
+        let waits = tokio::time::timeout(Duration::from_secs(60), limit.acquire_for_many()).await;
+        assert!(waits.is_err(), "it takes no room in the queue");
+        assert_eq!(limit.waiting(), 0);
+        let one = ConcurrencyLimit::new(1, 0, Duration::ZERO);
+        assert!(one.acquire_for_many().await.is_some());
     }
 }

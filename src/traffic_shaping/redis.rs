@@ -27,6 +27,9 @@ pub(crate) struct StoreUnavailable;
 /// How long a request waits for Redis.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
+/// Entries that are read or stored in one step.
+const KEYS_AT_ONCE: usize = 256;
+
 /// Names that are looked at in one step.
 const SCANNED: usize = 1_000;
 
@@ -118,12 +121,43 @@ impl RedisStore {
         Some((text?, Duration::from_millis(u64::try_from(left).ok()?)))
     }
 
-    /// Stores an entry. A failure is not reported: the entry can be fetched again.
-    pub(crate) async fn put(&self, key: &str, text: String, time: Duration) {
-        let Ok(mut connection) = self.connection().await else { return };
-        let mut command = redis::cmd("SET");
-        command.arg(key).arg(text).arg("PX").arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let _ = self.in_time(command.query_async::<()>(&mut connection)).await;
+    /// The same for several keys, as far as they are there and Redis responds in time.
+    pub(crate) async fn get_all(&self, keys: &[String]) -> Vec<Option<(String, Duration)>> {
+        let mut entries = Vec::with_capacity(keys.len());
+        for some in keys.chunks(KEYS_AT_ONCE) {
+            match self.get_some(some).await {
+                Ok(found) => entries.extend(found),
+                Err(StoreUnavailable) => break,
+            }
+        }
+        entries
+    }
+
+    async fn get_some(&self, keys: &[String]) -> Result<Vec<Option<(String, Duration)>>, StoreUnavailable> {
+        let mut connection = self.connection().await?;
+        let mut both = redis::pipe();
+        for key in keys {
+            both.get(key).pttl(key);
+        }
+        let reply = both.query_async::<Vec<(Option<String>, i64)>>(&mut connection);
+        let entry =
+            |(text, left): (Option<String>, i64)| Some((text?, Duration::from_millis(u64::try_from(left).ok()?)));
+        Ok(self.in_time(reply).await?.into_iter().map(entry).collect())
+    }
+
+    /// Stores entries, each under its key. A failure is not reported: entries can be fetched again.
+    pub(crate) async fn put_all(&self, entries: Vec<(String, String)>, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        for some in entries.chunks(KEYS_AT_ONCE) {
+            let Ok(mut connection) = self.connection().await else { return };
+            let mut commands = redis::pipe();
+            for (key, text) in some {
+                commands.cmd("SET").arg(key).arg(text).arg("PX").arg(time).ignore();
+            }
+            if self.in_time(commands.query_async::<()>(&mut connection)).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Purges the entries with names of this form.

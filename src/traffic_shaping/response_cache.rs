@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use http::header::{HeaderName, HeaderValue};
@@ -23,11 +23,17 @@ pub struct Key {
 }
 
 impl Key {
-    /// For an action, and what else the response depends on.
+    /// For an action, and what else the response depends on: values of JSON, each as text.
     #[must_use]
-    pub fn new(action: &str, parts: &Value) -> Self {
-        let digest = digest(&SHA256, parts.to_string().as_bytes());
-        Self { action: action.into(), digest: digest.as_ref().first_chunk().copied().unwrap_or_default() }
+    pub fn new(action: &Arc<str>, parts: &[&str]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(part.as_bytes());
+            // No text of a value ends with one.
+            context.update(b"\n");
+        }
+        let digest = context.finish();
+        Self { action: Arc::clone(action), digest: digest.as_ref().first_chunk().copied().unwrap_or_default() }
     }
 
     /// As it is called in Redis.
@@ -42,7 +48,7 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct CachedResponse {
     /// The handler's value.
-    pub value: Value,
+    pub value: Arc<Value>,
     /// What of its headers is for clients.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Bytes of the value as JSON.
@@ -54,7 +60,12 @@ pub(crate) struct CachedResponse {
 impl CachedResponse {
     /// Good for `fresh`, and after that for `stale` while another is fetched.
     #[must_use]
-    pub(crate) fn new(value: Value, headers: Vec<(HeaderName, HeaderValue)>, fresh: Duration, stale: Duration) -> Self {
+    pub(crate) fn new(
+        value: Arc<Value>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        fresh: Duration,
+        stale: Duration,
+    ) -> Self {
         let now = Instant::now();
         let bytes = value.to_string().len();
         Self { value, headers, bytes, fresh_until: now + fresh, stale_until: now + fresh + stale }
@@ -86,6 +97,19 @@ pub(crate) struct FillGuard {
     cache: Arc<ResponseCache>,
     key: Key,
     has_response: watch::Sender<bool>,
+}
+
+/// A fetch of another caller.
+pub(crate) struct Flight(watch::Receiver<bool>);
+
+impl Flight {
+    /// Waits until it is over. Had the leader a response, cacheable or not?
+    pub(crate) async fn has_landed(self) -> bool {
+        let Self(mut flight) = self;
+        // It fails when the leader is done.
+        while flight.changed().await.is_ok() {}
+        *flight.borrow()
+    }
 }
 
 impl Drop for FillGuard {
@@ -140,16 +164,30 @@ impl ResponseCache {
             if let Some(found) = self.known(key) {
                 return found;
             }
-            let mut flight = match self.fill(key) {
+            let flight = match self.fill(key) {
                 Ok(fill) => return CacheLookup::Miss(fill),
                 Err(flight) => flight,
             };
-            // It fails when the leader is done.
-            while flight.changed().await.is_ok() {}
-            if *flight.borrow() {
+            if flight.has_landed().await {
                 return self.known(key).unwrap_or(CacheLookup::Nothing);
             }
         }
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// Another caller fetches it.
+    pub(crate) fn try_get_or_lead(self: &Arc<Self>, key: &Key) -> Result<CacheLookup, Flight> {
+        match self.known(key) {
+            Some(found) => Ok(found),
+            None => self.fill(key).map(CacheLookup::Miss),
+        }
+    }
+
+    /// A response that may be served.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<CachedResponse>> {
+        self.kept.get(key).filter(|kept| kept.stale_until > Instant::now())
     }
 
     fn known(self: &Arc<Self>, key: &Key) -> Option<CacheLookup> {
@@ -160,9 +198,9 @@ impl ResponseCache {
         (kept.stale_until > now).then(|| CacheLookup::Stale(kept, self.fill(key).ok()))
     }
 
-    fn fill(self: &Arc<Self>, key: &Key) -> Result<FillGuard, watch::Receiver<bool>> {
+    fn fill(self: &Arc<Self>, key: &Key) -> Result<FillGuard, Flight> {
         match self.flights.entry(key.clone()) {
-            Entry::Occupied(flight) => Err(flight.get().clone()),
+            Entry::Occupied(flight) => Err(Flight(flight.get().clone())),
             Entry::Vacant(place) => {
                 let (has_response, flight) = watch::channel(false);
                 place.insert(flight);
@@ -191,8 +229,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn key_of(action: &str, part: &str) -> Key {
+        Key::new(&action.into(), &[part])
+    }
+
     fn kept(number: u64) -> Arc<CachedResponse> {
-        Arc::new(CachedResponse::new(json!(number), Vec::new(), 10 * SECOND, 5 * SECOND))
+        Arc::new(CachedResponse::new(json!(number).into(), Vec::new(), 10 * SECOND, 5 * SECOND))
     }
 
     fn describe(found: &CacheLookup) -> String {
@@ -207,7 +249,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_response_is_fresh_then_stale_then_gone() {
         let cache = Arc::new(ResponseCache::new(1 << 20));
-        let key = Key::new("a", &json!(["x"]));
+        let key = key_of("a", "x");
         let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("this caller leads") };
         fill.keep(kept(1));
         drop(fill);
@@ -221,13 +263,13 @@ mod tests {
         drop(first);
         tokio::time::advance(5 * SECOND).await;
         assert_eq!(describe(&cache.get_or_lead(&key).await), "fill");
-        assert_eq!(describe(&cache.get_or_lead(&Key::new("b", &json!(["x"]))).await), "fill");
+        assert_eq!(describe(&cache.get_or_lead(&key_of("b", "x")).await), "fill");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_fetches_and_others_wait() {
         let cache = Arc::new(ResponseCache::new(1 << 20));
-        let key = Key::new("a", &json!(1));
+        let key = key_of("a", "1");
         let CacheLookup::Miss(fill) = cache.get_or_lead(&key).await else { panic!("this caller leads") };
         let follower = |cache: &Arc<ResponseCache>| {
             let (cache, key) = (Arc::clone(cache), key.clone());
@@ -260,7 +302,7 @@ mod tests {
     fn memory_is_bounded() {
         let cache = Arc::new(ResponseCache::new(64 * 1024));
         for number in 0..10_000 {
-            cache.kept.insert(Key::new("a", &json!(number)), kept(number));
+            cache.kept.insert(key_of("a", &number.to_string()), kept(number));
         }
         assert!(cache.bytes() <= 64 * 1024, "{}", cache.bytes());
     }

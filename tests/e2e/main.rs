@@ -67,6 +67,7 @@ mod retries;
 mod rolling_update;
 mod secrets_never_logged;
 mod server_sent_events;
+mod shared_calls;
 mod slow_clients;
 mod startup;
 mod typical_errors;
@@ -153,6 +154,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         rolling_update,
         secrets_never_logged,
         server_sent_events,
+        shared_calls,
         slow_clients,
         startup,
         typical_errors,
