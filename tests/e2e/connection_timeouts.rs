@@ -43,7 +43,7 @@ fn request_head_timeout(engines: &Engines) {
     closes(client, &[b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'x'; 4000]].concat());
     assert!(pillion.client().is_closed(), "whoever says nothing is let go");
     wait_until("that they are counted", || pillion.metric("pillion_request_header_timeouts_total") >= 4.0);
-    // Whoever waits for a response is not slow, however often he asks, in either version.
+    // Whoever waits for a response is not slow, however often they ask, in either version.
     let mut client = pillion.client();
     assert_eq!((client.ask(COUNT).text(), client.ask(COUNT).text()), (ONE.into(), ONE.into()));
     assert_eq!(ask_over_http2(&pillion, Duration::from_secs(20)).as_deref(), Some(ONE));

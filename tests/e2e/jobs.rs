@@ -900,7 +900,7 @@ fn commands_and_the_metadata_api(engines: &Engines) {
             assert_eq!(admin(method, path).0, 400, "{path}");
         }
         assert_eq!(admin("POST", &format!("/jobs/{done}/eat")).0, 404);
-        // Whoever drops an action drops its calls, unless he says otherwise.
+        // Whoever drops an action drops its calls, unless they say otherwise.
         let drop_action = |body: Value| {
             let headers = [("X-Hasura-Admin-Secret", "s3cret"), ("Content-Type", "application/json")];
             let answer = pillion.client().request("POST", "/v1/metadata", &headers, body.to_string().as_bytes());

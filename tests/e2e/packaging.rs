@@ -19,8 +19,14 @@ fn root() -> &'static Path {
 const FOLDERS: [&str; 3] = ["demo", "tests/engines", "benches/peers"];
 
 /// Versions of npm, and who has them.
-const NPMS: [(&str, &str); 4] =
-    [("9.2.0", "Debian 12"), ("10.8.2", "Node 20"), ("10.9.4", "Node 22"), ("11.19.1", "Node 26")];
+const NPMS: [(&str, &str); 6] = [
+    ("9.2.0", "Debian 12"),
+    ("9.9.4", "the last of its line"),
+    ("10.8.2", "Node 20"),
+    ("10.9.4", "Node 22"),
+    ("11.0.0", "the first of its line"),
+    ("11.19.1", "Node 26"),
+];
 
 /// What npm says when no registry can be reached, rather than of the lock file.
 const NO_REGISTRY: [&str; 8] = [

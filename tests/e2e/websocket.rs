@@ -509,7 +509,7 @@ fn websockets_end_at_shutdown(engines: &Engines) {
     wait_until("the end of pillion", || pillion.process.0.try_wait().is_ok_and(|status| status.is_some()));
 }
 
-/// One whose connection is as good as ever, but who says nothing, not even that he is there.
+/// A client whose connection is as good as ever, but that says nothing, not even a pong.
 fn unresponsive_clients_are_disconnected(engines: &Engines) {
     let handlers = Scripted::start();
     let config = "downstream: { websocket_idle_timeout: 2s }\n";
