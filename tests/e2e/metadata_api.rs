@@ -538,9 +538,10 @@ fn extension_fields_come_and_go_with_their_actions(engines: &Engines) {
     let setup = into_folder(engines.postgraphile, "empty", 1).config(fields);
     let pillion = setup.start().wait_until_ready();
     let is_left_out = || {
-        pillion.admin("/readyz?verbose").1.contains(
-            ":1:25: the extension field \"Product.mine\" needs action 'mine', which does not exist",
-        )
+        pillion
+            .admin("/readyz?verbose")
+            .1
+            .contains(":1:25: the extension field \"Product.mine\" needs action 'mine', which does not exist")
     };
     assert!(is_left_out(), "{}", pillion.admin("/readyz?verbose").1);
     let arguments = |name: &str| json!([{ "name": name, "type": "Int!" }]);

@@ -97,10 +97,14 @@ fn a_rate_limit_counts_requests(engines: &Engines) {
         assert_eq!(ask(&pillion, &["x", "y", "z"]).json()["errors"], Value::Null);
     }
     let answer = ask(&pillion, &["x", "y", "z"]);
-    assert_eq!((error_code(&answer), answer.json()["errors"].as_array().map(Vec::len)), (json!("rate-limit-exceeded"), Some(3)));
+    assert_eq!(
+        (error_code(&answer), answer.json()["errors"].as_array().map(Vec::len)),
+        (json!("rate-limit-exceeded"), Some(3))
+    );
     assert!(answer.header("retry-after").is_some());
     assert_eq!(inputs(&handlers).len(), 2);
-    let calls = |outcome| pillion.metric(&format!("pillion_handler_calls_total{{action=\"maybe\",outcome=\"{outcome}\"}}"));
+    let calls =
+        |outcome| pillion.metric(&format!("pillion_handler_calls_total{{action=\"maybe\",outcome=\"{outcome}\"}}"));
     assert_eq!((calls("success"), calls("rate_limit")), (2.0, 1.0));
 }
 
@@ -109,7 +113,8 @@ fn one_line_is_logged_for_a_failed_batch(engines: &Engines) {
     let pillion = start_with_secret(engines, &handlers, "actions: { maybe: { batch: 10 } }\n");
     handlers.on_path("/maybe", Reply::json(r#"[{"total":"much"},{"total":"more"}]"#));
     assert_eq!(totals(&pillion, &["x", "y"]), json!([null, null]));
-    let calls = |outcome| pillion.metric(&format!("pillion_handler_calls_total{{action=\"maybe\",outcome=\"{outcome}\"}}"));
+    let calls =
+        |outcome| pillion.metric(&format!("pillion_handler_calls_total{{action=\"maybe\",outcome=\"{outcome}\"}}"));
     assert_eq!((calls("success"), calls("wrong_shape")), (0.0, 1.0));
     handlers.on_path("/maybe", Reply::json(r#"[{"total":1},{"error":{"message":"s3cret-7"}}]"#));
     assert_eq!(totals(&pillion, &["x", "y"]), json!([1, null]));

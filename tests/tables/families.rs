@@ -446,6 +446,8 @@ fn first_lines(diagnostic: &Diagnostic, with_help: bool) -> String {
 fn extension_fields(case: &Value) -> String {
     let graphql = text(case, "actions");
     let (schema, diagnostics) = actions::load(graphql, &actions::actions_yaml(graphql), &[], text(case, "config"));
+    let prefix = |key: &str| case["prefixes"][key].as_str().unwrap_or_default().to_owned();
+    let schema = prefix::apply(schema, &Prefixes { types: prefix("types"), fields: prefix("fields") });
     let with_help = case["with_help"] == json!(true);
     let mut lines: Vec<String> = diagnostics.iter().map(|diagnostic| first_lines(diagnostic, with_help)).collect();
     if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) {
