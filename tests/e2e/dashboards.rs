@@ -86,9 +86,10 @@ impl Drop for Prometheus {
 }
 
 const GRAPHQL: &str =
-    "type Query { good: Int  bad: Int  limited: Int  slow: Int }\ntype Mutation { later: Int  never: Int }\n";
+    "type Query { good: Int  bad: Int  limited: Int  slow: Int  score(id: Int!): Int }\ntype Mutation { later: Int  never: Int }\n";
 
 const CONFIG: &str = "dialect: standard
+fields: { Product.score: 'score(id: $id)' }
 redis: { url: 'redis://127.0.0.1:1' }
 jobs: { initial_backoff: 500ms }
 handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s }, max_retries: 1 }
@@ -108,11 +109,12 @@ fn busy(engines: &Engines, handlers: &Scripted, folder: &Path) -> Pillion {
         let handler = format!("http://127.0.0.1:{}/{name}", handlers.port);
         format!("  - name: {name}\n    definition: {{kind: {kind}, handler: '{handler}'}}\n")
     };
-    let sync = ["good", "bad", "limited", "slow"].map(|name| action(name, "synchronous")).concat();
+    let sync = ["good", "bad", "limited", "slow", "score"].map(|name| action(name, "synchronous")).concat();
     let later = ["later", "never"].map(|name| action(name, "asynchronous")).concat();
     fs::write(folder.join("actions.yaml"), format!("actions:\n{sync}{later}")).expect("a file");
     for (path, reply) in [
         ("/good", Reply::json("1")),
+        ("/score", Reply::json("1")),
         ("/bad", Reply::status(503, "{}")),
         ("/limited", Reply::json("1")),
         ("/slow", Reply::Late(Duration::from_millis(300), Box::new(Reply::json("1")))),
@@ -140,6 +142,7 @@ fn load(pillion: &Pillion) {
         "{ bad }",
         "{ limited }",
         "{ productById(id: 1) { name } }",
+        "{ productById(id: 1) { score } }",
         "mutation { later }",
         "mutation { never }",
         "{ __typename good }",

@@ -17,6 +17,7 @@ pub const TESTS: &[super::Test] = trials![
     replicas_share_the_entries_of_batches,
     stale_entries_are_fetched_in_one_request,
     a_rate_limit_counts_requests,
+    one_query_does_not_overflow_the_queue,
     one_line_is_logged_for_a_failed_batch,
 ];
 
@@ -106,6 +107,16 @@ fn a_rate_limit_counts_requests(engines: &Engines) {
     let calls =
         |outcome| pillion.metric(&format!("pillion_handler_calls_total{{action=\"maybe\",outcome=\"{outcome}\"}}"));
     assert_eq!((calls("success"), calls("rate_limit")), (2.0, 1.0));
+}
+
+fn one_query_does_not_overflow_the_queue(engines: &Engines) {
+    let handlers = Scripted::start();
+    let config = "actions: { maybe: { batch: 1, max_concurrent_calls: 1, max_queued_calls: 0 } }\n";
+    let pillion = start_with_secret(engines, &handlers, config);
+    let reply = Reply::json(r#"[{"total":1}]"#);
+    handlers.on_path("/maybe", Reply::Late(std::time::Duration::from_millis(20), Box::new(reply)));
+    assert_eq!(totals(&pillion, &["w", "x", "y", "z"]), json!([1, 1, 1, 1]));
+    assert_eq!(inputs(&handlers).len(), 4);
 }
 
 fn one_line_is_logged_for_a_failed_batch(engines: &Engines) {
