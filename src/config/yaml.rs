@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
 
 use crate::config::excerpt;
@@ -57,6 +58,7 @@ pub enum Data {
 /// assert!(diagnostic.to_string().starts_with("pillion.yaml:"), "{diagnostic}");
 /// ```
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
+    reject_deep(source)?;
     let mut documents = MarkedYaml::load_from_str(&source.text).map_err(|error| {
         source.hide(excerpt::all_but_known_keys(&source.text));
         let marker = error.marker();
@@ -91,6 +93,27 @@ fn help_for(reason: &str) -> &'static str {
 
 /// Nesting of a configuration file. Real files stay far below, and the walk is recursive.
 const DEPTH_MAX: usize = 64;
+
+/// The loader is recursive without a limit. What stops being YAML before it is too deep, the loader reports.
+fn reject_deep(source: &Arc<Source>) -> Result<(), Diagnostic> {
+    let mut depth = 0_usize;
+    for event in Parser::new_from_str(&source.text) {
+        match event {
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    source.hide(excerpt::all_but_known_keys(&source.text));
+                    let place = SourceLocation::new(source, span.start.line().max(1), span.start.col() + 1);
+                    return Err(Diagnostic::error(Some(place), "this is nested too deeply", "flatten it"));
+                }
+            }
+            Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
 
 fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Result<Node, Diagnostic> {
     let (start, end) = (node.span.start, node.span.end);
@@ -135,6 +158,41 @@ fn convert(source: &Arc<Source>, node: &MarkedYaml<'_>, depth_left: usize) -> Re
 }
 
 impl Node {
+    /// The value of `key`, if this is a mapping that has it; null and absent are the same.
+    #[must_use]
+    pub fn member(&self, key: &str) -> Option<&Self> {
+        let Data::Map(entries) = &self.data else { return None };
+        let (.., node) = entries.iter().find(|(name, ..)| name == key)?;
+        (!matches!(node.data, Data::Null)).then_some(node)
+    }
+
+    /// The entries of a mapping; of anything else, none.
+    #[must_use]
+    pub fn entries(&self) -> &[(String, SourceLocation, Self)] {
+        match &self.data {
+            Data::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; of anything else, none.
+    #[must_use]
+    pub fn items(&self) -> &[Self] {
+        match &self.data {
+            Data::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The text of a string, which no other scalar is.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.data {
+            Data::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A scalar as the text a person would write; nothing for lists, maps and null.
     #[must_use]
     pub fn scalar_text(&self) -> Option<String> {
@@ -324,4 +382,20 @@ fn expected(node: &Node, what: &str, wanted: &str) -> Diagnostic {
         format!("\"{what}\" must be {wanted}, and is {}", node.kind()),
         format!("write {wanted}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_nesting_is_an_error_wherever_it_stands() {
+        let source = |text: &str| Arc::new(Source::new("x.yaml", text));
+        let indented: String = (0..5_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        for text in ["- ".repeat(1_000_000) + "x", "[".repeat(1_000_000), indented] {
+            let error = parse(&source(&text)).expect_err("it is nested too deeply");
+            assert!(error.message.contains("nested too deeply") || error.message.contains("recursion"), "{error}");
+        }
+        assert!(parse(&source(&("- ".repeat(DEPTH_MAX - 1) + "x"))).is_ok());
+    }
 }
