@@ -1,7 +1,7 @@
 //! Loads the configuration. Configuration files are opened and the environment is read here only.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::env::VarError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,19 @@ pub struct Loaded {
     pub fingerprints: HashMap<&'static str, u64>,
 }
 
+/// What counts in the place of what is there.
+#[derive(Debug, Default)]
+pub struct Assumed<'a> {
+    /// Values of required settings that the purpose at hand does not need.
+    pub settings: &'a [(&'a str, &'a str)],
+    /// The texts of files of the metadata folder that are about to be written.
+    pub files: BTreeMap<PathBuf, String>,
+    /// The values of environment variables that are not set, by their names.
+    pub variables: HashMap<String, String>,
+    /// The value of every other one that is not set; without it a handler that needs one is an error.
+    pub unset_variable: Option<&'a str>,
+}
+
 /// Reads everything. `assumed` are values of required settings that the purpose at hand does not need.
 ///
 /// # Errors
@@ -42,8 +55,20 @@ pub fn load(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    load_assuming(config_file, flag, &Assumed { settings: assumed, ..Assumed::default() })
+}
+
+/// The same with more that is assumed, to check files before they are written.
+///
+/// # Errors
+/// Every error that was found, warnings among them.
+pub fn load_assuming(
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+    assumed: &Assumed<'_>,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let (file, values) = read_values(config_file, flag, assumed, &mut diagnostics);
+    let (file, values) = read_values(config_file, flag, assumed.settings, &mut diagnostics);
     if config_file.is_some() && file.is_none() {
         // Everything else would follow from settings that are missing.
         return Err(each_once(diagnostics));
@@ -57,8 +82,10 @@ pub fn load(
     let look_up = |name: &str| {
         looked_up.borrow_mut().insert(name.to_owned());
         environment(name)
+            .or_else(|| assumed.variables.get(name).cloned())
+            .or_else(|| assumed.unset_variable.map(str::to_owned))
     };
-    let schema = load_actions(&settings, &look_up, &mut diagnostics);
+    let schema = load_actions(&settings, &look_up, &assumed.files, &mut diagnostics);
     diagnostics.extend(unknown_variables::warnings(&variable_names(), &looked_up.borrow()));
     let diagnostics = each_once(diagnostics);
     match schema {
@@ -164,10 +191,12 @@ fn setting_variables(
 fn load_actions(
     settings: &Settings,
     environment: &dyn Fn(&str) -> Option<String>,
+    assumed: &BTreeMap<PathBuf, String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<ActionSchema> {
     let mut of_files = Vec::new();
-    let files = settings.metadata.as_deref().map(|folder| read_files(folder, &mut of_files)).unwrap_or_default();
+    let folder = settings.metadata.as_deref();
+    let files = folder.map(|folder| read_files_assuming(folder, assumed, &mut of_files)).unwrap_or_default();
     if files.is_broken {
         diagnostics.extend(of_files);
         return None;
@@ -318,12 +347,23 @@ pub struct Files {
 
 /// Reads the files of a metadata folder.
 pub fn read_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Files {
+    read_files_assuming(folder, &BTreeMap::new(), diagnostics)
+}
+
+/// The same with other texts of some files, which need not be there yet.
+fn read_files_assuming(folder: &Path, assumed: &BTreeMap<PathBuf, String>, diagnostics: &mut Vec<Diagnostic>) -> Files {
     let mut files = Files { is_empty: true, ..Files::default() };
-    let paths = metadata_files(folder, diagnostics);
+    let mut paths = metadata_files(folder, diagnostics);
+    let new: Vec<&PathBuf> = assumed.keys().filter(|path| !paths.contains(path)).collect();
+    paths.extend(new.into_iter().cloned());
     files.unread = unread_graphql(folder, &paths);
     for path in paths {
         files.is_empty &= path.ends_with(INHERITED_ROLES);
-        let Some(source) = open(&path, diagnostics) else { continue };
+        let source = match assumed.get(&path) {
+            Some(text) => Some(Arc::new(Source::new(path.display().to_string(), text.clone()))),
+            None => open(&path, diagnostics),
+        };
+        let Some(source) = source else { continue };
         if is_graphql(&path) {
             files.is_broken |= !sdl::read(&source, &mut files.signatures, diagnostics);
             continue;
@@ -393,7 +433,7 @@ pub fn metadata_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
 }
 
 /// Bytes of one configuration file. Ten thousand actions take less.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Reads a file that a command was given.
 ///

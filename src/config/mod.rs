@@ -2,6 +2,7 @@
 
 pub mod action_settings;
 pub mod actions;
+pub mod append;
 mod argument_template;
 pub mod document;
 pub mod downstream_settings;

@@ -74,46 +74,63 @@ impl Folder {
     /// # Errors
     /// Why they cannot be written.
     pub(crate) fn save(&self, document: &Document, types: &Types, accepted: &[String]) -> io::Result<()> {
-        let writing = self.files.join(WRITING);
-        let _ = fs::remove_dir_all(&writing);
-        fs::create_dir(&writing)?;
-        self.write(&writing, "actions.yaml", &actions_yaml(document))?;
-        self.write(&writing, "actions.graphql", &actions_graphql(document, types))?;
+        let mut texts =
+            vec![("actions.yaml", actions_yaml(document)), ("actions.graphql", actions_graphql(document, types))];
         if !document.inherited_roles.is_empty() || self.files.join(INHERITED_ROLES).is_file() {
-            self.write(&writing, INHERITED_ROLES, &inherited_roles_yaml(document))?;
+            texts.push((INHERITED_ROLES, inherited_roles_yaml(document)));
         }
         if !accepted.is_empty() || self.files.join(INCONSISTENT).is_file() {
-            let lines: String = accepted.iter().map(|line| format!("{line}\n")).collect();
-            self.write(&writing, INCONSISTENT, &lines)?;
+            texts.push((INCONSISTENT, accepted.iter().map(|line| format!("{line}\n")).collect()));
         }
-        sync(&writing)?;
-        fs::rename(&writing, self.files.join(WRITTEN))?;
-        sync(&self.files)?;
-        self.finish()
-    }
-
-    fn write(&self, writing: &Path, name: &str, text: &str) -> io::Result<()> {
-        let mut file = File::create(writing.join(name))?;
-        if let Ok(old) = fs::metadata(self.files.join(name)) {
-            file.set_permissions(old.permissions())?;
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
+        write_together(&self.files, &texts)
     }
 
     /// Moves complete files to where they belong.
     fn finish(&self) -> io::Result<()> {
-        let written = self.files.join(WRITTEN);
-        if !written.is_dir() {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&written)? {
-            let entry = entry?;
-            fs::rename(entry.path(), self.files.join(entry.file_name()))?;
-        }
-        sync(&self.files)?;
-        fs::remove_dir(&written)
+        finish(&self.files)
     }
+}
+
+/// Writes files of a folder, by their names, all of them or none.
+///
+/// # Errors
+/// Why they cannot be written.
+pub(crate) fn write_together(folder: &Path, texts: &[(&str, String)]) -> io::Result<()> {
+    finish(folder)?;
+    let writing = folder.join(WRITING);
+    let _ = fs::remove_dir_all(&writing);
+    fs::create_dir(&writing)?;
+    let written = texts.iter().try_for_each(|(name, text)| write(folder, &writing, name, text));
+    if let Err(error) = written.and_then(|()| sync(&writing)) {
+        let _ = fs::remove_dir_all(&writing);
+        return Err(error);
+    }
+    fs::rename(&writing, folder.join(WRITTEN))?;
+    sync(folder)?;
+    finish(folder)
+}
+
+fn write(folder: &Path, writing: &Path, name: &str, text: &str) -> io::Result<()> {
+    let mut file = File::create(writing.join(name))?;
+    if let Ok(old) = fs::metadata(folder.join(name)) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Moves complete files to where they belong.
+fn finish(folder: &Path) -> io::Result<()> {
+    let written = folder.join(WRITTEN);
+    if !written.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&written)? {
+        let entry = entry?;
+        fs::rename(entry.path(), folder.join(entry.file_name()))?;
+    }
+    sync(folder)?;
+    fs::remove_dir(&written)
 }
 
 /// A rename in a folder survives a power failure.
