@@ -13,7 +13,8 @@
 //! 8. [`action::handler_response`] and [`action::complete_value`]: a handler's response, by the action's type.
 //! 9. [`graphql::merge`]: one response in the order of the document.
 //!
-//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`model`] has the values that all stages share.
+//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`model`] has the values that all stages share, and [`openapi`]
+//! makes actions of OpenAPI documents.
 //! ARCHITECTURE.md has the journey through the shell, `examples/` has whole programs.
 //!
 //! ```
@@ -116,6 +117,7 @@ pub mod config;
 pub mod graphql;
 pub mod kriti;
 pub mod model;
+pub mod openapi;
 pub mod protocol;
 pub mod session;
 

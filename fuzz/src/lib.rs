@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod batches;
 pub mod cached;
+pub mod descriptions;
 pub mod documents;
 pub mod files;
 pub mod messages;
@@ -18,7 +19,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 15] = [
+pub const PROPERTIES: [(&str, Property); 16] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("batch", batches::batch),
@@ -34,4 +35,5 @@ pub const PROPERTIES: [(&str, Property); 15] = [
     ("kriti", templates::kriti),
     ("yaml", files::actions_file),
     ("sdl", files::definitions),
+    ("openapi", descriptions::openapi),
 ];

@@ -59,7 +59,7 @@ fn without_members(entry: &Value) -> Value {
 }
 
 /// YAML that means exactly `value`. JSON is YAML, too, should the writer of the former ever err.
-fn yaml_text(value: &Value) -> String {
+pub(crate) fn yaml_text(value: &Value) -> String {
     let mut text = String::new();
     let mut emitter = YamlEmitter::new(&mut text);
     emitter.multiline(true);

@@ -48,6 +48,7 @@ use pillion::session::{Session, SessionError};
 use pillion_test_support::trials;
 use serde_json::{Value, json};
 
+use super::openapi::openapi;
 use super::{Family, actions};
 
 pub const FAMILIES: &[Family] = trials![
@@ -60,6 +61,7 @@ pub const FAMILIES: &[Family] = trials![
     hooks,
     masks,
     merging,
+    openapi,
     plans,
     relationships,
     responses,

@@ -14,6 +14,7 @@
 
 mod actions;
 mod families;
+mod openapi;
 mod properties;
 mod random_templates;
 mod schemas;
