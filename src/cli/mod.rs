@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 mod hasura_files;
 pub(crate) mod health;
+pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod schema;
 pub(crate) mod serve;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Some(("check", arguments)) => check::run(arguments),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),
+        Some(("import", arguments)) => done(import::run(arguments)),
         Some(("jobs", arguments)) => done(jobs::run(arguments)),
         Some(("schema", arguments)) => done(schema::run(arguments)),
         #[cfg(feature = "demo")]
@@ -58,6 +60,7 @@ fn command() -> Command {
         .subcommand(configured(explain::command()))
         .subcommand(configured(schema::command()))
         .subcommand(configured(health::command()))
+        .subcommand(import::command(configured))
         .subcommand(jobs::command(configured));
     #[cfg(feature = "demo")]
     let command = command.subcommand(demo::command());

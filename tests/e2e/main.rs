@@ -49,6 +49,7 @@ mod listener_handover;
 mod load_shedding;
 mod memory_budget;
 mod metadata_api;
+mod openapi_import;
 mod packaging;
 mod passthrough;
 mod pipelining;
@@ -136,6 +137,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         load_shedding,
         memory_budget,
         metadata_api,
+        openapi_import,
         packaging,
         passthrough,
         pipelining,

@@ -51,6 +51,7 @@ const PAGES: &[&str] = &[
     "docs/jobs.md",
     "docs/limits.md",
     "docs/observability.md",
+    "docs/openapi.md",
     "docs/subscriptions.md",
     "docs/traffic-shaping.md",
     "docs/metadata-api.md",
