@@ -116,7 +116,8 @@ fn with_items(items: usize) -> &'static Known {
     let selected = {
         let operation = document.operation(None).expect("one operation");
         let call = plan.calls.first().expect("a call");
-        let selector = Selector { document: &document, operation, types: &schema.types, condition: &|_| true };
+        let selector =
+            Selector { document: &document, operation, types: &schema.types, condition: &|_| true, sites: None };
         selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
     };
     let quoted = |sku: usize| json!({ "sku": format!("sku-{sku}"), "price": 1.5, "stock": null, "more": "of it" });
@@ -163,7 +164,7 @@ fn parsed() -> Document {
 
 fn planned(document: &Document, schema: &ActionSchema, roots: &RootTypes, limits: &Limits) -> Plan {
     let operation = document.operation(None).expect("one operation");
-    let surroundings = PlanOptions { schema, roots, limits, serves_introspection: true };
+    let surroundings = PlanOptions { schema, roots, limits, serves_introspection: true, sites: None };
     plan::plan(document, operation, &surroundings, &|_| true).expect("a plan")
 }
 
@@ -259,6 +260,7 @@ fn masked(known: &'static Known) -> Masked {
         operation_directives: true,
         drops_directive: |_| false,
         never: &[],
+        sites: None,
     };
     black_box(mask(black_box(&known.document), operation, "Query", &keep).expect("a document"))
 }

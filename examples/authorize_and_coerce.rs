@@ -23,7 +23,8 @@ fn main() {
     let (limits, roots) = (Limits::default(), RootTypes::usual(Dialect::Standard));
     let document = parse("mutation ($product: Int!) { order(input: { product: $product }) }", &limits).expect("valid");
     let operation = document.operation(None).expect("one operation");
-    let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false };
+    let options =
+        PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false, sites: None };
     let plan = plan(&document, operation, &options, &|_| true).expect("a plan");
     let call = &plan.calls[0];
     for role in ["customer", "guest"] {

@@ -23,10 +23,11 @@ fn main() {
     let (limits, roots) = (Limits::default(), RootTypes::usual(Dialect::Standard));
     let document = parse("{ profile { who: name } }", &limits).expect("a valid document");
     let operation = document.operation(None).expect("one operation");
-    let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false };
+    let options =
+        PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false, sites: None };
     let plan = plan(&document, operation, &options, &|_| true).expect("a plan");
     let call = &plan.calls[0];
-    let selector = Selector { document: &document, operation, types: &schema.types, condition: &|_| true };
+    let selector = Selector { document: &document, operation, types: &schema.types, condition: &|_| true, sites: None };
     let selection = selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>());
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     for (status, body) in [

@@ -21,7 +21,8 @@ fn main() {
     let (limits, roots) = (Limits::default(), RootTypes::usual(Dialect::Standard));
     let document = parse(DOCUMENT, &limits).expect("a valid document");
     let operation = document.operation(None).expect("one operation");
-    let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false };
+    let options =
+        PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false, sites: None };
     let plan = plan(&document, operation, &options, &|_| true).expect("a plan");
 
     println!("client:    {DOCUMENT}");

@@ -31,7 +31,7 @@
 //! let (limits, roots) = (Limits::default(), RootTypes::usual(Dialect::Standard));
 //! let document = parse("{ products { name } quote(productId: 1) }", &limits).unwrap();
 //! let operation = document.operation(None).unwrap();
-//! let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false };
+//! let options = PlanOptions { schema: &schema, roots: &roots, limits: &limits, serves_introspection: false, sites: None };
 //! let plan = plan(&document, operation, &options, &|_| true).unwrap();
 //!
 //! // The upstream is sent the client's text with our fields blanked, so that lines and columns stay.

@@ -217,8 +217,13 @@ pub fn mask(bytes: &[u8]) {
     if pillion::graphql::check_document::check_document(&document, &limits).is_err() {
         return;
     }
-    let surroundings =
-        PlanOptions { schema: &sample.schema, roots: &sample.roots, limits: &limits, serves_introspection: true };
+    let surroundings = PlanOptions {
+        schema: &sample.schema,
+        roots: &sample.roots,
+        limits: &limits,
+        serves_introspection: true,
+        sites: None,
+    };
     for (index, operation) in document.operations().iter().enumerate() {
         let condition = |_: &str| index % 2 == 0;
         let Ok(plan) = plan::plan(&document, operation, &surroundings, &condition) else { continue };

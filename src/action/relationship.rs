@@ -17,6 +17,7 @@ use crate::action::key_text::key_text;
 use crate::graphql::literal::untyped;
 use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
+use crate::graphql::response_shape::FieldShape;
 use crate::model::json::RawObject;
 use crate::model::response::PathSegment;
 use crate::model::types::{Lookup, LookupPiece};
@@ -389,7 +390,29 @@ pub struct RowSet {
     rows: HashMap<(usize, usize), (Option<String>, Vec<RelatedError>)>,
 }
 
+/// The rows of one key in a [`RowSet`].
+pub type RowId = (usize, usize);
+
 impl RowSet {
+    /// The rows in which extension fields stand, with their shapes and their JSON.
+    pub fn with_extension_fields<'r>(
+        &'r self,
+        wanted: &'r RowKeys,
+    ) -> impl Iterator<Item = (RowId, &'r FieldShape, &'r str)> {
+        self.rows.iter().filter_map(|(id, (json, _))| {
+            let (_, field) = wanted.fields.get_index(id.0)?;
+            Some((*id, field.field.shape.as_ref()?, json.as_deref()?))
+        })
+    }
+
+    /// The rows of a key with their extension fields, and what went wrong with those.
+    pub fn replace(&mut self, id: RowId, json: Option<String>, errors: Vec<RelatedError>) {
+        if let Some((known, known_errors)) = self.rows.get_mut(&id) {
+            *known = json;
+            known_errors.extend(errors);
+        }
+    }
+
     /// This request has no response.
     pub fn fail(&mut self, request: &RowQuery, error: &RelatedError) {
         for entry in &request.entries {

@@ -8,24 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::key_arguments::{CallKeys, fill};
-use crate::graphql::action_mode::ActionMode;
-use crate::graphql::coerce::{coerce_argument, coerce_argument_values, coerce_variable_values};
-use crate::graphql::introspect::{Introspection, compile};
-use crate::graphql::plan::PlannedCall;
-use crate::graphql::schema::result_arguments;
-use crate::graphql::selection::{Selector, SubSelection};
-use crate::graphql::value_error::CoerceError;
+use crate::graphql::coerce::coerce_argument;
+use crate::graphql::selection::SubSelection;
 use crate::model::action::{Action, OperationKind};
 use crate::model::extension_field::ExtensionField;
-use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::types::{InputValue, Types};
 use crate::request::rejection::Rejection;
-use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::snapshot::Snapshot;
 use crate::session::Session;
 
-/// A webhook call that may be made. Only [`authorize`] makes one.
+/// A webhook call that may be made. Only this folder makes one.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizedCall {
     /// Whom to call.
@@ -38,7 +31,7 @@ pub(crate) struct AuthorizedCall {
 
 /// The arguments of a call, shared by all calls of a document that are the same.
 #[derive(Debug, Default)]
-struct Input {
+pub(super) struct Input {
     /// Coerced.
     values: Map<String, Value>,
     /// The inputs of several calls instead, if they share a payload.
@@ -71,6 +64,12 @@ impl From<Map<String, Value>> for Input {
 }
 
 impl AuthorizedCall {
+    /// A call of the document, whose permission has been checked.
+    #[must_use]
+    pub(super) fn new(action: &Arc<Action>, input: Arc<Input>, selected: Arc<SubSelection>) -> Self {
+        Self { action: Arc::clone(action), input, selected }
+    }
+
     /// A job. It was allowed before it was stored.
     #[must_use]
     pub(crate) fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
@@ -125,7 +124,6 @@ impl AuthorizedCall {
 
 /// An extension field that may be resolved: the role of the session may call its action.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the pipeline does not make one yet")]
 pub(crate) struct AuthorizedField {
     field: Arc<ExtensionField>,
     action: Arc<Action>,
@@ -133,7 +131,6 @@ pub(crate) struct AuthorizedField {
     arguments: Arc<Map<String, Value>>,
 }
 
-#[allow(dead_code, reason = "the pipeline does not make one yet")]
 impl AuthorizedField {
     /// Checks the permission. `arguments` are the client's, coerced.
     ///
@@ -220,64 +217,4 @@ impl AuthorizedField {
         let unfit = |_| HandlerResponseError::UnfitKey { argument: argument.clone(), ty: definition.ty.to_string() };
         Some(coerce_argument(types, definition, fill(template, key_fields, keys)).map_err(unfit))
     }
-}
-
-/// What of a plan may be done here.
-#[derive(Debug)]
-pub(crate) struct AuthorizedCalls {
-    /// One for each of [`crate::graphql::plan::Plan::calls`].
-    pub calls: Vec<AuthorizedCall>,
-    /// One for each of [`crate::graphql::plan::Plan::introspections`].
-    pub introspections: Vec<Arc<Introspection>>,
-}
-
-/// Allows all calls of a plan, or none, and makes its introspection ready.
-///
-/// # Errors
-/// A role without permission, a value that its type does not take, introspection beyond its limits.
-pub(crate) fn authorize(
-    snapshot: &Snapshot,
-    session: &Session,
-    prepared: &PreparedDocument,
-    plan: &CachedPlan,
-    given: &RawObject<'_>,
-) -> Result<AuthorizedCalls, Rejection> {
-    let types = &snapshot.catalog.schema.types;
-    let CachedPlan { plan, operation, .. } = plan;
-    let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
-    let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
-    let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
-    let allow_one = |call: &PlannedCall| {
-        // Validation has rejected this already; the permission is checked again where the call becomes possible.
-        if !call.action.allows(session.role()) {
-            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
-        }
-        let definitions = match call.kind {
-            ActionMode::Result => result_arguments(),
-            ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
-        };
-        let same = call.same_as.and_then(|same| inputs.get(same)).cloned();
-        let input = match same {
-            Some(same) => same,
-            None => {
-                let values =
-                    coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
-                Arc::new(Input::from(values))
-            }
-        };
-        inputs.push(Arc::clone(&input));
-        let selected = call.selection.clone().unwrap_or_else(|| {
-            let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
-            let fields: Vec<_> = call.fields.iter().collect();
-            let selector = Selector { document: &prepared.document, operation, types, condition: &condition };
-            Arc::new(selector.of_call(&call.action, call.kind, &fields))
-        });
-        Ok(AuthorizedCall { action: Arc::clone(&call.action), input, selected })
-    };
-    let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
-    let max_depth = snapshot.catalog.limits.max_introspection_depth;
-    let compiled =
-        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
-    let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
-    Ok(AuthorizedCalls { calls, introspections })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::graphql::plan::Plan;
 use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
@@ -27,6 +28,8 @@ pub(crate) struct ExecutionContext<'r> {
     pub plan: &'r Plan,
     /// The merged schema, if introspection is served from it.
     pub merged: Option<&'r Arc<MergedSchema>>,
+    /// The extension fields that the operation selects.
+    pub extensions: Option<&'r AuthorizedExtensions>,
     /// The name of the operation, if it has one.
     pub operation_name: Option<&'r str>,
     /// How long upstream requests took.

@@ -57,6 +57,7 @@ impl DetachedExecution {
             request: &self.request,
             plan: &self.plan,
             merged: None,
+            extensions: None,
             operation_name: None,
             upstream_time: RunningTime::default(),
             handler_time: RunningTime::default(),

@@ -2,6 +2,8 @@
 
 pub(crate) mod access_log;
 pub(crate) mod authorize;
+pub(crate) mod authorize_plan;
+pub(crate) mod authorized_extensions;
 pub(crate) mod call_cost;
 pub(crate) mod context;
 pub(crate) mod detached;

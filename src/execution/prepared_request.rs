@@ -50,7 +50,7 @@ impl PreparedRequest<'_> {
     /// Is introspection all that is ours in it?
     #[must_use]
     pub(crate) fn is_introspection_only(&self) -> bool {
-        self.concern() == UsesActions { action: false, introspection: true }
+        self.concern() == UsesActions { action: false, introspection: true, extension: false }
     }
 }
 

@@ -104,6 +104,11 @@ pub fn is_included(directives: &DirectiveList, condition: Condition<'_>) -> bool
     value_of("skip") != Some(true) && value_of("include") != Some(false)
 }
 
+/// `@skip` and `@include`.
+pub(crate) fn is_condition(directive: &str) -> bool {
+    matches!(directive, "skip" | "include")
+}
+
 /// The variables of `@skip` and `@include`.
 pub fn conditions_of(directives: &DirectiveList) -> impl Iterator<Item = &str> {
     let argument = |directive: &str| directives.get(directive)?.specified_argument_by_name("if");

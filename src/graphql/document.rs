@@ -1,5 +1,6 @@
 //! A client's document: parsed within limits, with its operation selected.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use apollo_compiler::ast::{Definition, FragmentDefinition, OperationDefinition, OperationType};
@@ -213,6 +214,11 @@ impl Document {
     pub fn location<T>(&self, node: &Node<T>) -> Option<Location> {
         node.location().map(|span: SourceSpan| location_at(&self.text, span.offset()))
     }
+}
+
+/// The bytes of the document's text that a node stands for.
+pub(crate) fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
+    node.location().map(|span| span.offset()..span.end_offset())
 }
 
 /// The kind of an operation.

@@ -10,7 +10,9 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Field, OperationDefinition, Selection};
 
 use crate::graphql::collect_fields::is_on;
-use crate::graphql::document::Document;
+use crate::graphql::document::{Document, range_of};
+use crate::graphql::edited_text::{EditPlace, rewrite};
+use crate::graphql::extension_sites::ExtensionSites;
 use crate::graphql::variable_uses::Uses;
 
 /// What stays in a masked document.
@@ -25,6 +27,8 @@ pub struct Keep<'k> {
     pub drops_directive: fn(&str) -> bool,
     /// What does not stay wherever it stands.
     pub never: &'k [Range<usize>],
+    /// The extension fields of the document, in whose place the upstream is asked for the keys of its rows.
+    pub sites: Option<&'k ExtensionSites>,
 }
 
 /// A masked document.
@@ -34,6 +38,8 @@ pub struct Masked {
     pub text: String,
     /// The variables it still uses, in order of definition.
     pub variables: Vec<String>,
+    /// Where it is not the client's text, line by line.
+    pub edits: Vec<EditPlace>,
 }
 
 /// A fragment that would have to be whole in one place and cut in another.
@@ -64,7 +70,7 @@ pub fn mask(
         blanks: keep.never.to_vec(),
         root_fragments: HashMap::new(),
         cut_fragments: HashSet::new(),
-        uses: Uses::without(document, keep.drops_directive),
+        uses: Uses::without(document, keep.drops_directive).instead_of(keep.sites),
     };
     masker.root_selection_set(&operation.selection_set);
     masker.check_fragments()?;
@@ -79,10 +85,12 @@ pub fn mask(
     let used = |name: &&str| masker.uses.variables.contains(name);
     let variables = operation.variables.iter().map(|variable| variable.name.as_str()).filter(used);
     let variables = variables.map(str::to_owned).collect();
-    Ok(Masked { text: blank(&document.text, masker.blanks), variables })
+    let edits = keep.sites.map(|sites| sites.edits.as_slice()).unwrap_or_default();
+    let (text, edits) = rewrite(&document.text, masker.blanks, edits);
+    Ok(Masked { text, variables, edits })
 }
 
-struct Masker<'d, 'k> {
+struct Masker<'d, 'k: 'd> {
     document: &'d Document,
     root_type: &'k str,
     keep: &'k Keep<'k>,
@@ -196,10 +204,6 @@ impl<'d> Masker<'d, '_> {
     }
 }
 
-pub(crate) fn range_of<T>(node: &Node<T>) -> Option<Range<usize>> {
-    node.location().map(|span| span.offset()..span.end_offset())
-}
-
 /// From the parenthesis before the first variable definition to the one after the last.
 fn parenthesised(text: &str, operation: &OperationDefinition) -> Option<Range<usize>> {
     let first = operation.variables.first().and_then(range_of)?;
@@ -227,28 +231,4 @@ fn skip_ignored(text: &str, from: usize) -> usize {
         }
     }
     text.len()
-}
-
-/// Writes a space for every column of `ranges`; line breaks stay.
-fn blank(text: &str, mut ranges: Vec<Range<usize>>) -> String {
-    ranges.sort_by_key(|range| range.start);
-    let mut masked = String::with_capacity(text.len());
-    let mut done = 0;
-    for range in ranges {
-        let start = range.start.max(done);
-        if range.end <= start {
-            continue;
-        }
-        masked.push_str(text.get(done..start).unwrap_or_default());
-        for character in text.get(start..range.end).unwrap_or_default().chars() {
-            match character {
-                '\n' | '\r' => masked.push(character),
-                // Columns are counted in UTF-16 code units by graphql-js, and so by most upstreams.
-                _ => (0..character.len_utf16()).for_each(|_| masked.push(' ')),
-            }
-        }
-        done = range.end;
-    }
-    masked.push_str(text.get(done..).unwrap_or_default());
-    masked
 }

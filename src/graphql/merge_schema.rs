@@ -8,10 +8,11 @@ use apollo_compiler::{Name, Node, Schema};
 
 use crate::graphql::client_schema::{UpstreamSchema, built_in};
 use crate::graphql::diagnostics::PLACEHOLDER;
+use crate::graphql::extend_schema::Extender;
 use crate::graphql::nested_roots;
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::schema::RoleSchema;
-use crate::model::action::{OperationKind, SourceMap};
+use crate::model::action::{ActionSchema, OperationKind, SourceMap};
 use crate::model::source::Diagnostic;
 use crate::model::types::{
     AGGREGATE, Deprecation, EnumValue, Lookup, NO_LONGER_SUPPORTED, Relationship, TypeKind, Types,
@@ -22,7 +23,7 @@ use crate::model::types::{
 pub struct Conflict {
     /// A type's, or a root field's.
     pub name: String,
-    /// On which root, if it is a field.
+    /// On which type, if it is a field: a root, or a type that an extension field was to be added to.
     pub root: Option<String>,
     /// What the actions define, as SDL.
     pub prepared_request: String,
@@ -41,12 +42,15 @@ impl Conflict {
     /// The message for people.
     #[must_use]
     pub fn diagnostic(&self, places: &SourceMap) -> Diagnostic {
-        let (place, setting) = match &self.root {
-            Some(_) => (places.actions.get(&self.name), "field"),
-            None => (places.types.get(&self.name), "type"),
+        let prefix = |setting: &str| format!("rename it here, or set names.{setting}_prefix");
+        let extension =
+            self.root.as_ref().and_then(|root| places.extension_fields.get(&format!("{root}.{}", self.name)));
+        let (place, help) = match (&self.root, extension) {
+            (Some(_), Some(place)) => (Some(place), "give it another name under fields in pillion.yaml".to_owned()),
+            (Some(_), None) => (places.actions.get(&self.name), prefix("field")),
+            (None, _) => (places.types.get(&self.name), prefix("type")),
         };
         let message = format!("the actions and the upstream both define {}", self.what());
-        let help = format!("rename it here, or set names.{setting}_prefix");
         let notes = [("actions", &self.prepared_request), ("upstream", &self.upstreams)]
             .map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
         Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, help) }
@@ -98,11 +102,17 @@ const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation
 pub fn merge(
     upstream: &UpstreamSchema,
     own: &RoleSchema,
-    types: &Types,
+    actions: &ActionSchema,
     roots: &RootTypes,
 ) -> Result<RoleSchema, MergeError> {
+    let types = &actions.types;
     check_roots(&upstream.schema, roots)?;
-    let conflicts = conflicts(&upstream.schema, &own.schema, types, roots);
+    let mut conflicts = conflicts(&upstream.schema, &own.schema, types, roots);
+    let extender = Extender { upstream: &upstream.schema, own: &own.schema };
+    let (extension_fields, taken) = extender.visible(&actions.extension_fields);
+    conflicts.extend(taken.iter().map(|taken| {
+        conflict(&taken.field.name, Some(&taken.type_name), taken.own.to_string(), taken.upstreams.to_string())
+    }));
     if !conflicts.is_empty() {
         return Err(MergeError::Conflicts(conflicts));
     }
@@ -118,11 +128,13 @@ pub fn merge(
     for (name, definition) in own_types(&own.schema) {
         merged.types.entry(name.clone()).or_insert_with(|| with_relationships(&upstream.schema, definition, types));
     }
+    extender.extend(&mut merged, &extension_fields);
     // Directives of the specification represent what our definitions say in their own.
     for (name, definition) in &own.schema.directive_definitions {
         merged.directive_definitions.entry(name.clone()).or_insert_with(|| definition.clone());
     }
-    RoleSchema::new(merged, upstream.directives.clone()).map_err(MergeError::Invalid)
+    let merged = RoleSchema::new(merged, upstream.directives.clone()).map_err(MergeError::Invalid)?;
+    Ok(RoleSchema { extension_fields, ..merged })
 }
 
 fn check_roots(upstream: &Schema, roots: &RootTypes) -> Result<(), MergeError> {

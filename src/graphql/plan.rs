@@ -9,8 +9,12 @@ use apollo_compiler::{Node, ast};
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::collect_fields::{CollectedFields, Condition, collect_root_fields, is_incremental, root_fields};
 use crate::graphql::document::{Document, SyntaxError, kind_of};
+use crate::graphql::edited_text::EditPlace;
+use crate::graphql::extension_sites::{ExtensionSites, may_select};
+use crate::graphql::extension_variables::own_variables;
 use crate::graphql::mask::{FragmentBelowRoot, Keep, mask};
 use crate::graphql::own_document::{Cut, UpstreamDirective};
+use crate::graphql::response_shape::ResponseShape;
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::selection::{Selector, SubSelection, is_conditional};
 use crate::graphql::{nested_roots, own_document};
@@ -41,9 +45,17 @@ pub struct Plan {
     pub has_relationships: bool,
     /// Directives in our part that only the upstream can know. Here they have no effect.
     pub upstream_directives: Vec<UpstreamDirective>,
+    /// The extension fields that are selected anywhere.
+    pub sites: Option<Arc<ExtensionSites>>,
 }
 
 impl Plan {
+    /// Is nothing of it ours, so that the upstream can be left all of it?
+    #[must_use]
+    pub fn is_upstreams(&self) -> bool {
+        self.calls.is_empty() && self.introspections.is_empty() && self.sites.is_none()
+    }
+
     /// A plan for nothing.
     #[must_use]
     pub fn empty(kind: OperationKind) -> Self {
@@ -58,6 +70,7 @@ impl Plan {
             own_variables: Vec::new(),
             has_relationships: false,
             upstream_directives: Vec::new(),
+            sites: None,
         }
     }
 }
@@ -151,6 +164,18 @@ pub struct UpstreamOperation {
     pub fields: Vec<UpstreamField>,
     /// Does the client's document reach the upstream with nothing taken out of it?
     pub is_whole: bool,
+    /// Where its response has extension fields.
+    pub shape: ResponseShape,
+    /// Where its text is not the client's.
+    pub edits: Vec<EditPlace>,
+}
+
+impl UpstreamOperation {
+    /// Has its response extension fields?
+    #[must_use]
+    pub fn has_extension_fields(&self) -> bool {
+        !self.shape.fields.is_empty()
+    }
 }
 
 /// A root field of a part.
@@ -198,6 +223,8 @@ pub struct PlanOptions<'s> {
     pub limits: &'s Limits,
     /// Is introspection served here? Otherwise it is part of the upstream's operation.
     pub serves_introspection: bool,
+    /// The extension fields that the operation selects.
+    pub sites: Option<&'s Arc<ExtensionSites>>,
 }
 
 /// Plans `operation`. `condition` gives the value of the variables that decide about root fields.
@@ -220,6 +247,7 @@ pub fn plan(
     reject_beyond("introspection fields", plan.introspections.len(), INTROSPECTIONS_MAX)?;
     planner.mask_parts(&mut plan, &collected)?;
     planner.mask_own(&mut plan)?;
+    planner.add_sites(&mut plan);
     Ok(plan)
 }
 
@@ -230,19 +258,25 @@ pub struct UsesActions {
     pub action: bool,
     /// Is `__schema` or `__type` among them, or a fragment on a type that is known from there alone?
     pub introspection: bool,
+    /// Has a field in it the name of an extension field? Whether it is one is known from the upstream's schema alone.
+    pub extension: bool,
 }
 
 impl UsesActions {
     /// Anything at all?
     #[must_use]
     pub fn any(self) -> bool {
-        self.action || self.introspection
+        self.action || self.introspection || self.extension
     }
 
     /// Either of the two, or both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        Self { action: self.action || other.action, introspection: self.introspection || other.introspection }
+        Self {
+            action: self.action || other.action,
+            introspection: self.introspection || other.introspection,
+            extension: self.extension || other.extension,
+        }
     }
 }
 
@@ -259,10 +293,12 @@ pub fn concern(
     let of_field = |field: &Node<Field>| UsesActions {
         action: schema.action(kind, &field.name).is_some(),
         introspection: is_introspection(kind, &field.name),
+        extension: false,
     };
+    let extension = may_select(document, operation, &schema.extension_fields);
     // The upstream knows nothing of the types that only our response to introspection has.
     let introspection = !nested_roots::suffixes(document, roots).is_empty();
-    fields.into_iter().map(of_field).fold(UsesActions { action: false, introspection }, UsesActions::or)
+    fields.into_iter().map(of_field).fold(UsesActions { action: false, introspection, extension }, UsesActions::or)
 }
 
 /// <https://spec.graphql.org/September2025/#sec-Schema-Introspection>
@@ -302,6 +338,7 @@ impl Planner<'_> {
         UsesActions {
             action: self.surroundings.schema.action(self.kind, &field.name).is_some(),
             introspection: self.surroundings.serves_introspection && is_introspection(self.kind, &field.name),
+            extension: false,
         }
     }
 
@@ -346,6 +383,7 @@ impl Planner<'_> {
             operation: self.operation,
             types: &self.surroundings.schema.types,
             condition: &|_| true,
+            sites: self.surroundings.sites.map(AsRef::as_ref),
         };
         let kind = ActionMode::of(action, self.kind);
         let selection = (!is_conditional(self.document, fields)).then(|| selector.of_call(action, kind, fields));
@@ -390,6 +428,8 @@ impl Planner<'_> {
                 variables: Vec::new(),
                 fields: Vec::new(),
                 is_whole: false,
+                shape: ResponseShape::default(),
+                edits: Vec::new(),
             });
             plan.steps.push(PlanStep::Upstream(plan.parts.len() - 1));
             plan.parts.len() - 1
@@ -438,15 +478,39 @@ impl Planner<'_> {
                     operation_directives: true,
                     drops_directive: is_incremental,
                     never: &suffixes,
+                    sites: self.surroundings.sites.map(AsRef::as_ref),
                 },
             )?;
+            let shape = self.shape(&own, collected);
             if let Some(part) = plan.parts.get_mut(index) {
+                part.shape = shape;
+                part.edits = masked.edits;
                 part.is_whole = masked.text == *self.document.text;
                 part.query_json = serde_json::Value::String(masked.text).to_string();
                 part.variables = masked.variables;
             }
         }
         Ok(())
+    }
+
+    /// Where the extension fields of these root fields stand in the response.
+    fn shape(&self, own: &HashSet<&str>, collected: &CollectedFields<'_>) -> ResponseShape {
+        let Some(sites) = self.surroundings.sites else { return ResponseShape::default() };
+        let own = collected.iter().filter(|(response_name, _)| own.contains(**response_name));
+        let fields =
+            own.filter_map(|(name, fields)| Some(((*name).to_owned(), sites.shape_of(self.document, fields)?)));
+        ResponseShape { fields: fields.collect(), has_sites: false }
+    }
+
+    /// What extension fields use of our part.
+    fn add_sites(&self, plan: &mut Plan) {
+        let Some(sites) = self.surroundings.sites else { return };
+        let used = own_variables(self.document, sites);
+        let is_new = |name: &&str| used.contains(*name) && !plan.own_variables.iter().any(|known| known == name);
+        let names = self.operation.variables.iter().map(|variable| variable.name.as_str());
+        let new: Vec<String> = names.filter(is_new).map(str::to_owned).collect();
+        plan.own_variables.extend(new);
+        plan.sites = Some(Arc::clone(sites));
     }
 
     fn mask_own(&self, plan: &mut Plan) -> Result<(), PlanError> {
@@ -463,6 +527,7 @@ impl Planner<'_> {
             operation_directives: false,
             drops_directive: |_| false,
             never: &[],
+            sites: None,
         };
         let masked = mask(self.document, self.operation, self.root_type, &keep)?;
         plan.own_variables = masked.variables;

@@ -1,15 +1,15 @@
 //! A relationship as a client selects it: the part of the document that is needed to fetch its rows from the upstream.
 
-use std::ops::Range;
-
 use apollo_compiler::Node;
 use apollo_compiler::ast::{
     Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value, VariableDefinition,
 };
 
 use crate::graphql::collect_fields::is_incremental;
-use crate::graphql::document::Document;
-use crate::graphql::mask::range_of;
+use crate::graphql::document::{Document, range_of};
+use crate::graphql::edited_text::{edited, pieces};
+use crate::graphql::extension_sites::{Edit, ExtensionSites};
+use crate::graphql::response_shape::FieldShape;
 use crate::graphql::variable_uses::Uses;
 use crate::model::response::Location;
 use crate::model::types::Relationship;
@@ -35,6 +35,8 @@ pub struct RelationshipSelection {
     pub fragments: Vec<(String, String)>,
     /// The variables that all of this uses.
     pub variables: Vec<VariableText>,
+    /// Where the rows have extension fields.
+    pub shape: Option<FieldShape>,
 }
 
 impl RelationshipSelection {
@@ -73,6 +75,7 @@ pub fn related_field(
     operation: &OperationDefinition,
     fields: &[&Node<Field>],
     (relationship, is_aggregate): (&Relationship, bool),
+    sites: Option<&ExtensionSites>,
 ) -> RelationshipSelection {
     let arguments = fields.first().map(|field| field.arguments.as_slice()).unwrap_or_default();
     // Only Hasura's tables have a `where` that we add to; elsewhere it is an argument like any other.
@@ -83,7 +86,7 @@ pub fn related_field(
         Value::Variable(name) => operation.variables.iter().find(|variable| variable.name == *name),
         _ => None,
     });
-    let mut uses = Uses::without(document, is_incremental);
+    let mut uses = Uses::without(document, is_incremental).instead_of(sites);
     others
         .iter()
         .chain(filter.iter().filter(|_| filter_variable.is_none()))
@@ -92,12 +95,12 @@ pub fn related_field(
         upstreams_directives(&field.directives).for_each(|directive| uses.directive(directive));
         uses.selection_set(&field.selection_set);
     }
-    let mut left_out: Vec<Range<usize>> = uses.left_out.iter().copied().filter_map(range_of).collect();
-    left_out.sort_by_key(|range| range.start);
+    let left_out = uses.left_out.iter().copied().filter_map(range_of);
+    let edits = pieces(left_out, sites.map(|sites| sites.edits.as_slice()).unwrap_or_default());
     let mut fragments: Vec<(String, String)> = Vec::new();
     for name in uses.fragments.iter().copied() {
         let range = document.fragment(name).and_then(range_of);
-        fragments.extend(range.map(|range| (name.to_owned(), text_without(document, range, &left_out))));
+        fragments.extend(range.map(|range| (name.to_owned(), edited(&document.text, range, &edits))));
     }
     fragments.sort();
     RelationshipSelection {
@@ -110,26 +113,16 @@ pub fn related_field(
         }),
         arguments: others.iter().map(|argument| argument_text(document, argument)).collect(),
         directives: fields.iter().map(|field| directives_text(document, &field.directives)).collect(),
-        selection: fields.iter().map(|field| selection_text(document, &field.selection_set, &left_out)).collect(),
+        selection: fields.iter().map(|field| selection_text(document, &field.selection_set, &edits)).collect(),
         fragments,
         variables: variables(document, operation, &uses),
+        shape: sites.and_then(|sites| sites.shape_of(document, fields)),
     }
 }
 
 fn text_of<T>(document: &Document, node: &Node<T>) -> String {
     let range = node.location().map(|span| span.offset()..span.end_offset());
     range.and_then(|range| document.text.get(range)).unwrap_or_default().to_owned()
-}
-
-/// The text of `range` without those ranges in it that are left out, which are sorted.
-fn text_without(document: &Document, range: Range<usize>, left_out: &[Range<usize>]) -> String {
-    let mut text = String::new();
-    let mut at = range.start;
-    for cut in left_out.iter().filter(|cut| range.start <= cut.start && cut.end <= range.end) {
-        text.push_str(document.text.get(at..cut.start).unwrap_or_default());
-        at = at.max(cut.end);
-    }
-    text + document.text.get(at..range.end).unwrap_or_default()
 }
 
 fn argument_text(document: &Document, argument: &Node<Argument>) -> String {
@@ -147,7 +140,7 @@ fn directives_text(document: &Document, directives: &DirectiveList) -> String {
 }
 
 /// From the first selection to the last, comments between them included.
-fn selection_text(document: &Document, selection_set: &[Selection], left_out: &[Range<usize>]) -> String {
+fn selection_text(document: &Document, selection_set: &[Selection], edits: &[Edit]) -> String {
     let range = |selection: &Selection| {
         let span = match selection {
             Selection::Field(field) => field.location(),
@@ -158,7 +151,7 @@ fn selection_text(document: &Document, selection_set: &[Selection], left_out: &[
     };
     let first = selection_set.first().and_then(range);
     let last = selection_set.last().and_then(range);
-    let whole = first.zip(last).map(|(first, last)| text_without(document, first.start..last.end, left_out));
+    let whole = first.zip(last).map(|(first, last)| edited(&document.text, first.start..last.end, edits));
     whole.map(|text| text + " ").unwrap_or_default()
 }
 

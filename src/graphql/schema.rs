@@ -14,6 +14,7 @@ use apollo_compiler::{Name, Node, Schema, name, schema};
 
 use crate::graphql::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
 use crate::graphql::diagnostics::PLACEHOLDER;
+use crate::graphql::extension_fields::ExtensionFields;
 use crate::graphql::literal::literal_text;
 use crate::graphql::root_types::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
@@ -27,6 +28,8 @@ pub struct RoleSchema {
     pub implementers: HashMap<Name, Implementers>,
     /// The directives that introspection shows: the upstream's.
     pub directives: Vec<ListedDirective>,
+    /// The extension fields in it. There are none without the upstream's types.
+    pub extension_fields: ExtensionFields,
 }
 
 impl RoleSchema {
@@ -34,7 +37,12 @@ impl RoleSchema {
         let schema = schema.validate().map_err(|failed| {
             failed.errors.iter().next().map_or_else(String::new, |diagnostic| diagnostic.error.to_string())
         })?;
-        Ok(Self { implementers: schema.implementers_map(), schema, directives })
+        Ok(Self {
+            implementers: schema.implementers_map(),
+            schema,
+            directives,
+            extension_fields: ExtensionFields::default(),
+        })
     }
 }
 
@@ -259,7 +267,7 @@ impl Builder<'_> {
     }
 }
 
-fn deprecated(reason: Option<&Deprecation>) -> DirectiveList {
+pub(crate) fn deprecated(reason: Option<&Deprecation>) -> DirectiveList {
     reason.map(|reason| deprecated_because(Value::String(reason.clone()))).unwrap_or_default()
 }
 
@@ -271,7 +279,7 @@ fn component_name(text: &str) -> Built<ComponentName> {
     new_name(text).map(ComponentName::from)
 }
 
-fn type_of(ty: &TypeRef) -> Built<Type> {
+pub(crate) fn type_of(ty: &TypeRef) -> Built<Type> {
     Ok(match ty {
         TypeRef::Named(name) => Type::Named(new_name(name)?),
         TypeRef::List(inner) => type_of(inner)?.list(),

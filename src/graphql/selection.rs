@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::collect_fields::{Condition, directives_of, is_included};
 use crate::graphql::document::Document;
+use crate::graphql::extension_sites::ExtensionSites;
 use crate::graphql::relationship_selection::{RelationshipSelection, related_field};
 use crate::model::action::Action;
 use crate::model::types::Types;
@@ -68,6 +69,8 @@ pub struct Selector<'s> {
     pub types: &'s Types,
     /// The values of the variables that decide what is selected.
     pub condition: Condition<'s>,
+    /// The extension fields that rows of relationships have.
+    pub sites: Option<&'s ExtensionSites>,
 }
 
 impl Selector<'_> {
@@ -112,7 +115,8 @@ impl Selector<'_> {
             let name = fields.first()?.name.to_string();
             let selected = object.get(&name).map(|field| self.select(field.ty.named(), &fields));
             let related = definition.relationship(&name);
-            let related = related.map(|found| Arc::new(related_field(self.document, self.operation, &fields, found)));
+            let related =
+                related.map(|found| Arc::new(related_field(self.document, self.operation, &fields, found, self.sites)));
             let response_name = response_name.to_owned();
             Some(SelectedField { response_name, name, selected: selected.unwrap_or_default(), related })
         });

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, Directive, DirectiveList, Field, OperationDefinition, Selection, Value};
 
+use crate::graphql::collect_fields::is_condition;
 use crate::graphql::document::Document;
+use crate::graphql::extension_sites::ExtensionSites;
 
 /// The uses found so far. Every fragment is walked once, so the walk is linear in the document's text.
 pub struct Uses<'d> {
@@ -14,6 +16,8 @@ pub struct Uses<'d> {
     is_left_out: fn(&str) -> bool,
     /// The directives that were met and not counted.
     pub left_out: Vec<&'d Node<Directive>>,
+    /// Extension fields, of which only the conditions count: what else they use is not the upstream's.
+    sites: Option<&'d ExtensionSites>,
     /// Names of variables.
     pub variables: HashSet<&'d str>,
     /// Names of fragments.
@@ -31,7 +35,13 @@ impl<'d> Uses<'d> {
     #[must_use]
     pub fn without(document: &'d Document, is_left_out: fn(&str) -> bool) -> Self {
         let (variables, fragments) = (HashSet::new(), HashSet::new());
-        Self { document, is_left_out, left_out: Vec::new(), variables, fragments }
+        Self { document, is_left_out, left_out: Vec::new(), sites: None, variables, fragments }
+    }
+
+    /// The same where the upstream is asked for keys instead of these extension fields.
+    #[must_use]
+    pub fn instead_of(self, sites: Option<&'d ExtensionSites>) -> Self {
+        Self { sites, ..self }
     }
 
     /// All that `operation` uses.
@@ -53,6 +63,11 @@ impl<'d> Uses<'d> {
     pub fn selection_set(&mut self, selection_set: &'d [Selection]) {
         for selection in selection_set {
             match selection {
+                Selection::Field(field) if self.sites.is_some_and(|sites| sites.includes(field)) => {
+                    field.directives.iter().filter(|directive| is_condition(&directive.name)).for_each(|directive| {
+                        self.directive(directive);
+                    });
+                }
                 Selection::Field(field) => {
                     self.directives(&field.directives);
                     self.field(field);

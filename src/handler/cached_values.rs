@@ -9,7 +9,7 @@ use crate::action::handler_error::TransportError;
 use crate::action::header_precedence;
 use crate::execution::context::ExecutionContext;
 use crate::execution::detached::DetachedExecution;
-use crate::handler::cache;
+use crate::handler::cache_entries;
 use crate::handler::cache_key::Dependencies;
 use crate::handler::call_inputs::CallInputs;
 use crate::handler::field_values::FieldValues;
@@ -171,7 +171,8 @@ async fn from_redis(
     let all = wanted.len();
     for wanted in wanted {
         let entry = entries.next().flatten();
-        let kept = entry.zip(wanted.fill.as_ref()).and_then(|(entry, fill)| cache::keep_shared(entry, fill, rules));
+        let kept =
+            entry.zip(wanted.fill.as_ref()).and_then(|(entry, fill)| cache_entries::keep_shared(entry, fill, rules));
         match kept {
             Some(kept) => take(found, wanted.index, &kept),
             None => unknown.push(wanted),

@@ -65,6 +65,13 @@ impl<'e> FieldValues<'e> {
         }
     }
 
+    /// The same failure for all of so many keys.
+    #[must_use]
+    pub(crate) fn all_failed(count: usize, error: HandlerCallError) -> Self {
+        let failures = vec![FieldFailure { errors: vec![error] }];
+        Self { values: vec![Err(0); count], failures, ..Self::new(0) }
+    }
+
     /// The value of the key with this index.
     pub(crate) fn set(&mut self, key: usize, value: Arc<Value>) {
         if let Some(known) = self.values.get_mut(key) {

@@ -15,7 +15,7 @@ use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::handler::field_values::FieldValues;
 use crate::handler::internal_extension::{ShownError, internal, shows_internal};
 use crate::handler::raw_call::RawResult;
-use crate::handler::{cache, complete, raw_call};
+use crate::handler::{cache_entries, raw_call, read_response};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::Charge;
 use crate::model::error_kind::ErrorKind;
@@ -254,14 +254,15 @@ async fn store(
     let Some(rules) = &call.action().policies.cache else { return };
     let fills: Vec<(Option<FillGuard>, &BatchElement)> =
         wanted.into_iter().map(|wanted| wanted.fill).zip(elements).collect();
-    if !cache::is_storable(response) {
+    if !cache_entries::is_storable(response) {
         return;
     }
     let entries = fills.iter().filter_map(|(fill, element)| match (fill, &element.value) {
         (Some(fill), Ok(value)) if element.errors.is_empty() => Some((fill, Arc::clone(value))),
         _ => None,
     });
-    cache::keep(execution, rules, &complete::client_headers(call, Some(response)), entries.collect()).await;
+    cache_entries::keep(execution, rules, &read_response::client_headers(call, Some(response)), entries.collect())
+        .await;
 }
 
 fn put<'e>(
@@ -278,7 +279,7 @@ fn put<'e>(
         Sent::NotMade(indexes, error) => found.fail(indexes, error, |_| None),
         Sent::Call(call, elements, charge) => {
             found.hold(charge);
-            found.add_client_headers(complete::client_headers(&call.call, call.response.as_ref()));
+            found.add_client_headers(read_response::client_headers(&call.call, call.response.as_ref()));
             match elements {
                 Ok(elements) => put_elements(found, &call.indexes, elements),
                 Err(error) => {

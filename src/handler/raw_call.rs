@@ -5,7 +5,7 @@ use crate::action::handler_response::HandlerResponse;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::handler::failure::{Attempted, CallFailure, ExchangeFacts};
-use crate::handler::{complete, failure, policy, retry};
+use crate::handler::{failure, policy, read_response, retry};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::{Charge, tree_bytes};
 use crate::model::label::Label;
@@ -42,10 +42,10 @@ fn read<'e>(execution: &ExecutionContext<'e>, allowed: &AuthorizedCall, attempte
     };
     // Many values and errors are held at one time, so that small ones count as well.
     let (value, charge) = match execution.context.hold(tree_bytes(&response.body)) {
-        Ok(charge) => (complete::value_of(execution, allowed, &response), charge),
+        Ok(charge) => (read_response::value_of(execution, allowed, &response), charge),
         Err(_) => (Err(TransportError::NoRoom.into()), Charge::default()),
     };
-    let length = complete::make_way_for_json(execution, &mut response);
+    let length = read_response::make_way_for_json(execution, &mut response);
     execution.context.release(length);
     RawResult { value, response: Some(response), facts, charge }
 }
@@ -58,9 +58,9 @@ pub(crate) fn record(
     failed: Option<&CallFailure>,
 ) {
     match failed {
-        None => complete::count(execution, allowed, CallOutcome::Success.label()),
+        None => read_response::count(execution, allowed, CallOutcome::Success.label()),
         Some(failed) => {
-            complete::count(execution, allowed, failed.kind.label());
+            read_response::count(execution, allowed, failed.kind.label());
             failure::log(execution, allowed, failed, facts);
         }
     }

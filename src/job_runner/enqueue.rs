@@ -12,7 +12,7 @@ use crate::action::header_precedence;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::selection::OUTPUT;
-use crate::handler::complete::complete_with_rows;
+use crate::handler::extend_rows::complete_with_rows;
 use crate::handler::policy;
 use crate::handler::result::HandlerResult;
 use crate::jobs::job::{Job, NewJob, Status};

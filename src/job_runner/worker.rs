@@ -17,9 +17,10 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::plan::Plan;
 use crate::graphql::selection::SubSelection;
+use crate::handler::extend_rows::completion_rules;
 use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::handler::internal_extension::ShownError;
-use crate::handler::{complete, exchange, failure, internal_extension};
+use crate::handler::{exchange, failure, internal_extension, read_response};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::job_runner::enqueue::headers_of;
 use crate::jobs::Jobs;
@@ -274,6 +275,7 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
         request: &request,
         plan: &plan,
         merged: None,
+        extensions: None,
         operation_name: None,
         upstream_time: RunningTime::default(),
         handler_time: RunningTime::default(),
@@ -297,11 +299,11 @@ fn classify(
 ) -> Next {
     let (response, value) = match response {
         Ok(response) if response.status.as_u16() == 202 && response.body.iter().all(u8::is_ascii_whitespace) => {
-            complete::count(running, allowed, CallOutcome::Deferred.label());
+            read_response::count(running, allowed, CallOutcome::Deferred.label());
             return Next::LeftToHandler(token.digest());
         }
         Ok(response) => {
-            let value = complete::read(running, allowed, &response);
+            let value = read_response::read(running, allowed, &response);
             (Some(response), value)
         }
         Err(error) => (None, Err(error)),
@@ -315,7 +317,7 @@ fn classify(
     match value {
         Ok(value) => match fit(running.snapshot, allowed.action(), &value) {
             Ok(json) => {
-                complete::count(running, allowed, CallOutcome::Success.label());
+                read_response::count(running, allowed, CallOutcome::Success.label());
                 Next::End(Outcome::Completed(json))
             }
             Err(error) => {
@@ -338,7 +340,7 @@ fn classify(
 
 /// Counts and logs a failed attempt.
 fn fail(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, found: &CallFailure, facts: ExchangeFacts) {
-    complete::count(running, allowed, found.kind.label());
+    read_response::count(running, allowed, found.kind.label());
     failure::log(running, allowed, found, facts);
 }
 
@@ -347,7 +349,7 @@ fn fail(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, found: &CallFa
 /// # Errors
 /// The first thing that does not fit.
 pub(crate) fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
-    let rules = complete::completion_rules(snapshot);
+    let rules = completion_rules(snapshot);
     let mut no_keys = RowKeys::default();
     let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut no_keys);
     match shaped.errors.is_empty() {

@@ -248,6 +248,12 @@ pub struct SourceMap {
 }
 
 impl ActionSchema {
+    /// The names by which a document can select something of ours: root fields of actions, and extension fields.
+    pub fn own_names(&self) -> impl Iterator<Item = &str> {
+        let fields = self.extension_fields.iter().map(|field| field.name.as_str());
+        self.actions.keys().map(String::as_str).chain(fields)
+    }
+
     /// The action that resolves the root field `name` of an operation of this kind. The result of an asynchronous one
     /// is queried, or subscribed to, under its own name.
     #[must_use]

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::relationship;
 use crate::action::transform::TransformedRequest;
-use crate::execution::authorize;
 use crate::execution::context::ExecutionContext;
+use crate::execution::{authorize, authorize_plan};
 use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::collect_fields::root_fields;
@@ -106,15 +106,20 @@ pub(crate) fn explain(
     request: &GraphqlRequest<'_>,
     merged: Option<&Arc<MergedSchema>>,
 ) -> Result<Explained, NotExplained> {
-    let prepared = PreparedDocument::new(&snapshot.catalog, &request.query)?;
+    let prepared = Arc::new(PreparedDocument::new(&snapshot.catalog, &request.query)?);
     let operation = prepared.operation(request.operation_name.as_deref())?;
     let kind = operation.kind();
     if !prepared.concern.any() {
         let hints = hints(snapshot, &prepared, kind, request.operation_name.as_deref(), merged);
         return Ok(Explained { concerns_us: false, kind, steps: Vec::new(), hints });
     }
-    let cached =
-        prepared.plan(&snapshot.catalog, operation, &request.variables, snapshot.catalog.merges_introspection)?;
+    let cached = prepared.plan(
+        &snapshot.catalog,
+        operation,
+        &request.variables,
+        snapshot.catalog.merges_introspection,
+        merged.map(AsRef::as_ref),
+    )?;
     let denied = denied(&cached.plan, session);
     if !denied.is_empty() {
         return Err(NotExplained::Denied(denied));
@@ -124,7 +129,7 @@ pub(crate) fn explain(
         cached.validate_whole(&snapshot.catalog, &prepared.document, merged)?;
         cached.check_variables(&snapshot.catalog, &prepared.document, merged, &request.variables)?;
     }
-    let allowed = authorize::authorize(snapshot, session, &prepared, &cached, &request.variables)?;
+    let allowed = authorize_plan::authorize(snapshot, session, &prepared, &cached, &request.variables)?;
     let plan = &cached.plan;
     let execution = ExecutionContext {
         services,
@@ -134,6 +139,7 @@ pub(crate) fn explain(
         request,
         plan,
         merged,
+        extensions: allowed.extensions.as_ref(),
         operation_name: None,
         upstream_time: RunningTime::default(),
         handler_time: RunningTime::default(),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::authenticated::Authenticated;
-use crate::execution::authorize::AuthorizedCalls;
+use crate::execution::authorize_plan::{AuthorizedCalls, authorize};
 use crate::execution::prepared_request::{Execution, PreparedRequest};
 use crate::execution::{call_cost, spans};
 use crate::fetch::upstream_operation;
@@ -18,6 +18,7 @@ use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
+use crate::pipeline::validate::ValidationContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::response::Response;
@@ -35,6 +36,8 @@ use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::reads::body_only_reads;
 
 pub(crate) mod explain;
+mod extended_part;
+mod extension_schema;
 pub(crate) mod introspection;
 pub(crate) mod render_response;
 pub(crate) mod run_steps;
@@ -129,30 +132,50 @@ async fn run(
     if operation.concern.introspection {
         introspected = Box::pin(introspect(services, snapshot, context, session)).await;
         times.introspect = ended(&mut clock, "introspect", &phases.introspect);
-        if introspected.is_none() && !prepared.concern.action {
+        if introspected.is_none() && !prepared.concern.action && !operation.concern.extension {
             return Ok(Execution::DelegateToUpstream);
         }
     }
     let merged = introspected.as_ref().map(|(_slot, merged)| merged);
-    let plan = prepared.plan(&snapshot.catalog, operation, &request.variables, merged.is_some())?;
+    let mut extended = None;
+    if operation.concern.extension {
+        // Boxed: rare, and otherwise every request carries the size of this future.
+        let known = Box::pin(extension_schema::of_caller(services, snapshot, context, session, merged)).await?;
+        times.introspect = ended(&mut clock, "introspect", &phases.introspect);
+        extended = Some(known);
+    }
+    let planned = prepared.plan(
+        &snapshot.catalog,
+        operation,
+        &request.variables,
+        merged.is_some(),
+        extended.as_ref().map(|known| known.merged.as_ref()),
+    );
+    let plan = planned?;
     times.plan = ended(&mut clock, "plan", &phases.plan);
+    if plan.plan.is_upstreams() && !prepared.concern.action && !operation.concern.introspection {
+        return Ok(Execution::DelegateToUpstream);
+    }
     let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;
     let variables = &request.variables;
-    let subject = crate::pipeline::validate::ValidationContext {
-        services,
-        snapshot,
-        context,
-        session,
-        prepared,
-        plan: &plan,
-        variables,
-    };
-    match crate::pipeline::validate::validate(&subject, merged.map(AsRef::as_ref)).await {
+    let subject = |plan| ValidationContext { services, snapshot, context, session, prepared, plan, variables };
+    let asked = extended.as_ref().map(|known| &known.merged).or(merged);
+    let renewed = match validate::validate(&subject(&plan), asked.map(AsRef::as_ref)).await {
         // Nothing of ours is in it but introspection, and the upstream may know more of that than we do.
-        Err(_) if !prepared.concern.action => return Ok(Execution::DelegateToUpstream),
-        outcome => outcome?,
-    }
+        Err(_) if !prepared.concern.action && plan.plan.sites.is_none() => return Ok(Execution::DelegateToUpstream),
+        Err(rejection) => {
+            let Some(known) = extended.take().filter(|known| !known.is_fresh) else { return Err(rejection) };
+            // The upstream may have changed since.
+            let fresh = Box::pin(extension_schema::newer(services, snapshot, context, session, &known)).await;
+            let Some(fresh) = fresh else { return Err(rejection) };
+            let renewed = prepared.plan(&snapshot.catalog, operation, variables, merged.is_some(), Some(&fresh))?;
+            validate::validate(&subject(&renewed), Some(&fresh)).await?;
+            Some(renewed)
+        }
+        Ok(()) => None,
+    };
+    let plan = renewed.unwrap_or(plan);
     let allowed = allow(services, snapshot, session, prepared, &plan, request).await?;
     context.release(cost.passing);
     times.validate = ended(&mut clock, "validate", &phases.validate);
@@ -165,6 +188,7 @@ async fn run(
         request,
         plan,
         merged,
+        extensions: allowed.extensions.as_ref(),
         operation_name,
         upstream_time: RunningTime::default(),
         handler_time: RunningTime::default(),
@@ -184,7 +208,7 @@ async fn run(
         crate::pipeline::render_response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
     let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
     if response.upstream_rejected {
-        crate::pipeline::validate::revalidate(services, snapshot, context, session);
+        validate::revalidate(services, snapshot, context, session);
     }
     times.respond = ended(&mut clock, "respond", &phases.respond);
     response.times = times;
@@ -192,7 +216,8 @@ async fn run(
         response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
     response.role = Some(session.role().to_owned());
-    response.kind = if prepared.concern.action { RequestKind::Action } else { RequestKind::Introspection };
+    let is_ours = prepared.concern.action || plan.sites.is_some();
+    response.kind = if is_ours { RequestKind::Action } else { RequestKind::Introspection };
     Ok(Execution::Response(response))
 }
 
@@ -208,7 +233,7 @@ pub(crate) async fn allow(
     request: &GraphqlRequest<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
     if call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
-        return crate::execution::authorize::authorize(snapshot, session, prepared, plan, &request.variables);
+        return authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // This bounds only the number of threads; a request that waits here holds what has been charged already.
     let _slot = services.slots.planning.acquire().await;
@@ -220,7 +245,7 @@ pub(crate) async fn allow(
     let (prepared, plan) = (Arc::clone(prepared), Arc::clone(plan));
     let allowed = tokio::task::spawn_blocking(move || {
         let given = RawObject(given.iter().map(|(name, raw)| (name.as_str().into(), &**raw)).collect());
-        crate::execution::authorize::authorize(&snapshot, &session, &prepared, &plan, &given)
+        authorize(&snapshot, &session, &prepared, &plan, &given)
     });
     // It ends early only by a defect, or when the whole program does.
     allowed.await.unwrap_or_else(|_| Err(Rejection::internal("the thread that coerced the variables has ended early")))

@@ -8,15 +8,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::{HandlerResponseError, UNEXPECTED, default_extensions};
-use crate::action::relationship::RelatedError;
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{Merged, UpstreamResult, read_upstream_result, write};
 use crate::graphql::plan::{
     FieldSource, Plan, PlanStep, PlannedCall, PlannedIntrospection, UpstreamField, UpstreamOperation,
 };
-use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult};
+use crate::handler::execution_error::execution_error;
+use crate::handler::field_error::FieldError;
+use crate::handler::result::{HandlerCallErrorCause, HandlerResult};
 use crate::model::action::OperationKind;
 use crate::model::response::{
     Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, possibly_executed,
@@ -197,10 +197,12 @@ fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, e
 
 fn client_headers(outcome: &Outcome) -> ClientHeaders {
     let of_step = |step: &StepOutcome| match step {
-        StepOutcome::Part(Ok(response)) => {
-            response.set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect()
+        StepOutcome::Part(part) => {
+            let cookies = part.outcome.iter().flat_map(|response| &response.set_cookies);
+            let cookies = cookies.map(|cookie| (SET_COOKIE, cookie.clone()));
+            cookies.chain(part.client_headers.iter().cloned()).collect()
         }
-        StepOutcome::Part(Err(_)) | StepOutcome::Introspection(_) => ClientHeaders::new(),
+        StepOutcome::Introspection(_) => ClientHeaders::new(),
         StepOutcome::Call(call) => call.client_headers.clone(),
     };
     let retry_after = retry_after(outcome).map(|seconds| (RETRY_AFTER, seconds.into()));
@@ -209,11 +211,12 @@ fn client_headers(outcome: &Outcome) -> ClientHeaders {
 
 /// `Retry-After`: seconds until all that policies have rejected is worth a retry.
 fn retry_after(outcome: &Outcome) -> Option<u64> {
-    let calls = outcome.iter().filter_map(|(_, step)| match step {
-        StepOutcome::Call(call) => Some(call.errors.as_slice()),
-        StepOutcome::Part(_) | StepOutcome::Introspection(_) => None,
+    let errors = outcome.iter().flat_map(|(_, step)| match step {
+        StepOutcome::Call(call) => call.errors.iter().collect(),
+        StepOutcome::Part(part) => part.field_errors.iter().map(|error| &error.error).collect(),
+        StepOutcome::Introspection(_) => Vec::new(),
     });
-    let rejected = calls.flatten().filter_map(|error| match &error.cause {
+    let rejected = errors.filter_map(|error| match &error.cause {
         HandlerCallErrorCause::Response(HandlerResponseError::NotSent(rejected)) => Some(rejected.retry_seconds()),
         _ => None,
     });
@@ -259,9 +262,10 @@ impl<'f> RenderedResponse<'f> {
         }
         for (step, outcome) in finished.outcome {
             match (step, outcome) {
-                (PlanStep::Upstream(index), StepOutcome::Part(outcome)) => {
+                (PlanStep::Upstream(index), StepOutcome::Part(result)) => {
                     let part = plan.parts.get(*index);
-                    part.into_iter().for_each(|part| response.add_part(part, outcome, finished.may_be_null));
+                    part.into_iter().for_each(|part| response.add_part(part, &result.outcome, finished.may_be_null));
+                    response.add_field_errors(&result.field_errors);
                 }
                 (PlanStep::Introspection(index), StepOutcome::Introspection(outcome)) => {
                     let planned = plan.introspections.get(*index);
@@ -288,7 +292,8 @@ impl<'f> RenderedResponse<'f> {
 
     fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f HandlerResult) {
         for error in &outcome.errors {
-            let told = execution_error(self.dialect, self.plan.kind, call, error);
+            let place = (vec![PathSegment::Field(call.response_name.clone())], call.location);
+            let told = execution_error(self.dialect, self.plan.kind, place, error);
             match &error.cause {
                 // Hasura reports the first failed step only, but that step may have several errors.
                 HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
@@ -302,6 +307,17 @@ impl<'f> RenderedResponse<'f> {
             self.completed.push(&call.response_name);
         }
         self.set(&call.response_name, Cow::Borrowed(&outcome.json));
+    }
+
+    /// What went wrong with extension fields in the upstream's response.
+    fn add_field_errors(&mut self, errors: &[FieldError]) {
+        for field_error in errors {
+            let told = field_error.shown(self.dialect, self.plan.kind);
+            match &field_error.error.cause {
+                HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
+                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
+            }
+        }
     }
 
     fn add_introspection(
@@ -451,72 +467,4 @@ fn is_about_validity(error: &RawValue) -> bool {
         Some(Extensions { path: Some(_), code: Some(code) }) => code == VALIDATION_FAILED,
         _ => error.path.is_none(),
     }
-}
-
-fn execution_error(
-    dialect: Dialect,
-    kind: OperationKind,
-    call: &PlannedCall,
-    error: &HandlerCallError,
-) -> ExecutionError {
-    let mut path = vec![PathSegment::Field(call.response_name.clone())];
-    let (mut message, mut extensions) = match &error.cause {
-        HandlerCallErrorCause::Shape(shape) => {
-            path.extend(shape.path.iter().cloned());
-            let extensions = match &shape.related {
-                Some(error) => related_extensions(dialect, &path, error),
-                None => default_extensions(UNEXPECTED),
-            };
-            (shape.message.clone(), extensions)
-        }
-        HandlerCallErrorCause::Listed(listed) => {
-            path.extend(listed.path.iter().cloned());
-            (listed.message.clone(), listed.extensions.clone())
-        }
-        HandlerCallErrorCause::Response(HandlerResponseError::Rejected { message, extensions }) => {
-            (message.clone(), extensions.clone())
-        }
-        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotAnId(_)) => {
-            (error.to_string(), default_extensions("data-exception"))
-        }
-        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotSent(rejected)) => {
-            let mut extensions = default_extensions(rejected.policy.code());
-            extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
-            (error.to_string(), extensions)
-        }
-        HandlerCallErrorCause::Response(other) => (other.to_string(), default_extensions(UNEXPECTED)),
-    };
-    let location = match &error.cause {
-        HandlerCallErrorCause::Shape(CompletionError { location: Some(location), .. }) => *location,
-        _ => call.location,
-    };
-    let may_have_been_executed = match &error.cause {
-        HandlerCallErrorCause::Response(error) => error.may_have_been_executed(),
-        HandlerCallErrorCause::Shape(_) | HandlerCallErrorCause::Listed(_) => false,
-    };
-    // Hasura's messages and extensions stay as they are.
-    if dialect == Dialect::Standard && kind == OperationKind::Mutation && may_have_been_executed {
-        message = possibly_executed(&message);
-        extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
-    }
-    if let Some(internal) = &error.internal {
-        extensions.insert("internal".into(), internal.clone());
-    }
-    ExecutionError { message, locations: vec![location], path, extensions }
-}
-
-/// The upstream's extensions with the client's path in them: Hasura's lead through selection sets.
-fn related_extensions(dialect: Dialect, path: &[PathSegment], error: &RelatedError) -> Map<String, Value> {
-    let mut extensions = error.extensions.clone();
-    if dialect == Dialect::Hasura {
-        let names = path.iter().take(path.len().saturating_sub(error.path.len())).filter_map(|segment| match segment {
-            PathSegment::Field(name) => Some(format!(".selectionSet.{name}")),
-            PathSegment::Index(_) => None,
-        });
-        let below = error.hasura_path.as_deref().unwrap_or_default();
-        let code = extensions.remove("code").unwrap_or_else(|| UNEXPECTED.into());
-        extensions.insert("path".into(), format!("${}{below}", names.collect::<String>()).into());
-        extensions.insert("code".into(), code);
-    }
-    extensions
 }

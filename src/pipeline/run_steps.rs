@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::future::{join, join_all};
 
-use crate::execution::authorize::AuthorizedCalls;
+use crate::execution::authorize_plan::AuthorizedCalls;
 use crate::execution::context::ExecutionContext;
 use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
@@ -17,8 +17,9 @@ use crate::job_runner::enqueue;
 use crate::model::action::OperationKind;
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::Dialect;
+use crate::pipeline::extended_part::fetch_extended;
 use crate::pipeline::introspection;
-use crate::pipeline::step_result::{Outcome, StepOutcome};
+use crate::pipeline::step_result::{Outcome, PartResult, StepOutcome};
 use crate::upstream::UpstreamError;
 
 /// Carries out the plan.
@@ -85,8 +86,13 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, s
     let began = Instant::now();
     let outcome = match step {
         PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {
-            Some(part) => upstream_operation::fetch(execution, part).await,
-            None => Err(UpstreamError::Broken(Reason::new(ErrorKind::Internal, "a step has no operation"))),
+            // Boxed: rare, and otherwise every step carries the size of this future.
+            Some(part) if !part.edits.is_empty() => Box::pin(fetch_extended(execution, part)).await,
+            Some(part) => PartResult::plain(upstream_operation::fetch(execution, part).await),
+            None => {
+                let error = UpstreamError::Broken(Reason::new(ErrorKind::Internal, "a step has no operation"));
+                PartResult::plain(Err(error))
+            }
         }),
         PlanStep::Action(index) => {
             let kind = execution.plan.calls.get(index).map(|call| call.kind);
@@ -119,16 +125,22 @@ fn stops(execution: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome
     match (execution.snapshot.catalog.dialect, outcome) {
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
-        (Dialect::Hasura, StepOutcome::Part(Ok(reply))) => {
-            read_upstream_result(&reply.body).map_or(true, |response| !response.errors.is_empty())
+        (Dialect::Hasura, StepOutcome::Part(part)) => {
+            let is_good = part
+                .outcome
+                .as_ref()
+                .is_ok_and(|reply| read_upstream_result(&reply.body).is_ok_and(|response| response.errors.is_empty()));
+            !is_good || !part.field_errors.is_empty()
         }
-        (Dialect::Hasura, StepOutcome::Part(Err(_))) => true,
-        (Dialect::Standard, StepOutcome::Part(Ok(reply))) => {
-            read_upstream_result(&reply.body).is_ok_and(|response| response.data_is_null)
-                && !may_be_null(execution, step)
+        (Dialect::Standard, StepOutcome::Part(part)) => {
+            let is_null = part
+                .outcome
+                .as_ref()
+                .is_ok_and(|reply| read_upstream_result(&reply.body).is_ok_and(|response| response.data_is_null));
+            is_null && !may_be_null(execution, step)
         }
         // A mutation has no introspection.
-        (Dialect::Standard, StepOutcome::Part(Err(_))) | (_, StepOutcome::Introspection(_)) => false,
+        (_, StepOutcome::Introspection(_)) => false,
     }
 }
 

@@ -2,17 +2,38 @@
 
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanStep;
+use crate::handler::field_error::FieldError;
 use crate::handler::result::HandlerResult;
+use crate::request::response::ClientHeaders;
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// The result of an upstream operation.
 pub(crate) type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 
+/// The result of an upstream operation, with its extension fields.
+#[derive(Debug)]
+pub(crate) struct PartResult {
+    /// The upstream's response, in which the values of extension fields stand.
+    pub outcome: FetchOutcome,
+    /// What went wrong with those.
+    pub field_errors: Vec<FieldError>,
+    /// Headers of their handlers for the client.
+    pub client_headers: ClientHeaders,
+}
+
+impl PartResult {
+    /// Without extension fields.
+    #[must_use]
+    pub(crate) fn plain(outcome: FetchOutcome) -> Self {
+        Self { outcome, field_errors: Vec::new(), client_headers: ClientHeaders::new() }
+    }
+}
+
 /// The result of one step.
 #[derive(Debug)]
 pub(crate) enum StepOutcome {
     /// A part of the upstream.
-    Part(FetchOutcome),
+    Part(PartResult),
     /// A webhook call.
     Call(HandlerResult),
     /// A field of introspection.
@@ -26,7 +47,7 @@ pub(crate) type Outcome = Vec<(PlanStep, StepOutcome)>;
 #[must_use]
 pub(crate) fn bytes_of(outcome: &Outcome) -> usize {
     let bytes = |step: &StepOutcome| match step {
-        StepOutcome::Part(response) => response.as_ref().map_or(0, |response| response.body.len()),
+        StepOutcome::Part(part) => part.outcome.as_ref().map_or(0, |response| response.body.len()),
         StepOutcome::Call(call) => call.json.len(),
         StepOutcome::Introspection(json) => json.as_ref().map_or(0, String::len),
     };

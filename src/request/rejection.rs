@@ -37,6 +37,9 @@ pub(crate) enum Rejection {
 /// Hasura's code for documents that break a rule.
 pub(crate) const VALIDATION_FAILED: &str = "validation-failed";
 
+/// The code of a document that cannot be planned without the upstream's schema.
+pub(crate) const SCHEMA_UNKNOWN: &str = "schema-unknown";
+
 /// The code of what costs more than is allowed.
 pub(crate) const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
@@ -100,6 +103,18 @@ impl Rejection {
     #[must_use]
     pub(crate) fn upstream(error: &UpstreamError, may_write: bool) -> Self {
         Self::Request(upstream_error(error, may_write))
+    }
+
+    /// A document that may select an extension field, while the upstream's schema is not known. Only that tells whether it
+    /// does, and where its rows are.
+    #[must_use]
+    pub(crate) fn schema_unknown(reason: Option<&str>) -> Self {
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let message = format!(
+            "the document selects a field that an action may resolve on the upstream's types, and the upstream's schema is \
+             not known{reason}"
+        );
+        Self::Request(RequestError::new(503, SCHEMA_UNKNOWN, message))
     }
 
     /// An internal error. Its text goes to the log, not to the client.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::graphql::collect_fields::{condition_variables, root_fields};
 use crate::graphql::document::{Document, DocumentError, kind_of};
+use crate::graphql::extension_sites::ExtensionSites;
 use crate::graphql::plan::{Plan, PlanOptions, UsesActions};
 use crate::graphql::variables::check_variables;
 use crate::graphql::{check_document, document, document_size, plan, validate};
@@ -41,9 +42,9 @@ pub(crate) struct PreparedOperation {
     plans: Mutex<HashMap<PlanKey, Arc<CachedPlan>>>,
 }
 
-/// What an operation's plan depends on: the values of the variables that decide about its root fields, and whether
-/// introspection is served here.
-type PlanKey = (Vec<bool>, bool);
+/// What an operation's plan depends on: the values of the variables that decide about its root fields, whether
+/// introspection is served here, and the merged schema where that tells which fields are extension fields.
+type PlanKey = (Vec<bool>, bool, Option<u64>);
 
 /// A plan, and for whom it is good.
 pub(crate) struct CachedPlan {
@@ -101,7 +102,8 @@ impl PreparedDocument {
         found.ok_or(DocumentError::NotOneOperation)
     }
 
-    /// The operation's plan for these variables. Introspection is served here, or left to the upstream.
+    /// The operation's plan for these variables. Introspection is served here, or left to the upstream. `merged` tells
+    /// which fields are extension fields; without it there are none.
     ///
     /// # Errors
     /// What cannot be planned, or a variable in `@skip` or `@include` that is no boolean.
@@ -111,6 +113,7 @@ impl PreparedDocument {
         prepared: &PreparedOperation,
         variables: &RawObject<'_>,
         serves_introspection: bool,
+        merged: Option<&MergedSchema>,
     ) -> Result<Arc<CachedPlan>, Rejection> {
         let operation = &prepared.operation;
         let values = prepared
@@ -118,7 +121,7 @@ impl PreparedDocument {
             .iter()
             .map(|name| condition_value(operation, name, variables.get(name)))
             .collect::<Result<Vec<bool>, Rejection>>()?;
-        let key = (values, serves_introspection);
+        let key = (values, serves_introspection, merged.map(|merged| merged.id));
         // A panic while the lock was held cannot have left half a plan in the map.
         let known = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(plan) = known {
@@ -128,11 +131,16 @@ impl PreparedDocument {
             let position = prepared.conditions.iter().position(|known| known == name);
             position.and_then(|position| key.0.get(position)).copied().unwrap_or(true)
         };
+        let sites = merged.and_then(|MergedSchema { role_schema, .. }| {
+            ExtensionSites::find(&self.document, operation, &role_schema.schema, &role_schema.extension_fields)
+        });
+        let sites = sites.map(Arc::new);
         let surroundings = PlanOptions {
             schema: &catalog.schema,
             roots: &catalog.roots,
             limits: &catalog.limits,
             serves_introspection,
+            sites: sites.as_ref(),
         };
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
             .map_err(|error| Rejection::of_plan(error, &self.document.text))?;
@@ -160,6 +168,10 @@ impl PreparedDocument {
             by_schema: Mutex::default(),
         });
         let mut plans = prepared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        // Merged schemas come and go.
+        if plans.len() >= PLANS_MAX && key.2.is_some() {
+            plans.clear();
+        }
         if plans.len() < PLANS_MAX {
             plans.insert(key, Arc::clone(&plan));
         }

@@ -295,11 +295,11 @@ impl MergedSchema {
         let role_schema = match &decided {
             Some(decided) => {
                 let own = schema::of_actions(decided, &catalog.roots, role).map_err(MergeError::Invalid)?;
-                merge(upstream, &own, &decided.types, &catalog.roots)?
+                merge(upstream, &own, decided, &catalog.roots)?
             }
             None => {
                 let own = catalog.schema_of(role).map_err(MergeError::Invalid)?;
-                merge(upstream, &own, &catalog.schema.types, &catalog.roots)?
+                merge(upstream, &own, &catalog.schema, &catalog.roots)?
             }
         };
         let of_upstream = catalog.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);

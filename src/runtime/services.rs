@@ -149,7 +149,7 @@ impl Services {
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
         let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
         let settings = &configured.settings;
-        let scanner = Scanner::new(schema.actions.keys().map(String::as_str)).map_err(|error| error.to_string())?;
+        let scanner = Scanner::new(schema.own_names()).map_err(|error| error.to_string())?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
         let snapshot = Snapshot::new(

@@ -92,8 +92,7 @@ impl Snapshot {
         configured: &Arc<LoadedConfig>,
         schema: Arc<ActionSchema>,
     ) -> Result<Self, String> {
-        let names = schema.actions.keys().map(String::as_str);
-        let scanner = Arc::new(Scanner::new(names).map_err(|error| error.to_string())?);
+        let scanner = Arc::new(Scanner::new(schema.own_names()).map_err(|error| error.to_string())?);
         Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.policies))
     }
 }

@@ -68,6 +68,8 @@ metrics! {
         response_cache_lookups: IntCounterVec = "pillion_response_cache_lookups_total" { action, outcome };
         /// Bytes of cached responses.
         cache_bytes: IntGauge = "pillion_response_cache_bytes";
+        /// Rows of the upstream whose extension fields were resolved.
+        field_rows: IntCounterVec = "pillion_field_rows_total" { action };
         /// Retries of handler calls.
         handler_retries: IntCounterVec = "pillion_handler_retries_total" { action };
         /// Handler calls that could not be counted because Redis did not respond in time.

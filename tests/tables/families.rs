@@ -48,6 +48,7 @@ use pillion::session::{Session, SessionError};
 use pillion_test_support::trials;
 use serde_json::{Value, json};
 
+use super::extension_rows::extension_rows;
 use super::openapi::openapi;
 use super::{Family, actions};
 
@@ -57,6 +58,7 @@ pub const FAMILIES: &[Family] = trials![
     configuration,
     directives,
     extension_fields,
+    extension_rows,
     headers,
     hooks,
     masks,
@@ -92,7 +94,7 @@ pub fn plan(
     condition: Condition<'_>,
 ) -> Result<Plan, PlanError> {
     let (roots, limits) = (roots(), Limits::default());
-    let surroundings = PlanOptions { schema, roots: &roots, limits: &limits, serves_introspection: true };
+    let surroundings = PlanOptions { schema, roots: &roots, limits: &limits, serves_introspection: true, sites: None };
     plan::plan(document, operation, &surroundings, condition)
 }
 
@@ -235,7 +237,7 @@ fn selected(
     call: &PlannedCall,
 ) -> SubSelection {
     let condition = |name: &str| case["conditions"][name].as_bool().unwrap_or(true);
-    let selector = Selector { document, operation, types: &schema.types, condition: &condition };
+    let selector = Selector { document, operation, types: &schema.types, condition: &condition, sites: None };
     selector.select(call.action.output.named(), &call.fields.iter().collect::<Vec<_>>())
 }
 
@@ -527,7 +529,7 @@ fn schemas(case: &Value) -> String {
     let own = schema::of_actions(&actions, &roots(), text(case, "role")).expect("a schema");
     let engine = Schema::parse(text(case, "engine"), "engine").expect("SDL");
     let engine = UpstreamSchema { schema: engine, directives: Vec::new() };
-    let merged = match merge(&engine, &own, &actions.types, &roots()) {
+    let merged = match merge(&engine, &own, &actions, &roots()) {
         Ok(merged) => merged.schema,
         Err(error) => return error.to_string(),
     };

@@ -13,6 +13,7 @@
 )]
 
 mod actions;
+mod extension_rows;
 mod families;
 mod openapi;
 mod properties;

@@ -1,0 +1,91 @@
+//! Authorizes all calls of a plan, or none, with their arguments and what is selected of their results.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::execution::authorize::{AuthorizedCall, Input};
+use crate::execution::authorized_extensions::AuthorizedExtensions;
+use crate::graphql::action_mode::ActionMode;
+use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use crate::graphql::introspect::{Introspection, compile};
+use crate::graphql::plan::PlannedCall;
+use crate::graphql::schema::result_arguments;
+use crate::graphql::selection::Selector;
+use crate::graphql::value_error::CoerceError;
+use crate::model::json::RawObject;
+use crate::request::rejection::Rejection;
+use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
+use crate::runtime::snapshot::Snapshot;
+use crate::session::Session;
+
+/// What of a plan may be done here.
+pub(crate) struct AuthorizedCalls {
+    /// One for each of [`crate::graphql::plan::Plan::calls`].
+    pub calls: Vec<AuthorizedCall>,
+    /// One for each of [`crate::graphql::plan::Plan::introspections`].
+    pub introspections: Vec<Arc<Introspection>>,
+    /// The extension fields that the plan has.
+    pub extensions: Option<AuthorizedExtensions>,
+}
+
+/// Allows all calls of a plan, or none, and makes its introspection ready.
+///
+/// # Errors
+/// A role without permission, a value that its type does not take, introspection beyond its limits.
+pub(crate) fn authorize(
+    snapshot: &Snapshot,
+    session: &Session,
+    prepared: &Arc<PreparedDocument>,
+    plan: &CachedPlan,
+    given: &RawObject<'_>,
+) -> Result<AuthorizedCalls, Rejection> {
+    let types = &snapshot.catalog.schema.types;
+    let CachedPlan { plan, operation, .. } = plan;
+    let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
+    let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
+    let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
+    let allow_one = |call: &PlannedCall| {
+        // Validation has rejected this already; the permission is checked again where the call becomes possible.
+        if !call.action.allows(session.role()) {
+            return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
+        }
+        let definitions = match call.kind {
+            ActionMode::Result => result_arguments(),
+            ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
+        };
+        let same = call.same_as.and_then(|same| inputs.get(same)).cloned();
+        let input = match same {
+            Some(same) => same,
+            None => {
+                let values =
+                    coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
+                Arc::new(Input::from(values))
+            }
+        };
+        inputs.push(Arc::clone(&input));
+        let selected = call.selection.clone().unwrap_or_else(|| {
+            let condition = |name: &str| variables.get(name) == Some(&Value::Bool(true));
+            let fields: Vec<_> = call.fields.iter().collect();
+            let selector = Selector {
+                document: &prepared.document,
+                operation,
+                types,
+                condition: &condition,
+                sites: plan.sites.as_deref(),
+            };
+            Arc::new(selector.of_call(&call.action, call.kind, &fields))
+        });
+        Ok(AuthorizedCall::new(&call.action, input, selected))
+    };
+    let calls = plan.calls.iter().map(allow_one).collect::<Result<_, _>>()?;
+    let max_depth = snapshot.catalog.limits.max_introspection_depth;
+    let compiled =
+        plan.introspections.iter().map(|planned| compile(&prepared.document, &planned.fields, &variables, max_depth));
+    let introspections = compiled.map(|compiled| compiled.map(Arc::new)).collect::<Result<_, _>>()?;
+    let extensions = plan
+        .sites
+        .as_ref()
+        .map(|sites| AuthorizedExtensions::new(snapshot, session, (prepared, operation), sites, variables));
+    Ok(AuthorizedCalls { calls, introspections, extensions: extensions.transpose()? })
+}

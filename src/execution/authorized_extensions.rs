@@ -1,0 +1,127 @@
+//! The extension fields of an operation that may be resolved: their calls, and what is selected of each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Field, OperationDefinition};
+use serde_json::Value;
+
+use crate::execution::authorize::AuthorizedField;
+use crate::graphql::coerce::{Variables, coerce_argument_values};
+use crate::graphql::extension_sites::{ExtensionSite, ExtensionSites};
+use crate::graphql::selection::{Selector, SubSelection};
+use crate::model::action::ActionSchema;
+use crate::model::types::InputValue;
+use crate::request::rejection::Rejection;
+use crate::runtime::plan_cache::PreparedDocument;
+use crate::runtime::snapshot::Snapshot;
+use crate::session::Session;
+
+/// The extension fields of an operation, authorized.
+pub(crate) struct AuthorizedExtensions {
+    /// Where they stand.
+    pub sites: Arc<ExtensionSites>,
+    /// Their calls. Fields that are the same but for their rows share one.
+    pub calls: Vec<AuthorizedField>,
+    /// The call of each site.
+    call_of: Vec<usize>,
+    /// What is selected at each site.
+    selections: Vec<Arc<SubSelection>>,
+    source: SelectionSource,
+    /// Keys so far, of all rounds.
+    keys: AtomicUsize,
+}
+
+/// What selections are read from.
+struct SelectionSource {
+    prepared: Arc<PreparedDocument>,
+    operation: Node<OperationDefinition>,
+    variables: Variables,
+    schema: Arc<ActionSchema>,
+}
+
+impl SelectionSource {
+    fn selection(&self, sites: &ExtensionSites, type_name: &str, fields: &[&Node<Field>]) -> Arc<SubSelection> {
+        let condition = |name: &str| self.variables.get(name) == Some(&Value::Bool(true));
+        let selector = Selector {
+            document: &self.prepared.document,
+            operation: &self.operation,
+            types: &self.schema.types,
+            condition: &condition,
+            sites: Some(sites),
+        };
+        Arc::new(selector.select(type_name, fields))
+    }
+}
+
+impl AuthorizedExtensions {
+    /// Authorizes all extension fields of an operation, or none.
+    ///
+    /// # Errors
+    /// A role without permission, an argument that does not fit its type.
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        session: &Session,
+        (prepared, operation): (&Arc<PreparedDocument>, &Node<OperationDefinition>),
+        sites: &Arc<ExtensionSites>,
+        variables: Variables,
+    ) -> Result<Self, Rejection> {
+        let catalog = &snapshot.catalog;
+        let (mut calls, mut call_of): (Vec<AuthorizedField>, Vec<usize>) = (Vec::new(), Vec::new());
+        let mut firsts: Vec<&ExtensionSite> = Vec::new();
+        for site in &sites.sites {
+            let is_same = |first: &&ExtensionSite| {
+                Arc::ptr_eq(&first.extension, &site.extension) && first.field.arguments == site.field.arguments
+            };
+            if let Some(known) = firsts.iter().position(is_same) {
+                call_of.push(known);
+                continue;
+            }
+            let is_free = |definition: &&InputValue| !site.extension.gives(&definition.name);
+            let action = catalog.schema.actions.get(&site.extension.action);
+            let definitions: Vec<InputValue> =
+                action.iter().flat_map(|action| &action.arguments).filter(is_free).cloned().collect();
+            let arguments =
+                coerce_argument_values(&catalog.schema.types, &definitions, &site.field.arguments, &variables)
+                    .map_err(|error| Rejection::of_value(catalog.dialect, error, &prepared.document.text))?;
+            calls.push(AuthorizedField::new(snapshot, session, &site.extension, arguments)?);
+            firsts.push(site);
+            call_of.push(calls.len() - 1);
+        }
+        let (prepared, operation, schema) = (Arc::clone(prepared), operation.clone(), Arc::clone(&catalog.schema));
+        let source = SelectionSource { prepared, operation, variables, schema };
+        let selection = |site: &ExtensionSite| source.selection(sites, site.extension.ty.named(), &[&site.field]);
+        let selections = sites.sites.iter().map(selection).collect();
+        Ok(Self { sites: Arc::clone(sites), calls, call_of, selections, source, keys: AtomicUsize::new(0) })
+    }
+
+    /// Adds keys for which handlers are about to be called. Gives how many there are in all.
+    #[must_use]
+    pub(crate) fn add_keys(&self, count: usize) -> usize {
+        self.keys.fetch_add(count, Ordering::Relaxed).saturating_add(count)
+    }
+
+    /// The call for a field of a row, which these sites make up, with its place in [`Self::calls`].
+    #[must_use]
+    pub(crate) fn call(&self, sites: &[usize]) -> Option<(usize, &AuthorizedField)> {
+        let call = *self.call_of.get(*sites.first()?)?;
+        Some((call, self.calls.get(call)?))
+    }
+
+    /// What is selected of a field that these sites make up.
+    #[must_use]
+    pub(crate) fn selection(&self, sites: &[usize]) -> Arc<SubSelection> {
+        let known = |site: &usize| self.sites.sites.get(*site);
+        match sites {
+            [only] => self.selections.get(*only).cloned().unwrap_or_default(),
+            several => {
+                let fields: Vec<&Node<Field>> = several.iter().filter_map(known).map(|site| &site.field).collect();
+                let first = several.first().and_then(known);
+                first
+                    .map(|site| self.source.selection(&self.sites, site.extension.ty.named(), &fields))
+                    .unwrap_or_default()
+            }
+        }
+    }
+}

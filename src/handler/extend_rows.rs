@@ -1,0 +1,388 @@
+//! Resolves extension fields: collects the keys of their rows, has their values fetched, completes these, and puts them
+//! into the rows. Rows of relationships below such a value may have extension fields again, which is another round.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, join_all};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
+use crate::action::handler_error::HandlerError;
+use crate::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
+use crate::execution::authorize::AuthorizedField;
+use crate::execution::authorized_extensions::AuthorizedExtensions;
+use crate::execution::context::ExecutionContext;
+use crate::fetch::relationship_rows;
+use crate::graphql::extension_rows::{RowScan, RowValue, scan_value};
+use crate::graphql::selection::SubSelection;
+use crate::handler::field_calls;
+use crate::handler::field_error::FieldError;
+use crate::handler::field_values::FieldValues;
+use crate::handler::result::{HandlerCallError, HandlerCallErrorCause};
+use crate::handler::row_keys::{CallKeys, FieldKeys, Target};
+use crate::model::response::{Location, PathSegment};
+use crate::model::types::TypeRef;
+use crate::request::rejection::LIMIT_EXCEEDED;
+use crate::request::response::ClientHeaders;
+use crate::runtime::snapshot::Snapshot;
+
+/// Completes a value as `ty`, with the upstream's rows that belong to it.
+pub(crate) async fn complete_with_rows(
+    execution: &ExecutionContext<'_>,
+    ty: &TypeRef,
+    value: &Value,
+    selected: &SubSelection,
+) -> CompletedValue {
+    let rules = completion_rules(execution.snapshot);
+    let mut wanted = RowKeys::default();
+    let completed = complete_value(&rules, ty, value, selected, &mut wanted);
+    if !wanted.is_needed() || completed.is_lost(rules.dialect) {
+        return completed;
+    }
+    // Boxed: rare, and otherwise every call carries the size of this future.
+    let found = Box::pin(rows_of_relationships(execution, &wanted, 0)).await;
+    complete_value(&rules, ty, value, selected, &mut FoundRows { wanted: &wanted, found: &found })
+}
+
+/// The rules of completion in this generation.
+#[must_use]
+pub(crate) fn completion_rules(snapshot: &Snapshot) -> CompletionRules<'_> {
+    CompletionRules {
+        types: &snapshot.catalog.schema.types,
+        dialect: snapshot.catalog.dialect,
+        max_list_length: snapshot.catalog.limits.max_list_length,
+    }
+}
+
+/// The rows of relationships, with their extension fields.
+async fn rows_of_relationships(execution: &ExecutionContext<'_>, wanted: &RowKeys, round: usize) -> RowSet {
+    let mut found = relationship_rows::fetch(execution, wanted).await;
+    let Some(extensions) = execution.extensions else { return found };
+    let (mut ids, mut pieces) = (Vec::new(), Vec::new());
+    for (id, shape, json) in found.with_extension_fields(wanted) {
+        ids.push(id);
+        pieces.push(Piece { json, scan: scan_value(&extensions.sites, shape, json) });
+    }
+    if pieces.is_empty() {
+        return found;
+    }
+    let extended = extend(execution, extensions, &pieces, round).await;
+    drop(pieces);
+    let dialect = execution.snapshot.catalog.dialect;
+    for (id, piece) in ids.into_iter().zip(extended.pieces) {
+        let errors = piece.errors.into_iter().map(|error| error.into_related(dialect)).collect();
+        found.replace(id, piece.json, errors);
+    }
+    found
+}
+
+/// A piece of the upstream's JSON with the extension fields that were found in it.
+pub(crate) struct Piece<'p> {
+    /// The text.
+    pub json: &'p str,
+    /// Its rows.
+    pub scan: RowScan<'p>,
+}
+
+/// A piece with the values of its extension fields.
+pub(crate) struct ExtendedPiece {
+    /// The text; `None` if null has taken all of it.
+    pub json: Option<String>,
+    /// What went wrong.
+    pub errors: Vec<FieldError>,
+}
+
+/// Pieces with the values of their extension fields.
+pub(crate) struct Extended {
+    /// In the order in which they were given.
+    pub pieces: Vec<ExtendedPiece>,
+    /// Headers of the handlers for the client.
+    pub client_headers: ClientHeaders,
+}
+
+/// Resolves the extension fields of all pieces in one round. The rounds before it are `round`.
+pub(crate) fn extend<'f>(
+    execution: &'f ExecutionContext<'_>,
+    extensions: &'f AuthorizedExtensions,
+    pieces: &'f [Piece<'_>],
+    round: usize,
+) -> BoxFuture<'f, Extended> {
+    // Boxed: rounds follow upon rounds.
+    Box::pin(extend_once(execution, extensions, pieces, round))
+}
+
+async fn extend_once(
+    execution: &ExecutionContext<'_>,
+    extensions: &AuthorizedExtensions,
+    pieces: &[Piece<'_>],
+    round: usize,
+) -> Extended {
+    let keys = FieldKeys::collect(extensions, pieces.iter().map(|piece| (piece.json, &piece.scan)));
+    count_rows(execution, extensions, &keys);
+    let values = match excess(execution, extensions, &keys, round) {
+        Some(message) => keys.calls.iter().map(|call| failed(call.keys.len(), &message)).collect(),
+        None => {
+            let calls = keys.calls.iter().filter_map(|call| Some((extensions.calls.get(call.index)?, call)));
+            let calls: Vec<_> = calls.map(|(field, call)| fetch_values(execution, field, call)).collect();
+            join_all(calls).await
+        }
+    };
+    let completed = Completions::new(extensions, &keys, &values).complete(execution, round).await;
+    let mut assembler =
+        Assembler { execution, extensions, keys: &keys, completed: &completed, failures: IndexMap::new() };
+    let mut extended: Vec<ExtendedPiece> =
+        pieces.iter().enumerate().map(|(index, piece)| assembler.piece(index, piece)).collect();
+    let failures = std::mem::take(&mut assembler.failures);
+    let client_headers = values.iter().flat_map(|values| values.client_headers.iter().cloned()).collect();
+    add_failures(&mut extended, failures, values);
+    Extended { pieces: extended, client_headers }
+}
+
+/// Boxed, so that the type of a future does not hold the types of all that it may wait for.
+fn fetch_values<'f, 'e>(
+    execution: &'f ExecutionContext<'e>,
+    field: &'f AuthorizedField,
+    call: &'f CallKeys,
+) -> BoxFuture<'f, FieldValues<'e>> {
+    Box::pin(async move {
+        let keys: Vec<Vec<Value>> = call.keys.values().cloned().collect();
+        field_calls::fetch(execution, field, &keys).await
+    })
+}
+
+fn count_rows(execution: &ExecutionContext<'_>, extensions: &AuthorizedExtensions, keys: &FieldKeys) {
+    for call in &keys.calls {
+        let Some(field) = extensions.calls.get(call.index) else { continue };
+        let counter = &execution.services.metrics.field_rows;
+        counter.with_label_values(&[field.action().name.as_str()]).inc_by(call.rows as u64);
+    }
+}
+
+/// Why no handler is called in this round.
+fn excess(
+    execution: &ExecutionContext<'_>,
+    extensions: &AuthorizedExtensions,
+    keys: &FieldKeys,
+    round: usize,
+) -> Option<String> {
+    let limits = &execution.snapshot.catalog.limits;
+    if round >= limits.max_field_rounds && keys.count() > 0 {
+        return Some(format!(
+            "extension fields below extension fields need more than {} rounds of handler calls",
+            limits.max_field_rounds
+        ));
+    }
+    let count = extensions.add_keys(keys.count());
+    let message =
+        || format!("the response has {count} keys of extension fields; at most {} are resolved", limits.max_field_keys);
+    (count > limits.max_field_keys).then(message)
+}
+
+fn failed<'e>(keys: usize, message: &str) -> FieldValues<'e> {
+    let extensions = Map::from_iter([("code".to_owned(), Value::from(LIMIT_EXCEEDED))]);
+    let error = HandlerError { message: message.to_owned(), path: Vec::new(), extensions };
+    FieldValues::all_failed(keys, HandlerCallError { cause: HandlerCallErrorCause::Listed(error), internal: None })
+}
+
+/// A value of a key, completed for one selection.
+struct Completion {
+    /// Its call, and its key among those of the call.
+    of: (usize, usize),
+    selection: Arc<SubSelection>,
+    result: Result<CompletedValue, usize>,
+}
+
+/// All values of one round, each completed once for each selection.
+struct Completions<'v, 'e> {
+    fields: Vec<&'v AuthorizedField>,
+    values: &'v [FieldValues<'e>],
+    all: IndexMap<(usize, usize, usize), Completion>,
+    /// The completion of each row, piece by piece.
+    of_rows: Vec<Vec<Option<usize>>>,
+}
+
+impl<'v, 'e> Completions<'v, 'e> {
+    fn new(extensions: &'v AuthorizedExtensions, keys: &FieldKeys, values: &'v [FieldValues<'e>]) -> Self {
+        let mut all: IndexMap<(usize, usize, usize), Completion> = IndexMap::new();
+        let mut of_rows = Vec::with_capacity(keys.pieces.len());
+        let pending = || Err(usize::MAX);
+        for piece in &keys.pieces {
+            let of_row = |target: &Target| {
+                let Target::Key { call, key, group } = target else { return None };
+                let selection = piece.selections.get(*group)?;
+                let id = (*call, *key, Arc::as_ptr(selection).addr());
+                let new = || Completion { of: (*call, *key), selection: Arc::clone(selection), result: pending() };
+                let entry = all.entry(id);
+                let index = entry.index();
+                entry.or_insert_with(new);
+                Some(index)
+            };
+            of_rows.push(piece.targets.iter().map(of_row).collect());
+        }
+        let fields = keys.calls.iter().filter_map(|call| extensions.calls.get(call.index)).collect();
+        Self { fields, values, all, of_rows }
+    }
+
+    async fn complete(mut self, execution: &ExecutionContext<'_>, round: usize) -> Self {
+        let mut wanted = RowKeys::default();
+        self.complete_with(execution, &mut wanted);
+        if wanted.is_needed() {
+            let found = Box::pin(rows_of_relationships(execution, &wanted, round + 1)).await;
+            self.complete_with(execution, &mut FoundRows { wanted: &wanted, found: &found });
+        }
+        self
+    }
+
+    fn complete_with(&mut self, execution: &ExecutionContext<'_>, rows: &mut dyn RowSource) {
+        let rules = completion_rules(execution.snapshot);
+        for completion in self.all.values_mut() {
+            let (call, key) = completion.of;
+            let (Some(field), Some(values)) = (self.fields.get(call), self.values.get(call)) else { continue };
+            completion.result = match values.values.get(key) {
+                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value, &completion.selection, rows)),
+                Some(Err(failure)) => Err(*failure),
+                None => Err(usize::MAX),
+            };
+        }
+    }
+}
+
+/// Rows with the same failure.
+struct FailedRows {
+    piece: usize,
+    error: FirstRow,
+    rows: usize,
+}
+
+/// The first of them.
+struct FirstRow {
+    path: Vec<PathSegment>,
+    location: Location,
+}
+
+/// Puts the values of one round into the pieces.
+struct Assembler<'a, 'e> {
+    execution: &'a ExecutionContext<'e>,
+    extensions: &'a AuthorizedExtensions,
+    keys: &'a FieldKeys,
+    completed: &'a Completions<'a, 'e>,
+    /// By call and failure.
+    failures: IndexMap<(usize, usize), FailedRows>,
+}
+
+impl Assembler<'_, '_> {
+    fn piece(&mut self, index: usize, piece: &Piece<'_>) -> ExtendedPiece {
+        let mut errors = Vec::new();
+        let (Some(keys), Some(of_rows)) = (self.keys.pieces.get(index), self.completed.of_rows.get(index)) else {
+            return ExtendedPiece { json: Some(piece.json.to_owned()), errors };
+        };
+        let mut values = Vec::with_capacity(keys.targets.len());
+        for (row, (target, completion)) in keys.targets.iter().zip(of_rows).enumerate() {
+            let value = match (target, completion.and_then(|completion| self.completed.all.get_index(completion))) {
+                (Target::Key { call, key, .. }, Some((_, completion))) => {
+                    self.value(index, piece, row, (*call, *key), completion, &mut errors)
+                }
+                (Target::NullKey { is_nullable: true }, _) | (Target::Key { .. }, None) => RowValue::Json("null"),
+                (Target::NullKey { is_nullable: false }, _) => {
+                    let message = "a key of the row is null, and the field may not be null".to_owned();
+                    self.push(&mut errors, piece, row, listed(message));
+                    RowValue::NullAbove
+                }
+                (Target::Missing { key, is_nullable }, _) => {
+                    let message = format!("the upstream's response lacks the key field \"{key}\" of the row");
+                    self.push(&mut errors, piece, row, listed(message));
+                    null(*is_nullable)
+                }
+            };
+            values.push(value);
+        }
+        let value = |row: usize| values.get(row).copied().unwrap_or(RowValue::Json("null"));
+        ExtendedPiece { json: piece.scan.splice(&self.extensions.sites, piece.json, value), errors }
+    }
+
+    fn value<'c>(
+        &mut self,
+        index: usize,
+        piece: &Piece<'_>,
+        row: usize,
+        (call, key): (usize, usize),
+        completion: &'c Completion,
+        errors: &mut Vec<FieldError>,
+    ) -> RowValue<'c> {
+        let is_nullable = self.completed.fields.get(call).is_none_or(|field| field.field().ty.is_nullable());
+        match &completion.result {
+            Ok(completed) => {
+                let beside = self.completed.values.get(call).map(|values| values.errors.as_slice()).unwrap_or_default();
+                for (_, error) in beside.iter().filter(|(of, _)| *of == key) {
+                    let cause = HandlerCallErrorCause::Listed(error.clone());
+                    self.push(errors, piece, row, HandlerCallError { cause, internal: None });
+                }
+                for error in &completed.errors {
+                    self.push(errors, piece, row, shape(error));
+                }
+                if completed.null_escapes { RowValue::NullAbove } else { RowValue::Json(&completed.json) }
+            }
+            Err(failure) => {
+                let known = self.failures.get_mut(&(call, *failure));
+                match known {
+                    Some(known) => known.rows += 1,
+                    None => {
+                        if let Some((path, location)) = self.place(piece, row) {
+                            let failed = FailedRows { piece: index, error: FirstRow { path, location }, rows: 1 };
+                            self.failures.insert((call, *failure), failed);
+                        }
+                    }
+                }
+                null(is_nullable)
+            }
+        }
+    }
+
+    fn place(&self, piece: &Piece<'_>, row: usize) -> Option<(Vec<PathSegment>, Location)> {
+        let row = piece.scan.rows.get(row)?;
+        let site = piece.scan.groups.get(row.group)?.first()?;
+        let site = self.extensions.sites.sites.get(*site)?;
+        Some((piece.scan.path(&self.extensions.sites, row), site.location))
+    }
+
+    /// Adds an error of one row, within the limit on errors.
+    fn push(&self, errors: &mut Vec<FieldError>, piece: &Piece<'_>, row: usize, error: HandlerCallError) {
+        if errors.len() < self.execution.snapshot.catalog.limits.max_errors
+            && let Some((path, location)) = self.place(piece, row)
+        {
+            errors.push(FieldError { path, location, rows: 1, error });
+        }
+    }
+}
+
+fn null(is_nullable: bool) -> RowValue<'static> {
+    if is_nullable { RowValue::Json("null") } else { RowValue::NullAbove }
+}
+
+fn listed(message: String) -> HandlerCallError {
+    let extensions = Map::from_iter([("code".to_owned(), Value::from("unexpected"))]);
+    let error = HandlerError { message, path: Vec::new(), extensions };
+    HandlerCallError { cause: HandlerCallErrorCause::Listed(error), internal: None }
+}
+
+fn shape(error: &CompletionError) -> HandlerCallError {
+    HandlerCallError { cause: HandlerCallErrorCause::Shape(error.clone()), internal: None }
+}
+
+/// Each failed call has its errors once, at the first of its rows.
+fn add_failures(
+    extended: &mut [ExtendedPiece],
+    failed: IndexMap<(usize, usize), FailedRows>,
+    values: Vec<FieldValues<'_>>,
+) {
+    let mut failures: Vec<Vec<Option<_>>> =
+        values.into_iter().map(|values| values.failures.into_iter().map(Some).collect()).collect();
+    for ((call, failure), FailedRows { piece, error, rows }) in failed {
+        let failure = failures.get_mut(call).and_then(|failures| failures.get_mut(failure)).and_then(Option::take);
+        let (Some(failure), Some(piece)) = (failure, extended.get_mut(piece)) else { continue };
+        for one in failure.errors {
+            piece.errors.push(FieldError { path: error.path.clone(), location: error.location, rows, error: one });
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Fetches an upstream operation whose response has extension fields, and resolves these.
+
+use bytes::Bytes;
+
+use crate::execution::context::ExecutionContext;
+use crate::fetch::upstream_operation;
+use crate::graphql::extension_rows::scan_response;
+use crate::graphql::merge::read_upstream_result;
+use crate::graphql::plan::UpstreamOperation;
+use crate::graphql::upstream_errors::restore_errors;
+use crate::handler::extend_rows::{Extended, ExtendedPiece, Piece, extend};
+use crate::model::action::OperationKind;
+use crate::pipeline::step_result::PartResult;
+use crate::upstream::UpstreamError;
+
+/// Fetches it, and resolves the extension fields of its response.
+pub(crate) async fn fetch_extended(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> PartResult {
+    let fetched = upstream_operation::fetch(execution, part).await;
+    let mut response = match fetched {
+        Ok(response) if read_upstream_result(&response.body).is_ok() => response,
+        other => return PartResult::plain(other),
+    };
+    let Ok(text) = std::str::from_utf8(&response.body) else { return PartResult::plain(Ok(response)) };
+    let extended = extend_text(execution, part, text).await;
+    let Ok(text) = extended.text else { return PartResult::plain(Err(UpstreamError::NoRoom)) };
+    response.body = Bytes::from(text);
+    PartResult { outcome: Ok(response), field_errors: extended.field_errors, client_headers: extended.client_headers }
+}
+
+/// A response of the upstream with its extension fields.
+pub(crate) struct ExtendedText {
+    /// The response, or that there is no room for it.
+    pub text: Result<String, crate::memory::NoRoom>,
+    /// What went wrong.
+    pub field_errors: Vec<crate::handler::field_error::FieldError>,
+    /// Headers of the handlers for the client.
+    pub client_headers: crate::request::response::ClientHeaders,
+}
+
+/// Resolves the extension fields of a response to `part`, which is a GraphQL response.
+pub(crate) async fn extend_text(
+    execution: &ExecutionContext<'_>,
+    part: &UpstreamOperation,
+    text: &str,
+) -> ExtendedText {
+    let (mut field_errors, mut client_headers) = (Vec::new(), Vec::new());
+    let mut extended_text = None;
+    if let Some(extensions) = execution.extensions {
+        if let Some(scan) = scan_response(&extensions.sites, &part.shape, text) {
+            let held = execution.context.charge(scan.bytes());
+            let bytes = scan.bytes();
+            let pieces = [Piece { json: text, scan }];
+            if let Err(no_room) = held {
+                return ExtendedText { text: Err(no_room), field_errors, client_headers };
+            }
+            let Extended { pieces, client_headers: headers } = extend(execution, extensions, &pieces, 0).await;
+            execution.context.release(bytes);
+            client_headers = headers;
+            for ExtendedPiece { json, errors } in pieces {
+                extended_text = json;
+                field_errors = errors;
+            }
+        }
+        let current = extended_text.as_deref().unwrap_or(text);
+        if let Some(restored) = restore_errors(&extensions.sites, &part.edits, current) {
+            extended_text = Some(restored);
+        }
+    }
+    let text = extended_text.unwrap_or_else(|| text.to_owned());
+    let charged = execution.context.charge(text.len());
+    // A write that happened must not look as if it had not.
+    let is_lost = charged.is_err() && execution.plan.kind == OperationKind::Query;
+    let text = match charged {
+        Err(no_room) if is_lost => Err(no_room),
+        _ => Ok(text),
+    };
+    ExtendedText { text, field_errors, client_headers }
+}
