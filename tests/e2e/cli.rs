@@ -245,6 +245,14 @@ fn check_compares_extension_fields_as_each_role(engines: &Engines) {
         "3 errors, 1 warning",
     ];
     assert_says(&told, 1, &words);
+    // With both definitions.
+    let words = [
+        "pillion.yaml:2:3: error: the actions and the upstream both define the field \"name\" of products",
+        "actions: name(price: Float, name: Boolean): Int",
+        "upstream: name: String!",
+        "give it another name under fields",
+    ];
+    assert_says(&look("fields:\n  products.name: 'rate(id: $id)'\n"), 1, &words);
 }
 
 fn check_probes_handlers(_: &Engines) {
