@@ -85,8 +85,7 @@ impl Drop for Prometheus {
     }
 }
 
-const GRAPHQL: &str =
-    "type Query { good: Int  bad: Int  limited: Int  slow: Int  score(id: Int!): Int }\ntype Mutation { later: Int  never: Int }\n";
+const GRAPHQL: &str = "type Query { good: Int  bad: Int  limited: Int  slow: Int  score(id: Int!): Int }\ntype Mutation { later: Int  never: Int }\n";
 
 const CONFIG: &str = "dialect: standard
 fields: { Product.score: 'score(id: $id)' }

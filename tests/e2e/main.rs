@@ -35,6 +35,7 @@ mod cors;
 mod dashboards;
 mod distributed_tracing;
 mod failure_log;
+mod field_calls;
 mod graceful_shutdown;
 mod handler_security;
 mod helm_chart;
@@ -123,6 +124,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         dashboards,
         distributed_tracing,
         failure_log,
+        field_calls,
         graceful_shutdown,
         handler_security,
         helm_chart,
