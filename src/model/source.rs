@@ -17,13 +17,23 @@ pub struct Source {
     pub text: String,
     /// What of it no excerpt may show; see [`Source::hide`].
     hidden: OnceLock<Vec<Range<usize>>>,
+    /// The byte with which each line but the first begins. Counted once: a schema has a place for each of its fields.
+    line_starts: OnceLock<Vec<usize>>,
 }
 
 impl Source {
     /// Nothing of it is hidden yet.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), hidden: OnceLock::new() }
+        Self { name: name.into(), text: text.into(), hidden: OnceLock::new(), line_starts: OnceLock::new() }
+    }
+
+    /// The line of a byte, from 1, and the byte with which it begins.
+    fn line_at(&self, offset: usize) -> (usize, usize) {
+        let starts =
+            self.line_starts.get_or_init(|| self.text.match_indices('\n').map(|(newline, _)| newline + 1).collect());
+        let passed = starts.partition_point(|start| *start <= offset);
+        (passed + 1, passed.checked_sub(1).and_then(|last| starts.get(last)).copied().unwrap_or_default())
     }
 
     /// Hides these characters (ranges of their numbers) from all excerpts, also of locations that are known already.
@@ -79,13 +89,14 @@ impl SourceLocation {
     /// The place of these bytes of `source`, up to the end of their first line.
     #[must_use]
     pub fn at_span(source: &Arc<Source>, span: Range<usize>) -> Self {
-        let before = source.text.get(..span.start).unwrap_or(&source.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let offset = if source.text.is_char_boundary(span.start) { span.start } else { source.text.len() };
+        let (line, line_start) = source.line_at(offset);
+        let before = source.text.get(line_start..offset).unwrap_or_default();
         let text = source.text.get(span).unwrap_or_default().lines().next().unwrap_or_default();
         Self {
             source: Arc::clone(source),
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            line,
+            column: before.chars().count() + 1,
             length: text.chars().count().max(1),
         }
     }
@@ -274,6 +285,18 @@ mod tests {
         );
         let coloured = diagnostic.render(true);
         assert!(coloured.starts_with("a.yaml:2:3: \u{1b}["), "{coloured:?}");
+    }
+
+    #[test]
+    fn places_are_counted_by_lines_and_characters() {
+        let source = Arc::new(Source::new("a", "ab\nü x\n\ny"));
+        let at = |offset: usize| {
+            let place = SourceLocation::at_offset(&source, offset);
+            (place.line, place.column, place.length)
+        };
+        assert_eq!([at(0), at(1), at(2), at(3), at(6)], [(1, 1, 2), (1, 2, 1), (1, 3, 1), (2, 1, 1), (2, 3, 1)]);
+        // The second byte of a character, the last line, and what lies beyond the end.
+        assert_eq!([at(4), at(8), at(9), at(10), at(99)], [(4, 2, 1), (3, 1, 1), (4, 1, 1), (4, 2, 1), (4, 2, 1)]);
     }
 
     #[test]

@@ -150,3 +150,54 @@ fn names_of(files: &Files) -> (Locations, Locations, Vec<String>) {
     }
     (actions, types, scalars)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openapi::import;
+    use crate::openapi::options::Options;
+
+    const DOCUMENT: &str = "openapi: 3.0.0\nservers: [{url: 'https://a.example'}]\npaths: {/a: {get: {operationId: a, responses: {'204': {}}}}}\n";
+
+    /// A folder of its own with one action, its files as they were read, and what an import makes of them.
+    fn started(name: &str) -> (PathBuf, MetadataFiles, Vec<Change>) {
+        let folder = std::env::temp_dir().join(format!("pillion-import-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("actions.yml"), "actions: []\n").unwrap();
+        let files = MetadataFiles::read(&folder).unwrap();
+        let imported = import(&Arc::new(Source::new("api.yaml", DOCUMENT)), &Options::default()).unwrap();
+        let changes = files.with(&imported).unwrap();
+        (folder, files, changes)
+    }
+
+    #[test]
+    fn both_files_are_written() {
+        let (folder, files, changes) = started("written");
+        files.write(&changes).unwrap();
+        assert!(fs::read_to_string(folder.join("actions.yml")).unwrap().starts_with("actions:\n  - name: a\n"));
+        assert_eq!(fs::read_to_string(folder.join(GRAPHQL)).unwrap(), "type Query {\n  a: Boolean\n}\n");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn files_that_have_changed_meanwhile_stay() {
+        let (folder, files, changes) = started("changed");
+        fs::write(folder.join(GRAPHQL), "# another command").unwrap();
+        assert!(files.write(&changes).unwrap_err().contains("actions.graphql has been changed meanwhile"));
+        assert_eq!(fs::read_to_string(folder.join("actions.yml")).unwrap(), "actions: []\n");
+        assert_eq!(fs::read_to_string(folder.join(GRAPHQL)).unwrap(), "# another command");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_stays() {
+        let (folder, files, changes) = started("unwritable");
+        // A file where the folder for new files would be: root may write into any folder.
+        fs::write(folder.join(".pillion-writing"), "").unwrap();
+        let error = files.write(&changes).unwrap_err();
+        assert!(error.contains("cannot be written: "), "{error}");
+        assert_eq!(fs::read_to_string(folder.join("actions.yml")).unwrap(), "actions: []\n");
+        assert!(!folder.join(GRAPHQL).exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
