@@ -47,6 +47,17 @@ impl PreparedRequest<'_> {
         self.prepared.as_ref().ok()?.operation(name).ok().map(PreparedOperation::kind)
     }
 
+    /// Is it a subscription of the upstream's that may select extension fields?
+    #[must_use]
+    pub(crate) fn may_extend_subscription(&self) -> bool {
+        let name = self.request.as_ref().and_then(|request| request.operation_name.as_deref());
+        let operation = self.prepared.as_ref().ok().and_then(|prepared| prepared.operation(name).ok());
+        operation.is_some_and(|operation| {
+            let is_subscription = operation.kind() == OperationKind::Subscription;
+            is_subscription && operation.concern.extension && !operation.concern.action
+        })
+    }
+
     /// Is introspection all that is ours in it?
     #[must_use]
     pub(crate) fn is_introspection_only(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::label::Label;
 use crate::model::replay::Replay;
+use crate::model::request::GraphqlRequest;
 use crate::request::context::RequestContext;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -32,7 +33,7 @@ pub(crate) async fn fetch(
     part: &UpstreamOperation,
 ) -> Result<UpstreamResponse, UpstreamError> {
     let replay = Replay::of(execution.plan.kind == OperationKind::Query);
-    let body = Bytes::from(request_json(execution, part));
+    let body = Bytes::from(request_json(execution.request, part));
     execution.context.charge(body.len()).map_err(|_| UpstreamError::NoRoom)?;
     let sender = Sender::of(execution, UpstreamPurpose::Operation);
     send(execution.services, execution.snapshot, execution.context, body, replay, sender).await
@@ -138,8 +139,7 @@ fn log(services: &Services, context: &RequestContext, found: &UpstreamFailure, s
 }
 
 /// The request's JSON: the masked document, and of the client's variables those that it still uses, to the letter.
-pub(crate) fn request_json(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> String {
-    let request = execution.request;
+pub(crate) fn request_json(request: &GraphqlRequest<'_>, part: &UpstreamOperation) -> String {
     let mut json = String::with_capacity(part.query_json.len() + 128);
     json.push_str("{\"query\":");
     json.push_str(&part.query_json);

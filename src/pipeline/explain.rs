@@ -197,7 +197,7 @@ fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> 
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),
-        body: upstream_operation::request_json(execution, part),
+        body: upstream_operation::request_json(execution.request, part),
     }
 }
 

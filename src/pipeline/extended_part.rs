@@ -10,12 +10,21 @@ use crate::graphql::plan::UpstreamOperation;
 use crate::graphql::upstream_errors::restore_errors;
 use crate::handler::extend_rows::{Extended, ExtendedPiece, Piece, extend};
 use crate::model::action::OperationKind;
-use crate::pipeline::step_result::PartResult;
+use crate::pipeline::step_result::{FetchOutcome, PartResult};
 use crate::upstream::UpstreamError;
 
 /// Fetches it, and resolves the extension fields of its response.
 pub(crate) async fn fetch_extended(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> PartResult {
     let fetched = upstream_operation::fetch(execution, part).await;
+    extend_response(execution, part, fetched).await
+}
+
+/// Resolves the extension fields of a response to `part`, whatever it is.
+pub(crate) async fn extend_response(
+    execution: &ExecutionContext<'_>,
+    part: &UpstreamOperation,
+    fetched: FetchOutcome,
+) -> PartResult {
     let mut response = match fetched {
         Ok(response) if read_upstream_result(&response.body).is_ok() => response,
         other => return PartResult::plain(other),
@@ -69,7 +78,7 @@ pub(crate) async fn extend_text(
     let text = extended_text.unwrap_or_else(|| text.to_owned());
     let charged = execution.context.charge(text.len());
     // A write that happened must not look as if it had not.
-    let is_lost = charged.is_err() && execution.plan.kind == OperationKind::Query;
+    let is_lost = charged.is_err() && execution.plan.kind != OperationKind::Mutation;
     let text = match charged {
         Err(no_room) if is_lost => Err(no_room),
         _ => Ok(text),

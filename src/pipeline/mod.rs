@@ -18,6 +18,7 @@ use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
+use crate::pipeline::extension_schema::CallersSchema;
 use crate::pipeline::validate::ValidationContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -43,6 +44,7 @@ pub(crate) mod render_response;
 pub(crate) mod run_steps;
 pub(crate) mod step_result;
 pub(crate) mod subscription;
+pub(crate) mod upstream_subscription;
 pub(crate) mod validate;
 
 /// The caller, authenticated once for all elements of a batch.
@@ -165,13 +167,11 @@ async fn run(
         // Nothing of ours is in it but introspection, and the upstream may know more of that than we do.
         Err(_) if !prepared.concern.action && plan.plan.sites.is_none() => return Ok(Execution::DelegateToUpstream),
         Err(rejection) => {
-            let Some(known) = extended.take().filter(|known| !known.is_fresh) else { return Err(rejection) };
-            // The upstream may have changed since.
-            let fresh = Box::pin(extension_schema::newer(services, snapshot, context, session, &known)).await;
-            let Some(fresh) = fresh else { return Err(rejection) };
-            let renewed = prepared.plan(&snapshot.catalog, operation, variables, merged.is_some(), Some(&fresh))?;
-            validate::validate(&subject(&renewed), Some(&fresh)).await?;
-            Some(renewed)
+            let Some(known) = extended.take() else { return Err(rejection) };
+            let (subject, has_introspection) = (subject(&plan), merged.is_some());
+            // Boxed: rare, and otherwise every request carries the size of this future.
+            let renewed = validate_by_newer_schema(&subject, operation, has_introspection, &known, rejection);
+            Some(Box::pin(renewed).await?)
         }
         Ok(()) => None,
     };
@@ -219,6 +219,28 @@ async fn run(
     let is_ours = prepared.concern.action || plan.sites.is_some();
     response.kind = if is_ours { RequestKind::Action } else { RequestKind::Introspection };
     Ok(Execution::Response(response))
+}
+
+/// Plans and validates a document once more that was not valid by the known schema: the upstream may have changed since.
+///
+/// # Errors
+/// `rejection`, if the upstream has not changed, or the errors that are left.
+async fn validate_by_newer_schema(
+    subject: &ValidationContext<'_>,
+    operation: &PreparedOperation,
+    serves_introspection: bool,
+    known: &CallersSchema,
+    rejection: Rejection,
+) -> Result<Arc<CachedPlan>, Rejection> {
+    let ValidationContext { services, snapshot, context, session, prepared, variables, .. } = *subject;
+    if known.is_fresh {
+        return Err(rejection);
+    }
+    let fresh = extension_schema::newer(services, snapshot, context, session, known).await;
+    let Some(fresh) = fresh else { return Err(rejection) };
+    let renewed = prepared.plan(&snapshot.catalog, operation, variables, serves_introspection, Some(&fresh))?;
+    validate::validate(&ValidationContext { plan: &renewed, ..*subject }, Some(&fresh)).await?;
+    Ok(renewed)
 }
 
 /// Variables up to so many bytes are coerced where they arrive; more have a place of their own, because others wait here.

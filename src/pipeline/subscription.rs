@@ -29,6 +29,8 @@ pub(crate) enum SubscriptionMessage {
     Rejected(String),
     /// Nothing follows.
     Complete,
+    /// Nothing of ours is in it: the upstream runs it. Nothing follows.
+    Delegated,
 }
 
 /// The first polling interval of a subscription; it grows while nothing happens.
@@ -51,7 +53,7 @@ pub(crate) async fn run<F: Future<Output = bool>>(
         let watched = Arc::new(LiveDependencies::default());
         let Some((response, kind)) = Box::pin(execute_once(services, snapshot, (operation, payload), &watched)).await
         else {
-            send(SubscriptionMessage::Rejected("[{\"message\":\"this operation cannot be run here\"}]".into())).await;
+            send(SubscriptionMessage::Delegated).await;
             return;
         };
         let was_run = matches!(response.outcome, crate::request::response::SUCCESS | "errors");
@@ -80,25 +82,24 @@ pub(crate) async fn run<F: Future<Output = bool>>(
     }
 }
 
-fn errors_of(response: &Response) -> String {
+/// The errors of a response, a list as JSON.
+pub(crate) fn errors_of(response: &Response) -> String {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     body.get("errors").cloned().unwrap_or_else(|| Value::Array(Vec::new())).to_string()
 }
 
-async fn execute_once(
-    services: &Arc<Services>,
-    snapshot: &Arc<Snapshot>,
-    (operation, payload): (&RequestContext, &str),
+/// The context of one execution: with a deadline and a trace of its own.
+pub(crate) fn execution_context(
+    services: &Services,
+    snapshot: &Snapshot,
+    operation: &RequestContext,
     watched: &Arc<LiveDependencies>,
-) -> Option<(Response, OperationKind)> {
+) -> RequestContext {
     let started = Instant::now();
-    let limits = &services.configured().settings.limits;
-    let Ok(Body::One(element)) = read_body(payload.as_bytes(), limits) else { return None };
-    let Route::Execute(prepared_request) = route(services, snapshot, element).await else { return None };
     let random = Uuid::new_v4();
     let mut trace = TraceContext::read(&operation.caller.headers, random.as_u128());
     spans::sample(services, &mut trace);
-    let context = RequestContext {
+    RequestContext {
         trace,
         started,
         deadline: started + snapshot.catalog.limits.request_timeout,
@@ -106,7 +107,20 @@ async fn execute_once(
         share: operation.share.clone(),
         authenticated: OnceCell::new_with(operation.authenticated.get().cloned()),
         ..operation.for_task()
-    };
+    }
+}
+
+/// `None` if nothing of ours is in it.
+async fn execute_once(
+    services: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    (operation, payload): (&RequestContext, &str),
+    watched: &Arc<LiveDependencies>,
+) -> Option<(Response, OperationKind)> {
+    let context = execution_context(services, snapshot, operation, watched);
+    let limits = &services.configured().settings.limits;
+    let Ok(Body::One(element)) = read_body(payload.as_bytes(), limits) else { return None };
+    let Route::Execute(prepared_request) = route(services, snapshot, element).await else { return None };
     let kind = prepared_request.kind().unwrap_or(OperationKind::Query);
     let Execution::Response(response) = execute(services, snapshot, &context, &prepared_request).await else {
         return None;

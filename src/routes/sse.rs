@@ -169,6 +169,12 @@ fn event(message: &SubscriptionMessage) -> String {
         SubscriptionMessage::Next(body) => format!("event: next\ndata: {}\n\n", body.replace(['\n', '\r'], " ")),
         SubscriptionMessage::Rejected(errors) => format!("event: next\ndata: {{\"errors\":{errors}}}\n\n{COMPLETE}"),
         SubscriptionMessage::Complete => COMPLETE.into(),
+        // That was asked before the stream began; the upstream's schema has changed since.
+        SubscriptionMessage::Delegated => {
+            format!(
+                "event: next\ndata: {{\"errors\":[{{\"message\":\"this operation cannot be run here\"}}]}}\n\n{COMPLETE}"
+            )
+        }
     }
 }
 

@@ -1,11 +1,16 @@
 //! WebSocket sessions: GraphQL operations side by side on one connection. Those with actions run here, all others on
-//! one socket to the upstream.
+//! one socket to the upstream. Events of the upstream's subscriptions with extension fields are completed here.
 
+mod completed_events;
+mod event;
 #[doc(hidden)]
 pub(crate) mod headers;
 mod metered;
+mod operation;
 mod queue;
 pub(crate) mod session;
+mod upstream_reader;
+mod upstream_routes;
 mod upstream_socket;
 
 use std::borrow::Cow;
@@ -48,6 +53,9 @@ const OPERATION_BYTES: usize = 8 * 1024;
 
 /// Results that wait to be sent.
 const EVENTS_MAX: usize = 256;
+
+/// Events of one of the upstream's subscriptions that wait to be completed. Then its socket is not read.
+const UPSTREAM_EVENTS_MAX: usize = 16;
 
 /// Pings of a client in ten seconds.
 const PINGS_MAX: usize = 100;

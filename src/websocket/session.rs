@@ -25,15 +25,19 @@ use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
 use crate::model::response::Dialect;
-use crate::pipeline::subscription::{SubscriptionMessage, run};
-use crate::protocol::graphql_ws::{FromClient, FromServer, Subprotocol, errors_of, read_client, read_server};
+use crate::pipeline::subscription::run;
+use crate::protocol::graphql_ws::{FromClient, Subprotocol, read_client};
 use crate::protocol::http::{Body, read_body};
 use crate::request::context::RequestContext;
 use crate::runtime::services::Services;
 use crate::session::SessionError;
 use crate::telemetry::metrics::Held;
+use crate::websocket::event::{Event, OperationEvents, OperationKey, OwnMessage};
 use crate::websocket::metered::Metered;
+use crate::websocket::operation::{Operation, Runner};
 use crate::websocket::queue::{Queued, Receiver, Sender, queue};
+use crate::websocket::upstream_reader::UpstreamReader;
+use crate::websocket::upstream_routes::{UpstreamMessage, UpstreamRoutes};
 use crate::websocket::upstream_socket::{
     CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of,
 };
@@ -41,7 +45,7 @@ use crate::websocket::{
     ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
     INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX,
     READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED,
-    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, headers, upstream_socket,
+    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, completed_events, headers, upstream_socket,
 };
 
 /// The client that opened the WebSocket.
@@ -52,61 +56,6 @@ pub(crate) struct WebSocketClient {
     pub owner: MemoryOwner,
     /// The sub-protocol.
     pub vocabulary: Subprotocol,
-}
-
-/// A message for the client.
-enum Event {
-    /// A message of the upstream's, and the operation that it ends.
-    Say(String, Option<String>),
-    /// A message of an operation that runs here.
-    Own(OwnMessage),
-    /// The upstream wants to know whether we are there.
-    UpstreamPing,
-    /// The upstream's socket of this number has ended, perhaps with a close frame.
-    UpstreamGone(u64, Option<Close>),
-}
-
-/// A message of an operation that runs here.
-struct OwnMessage {
-    text: String,
-    id: String,
-    /// Of the operation: a later one may have the same id.
-    number: u64,
-    is_last: bool,
-}
-
-/// An operation under way.
-struct Operation {
-    runner: Runner,
-    number: u64,
-    _counted: Held,
-}
-
-/// Where an operation runs.
-enum Runner {
-    /// A task, which ends with the operation.
-    Task(AbortHandle),
-    /// A task that is left to finish, because it writes.
-    Mutation,
-    Upstream,
-}
-
-impl Operation {
-    fn new(services: &Services, runner: Runner, number: u64) -> Self {
-        Self { runner, number, _counted: Held::new(&services.metrics.websocket_operations) }
-    }
-
-    fn is_upstreams(&self) -> bool {
-        matches!(self.runner, Runner::Upstream)
-    }
-}
-
-impl Drop for Operation {
-    fn drop(&mut self) {
-        if let Runner::Task(handle) = &self.runner {
-            handle.abort();
-        }
-    }
 }
 
 /// The state after `connection_init`.
@@ -144,6 +93,8 @@ struct WebSocketSession<S> {
     operations: HashMap<String, Operation>,
     introduced: Option<Introduced>,
     upstream: Option<UpstreamEnd>,
+    /// Where messages of the upstream go that are completed.
+    routes: Arc<UpstreamRoutes>,
     last_heard: Instant,
     pings: (Instant, usize),
     /// Operations and sockets to the upstream so far.
@@ -190,6 +141,7 @@ where
         operations: HashMap::new(),
         introduced: None,
         upstream: None,
+        routes: UpstreamRoutes::new(),
         last_heard: Instant::now(),
         pings: (Instant::now(), 0),
         numbers: 0,
@@ -438,12 +390,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
         let snapshot = self.services.snapshot.load_full();
         let limits = &self.services.configured().settings.limits;
-        let kind = match read_body(payload.get().as_bytes(), limits) {
+        let (kind, is_completed) = match read_body(payload.get().as_bytes(), limits) {
             Ok(Body::One(element)) => match route(&self.services, &snapshot, element).await {
                 Route::Execute(prepared_request) if !prepared_request.is_introspection_only() => {
-                    prepared_request.kind()
+                    (prepared_request.kind(), prepared_request.may_extend_subscription())
                 }
-                _ => return self.start_at_upstream(id, payload).await,
+                _ => return self.start_at_upstream(id, payload.get()).await,
             },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
         };
@@ -461,25 +413,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             ..self.visitor.context.for_task()
         };
         let number = self.next_number();
-        let (services, vocabulary, tell, told_id) =
-            (Arc::clone(&self.services), self.visitor.vocabulary, self.tell.clone(), id.clone());
+        let (services, owner) = (Arc::clone(&self.services), self.visitor.owner);
+        let key = OperationKey { id: id.clone(), number };
+        let client = OperationEvents { tell: self.tell.clone(), vocabulary: self.visitor.vocabulary, key, payload };
         let is_mutation = kind == Some(OperationKind::Mutation);
         // A mutation is finished although its client has disconnected, and the shutdown waits for it.
         let counted = is_mutation.then(|| Held::new(&services.metrics.requests_in_flight));
         let run = async move {
             let _counted = counted;
-            let send = |told: SubscriptionMessage| {
-                let (text, is_last) = match told {
-                    SubscriptionMessage::Next(body) => (vocabulary.next(&told_id, &body), false),
-                    SubscriptionMessage::Rejected(errors) => (vocabulary.error(&told_id, &errors), true),
-                    SubscriptionMessage::Complete => (vocabulary.complete(&told_id), true),
-                };
-                let bytes = text.len();
-                let event = Event::Own(OwnMessage { text, id: told_id.clone(), number, is_last });
-                let tell = tell.clone();
-                async move { tell.send(event, bytes).await }
-            };
-            run(&services, &snapshot, &operation, &payload, send).await;
+            if is_completed {
+                completed_events::run(&services, &snapshot, (&operation, owner), &client).await;
+            } else {
+                run(&services, &snapshot, &operation, &client.payload, |message| client.send(message)).await;
+            }
         };
         let task = tokio::spawn(run);
         let runner = if is_mutation { Runner::Mutation } else { Runner::Task(task.abort_handle()) };
@@ -492,14 +438,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         self.numbers
     }
 
-    async fn start_at_upstream(&mut self, id: String, payload: &RawValue) -> Going {
+    async fn start_at_upstream(&mut self, id: String, payload: &str) -> Going {
+        if self.starts_at_upstream(&id, &id, payload).await? {
+            let number = self.next_number();
+            self.operations.insert(id, Operation::new(&self.services, Runner::Upstream, number));
+        }
+        Ok(())
+    }
+
+    /// Starts an operation at the upstream whose events are completed by its task, unless the client has stopped it.
+    async fn subscribe(&mut self, key: OperationKey, payload: &str, queue: Sender<UpstreamMessage>) -> Going {
+        let OperationKey { id, number } = key;
+        if !self.is_current(&id, number) {
+            return Ok(());
+        }
+        let Some(mut operation) = self.operations.remove(&id) else { return Ok(()) };
+        let Runner::Task(task) = &operation.runner else { return Ok(()) };
+        let (task, route) = (task.clone(), self.routes.open(number, queue));
+        if self.starts_at_upstream(&id, &route.id, payload).await? {
+            operation.runner = Runner::Completed(task, route);
+            self.operations.insert(id, operation);
+        }
+        Ok(())
+    }
+
+    /// Nothing comes of what the client has stopped, although there may be a later operation with the same id.
+    fn is_current(&self, id: &str, number: u64) -> bool {
+        self.operations.get(id).is_some_and(|operation| operation.number == number)
+    }
+
+    /// Starts an operation at the upstream, which is to call it `upstream_id`. `false` if the client has been told why not.
+    async fn starts_at_upstream(&mut self, id: &str, upstream_id: &str, payload: &str) -> Result<bool, End> {
         // An upstream may close a socket on which nothing runs at any time; then there is another one.
         for _ in 0..2 {
             if self.upstream.is_none() {
                 match self.connect_upstream(CONNECT_TIMEOUT).await {
                     Ok(_) => {}
                     Err(ConnectError::NotSupported(reason)) => {
-                        return self.fail(&id, "upstream-error", &reason).await;
+                        return self.fail(id, "upstream-error", &reason).await.map(|()| false);
                     }
                     Err(ConnectError::Rejected(rejection)) => return Err(End::Close(rejection.close)),
                     // Clients take an error for the operation's end, and come back after a close.
@@ -508,10 +484,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                     }
                 }
             }
-            if self.tell_upstream(|vocabulary| vocabulary.start(&id, payload.get())).await? {
-                let number = self.next_number();
-                self.operations.insert(id, Operation::new(&self.services, Runner::Upstream, number));
-                return Ok(());
+            if self.tell_upstream(|vocabulary| vocabulary.start(upstream_id, payload)).await? {
+                return Ok(true);
             }
         }
         Err(End::Close(UPSTREAM_LOST))
@@ -528,23 +502,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             vocabulary: self.visitor.vocabulary,
             message_bytes_max: self.services.configured().settings.limits.max_upstream_response_size,
         };
-        let UpstreamSocket { vocabulary, ack, sink, mut stream } =
-            upstream_socket::connect(&introduction, timeout).await?;
-        let (tell, prepared_request, number) = (self.tell.clone(), self.visitor.vocabulary, self.next_number());
-        let reader = tokio::spawn(async move {
-            let mut close = None;
-            while let Some(Ok(message)) = stream.next().await {
-                if let Message::Close(frame) = &message {
-                    close = frame.as_ref().and_then(Close::of_frame);
-                }
-                let Some(text) = text_of(message) else { continue };
-                let Some(event) = translate(&text, vocabulary, prepared_request) else { continue };
-                if !tell.send(event, text.len()).await {
-                    return;
-                }
-            }
-            tell.send(Event::UpstreamGone(number, close), 0).await;
-        });
+        let UpstreamSocket { vocabulary, ack, sink, stream } = upstream_socket::connect(&introduction, timeout).await?;
+        let number = self.next_number();
+        let reader = UpstreamReader {
+            tell: self.tell.clone(),
+            routes: Arc::clone(&self.routes),
+            upstreams: vocabulary,
+            clients: self.visitor.vocabulary,
+        };
+        let reader = tokio::spawn(reader.read(stream, number));
         self.upstream = Some(UpstreamEnd { number, vocabulary, sink, reader: reader.abort_handle() });
         Ok(ack)
     }
@@ -579,8 +545,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     async fn stop(&mut self, id: &str) -> Going {
-        if self.operations.remove(id).is_some_and(|operation| operation.is_upstreams()) {
-            self.tell_upstream(|vocabulary| vocabulary.stop(id)).await?;
+        let Some(operation) = self.operations.remove(id) else { return Ok(()) };
+        let id_at_upstream = operation.id_at_upstream(id).map(str::to_owned);
+        // Its task ends first: the upstream's socket may wait for it.
+        drop(operation);
+        if let Some(id) = id_at_upstream {
+            self.tell_upstream(|vocabulary| vocabulary.stop(&id)).await?;
         }
         Ok(())
     }
@@ -593,9 +563,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 }
                 self.send_text(text).await
             }
-            Event::Own(OwnMessage { text, id, number, is_last }) => {
-                // Nothing comes of what the client has stopped.
-                if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
+            Event::Own(OwnMessage { text, key: OperationKey { id, number }, is_last }) => {
+                if !self.is_current(&id, number) {
                     return Ok(());
                 }
                 if is_last {
@@ -603,6 +572,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                 }
                 self.send_text(text).await
             }
+            Event::Delegate(OperationKey { id, number }, payload) => {
+                if !self.is_current(&id, number) {
+                    return Ok(());
+                }
+                self.operations.remove(&id);
+                // Boxed: rare, and otherwise every idle WebSocket carries the size of these futures.
+                Box::pin(self.start_at_upstream(id, &payload)).await
+            }
+            Event::Subscribe(key, payload, queue) => Box::pin(self.subscribe(key, &payload, queue)).await,
+            Event::End(close) => Err(End::Close(close)),
             Event::UpstreamPing => self.tell_upstream(|vocabulary| vocabulary.pong(None)).await.map(drop),
             Event::UpstreamGone(number, close) => {
                 let is_this = self.upstream.as_ref().is_some_and(|upstream| upstream.number == number);
@@ -610,18 +589,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             }
         }
     }
-}
-
-/// The upstream's message in the client's sub-protocol. Payloads that are the same in both stay as they are.
-fn translate(text: &str, upstreams: Subprotocol, prepared_request: Subprotocol) -> Option<Event> {
-    let same = upstreams == prepared_request;
-    Some(match read_server(text).ok()? {
-        FromServer::Next(_, _) if same => Event::Say(text.to_owned(), None),
-        FromServer::Next(id, payload) => Event::Say(prepared_request.next(&id, payload.get()), None),
-        FromServer::Error(id, _) if same => Event::Say(text.to_owned(), Some(id)),
-        FromServer::Error(id, payload) => Event::Say(prepared_request.error(&id, &errors_of(payload)), Some(id)),
-        FromServer::Complete(id) => Event::Say(prepared_request.complete(&id), Some(id)),
-        FromServer::Ping => Event::UpstreamPing,
-        FromServer::Ack(_) | FromServer::Rejected(_) | FromServer::Other => return None,
-    })
 }

@@ -34,6 +34,7 @@ mod containers;
 mod cors;
 mod dashboards;
 mod distributed_tracing;
+mod extended_subscriptions;
 mod failure_log;
 mod field_calls;
 mod graceful_shutdown;
@@ -123,6 +124,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         cors,
         dashboards,
         distributed_tracing,
+        extended_subscriptions,
         failure_log,
         field_calls,
         graceful_shutdown,

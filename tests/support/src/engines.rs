@@ -239,6 +239,11 @@ impl SubscriptionsEngine {
     pub fn closed(&self) -> serde_json::Value {
         Client::connect(self.port).request("GET", "/closed", &[], b"").json()
     }
+
+    /// How many of its subscriptions to rows are under way.
+    pub fn open(&self) -> serde_json::Value {
+        Client::connect(self.port).request("GET", "/open", &[], b"").json()
+    }
 }
 
 /// Runs a script of `tests/engines` on this input and gives its output.
