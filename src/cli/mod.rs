@@ -88,7 +88,7 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
         Kind::Choice(choices) => argument.value_name(choices.join("|")),
         Kind::Duration | Kind::DurationOrZero => argument.value_name("TIME"),
         Kind::Bytes | Kind::Count | Kind::Number => argument.value_name("NUMBER"),
-        Kind::Text | Kind::Secret | Kind::Texts => argument.value_name("VALUE"),
+        Kind::Text | Kind::Secret | Kind::Texts | Kind::Map => argument.value_name("VALUE"),
     }
 }
 

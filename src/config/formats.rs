@@ -47,6 +47,10 @@ pub enum Format {
     ResponseHeader,
     /// A parameter of a URL that may be forwarded.
     ForwardedParam,
+    /// The name of a cookie.
+    CookieName,
+    /// The name of a claim, or a JSON path.
+    ClaimPath,
 }
 
 /// Headers of our own response, and of its connection, that no handler may write. Cookies are forwarded by default.
@@ -171,7 +175,7 @@ impl Format {
                 )
             }
             Self::HostName => "^[A-Za-z0-9._-]+$",
-            Self::HeaderName | Self::ResponseHeader => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            Self::HeaderName | Self::ResponseHeader | Self::CookieName => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
             Self::NamePrefix => "^([A-Za-z][A-Za-z0-9_]*|_([A-Za-z0-9][A-Za-z0-9_]*)?)?$",
             Self::HttpUrl => concat!("^[Hh][Tt][Tt][Pp][Ss]?://", host!(), "(:", port!(), ")?(/[!$-;=@-Z_a-z~]*)?$"),
             Self::HookUrl => "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#\\s]+[^\\s]*$",
@@ -197,6 +201,8 @@ impl Format {
             Self::SigningSecrets => "^\\s*whsec_[A-Za-z0-9+/]{32,}={0,2}(\\s+whsec_[A-Za-z0-9+/]{32,}={0,2})*\\s*$",
             Self::SessionVariable => "^[Xx]-[Hh][Aa][Ss][Uu][Rr][Aa]-",
             Self::ForwardedParam => ".",
+            // Whether a path that begins with $ is one, only its parser knows.
+            Self::ClaimPath => "\\S",
         }
     }
 

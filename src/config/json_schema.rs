@@ -231,6 +231,7 @@ fn name_of((kind, format): Shape) -> String {
         Kind::Bytes => "bytes",
         Kind::Duration => "duration",
         Kind::DurationOrZero => "durationOrZero",
+        Kind::Map => "map",
     };
     format.map_or_else(|| kind.to_owned(), |format| format!("{kind}{format:?}"))
 }
@@ -282,7 +283,18 @@ fn schema_of((kind, format): Shape) -> Value {
         Kind::Duration => duration(1, DURATION),
         Kind::DurationOrZero => duration(0, DURATION_OR_ZERO),
         Kind::Choice(choices) => choice(choices),
+        Kind::Map => map_of(format),
     }
+}
+
+/// The only map is that of session variables.
+fn map_of(format: Option<Format>) -> Value {
+    let text = format.map_or_else(|| json!({ "type": "string" }), text_of);
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "patternProperties": { Format::SessionVariable.pattern(): text }
+    })
 }
 
 /// A bare number is seconds.

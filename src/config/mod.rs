@@ -10,6 +10,7 @@ pub mod excerpt;
 pub mod extension_field_settings;
 pub mod formats;
 pub mod json_schema;
+pub mod jwt_settings;
 pub mod limits_settings;
 pub mod listen_address;
 #[cfg(feature = "server")]

@@ -15,6 +15,7 @@ use crate::config::action_settings::ActionSettings;
 use crate::config::downstream_settings::ClientAddresses;
 use crate::config::extension_field_settings::ExtensionFieldSettings;
 use crate::config::formats::Format;
+use crate::config::jwt_settings;
 use crate::config::listen_address::parse_listen;
 use crate::config::prefix::Prefixes;
 use crate::config::relationship_settings::RelationshipSettings;
@@ -700,14 +701,16 @@ fn read_auth(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AuthRules {
         let message = "an empty admin secret would let everybody in";
         values.reject("auth.admin_secrets", message, "remove it, or give it a value", diagnostics);
     }
-    let jwt = read_jwt(values, diagnostics);
+    let mut jwt = read_jwt(values, diagnostics);
     if !jwt.is_empty() && admin_secrets.is_empty() {
         let message = "Fatal Error : --jwt-secret (HASURA_GRAPHQL_JWT_SECRET) requires --admin-secret \
                        (HASURA_GRAPHQL_ADMIN_SECRET) or  --access-key (HASURA_GRAPHQL_ACCESS_KEY) to be set";
         values.reject("auth.jwt_secret", message, "set an admin secret as well", diagnostics);
     }
     let unauthorized_role = values.text("auth.unauthorized_role").filter(|role| !role.is_empty());
-    if unauthorized_role.is_some() && admin_secrets.is_empty() {
+    let has_own_jwt = jwt_settings::is_given(values);
+    jwt_settings::read(values, diagnostics).into_iter().for_each(|rules| jwt.push(rules));
+    if unauthorized_role.is_some() && admin_secrets.is_empty() && !has_own_jwt {
         let message = "an unauthorized role means nothing without an admin secret: everybody is admin";
         values.reject("auth.unauthorized_role", message, "set an admin secret as well", diagnostics);
     }

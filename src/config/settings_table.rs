@@ -25,6 +25,8 @@ pub enum Kind {
     DurationOrZero,
     /// One of these.
     Choice(&'static [&'static str]),
+    /// Texts by name; in a variable, as JSON.
+    Map,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Bool => "true or false",
             Self::Count => "a whole number of at least 1",
             Self::Number => "a whole number",
+            Self::Map => "a mapping of strings",
             Self::Bytes => "a number of bytes such as 10MiB",
             Self::Duration => "a time such as 500ms, 30s or 1m30s",
             Self::DurationOrZero => "a time such as 500ms, 30s or 1m30s, or 0s",
@@ -100,7 +103,7 @@ impl Setting {
     #[must_use]
     pub fn wanted(&self) -> &'static str {
         match (self.kind, self.format) {
-            (Kind::Texts, _) | (_, None) => self.kind.wanted(),
+            (Kind::Texts | Kind::Map, _) | (_, None) => self.kind.wanted(),
             (_, Some(format)) => format.wanted(),
         }
     }
@@ -113,7 +116,12 @@ pub const INVERTED_VARIABLES: &[&str] = &["HASURA_GRAPHQL_DISABLE_CORS"];
 pub const SHORTHANDS: [(&str, &str); 1] = [("metadata", "metadata.folder")];
 
 /// Groups of settings that restrict access: one that is there and empty is an error.
-pub const LOCKS: [&str; 2] = ["auth", "admin"];
+pub const LOCKS: [&str; 3] = ["auth", "auth.jwt", "admin"];
+
+/// Algorithms of tokens.
+pub const JWT_ALGORITHMS: &[&str] = &[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+];
 
 /// Keys of `pillion.yaml` that hold no settings but maps whose keys are names.
 pub const MAPS: [&str; 3] = ["actions", "relationships", "fields"];
@@ -222,6 +230,30 @@ pub const SETTINGS: &[Setting] = &[
         "How tokens are checked: a JSON object in a string, with Hasura's keys."),
     setting("auth.jwt_secrets", None, &["PILLION_JWT_SECRETS", "HASURA_GRAPHQL_JWT_SECRETS"], Kind::Secret, None,
         "Several of them, as a JSON list in a string; the single one is then ignored."),
+    setting("auth.jwt.algorithm", None, &["PILLION_AUTH_JWT_ALGORITHM"], Kind::Choice(JWT_ALGORITHMS), None,
+        "Algorithm of auth.jwt.key. The group auth.jwt checks tokens without Hasura's words; it and auth.jwt_secret exclude\neach other. Neither needs it an admin secret: without one no caller is admin."),
+    setting("auth.jwt.key", None, &["PILLION_AUTH_JWT_KEY"], Kind::Secret, None,
+        "Key that the tokens' signatures are checked with: a shared secret, or a public key or certificate as PEM. Prefer\nthe variable to this key."),
+    setting("auth.jwt.jwk_url", None, &["PILLION_AUTH_JWT_JWK_URL"], Kind::Text, None,
+        "URL of the key set (JWKS) of the identity provider, instead of algorithm and key.").format(Format::HookUrl),
+    setting("auth.jwt.issuer", None, &["PILLION_AUTH_JWT_ISSUER"], Kind::Text, None,
+        "What a token must have as its issuer (iss). Default: anything."),
+    setting("auth.jwt.audience", None, &["PILLION_AUTH_JWT_AUDIENCE"], Kind::Texts, None,
+        "One of these must be among a token's audiences (aud). Default: anything."),
+    setting("auth.jwt.allowed_skew", None, &["PILLION_AUTH_JWT_ALLOWED_SKEW"], Kind::DurationOrZero, Some("0s"),
+        "By how much clocks may differ where a token's times are checked (exp, nbf, iat)."),
+    setting("auth.jwt.header", None, &["PILLION_AUTH_JWT_HEADER"], Kind::Text, None,
+        "Header that holds the token and nothing else. Default: Authorization: Bearer …").format(Format::HeaderName),
+    setting("auth.jwt.cookie", None, &["PILLION_AUTH_JWT_COOKIE"], Kind::Text, None,
+        "Cookie that holds the token, instead of a header.").format(Format::CookieName),
+    setting("auth.jwt.role_claim", None, &["PILLION_AUTH_JWT_ROLE_CLAIM"], Kind::Text, None,
+        "Claim with the role: its name, such as role or https://shop.example/role, or a JSON path that begins with $, such\nas $.app_metadata.role.").format(Format::ClaimPath),
+    setting("auth.jwt.roles_claim", None, &["PILLION_AUTH_JWT_ROLES_CLAIM"], Kind::Text, None,
+        "Claim with a list of roles from which a request chooses with the header x-hasura-role, such as\n$.realm_access.roles. A token never has the role admin.").format(Format::ClaimPath),
+    setting("auth.jwt.default_role", None, &["PILLION_AUTH_JWT_DEFAULT_ROLE"], Kind::Text, None,
+        "Role of tokens that have no claim at role_claim."),
+    setting("auth.jwt.variables", None, &["PILLION_AUTH_JWT_VARIABLES"], Kind::Map, None,
+        "Session variables by name, each with its claim, as in {x-hasura-user-id: sub}; in a variable, as JSON. Numbers and\nbooleans become strings; without its claim a variable is not set.").format(Format::ClaimPath),
     setting("auth.hook", None, &["PILLION_AUTH_HOOK", "HASURA_GRAPHQL_AUTH_HOOK"], Kind::Secret, None,
         "URL of an authentication service (webhook) that maps request headers to a session, instead of JWTs.").format(Format::HookUrl),
     setting("auth.hook_mode", None, &["PILLION_AUTH_HOOK_MODE", "HASURA_GRAPHQL_AUTH_HOOK_MODE"], Kind::Choice(&["GET", "POST"]), Some("GET"),

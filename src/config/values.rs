@@ -245,6 +245,9 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
                     continue;
                 }
                 (Data::Null, _) => continue,
+                // Its entries are read where the setting is.
+                (Data::Map(_), Kind::Map) => Some(vec![value.to_json().to_string()]),
+                (_, Kind::Map) => None,
                 (Data::List(items), Kind::Texts) => {
                     items.iter().map(|item| text_of(item, setting.format)).collect::<Option<Vec<_>>>()
                 }

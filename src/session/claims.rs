@@ -1,10 +1,12 @@
-//! Maps the claims of a verified JWT to a session: Hasura's `HASURA_GRAPHQL_JWT_SECRET`.
+//! Checks the claims of a verified JWT and maps them to a session: Hasura's `HASURA_GRAPHQL_JWT_SECRET`; `claim_rules` has
+//! the mapping of `auth.jwt`.
 
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
 use crate::model::json::parse_strict;
 use crate::model::secret::Secret;
+use crate::session::claim_rules::{self, ClaimRules};
 use crate::session::{SESSION_PREFIX, Session, SessionError};
 
 /// One way of checking tokens.
@@ -82,7 +84,8 @@ impl Algorithm {
     }
 
     /// Bytes that a shared secret must have at least; `None` for public keys.
-    fn secret_bytes_min(self) -> Option<usize> {
+    #[must_use]
+    pub fn secret_bytes_min(self) -> Option<usize> {
         match self {
             Self::Hs256 => Some(32),
             Self::Hs384 => Some(48),
@@ -103,6 +106,18 @@ pub enum TokenPlace {
     Header(String),
 }
 
+impl TokenPlace {
+    /// Where to put a token, for a message.
+    #[must_use]
+    pub fn described(&self) -> String {
+        match self {
+            Self::Authorization => "Authorization: Bearer …".to_owned(),
+            Self::Cookie(name) => format!("the cookie {name}"),
+            Self::Header(name) => format!("the header {name}"),
+        }
+    }
+}
+
 /// Where in a token's claims the session is.
 #[derive(Debug)]
 pub enum ClaimsPlace {
@@ -112,6 +127,8 @@ pub enum ClaimsPlace {
     Path(String, JsonPath),
     /// Each variable has a place of its own.
     Map(Vec<(String, MappedClaim)>),
+    /// By the rules of `auth.jwt`.
+    Rules(ClaimRules),
 }
 
 impl ClaimsPlace {
@@ -331,7 +348,21 @@ pub fn session(
     claims: &Map<String, Value>,
     requested_role: Option<&str>,
 ) -> Result<Session, SessionError> {
-    let hasura = hasura_claims(rules, claims)?;
+    let hasura = match &rules.claims {
+        ClaimsPlace::Rules(rules) => return claim_rules::session(rules, claims, requested_role),
+        ClaimsPlace::Map(map) => mapped_claims(map, claims)?,
+        ClaimsPlace::Namespace(namespace) => {
+            let found = claims.get(namespace);
+            let found = found.ok_or_else(|| SessionError::claims(format!("claims key: '{namespace}' not found")))?;
+            hasura_claims(object_at(rules, found, &format!("claims_namespace {namespace}"))?)?
+        }
+        ClaimsPlace::Path(text, path) => {
+            let root = Value::Object(claims.clone());
+            let missing = || SessionError::claims(format!("claims not found at claims_namespace_path: '{text}'"));
+            let found = path.query(&root).first().ok_or_else(missing)?;
+            hasura_claims(object_at(rules, found, &format!("claims_namespace_path {text}"))?)?
+        }
+    };
     let allowed = allowed_roles(&hasura)?;
     let default = default_role(&hasura)?;
     let role = requested_role.unwrap_or(default);
@@ -364,23 +395,7 @@ fn variable(name: &str, value: &Value) -> Result<String, SessionError> {
 }
 
 /// The `x-hasura-*` claims by lower-case name.
-fn hasura_claims(rules: &JwtRules, claims: &Map<String, Value>) -> Result<Vec<(String, Value)>, SessionError> {
-    let object = match &rules.claims {
-        ClaimsPlace::Map(map) => return mapped_claims(map, claims),
-        ClaimsPlace::Namespace(namespace) => {
-            let found = claims.get(namespace);
-            let found = found.ok_or_else(|| SessionError::claims(format!("claims key: '{namespace}' not found")))?;
-            object_at(rules, found, &format!("claims_namespace {namespace}"))?
-        }
-        ClaimsPlace::Path(text, path) => {
-            let root = Value::Object(claims.clone());
-            let found =
-                path.query(&root).first().cloned().ok_or_else(|| {
-                    SessionError::claims(format!("claims not found at claims_namespace_path: '{text}'"))
-                })?;
-            object_at(rules, &found, &format!("claims_namespace_path {text}"))?
-        }
-    };
+fn hasura_claims(object: Map<String, Value>) -> Result<Vec<(String, Value)>, SessionError> {
     let mut hasura: Vec<(String, Value)> = Vec::new();
     for (name, value) in object {
         let name = name.to_ascii_lowercase();

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use crate::model::action::ADMIN_ROLE;
 use crate::model::secret::Secret;
-use crate::session::claims::{JwtRules, TokenPlace};
+use crate::session::claims::{ClaimsPlace, JwtRules, TokenPlace};
 use crate::session::hook::HookRules;
 use crate::session::{ROLE, SESSION_PREFIX, Session, SessionError};
 
@@ -83,10 +83,12 @@ pub fn read(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, Sessio
 
 fn without_credential(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, SessionError> {
     let Some(role) = &rules.unauthorized_role else {
-        return Err(if rules.jwt.is_empty() {
-            SessionError::denied("x-hasura-admin-secret/x-hasura-access-key required, but not found")
-        } else {
-            SessionError::headers("Missing 'Authorization' or 'Cookie' header in JWT authentication mode")
+        return Err(match rules.jwt.as_slice() {
+            [] => SessionError::denied("x-hasura-admin-secret/x-hasura-access-key required, but not found"),
+            [JwtRules { claims: ClaimsPlace::Rules(_), place, .. }] => {
+                SessionError::headers(format!("a token is required: {}", place.described()))
+            }
+            _ => SessionError::headers("Missing 'Authorization' or 'Cookie' header in JWT authentication mode"),
         });
     };
     let variables = if rules.unauthorized_session_variables { session_headers(headers) } else { Vec::new() };

@@ -1,6 +1,7 @@
 //! Sessions: the role and the session variables of a caller. Pure: signatures are checked in `auth`, their claims are
 //! judged here.
 
+pub mod claim_rules;
 pub mod claims;
 pub mod credential;
 pub mod header_checks;

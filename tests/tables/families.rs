@@ -18,7 +18,10 @@ use pillion::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
 use pillion::action::template;
 use pillion::action::transform::{self, Lookup, TransformedRequest};
 use pillion::config::prefix::{self, Prefixes};
+use pillion::config::settings::Settings;
 use pillion::config::transform::{read_request, read_response};
+use pillion::config::values::Values;
+use pillion::config::yaml;
 use pillion::graphql::check_extension_fields;
 use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
@@ -72,6 +75,7 @@ pub const FAMILIES: &[Family] = trials![
     templates,
     timeouts,
     tokens,
+    jwt_settings,
     transforms,
     urls,
     validation,
@@ -424,6 +428,48 @@ fn tokens(case: &Value) -> String {
         |SessionError { code, message, .. }| format!("{code}: {message}"),
         |session| json!(session).to_string(),
     )
+}
+
+/// The session that a token's claims make by the settings of `auth.jwt`: those of the case, or of the recipe that
+/// docs/authentication.md has under this heading.
+fn jwt_settings(case: &Value) -> String {
+    let config = match case["recipe"].as_str() {
+        Some(recipe) => recipe_of_manual(recipe),
+        None => text(case, "config").to_owned(),
+    };
+    let node = yaml::parse(&Arc::new(Source::new("pillion.yaml", config))).expect("YAML");
+    let environment = |name: &str| case["environment"][name].as_str().map(str::to_owned);
+    let mut diagnostics = Vec::new();
+    let upstream = [("upstream.url", "http://upstream:8080"), ("metadata.folder", "metadata")];
+    let values = Values::collect(&|_| None, &environment, Some(&node), &upstream, &mut diagnostics);
+    let settings = Settings::read(&values, Some(&node), &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return diagnostics.iter().map(Diagnostic::on_one_line).collect::<Vec<_>>().join("\n");
+    }
+    let rules = settings.expect("settings").auth;
+    if case["headers"].is_object() {
+        return match read(&rules, &header_map(&case["headers"])) {
+            Ok(Credential::Session(session)) => json!(session).to_string(),
+            Ok(Credential::Token { token, .. }) => format!("token {token}"),
+            Ok(Credential::AskHook) => "hook".to_owned(),
+            Err(error) => format!("{}: {}", error.code, error.message),
+        };
+    }
+    let Ok(Value::Object(claims)) = parse_strict(text(case, "claims").as_bytes()) else {
+        panic!("claims are no object")
+    };
+    let rules = rules.jwt.first().expect("rules");
+    let made = check_registered(rules, &claims, 1000).and_then(|()| session(rules, &claims, case["role"].as_str()));
+    made.map_or_else(|error| format!("{}: {}", error.code, error.message), |session| json!(session).to_string())
+}
+
+/// The YAML under a heading of docs/authentication.md.
+fn recipe_of_manual(heading: &str) -> String {
+    let page = std::fs::read_to_string(pillion_test_support::repository().join("docs/authentication.md"));
+    let page = page.expect("the page");
+    let (_, section) = page.split_once(&format!("\n### {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let (_, block) = section.split_once("```yaml\n").expect("a block");
+    block.split_once("```").expect("its end").0.to_owned()
 }
 
 /// What the loader says about both files, first lines only; `fine` if nothing.

@@ -118,7 +118,11 @@ fn configuration(random: &mut Mutator) -> Value {
             (*one == setting.key && used.contains(other)) || (*other == setting.key && used.contains(one))
         };
         // Every caller is admin, beside a secret: only the program knows that one of them is wrong.
-        if used.contains(&setting.key) || setting.key == "auth.open" || CONTRADICTIONS.iter().any(contradicts) {
+        if used.contains(&setting.key)
+            || setting.key == "auth.open"
+            || is_of_own_jwt(setting.key)
+            || CONTRADICTIONS.iter().any(contradicts)
+        {
             continue;
         }
         used.push(setting.key);
@@ -140,6 +144,7 @@ fn configuration(random: &mut Mutator) -> Value {
         6..=9 => ("actions", actions(random)),
         10..=11 => ("relationships", relationships(random)),
         13..=14 => ("fields", fields(random)),
+        15..=16 if !used.iter().any(|key| key.starts_with("auth.")) => ("auth", json!({ "jwt": own_jwt(random) })),
         12 if random.below(8) == 0 => return pick(random, &[json!(null), json!([]), json!("upstream")]).clone(),
         _ => return whole.into(),
     };
@@ -164,6 +169,29 @@ fn put(random: &mut Mutator, into: &mut Map<String, Value>, key: &str, value: Va
             into.entry(key).or_insert(value);
         }
     }
+}
+
+/// Only together do they mean anything.
+fn is_of_own_jwt(key: &str) -> bool {
+    key.starts_with("auth.jwt.")
+}
+
+/// A group that has all it needs, and one setting that may be wrong.
+fn own_jwt(random: &mut Mutator) -> Value {
+    if random.below(8) == 0 {
+        return pick(random, &[json!(null), json!([]), json!("token"), json!(7)]).clone();
+    }
+    let mut group = json!({ "jwk_url": "https://login.example/keys", "issuer": "login", "default_role": "user" });
+    let settings: Vec<_> = SETTINGS.iter().filter(|setting| is_of_own_jwt(setting.key)).collect();
+    let setting = pick(random, &settings);
+    let key = setting.key.trim_start_matches("auth.jwt.");
+    let value = value(random, setting.kind, setting.format);
+    // An algorithm and a key contradict the URL, and without the URL or a role the group is not complete.
+    let is_alone = ["algorithm", "key", "default_role"].contains(&key) || (key == "jwk_url" && value.is_null());
+    if let (Value::Object(members), false) = (&mut group, is_alone) {
+        members.insert(key.to_owned(), value);
+    }
+    group
 }
 
 fn actions(random: &mut Mutator) -> Value {
@@ -327,6 +355,17 @@ fn scalars(kind: Kind, format: Option<Format>) -> Vec<Value> {
             ],
             &[json!(30), json!(0), json!(86_400), json!(86_401), json!(1.5), json!(2.0), json!(-1)],
         ),
+        Kind::Map => vec![
+            json!({ "x-hasura-user-id": "sub" }),
+            json!({ "X-Hasura-Org": "https://shop.example/org", "x-hasura-team": "$.team.id" }),
+            json!({}),
+            json!({ "x-hasura-user-id": "" }),
+            json!({ "x-hasura-user-id": 7 }),
+            json!({ "x-hasura-user-id": null }),
+            json!({ "x-hasura-user-id": ["sub"] }),
+            json!({ "user-id": "sub" }),
+            json!(["sub"]),
+        ],
         Kind::Choice(choices) => {
             let mut values = all(choices, &[json!(false), json!(1)]);
             values.extend(all(&["off", "Auto", "false", ""], &[]));
@@ -361,7 +400,7 @@ fn texts(format: Option<Format>) -> Vec<Value> {
             "",
         ],
         Format::HostName => &["pillion.internal", "pillion", "pillion:80", "*.internal", "", "a b"],
-        Format::HeaderName | Format::ResponseHeader => {
+        Format::HeaderName | Format::ResponseHeader | Format::CookieName => {
             &["x-tenant", "X-Tenant", "authorization", "set-cookie", "content-length", "te", "x tenant", "x:y", "ü", ""]
         }
         Format::NamePrefix => &["ext_", "_ext", "Ext2", "", "_", "__ext", "2ext", "ext-", "ü"],
@@ -451,6 +490,7 @@ fn texts(format: Option<Format>) -> Vec<Value> {
             " ",
         ],
         Format::SessionVariable => &["x-hasura-org-id", "X-Hasura-User-Id", "authorization", "org-id", ""],
+        Format::ClaimPath => &["role", "https://shop.example/role", "$.realm_access.roles", "a b", "", " "],
         Format::ForwardedParam => &["locale", "page", "query", "extensions", ""],
     };
     let others: &[Value] = match format {
