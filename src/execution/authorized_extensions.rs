@@ -69,13 +69,14 @@ impl AuthorizedExtensions {
     ) -> Result<Self, Rejection> {
         let catalog = &snapshot.catalog;
         let (mut calls, mut call_of): (Vec<AuthorizedField>, Vec<usize>) = (Vec::new(), Vec::new());
-        let mut firsts: Vec<&ExtensionSite> = Vec::new();
+        // Occurrences that are written in different ways, with their calls.
+        let mut firsts: Vec<(&ExtensionSite, usize)> = Vec::new();
         for site in &sites.sites {
-            let is_same = |first: &&ExtensionSite| {
+            let is_written_alike = |(first, _): &&(&ExtensionSite, usize)| {
                 Arc::ptr_eq(&first.extension, &site.extension) && first.field.arguments == site.field.arguments
             };
-            if let Some(known) = firsts.iter().position(is_same) {
-                call_of.push(known);
+            if let Some((_, known)) = firsts.iter().find(is_written_alike) {
+                call_of.push(*known);
                 continue;
             }
             let is_free = |definition: &&InputValue| !site.extension.gives(&definition.name);
@@ -85,9 +86,18 @@ impl AuthorizedExtensions {
             let arguments =
                 coerce_argument_values(&catalog.schema.types, &definitions, &site.field.arguments, &variables)
                     .map_err(|error| Rejection::of_value(catalog.dialect, error, &prepared.document.text))?;
-            calls.push(AuthorizedField::new(snapshot, session, &site.extension, arguments)?);
-            firsts.push(site);
-            call_of.push(calls.len() - 1);
+            // A variable or a default may give what another occurrence has as a literal.
+            let is_same =
+                |call: &AuthorizedField| Arc::ptr_eq(call.field(), &site.extension) && *call.arguments() == arguments;
+            let call = match calls.iter().position(is_same) {
+                Some(known) => known,
+                None => {
+                    calls.push(AuthorizedField::new(snapshot, session, &site.extension, arguments)?);
+                    calls.len() - 1
+                }
+            };
+            firsts.push((site, call));
+            call_of.push(call);
         }
         let (prepared, operation, schema) = (Arc::clone(prepared), operation.clone(), Arc::clone(&catalog.schema));
         let source = SelectionSource { prepared, operation, variables, schema };
