@@ -311,7 +311,7 @@ impl<'a> Completer<'a> {
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
             let path = to_path(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
-            let (message, location) = (error.message.clone(), field.location);
+            let (message, location) = (error.message.clone(), error.location.or(field.location));
             self.errors.push(CompletionError { message, path, location, related });
         }
         if !errors.is_empty() && self.dialect == Dialect::Hasura {

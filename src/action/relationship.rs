@@ -19,7 +19,7 @@ use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
 use crate::graphql::response_shape::FieldShape;
 use crate::model::json::RawObject;
-use crate::model::response::PathSegment;
+use crate::model::response::{Location, PathSegment};
 use crate::model::types::{Lookup, LookupPiece};
 
 /// Keys in one request to the upstream.
@@ -39,6 +39,8 @@ pub struct RelatedError {
     pub extensions: Map<String, Value>,
     /// What follows the relationship's own field in a path of Hasura's.
     pub hasura_path: Option<String>,
+    /// Where in the document, if it is known better than by the relationship's field.
+    pub location: Option<Location>,
 }
 
 impl RelatedError {
@@ -46,7 +48,7 @@ impl RelatedError {
     #[must_use]
     pub fn new(code: &str, message: String) -> Self {
         let extensions = Map::from_iter([("code".to_owned(), Value::from(code))]);
-        Self { message, path: Vec::new(), extensions, hasura_path: Some(String::new()) }
+        Self { message, path: Vec::new(), extensions, hasura_path: Some(String::new()), location: None }
     }
 }
 
@@ -552,7 +554,7 @@ impl Errors {
             };
             let told = extensions.get("path").and_then(Value::as_str).and_then(split_hasura_path);
             let (told_alias, hasura_path) = told.map_or((None, None), |(alias, rest)| (Some(alias), Some(rest)));
-            let error = RelatedError { message, path, extensions, hasura_path };
+            let error = RelatedError { message, path, extensions, hasura_path, location: None };
             match alias.or(told_alias) {
                 Some(alias) => errors.by_alias.entry(alias).or_default().push(error),
                 None => errors.general = errors.general.or(Some(error)),

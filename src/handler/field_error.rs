@@ -35,7 +35,8 @@ impl FieldError {
     /// As an error of the rows of a relationship, in which the field stands.
     #[must_use]
     pub(crate) fn into_related(self, dialect: Dialect) -> RelatedError {
-        let ExecutionError { message, path, extensions, .. } = self.shown(dialect, OperationKind::Query);
-        RelatedError { message, path, extensions, hasura_path: Some(String::new()) }
+        let ExecutionError { message, path, extensions, locations } = self.shown(dialect, OperationKind::Query);
+        let location = locations.first().copied();
+        RelatedError { message, path, extensions, hasura_path: Some(String::new()), location }
     }
 }
