@@ -17,8 +17,10 @@ test: setup ## All tests, with real databases, GraphQL servers and clients
 
 # Kills the program 200 times under load, fails every write to the disk once, has two replicas run 10,000 calls, looks for what was
 # lost, and times the stores with a million ended calls in them.
-chaos: setup ## Asynchronous calls while processes are killed and disks fail, about ten minutes
+# Then compares 30,000 random documents with extension fields with graphql-js; PILLION_EXTENSION_SEED says from which seed.
+chaos: setup ## Asynchronous calls while processes are killed and disks fail, and random documents, about a quarter of an hour
 	PILLION_CHAOS_ROUNDS=200 PILLION_CHAOS_CALLS=10000 cargo test --locked --test e2e -- job
+	PILLION_EXTENSION_DOCUMENTS=30000 PILLION_EXTENSION_SEED=$${PILLION_EXTENSION_SEED:-100000} cargo test --locked --test e2e -- extension_fields
 
 abuse: setup ## Attacks on memory at full size, against the release build
 	PILLION_ABUSE_SCALE=1 cargo test --locked --release --test e2e -- memory_budget --test-threads=1 --nocapture

@@ -6,6 +6,7 @@ pub mod batches;
 pub mod cached;
 pub mod descriptions;
 pub mod documents;
+pub mod extensions;
 pub mod files;
 pub mod messages;
 pub mod reference;
@@ -19,7 +20,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 16] = [
+pub const PROPERTIES: [(&str, Property); 17] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("batch", batches::batch),
@@ -29,6 +30,7 @@ pub const PROPERTIES: [(&str, Property); 16] = [
     ("scanner", documents::scanner),
     ("only_reads", documents::only_reads),
     ("mask", documents::mask),
+    ("extension_fields", extensions::extension_fields),
     ("cache_key", cached::cache_key),
     ("transformed_address", addresses::transformed_address),
     ("handler_address", addresses::handler_address),

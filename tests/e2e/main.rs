@@ -35,6 +35,8 @@ mod cors;
 mod dashboards;
 mod distributed_tracing;
 mod extended_subscriptions;
+mod extension_field_faults;
+mod extension_fields;
 mod failure_log;
 mod field_calls;
 mod graceful_shutdown;
@@ -125,6 +127,8 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         dashboards,
         distributed_tracing,
         extended_subscriptions,
+        extension_field_faults,
+        extension_fields,
         failure_log,
         field_calls,
         graceful_shutdown,
