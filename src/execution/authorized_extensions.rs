@@ -72,10 +72,7 @@ impl AuthorizedExtensions {
         // Occurrences that are written in different ways, with their calls.
         let mut firsts: Vec<(&ExtensionSite, usize)> = Vec::new();
         for site in &sites.sites {
-            let is_written_alike = |(first, _): &&(&ExtensionSite, usize)| {
-                Arc::ptr_eq(&first.extension, &site.extension) && first.field.arguments == site.field.arguments
-            };
-            if let Some((_, known)) = firsts.iter().find(is_written_alike) {
+            if let Some((_, known)) = firsts.iter().find(|(first, _)| first.is_called_like(site)) {
                 call_of.push(*known);
                 continue;
             }

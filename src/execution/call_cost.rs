@@ -3,6 +3,7 @@
 
 use apollo_compiler::ast::Value as Literal;
 
+use crate::graphql::extension_sites::ExtensionSite;
 use crate::graphql::plan::Plan;
 use crate::memory::tree_bytes;
 use crate::model::json::RawObject;
@@ -20,7 +21,7 @@ const CALL_BYTES: usize = 1024;
 /// Of an element of a literal.
 const LITERAL_BYTES: usize = 256;
 
-/// What the calls of a plan take, in bytes.
+/// What the calls and extension fields of a plan take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     /// Until their inputs have been made.
@@ -29,7 +30,7 @@ pub(crate) struct Cost {
     pub lasting: usize,
 }
 
-/// The cost of all calls of `plan`. Equal calls share their values.
+/// The cost of all calls and extension fields of `plan`. Equal calls share their values.
 #[must_use]
 pub(crate) fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Cost {
     let known: Vec<Known<'_>> = plan.own_variables.iter().filter_map(|name| known(name, given)).collect();
@@ -51,7 +52,23 @@ pub(crate) fn of_calls(plan: &Plan, given: &RawObject<'_>, document: &str) -> Co
             if call.action.request_transform.is_some() { text.saturating_mul(2).saturating_add(values) } else { text };
         lasting = lasting.saturating_add(values).saturating_add(payloads).saturating_add(CALL_BYTES);
     }
-    Cost { passing, lasting }
+    Cost { passing, lasting: lasting.saturating_add(of_extension_fields(plan, &known)) }
+}
+
+/// The arguments of extension fields. What their requests take is known when their rows are.
+fn of_extension_fields(plan: &Plan, known: &[Known<'_>]) -> usize {
+    let sites = plan.sites.iter().flat_map(|sites| &sites.sites);
+    let (mut values, mut text) = (0_usize, 0_usize);
+    let mut different: Vec<&ExtensionSite> = Vec::new();
+    for site in sites {
+        if different.iter().any(|other| other.is_called_like(site)) {
+            continue;
+        }
+        values = values.saturating_add(CALL_BYTES);
+        site.field.arguments.iter().for_each(|argument| add(&argument.value, known, &mut values, &mut text));
+        different.push(site);
+    }
+    values
 }
 
 /// Bytes of the variables that our part uses, as they were sent.

@@ -31,6 +31,14 @@ pub struct ExtensionSite {
     pub type_name: Name,
 }
 
+impl ExtensionSite {
+    /// Is it called with the same arguments, as they are written?
+    #[must_use]
+    pub fn is_called_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.extension, &other.extension) && self.field.arguments == other.field.arguments
+    }
+}
+
 /// A piece of a document's text and what the upstream gets instead of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {

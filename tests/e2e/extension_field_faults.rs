@@ -18,6 +18,7 @@ pub const TESTS: &[super::Test] = trials![
     upstreams_with_other_types_than_their_schema,
     more_rows_than_keys_are_allowed,
     keys_are_sent_as_they_are,
+    arguments_are_within_the_memory_budget,
     an_unknown_schema_rejects_documents_with_extension_fields,
     all_rounds_end_when_a_client_disconnects,
 ];
@@ -186,6 +187,24 @@ fn keys_are_sent_as_they_are(_: &Engines) {
     assert_eq!(call.json()["input"]["bigs"], sent);
     // None of it is in what the upstream was asked.
     assert!(stage.upstream.take_seen().iter().all(|seen| !seen.text().contains("9007199254740993")));
+}
+
+fn arguments_are_within_the_memory_budget(_: &Engines) {
+    let stage = Stage::start("limits: { max_buffered_bytes: 8MiB }\n");
+    stage.upstream.on_path("/graphql", Reply::json(r#"{"data":{"users":[]}}"#));
+    let weights = vec![1; 10_000];
+    let ask = |fields: usize| {
+        let fields: String =
+            (0..fields).map(|one| format!("m{one}: mood(weights: $w, deep: {{ a: {one} }}) ")).collect();
+        let query = format!("query ($w: [Int!]) {{ users(seed: 1) {{ {fields} }} }}");
+        stage.pillion.client().post(&json!({ "query": query, "variables": { "w": weights } }).to_string())
+    };
+    assert_eq!(ask(1).json(), json!({ "data": { "users": [] } }));
+    // Each has a list of its own, which would take more than there may be.
+    stage.upstream.take_seen();
+    assert_eq!(ask(100).status(), 413);
+    assert!(stage.upstream.take_seen().is_empty());
+    stage.pillion.wait_until_nothing_is_held();
 }
 
 fn an_unknown_schema_rejects_documents_with_extension_fields(_: &Engines) {
