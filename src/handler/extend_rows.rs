@@ -193,6 +193,9 @@ struct Completion {
     result: Result<CompletedValue, usize>,
 }
 
+/// After so many values other requests are served.
+const COMPLETED_IN_A_ROW: usize = 256;
+
 /// All values of one round, each completed once for each selection.
 struct Completions<'v, 'e> {
     fields: Vec<&'v AuthorizedField>,
@@ -226,17 +229,20 @@ impl<'v, 'e> Completions<'v, 'e> {
 
     async fn complete(mut self, execution: &ExecutionContext<'_>, round: usize) -> Self {
         let mut wanted = RowKeys::default();
-        self.complete_with(execution, &mut wanted);
+        self.complete_with(execution, &mut wanted).await;
         if wanted.is_needed() {
             let found = Box::pin(rows_of_relationships(execution, &wanted, round + 1)).await;
-            self.complete_with(execution, &mut FoundRows { wanted: &wanted, found: &found });
+            self.complete_with(execution, &mut FoundRows { wanted: &wanted, found: &found }).await;
         }
         self
     }
 
-    fn complete_with(&mut self, execution: &ExecutionContext<'_>, rows: &mut dyn RowSource) {
+    async fn complete_with(&mut self, execution: &ExecutionContext<'_>, rows: &mut (dyn RowSource + Send)) {
         let rules = completion_rules(execution.snapshot);
-        for completion in self.all.values_mut() {
+        for (index, completion) in self.all.values_mut().enumerate() {
+            if index % COMPLETED_IN_A_ROW == COMPLETED_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
             let (call, key) = completion.of;
             let (Some(field), Some(values)) = (self.fields.get(call), self.values.get(call)) else { continue };
             completion.result = match values.values.get(key) {
