@@ -52,6 +52,7 @@ mod jwks;
 mod listener_handover;
 mod load_shedding;
 mod memory_budget;
+mod memory_budget_of_rows;
 mod metadata_api;
 mod openapi_import;
 mod packaging;
@@ -144,6 +145,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         listener_handover,
         load_shedding,
         memory_budget,
+        memory_budget_of_rows,
         metadata_api,
         openapi_import,
         packaging,

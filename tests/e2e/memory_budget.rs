@@ -51,7 +51,7 @@ const MIB: usize = 1024 * 1024;
 const LIMIT: usize = 256 * MIB;
 
 /// How much of each attack is done.
-fn scaled(whole: usize) -> usize {
+pub fn scaled(whole: usize) -> usize {
     let scale = std::env::var("PILLION_ABUSE_SCALE").ok().and_then(|scale| scale.parse::<f64>().ok()).unwrap_or(0.1);
     #[expect(
         clippy::cast_precision_loss,
