@@ -42,6 +42,7 @@ instructions: ## Counts the instructions of the core's functions
 bench: ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by side
 	@tests/setup.sh bench
 	cargo bench --locked --bench proxies
+	cargo bench --locked --bench extension_fields
 	cargo bench --locked --bench allocations
 	cargo bench --locked --bench stored
 

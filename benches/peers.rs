@@ -106,13 +106,13 @@ impl Peers {
 /// What the others are compared with.
 pub const PLAIN_PINGORA: &str = "plain pingora";
 
-fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
+pub fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible<Process> {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", cpu]).arg(program).args(arguments);
     Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
 }
 
-fn start_gateway(script: &str, port: u16, upstream: &str, handler: u16) -> Fallible<Process> {
+pub fn start_gateway(script: &str, port: u16, upstream: &str, handler: u16) -> Fallible<Process> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", PROXY_CPU]).arg(folder.join("tests/engines/node.sh"));
@@ -121,7 +121,7 @@ fn start_gateway(script: &str, port: u16, upstream: &str, handler: u16) -> Falli
     Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
 }
 
-fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Process> {
+pub fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Process> {
     let arguments = [
         "serve".to_owned(),
         format!("--upstream=http://{upstream}"),
@@ -137,7 +137,7 @@ fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Process
     start_pinned(PROXY_CPU, Path::new(env!("CARGO_BIN_EXE_pillion")), &arguments)
 }
 
-fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {
+pub fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {
     let conf = folder.join(format!("{name}.conf"));
     let text = format!(
         "daemon off; master_process off; worker_processes 1; pid {0}/{name}.pid; error_log {0}/{name}.log crit;\n\
@@ -177,12 +177,12 @@ fn write_site(folder: &Path) -> Fallible<()> {
     Ok(())
 }
 
-fn upstream_conf(folder: &Path, port: u16) -> String {
+pub fn upstream_conf(folder: &Path, port: u16) -> String {
     let site = folder.join("site");
     format!(
         "default_type application/json; open_file_cache max=10;\n\
-         # But for those, only introspection takes a long document.\n\
-         map \"$uri $content_length\" $response {{\n  default $uri; \"~^/sizes\" $uri;\n\
+         # But for those, only introspection has a long body.\n\
+         map \"$uri $content_length\" $response {{\n  default $uri; \"~^/(sizes|offers)\" $uri;\n\
            \"~ [0-9][0-9][0-9][0-9]\" $uri.introspection;\n}}\n\
          server {{ listen 127.0.0.1:{port} backlog=16384; root {}; error_page 405 =200 $response; }}",
         site.display()
