@@ -91,6 +91,11 @@ struct Writer {
 
 impl Writer {
     fn blank(&mut self, replaced: &str) {
+        // As most of them are: one copy instead of one for each character.
+        if replaced.is_ascii() && memchr::memchr2(b'\n', b'\r', replaced.as_bytes()).is_none() {
+            self.text.push_str(&" ".repeat(replaced.len()));
+            return;
+        }
         for character in replaced.chars() {
             match character {
                 '\n' | '\r' => self.text.push(character),

@@ -86,23 +86,18 @@ struct Scanner<'s, 'j> {
     scan: RowScan<'s>,
 }
 
-/// The extension fields of the object at `start` of `json`.
-#[must_use]
-pub fn scan_object<'s>(sites: &'s ExtensionSites, shape: &'s ResponseShape, json: &str, start: usize) -> RowScan<'s> {
-    let mut scanner = Scanner { sites, json, scan: RowScan::default() };
-    let value = value_at(json, start);
-    scanner.scan.nullable.push(value.clone());
-    scanner.object(shape, value.start, TOP, Some(0));
-    scanner.scan
-}
-
 /// The extension fields of a response, whose data has this shape; `None` if it has no data.
 #[must_use]
 pub fn scan_response<'s>(sites: &'s ExtensionSites, shape: &'s ResponseShape, response: &str) -> Option<RowScan<'s>> {
     // Of repeated keys the last one counts, as where the response is read.
     let data = members(response, 0).filter(|member| member.key == "data").last()?.value;
-    let is_object = response.as_bytes().get(data.start) == Some(&b'{');
-    is_object.then(|| scan_object(sites, shape, response, data.start))
+    if response.as_bytes().get(data.start) != Some(&b'{') {
+        return None;
+    }
+    let mut scanner = Scanner { sites, json: response, scan: RowScan::default() };
+    scanner.scan.nullable.push(data.clone());
+    scanner.object(shape, data.start, TOP, Some(0));
+    Some(scanner.scan)
 }
 
 /// The extension fields of a field's value, which is all of `json`.
