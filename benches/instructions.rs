@@ -16,6 +16,7 @@ mod actions;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
@@ -25,10 +26,14 @@ use pillion::action::complete_value::{CompletedValue, CompletionRules, complete_
 use pillion::action::header_precedence::{Precedence, outgoing};
 use pillion::action::relationship::RowKeys;
 use pillion::action::{handler_response, payload};
+use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
+use pillion::graphql::extension_rows::{RowValue, scan_response};
+use pillion::graphql::extension_sites::ExtensionSites;
 use pillion::graphql::mask::{Keep, Masked, mask};
 use pillion::graphql::merge::{Merged, read_upstream_result, write};
+use pillion::graphql::merge_schema::merge as merge_schemas;
 use pillion::graphql::plan::{self, Plan, PlanOptions, concern};
 use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::scan::{ScanResult, Scanner};
@@ -250,7 +255,7 @@ fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(6492))]
+#[library_benchmark(setup = usual, config = near(5810))]
 #[bench::upstream_operation()]
 fn masked(known: &'static Known) -> Masked {
     let operation = known.document.operation(None).expect("one operation");
@@ -289,9 +294,112 @@ fn merge(known: &'static Known) -> Vec<u8> {
     black_box(merged(black_box(known), r#"{"total":1.5}"#))
 }
 
+/// A document with an extension field, and the upstream's response to it.
+struct Extended {
+    document: Document,
+    merged: RoleSchema,
+    sites: Arc<ExtensionSites>,
+    plan: Plan,
+    response: String,
+}
+
+fn with_rows() -> &'static Extended {
+    const UPSTREAM: &str = "type Query { items(first: Int): [Item!]! } type Item { id: Int! name: String! vendor: Vendor } \
+         type Vendor { name: String }";
+    const ROWS: &str = "query Items($first: Int = 10) {
+      items(first: $first) { ...Item vendor { name } stock { count } }
+    }
+    fragment Item on Item { id name stock { count } }";
+    let actions = actions::with_relationships(
+        "type Query {\n  stock(itemId: Int!, place: String): Stock\n}\ntype Stock { count: Int! }\n",
+        "",
+        "fields: { Item.stock: 'stock(itemId: $id)' }\n",
+    );
+    let (roots, limits) = (RootTypes::usual(Dialect::Standard), Limits::default());
+    let own = schema::of_actions(&actions, &roots, "user").expect("a schema");
+    let upstream = apollo_compiler::Schema::parse(UPSTREAM, "upstream").expect("SDL");
+    let upstream = UpstreamSchema { schema: upstream, directives: Vec::new() };
+    let merged = merge_schemas(&upstream, &own, &actions, &roots).expect("a schema");
+    let document = document::parse(ROWS, &limits).expect("a document");
+    let sites = Arc::new(found_sites(&document, &merged));
+    let options = PlanOptions {
+        schema: &actions,
+        roots: &roots,
+        limits: &limits,
+        serves_introspection: true,
+        sites: Some(&sites),
+    };
+    let operation = document.operation(None).expect("one operation");
+    let plan = plan::plan(&document, operation, &options, &|_| true).expect("a plan");
+    let mut rows = String::new();
+    for id in 0..1000 {
+        let comma = if id > 0 { "," } else { "" };
+        let vendor = r#"{"name":"a vendor"}"#;
+        write!(
+            rows,
+            r#"{comma}{{"id":{id},"name":"a name of usual length","_k0":"Item","vendor":{vendor},"_k1":{id}}}"#
+        )
+        .expect("room");
+    }
+    let response = format!(r#"{{"data":{{"items":[{rows}]}}}}"#);
+    let extended: &'static Extended = Box::leak(Box::new(Extended { document, merged, sites, plan, response }));
+    black_box(masked_keys(extended));
+    black_box(spliced(extended));
+    extended
+}
+
+fn found_sites(document: &Document, merged: &RoleSchema) -> ExtensionSites {
+    let operation = document.operation(None).expect("one operation");
+    ExtensionSites::find(document, operation, &merged.schema, &merged.extension_fields).expect("extension fields")
+}
+
+fn masked_keys(extended: &Extended) -> Masked {
+    let Extended { document, merged, .. } = extended;
+    let sites = found_sites(document, merged);
+    let keep = Keep {
+        field: &|_| true,
+        other_types: true,
+        operation_directives: true,
+        drops_directive: |_| false,
+        never: &[],
+        sites: Some(&sites),
+    };
+    let masked = mask(document, document.operation(None).expect("one operation"), "Query", &keep);
+    masked.expect("a document")
+}
+
+fn spliced(extended: &Extended) -> String {
+    let Extended { sites, plan, response, .. } = extended;
+    let scan = scan_response(sites, &plan.parts.first().expect("a part").shape, response).expect("data");
+    assert_eq!(scan.rows.len(), 1000);
+    scan.splice(sites, response, |_| RowValue::Json(r#"{"count":7}"#)).expect("a response")
+}
+
+#[library_benchmark(setup = with_rows, config = near(27_225))]
+#[bench::new_document()]
+fn mask_extension_fields(extended: &'static Extended) -> Masked {
+    black_box(masked_keys(black_box(extended)))
+}
+
+#[library_benchmark(setup = with_rows, config = near(8_190_374))]
+#[bench::of_1000_rows()]
+fn scan_and_splice_rows(extended: &'static Extended) -> String {
+    black_box(spliced(black_box(extended)))
+}
+
 library_benchmark_group!(
     name = core,
-    benchmarks = [scan, plan_miss, plan_hit, masked, coerce, complete_value_of_a_handler, merge]
+    benchmarks = [
+        scan,
+        plan_miss,
+        plan_hit,
+        masked,
+        coerce,
+        complete_value_of_a_handler,
+        merge,
+        mask_extension_fields,
+        scan_and_splice_rows
+    ]
 );
 
 main!(library_benchmark_groups = core);
