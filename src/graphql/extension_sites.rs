@@ -167,6 +167,50 @@ impl ExtensionSites {
         shape
     }
 
+    /// The sites below a field of the upstream, each with the path of its rows: `users[].friends[]`. Sites of rows of a
+    /// relationship below such a field are not among them.
+    #[must_use]
+    pub fn outline(&self, document: &Document, field: &Node<Field>) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        self.outline_field(document, field, "", &mut found);
+        found
+    }
+
+    /// The size check has bounded what fragments can expand to.
+    fn outline_field(&self, document: &Document, field: &Node<Field>, path: &str, found: &mut Vec<(usize, String)>) {
+        if let Some(site) = self.by_address.get(&address(field)) {
+            found.push((*site, path.to_owned()));
+        } else if let Some(ty) = self.leading_fields.get(&address(field)) {
+            let lists = "[]".repeat(FieldShape::new(ty).nullable.len() - 1);
+            let dot = if path.is_empty() { "" } else { "." };
+            let path = format!("{path}{dot}{}{lists}", field.response_name());
+            self.outline_selection_set(document, &field.selection_set, &path, found);
+        }
+    }
+
+    fn outline_selection_set(
+        &self,
+        document: &Document,
+        selection_set: &[Selection],
+        path: &str,
+        found: &mut Vec<(usize, String)>,
+    ) {
+        for selection in selection_set {
+            match selection {
+                Selection::Field(field) => self.outline_field(document, field, path, found),
+                Selection::InlineFragment(inline) => {
+                    self.outline_selection_set(document, &inline.selection_set, path, found);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.fragment_name.as_str();
+                    if let Some(fragment) = document.fragment(name).filter(|_| self.leading_fragments.contains(name)) {
+                        self.outline_selection_set(document, &fragment.selection_set, path, found);
+                    }
+                }
+            }
+        }
+    }
+
     /// The size check has bounded what fragments can expand to.
     fn add_selection_set(&self, document: &Document, selection_set: &[Selection], shape: &mut ResponseShape) {
         for selection in selection_set {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use apollo_compiler::Node;
+use apollo_compiler::ast::Field;
 use serde_json::{Map, Value};
 
 use crate::action::handler_error::HandlerResponseError;
@@ -21,7 +23,7 @@ use crate::model::response::Location;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
 use crate::request::step_times::RunningTime;
-use crate::runtime::plan_cache::PreparedDocument;
+use crate::runtime::plan_cache::{CachedPlan, PreparedDocument};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
@@ -71,6 +73,8 @@ pub(crate) enum ExplainedStep {
         document: String,
         /// The whole body of the request to the upstream.
         body: String,
+        /// The extension fields of its response.
+        extension_fields: Vec<ExplainedField>,
     },
     /// A webhook is called.
     Action {
@@ -94,6 +98,24 @@ pub(crate) enum ExplainedStep {
     },
 }
 
+/// An extension field, which is resolved for the rows of the upstream's response.
+pub(crate) struct ExplainedField {
+    /// `Type.field`.
+    pub coordinate: String,
+    /// Whom to call.
+    pub action: Arc<Action>,
+    /// Where its rows are: `users[]`.
+    pub rows: String,
+    /// The fields of the row whose values are the key.
+    pub keys: Vec<String>,
+    /// The field by which elements of the handler's list are matched, if they are.
+    pub matched_by: Option<String>,
+    /// Keys in one call.
+    pub keys_per_call: usize,
+    /// The client's arguments, coerced.
+    pub arguments: Map<String, Value>,
+}
+
 /// Works out what would happen. `merged` is the merged schema, if the upstream's is known.
 ///
 /// # Errors
@@ -113,6 +135,9 @@ pub(crate) fn explain(
         let hints = hints(snapshot, &prepared, kind, request.operation_name.as_deref(), merged);
         return Ok(Explained { concerns_us: false, kind, steps: Vec::new(), hints });
     }
+    if operation.concern.extension && merged.is_none() {
+        return Err(Rejection::schema_unknown(None).into());
+    }
     let cached = prepared.plan(
         &snapshot.catalog,
         operation,
@@ -120,6 +145,9 @@ pub(crate) fn explain(
         snapshot.catalog.merges_introspection,
         merged.map(AsRef::as_ref),
     )?;
+    if cached.plan.is_upstreams() && !prepared.concern.action && !operation.concern.introspection {
+        return Ok(Explained { concerns_us: false, kind, steps: Vec::new(), hints: Vec::new() });
+    }
     let denied = denied(&cached.plan, session);
     if !denied.is_empty() {
         return Err(NotExplained::Denied(denied));
@@ -145,7 +173,11 @@ pub(crate) fn explain(
         handler_time: RunningTime::default(),
     };
     let step = |step: &PlanStep| match step {
-        PlanStep::Upstream(index) => plan.parts.get(*index).map(|part| upstream_step(&execution, part)),
+        PlanStep::Upstream(index) => {
+            let part = plan.parts.get(*index)?;
+            let extension_fields = extension_fields(&execution, &prepared, &cached, part);
+            Some(upstream_step(&execution, part, extension_fields))
+        }
         PlanStep::Action(index) => {
             let (planned, call) = (plan.calls.get(*index)?, allowed.calls.get(*index)?);
             Some(action_step(&execution, &planned.response_name, planned.kind, call))
@@ -192,8 +224,46 @@ fn hints(
     hints.collect()
 }
 
-fn upstream_step(execution: &ExecutionContext<'_>, part: &UpstreamOperation) -> ExplainedStep {
+/// The extension fields of the response to `part`.
+fn extension_fields(
+    execution: &ExecutionContext<'_>,
+    prepared: &PreparedDocument,
+    cached: &CachedPlan,
+    part: &UpstreamOperation,
+) -> Vec<ExplainedField> {
+    let (Some(extensions), document) = (execution.extensions, &prepared.document) else { return Vec::new() };
+    let root = execution.snapshot.catalog.roots.of(cached.plan.kind);
+    let is_of_part = |field: &&&Node<Field>| part.shape.fields.contains_key(field.response_name().as_str());
+    let fields = root_fields(document, &cached.operation, root);
+    let sites = fields.iter().filter(is_of_part).flat_map(|field| extensions.sites.outline(document, field));
+    let max = execution.snapshot.catalog.limits.max_field_keys_per_call;
+    let explained = sites.filter_map(|(site, rows)| {
+        let (_, call) = extensions.call(&[site])?;
+        let keys_per_call = match (&call.field().matched_by, call.action().batch_size) {
+            (Some(_), _) => max,
+            (None, Some(batch_size)) => batch_size.min(max),
+            (None, None) => 1,
+        };
+        Some(ExplainedField {
+            coordinate: call.field().coordinate(),
+            action: Arc::clone(call.action()),
+            rows,
+            keys: call.field().key_fields().into_iter().map(str::to_owned).collect(),
+            matched_by: call.field().matched_by.clone(),
+            keys_per_call,
+            arguments: call.arguments().clone(),
+        })
+    });
+    explained.collect()
+}
+
+fn upstream_step(
+    execution: &ExecutionContext<'_>,
+    part: &UpstreamOperation,
+    extension_fields: Vec<ExplainedField>,
+) -> ExplainedStep {
     ExplainedStep::Upstream {
+        extension_fields,
         fields: part.fields.iter().map(|field| field.response_name.clone()).collect(),
         // It was made from a string, so it is one.
         document: serde_json::from_str(&part.query_json).unwrap_or_default(),

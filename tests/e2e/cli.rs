@@ -23,6 +23,7 @@ pub const TESTS: &[super::Test] = trials![
     explain_shows_the_plan,
     explain_shows_validation_errors,
     explain_shows_relationship_fetches,
+    explain_shows_extension_fields,
     explain_shows_transformed_requests,
     explain_validates_upstream_fields,
     schema_prints_the_merged_schema_of_a_role,
@@ -468,6 +469,30 @@ fn explain_shows_relationship_fetches(_: &Engines) {
     ] {
         assert!(told.contains(&format!("rows of the upstream for its response: {rows}\n")), "{told}");
     }
+}
+
+fn explain_shows_extension_fields(engines: &Engines) {
+    let fields = "fields:\n  Product.offer: \"offer(productId: $id)\"\n  Product.stored: \"stocks(products: [$name]) by product\"\n  Review.mood: \"mood(text: $body, stars: $stars)\"\n";
+    let config = folder("explain-fields", &[("pillion.yaml", fields)]);
+    let config_flag = format!("--config={}", config.join("pillion.yaml").display());
+    let upstream = format!("--upstream=http://127.0.0.1:{}", engines.postgraphile);
+    let document = "{ productById(id: 1) { ...P reviewsByProductId { edges { node { mood } } } } }\nfragment P on Product { stored(site: SOUTH) { pieces } }";
+    let told = explain_with("extension-fields", document, &["--role=customer", &config_flag, &upstream]);
+    let lines = [
+        "{ productById(id: 1) { ...P reviewsByProductId { edges { node { _k1:body _k1_1:stars } } } } }",
+        "fragment P on Product { _k0:name                       }",
+        "then Product.stored: action stocks, distinct keys from productById.name, a call for each 1000 of them, elements matched by product",
+        "with {\"site\":\"SOUTH\"}",
+        "then Review.mood: action mood, distinct keys from productById.reviewsByProductId.edges[].node.body \
+         productById.reviewsByProductId.edges[].node.stars, a call for each of them",
+    ];
+    assert_says(&told, 0, &lines);
+    let unknown = explain_with("extension-fields", document, &["--role=customer", &config_flag]);
+    assert_says(&unknown, 1, &["the upstream's schema is not known", "schema-unknown"]);
+    let other =
+        explain_with("extension-fields", "{ offers: allProducts { nodes { name } } }", &[&config_flag, &upstream]);
+    assert_says(&other, 0, &["the upstream gets the request as it is"]);
+    std::fs::remove_dir_all(config).expect("the folder");
 }
 
 fn explain_shows_transformed_requests(_: &Engines) {

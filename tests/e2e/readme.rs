@@ -3,7 +3,7 @@
 //!
 //! | block | what is done with it |
 //! |---|---|
-//! | `sh` | `pillion`, `node` and `curl` are run as printed; `make` must have the target; [`NOT_RUN`] lists the rest |
+//! | `sh` | `pillion`, `node`, `python3` and `curl` are run as printed; `make` must have the target; [`NOT_RUN`] lists the rest |
 //! | `yaml` | a `pillion.yaml` about the actions of `tests/fixtures/metadata/readme`: `pillion check --strict --offline` |
 //! | `graphql` | a document: `pillion explain`, with the actions that the page has shown before |
 //! | `json response` | is what the `curl` before it got |
@@ -38,7 +38,7 @@ pub const TESTS: &[super::Test] = trials![
 ];
 
 /// The pages whose blocks are run, in the order in which they are read. The payload of the handler is that of README.md's
-/// `curl`; the page about the metadata API changes the metadata.
+/// `curl`; the last two pages have metadata of their own.
 const PAGES: &[&str] = &[
     "README.md",
     "docs/actions.md",
@@ -55,6 +55,7 @@ const PAGES: &[&str] = &[
     "docs/subscriptions.md",
     "docs/traffic-shaping.md",
     "docs/metadata-api.md",
+    "docs/extension-fields.md",
 ];
 
 /// Commands that are not run: they install what is tested here.
@@ -133,9 +134,9 @@ fn check_config() -> String {
 struct Reader {
     folder: PathBuf,
     /// What is printed, and what is meant here.
-    addresses: [(&'static str, String); 4],
+    addresses: [(&'static str, String); 5],
     ports: Ports,
-    /// Servers that were started, by program.
+    /// Servers that were started: the handler, and Pillion.
     running: BTreeMap<&'static str, Process>,
     /// Plays the handler once a block has asked what it gets.
     handler: Option<Scripted>,
@@ -160,6 +161,7 @@ impl Reader {
             ("127.0.0.1:8000", format!("127.0.0.1:{}", ports.clients)),
             ("127.0.0.1:3000", format!("127.0.0.1:{}", ports.handler)),
             ("listen(3000,", format!("listen({},", ports.handler)),
+            ("\"127.0.0.1\", 3000)", format!("\"127.0.0.1\", {})", ports.handler)),
         ];
         let (running, handler) = (BTreeMap::new(), None);
         Self { folder, addresses, ports, running, handler, curl: String::new(), output: String::new() }
@@ -213,7 +215,7 @@ impl Reader {
                 assert!(text_of("Makefile").contains(&format!("\n{target}:")), "make has no target {target}");
             }
             (Some("pillion"), Some("serve")) => self.serve("pillion", command),
-            (Some("node"), _) => self.serve("node", command),
+            (Some("node" | "python3"), _) => self.serve("handler", command),
             (Some("pillion"), _) => self.run(command),
             (Some("curl"), _) => {
                 self.curl.clone_from(command);
@@ -245,10 +247,14 @@ impl Reader {
     /// Starts a server in place of the one of the same program, and waits until it answers.
     fn serve(&mut self, program: &'static str, command: &str) {
         self.running.remove(program);
+        if program == "handler" {
+            // It listens where another one has played it.
+            self.handler = None;
+        }
         let mut shell = self.shell(&format!("exec env {command}"));
         let process = Process(shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell"));
         self.running.insert(program, process);
-        if program == "node" {
+        if program == "handler" {
             wait_for_port(self.ports.handler);
         } else {
             wait_for_port(self.ports.admin);
@@ -259,7 +265,7 @@ impl Reader {
 
     /// What the handler gets when the last `curl` is run once more.
     fn payload(&mut self) -> Value {
-        self.running.remove("node");
+        self.running.remove("handler");
         let handler = Scripted::start_on(self.ports.handler);
         handler.on_path("/shipping-quote", Reply::json(r#"{"price": 1, "days": 1}"#));
         self.run(&self.curl.clone());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::action::transform::TransformedRequest;
 use crate::graphql::action_mode::ActionMode;
 use crate::model::action::{Action, OperationKind};
-use crate::pipeline::explain::{Explained, ExplainedStep};
+use crate::pipeline::explain::{Explained, ExplainedField, ExplainedStep};
 use crate::session::Session;
 
 /// The whole plan. `unchecked` is why the upstream's part has not been validated.
@@ -58,7 +58,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
         ExplainedStep::Introspection { response_name } => {
             (format!("introspection: {response_name}"), "served from the merged schema".into())
         }
-        ExplainedStep::Upstream { fields, document, body } => {
+        ExplainedStep::Upstream { fields, document, body, extension_fields } => {
             let rest: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
             let rest: Map<String, Value> = rest.into_iter().filter(|(key, _)| key != "query").collect();
             let end = if document.ends_with('\n') { "" } else { "\n" };
@@ -66,6 +66,7 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             if !rest.is_empty() {
                 let _ = writeln!(details, "with {}", Value::Object(rest));
             }
+            extension_fields.iter().for_each(|field| describe_field(field, &mut details));
             (format!("upstream: {}", fields.join(", ")), details)
         }
         ExplainedStep::Action { response_name, action, kind: ActionMode::Result, input, .. } => {
@@ -93,6 +94,23 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             }
             (title, details)
         }
+    }
+}
+
+/// How many calls there are depends on the upstream's response.
+fn describe_field(field: &ExplainedField, details: &mut String) {
+    let ExplainedField { coordinate, action, rows, keys, matched_by, keys_per_call, arguments } = field;
+    let keys: Vec<String> = keys.iter().map(|key| format!("{rows}.{key}")).collect();
+    let calls = match (matched_by, keys_per_call) {
+        (Some(by), _) => format!("a call for each {keys_per_call} of them, elements matched by {by}"),
+        (None, 1) => "a call for each of them".to_owned(),
+        (None, _) => format!("a batch for each {keys_per_call} of them"),
+    };
+    let _ =
+        writeln!(details, "then {coordinate}: action {}, distinct keys from {}, {calls}", action.name, keys.join(" "));
+    let _ = writeln!(details, "     POST {}", action.shown_url());
+    if !arguments.is_empty() {
+        let _ = writeln!(details, "     with {}", Value::Object(arguments.clone()));
     }
 }
 
