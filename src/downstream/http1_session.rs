@@ -418,8 +418,8 @@ mod tests {
     }
 
     async fn response(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {
-        let (prepared_request, mut theirs) = tokio::io::duplex(1024);
-        let mut direct = Http1Session::new(Box::new(prepared_request), deadline(), share());
+        let (server, mut client) = tokio::io::duplex(1024);
+        let mut direct = Http1Session::new(Box::new(server), deadline(), share());
         let headers: HeaderMap =
             head.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         direct.write_head(StatusCode::OK, headers.iter()).expect("a head");
@@ -431,14 +431,14 @@ mod tests {
         let kept = direct.is_kept();
         drop(direct);
         let mut text = String::new();
-        theirs.read_to_string(&mut text).await.expect("text");
+        client.read_to_string(&mut text).await.expect("text");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
         assert!(text.is_empty() || head.matches("\r\ndate: ").count() == 1, "{head}");
         format!("{body:?} {} {}", ended.is_ok(), if kept { "kept" } else { "ended" })
     }
 
     #[tokio::test]
-    async fn an_response_ends_where_it_says() {
+    async fn a_response_ends_where_it_says() {
         let length = [("content-length", "4")];
         assert_eq!(response(&length, &["ab", "cd"]).await, r#""abcd" true kept"#);
         assert_eq!(response(&length, &["ab", ""]).await, r#""ab" false ended"#);

@@ -1,7 +1,7 @@
 //! The extension fields of an operation that may be resolved: their calls, and what is selected of each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Field, OperationDefinition};
@@ -31,6 +31,8 @@ pub(crate) struct AuthorizedExtensions {
     source: SelectionSource,
     /// Keys so far, of all rounds.
     keys: AtomicUsize,
+    /// For each call: has its handler been called?
+    called: Vec<AtomicBool>,
 }
 
 /// What selections are read from.
@@ -100,13 +102,27 @@ impl AuthorizedExtensions {
         let source = SelectionSource { prepared, operation, variables, schema };
         let selection = |site: &ExtensionSite| source.selection(sites, site.extension.ty.named(), &[&site.field]);
         let selections = sites.sites.iter().map(selection).collect();
-        Ok(Self { sites: Arc::clone(sites), calls, call_of, selections, source, keys: AtomicUsize::new(0) })
+        let called = calls.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { sites: Arc::clone(sites), calls, call_of, selections, source, keys: AtomicUsize::new(0), called })
     }
 
     /// Adds keys for which handlers are about to be called. Gives how many there are in all.
     #[must_use]
     pub(crate) fn add_keys(&self, count: usize) -> usize {
         self.keys.fetch_add(count, Ordering::Relaxed).saturating_add(count)
+    }
+
+    /// The handler of a call is about to be called.
+    pub(crate) fn note_called(&self, call: usize) {
+        if let Some(called) = self.called.get(call) {
+            called.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The names of the actions whose handlers have been called.
+    pub(crate) fn called_actions(&self) -> impl Iterator<Item = &str> {
+        let called = self.calls.iter().zip(&self.called).filter(|(_, called)| called.load(Ordering::Relaxed));
+        called.map(|(call, _)| call.action().name.as_str())
     }
 
     /// The call for a field of a row, which these sites make up, with its place in [`Self::calls`].

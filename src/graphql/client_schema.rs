@@ -146,15 +146,13 @@ impl<'a> Builder<'a> {
         for definition in &from.types {
             match built_in.types.get_key_value(definition.name.0.as_ref()) {
                 // The validator knows these by where they come from.
-                Some((name, prepared_request)) => {
-                    schema.types.insert(name.clone(), described(prepared_request, definition))
-                }
+                Some((name, built_in_type)) => schema.types.insert(name.clone(), described(built_in_type, definition)),
                 None => schema.types.insert(self.name(&definition.name)?, self.definition(definition)?),
             };
         }
-        for (name, prepared_request) in &built_in.types {
+        for (name, built_in_type) in &built_in.types {
             if name.starts_with("__") {
-                schema.types.entry(name.clone()).or_insert_with(|| prepared_request.clone());
+                schema.types.entry(name.clone()).or_insert_with(|| built_in_type.clone());
             }
         }
         let directives = self.directives(&mut schema, &from.directives)?;
@@ -318,8 +316,8 @@ impl<'a> Builder<'a> {
 
 /// A type that every schema has. Introspection is served here, so its types are ours; a scalar keeps the upstream's
 /// description.
-fn described(prepared_request: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
-    let ExtendedType::Scalar(scalar) = prepared_request else { return prepared_request.clone() };
+fn described(built_in_type: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
+    let ExtendedType::Scalar(scalar) = built_in_type else { return built_in_type.clone() };
     let mut scalar = scalar.clone();
     scalar.make_mut().description = node_str(from.description.as_ref());
     ExtendedType::Scalar(scalar)

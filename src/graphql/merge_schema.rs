@@ -26,7 +26,7 @@ pub struct Conflict {
     /// On which type, if it is a field: a root, or a type that an extension field was to be added to.
     pub root: Option<String>,
     /// What the actions define, as SDL.
-    pub prepared_request: String,
+    pub own: String,
     /// What the upstream defines, as SDL.
     pub upstreams: String,
 }
@@ -51,7 +51,7 @@ impl Conflict {
             (None, _) => (places.types.get(&self.name), prefix("type")),
         };
         let message = format!("the actions and the upstream both define {}", self.what());
-        let notes = [("actions", &self.prepared_request), ("upstream", &self.upstreams)]
+        let notes = [("actions", &self.own), ("upstream", &self.upstreams)]
             .map(|(who, sdl)| format!("{who}: {}", shortened(sdl)));
         Diagnostic { notes: notes.into(), ..Diagnostic::error(place.cloned(), message, help) }
     }
@@ -193,28 +193,28 @@ fn deprecation(directives: &DirectiveList) -> Option<Deprecation> {
 pub fn conflicts(upstream: &Schema, own: &Schema, types: &Types, roots: &RootTypes) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     let is_upstreams = |name: &Name| types.get(name).is_some_and(|known| known.is_upstreams);
-    for (name, prepared_request) in own_types(own) {
+    for (name, definition) in own_types(own) {
         let Some(upstreams) = upstream.types.get(name) else { continue };
-        let is_shared = upstreams.is_scalar() && prepared_request.is_scalar()
+        let is_shared = upstreams.is_scalar() && definition.is_scalar()
             || is_upstreams(name) && (upstreams.is_scalar() || upstreams.is_enum());
         if !is_shared {
-            conflicts.push(conflict(name, None, prepared_request.to_string(), upstreams.to_string()));
+            conflicts.push(conflict(name, None, definition.to_string(), upstreams.to_string()));
         }
     }
     for kind in KINDS {
         let root = roots.of(kind);
-        let Some(prepared_request) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else {
+        let Some(own_root) = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name)) else {
             continue;
         };
         let upstream_root = root_of(&upstream.schema_definition, kind);
         if upstream_root.is_none()
-            && has_fields(prepared_request)
+            && has_fields(own_root)
             && let Some(upstreams) = upstream.types.get(root)
         {
             conflicts.push(conflict(root, None, format!("the {} type", kind.keyword()), upstreams.to_string()));
         }
         let Some(upstreams) = upstream_root.and_then(|name| upstream.get_object(name)) else { continue };
-        for (name, field) in own_fields(prepared_request) {
+        for (name, field) in own_fields(own_root) {
             if let Some(upstreams) = upstreams.fields.get(name) {
                 conflicts.push(conflict(name, Some(root), field.to_string(), upstreams.to_string()));
             }
@@ -223,8 +223,8 @@ pub fn conflicts(upstream: &Schema, own: &Schema, types: &Types, roots: &RootTyp
     conflicts
 }
 
-fn conflict(name: &str, root: Option<&str>, prepared_request: String, upstreams: String) -> Conflict {
-    Conflict { name: name.to_owned(), root: root.map(str::to_owned), prepared_request, upstreams }
+fn conflict(name: &str, root: Option<&str>, own: String, upstreams: String) -> Conflict {
+    Conflict { name: name.to_owned(), root: root.map(str::to_owned), own, upstreams }
 }
 
 /// The types that come with the actions, root types left out.
@@ -243,21 +243,21 @@ fn has_fields(root: &ObjectType) -> bool {
 
 /// Adds to a root of the upstream, or makes the root that the upstream does not have. Is there anything to add?
 fn add_root_fields(merged: &mut Schema, own: &Schema, kind: OperationKind) -> bool {
-    let prepared_request = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
-    let Some(prepared_request) = prepared_request.filter(|prepared_request| has_fields(prepared_request)) else {
+    let own_root = root_of(&own.schema_definition, kind).and_then(|name| own.get_object(name));
+    let Some(own_root) = own_root.filter(|own_root| has_fields(own_root)) else {
         return false;
     };
     match root_of(&merged.schema_definition, kind).cloned() {
         Some(root) => {
             if let Some(ExtendedType::Object(object)) = merged.types.get_mut(&root) {
-                let fields = own_fields(prepared_request).map(|(name, field)| (name.clone(), field.clone()));
+                let fields = own_fields(own_root).map(|(name, field)| (name.clone(), field.clone()));
                 object.make_mut().fields.extend(fields);
             }
         }
         None => {
-            merged.types.insert(prepared_request.name.clone(), ExtendedType::Object(prepared_request.clone()));
+            merged.types.insert(own_root.name.clone(), ExtendedType::Object(own_root.clone()));
             let definition = merged.schema_definition.make_mut();
-            let root = Some((&prepared_request.name).into());
+            let root = Some((&own_root.name).into());
             match kind {
                 OperationKind::Query => definition.query = root,
                 OperationKind::Mutation => definition.mutation = root,

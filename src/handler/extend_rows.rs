@@ -2,6 +2,7 @@
 //! into the rows. Rows of relationships below such a value may have extension fields again, which is another round.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
 use crate::action::handler_error::HandlerError;
+use crate::action::key_arguments::CallKeys as CallKey;
 use crate::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
 use crate::execution::authorize::AuthorizedField;
 use crate::execution::authorized_extensions::AuthorizedExtensions;
@@ -16,11 +18,12 @@ use crate::execution::context::ExecutionContext;
 use crate::fetch::relationship_rows;
 use crate::graphql::extension_rows::{RowScan, RowValue, scan_value};
 use crate::graphql::selection::SubSelection;
-use crate::handler::field_calls;
+use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::handler::field_error::FieldError;
 use crate::handler::field_values::FieldValues;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause};
 use crate::handler::row_keys::{CallKeys, FieldKeys, Target};
+use crate::handler::{failure, field_calls};
 use crate::model::response::{Location, PathSegment};
 use crate::model::types::TypeRef;
 use crate::request::rejection::LIMIT_EXCEEDED;
@@ -124,11 +127,13 @@ async fn extend_once(
         Some(message) => keys.calls.iter().map(|call| failed(call.keys.len(), &message)).collect(),
         None => {
             let calls = keys.calls.iter().filter_map(|call| Some((extensions.calls.get(call.index)?, call)));
+            keys.calls.iter().for_each(|call| extensions.note_called(call.index));
             let calls: Vec<_> = calls.map(|(field, call)| fetch_values(execution, field, call)).collect();
             join_all(calls).await
         }
     };
     let completed = Completions::new(extensions, &keys, &values).complete(execution, round).await;
+    log_misfits(execution, &keys, &completed);
     let mut assembler =
         Assembler { execution, extensions, keys: &keys, completed: &completed, failures: IndexMap::new() };
     let mut extended: Vec<ExtendedPiece> =
@@ -250,6 +255,24 @@ impl<'v, 'e> Completions<'v, 'e> {
                 Some(Err(failure)) => Err(*failure),
                 None => Err(usize::MAX),
             };
+        }
+    }
+}
+
+/// One line for each call that has a value which does not fit its type.
+fn log_misfits(execution: &ExecutionContext<'_>, keys: &FieldKeys, completed: &Completions<'_, '_>) {
+    let mut logged = Vec::new();
+    for Completion { of: (call, key), selection, result } in completed.all.values() {
+        let Some(error) = result.as_ref().ok().and_then(|completed| completed.errors.first()) else { continue };
+        if logged.contains(call) {
+            continue;
+        }
+        logged.push(*call);
+        let key = keys.calls.get(*call).and_then(|call| call.keys.get_index(*key));
+        let (Some(field), Some((_, key))) = (completed.fields.get(*call), key) else { continue };
+        if let Ok(sent) = field.call(&execution.snapshot.catalog.schema.types, CallKey::One(key)) {
+            let facts = ExchangeFacts { status: None, attempts: 1, duration: Duration::ZERO };
+            failure::log(execution, &sent, &CallFailure::of_shape(error, selection), facts);
         }
     }
 }

@@ -1,16 +1,22 @@
 //! Fetches an upstream operation whose response has extension fields, and resolves these.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::execution::context::ExecutionContext;
+use crate::execution::spans;
 use crate::fetch::upstream_operation;
 use crate::graphql::extension_rows::scan_response;
 use crate::graphql::merge::read_upstream_result;
 use crate::graphql::plan::UpstreamOperation;
 use crate::graphql::upstream_errors::restore_errors;
 use crate::handler::extend_rows::{Extended, ExtendedPiece, Piece, extend};
+use crate::handler::field_error::FieldError;
+use crate::memory::NoRoom;
 use crate::model::action::OperationKind;
 use crate::pipeline::step_result::{FetchOutcome, PartResult};
+use crate::request::response::ClientHeaders;
 use crate::upstream::UpstreamError;
 
 /// Fetches it, and resolves the extension fields of its response.
@@ -30,20 +36,28 @@ pub(crate) async fn extend_response(
         other => return PartResult::plain(other),
     };
     let Ok(text) = std::str::from_utf8(&response.body) else { return PartResult::plain(Ok(response)) };
+    let began = Instant::now();
     let extended = extend_text(execution, part, text).await;
+    let ended = Instant::now();
+    spans::record_phase(execution.services, &execution.context.trace, "resolve fields", began, ended);
     let Ok(text) = extended.text else { return PartResult::plain(Err(UpstreamError::NoRoom)) };
     response.body = Bytes::from(text);
-    PartResult { outcome: Ok(response), field_errors: extended.field_errors, client_headers: extended.client_headers }
+    PartResult {
+        outcome: Ok(response),
+        field_errors: extended.field_errors,
+        client_headers: extended.client_headers,
+        fields_time: ended.duration_since(began),
+    }
 }
 
 /// A response of the upstream with its extension fields.
 pub(crate) struct ExtendedText {
     /// The response, or that there is no room for it.
-    pub text: Result<String, crate::memory::NoRoom>,
+    pub text: Result<String, NoRoom>,
     /// What went wrong.
-    pub field_errors: Vec<crate::handler::field_error::FieldError>,
+    pub field_errors: Vec<FieldError>,
     /// Headers of the handlers for the client.
-    pub client_headers: crate::request::response::ClientHeaders,
+    pub client_headers: ClientHeaders,
 }
 
 /// Resolves the extension fields of a response to `part`, which is a GraphQL response.

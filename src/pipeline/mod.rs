@@ -8,6 +8,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::auth::authenticated::Authenticated;
 use crate::execution::authorize_plan::{AuthorizedCalls, authorize};
+use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::prepared_request::{Execution, PreparedRequest};
 use crate::execution::{call_cost, spans};
 use crate::fetch::upstream_operation;
@@ -209,6 +210,11 @@ async fn run(
     let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
     if response.upstream_rejected {
         validate::revalidate(services, snapshot, context, session);
+    }
+    for name in allowed.extensions.iter().flat_map(AuthorizedExtensions::called_actions) {
+        if !response.actions.iter().any(|known| known == name) {
+            response.actions.push(name.to_owned());
+        }
     }
     times.respond = ended(&mut clock, "respond", &phases.respond);
     response.times = times;

@@ -1,6 +1,6 @@
 //! Runs the steps of a plan: those of a query in parallel, those of a mutation in order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
@@ -112,7 +112,16 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, s
     };
     let is_parallel = execution.plan.kind != OperationKind::Mutation;
     match step {
-        PlanStep::Upstream(_) => execution.upstream_time.note(began.elapsed(), is_parallel),
+        PlanStep::Upstream(_) => {
+            let fields_time = match &outcome {
+                StepOutcome::Part(part) => part.fields_time,
+                StepOutcome::Call(_) | StepOutcome::Introspection(_) => Duration::ZERO,
+            };
+            execution.upstream_time.note(began.elapsed().saturating_sub(fields_time), is_parallel);
+            if !fields_time.is_zero() {
+                execution.handler_time.note(fields_time, is_parallel);
+            }
+        }
         PlanStep::Action(_) => execution.handler_time.note(began.elapsed(), is_parallel),
         PlanStep::Introspection(_) => {}
     }

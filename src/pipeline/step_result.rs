@@ -1,5 +1,7 @@
 //! The results of a plan's steps.
 
+use std::time::Duration;
+
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanStep;
 use crate::handler::field_error::FieldError;
@@ -19,13 +21,15 @@ pub(crate) struct PartResult {
     pub field_errors: Vec<FieldError>,
     /// Headers of their handlers for the client.
     pub client_headers: ClientHeaders,
+    /// How long it took to resolve them.
+    pub fields_time: Duration,
 }
 
 impl PartResult {
     /// Without extension fields.
     #[must_use]
     pub(crate) fn plain(outcome: FetchOutcome) -> Self {
-        Self { outcome, field_errors: Vec::new(), client_headers: ClientHeaders::new() }
+        Self { outcome, field_errors: Vec::new(), client_headers: ClientHeaders::new(), fields_time: Duration::ZERO }
     }
 }
 

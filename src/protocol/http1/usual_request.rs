@@ -119,12 +119,12 @@ mod tests {
     #[test]
     fn only_what_everybody_understands_alike_is_read_here() {
         const POST: &str = "POST /graphql HTTP/1.1";
-        let prepared_request = [
+        let usual = [
             (POST, "Host: a:1\r\nContent-Length: 2\r\n", (2, false)),
             ("POST /graphql?x=1 HTTP/1.1", "Host: a\r\ncontent-length: 0\r\nConnection: Close\r\n", (0, true)),
             (POST, "X: \r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 2\r\n", (2, false)),
         ];
-        for (first, lines, wanted) in prepared_request {
+        for (first, lines, wanted) in usual {
             let Parsed::Whole(found) = parsed(first, lines) else { panic!("{lines}") };
             assert_eq!((found.body_length, found.closes), wanted, "{lines}");
         }
