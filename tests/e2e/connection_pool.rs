@@ -1,11 +1,9 @@
 //! The connection pools for the upstream and for handlers.
 
-use std::time::Duration;
-
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::scripted::{Reply, Scripted};
-use pillion_test_support::trials;
+use pillion_test_support::{trials, wait_until};
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![handlers_that_close_connections, connections_are_reused];
@@ -15,10 +13,10 @@ fn handlers_that_close_connections(engines: &Engines) {
     let pillion = Setup::before(engines.postgraphile).with_shop(handlers.port).start().wait_until_ready();
     handlers.on_path("/sendCode", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue".to_vec()));
     let mut client = pillion.client();
-    for _ in 0..50 {
+    for count in 1..=50 {
         let answer = client.ask(r#"mutation { sendCode(phone: "1") }"#);
         assert_eq!(answer.text(), r#"{"data":{"sendCode":true}}"#);
-        std::thread::sleep(Duration::from_millis(2));
+        wait_until("the handler has closed the connection", || handlers.closed() == count);
     }
     assert_eq!(handlers.take_seen().len(), 50);
 }

@@ -60,6 +60,7 @@ struct State {
     worded: Mutex<HashMap<String, Reply>>,
     seen: Mutex<Vec<Message>>,
     connections: AtomicUsize,
+    closed: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -101,6 +102,7 @@ impl Scripted {
                 lock(&shared.open).extend(stream.try_clone());
                 let state = Arc::downgrade(&shared);
                 std::thread::spawn(move || {
+                    let of_end = state.clone();
                     serve(stream, &|request| {
                         let state = state.upgrade()?;
                         let path = request.path().split('?').next().unwrap_or_default().to_owned();
@@ -116,6 +118,7 @@ impl Scripted {
                         let reply = replies.get(&path).or_else(|| replies.get(Scripted::OTHERWISE)).cloned();
                         Some(reply.unwrap_or_else(|| Reply::status(404, "{}")))
                     });
+                    of_end.upgrade().map(|state| state.closed.fetch_add(1, Ordering::Relaxed));
                 });
             }
         });
@@ -135,6 +138,11 @@ impl Scripted {
     /// All requests since the last call.
     pub fn take_seen(&self) -> Vec<Message> {
         std::mem::take(&mut lock(&self.state.seen))
+    }
+
+    /// How many connections have ended.
+    pub fn closed(&self) -> usize {
+        self.state.closed.load(Ordering::Relaxed)
     }
 
     /// How many connections there have been.
