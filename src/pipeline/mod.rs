@@ -44,6 +44,7 @@ pub(crate) mod introspection;
 pub(crate) mod render_response;
 pub(crate) mod run_steps;
 pub(crate) mod step_result;
+pub(crate) mod streamed_subscription;
 pub(crate) mod subscription;
 pub(crate) mod upstream_subscription;
 pub(crate) mod validate;

@@ -33,7 +33,7 @@ use crate::runtime::plan_cache::CachedPlan;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::metrics::PhaseClock;
-use crate::upstream::UpstreamResponse;
+use crate::upstream::{UpstreamError, UpstreamResponse};
 
 /// How such a subscription begins.
 pub(crate) enum SubscriptionStart<'r> {
@@ -82,6 +82,27 @@ pub(crate) async fn prepare<'r>(
     }
 }
 
+/// Is an operation the upstream's after all, although a field in it has the name of an extension field? Whatever fails here is
+/// reported when it is run.
+pub(crate) async fn is_delegated(
+    services: &Arc<Services>,
+    snapshot: &Arc<Snapshot>,
+    context: &RequestContext,
+    prepared_request: &PreparedRequest<'_>,
+) -> bool {
+    let concern = prepared_request.concern();
+    let (Ok(prepared), Some(request)) = (&prepared_request.prepared, &prepared_request.request) else { return false };
+    if concern.action || concern.introspection || !concern.extension {
+        return false;
+    }
+    let Ok(selected) = prepared.operation(request.operation_name.as_deref()) else { return false };
+    let Ok(caller) = authenticate(services, context, Some(prepared_request)).await else { return false };
+    let known = extension_schema::of_caller(services, snapshot, context, &caller.session, None).await;
+    let Ok(known) = known else { return false };
+    let plan = prepared.plan(&snapshot.catalog, selected, &request.variables, false, Some(&known.merged));
+    plan.is_ok_and(|plan| plan.plan.is_upstreams())
+}
+
 /// Authenticates, plans, validates and authorizes it. `None` if nothing of it is ours.
 async fn check<'r>(
     services: &'r Arc<Services>,
@@ -125,6 +146,18 @@ impl UpstreamSubscription<'_> {
         self.part().map(|part| upstream_operation::request_json(&self.request, part)).unwrap_or_default()
     }
 
+    /// The name of the operation, if it has one.
+    #[must_use]
+    pub(crate) fn operation_name(&self) -> Option<&str> {
+        self.plan.operation.name.as_deref()
+    }
+
+    /// The caller's role.
+    #[must_use]
+    pub(crate) fn role(&self) -> &str {
+        self.authenticated.session.role()
+    }
+
     /// Has the caller's token expired?
     #[must_use]
     pub(crate) fn has_expired(&self) -> bool {
@@ -154,7 +187,7 @@ impl UpstreamSubscription<'_> {
             plan: &plan.plan,
             merged: None,
             extensions: self.allowed.extensions.as_ref(),
-            operation_name: plan.operation.name.as_deref(),
+            operation_name: self.operation_name(),
             upstream_time: RunningTime::default(),
             handler_time: RunningTime::default(),
         };
@@ -172,8 +205,19 @@ impl UpstreamSubscription<'_> {
     }
 
     fn record(&self, response: &mut Response, context: &RequestContext) {
-        response.role = Some(self.authenticated.session.role().to_owned());
+        response.role = Some(self.role().to_owned());
         access_log::record(self.services, response, context);
+    }
+
+    /// The errors for a client when the upstream cannot be asked: a list as JSON.
+    pub(crate) fn unavailable(&self, error: &UpstreamError) -> String {
+        errors_of(&reject(self.snapshot.catalog.dialect, self.context, &Rejection::upstream(error, false)))
+    }
+
+    /// The errors of a response, as for [`Self::rejected`].
+    pub(crate) fn rejected_response(&self, response: &str) -> String {
+        let response: Value = serde_json::from_str(response).unwrap_or_default();
+        self.rejected(&response.get("errors").map_or_else(|| "[]".to_owned(), Value::to_string))
     }
 
     /// The errors for which the upstream does not run it, with the locations that the client's document has. The upstream's

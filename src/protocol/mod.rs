@@ -3,6 +3,7 @@
 pub mod client_headers;
 pub mod content_coding;
 pub mod document_finder;
+pub mod event_stream;
 pub mod graphql_ws;
 pub mod header_json;
 pub mod hop_by_hop;

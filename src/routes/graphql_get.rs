@@ -69,12 +69,13 @@ pub(crate) async fn serve_get(
         return Ok(done);
     }
     if is_stream {
-        let authenticated = match sse::authenticate(gateway, snapshot, &context, &prepared_request).await {
-            Ok(authenticated) => authenticated,
+        let payload = parameters.to_json();
+        let operation = match sse::admit(gateway, snapshot, &context, &prepared_request, payload).await {
+            Ok(Some(operation)) => operation,
+            Ok(None) => return Ok(false),
             Err(response) => return send(gateway, downstream, ctx, &context, response, share).await,
         };
-        let payload = parameters.to_json();
-        let stream = sse::EventStream { snapshot, context: &context, payload, authenticated, share };
+        let stream = sse::EventStream { snapshot, context: &context, operation, share };
         return Box::pin(sse::serve(gateway, downstream, ctx, stream)).await;
     }
     let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };

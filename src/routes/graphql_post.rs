@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::auth::authenticated::Authenticated;
 use crate::downstream::body::BodyError;
 use crate::downstream::session::DownstreamSession;
 use crate::execution::prepared_request;
@@ -30,7 +29,7 @@ pub(crate) enum PostOutcome {
     Pass,
     Reject(Rejection),
     Send(Box<RequestContext>, Response),
-    Stream(Box<RequestContext>, String, Authenticated),
+    Stream(Box<RequestContext>, sse::StreamedOperation),
     /// Its client has disconnected.
     Gone(Box<RequestContext>),
 }
@@ -68,8 +67,8 @@ pub(crate) async fn serve_post(
         PostOutcome::Pass => Ok(false),
         PostOutcome::Reject(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
         PostOutcome::Send(context, response) => send(gateway, downstream, ctx, &context, response, share).await,
-        PostOutcome::Stream(context, payload, authenticated) => {
-            let stream = sse::EventStream { snapshot, context: &context, payload, authenticated, share };
+        PostOutcome::Stream(context, operation) => {
+            let stream = sse::EventStream { snapshot, context: &context, operation, share };
             Box::pin(sse::serve(gateway, downstream, ctx, stream)).await
         }
         PostOutcome::Gone(context) => client_disconnect::log_disconnect(gateway, ctx, &context),
@@ -91,9 +90,12 @@ async fn execute_post(
             match prepared_request::route(&gateway.services, snapshot, element).await {
                 Route::Passthrough => PostOutcome::Pass,
                 Route::Execute(prepared_request) if sse::matches(downstream, &prepared_request) => {
-                    match sse::authenticate(gateway, snapshot, &context, &prepared_request).await {
+                    // Boxed: rare, and otherwise every request carries the size of this future.
+                    let admitted = sse::admit(gateway, snapshot, &context, &prepared_request, json.to_owned());
+                    match Box::pin(admitted).await {
                         Err(response) => PostOutcome::Send(context, response),
-                        Ok(authenticated) => PostOutcome::Stream(context, json.to_owned(), authenticated),
+                        Ok(None) => PostOutcome::Pass,
+                        Ok(Some(operation)) => PostOutcome::Stream(context, operation),
                     }
                 }
                 Route::Execute(prepared_request) => {

@@ -16,8 +16,9 @@ use crate::downstream::write_response::add_cors;
 use crate::execution::prepared_request::PreparedRequest;
 use crate::memory::Share;
 use crate::model::action::OperationKind;
-use crate::pipeline::authenticate_or_reject;
 use crate::pipeline::subscription::{SubscriptionMessage, run};
+use crate::pipeline::upstream_subscription::is_delegated;
+use crate::pipeline::{authenticate_or_reject, streamed_subscription};
 use crate::protocol::http::wants_events;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;
@@ -39,12 +40,20 @@ pub(crate) struct EventStream<'s> {
     pub snapshot: &'s Arc<Snapshot>,
     /// How it came.
     pub context: &'s RequestContext,
-    /// The GraphQL request as JSON.
-    pub payload: String,
-    /// The caller.
-    pub authenticated: Authenticated,
+    /// The operation.
+    pub operation: StreamedOperation,
     /// Its share of the memory budget.
     pub share: Arc<Share>,
+}
+
+/// An operation whose results are events.
+pub(crate) struct StreamedOperation {
+    /// The GraphQL request as JSON.
+    payload: String,
+    /// The caller.
+    authenticated: Authenticated,
+    /// Is it a subscription of the upstream's, whose events are completed here?
+    is_completed: bool,
 }
 
 /// Does the client want its response so?
@@ -54,17 +63,24 @@ pub(crate) fn matches(downstream: &DownstreamSession<'_>, prepared_request: &Pre
     !prepared_request.is_introspection_only() && wants_events(&downstream.head().headers, is_subscription)
 }
 
-/// Authenticates the caller. Otherwise the response that says why not.
+/// Authenticates the caller. `None` if nothing of ours is in the operation, so that the upstream streams it.
 ///
 /// # Errors
-/// That response.
-pub(crate) async fn authenticate(
+/// The response that says why the caller is rejected.
+pub(crate) async fn admit(
     gateway: &Gateway,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     context: &RequestContext,
     prepared_request: &PreparedRequest<'_>,
-) -> Result<Authenticated, Response> {
-    authenticate_or_reject(&gateway.services, snapshot, context, prepared_request).await
+    payload: String,
+) -> Result<Option<StreamedOperation>, Response> {
+    let services = &gateway.services;
+    let authenticated = authenticate_or_reject(services, snapshot, context, prepared_request).await?;
+    if is_delegated(services, snapshot, context, prepared_request).await {
+        return Ok(None);
+    }
+    let is_completed = prepared_request.may_extend_subscription();
+    Ok(Some(StreamedOperation { payload, authenticated, is_completed }))
 }
 
 /// Writes the results of the operation to the client.
@@ -77,7 +93,8 @@ pub(crate) async fn serve(
     ctx: &mut RequestState,
     streamed: EventStream<'_>,
 ) -> pingora::Result<bool> {
-    let EventStream { snapshot, context, payload, authenticated, share } = streamed;
+    let EventStream { snapshot, context, operation, share } = streamed;
+    let StreamedOperation { payload, authenticated, is_completed } = operation;
     share.shrink_to(payload.len());
     if let Err(error) = ctx.admission.becomes_stream(&gateway.services, &share) {
         return reject_and_close(gateway, downstream, ctx, error).await;
@@ -97,7 +114,7 @@ pub(crate) async fn serve(
         authenticated: OnceCell::new_with(Some(Ok(authenticated))),
         ..context.for_task()
     };
-    stream(gateway, downstream, snapshot, (&operation, &payload)).await?;
+    stream(gateway, downstream, snapshot, (&operation, &payload, is_completed)).await?;
     downstream.finish(Bytes::new()).await?;
     Ok(true)
 }
@@ -126,14 +143,22 @@ async fn stream(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     snapshot: &Arc<Snapshot>,
-    (operation, payload): (&RequestContext, &str),
+    (operation, payload, is_completed): (&RequestContext, &str, bool),
 ) -> pingora::Result<()> {
     let (sender, mut messages) = mpsc::channel(1);
     let send = |message: SubscriptionMessage| {
         let sender = sender.clone();
         async move { sender.send(message).await.is_ok() }
     };
-    let mut running = pin!(run(&gateway.services, snapshot, operation, payload, send));
+    let services = &gateway.services;
+    let running = async {
+        if is_completed {
+            streamed_subscription::run(services, snapshot, operation, payload, send).await;
+        } else {
+            run(services, snapshot, operation, payload, send).await;
+        }
+    };
+    let mut running = pin!(running);
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut is_over = false;

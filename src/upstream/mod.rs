@@ -483,8 +483,18 @@ impl UpstreamClient {
     }
 
     fn headers(&self, question: &UpstreamRequest<'_>) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(question.headers.len() + 4);
-        for (name, value) in end_to_end(question.headers) {
+        self.operation_headers(question.headers, question.request_id, "application/json")
+    }
+
+    /// The headers of a caller's operation whose results are to come as server-sent events.
+    #[must_use]
+    pub(crate) fn event_stream_headers(&self, callers: &HeaderMap, request_id: &str) -> HeaderMap {
+        self.operation_headers(callers, request_id, "text/event-stream")
+    }
+
+    fn operation_headers(&self, callers: &HeaderMap, request_id: &str, accept: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(callers.len() + 4);
+        for (name, value) in end_to_end(callers) {
             if !NOT_PASSED_ON.contains(name) {
                 headers.append(name.clone(), value.clone());
             }
@@ -493,8 +503,8 @@ impl UpstreamClient {
             headers.remove(header::HOST);
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if let Ok(id) = HeaderValue::from_str(question.request_id) {
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
         headers

@@ -1,7 +1,9 @@
 //! Extension fields in the upstream's subscriptions: each event is completed before its client gets it.
 
+use std::io::Read;
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
 use pillion_test_support::engines::{Engines, SubscriptionsEngine, run_node};
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
@@ -21,6 +23,10 @@ pub const TESTS: &[super::Test] = trials![
     an_upstream_that_is_lost_closes_the_socket,
     queries_and_mutations_on_a_socket,
     events_of_postgraphile,
+    streams_are_completed_in_order,
+    streams_that_go_to_the_upstream,
+    a_rejected_stream_says_why,
+    a_client_that_leaves_ends_the_upstreams_stream,
 ];
 
 fn setup(engine: u16, handlers: &Scripted) -> Setup {
@@ -240,5 +246,96 @@ fn events_of_postgraphile(engines: &Engines) {
         let output = run_node("sockets.mjs", &[], &input.to_string());
         let all: Vec<Vec<Value>> = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{client}: {output}"));
         assert_eq!(all, [[node.clone()]], "{client}");
+    }
+}
+
+/// The bytes of the stream for a document.
+fn streamed(pillion: &Pillion, document: &str) -> String {
+    let headers = [("Accept", "text/event-stream"), ("Content-Type", "application/json")];
+    let body = json!({ "query": document }).to_string();
+    let answer = pillion.client().request("POST", "/graphql", &headers, body.as_bytes());
+    let content_type = answer.header("content-type").unwrap_or_default().to_owned();
+    assert!(answer.status() == 200 && content_type.starts_with("text/event-stream"), "{}", answer.text());
+    answer.text()
+}
+
+fn next(payload: &Value) -> String {
+    format!("event: next\ndata: {payload}\n\n")
+}
+
+const COMPLETE: &str = "event: complete\ndata:\n\n";
+
+fn streams_are_completed_in_order(_: &Engines) {
+    let (_engine, handlers, pillion) = upstream();
+    handlers.on_word(&of_row(0), Reply::Late(Duration::from_millis(700), Box::new(Reply::json(r#"{"total":0}"#))));
+    handlers.on_word(&of_row(21), Reply::status(400, r#"{"message":"sold out"}"#));
+    let document = "subscription { rows(size: 2) { offer { total } key: name } }";
+    let row = |offer: Value| json!({ "offer": offer, "key": "n" });
+    let event = |first, second| json!({ "data": { "rows": [row(first), row(second)] } });
+    let one = || json!({ "total": 1 });
+    let told = streamed(&pillion, document);
+    let rest = told.strip_prefix(&(next(&event(json!({ "total": 0 }), one())) + &next(&event(one(), one()))));
+    let last = rest.and_then(|rest| rest.strip_prefix("event: next\ndata: ")?.strip_suffix(&format!("\n\n{COMPLETE}")));
+    let last: Value = serde_json::from_str(last.unwrap_or_else(|| panic!("{told}"))).expect("JSON");
+    assert_eq!(last["data"], event(one(), Value::Null)["data"]);
+    let error = &last["errors"][0];
+    assert_eq!((&error["message"], &error["path"]), (&json!("sold out"), &json!(["rows", 1, "offer"])));
+    // A query is run as over HTTP, and its result is the only event.
+    let row = json!({ "data": { "row": { "offer": { "total": 1 } } } });
+    assert_eq!(streamed(&pillion, "{ row(id: 3) { offer { total } } }"), next(&row) + COMPLETE);
+    // The library that people use.
+    let url = format!("http://127.0.0.1:{}/graphql", pillion.port);
+    let operations = json!([{ "query": "subscription { rows(events: 2) { id offer { total } } }" }]);
+    let input = json!({ "client": "events", "url": url, "params": {}, "operations": operations });
+    let output = run_node("sockets.mjs", &[], &input.to_string());
+    let all: Vec<Vec<Value>> = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}"));
+    let row = |id: usize, total: usize| json!({ "data": { "rows": [{ "id": id, "offer": { "total": total } }] } });
+    assert_eq!(all, [[row(0, 0), row(10, 1)]]);
+}
+
+fn streams_that_go_to_the_upstream(_: &Engines) {
+    let (_engine, handlers, pillion) = upstream();
+    let own = |field: &str| json!({ "data": { field: { "offer": "its own" } } }).to_string();
+    // Its bytes are the upstream's.
+    for (document, field) in [("subscription { others { offer } }", "others"), ("{ other { offer } }", "other")] {
+        let told = streamed(&pillion, document);
+        assert!(told.contains(&own(field)) && told.contains("event: complete"), "{told}");
+    }
+    assert!(handlers.take_seen().is_empty());
+}
+
+fn a_rejected_stream_says_why(_: &Engines) {
+    let (engine, handlers, pillion) = upstream();
+    let told = streamed(&pillion, "subscription { rows { offer(pieces: \"x\") { total } } }");
+    assert!(told.contains("Int cannot represent") && told.ends_with(COMPLETE), "{told}");
+    // The upstream is gone.
+    streamed(&pillion, "subscription { rows { offer { total } } }");
+    handlers.take_seen();
+    drop(engine);
+    let told = streamed(&pillion, "subscription { rows { offer { total } } }");
+    assert!(told.contains("upstream-error") && told.ends_with(COMPLETE), "{told}");
+    assert!(handlers.take_seen().is_empty());
+}
+
+fn a_client_that_leaves_ends_the_upstreams_stream(_: &Engines) {
+    let (engine, _handlers, pillion) = upstream();
+    let mut client = pillion.client();
+    let body = json!({ "query": "subscription { rows(events: 100000, every: 5) { offer { total } } }" }).to_string();
+    let head = "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n";
+    client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    read_until(&mut client, "\"total\":1");
+    assert_eq!(engine.open(), json!(1));
+    drop(client);
+    wait_until("the end of the upstream's subscription", || engine.open() == json!(0));
+}
+
+/// Reads a stream up to what is waited for.
+fn read_until(client: &mut Client, wanted: &str) {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut bytes = [0; 1024];
+        let count = client.stream().read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(count > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
 }
