@@ -64,7 +64,7 @@ fn write_metadata(folder: &Path, handler: &str) -> Fallible<PathBuf> {
     fs::write(folder.join("actions.graphql"), graphql)?;
     let config = format!(
         "dialect: standard\nfields: {{ Item.offer: 'offer(itemId: $id)' }}\nactions: {{ offer: {{ batch: {BATCH} }} }}\n\
-         limits: {{ max_field_keys: 100000 }}\n"
+         limits: {{ max_field_keys: 100000, max_buffered_bytes: 1GiB, max_client_bytes: 1GiB, max_connection_bytes: 1GiB }}\n"
     );
     fs::write(folder.join("pillion.yaml"), config)?;
     Ok(folder)
