@@ -6,6 +6,7 @@ use apollo_compiler::collections::IndexMap;
 use apollo_compiler::schema::{Component, ExtendedType};
 use apollo_compiler::{Name, Schema};
 
+use crate::graphql::extend_schema::is_leaf;
 use crate::graphql::key_types::{expected_types, takes};
 use crate::graphql::suggestions::did_you_mean;
 use crate::model::action::{ADMIN_ROLE, Action, ActionSchema};
@@ -138,9 +139,4 @@ fn error_of(actions: &ActionSchema, field: &ExtensionField, message: &str, help:
     let coordinate = field.coordinate();
     let message = format!("the extension field \"{coordinate}\": {message}");
     Diagnostic::error(place_of(actions, field), message, help).about(SourceFile::ExtensionField(coordinate))
-}
-
-fn is_leaf(schema: &Schema, ty: &Type) -> bool {
-    let named = schema.types.get(ty.inner_named_type());
-    named.is_none_or(|named| named.is_scalar() || named.is_enum())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apollo_compiler::ast::Type;
 use apollo_compiler::collections::IndexMap;
 use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition, InputValueDefinition};
 use apollo_compiler::{Name, Node, Schema};
@@ -118,7 +119,11 @@ impl<'s> Extender<'s> {
 /// Can the field be selected without arguments, and is its value a scalar, an enum's value or a list of those?
 #[must_use]
 pub fn is_key_field(schema: &Schema, field: &FieldDefinition) -> bool {
-    let named = schema.types.get(field.ty.inner_named_type());
-    let is_leaf = named.is_none_or(|named| named.is_scalar() || named.is_enum());
-    is_leaf && field.arguments.iter().all(|argument| !argument.is_required())
+    is_leaf(schema, &field.ty) && field.arguments.iter().all(|argument| !argument.is_required())
+}
+
+/// Has a value of this type no fields of its own?
+pub(crate) fn is_leaf(schema: &Schema, ty: &Type) -> bool {
+    let named = schema.types.get(ty.inner_named_type());
+    named.is_none_or(|named| named.is_scalar() || named.is_enum())
 }

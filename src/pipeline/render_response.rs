@@ -293,11 +293,11 @@ impl<'f> RenderedResponse<'f> {
     fn add_call(&mut self, call: &'f PlannedCall, outcome: &'f HandlerResult) {
         for error in &outcome.errors {
             let place = (vec![PathSegment::Field(call.response_name.clone())], call.location);
-            let told = execution_error(self.dialect, self.plan.kind, place, error);
+            let shown = execution_error(self.dialect, self.plan.kind, place, error);
             match &error.cause {
                 // Hasura reports the first failed step only, but that step may have several errors.
-                HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
-                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
+                HandlerCallErrorCause::Listed(listed) => self.write_error(&shown, !listed.path.is_empty()),
+                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&shown),
             }
         }
         if outcome.null_escapes {
@@ -312,10 +312,10 @@ impl<'f> RenderedResponse<'f> {
     /// What went wrong with extension fields in the upstream's response.
     fn add_field_errors(&mut self, errors: &[FieldError]) {
         for field_error in errors {
-            let told = field_error.shown(self.dialect, self.plan.kind);
+            let shown = field_error.shown(self.dialect, self.plan.kind);
             match &field_error.error.cause {
-                HandlerCallErrorCause::Listed(listed) => self.write_error(&told, !listed.path.is_empty()),
-                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&told),
+                HandlerCallErrorCause::Listed(listed) => self.write_error(&shown, !listed.path.is_empty()),
+                HandlerCallErrorCause::Response(_) | HandlerCallErrorCause::Shape(_) => self.push_error(&shown),
             }
         }
     }

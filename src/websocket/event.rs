@@ -1,4 +1,4 @@
-//! What the session of a WebSocket is told by the tasks of its operations, and by the reader of the upstream's socket.
+//! Events of a WebSocket session: messages of the tasks of its operations and of the reader of the upstream's socket.
 
 use crate::pipeline::subscription::SubscriptionMessage;
 use crate::protocol::graphql_ws::Subprotocol;
@@ -6,7 +6,7 @@ use crate::websocket::Close;
 use crate::websocket::queue::Sender;
 use crate::websocket::upstream_routes::UpstreamMessage;
 
-/// What a session is told.
+/// An event of a session.
 pub(super) enum Event {
     /// A message of the upstream's for the client, and the operation that it ends.
     Say(String, Option<String>),

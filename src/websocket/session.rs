@@ -467,7 +467,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         self.operations.get(id).is_some_and(|operation| operation.number == number)
     }
 
-    /// Starts an operation at the upstream, which is to call it `upstream_id`. `false` if the client has been told why not.
+    /// Starts an operation at the upstream, which is to call it `upstream_id`. `false` if the client has an error instead.
     async fn starts_at_upstream(&mut self, id: &str, upstream_id: &str, payload: &str) -> Result<bool, End> {
         // An upstream may close a socket on which nothing runs at any time; then there is another one.
         for _ in 0..2 {
