@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::settings_table::{JWT_ALGORITHMS, SETTINGS};
+use crate::config::settings_table::{JWT_ALGORITHMS, SETTINGS, Setting};
 use crate::config::values::Values;
 use crate::model::action::ADMIN_ROLE;
 use crate::model::json::parse_strict;
@@ -26,7 +26,15 @@ pub fn is_given(values: &Values) -> bool {
 }
 
 fn given(values: &Values) -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(|setting| setting.key).filter(|key| key.starts_with("auth.jwt.") && values.is_given(key))
+    // A default that is written out, as in the example file, sets nothing.
+    let is_default =
+        |setting: &Setting| setting.default.is_some() && values.text(setting.key).as_deref() == setting.default;
+    SETTINGS
+        .iter()
+        .filter(move |setting| {
+            setting.key.starts_with("auth.jwt.") && values.is_given(setting.key) && !is_default(setting)
+        })
+        .map(|setting| setting.key)
 }
 
 /// Reads `auth.jwt`. `None` if nothing of it is set, or something is wrong.

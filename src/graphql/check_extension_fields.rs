@@ -1,7 +1,7 @@
 //! Checks extension fields against the upstream's schema as a role sees it: are their types, names and key fields there, and
 //! do the keys fit the arguments of the actions?
 
-use apollo_compiler::ast::{FieldDefinition, Type};
+use apollo_compiler::ast::FieldDefinition;
 use apollo_compiler::collections::IndexMap;
 use apollo_compiler::schema::{Component, ExtendedType};
 use apollo_compiler::{Name, Schema};
