@@ -150,10 +150,7 @@ fn fetch_values<'f, 'e>(
     field: &'f AuthorizedField,
     call: &'f CallKeys,
 ) -> BoxFuture<'f, FieldValues<'e>> {
-    Box::pin(async move {
-        let keys: Vec<Vec<Value>> = call.keys.values().cloned().collect();
-        field_calls::fetch(execution, field, &keys).await
-    })
+    Box::pin(field_calls::fetch(execution, field, &call.keys))
 }
 
 fn count_rows(execution: &ExecutionContext<'_>, extensions: &AuthorizedExtensions, keys: &FieldKeys) {
@@ -268,8 +265,8 @@ fn log_misfits(execution: &ExecutionContext<'_>, keys: &FieldKeys, completed: &C
             continue;
         }
         logged.push(*call);
-        let key = keys.calls.get(*call).and_then(|call| call.keys.get_index(*key));
-        let (Some(field), Some((_, key))) = (completed.fields.get(*call), key) else { continue };
+        let key = keys.calls.get(*call).and_then(|call| call.keys.get(*key));
+        let (Some(field), Some(key)) = (completed.fields.get(*call), key) else { continue };
         if let Ok(sent) = field.call(&execution.snapshot.catalog.schema.types, CallKey::One(key)) {
             let facts = ExchangeFacts { status: None, attempts: 1, duration: Duration::ZERO };
             failure::log(execution, &sent, &CallFailure::of_shape(error, selection), facts);

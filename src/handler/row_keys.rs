@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::execution::authorized_extensions::AuthorizedExtensions;
@@ -42,8 +41,10 @@ pub(crate) enum Target {
 pub(crate) struct CallKeys {
     /// Which of [`AuthorizedExtensions::calls`].
     pub index: usize,
-    /// The values of each distinct key, by their JSON.
-    pub keys: IndexMap<String, Vec<Value>>,
+    /// The values of each distinct key.
+    pub keys: Vec<Vec<Value>>,
+    /// Where each of them stands, by the JSON of its values.
+    by_text: HashMap<String, usize>,
     /// How many rows have them.
     pub rows: usize,
 }
@@ -124,20 +125,21 @@ impl FieldKeys {
         let call = self.call(index);
         let Some(known) = self.calls.get_mut(call) else { return missing(0) };
         known.rows += 1;
-        if let Some(key) = known.keys.get_index_of(&text) {
-            return Target::Key { call, key, group };
+        if let Some(key) = known.by_text.get(&text) {
+            return Target::Key { call, key: *key, group };
         }
         let value = |text: &str| parse_strict(text.as_bytes()).unwrap_or_default();
-        let values = text.split_terminator('\0').map(value).collect();
-        known.keys.insert(text, values);
-        Target::Key { call, key: known.keys.len() - 1, group }
+        let key = known.keys.len();
+        known.keys.push(text.split_terminator('\0').map(value).collect());
+        known.by_text.insert(text, key);
+        Target::Key { call, key, group }
     }
 
     fn call(&mut self, index: usize) -> usize {
         if let Some(known) = self.calls.iter().position(|call| call.index == index) {
             return known;
         }
-        self.calls.push(CallKeys { index, keys: IndexMap::new(), rows: 0 });
+        self.calls.push(CallKeys { index, keys: Vec::new(), by_text: HashMap::new(), rows: 0 });
         self.calls.len() - 1
     }
 }

@@ -70,12 +70,11 @@ pub(crate) async fn extend_text(
     let mut extended_text = None;
     if let Some(extensions) = execution.extensions {
         if let Some(scan) = scan_response(&extensions.sites, &part.shape, text) {
-            let held = execution.context.charge(scan.bytes());
             let bytes = scan.bytes();
-            let pieces = [Piece { json: text, scan }];
-            if let Err(no_room) = held {
+            if let Err(no_room) = execution.context.charge(bytes) {
                 return ExtendedText { text: Err(no_room), field_errors, client_headers };
             }
+            let pieces = [Piece { json: text, scan }];
             let Extended { pieces, client_headers: headers } = extend(execution, extensions, &pieces, 0).await;
             execution.context.release(bytes);
             client_headers = headers;

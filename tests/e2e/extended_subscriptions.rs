@@ -1,15 +1,15 @@
 //! Extension fields in the upstream's subscriptions: each event is completed before its client gets it.
 
-use std::io::Read;
 use std::time::Duration;
 
-use pillion_test_support::client::Client;
 use pillion_test_support::engines::{Engines, SubscriptionsEngine, run_node};
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::websocket::{LEGACY, MODERN, Socket, hear, ready, say, start};
 use pillion_test_support::{free_port, trials, wait_until};
 use serde_json::{Value, json};
+
+use super::server_sent_events::read_until;
 
 /// The tests.
 pub const TESTS: &[super::Test] = trials![
@@ -327,15 +327,4 @@ fn a_client_that_leaves_ends_the_upstreams_stream(_: &Engines) {
     assert_eq!(engine.open(), json!(1));
     drop(client);
     wait_until("the end of the upstream's subscription", || engine.open() == json!(0));
-}
-
-/// Reads a stream up to what is waited for.
-fn read_until(client: &mut Client, wanted: &str) {
-    let mut text = String::new();
-    while !text.contains(wanted) {
-        let mut bytes = [0; 1024];
-        let count = client.stream().read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert!(count > 0, "{text}");
-        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
 }

@@ -105,7 +105,7 @@ fn content_negotiation_of_streams(engines: &Engines) {
 }
 
 /// Reads a stream up to what is waited for.
-fn read_until(client: &mut Client, wanted: &str) -> String {
+pub fn read_until(client: &mut Client, wanted: &str) -> String {
     let mut text = String::new();
     while !text.contains(wanted) {
         let mut bytes = [0; 1024];
