@@ -51,6 +51,8 @@ pub struct RequestError {
     pub code: &'static str,
     /// For the client.
     pub message: String,
+    /// The message of the standard dialect, where that of Hasura would mean nothing.
+    pub plain: Option<&'static str>,
     /// Hasura's path into the request: `$.selectionSet.x`.
     pub path: String,
     /// Where in the document.
@@ -75,7 +77,7 @@ impl RequestError {
     /// An error about the request as a whole.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         let (message, may_have_been_executed) = (message.into(), false);
-        Self { code, message, path: "$".into(), locations: Vec::new(), status, may_have_been_executed }
+        Self { code, message, plain: None, path: "$".into(), locations: Vec::new(), status, may_have_been_executed }
     }
 
     /// The same about what may be a mutation and may have been carried out.

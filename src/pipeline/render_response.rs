@@ -178,7 +178,11 @@ fn render_request_error(dialect: Dialect, error: &RequestError) -> String {
     if let (true, Value::Object(extensions)) = (error.may_have_been_executed, &mut extensions) {
         extensions.insert(MAY_HAVE_BEEN_EXECUTED.into(), true.into());
     }
-    render(&error.message, &error.locations, None, &extensions)
+    let message = match (dialect, error.plain) {
+        (Dialect::Standard, Some(plain)) => plain,
+        _ => error.message.as_str(),
+    };
+    render(message, &error.locations, None, &extensions)
 }
 
 fn render(message: &str, locations: &[Location], path: Option<&[PathSegment]>, extensions: &Value) -> String {

@@ -178,7 +178,8 @@ impl From<DocumentError> for Rejection {
 
 impl From<SessionError> for Rejection {
     fn from(error: SessionError) -> Self {
-        Self::Request(RequestError::new(error.status, error.code, error.message))
+        let rejection = RequestError::new(error.status, error.code, error.message);
+        Self::Request(RequestError { plain: error.plain, ..rejection })
     }
 }
 

@@ -137,9 +137,9 @@ fn variable(name: &str, values: &[&Value]) -> Result<Option<String>, SessionErro
 }
 
 fn not_allowed(message: String) -> SessionError {
-    SessionError { code: "access-denied", message, status: 400 }
+    SessionError { code: "access-denied", message, status: 400, plain: None }
 }
 
 fn no_role(message: &str) -> SessionError {
-    SessionError { code: "jwt-missing-role-claims", message: message.to_owned(), status: 400 }
+    SessionError { code: "jwt-missing-role-claims", message: message.to_owned(), status: 400, plain: None }
 }

@@ -371,6 +371,7 @@ pub fn session(
             code: "access-denied",
             message: "Your requested role is not in allowed roles".into(),
             status: 400,
+            plain: Some("the token does not allow the requested role"),
         });
     }
     let mut variables = Vec::new();
@@ -452,6 +453,7 @@ fn claim<'c>(hasura: &'c [(String, Value)], name: &str) -> Result<&'c Value, Ses
         code: "jwt-missing-role-claims",
         message: format!("JWT claim does not contain {name}"),
         status: 400,
+        plain: None,
     })
 }
 

@@ -37,6 +37,10 @@ impl AuthRules {
 /// Headers that carry an admin secret; the second is Hasura's old name for it.
 const SECRET_HEADERS: [&str; 2] = ["x-hasura-admin-secret", "x-hasura-access-key"];
 
+const NO_CREDENTIAL: &str = "a credential is required, and the request has none";
+
+const NOT_BEARER: &str = "the header Authorization must be Bearer and a token";
+
 /// What the headers offer.
 #[derive(Debug, PartialEq)]
 pub enum Credential {
@@ -69,7 +73,8 @@ pub fn read(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, Sessio
         return if is_right {
             Ok(Credential::Session(admin_session(requested_role, headers)))
         } else {
-            Err(SessionError::denied("invalid x-hasura-admin-secret/x-hasura-access-key"))
+            Err(SessionError::denied("invalid x-hasura-admin-secret/x-hasura-access-key")
+                .plainly("the admin secret is wrong"))
         };
     }
     if rules.hook.is_some() {
@@ -84,11 +89,13 @@ pub fn read(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, Sessio
 fn without_credential(rules: &AuthRules, headers: &HeaderMap) -> Result<Credential, SessionError> {
     let Some(role) = &rules.unauthorized_role else {
         return Err(match rules.jwt.as_slice() {
-            [] => SessionError::denied("x-hasura-admin-secret/x-hasura-access-key required, but not found"),
+            [] => SessionError::denied("x-hasura-admin-secret/x-hasura-access-key required, but not found")
+                .plainly(NO_CREDENTIAL),
             [JwtRules { claims: ClaimsPlace::Rules(_), place, .. }] => {
                 SessionError::headers(format!("a token is required: {}", place.described()))
             }
-            _ => SessionError::headers("Missing 'Authorization' or 'Cookie' header in JWT authentication mode"),
+            _ => SessionError::headers("Missing 'Authorization' or 'Cookie' header in JWT authentication mode")
+                .plainly("a token is required, and the request has none"),
         });
     };
     let variables = if rules.unauthorized_session_variables { session_headers(headers) } else { Vec::new() };
@@ -164,7 +171,7 @@ fn token_at(place: &TokenPlace, headers: &HeaderMap) -> Result<Option<String>, S
             match words.as_slice() {
                 ["Bearer", token] => Ok(Some((*token).to_owned())),
                 // Another scheme is an error, not the absence of a credential.
-                _ => Err(SessionError::headers("Malformed Authorization header")),
+                _ => Err(SessionError::headers("Malformed Authorization header").plainly(NOT_BEARER)),
             }
         }
         TokenPlace::Cookie(name) => cookie(headers, name),

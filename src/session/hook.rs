@@ -125,7 +125,10 @@ pub fn hook_batch(batch: &str) -> Option<String> {
 pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
     match status {
         200 => {}
-        401 => return Err(SessionError::denied("Authentication hook unauthorized this request")),
+        401 => {
+            return Err(SessionError::denied("Authentication hook unauthorized this request")
+                .plainly("the authentication service has rejected the request"));
+        }
         _ => return Err(invalid("")),
     }
     let Ok(Value::Object(fields)) = parse_strict(body) else {
@@ -154,7 +157,7 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
     let role = variables.iter().find(|(name, value)| name == ROLE && !value.is_empty()).map(|(_, role)| role.clone());
     let Some(role) = role else {
         let message = "x-hasura-role not found in session variables".to_owned();
-        return Err(SessionError { code: "invalid-params", message, status: 400 });
+        return Err(SessionError { code: "invalid-params", message, status: 400, plain: None });
     };
     Ok(HookResponse { session: Session::new(role, variables), cache_control, expires })
 }
@@ -162,10 +165,15 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
 /// No response.
 #[must_use]
 pub fn failed() -> SessionError {
-    SessionError { code: "unexpected", message: "webhook authentication request failed".into(), status: 500 }
+    SessionError {
+        code: "unexpected",
+        message: "webhook authentication request failed".into(),
+        status: 500,
+        plain: None,
+    }
 }
 
 fn invalid(detail: &str) -> SessionError {
     let message = format!("Invalid response from authorization hook{detail}");
-    SessionError { code: "unexpected", message, status: 500 }
+    SessionError { code: "unexpected", message, status: 500, plain: None }
 }

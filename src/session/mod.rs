@@ -66,7 +66,7 @@ impl Serialize for Session {
     }
 }
 
-/// Why a caller is rejected. `Display` is for the client, in Hasura's words.
+/// Why a caller is rejected. `Display` is for the client, in Hasura's words where Hasura has this error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SessionError {
@@ -76,27 +76,50 @@ pub struct SessionError {
     pub message: String,
     /// The status that Hasura gives it where it shows statuses.
     pub status: u16,
+    /// The message of the standard dialect, where Hasura's words would mean nothing.
+    pub plain: Option<&'static str>,
 }
 
 impl SessionError {
     /// The caller may not.
     pub(crate) fn denied(message: impl Into<String>) -> Self {
-        Self { code: "access-denied", message: message.into(), status: 401 }
+        Self { code: "access-denied", message: message.into(), status: 401, plain: None }
     }
 
     /// The headers are ambiguous.
     pub(crate) fn headers(message: impl Into<String>) -> Self {
-        Self { code: "invalid-headers", message: message.into(), status: 400 }
+        Self { code: "invalid-headers", message: message.into(), status: 400, plain: None }
     }
 
     /// The token is not good.
     #[must_use]
     pub fn jwt(reason: &str) -> Self {
-        Self { code: "invalid-jwt", message: format!("Could not verify JWT: {reason}"), status: 400 }
+        let message = format!("Could not verify JWT: {reason}");
+        Self { code: "invalid-jwt", message, status: 400, plain: Some(plain_reason(reason)) }
     }
 
     /// The token's claims are invalid.
     pub(crate) fn claims(message: impl Into<String>) -> Self {
-        Self { code: "jwt-invalid-claims", message: message.into(), status: 400 }
+        Self { code: "jwt-invalid-claims", message: message.into(), status: 400, plain: None }
+    }
+
+    /// The same with another message in the standard dialect.
+    pub(crate) fn plainly(self, message: &'static str) -> Self {
+        Self { plain: Some(message), ..self }
+    }
+}
+
+/// What is wrong with a token, by Hasura's name for it.
+fn plain_reason(reason: &str) -> &'static str {
+    match reason {
+        "JWTExpired" => "the token has expired",
+        "JWTNotYetValid" => "the token is not valid yet",
+        "JWTIssuedAtFuture" => "the token was issued in the future",
+        "JWTNotInIssuer" => "the token is from another issuer",
+        "JWTNotInAudience" => "the token is for another audience",
+        "JWTClaimsSetDecodeError" => "a time in the token is not a number",
+        "JWSError JWSNoValidSignatures" => "no known key fits the token",
+        "JWSError JWSInvalidSignature" => "the token's signature is not valid",
+        _ => "the token is malformed",
     }
 }

@@ -685,7 +685,7 @@ fn urls(case: &Value) -> String {
 fn hooks(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     match hook::read(status, text(case, "body").as_bytes()) {
-        Err(SessionError { code, message, status }) => format!("{status} {code}: {message}"),
+        Err(SessionError { code, message, status, .. }) => format!("{status} {code}: {message}"),
         Ok(answer) => {
             let kept = [("Cache-Control", answer.cache_control), ("Expires", answer.expires)];
             let kept = kept.into_iter().filter_map(|(name, value)| Some(format!(" {name}: {}", value?)));
