@@ -168,6 +168,42 @@ fn the_example_and_its_schema_equal_the_settings_table() {
     assert_committed("config/relationships.schema.json", &printed(pillion::config::json_schema::relationships()));
 }
 
+/// What makes an error of a code; the code follows.
+const MAKE_ERRORS: &[&str] =
+    &["ApiError::new(", "RelatedError::new(", "default_extensions(", "error_json(", "Next::End(failed(", "code: "];
+
+/// The codes of errors in a source: literals behind [`MAKE_ERRORS`], and behind the status of a `RequestError`.
+fn codes_in(source: &str) -> Vec<&str> {
+    let literal = |rest: &'_ str| -> Option<usize> {
+        let end = rest.trim_start().strip_prefix('"')?.find('"')?;
+        Some(end + 2 + rest.len() - rest.trim_start().len())
+    };
+    let behind = |rest: &'static str| source.split(rest).skip(1);
+    let requests = behind("RequestError::new(").filter_map(|rest| Some(rest.split_once(',')?.1));
+    let all = MAKE_ERRORS.iter().flat_map(|word| behind(word)).chain(requests);
+    all.filter_map(|rest| rest.get(..literal(rest)?)).map(|code| code.trim().trim_matches('"')).collect()
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    use pillion::model::error_code::{ERROR_CODES, manual_page};
+    assert_committed("docs/errors.md", &manual_page());
+    let of_table: Vec<&str> = ERROR_CODES.iter().map(|known| known.code).collect();
+    assert!(of_table.is_sorted(), "in alphabetical order");
+    let mut whole = String::new();
+    for path in sources(&root().join("src")).iter().filter(|path| !path.ends_with("model/error_code.rs")) {
+        let text = read(path);
+        let source = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for code in codes_in(source) {
+            assert!(of_table.contains(&code), "{}: src/model/error_code.rs lacks {code:?}", path.display());
+        }
+        whole.push_str(source);
+    }
+    for code in of_table {
+        assert!(whole.contains(&format!("\"{code}\"")), "nothing makes errors with the code {code:?}");
+    }
+}
+
 /// A metric that nothing feeds is always 0, and looks as if all were well.
 #[test]
 fn every_metric_is_fed() {

@@ -1,17 +1,22 @@
 //! The command line: its flags are generated from the table of settings.
 
 pub(crate) mod check;
+mod completions;
+mod config;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+mod error;
 pub(crate) mod explain;
 mod hasura_files;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod jobs;
+mod manual;
 pub(crate) mod schema;
 pub(crate) mod serve;
+mod version;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,11 +43,19 @@ pub fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("serve", arguments)) => serve::run(arguments),
         Some(("check", arguments)) => check::run(arguments),
+        Some(("completions", arguments)) => done(completions::run(arguments, command())),
+        Some(("config", arguments)) => done(config::run(arguments)),
+        Some(("error", arguments)) => done(error::run(arguments)),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),
         Some(("import", arguments)) => done(import::run(arguments)),
         Some(("jobs", arguments)) => done(jobs::run(arguments)),
+        Some(("man", arguments)) => done(manual::run(arguments, command())),
         Some(("schema", arguments)) => done(schema::run(arguments)),
+        Some(("version", arguments)) => {
+            version::run(arguments);
+            ExitCode::SUCCESS
+        }
         #[cfg(feature = "demo")]
         Some(("demo", arguments)) => done(demo::run(arguments)),
         _ => done(Err("no such command".to_owned())),
@@ -61,7 +74,12 @@ fn command() -> Command {
         .subcommand(configured(schema::command()))
         .subcommand(configured(health::command()))
         .subcommand(import::command(configured))
-        .subcommand(jobs::command(configured));
+        .subcommand(jobs::command(configured))
+        .subcommand(config::command(configured))
+        .subcommand(error::command())
+        .subcommand(completions::command())
+        .subcommand(manual::command())
+        .subcommand(version::command());
     #[cfg(feature = "demo")]
     let command = command.subcommand(demo::command());
     command
@@ -89,6 +107,14 @@ fn argument(setting: &Setting, flag: &'static str) -> Arg {
         Kind::Duration | Kind::DurationOrZero => argument.value_name("TIME"),
         Kind::Bytes | Kind::Count | Kind::Number => argument.value_name("NUMBER"),
         Kind::Text | Kind::Secret | Kind::Texts | Kind::Map => argument.value_name("VALUE"),
+    }
+}
+
+/// Writes to the standard output. A reader that has seen enough, such as `head`, is no error.
+fn write_out(bytes: &[u8]) -> Result<(), String> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("error: standard output: {error}")),
+        _ => Ok(()),
     }
 }
 

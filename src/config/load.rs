@@ -106,6 +106,20 @@ pub fn text_of(
     read_values(config_file, flag, &[], &mut Vec::new()).1.text(key)
 }
 
+/// The value of each setting, whether the settings make sense together or not.
+///
+/// # Errors
+/// What cannot be read, warnings left out.
+pub fn values_of(
+    config_file: Option<&Path>,
+    flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
+) -> Result<Values, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let (_, values) = read_values(config_file, flag, &[], &mut diagnostics);
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    if diagnostics.is_empty() { Ok(values) } else { Err(each_once(diagnostics)) }
+}
+
 /// The settings of the job store, whatever else is wrong: neither the metadata nor any secret of others is needed to
 /// read it.
 ///

@@ -86,6 +86,12 @@ impl Values {
         self.given.get(key).is_some_and(|given| !matches!(given.origin, Origin::Default))
     }
 
+    /// The texts that are in effect, and where they were written.
+    #[must_use]
+    pub fn effective(&self, key: &str) -> (&[String], &Origin) {
+        self.given.get(key).map_or((&[], &Origin::Default), |given| (&given.texts, &given.origin))
+    }
+
     /// A fingerprint of each setting by its key, to see whether it has changed.
     #[must_use]
     pub fn fingerprints(&self) -> HashMap<&'static str, u64> {

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod address;
 pub mod chunks;
+pub mod error_code;
 pub mod error_kind;
 pub mod excerpt;
 pub mod extension_field;

@@ -24,6 +24,7 @@ mod admin;
 mod authentication_fails_closed;
 mod circuit_breaker;
 mod cli;
+mod cli_reference;
 mod client_disconnect;
 mod compression;
 mod concurrency_limit;
@@ -117,6 +118,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         authentication_fails_closed,
         circuit_breaker,
         cli,
+        cli_reference,
         client_disconnect,
         compression,
         concurrency_limit,
