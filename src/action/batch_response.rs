@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::action::batch_error::BatchError;
 use crate::action::handler_error::{
-    HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions,
+    ErrorExtensions, HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut,
 };
 use crate::action::handler_response::HandlerResponse;
 use crate::action::key_text::key_text;
@@ -177,8 +177,8 @@ fn element(value: Value) -> Result<Arc<Value>, HandlerError> {
         _ => UNEXPECTED.to_owned(),
     };
     let extensions = match error.remove("extensions") {
-        Some(Value::Object(extensions)) => extensions,
-        _ => default_extensions(UNEXPECTED),
+        Some(Value::Object(extensions)) => ErrorExtensions::Given(extensions),
+        _ => UNEXPECTED.into(),
     };
     Err(HandlerError { message, path: Vec::new(), extensions })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::action::handler_error::{
-    HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions,
+    ErrorExtensions, HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut,
 };
 use crate::model::response::PathSegment;
 
@@ -32,7 +32,7 @@ pub fn read(list: Vec<Value>, max_errors: usize) -> Result<Vec<HandlerError>, Ha
     let mut errors = entries.map(|(index, entry)| entry_of(index, entry)).collect::<Result<Vec<_>, _>>()?;
     if count > errors.len() {
         let message = format!("… and {} more errors", count - errors.len());
-        errors.push(HandlerError { message, path: Vec::new(), extensions: default_extensions(UNEXPECTED) });
+        errors.push(HandlerError { message, path: Vec::new(), extensions: UNEXPECTED.into() });
     }
     Ok(errors)
 }
@@ -57,8 +57,8 @@ fn entry_of(index: usize, entry: Value) -> Result<HandlerError, HandlerResponseE
     };
     let extensions = match (entry.remove("extensions"), entry.remove("code")) {
         (Some(Value::Object(extensions)), _) => bounded(extensions),
-        (None | Some(Value::Null), Some(Value::String(code))) => default_extensions(&code),
-        (None | Some(Value::Null), _) => default_extensions(UNEXPECTED),
+        (None | Some(Value::Null), Some(Value::String(code))) => ErrorExtensions::Code(code),
+        (None | Some(Value::Null), _) => UNEXPECTED.into(),
         (Some(_), _) => return Err(malformed(&format!("errors[{index}].extensions is not an object"))),
     };
     Ok(HandlerError { message: cut(message, MESSAGE_BYTES_MAX), path, extensions })
@@ -72,11 +72,11 @@ fn segment(value: &Value) -> Option<PathSegment> {
     }
 }
 
-fn bounded(extensions: Map<String, Value>) -> Map<String, Value> {
+fn bounded(extensions: Map<String, Value>) -> ErrorExtensions {
     let bytes = serde_json::to_string(&extensions).map_or(usize::MAX, |text| text.len());
     if bytes <= EXTENSIONS_BYTES_MAX {
-        return extensions;
+        return ErrorExtensions::Given(extensions);
     }
     let code = extensions.get("code").and_then(Value::as_str).filter(|code| code.len() <= MESSAGE_BYTES_MAX);
-    default_extensions(code.unwrap_or(UNEXPECTED))
+    code.unwrap_or(UNEXPECTED).into()
 }

@@ -1,14 +1,14 @@
 //! Why a handler call has no usable result: no response, a response of the wrong shape, or the handler's own errors.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::action::batch_error::BatchError;
 use crate::action::transform::TransformError;
 use crate::model::error_kind::{ErrorKind, Reason};
-use crate::model::response::PathSegment;
+use crate::model::response::{Dialect, PathSegment, default_extensions};
 use crate::model::traffic::{TrafficPolicy, TrafficRejection};
 
-/// Why a handler gave no usable value. `Display` may be shown to any client.
+/// Why a handler gave no usable value. `Display` and [`HandlerResponseError::message`] may be shown to any client.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum HandlerResponseError {
     /// The call of an asynchronous action is not stored; nothing was done.
@@ -50,7 +50,7 @@ pub enum HandlerResponseError {
         /// The handler's message.
         message: String,
         /// The handler's extensions, or the code it gave, or `unexpected`.
-        extensions: Map<String, Value>,
+        extensions: ErrorExtensions,
     },
     /// The handler rejected the call, with a list of errors that is never empty.
     #[error("{}", .0.first().map_or(UNEXPECTED, |error| error.message.as_str()))]
@@ -85,7 +85,42 @@ pub struct HandlerError {
     /// Where, starting below the action's own field.
     pub path: Vec<PathSegment>,
     /// The handler's extensions, or the code that it gave, or `unexpected`.
-    pub extensions: Map<String, Value>,
+    pub extensions: ErrorExtensions,
+}
+
+/// The `extensions` of an error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ErrorExtensions {
+    /// These, and nothing else: all that the handler gave, or ours.
+    Given(Map<String, Value>),
+    /// A code, with what the dialect has beside it.
+    Code(String),
+}
+
+impl ErrorExtensions {
+    /// As the client sees them.
+    #[must_use]
+    pub fn shown(&self, dialect: Dialect) -> Map<String, Value> {
+        match self {
+            Self::Given(extensions) => extensions.clone(),
+            Self::Code(code) => default_extensions(dialect, code),
+        }
+    }
+
+    /// The code; `unexpected` if there is none.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Given(extensions) => extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED),
+            Self::Code(code) => code,
+        }
+    }
+}
+
+impl From<&str> for ErrorExtensions {
+    fn from(code: &str) -> Self {
+        Self::Code(code.to_owned())
+    }
 }
 
 impl From<TrafficRejection> for HandlerResponseError {
@@ -95,6 +130,28 @@ impl From<TrafficRejection> for HandlerResponseError {
 }
 
 impl HandlerResponseError {
+    /// What a client reads in this dialect: Hasura's words, or plain ones.
+    #[must_use]
+    pub fn message(&self, dialect: Dialect) -> String {
+        if dialect == Dialect::Standard { self.plainly() } else { self.to_string() }
+    }
+
+    fn plainly(&self) -> String {
+        match self {
+            Self::NoResponse(fault) => fault.plainly().to_owned(),
+            Self::NotJson { .. } => "the handler's response is not JSON".to_owned(),
+            Self::RequestTransform(_) => "the transform of the request to the handler failed".to_owned(),
+            Self::ResponseTransform(_) => "the transform of the handler's response failed".to_owned(),
+            Self::Status { .. } => "the handler failed".to_owned(),
+            Self::MalformedErrors { reason } => format!("the handler's list of errors is not valid: {reason}"),
+            Self::MismatchedBatch(error) => format!("the handler's response does not fit the batch: {error}"),
+            Self::NoEnvelope => {
+                "the handler's response is not a GraphQL response: it has neither data nor errors".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// What happened, for operators: more than a client reads, but no values.
     #[must_use]
     pub fn reason(&self) -> String {
@@ -227,6 +284,18 @@ impl TransportError {
         }
     }
 
+    /// What a client reads of it in the standard dialect.
+    fn plainly(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "the handler cannot be reached",
+            Self::Timeout => "the handler has not responded in time",
+            Self::Broken(_) => "the connection to the handler broke",
+            Self::TooLarge { .. } => "the handler's response is too large",
+            Self::Header(_) => "the handler could not be called",
+            Self::Busy | Self::NoRoom => "the handler cannot be called now; try again later",
+        }
+    }
+
     /// What happened, with the words of the system.
     #[must_use]
     pub fn detail(&self) -> String {
@@ -243,15 +312,6 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// The code of errors that carry none.
 pub const UNEXPECTED: &str = "unexpected";
-
-/// `{"path":"$","code":…}`.
-#[must_use]
-pub fn default_extensions(code: &str) -> Map<String, Value> {
-    match json!({ "path": "$", "code": code }) {
-        Value::Object(extensions) => extensions,
-        _ => Map::new(),
-    }
-}
 
 pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {

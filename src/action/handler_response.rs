@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::action::error_list;
 use crate::action::handler_error::{
-    HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut, default_extensions,
+    ErrorExtensions, HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut,
 };
 use crate::model::json::parse_strict;
 
@@ -99,9 +99,9 @@ fn read_rejection(status: u16, value: Value, max_errors: usize) -> HandlerRespon
         _ => return HandlerResponseError::Status { status },
     };
     let extensions = match (object.remove("extensions"), object.remove("code")) {
-        (Some(Value::Object(extensions)), _) => extensions,
-        (_, Some(Value::String(code))) => default_extensions(&code),
-        _ => default_extensions(UNEXPECTED),
+        (Some(Value::Object(extensions)), _) => ErrorExtensions::Given(extensions),
+        (_, Some(Value::String(code))) => ErrorExtensions::Code(code),
+        _ => UNEXPECTED.into(),
     };
     HandlerResponseError::Rejected { message: cut(message, MESSAGE_BYTES_MAX), extensions }
 }

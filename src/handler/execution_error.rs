@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::action::complete_value::CompletionError;
-use crate::action::handler_error::{HandlerResponseError, UNEXPECTED, default_extensions};
+use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
 use crate::action::relationship::RelatedError;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause};
 use crate::model::action::OperationKind;
 use crate::model::response::{
-    Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, possibly_executed,
+    Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, default_extensions, possibly_executed,
 };
 
 /// The error of a field at this place, for the client.
@@ -23,26 +23,15 @@ pub(crate) fn execution_error(
             path.extend(shape.path.iter().cloned());
             let extensions = match &shape.related {
                 Some(error) => related_extensions(dialect, &path, error),
-                None => default_extensions(UNEXPECTED),
+                None => default_extensions(dialect, UNEXPECTED),
             };
             (shape.message.clone(), extensions)
         }
         HandlerCallErrorCause::Listed(listed) => {
             path.extend(listed.path.iter().cloned());
-            (listed.message.clone(), listed.extensions.clone())
+            (listed.message.clone(), listed.extensions.shown(dialect))
         }
-        HandlerCallErrorCause::Response(HandlerResponseError::Rejected { message, extensions }) => {
-            (message.clone(), extensions.clone())
-        }
-        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotAnId(_)) => {
-            (error.to_string(), default_extensions("data-exception"))
-        }
-        HandlerCallErrorCause::Response(error @ HandlerResponseError::NotSent(rejected)) => {
-            let mut extensions = default_extensions(rejected.policy.code());
-            extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
-            (error.to_string(), extensions)
-        }
-        HandlerCallErrorCause::Response(other) => (other.to_string(), default_extensions(UNEXPECTED)),
+        HandlerCallErrorCause::Response(error) => (error.message(dialect), response_extensions(dialect, error)),
     };
     let location = match &error.cause {
         HandlerCallErrorCause::Shape(CompletionError { location: Some(location), .. }) => *location,
@@ -61,6 +50,19 @@ pub(crate) fn execution_error(
         extensions.insert("internal".into(), internal.clone());
     }
     ExecutionError { message, locations: vec![location], path, extensions }
+}
+
+fn response_extensions(dialect: Dialect, error: &HandlerResponseError) -> Map<String, Value> {
+    match error {
+        HandlerResponseError::Rejected { extensions, .. } => extensions.shown(dialect),
+        HandlerResponseError::NotAnId(_) => default_extensions(dialect, "data-exception"),
+        HandlerResponseError::NotSent(rejected) => {
+            let mut extensions = default_extensions(dialect, rejected.policy.code());
+            extensions.insert("retryAfter".into(), rejected.retry_seconds().into());
+            extensions
+        }
+        _ => default_extensions(dialect, UNEXPECTED),
+    }
 }
 
 /// The upstream's extensions with the client's path in them: Hasura's lead through selection sets.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
-use crate::action::handler_error::HandlerError;
+use crate::action::handler_error::{ErrorExtensions, HandlerError};
 use crate::action::key_arguments::CallKeys as CallKey;
 use crate::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
 use crate::execution::authorize::AuthorizedField;
@@ -183,6 +183,7 @@ fn excess(
 
 fn failed<'e>(keys: usize, message: &str) -> FieldValues<'e> {
     let extensions = Map::from_iter([("code".to_owned(), Value::from(LIMIT_EXCEEDED))]);
+    let extensions = ErrorExtensions::Given(extensions);
     let error = HandlerError { message: message.to_owned(), path: Vec::new(), extensions };
     FieldValues::all_failed(keys, HandlerCallError { cause: HandlerCallErrorCause::Listed(error), internal: None })
 }
@@ -388,6 +389,7 @@ fn null(is_nullable: bool) -> RowValue<'static> {
 
 fn listed(message: String) -> HandlerCallError {
     let extensions = Map::from_iter([("code".to_owned(), Value::from("unexpected"))]);
+    let extensions = ErrorExtensions::Given(extensions);
     let error = HandlerError { message, path: Vec::new(), extensions };
     HandlerCallError { cause: HandlerCallErrorCause::Listed(error), internal: None }
 }

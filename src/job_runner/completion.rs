@@ -1,6 +1,5 @@
 //! The completion callback: a handler that responded with 202 reports the result of its job later.
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
@@ -104,10 +103,11 @@ fn outcome(services: &Services, job: &Job, report: &JobCompletion<'_>) -> Result
     // A body that is no value of the action's type may be its error, which has a message.
     match handler_response::classify(read_rules(&snapshot, action), 400, value) {
         Err(HandlerResponseError::Rejected { message, extensions }) => {
-            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
-            Ok(Outcome::Failed(error_json(code, &message, None)))
+            Ok(Outcome::Failed(error_json(extensions.code(), &message, None)))
         }
-        Err(HandlerResponseError::RejectedWithList(errors)) => Ok(Outcome::Failed(error_list_json(&errors))),
+        Err(HandlerResponseError::RejectedWithList(errors)) => {
+            Ok(Outcome::Failed(error_list_json(snapshot.catalog.dialect, &errors)))
+        }
         _ => Err(JobCompletionError::Unfit(misfit)),
     }
 }

@@ -32,6 +32,7 @@ use crate::model::action::{Action, OperationKind};
 use crate::model::json::parse_strict;
 use crate::model::label::Label;
 use crate::model::request::{Caller, GraphqlRequest};
+use crate::model::response::Dialect;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::step_times::RunningTime;
@@ -330,10 +331,11 @@ fn classify(
             fail(running, allowed, &CallFailure::of_response(&error), facts);
             if let Some(pause) = initial_backoff(running, allowed.action(), job, response.as_ref(), &error) {
                 let shown = json!({ "reason": ShownError::of(&error).reason() });
-                return Next::Retry(pause, error_json(UNEXPECTED, &error.to_string(), Some(shown)));
+                let message = error.message(running.snapshot.catalog.dialect);
+                return Next::Retry(pause, error_json(UNEXPECTED, &message, Some(shown)));
             }
             let internal = internal(&ShownError::of(&error));
-            Next::End(of_response(&error, internal))
+            Next::End(of_response(running.snapshot.catalog.dialect, &error, internal))
         }
     }
 }
@@ -358,29 +360,27 @@ pub(crate) fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result
     }
 }
 
-fn of_response(error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
+fn of_response(dialect: Dialect, error: &HandlerResponseError, internal: Option<Value>) -> Outcome {
     match error {
-        HandlerResponseError::Rejected { message, extensions } => {
-            let code = extensions.get("code").and_then(Value::as_str).unwrap_or(UNEXPECTED);
-            failed(code, message, None)
-        }
-        HandlerResponseError::RejectedWithList(errors) => Outcome::Failed(error_list_json(errors)),
-        other => failed(UNEXPECTED, &other.to_string(), internal),
+        HandlerResponseError::Rejected { message, extensions } => failed(extensions.code(), message, None),
+        HandlerResponseError::RejectedWithList(errors) => Outcome::Failed(error_list_json(dialect, errors)),
+        other => failed(UNEXPECTED, &other.message(dialect), internal),
     }
 }
 
 /// The first error as Hasura has it, and all of them beside it.
-pub(crate) fn error_list_json(errors: &[HandlerError]) -> String {
+pub(crate) fn error_list_json(dialect: Dialect, errors: &[HandlerError]) -> String {
     let first = errors.first();
-    let code = first.and_then(|error| error.extensions.get("code")).and_then(Value::as_str).unwrap_or(UNEXPECTED);
+    let code = first.map_or(UNEXPECTED, |error| error.extensions.code());
     let mut json = serde_json::Map::from_iter([
         ("code".to_owned(), Value::from(code)),
         ("path".to_owned(), "$".into()),
         ("error".to_owned(), first.map_or(UNEXPECTED, |error| error.message.as_str()).into()),
     ]);
-    let list = errors.iter().map(
-        |error| serde_json::json!({ "message": error.message, "path": error.path, "extensions": error.extensions }),
-    );
+    let list = errors.iter().map(|error| {
+        let extensions = error.extensions.shown(dialect);
+        json!({ "message": error.message, "path": error.path, "extensions": extensions })
+    });
     json.insert("errors".into(), list.collect());
     Value::Object(json).to_string()
 }

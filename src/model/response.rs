@@ -31,6 +31,13 @@ pub enum Dialect {
     Standard,
 }
 
+/// The extensions of an error that has nothing but a code: `{"code":…}`; in Hasura's dialect `{"path":"$","code":…}`.
+#[must_use]
+pub fn default_extensions(dialect: Dialect, code: &str) -> Map<String, Value> {
+    let path = (dialect == Dialect::Hasura).then(|| ("path".to_owned(), Value::from("$")));
+    path.into_iter().chain([("code".to_owned(), Value::from(code))]).collect()
+}
+
 /// One failed root field: <https://spec.graphql.org/September2025/#sec-Errors.Execution-Errors>.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutionError {

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::action::handler_error::{HandlerResponseError, UNEXPECTED, default_extensions};
+use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::merge::{Merged, UpstreamResult, read_upstream_result, write};
 use crate::graphql::plan::{
@@ -19,7 +19,8 @@ use crate::handler::field_error::FieldError;
 use crate::handler::result::{HandlerCallErrorCause, HandlerResult};
 use crate::model::action::OperationKind;
 use crate::model::response::{
-    Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, possibly_executed,
+    Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, default_extensions,
+    possibly_executed,
 };
 use crate::pipeline::step_result::{FetchOutcome, Outcome, StepOutcome};
 use crate::protocol::http::ResponseType;
@@ -334,15 +335,11 @@ impl<'f> RenderedResponse<'f> {
             Err(error) => {
                 // `__schema` may not be null, so nothing is left.
                 self.data = None;
-                let code = ("code".to_owned(), Value::from(LIMIT_EXCEEDED));
                 self.push_error(&ExecutionError {
                     message: error.to_string(),
                     locations: vec![planned.location],
                     path: vec![PathSegment::Field(planned.response_name.clone())],
-                    extensions: match self.dialect {
-                        Dialect::Hasura => default_extensions(LIMIT_EXCEEDED),
-                        Dialect::Standard => Map::from_iter([code]),
-                    },
+                    extensions: default_extensions(self.dialect, LIMIT_EXCEEDED),
                 });
             }
         }
@@ -396,10 +393,7 @@ impl<'f> RenderedResponse<'f> {
 
     /// An error on each field of an operation that the upstream did not respond to.
     fn fail_part(&mut self, part: &'f UpstreamOperation, error: &UpstreamError) {
-        let mut extensions = match self.dialect {
-            Dialect::Hasura => default_extensions(code_of(error)),
-            Dialect::Standard => Map::from_iter([("code".to_owned(), Value::from(code_of(error)))]),
-        };
+        let mut extensions = default_extensions(self.dialect, code_of(error));
         if self.plan.kind == OperationKind::Mutation && !self.completed.is_empty() {
             extensions.insert("completed".into(), self.completed.clone().into());
         }

@@ -165,12 +165,8 @@ pub fn read(status: u16, body: &[u8]) -> Result<HookResponse, SessionError> {
 /// No response.
 #[must_use]
 pub fn failed() -> SessionError {
-    SessionError {
-        code: "unexpected",
-        message: "webhook authentication request failed".into(),
-        status: 500,
-        plain: None,
-    }
+    let message = "webhook authentication request failed".to_owned();
+    SessionError { code: "unexpected", message, status: 500, plain: Some("the authentication service failed") }
 }
 
 fn invalid(detail: &str) -> SessionError {

@@ -24,7 +24,7 @@ use crate::execution::prepared_request::{Route, route};
 use crate::memory::{MemoryOwner, Share};
 use crate::model::action::OperationKind;
 use crate::model::request::Caller;
-use crate::model::response::Dialect;
+use crate::model::response::{Dialect, default_extensions};
 use crate::pipeline::subscription::run;
 use crate::protocol::graphql_ws::{FromClient, Subprotocol, read_client};
 use crate::protocol::http::{Body, read_body};
@@ -362,7 +362,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     async fn fail(&mut self, id: &str, code: &str, reason: &str) -> Going {
-        let errors = json!([{ "message": reason, "extensions": { "path": "$", "code": code } }]);
+        let dialect = self.services.snapshot.load().catalog.dialect;
+        let errors = json!([{ "message": reason, "extensions": default_extensions(dialect, code) }]);
         self.send_text(self.visitor.vocabulary.error(id, &errors.to_string())).await
     }
 

@@ -42,7 +42,10 @@ fn handlers_verify_signatures(engines: &Engines) {
     let rejected = answer(old, own, &cert);
     assert_eq!(rejected["errors"][0]["message"], "No matching signature found");
     let rejected = answer(new, (&other_cert, &other_key), &cert);
-    assert_eq!(rejected["errors"][0]["message"], "http exception when calling webhook", "{rejected}");
+    // The handler rejects the certificate during the handshake, or after it: TLS 1.3 lets us speak first.
+    let message = rejected["errors"][0]["message"].as_str().unwrap_or_default();
+    let possible = ["the handler cannot be reached", "the connection to the handler broke"];
+    assert!(possible.contains(&message), "{rejected}");
     let said = |config: &str| Setup::before(1).with_shop(1).config(config).start_in_vain().1;
     let text =
         said(&format!("handlers: {{ tls_cert_file: '{}', tls_key_file: '{}' }}\n", cert.display(), cert.display()));

@@ -164,7 +164,7 @@ fn handlers_with_tls(engines: &Engines) {
     assert_eq!(trusting.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
     let strict = start("dialect: standard\n");
     let answer = strict.client().ask("{ count }").json();
-    assert_eq!(answer["errors"][0]["message"], "http exception when calling webhook");
+    assert_eq!(answer["errors"][0]["message"], "the handler cannot be reached");
     assert_eq!(strict.metric("pillion_handler_calls_total{action=\"count\",outcome=\"tls\"}"), 1.0);
     // The one in front asks questions of its own.
     assert_eq!(handlers.take_seen().iter().filter(|seen| seen.path() == "/count").count(), 1);
@@ -182,7 +182,7 @@ fn handlers_behind_a_proxy(engines: &Engines) {
     assert_eq!(through.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#);
     proxy.take_seen();
     let direct = start("handlers: {use_environment_proxy: false}\n");
-    assert!(direct.client().ask("{ count }").text().contains("http exception"));
+    assert!(direct.client().ask("{ count }").text().contains("the handler cannot be reached"));
     assert!(proxy.take_seen().is_empty());
 }
 

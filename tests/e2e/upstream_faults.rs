@@ -78,7 +78,7 @@ fn truncated_responses_are_errors(_: &Engines) {
     for cut in 0..whole.len() {
         handlers.on_path("/count", Reply::Raw(whole[..cut].to_vec()));
         let answer = pillion.client().ask("{ count }").json();
-        assert_eq!(answer["errors"][0]["message"], "http exception when calling webhook", "cut at {cut}");
+        assert_eq!(answer["errors"][0]["message"], "the connection to the handler broke", "cut at {cut}");
     }
 }
 

@@ -297,8 +297,10 @@ fn relationships(case: &Value) -> String {
 
 /// Errors of a handler.
 fn shown_errors(errors: &[HandlerError]) -> Value {
-    let shown =
-        |error: &HandlerError| json!({ "message": error.message, "path": error.path, "extensions": error.extensions });
+    let shown = |error: &HandlerError| {
+        let extensions = error.extensions.shown(Dialect::Hasura);
+        json!({ "message": error.message, "path": error.path, "extensions": extensions })
+    };
     errors.iter().map(shown).collect()
 }
 
@@ -333,7 +335,7 @@ fn responses(case: &Value) -> String {
         Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown_errors(&errors) }).to_string(),
         Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown_errors(&errors) }).to_string(),
         Err(HandlerResponseError::Rejected { message, extensions }) => {
-            json!({ "message": message, "extensions": extensions }).to_string()
+            json!({ "message": message, "extensions": extensions.shown(Dialect::Hasura) }).to_string()
         }
         Err(error) => format!("error: {error}"),
     }
