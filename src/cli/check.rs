@@ -2,8 +2,8 @@
 
 mod dependencies;
 mod handlers;
-mod probe;
-mod target;
+pub(in crate::cli) mod probe;
+pub(in crate::cli) mod target;
 mod upstream;
 
 use std::process::ExitCode;
@@ -51,13 +51,16 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 
 /// What to look at beside files and variables.
 #[derive(Clone, Copy)]
-struct Wanted {
+pub(in crate::cli) struct Wanted {
     upstream: bool,
     handlers: bool,
     dependencies: bool,
 }
 
 impl Wanted {
+    /// Everything.
+    pub(in crate::cli) const ALL: Self = Self { upstream: true, handlers: true, dependencies: true };
+
     fn of(arguments: &ArgMatches) -> Self {
         let all = arguments.get_flag("all");
         let is_offline = arguments.get_flag("offline");
@@ -69,16 +72,33 @@ impl Wanted {
     }
 }
 
-/// What is wrong, and what was looked at.
+/// What is wrong, by what it is about, and what was looked at.
 #[derive(Default)]
-struct Findings {
-    diagnostics: Vec<Diagnostic>,
-    targets: Vec<Target>,
+pub(in crate::cli) struct Findings {
+    /// Configuration, variables and metadata.
+    pub files: Vec<Diagnostic>,
+    /// The actions beside the upstream's schema.
+    pub schema: Vec<Diagnostic>,
+    /// What of the targets cannot be used.
+    pub unusable: Vec<Diagnostic>,
+    /// What was looked at.
+    pub targets: Vec<Target>,
 }
 
 impl Findings {
+    /// Those of a configuration that cannot be used.
+    fn of_errors(files: Vec<Diagnostic>, wanted: Wanted) -> Self {
+        let reason = "the configuration has errors, which come first";
+        let targets = wanted.upstream.then(|| Target::not_checked(upstream::KIND, "", reason));
+        Self { files, targets: targets.into_iter().collect(), ..Self::default() }
+    }
+
+    fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.files.iter().chain(&self.schema).chain(&self.unusable)
+    }
+
     fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|found| found.severity == severity).count()
+        self.diagnostics().filter(|found| found.severity == severity).count()
     }
 
     fn is_complete(&self) -> bool {
@@ -94,7 +114,7 @@ impl Findings {
         for target in targets {
             if let TargetResult::Failed(failure) = &target.result {
                 let message = format!("{} cannot be used: {failure}", target.kind);
-                self.diagnostics.push(Diagnostic::error(None, message, "start it, or correct its address"));
+                self.unusable.push(Diagnostic::error(None, message, "start it, or correct its address"));
             }
             self.targets.push(target);
         }
@@ -105,12 +125,7 @@ impl Findings {
 pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
     let wanted = Wanted::of(arguments);
     let findings = match load_from(arguments, NO_UPSTREAM) {
-        Err(diagnostics) => {
-            let targets = wanted
-                .upstream
-                .then(|| Target::not_checked(upstream::KIND, "", "the configuration has errors, which come first"));
-            Findings { diagnostics, targets: targets.into_iter().collect() }
-        }
+        Err(diagnostics) => Findings::of_errors(diagnostics, wanted),
         Ok(loaded) => check(loaded, wanted, has_upstream(arguments)),
     };
     if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
@@ -127,8 +142,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
 }
 
 fn print_text(findings: &Findings) {
-    if !findings.diagnostics.is_empty() {
-        println!("{}\n", report(&findings.diagnostics));
+    let diagnostics: Vec<&Diagnostic> = findings.diagnostics().collect();
+    if !diagnostics.is_empty() {
+        println!("{}\n", report(diagnostics));
     }
     for target in &findings.targets {
         println!("{}", target.line());
@@ -154,7 +170,7 @@ fn summary(findings: &Findings) -> String {
 }
 
 fn as_json(findings: &Findings) -> Value {
-    let diagnostics: Vec<Value> = findings.diagnostics.iter().map(diagnostic_json).collect();
+    let diagnostics: Vec<Value> = findings.diagnostics().map(diagnostic_json).collect();
     let checks: Vec<Value> = findings.targets.iter().map(Target::json).collect();
     json!({
         "complete": findings.is_complete(),
@@ -179,15 +195,16 @@ fn diagnostic_json(found: &Diagnostic) -> Value {
     })
 }
 
-fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool) -> Findings {
-    let mut findings = Findings { diagnostics: std::mem::take(&mut loaded.warnings), targets: Vec::new() };
-    findings.diagnostics.extend(lint(&loaded.schema, &loaded.settings));
-    findings.diagnostics.extend(loaded.schema.inconsistent.iter().cloned());
+/// Looks at all that is wanted.
+pub(in crate::cli) fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool) -> Findings {
+    let mut findings = Findings { files: std::mem::take(&mut loaded.warnings), ..Findings::default() };
+    findings.files.extend(lint(&loaded.schema, &loaded.settings));
+    findings.files.extend(loaded.schema.inconsistent.iter().cloned());
     let undecided = upstream_types::undecided(&loaded.schema);
     let has_jobs = loaded.schema.actions.values().any(|action| action.is_async);
     let dependencies = Dependencies::of(&loaded.settings, has_jobs);
     if !wanted.upstream || !has_upstream {
-        findings.diagnostics.extend(undecided);
+        findings.files.extend(undecided);
     }
     findings.targets.extend(not_asked(&loaded, wanted, has_upstream, &dependencies));
     if !wanted.upstream && !wanted.handlers && !wanted.dependencies {
@@ -199,12 +216,12 @@ fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool) -> Findings {
         if wanted.upstream && has_upstream {
             let (target, diagnostics) = upstream::check_upstream(&services).await;
             found.targets.push(target);
-            found.diagnostics.extend(diagnostics);
+            found.schema.extend(diagnostics);
         }
         if wanted.handlers {
             let (targets, diagnostics) = handlers::probe_handlers(&services).await;
             found.targets.extend(targets);
-            found.diagnostics.extend(diagnostics);
+            found.unusable.extend(diagnostics);
         }
         if wanted.dependencies {
             found.failed(dependencies.probe(&services).await);
@@ -213,11 +230,11 @@ fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool) -> Findings {
     });
     match looked {
         Ok(Ok(found)) => {
-            findings.diagnostics.extend(found.diagnostics);
             findings.targets.extend(found.targets);
+            (findings.schema, findings.unusable) = (found.schema, found.unusable);
         }
-        Ok(Err(error)) => findings.diagnostics.push(error),
-        Err(reason) => findings.diagnostics.push(Diagnostic::error(None, reason, "")),
+        Ok(Err(error)) => findings.files.push(error),
+        Err(reason) => findings.files.push(Diagnostic::error(None, reason, "")),
     }
     findings
 }

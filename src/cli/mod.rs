@@ -5,6 +5,7 @@ mod completions;
 mod config;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+mod doctor;
 mod error;
 pub(crate) mod explain;
 mod hasura_files;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Some(("check", arguments)) => check::run(arguments),
         Some(("completions", arguments)) => done(completions::run(arguments, command())),
         Some(("config", arguments)) => done(config::run(arguments)),
+        Some(("doctor", arguments)) => doctor::run(arguments),
         Some(("error", arguments)) => done(error::run(arguments)),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),
@@ -70,11 +72,12 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(configured(Command::new("serve").about("Stands in front of the upstream and serves.")))
         .subcommand(configured(check::command()))
-        .subcommand(configured(explain::command()))
-        .subcommand(configured(schema::command()))
-        .subcommand(configured(health::command()))
-        .subcommand(import::command(configured))
-        .subcommand(jobs::command(configured))
+        .subcommand(configured(doctor::command()))
+        .subcommand(with_settings(explain::command(), SCHEMA_SETTINGS))
+        .subcommand(with_settings(schema::command(), SCHEMA_SETTINGS))
+        .subcommand(with_settings(health::command(), &["admin_listen"]))
+        .subcommand(import::command(|command| with_settings(command, &["metadata.folder"])))
+        .subcommand(jobs::command(|command| with_settings(command, &[])))
         .subcommand(config::command(configured))
         .subcommand(error::command())
         .subcommand(completions::command())
@@ -85,10 +88,23 @@ fn command() -> Command {
     command
 }
 
-/// A command with all settings.
+/// The settings of commands that look at the merged schema.
+const SCHEMA_SETTINGS: &[&str] = &["metadata.folder", "upstream.url", "dialect"];
+
+/// A command with the flags of all settings.
 fn configured(command: Command) -> Command {
+    with_flags(command, |_| true)
+}
+
+/// A command with the flags of these settings. The configuration file and variables may have any others.
+fn with_settings(command: Command, keys: &'static [&'static str]) -> Command {
+    with_flags(command, |setting| keys.contains(&setting.key))
+}
+
+fn with_flags(command: Command, is_used: impl Fn(&Setting) -> bool) -> Command {
     let config = Arg::new("config").long("config").value_name("FILE").help("pillion.yaml with any of the settings");
-    let settings = SETTINGS.iter().filter_map(|setting| Some(argument(setting, setting.flag?)));
+    let settings = SETTINGS.iter().filter(|setting| is_used(setting));
+    let settings = settings.filter_map(|setting| Some(argument(setting, setting.flag?)));
     command.arg(config.env("PILLION_CONFIG")).next_help_heading("Settings").args(settings)
 }
 
@@ -139,7 +155,8 @@ fn config_file(arguments: &ArgMatches) -> Option<&Path> {
 
 fn flag_of(arguments: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     setting.flag?;
-    Some(arguments.get_many::<String>(setting.key)?.cloned().collect())
+    // A command has the flags of those settings only that it uses.
+    Some(arguments.try_get_many::<String>(setting.key).ok()??.cloned().collect())
 }
 
 /// Probes the upstream once.
@@ -153,9 +170,10 @@ async fn probe_upstream(services: &Services) -> Result<(), String> {
 }
 
 /// All errors, for a person.
-fn report(diagnostics: &[Diagnostic]) -> String {
+fn report<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> String {
     let has_colours = has_colours();
-    let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(has_colours)).collect();
+    let diagnostics = diagnostics.into_iter();
+    let rendered: Vec<String> = diagnostics.map(|diagnostic| diagnostic.render(has_colours)).collect();
     rendered.join("\n\n")
 }
 

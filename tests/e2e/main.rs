@@ -35,6 +35,7 @@ mod containers;
 mod cors;
 mod dashboards;
 mod distributed_tracing;
+mod doctor;
 mod extended_subscriptions;
 mod extension_field_faults;
 mod extension_fields;
@@ -129,6 +130,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         cors,
         dashboards,
         distributed_tracing,
+        doctor,
         extended_subscriptions,
         extension_field_faults,
         extension_fields,

@@ -47,6 +47,7 @@ const PAGES: &[&str] = &[
     "docs/cli.md",
     "docs/configuration.md",
     "docs/deployment.md",
+    "docs/doctor.md",
     "docs/http.md",
     "docs/jobs.md",
     "docs/limits.md",

@@ -104,7 +104,7 @@ async fn probe_hook(client: &reqwest::Client, url: &Url) -> Target {
     let Some(address) = HostPort::of(url) else { return Target::not_checked(HOOK, "", "its address has no host") };
     let result = match connect(&address, ANY).await {
         Err(failure) => Err(failure),
-        Ok(_) => ask_options(client, url, TIMEOUT).await.map(|()| vec![Step::Dns, Step::Tcp, Step::Http]),
+        Ok(_) => ask_options(client, url, TIMEOUT).await.map(|_| vec![Step::Dns, Step::Tcp, Step::Http]),
     };
     Target::new(HOOK, address.to_string(), result)
 }

@@ -73,7 +73,7 @@ async fn probe_one(services: &Services, address: &HostPort, url: &Url) -> Target
     }
     steps.push(Step::Http);
     let result = ask_options(client, url, settings.connect_timeout).await;
-    Target::new(KIND, address.to_string(), result.map(|()| steps))
+    Target::new(KIND, address.to_string(), result.map(|_| steps))
 }
 
 fn allows(settings: &Handlers, address: IpAddr) -> bool {

@@ -5,9 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
+use http::header::{DATE, HeaderMap};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 /// A step on the way to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::cli) enum Step {
     /// The name has an address.
     Dns,
     /// The address takes a connection.
@@ -51,7 +52,7 @@ impl fmt::Display for Step {
 
 /// The step that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     pub step: Step,
     /// Host or address, with the port.
     pub address: String,
@@ -66,19 +67,19 @@ impl fmt::Display for Failure {
 
 /// A host and its port. An address of version 6 stands without brackets here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct HostPort {
+pub(in crate::cli) struct HostPort {
     host: String,
     port: u16,
 }
 
 impl HostPort {
     /// Also of a host in brackets, as it stands in a URL.
-    pub(super) fn new(host: &str, port: u16) -> Self {
+    pub(in crate::cli) fn new(host: &str, port: u16) -> Self {
         Self { host: host.trim_matches(['[', ']']).to_owned(), port }
     }
 
     /// Of a URL that has a host and a port.
-    pub(super) fn of(url: &url::Url) -> Option<Self> {
+    pub(in crate::cli) fn of(url: &url::Url) -> Option<Self> {
         Some(Self::new(url.host_str()?, url.port_or_known_default()?))
     }
 
@@ -96,7 +97,7 @@ impl fmt::Display for HostPort {
 
 /// How long each step may take, and which addresses may be connected to.
 #[derive(Clone, Copy)]
-pub(super) struct ProbeOptions<'o> {
+pub(in crate::cli) struct ProbeOptions<'o> {
     pub timeout: Duration,
     pub allows: &'o dyn Fn(IpAddr) -> bool,
 }
@@ -107,7 +108,7 @@ const TIMED_OUT: &str = "no response in time";
 ///
 /// # Errors
 /// [`Failure`] of DNS or TCP.
-pub(super) async fn connect(target: &HostPort, options: ProbeOptions<'_>) -> Result<TcpStream, Failure> {
+pub(in crate::cli) async fn connect(target: &HostPort, options: ProbeOptions<'_>) -> Result<TcpStream, Failure> {
     let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
     let found = tokio::time::timeout(options.timeout, lookup).await;
     let found = found.map_err(|_| target.failure(Step::Dns, TIMED_OUT))?;
@@ -130,7 +131,7 @@ pub(super) async fn connect(target: &HostPort, options: ProbeOptions<'_>) -> Res
 ///
 /// # Errors
 /// [`Failure`] of TLS, with the verifier's reason.
-pub(super) async fn handshake(
+pub(in crate::cli) async fn handshake(
     target: &HostPort,
     stream: TcpStream,
     config: ClientConfig,
@@ -147,16 +148,20 @@ pub(super) async fn handshake(
 }
 
 /// Asks for the options of the server's root with the client that handlers are called with: the handler of an action is not
-/// called. Every status shows that the peer speaks HTTP.
+/// called. Every status shows that the peer speaks HTTP. Gives the server's time, if it says it.
 ///
 /// # Errors
 /// [`Failure`] of TLS or HTTP.
-pub(super) async fn ask_options(client: &reqwest::Client, url: &url::Url, timeout: Duration) -> Result<(), Failure> {
+pub(in crate::cli) async fn ask_options(
+    client: &reqwest::Client,
+    url: &url::Url,
+    timeout: Duration,
+) -> Result<Option<SystemTime>, Failure> {
     let root = url.join("/").map_err(|error| error.to_string());
     let target = HostPort::of(url).unwrap_or_else(|| HostPort::new("", 0));
     let root = root.map_err(|reason| target.failure(Step::Http, reason))?;
     match client.request(Method::OPTIONS, root).timeout(timeout).send().await {
-        Ok(_) => Ok(()),
+        Ok(response) => Ok(time_of(response.headers())),
         Err(error) => {
             // A connection was made a moment ago, so that TLS is what fails now.
             let step = if error.is_connect() && url.scheme() == "https" { Step::Tls } else { Step::Http };
@@ -164,6 +169,11 @@ pub(super) async fn ask_options(client: &reqwest::Client, url: &url::Url, timeou
             Err(target.failure(step, reason))
         }
     }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#field.date>
+fn time_of(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 /// The cause of the cause: what a library wraps around it says less.

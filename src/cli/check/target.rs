@@ -6,7 +6,7 @@ use crate::cli::check::probe::{Failure, Step};
 
 /// Something outside of the configuration.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::cli) struct Target {
     /// What it is: upstream, handler, JWKS.
     pub kind: &'static str,
     /// Where it is, or which actions are meant if that is not known.
@@ -17,11 +17,13 @@ pub(super) struct Target {
 
 /// What came of a look.
 #[derive(Debug)]
-pub(super) enum TargetResult {
+pub(in crate::cli) enum TargetResult {
     /// All of these steps went well.
     Passed(Vec<Step>),
     /// This one did not.
     Failed(Failure),
+    /// This one did not, so that what is behind it could not be looked at.
+    Unreached(Failure),
     /// It could not be looked at, and why.
     NotChecked(String),
     /// No flag asked for it, or one asked not to; which.
@@ -29,37 +31,42 @@ pub(super) enum TargetResult {
 }
 
 impl Target {
-    pub(super) fn new(kind: &'static str, name: impl Into<String>, result: Result<Vec<Step>, Failure>) -> Self {
+    pub(in crate::cli) fn new(kind: &'static str, name: impl Into<String>, result: Result<Vec<Step>, Failure>) -> Self {
         Self { kind, name: name.into(), result: result.map_or_else(TargetResult::Failed, TargetResult::Passed) }
     }
 
-    pub(super) fn not_checked(kind: &'static str, name: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(in crate::cli) fn not_checked(kind: &'static str, name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { kind, name: name.into(), result: TargetResult::NotChecked(reason.into()) }
     }
 
-    pub(super) fn not_asked(kind: &'static str, name: impl Into<String>, reason: &'static str) -> Self {
+    pub(in crate::cli) fn unreached(kind: &'static str, name: impl Into<String>, failure: Failure) -> Self {
+        Self { kind, name: name.into(), result: TargetResult::Unreached(failure) }
+    }
+
+    pub(in crate::cli) fn not_asked(kind: &'static str, name: impl Into<String>, reason: &'static str) -> Self {
         Self { kind, name: name.into(), result: TargetResult::NotAsked(reason) }
     }
 
     /// Was a look wanted that did not take place?
-    pub(super) fn is_missing(&self) -> bool {
-        matches!(self.result, TargetResult::NotChecked(_))
+    pub(in crate::cli) fn is_missing(&self) -> bool {
+        matches!(self.result, TargetResult::NotChecked(_) | TargetResult::Unreached(_))
     }
 
     /// In one line, for a person.
-    pub(super) fn line(&self) -> String {
+    pub(in crate::cli) fn line(&self) -> String {
         let Self { kind, name, result } = self;
         let gap = if name.is_empty() { "" } else { " " };
         match result {
             TargetResult::Passed(steps) => format!("{kind}{gap}{name}: ok ({})", listed(steps)),
             TargetResult::Failed(failure) => format!("{kind}{gap}{name}: {failure}"),
+            TargetResult::Unreached(failure) => format!("{kind} not checked: {name}{}{failure}", colon(name)),
             TargetResult::NotChecked(reason) => format!("{kind} not checked: {name}{}{reason}", colon(name)),
             TargetResult::NotAsked(reason) => format!("{kind} not looked at: {name}{}{reason}", colon(name)),
         }
     }
 
     /// For pipelines.
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::cli) fn json(&self) -> Value {
         let Self { kind, name, result } = self;
         let mut json = json!({ "kind": kind, "name": name });
         let more = match result {
@@ -69,6 +76,9 @@ impl Target {
             }
             TargetResult::Failed(Failure { step, address, reason }) => {
                 json!({ "result": "failed", "step": step.to_string(), "address": address, "reason": reason })
+            }
+            TargetResult::Unreached(failure) => {
+                json!({ "result": "not_checked", "reason": failure.to_string() })
             }
             TargetResult::NotChecked(reason) => json!({ "result": "not_checked", "reason": reason }),
             TargetResult::NotAsked(reason) => json!({ "result": "not_asked", "reason": reason }),

@@ -25,12 +25,12 @@ pub(super) async fn check_upstream(services: &Services) -> (Target, Vec<Diagnost
     let url = format!("{}{}", upstream.url(), upstream.graphql_path.as_deref().unwrap_or_default());
     let reached = match reach(upstream).await {
         Ok(steps) => steps,
-        Err(failure) => return (Target::not_checked(KIND, url, failure.to_string()), Vec::new()),
+        Err(failure) => return (Target::unreached(KIND, url, failure), Vec::new()),
     };
     upstream_health_check::probe(services).await;
     if let Err(reason) = services.health.readiness.check() {
         let failure = Failure { step: Step::Graphql, address: upstream.authority(), reason };
-        return (Target::not_checked(KIND, url, failure.to_string()), Vec::new());
+        return (Target::unreached(KIND, url, failure), Vec::new());
     }
     let steps = [reached.as_slice(), &[Step::Http, Step::Graphql]].concat();
     (Target::new(KIND, url, Ok(steps)), compare(services).await)
