@@ -9,47 +9,124 @@ use std::ops::Range;
 pub(crate) struct Member<'j> {
     /// Its key, unescaped.
     pub key: Cow<'j, str>,
-    /// From the key's opening quote to the end of the value.
-    pub range: Range<usize>,
+    /// The key's opening quote.
+    start: usize,
     /// The value.
     pub value: Range<usize>,
 }
 
+impl Member<'_> {
+    /// From the key's opening quote to the end of the value.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start..self.value.end
+    }
+}
+
+/// The key of a member, and where its value begins.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberKey<'j> {
+    /// The key, unescaped.
+    pub key: Cow<'j, str>,
+    start: usize,
+    /// The first byte of the value.
+    pub value: usize,
+}
+
+impl<'j> MemberKey<'j> {
+    /// The member, whose value ends here.
+    pub(crate) fn until(self, end: usize) -> Member<'j> {
+        Member { key: self.key, start: self.start, value: self.value..end }
+    }
+}
+
+/// Walks the members of an object. The caller says where each value ends, so that it is read once.
+pub(crate) struct ObjectCursor<'j> {
+    json: &'j str,
+    at: usize,
+}
+
+impl<'j> ObjectCursor<'j> {
+    /// The object that begins at or after the white space at `start`; `None` if there is something else.
+    pub(crate) fn open(json: &'j str, start: usize) -> Option<Self> {
+        let start = skip_space(json, start);
+        (byte(json, start)? == b'{').then_some(Self { json, at: start + 1 })
+    }
+
+    /// The next member's key, as long as there is one.
+    pub(crate) fn next_key(&mut self) -> Option<MemberKey<'j>> {
+        let start = skip_space(self.json, self.at);
+        self.at = start;
+        if byte(self.json, start)? != b'"' {
+            return None;
+        }
+        let key_end = string_end(self.json, start);
+        let colon = skip_space(self.json, key_end);
+        let value = skip_space(self.json, colon + 1);
+        let key = unescaped(self.json.get(start..key_end)?)?;
+        Some(MemberKey { key, start, value })
+    }
+
+    /// The value of the last key ends here.
+    pub(crate) fn value_ended(&mut self, end: usize) {
+        self.at = after_comma(self.json, end);
+    }
+
+    /// After the object, once no key is left.
+    pub(crate) fn end(&self) -> usize {
+        (self.at + 1).min(self.json.len())
+    }
+}
+
+/// Walks the elements of a list. The caller says where each of them ends.
+pub(crate) struct ListCursor<'j> {
+    json: &'j str,
+    at: usize,
+}
+
+impl<'j> ListCursor<'j> {
+    /// The list that begins at or after the white space at `start`; `None` if there is something else.
+    pub(crate) fn open(json: &'j str, start: usize) -> Option<Self> {
+        let start = skip_space(json, start);
+        (byte(json, start)? == b'[').then_some(Self { json, at: start + 1 })
+    }
+
+    /// Where the next element begins, as long as there is one.
+    pub(crate) fn next_element(&mut self) -> Option<usize> {
+        self.at = skip_space(self.json, self.at);
+        (!matches!(byte(self.json, self.at)?, b']' | b'}')).then_some(self.at)
+    }
+
+    /// The last element ends here.
+    pub(crate) fn element_ended(&mut self, end: usize) {
+        self.at = after_comma(self.json, end);
+    }
+
+    /// After the list, once no element is left.
+    pub(crate) fn end(&self) -> usize {
+        (self.at + 1).min(self.json.len())
+    }
+}
+
 /// The members of the object that begins at `start`; none if there is something else.
 pub(crate) fn members(json: &str, start: usize) -> impl Iterator<Item = Member<'_>> {
-    let mut at = open(json, start, b'{');
+    let mut object = ObjectCursor::open(json, start);
     std::iter::from_fn(move || {
-        let key_start = skip_space(json, at?);
-        if byte(json, key_start)? != b'"' {
-            return None;
-        }
-        let key_end = string_end(json, key_start);
-        let colon = skip_space(json, key_end);
-        let value = value_at(json, skip_space(json, colon + 1));
-        at = after_comma(json, value.end);
-        let key = unescaped(json.get(key_start..key_end)?)?;
-        Some(Member { key, range: key_start..value.end, value })
+        let object = object.as_mut()?;
+        let key = object.next_key()?;
+        let end = value_end(json, key.value);
+        object.value_ended(end);
+        Some(key.until(end))
     })
 }
 
-/// The elements of the list that begins at `start`; none if there is something else.
-pub(crate) fn elements(json: &str, start: usize) -> impl Iterator<Item = Range<usize>> + use<'_> {
-    let mut at = open(json, start, b'[');
-    std::iter::from_fn(move || {
-        let start = skip_space(json, at?);
-        if byte(json, start)? == b']' {
-            return None;
-        }
-        let value = value_at(json, start);
-        at = after_comma(json, value.end);
-        Some(value)
-    })
+/// Where the value begins that stands at or after the white space at `start`.
+pub(crate) fn value_start(json: &str, start: usize) -> usize {
+    skip_space(json, start)
 }
 
-/// The value that begins at or after the white space at `start`.
-pub(crate) fn value_at(json: &str, start: usize) -> Range<usize> {
-    let start = skip_space(json, start);
-    let end = match byte(json, start) {
+/// Where the value ends that begins at `start`.
+pub(crate) fn value_end(json: &str, start: usize) -> usize {
+    match byte(json, start) {
         Some(b'"') => string_end(json, start),
         Some(b'{' | b'[') => nested_end(json, start),
         _ => {
@@ -57,22 +134,17 @@ pub(crate) fn value_at(json: &str, start: usize) -> Range<usize> {
             let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
             start + rest.iter().position(is_end).unwrap_or(rest.len())
         }
-    };
-    start..end
+    }
 }
 
 fn byte(json: &str, at: usize) -> Option<u8> {
     json.as_bytes().get(at).copied()
 }
 
-fn open(json: &str, start: usize, bracket: u8) -> Option<usize> {
-    let start = skip_space(json, start);
-    (byte(json, start)? == bracket).then_some(start + 1)
-}
-
-fn after_comma(json: &str, end: usize) -> Option<usize> {
+/// After the comma behind the value that ends at `end`, or at the bracket that is there instead.
+fn after_comma(json: &str, end: usize) -> usize {
     let end = skip_space(json, end);
-    (byte(json, end)? == b',').then_some(end + 1)
+    if byte(json, end) == Some(b',') { end + 1 } else { end }
 }
 
 fn skip_space(json: &str, start: usize) -> usize {
@@ -129,6 +201,17 @@ fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
+    fn elements(json: &str, start: usize) -> Vec<Range<usize>> {
+        let Some(mut list) = ListCursor::open(json, start) else { return Vec::new() };
+        let mut found = Vec::new();
+        while let Some(start) = list.next_element() {
+            let end = value_end(json, start);
+            list.element_ended(end);
+            found.push(start..end);
+        }
+        found
+    }
+
     #[test]
     fn members_and_elements_are_found_by_position() {
         let json = r#" {"a" : [1, {"b]": "}\"" } ,[ ] ], "\u0063":null,"d":"\\"} "#;
@@ -138,7 +221,7 @@ mod tests {
         let wanted = [("a", r#"[1, {"b]": "}\"" } ,[ ] ]"#), ("c", "null"), ("d", r#""\\""#)];
         assert_eq!(found, wanted.map(|(key, value)| (key.to_owned(), value)));
         let list = members(json, 0).next().expect("a member").value;
-        let items: Vec<_> = elements(json, list.start).filter_map(|item| json.get(item)).collect();
+        let items: Vec<_> = elements(json, list.start).into_iter().filter_map(|item| json.get(item)).collect();
         assert_eq!(items, ["1", r#"{"b]": "}\"" }"#, "[ ]"]);
     }
 
@@ -146,8 +229,8 @@ mod tests {
     fn broken_text_ends_the_walk() {
         for json in ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":\"\\", "[", "[1", "[[", "{]", "[}", "7", "é"]
         {
-            assert!(members(json, 0).count() <= 1 && elements(json, 0).count() <= 1, "{json}");
-            assert!(value_at(json, 0).end <= json.len().max(1), "{json}");
+            assert!(members(json, 0).count() <= 1 && elements(json, 0).len() <= 1, "{json}");
+            assert!(value_end(json, 0) <= json.len().max(1), "{json}");
         }
     }
 }

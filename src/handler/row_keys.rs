@@ -1,6 +1,8 @@
 //! The keys of the rows that extension fields stand in, each once for each call.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,6 +10,7 @@ use serde_json::Value;
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::graphql::extension_rows::{RowKey, RowScan};
 use crate::graphql::selection::SubSelection;
+use crate::model::extension_field::ExtensionField;
 use crate::model::json::parse_strict;
 
 /// What a row's field needs.
@@ -43,8 +46,6 @@ pub(crate) struct CallKeys {
     pub index: usize,
     /// The values of each distinct key.
     pub keys: Vec<Vec<Value>>,
-    /// Where each of them stands, by the JSON of its values.
-    by_text: HashMap<String, usize>,
     /// How many rows have them.
     pub rows: usize,
 }
@@ -74,7 +75,7 @@ impl FieldKeys {
         extensions: &AuthorizedExtensions,
         pieces: impl Iterator<Item = (&'p str, &'p RowScan<'s>)>,
     ) -> Self {
-        let mut keys = Self::default();
+        let mut collector = Collector { extensions, found: Self::default(), known: Vec::new() };
         let mut selections: HashMap<&'p [usize], Arc<SubSelection>> = HashMap::new();
         for (json, scan) in pieces {
             let selection = |group: &'p Vec<usize>| {
@@ -82,14 +83,15 @@ impl FieldKeys {
                 Arc::clone(known)
             };
             let selections = scan.groups.iter().map(selection).collect();
-            let targets = scan.rows.iter().map(|row| {
-                let group = scan.groups.get(row.group).map(Vec::as_slice).unwrap_or_default();
-                keys.target(extensions, json, (row.group, group), &row.key)
+            let groups: Vec<Option<Group<'_>>> = scan.groups.iter().map(|sites| collector.group(sites)).collect();
+            let targets = scan.rows.iter().map(|row| match groups.get(row.group) {
+                Some(Some(group)) => collector.target(json, scan, (row.group, group), &row.key),
+                _ => Target::NullKey { is_nullable: true },
             });
             let targets = targets.collect();
-            keys.pieces.push(PieceKeys { targets, selections });
+            collector.found.pieces.push(PieceKeys { targets, selections });
         }
-        keys
+        collector.found
     }
 
     /// How many distinct keys there are.
@@ -97,49 +99,77 @@ impl FieldKeys {
     pub(crate) fn count(&self) -> usize {
         self.calls.iter().map(|call| call.keys.len()).sum()
     }
+}
 
-    fn target(
-        &mut self,
-        extensions: &AuthorizedExtensions,
-        json: &str,
-        (group, sites): (usize, &[usize]),
-        key: &RowKey,
-    ) -> Target {
-        let Some((index, field)) = extensions.call(sites) else { return Target::NullKey { is_nullable: true } };
-        let is_nullable = field.field().ty.is_nullable();
+/// What the rows of one group of a scan have in common.
+struct Group<'f> {
+    /// Which of [`AuthorizedExtensions::calls`].
+    index: usize,
+    field: &'f ExtensionField,
+    is_nullable: bool,
+}
+
+struct Collector<'x, 'p> {
+    extensions: &'x AuthorizedExtensions,
+    found: FieldKeys,
+    /// For each call, where each of its keys stands, by the JSON of its values.
+    known: Vec<HashMap<Cow<'p, str>, usize>>,
+}
+
+impl<'x, 'p> Collector<'x, 'p> {
+    fn group(&self, sites: &[usize]) -> Option<Group<'x>> {
+        let (index, field) = self.extensions.call(sites)?;
+        Some(Group { index, field: field.field(), is_nullable: field.field().ty.is_nullable() })
+    }
+
+    /// Which of the calls that are collected. Rows without a key need none.
+    fn call(&mut self, index: usize) -> usize {
+        self.found.calls.iter().position(|call| call.index == index).unwrap_or_else(|| {
+            self.found.calls.push(CallKeys { index, keys: Vec::new(), rows: 0 });
+            self.known.push(HashMap::new());
+            self.found.calls.len() - 1
+        })
+    }
+
+    fn target(&mut self, json: &'p str, scan: &RowScan<'_>, (group, of): (usize, &Group<'_>), key: &RowKey) -> Target {
+        let is_nullable = of.is_nullable;
         let missing = |key: usize| {
-            let key = field.field().key_fields().get(key).map_or_else(String::new, |name| (*name).to_owned());
+            let key = of.field.key_fields().get(key).map_or_else(String::new, |name| (*name).to_owned());
             Target::Missing { key, is_nullable }
         };
-        let ranges = match key {
-            RowKey::Values(ranges) => ranges,
+        match key {
+            RowKey::Values(_) => {}
             RowKey::Null => return Target::NullKey { is_nullable },
             RowKey::Missing(key) => return missing(*key),
+        }
+        let ranges = scan.key_values(key);
+        let index = self.call(of.index);
+        let (Some(call), Some(known)) = (self.found.calls.get_mut(index), self.known.get_mut(index)) else {
+            return missing(0);
         };
-        let mut text = String::new();
-        for range in ranges {
-            text.push_str(json.get(range.clone()).unwrap_or_default());
-            // No JSON value has this byte outside of a string, and none within one.
-            text.push('\0');
-        }
-        let call = self.call(index);
-        let Some(known) = self.calls.get_mut(call) else { return missing(0) };
-        known.rows += 1;
-        if let Some(key) = known.by_text.get(&text) {
-            return Target::Key { call, key: *key, group };
-        }
-        let value = |text: &str| parse_strict(text.as_bytes()).unwrap_or_default();
-        let key = known.keys.len();
-        known.keys.push(text.split_terminator('\0').map(value).collect());
-        known.by_text.insert(text, key);
-        Target::Key { call, key, group }
+        call.rows += 1;
+        let next = call.keys.len();
+        let key = *known.entry(text_of(json, ranges)).or_insert_with(|| {
+            let value = |range: &Range<usize>| {
+                json.get(range.clone()).and_then(|text| parse_strict(text.as_bytes()).ok()).unwrap_or_default()
+            };
+            call.keys.push(ranges.iter().map(value).collect());
+            next
+        });
+        Target::Key { call: index, key, group }
     }
+}
 
-    fn call(&mut self, index: usize) -> usize {
-        if let Some(known) = self.calls.iter().position(|call| call.index == index) {
-            return known;
-        }
-        self.calls.push(CallKeys { index, keys: Vec::new(), by_text: HashMap::new(), rows: 0 });
-        self.calls.len() - 1
+/// The JSON of all values of a key.
+fn text_of<'p>(json: &'p str, ranges: &[Range<usize>]) -> Cow<'p, str> {
+    if let [only] = ranges {
+        return Cow::Borrowed(json.get(only.clone()).unwrap_or_default());
     }
+    let mut text = String::new();
+    for range in ranges {
+        text.push_str(json.get(range.clone()).unwrap_or_default());
+        // No JSON value has this byte outside of a string, and none within one.
+        text.push('\0');
+    }
+    Cow::Owned(text)
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use apollo_compiler::Schema;
 use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::document::{self, Document};
-use pillion::graphql::extension_rows::{RowKey, RowScan, RowValue, scan_response};
+use pillion::graphql::extension_rows::{RowKey, RowScan, RowValue};
 use pillion::graphql::extension_sites::ExtensionSites;
 use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, Plan, PlanOptions};
+use pillion::graphql::scan_rows::scan_response;
 use pillion::graphql::schema;
 use pillion::graphql::upstream_errors::restore_errors;
 use pillion::model::limits::Limits;
@@ -59,7 +60,7 @@ fn shown_response(case: &Value, plan: &Plan, sites: &ExtensionSites, response: &
     if let Some(scan) = &scan {
         lines.extend(scan.rows.iter().map(|row| {
             let path: Vec<String> = scan.path(sites, row).iter().map(shown_segment).collect();
-            format!("{} ← {}", path.join("."), shown_key(response, &row.key))
+            format!("{} ← {}", path.join("."), shown_key(response, scan, &row.key))
         }));
         spliced = splice(case, sites, scan, response);
     }
@@ -87,9 +88,11 @@ fn shown_segment(segment: &PathSegment) -> String {
     }
 }
 
-fn shown_key(response: &str, key: &RowKey) -> String {
+fn shown_key(response: &str, scan: &RowScan<'_>, key: &RowKey) -> String {
     match key {
-        RowKey::Values(ranges) => ranges.iter().map(|range| &response[range.clone()]).collect::<Vec<_>>().join(" "),
+        RowKey::Values(_) => {
+            scan.key_values(key).iter().map(|range| &response[range.clone()]).collect::<Vec<_>>().join(" ")
+        }
         RowKey::Null => "null".into(),
         RowKey::Missing(index) => format!("key {index} is missing"),
     }
