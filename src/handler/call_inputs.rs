@@ -10,6 +10,7 @@ use crate::execution::authorize::{AuthorizedCall, AuthorizedField};
 use crate::memory::tree_bytes;
 use crate::model::action::Action;
 use crate::model::error_kind::{ErrorKind, Reason};
+use crate::model::json::json_length;
 use crate::model::limits::Limits;
 use crate::model::types::Types;
 
@@ -197,7 +198,7 @@ impl CallInputs<'_> {
             Self::Rows { keys, .. } => keys.get(index),
         };
         let bytes = |value: &Value| {
-            let text = value.to_string().len();
+            let text = json_length(value);
             InputBytes { text, values: text.saturating_add(KEY_BYTES) }
         };
         keys.into_iter().flatten().map(bytes).fold(InputBytes::default(), InputBytes::plus)

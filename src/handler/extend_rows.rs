@@ -193,42 +193,70 @@ fn failed<'e>(keys: usize, message: &str) -> FieldValues<'e> {
 struct Completion {
     /// Its call, and its key among those of the call.
     of: (usize, usize),
-    selection: Arc<SubSelection>,
+    /// What is selected: a place in [`Completions::selections`].
+    selection: usize,
     result: Result<CompletedValue, usize>,
 }
 
 /// After so many values other requests are served.
 const COMPLETED_IN_A_ROW: usize = 256;
 
+/// What of a call's values is selected, and for each of its keys which completion that is.
+struct Selected {
+    call: usize,
+    selection: Arc<SubSelection>,
+    completions: Vec<Option<usize>>,
+}
+
 /// All values of one round, each completed once for each selection.
 struct Completions<'v, 'e> {
     fields: Vec<&'v AuthorizedField>,
     values: &'v [FieldValues<'e>],
-    all: IndexMap<(usize, usize, usize), Completion>,
+    selections: Vec<Selected>,
+    all: Vec<Completion>,
     /// The completion of each row, piece by piece.
     of_rows: Vec<Vec<Option<usize>>>,
 }
 
 impl<'v, 'e> Completions<'v, 'e> {
     fn new(extensions: &'v AuthorizedExtensions, keys: &FieldKeys, values: &'v [FieldValues<'e>]) -> Self {
-        let mut all: IndexMap<(usize, usize, usize), Completion> = IndexMap::new();
-        let mut of_rows = Vec::with_capacity(keys.pieces.len());
-        let pending = || Err(usize::MAX);
+        let fields = keys.calls.iter().filter_map(|call| extensions.calls.get(call.index)).collect();
+        let mut completions = Self { fields, values, selections: Vec::new(), all: Vec::new(), of_rows: Vec::new() };
         for piece in &keys.pieces {
+            // Few groups have many rows: which selection of which call is looked up once for each group.
+            let mut of_groups: Vec<Option<usize>> = vec![None; piece.selections.len()];
             let of_row = |target: &Target| {
                 let Target::Key { call, key, group } = target else { return None };
-                let selection = piece.selections.get(*group)?;
-                let id = (*call, *key, Arc::as_ptr(selection).addr());
-                let new = || Completion { of: (*call, *key), selection: Arc::clone(selection), result: pending() };
-                let entry = all.entry(id);
-                let index = entry.index();
-                entry.or_insert_with(new);
-                Some(index)
+                let known = of_groups.get_mut(*group)?;
+                let selected =
+                    *known.get_or_insert_with(|| completions.selected(keys, *call, piece.selections.get(*group)));
+                completions.completion(selected, (*call, *key))
             };
-            of_rows.push(piece.targets.iter().map(of_row).collect());
+            let of_rows = piece.targets.iter().map(of_row).collect();
+            completions.of_rows.push(of_rows);
         }
-        let fields = keys.calls.iter().filter_map(|call| extensions.calls.get(call.index)).collect();
-        Self { fields, values, all, of_rows }
+        completions
+    }
+
+    /// Where this selection of a call's values stands.
+    fn selected(&mut self, keys: &FieldKeys, call: usize, selection: Option<&Arc<SubSelection>>) -> usize {
+        let selection = selection.cloned().unwrap_or_default();
+        let is_same = |known: &Selected| known.call == call && Arc::ptr_eq(&known.selection, &selection);
+        self.selections.iter().position(is_same).unwrap_or_else(|| {
+            let count = keys.calls.get(call).map_or(0, |call| call.keys.len());
+            self.selections.push(Selected { call, selection, completions: vec![None; count] });
+            self.selections.len() - 1
+        })
+    }
+
+    /// Where the completion of a key's value for this selection stands.
+    fn completion(&mut self, selection: usize, of: (usize, usize)) -> Option<usize> {
+        let known = self.selections.get_mut(selection)?.completions.get_mut(of.1)?;
+        let index = *known.get_or_insert(self.all.len());
+        if index == self.all.len() {
+            self.all.push(Completion { of, selection, result: Err(usize::MAX) });
+        }
+        Some(index)
     }
 
     async fn complete(mut self, execution: &ExecutionContext<'_>, round: usize) -> Self {
@@ -243,14 +271,15 @@ impl<'v, 'e> Completions<'v, 'e> {
 
     async fn complete_with(&mut self, execution: &ExecutionContext<'_>, rows: &mut (dyn RowSource + Send)) {
         let rules = completion_rules(execution.snapshot);
-        for (index, completion) in self.all.values_mut().enumerate() {
+        for (index, completion) in self.all.iter_mut().enumerate() {
             if index % COMPLETED_IN_A_ROW == COMPLETED_IN_A_ROW - 1 {
                 tokio::task::yield_now().await;
             }
             let (call, key) = completion.of;
             let (Some(field), Some(values)) = (self.fields.get(call), self.values.get(call)) else { continue };
+            let Some(Selected { selection, .. }) = self.selections.get(completion.selection) else { continue };
             completion.result = match values.values.get(key) {
-                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value, &completion.selection, rows)),
+                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value, selection, rows)),
                 Some(Err(failure)) => Err(*failure),
                 None => Err(usize::MAX),
             };
@@ -261,7 +290,7 @@ impl<'v, 'e> Completions<'v, 'e> {
 /// One line for each call that has a value which does not fit its type.
 fn log_misfits(execution: &ExecutionContext<'_>, keys: &FieldKeys, completed: &Completions<'_, '_>) {
     let mut logged = Vec::new();
-    for Completion { of: (call, key), selection, result } in completed.all.values() {
+    for Completion { of: (call, key), selection, result } in &completed.all {
         let Some(error) = result.as_ref().ok().and_then(|completed| completed.errors.first()) else { continue };
         if logged.contains(call) {
             continue;
@@ -269,6 +298,7 @@ fn log_misfits(execution: &ExecutionContext<'_>, keys: &FieldKeys, completed: &C
         logged.push(*call);
         let key = keys.calls.get(*call).and_then(|call| call.keys.get(*key));
         let (Some(field), Some(key)) = (completed.fields.get(*call), key) else { continue };
+        let Some(Selected { selection, .. }) = completed.selections.get(*selection) else { continue };
         if let Ok(sent) = field.call(&execution.snapshot.catalog.schema.types, CallKey::One(key)) {
             let facts = ExchangeFacts { status: None, attempts: 1, duration: Duration::ZERO };
             failure::log(execution, &sent, &CallFailure::of_shape(error, selection), facts);
@@ -307,8 +337,8 @@ impl Assembler<'_, '_> {
         };
         let mut values = Vec::with_capacity(keys.targets.len());
         for (row, (target, completion)) in keys.targets.iter().zip(of_rows).enumerate() {
-            let value = match (target, completion.and_then(|completion| self.completed.all.get_index(completion))) {
-                (Target::Key { call, key, .. }, Some((_, completion))) => {
+            let value = match (target, completion.and_then(|completion| self.completed.all.get(completion))) {
+                (Target::Key { call, key, .. }, Some(completion)) => {
                     self.value(index, piece, row, (*call, *key), completion, &mut errors)
                 }
                 (Target::NullKey { is_nullable: true }, _) | (Target::Key { .. }, None) => RowValue::Json("null"),

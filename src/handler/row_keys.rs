@@ -75,7 +75,7 @@ impl FieldKeys {
         extensions: &AuthorizedExtensions,
         pieces: impl Iterator<Item = (&'p str, &'p RowScan<'s>)>,
     ) -> Self {
-        let mut collector = Collector { extensions, found: Self::default(), known: Vec::new() };
+        let mut collector = Collector { extensions, found: Self::default(), rows: 0, known: Vec::new() };
         let mut selections: HashMap<&'p [usize], Arc<SubSelection>> = HashMap::new();
         for (json, scan) in pieces {
             let selection = |group: &'p Vec<usize>| {
@@ -83,6 +83,7 @@ impl FieldKeys {
                 Arc::clone(known)
             };
             let selections = scan.groups.iter().map(selection).collect();
+            collector.rows = scan.rows.len();
             let groups: Vec<Option<Group<'_>>> = scan.groups.iter().map(|sites| collector.group(sites)).collect();
             let targets = scan.rows.iter().map(|row| match groups.get(row.group) {
                 Some(Some(group)) => collector.target(json, scan, (row.group, group), &row.key),
@@ -112,6 +113,8 @@ struct Group<'f> {
 struct Collector<'x, 'p> {
     extensions: &'x AuthorizedExtensions,
     found: FieldKeys,
+    /// Rows of the piece that is read.
+    rows: usize,
     /// For each call, where each of its keys stands, by the JSON of its values.
     known: Vec<HashMap<Cow<'p, str>, usize>>,
 }
@@ -126,7 +129,8 @@ impl<'x, 'p> Collector<'x, 'p> {
     fn call(&mut self, index: usize) -> usize {
         self.found.calls.iter().position(|call| call.index == index).unwrap_or_else(|| {
             self.found.calls.push(CallKeys { index, keys: Vec::new(), rows: 0 });
-            self.known.push(HashMap::new());
+            // As many as there are rows, at most; their places are reserved as a whole.
+            self.known.push(HashMap::with_capacity(self.rows));
             self.found.calls.len() - 1
         })
     }

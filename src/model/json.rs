@@ -1,9 +1,10 @@
 //! JSON read strictly: no duplicate keys, no nesting without end, numbers kept to the letter.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, io};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -71,6 +72,26 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// The bytes that a value takes as JSON.
+#[must_use]
+pub fn json_length(value: &Value) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // Counting cannot fail.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
+}
+
 /// How `serde_json` hands over a number whose text it has kept.
 const NUMBER_TOKEN: &str = "$serde_json::private::Number";
 
@@ -132,10 +153,12 @@ impl<'de> Visitor<'de> for StrictValue {
                 return text.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
             }
             let value = entries.next_value_seed(StrictValue)?;
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
-            }
-            object.insert(key, value);
+            match object.entry(key) {
+                Entry::Vacant(entry) => entry.insert(value),
+                Entry::Occupied(entry) => {
+                    return Err(A::Error::custom(format_args!("the key {:?} stands here twice", entry.key())));
+                }
+            };
         }
         Ok(Value::Object(object))
     }
